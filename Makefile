@@ -1,0 +1,40 @@
+# make test and make demo do their own set-up: a fresh clone needs Python 3.11+, make and git, nothing else.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+
+.PHONY: help setup demo test test-all lint format clean
+
+help:            ## what there is to make
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
+
+setup: $(READY)  ## .venv with marey and the development tools
+
+# pip, not a faster resolver: the constraint must pick the same torch build everywhere.
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,tensorboard]'
+	touch $@
+
+demo: setup      ## generate real video files, train on them, test, answer, report: about five minutes
+	$(BIN)/marey demo
+
+lint: setup      ## ruff, format check, mypy strict on src
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: setup    ## let ruff put things in order
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+test: lint       ## lint, types and the tests, under 10 minutes
+	$(BIN)/python -m pytest -m 'not slow'
+
+test-all: test   ## the slow tests too, under 40 minutes
+	$(BIN)/python -m pytest -m slow
+
+clean:           ## remove what make made
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache

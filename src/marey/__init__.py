@@ -1,0 +1,76 @@
+"""Marey: recognise human actions in video.
+
+    model = marey.load_model("runs/a/best.safetensors")
+    marey.predict(model, "kick.mp4").top(5)
+
+Named after Étienne-Jules Marey, who in 1882 built a camera to take movement apart. Importing this package loads
+nothing heavy: each name is fetched when it is first used.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from marey.base.errors import DataError as DataError
+    from marey.base.errors import DecodeError as DecodeError
+    from marey.base.errors import MareyError as MareyError
+    from marey.base.errors import RecipeError as RecipeError
+    from marey.base.errors import RunError as RunError
+    from marey.base.errors import WeightsError as WeightsError
+    from marey.data.clips import ClipDataset as ClipDataset
+    from marey.data.clips import ViewDataset as ViewDataset
+    from marey.data.manifest import Manifest as Manifest
+    from marey.data.manifest import read_manifest as read_manifest
+    from marey.evaluation.evaluate import evaluate as evaluate
+    from marey.inference.predict import predict as predict
+    from marey.recipe import Recipe as Recipe
+    from marey.recipes import RECIPES as RECIPES
+    from marey.recipes import get_recipe as get_recipe
+    from marey.training.fit import fit as fit
+    from marey.video.frames import FlowFolder as FlowFolder
+    from marey.video.frames import FrameFolder as FrameFolder
+    from marey.video.reader import open_video as open_video
+    from marey.video.writer import write_video as write_video
+    from marey.weights.checkpoint import save_checkpoint as save_checkpoint
+    from marey.weights.load import build_network as build_network
+    from marey.weights.load import load_model as load_model
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "DataError": "base.errors",
+    "DecodeError": "base.errors",
+    "MareyError": "base.errors",
+    "RecipeError": "base.errors",
+    "RunError": "base.errors",
+    "WeightsError": "base.errors",
+    "ClipDataset": "data.clips",
+    "ViewDataset": "data.clips",
+    "Manifest": "data.manifest",
+    "read_manifest": "data.manifest",
+    "evaluate": "evaluation.evaluate",
+    "predict": "inference.predict",
+    "Recipe": "recipe",
+    "RECIPES": "recipes",
+    "get_recipe": "recipes",
+    "fit": "training.fit",
+    "FlowFolder": "video.frames",
+    "FrameFolder": "video.frames",
+    "open_video": "video.reader",
+    "write_video": "video.writer",
+    "save_checkpoint": "weights.checkpoint",
+    "build_network": "weights.load",
+    "load_model": "weights.load",
+}
+
+__all__ = ["__version__", *sorted(_HOME)]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'marey' has no attribute {name!r}")
+    return getattr(import_module(f"marey.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOME})

@@ -1,0 +1,39 @@
+"""What can go wrong in a way that a user can mend. One clear line each: the name or value, the rule, the way out."""
+
+from pathlib import Path
+
+
+class MareyError(Exception):
+    """The parent of every error that Marey raises on purpose. The command line prints it as one line, exit code 1."""
+
+
+class DecodeError(MareyError):
+    """A video cannot be read, or not at the place that was asked for.
+
+    `path` names the file; `reason` says what FFmpeg or the scan met ("frame 28 of 50: Invalid data ...").
+    """
+
+    def __init__(self, path: str | Path, reason: str) -> None:
+        super().__init__(f"{path}: {reason}")
+        self.path = str(path)
+        self.reason = reason
+
+    def __reduce__(self) -> tuple[type["DecodeError"], tuple[str, str]]:
+        """Exceptions travel between loader processes by pickle, which would call the class with one argument."""
+        return type(self), (self.path, self.reason)
+
+
+class DataError(MareyError):
+    """A manifest, list, folder or label breaks a rule of its format."""
+
+
+class RecipeError(MareyError):
+    """A recipe, a name or a `--set` value is wrong."""
+
+
+class WeightsError(MareyError):
+    """A checkpoint cannot be read, or does not fit the network."""
+
+
+class RunError(MareyError):
+    """A run folder or a run's state forbids what was asked for (another run lives there, too many broken files)."""

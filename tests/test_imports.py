@@ -1,0 +1,49 @@
+"""Commands that only look things up start at once: they load no torch, no decoder, no trainer."""
+
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = {"torch", "av", "cv2", "lightning"}
+
+
+def heavy_modules(code: str) -> set[str]:
+    """What of HEAVY a fresh interpreter has loaded after `code`."""
+    script = f"{code}\nimport sys; print('LOADED', *sorted({HEAVY!r} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    return set(done.stdout.splitlines()[-1].split()[1:])
+
+
+def command(*words: str) -> str:
+    return (
+        "from typer.testing import CliRunner\nfrom marey.cli.app import app\n"
+        f"result = CliRunner().invoke(app, {list(words)!r})\nassert result.exit_code == 0, result.output"
+    )
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import marey",
+        "import marey; marey.get_recipe('slowonly_r50_8x8_k400')",
+        command("--help"),
+        command("list"),
+        command("list", "--json"),
+        command("show", "slowonly_r50_8x8_k400"),
+    ],
+    ids=["import", "get_recipe", "help", "list", "list-json", "show"],
+)
+def test_looking_things_up_is_light(code: str) -> None:
+    assert heavy_modules(code) == set()
+
+
+def test_predict_needs_no_trainer() -> None:
+    assert "lightning" not in heavy_modules("import marey; marey.predict, marey.load_model, marey.evaluate")
+
+
+def test_every_public_name_resolves() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", "import marey; [getattr(marey, n) for n in marey.__all__]"], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
