@@ -1,11 +1,16 @@
 """A recipe: everything behind a row, in one declaration. Knows no torch; `model.build()` does."""
 
+from collections.abc import Iterable
 from datetime import date
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, PositiveFloat, PositiveInt
+import yaml
+from pydantic import Field, PositiveFloat, PositiveInt, ValidationError
 
-from marey.base.declaration import Declaration
+from marey.base.declaration import Declaration, first_problem
+from marey.base.errors import RecipeError
+from marey.base.nearest import did_you_mean
 from marey.models.slowonly.config import SlowOnlyConfig
 from marey.models.tsn.config import TSNConfig
 from marey.video.augment import TrainGeometry
@@ -169,11 +174,16 @@ class Recipe(Declaration):
     name: str
     title: str
     paper: str
+    notes: str = ""
+    """What a reader of the numbers should know and no field says."""
     task: Task = Classify()
     modality: Literal["rgb", "flow"] = "rgb"
     dataset: str
     """The catalogue's name of the data set, or "folder" for the user's own."""
     storage: Literal["original", "short256", "short320", "frames340x256"] = "original"
+    """How the videos were stored when the number was measured: it moves top-1 by up to a point."""
+    pretraining: Literal["imagenet", "ig65m", "kinetics400"] | None = None
+    """What training starts from; None is from scratch."""
     model: NetworkConfig
     clip: TrainRule
     test: Test
@@ -185,8 +195,124 @@ class Recipe(Declaration):
     weights: Weights | None = None
 
     def variant(self, **changes: Any) -> "Recipe":
-        """A validated copy with dotted fields changed: `recipe.variant(name="mine", **{"train.epochs": 30})`.
+        """A validated copy with a few fields changed, nested ones as dictionaries.
 
-        Numbers and weights belong to what they were measured with, so they are dropped unless given.
+            recipe.variant(name="mine", train={"epochs": 30})
+
+        What was measured belongs to the recipe that it was measured with: `published` and `measured` are dropped
+        unless given anew, and so are `weights` where the network changes.
+
+        Raises:
+            RecipeError: a field does not exist, or a value breaks its rule.
         """
-        raise NotImplementedError
+        numbers = {"published": None, "measured": None} | ({"weights": None} if "model" in changes else {})
+        return recipe_from(_merged(self.model_dump(), numbers | changes), source=f"variant of {self.name}")
+
+    def with_settings(self, settings: Iterable[str]) -> "Recipe":
+        """A variant by `key=value` words as on the command line: `train.epochs=30`, `model.num_classes=12`.
+
+        Values are YAML; a hand-typed `1e-5` is a number.
+
+        Raises:
+            RecipeError: a word without "=", an unknown key (the nearest are named) or a value of the wrong type.
+        """
+        changes: dict[str, Any] = {}
+        keys = list(_dotted(self.model_dump()))
+        for word in settings:
+            key, equals, text = word.partition("=")
+            if not equals:
+                raise RecipeError(f"--set {word}: expected key=value, for example train.epochs=30.")
+            if key not in keys and not _optional_part(self, key):
+                raise RecipeError(f"--set {word}: the recipe has no key {key!r}.{did_you_mean(key, keys)}")
+            changes = _merged(changes, _nested(key.split("."), _yaml(text, f"--set {word}")))
+        try:
+            return self.variant(**changes)
+        except RecipeError as error:
+            raise RecipeError(f"--set {' '.join(settings)}: {error}") from None
+
+    def to_yaml(self) -> str:
+        """The whole recipe as YAML, to be edited and read back by `read_recipe`."""
+        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=100)
+
+
+def recipe_from(values: Any, *, source: str) -> Recipe:
+    """Validate plain values; `source` names them in an error.
+
+    Raises:
+        RecipeError: in one line, with the field, the rule and the value.
+    """
+    if not isinstance(values, dict):
+        raise RecipeError(f"{source}: expected a recipe's fields (name, model, train, ...), got {type(values).__name__}.")
+    try:
+        return Recipe.model_validate(values)
+    except ValidationError as error:
+        field, rule = first_problem(error)
+        raise RecipeError(f"{source}: {field}: {rule}.") from None
+
+
+def read_recipe(path: str | Path) -> Recipe:
+    """A recipe from a YAML file, as `marey show NAME > mine.yaml` writes it.
+
+    Raises:
+        RecipeError: the file is missing, no YAML, or breaks a rule of a field.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{path}: cannot be read as a recipe ({error}).") from None
+    return recipe_from(_yaml(text, str(path)), source=str(path))
+
+
+def _yaml(text: str, source: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise RecipeError(f"{source}: not valid YAML ({str(error).splitlines()[0]}).") from None
+
+
+_KINDS = ("network", "rule", "geometry", "kind")
+"""The fields that tell the members of a union apart."""
+
+
+def _merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """`base` with `changes`, dictionaries merged key by key.
+
+    A declaration replaces what was there, and so does a dictionary that names another kind: the fields of a cosine
+    schedule mean nothing to a step schedule.
+    """
+    merged = dict(base)
+    for key, value in changes.items():
+        old = merged.get(key)
+        if isinstance(value, Declaration):
+            merged[key] = value.model_dump()
+        elif isinstance(old, dict) and isinstance(value, dict) and not _another_kind(old, value):
+            merged[key] = _merged(old, value)
+        else:
+            merged[key] = value
+    return merged
+
+
+def _another_kind(old: dict[str, Any], new: dict[str, Any]) -> bool:
+    return any(kind in new and old.get(kind) != new[kind] for kind in _KINDS)
+
+
+def _nested(keys: list[str], value: Any) -> dict[str, Any]:
+    return {keys[0]: _nested(keys[1:], value) if len(keys) > 1 else value}
+
+
+def _dotted(values: dict[str, Any], prefix: str = "") -> Iterable[str]:
+    for key, value in values.items():
+        yield prefix + key
+        if isinstance(value, dict):
+            yield from _dotted(value, f"{prefix}{key}.")
+
+
+def _optional_part(recipe: Recipe, key: str) -> bool:
+    """Whether `key` lies inside a part that this recipe leaves out (None), so that its fields cannot be listed."""
+    value: Any = recipe
+    for part in key.split("."):
+        if value is None:
+            return True
+        value = getattr(value, part, ...)
+    return False

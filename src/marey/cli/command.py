@@ -1,0 +1,63 @@
+"""What all commands share: errors in one line, exit codes, common options."""
+
+import functools
+import inspect
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from marey.base.errors import MareyError
+
+Device = Annotated[str, typer.Option("--device", help="auto (CUDA where there is one), cpu, cuda or cuda:1.")]
+Seed = Annotated[int, typer.Option("--seed", help="Seed of everything random.")]
+Workers = Annotated[int, typer.Option("--workers", min=0, help="Processes that decode ahead; 0 decodes in this one.")]
+Batch = Annotated[int, typer.Option("--batch", min=1, help="Views in one forward pass.")]
+Precision = Annotated[Literal["float32", "bfloat16"], typer.Option("--precision", help="Arithmetic of the network.")]
+Out = Annotated[Path | None, typer.Option("--out", help="Output folder.  [default: runs/<name>-<n>]")]
+Root = Annotated[Path | None, typer.Option("--root", help="Folder that the list's paths are relative to.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output, nothing else.")]
+Set = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a field of the recipe.")]
+
+_DEBUG = inspect.Parameter(
+    "debug",
+    inspect.Parameter.KEYWORD_ONLY,
+    default=False,
+    annotation=Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")],
+)
+
+
+def command(app: typer.Typer, name: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Register a function as a command of `app`.
+
+    A MareyError becomes one line on standard error and exit code 1; `--debug` shows where it came from.
+    """
+
+    def register(function: Callable[..., None]) -> Callable[..., None]:
+        @functools.wraps(function)
+        def run(*, debug: bool, **options: Any) -> None:
+            try:
+                function(**options)
+            except MareyError as error:
+                if debug:
+                    raise
+                print(f"marey {name}: {' '.join(str(error).split())}", file=sys.stderr)  # noqa: T201
+                raise typer.Exit(1) from None
+
+        signature = inspect.signature(function)
+        run.__signature__ = signature.replace(parameters=[*signature.parameters.values(), _DEBUG])  # type: ignore[attr-defined]
+        run.__annotations__ = function.__annotations__ | {"debug": _DEBUG.annotation}
+        app.command(name)(run)
+        return function
+
+    return register
+
+
+def next_run(name: str) -> Path:
+    """The first of runs/<name>-1, runs/<name>-2, ... that is not there yet."""
+    number = 1
+    while (folder := Path("runs") / f"{name}-{number}").exists():
+        number += 1
+    return folder

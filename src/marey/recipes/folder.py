@@ -1,0 +1,29 @@
+"""The recipe of `marey train FOLDER`: good practice for a few hundred to some thousand short clips of one's own."""
+
+from collections.abc import Sequence
+
+from marey.models.slowonly.config import SlowOnlyConfig
+from marey.recipe import AdamW, CosineSchedule, Pixels, Recipe, Test, Train, Warmup
+from marey.video.augment import MMAction2RandomResizedCrop
+from marey.video.sampling import MMAction2Test, MMAction2Train
+
+FOLDER = Recipe(
+    name="slowonly_r18_8seg_folder",
+    title="SlowOnly ResNet-18, 8 frames spread over the clip",
+    paper="https://arxiv.org/abs/1812.03982",
+    notes="Small, from scratch, sees the whole clip however long it is.",
+    dataset="folder",
+    model=SlowOnlyConfig(depth=18, width=32, num_classes=2),
+    clip=MMAction2Train(segments=8),
+    test=Test(sampling=MMAction2Test(segments=8), crops="three", size=112, averaging="probabilities"),
+    pixels=Pixels(conversion="planes", short_side=128),
+    augment=MMAction2RandomResizedCrop(short_side=128, size=112, flip=0.5),
+    train=Train(
+        epochs=40,
+        base_batch=16,
+        optimizer=AdamW(lr=1e-3),
+        schedule=CosineSchedule(by="step", warmup=Warmup(epochs=2)),
+        clip_norm=5,
+        label_smoothing=0.1,
+    ),
+)

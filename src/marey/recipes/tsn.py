@@ -1,0 +1,74 @@
+"""TSN: Wang et al., Temporal Segment Networks, ECCV 2016.
+
+Training settings: MMAction's config tsn_kinetics400_2d_rgb_r50_seg3_f1s1, MMAction2's
+tsn_imagenet-pretrained-r50_8xb32-1x1x3-100e. Both: 8 GPUs of 32 clips, 100 epochs, steps at 40 and 80.
+"""
+
+from marey.models.tsn.config import TSNConfig
+from marey.recipe import SGD, Published, Recipe, StepSchedule, Test, Train, Weights
+from marey.video.augment import MMAction2MultiScaleCrop, MMActionMultiScaleCrop
+from marey.video.sampling import MMAction2Test, MMAction2Train, MMActionTest, MMActionTrain
+
+_PAPER = "https://arxiv.org/abs/1608.00859"
+_SCALES = (1.0, 0.875, 0.75, 0.66)
+_TRAIN = Train(
+    epochs=100,
+    base_batch=256,
+    optimizer=SGD(lr=0.01),
+    schedule=StepSchedule(milestones=(40, 80)),
+    clip_norm=40,
+    dropout=0.4,
+)
+_PROTOCOL = "25 segments x 10 crops of 224"
+_BUCKET = "https://open-mmlab.s3.ap-northeast-2.amazonaws.com/mmaction/models/kinetics400/"
+
+TSN_R50_3SEG = Recipe(
+    name="tsn_r50_3seg_k400",
+    title="TSN ResNet-50, 3 segments",
+    paper=_PAPER,
+    notes="MMAction v0.2's row.",
+    dataset="kinetics400",
+    storage="frames340x256",
+    pretraining="imagenet",
+    model=TSNConfig(depth=50, num_classes=400),
+    clip=MMActionTrain(segments=3),
+    test=Test(sampling=MMActionTest(segments=25), crops="ten", size=224, averaging="logits"),
+    augment=MMActionMultiScaleCrop(short_side=256, size=224, scales=_SCALES, max_distort=1, flip=0.5),
+    train=_TRAIN,
+    published=Published(
+        top1=70.6, top5=89.4, source="MMAction v0.2.0 announcement", protocol=_PROTOCOL, split="val", videos=19796
+    ),
+    weights=Weights(
+        url=_BUCKET + "tsn2d_kinetics400_rgb_r50_seg3_f1s1-b702e12f.pth",
+        sha256="b702e12f",
+        layout="mmaction",
+        licence="Apache-2.0",
+    ),
+)
+
+TSN_R50_8SEG = TSN_R50_3SEG.variant(
+    name="tsn_r50_8seg_k400",
+    title="TSN ResNet-50, 8 segments",
+    notes="The announcement names its top-1 ('around 71.6') and gives no weights.",
+    clip=MMActionTrain(segments=8),
+    published=Published(
+        top1=71.6, source="MMAction v0.2.0 announcement", protocol=_PROTOCOL, split="val", videos=19796
+    ),
+    weights=None,
+)
+
+TSN_R50_3SEG_MMACTION2 = TSN_R50_3SEG.variant(
+    name="tsn_r50_3seg_k400_mmaction2",
+    title="TSN ResNet-50, 3 segments, MMAction2's",
+    notes="Starts from newer ImageNet weights (torchvision's second ResNet-50): about two points.",
+    storage="short256",
+    clip=MMAction2Train(segments=3),
+    test=Test(sampling=MMAction2Test(segments=25), crops="ten", size=224, averaging="logits"),
+    augment=MMAction2MultiScaleCrop(short_side=256, size=224, scales=_SCALES, max_distort=1, flip=0.5),
+    published=Published(
+        top1=72.83, top5=90.65, source="MMAction2 1.2 configs/recognition/tsn", protocol=_PROTOCOL, split="val"
+    ),
+    weights=None,
+)
+
+TSN = (TSN_R50_3SEG, TSN_R50_8SEG, TSN_R50_3SEG_MMACTION2)

@@ -1,0 +1,32 @@
+"""Which frames of a video make the clips: one small class per published rule; integers in, integers out.
+
+Every toolkit picks frames differently, and a number is only reproduced by the rule that its weights were trained and
+tested with. A rule spreads K = clips x segments offsets over the video and takes `frames` frames, `stride` apart, from
+each. Its answer has a row per clip, and a clip is what the network sees in one pass:
+
+    dense test    clips=10, frames=32, stride=2    -> [10, 32]
+    TSN test      segments=25                      -> [1, 25]
+    flow stacks   segments=3, frames=5             -> [1, 15]
+"""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from marey.video.sampling.mmaction import MMActionTest as MMActionTest
+from marey.video.sampling.mmaction import MMActionTrain as MMActionTrain
+from marey.video.sampling.mmaction import MMActionVal as MMActionVal
+from marey.video.sampling.mmaction2 import MMAction2DenseTest as MMAction2DenseTest
+from marey.video.sampling.mmaction2 import MMAction2Test as MMAction2Test
+from marey.video.sampling.mmaction2 import MMAction2Train as MMAction2Train
+from marey.video.sampling.mmaction2 import MMAction2TwiceTest as MMAction2TwiceTest
+from marey.video.sampling.rule import SamplingRule as SamplingRule
+
+TrainRule = Annotated[MMActionTrain | MMAction2Train, Field(discriminator="rule")]
+"""Rules that draw at random."""
+
+TestRule = Annotated[
+    MMActionTest | MMActionVal | MMAction2Test | MMAction2TwiceTest | MMAction2DenseTest,
+    Field(discriminator="rule"),
+]
+"""Rules without chance."""

@@ -1,0 +1,72 @@
+"""MMAction v0.2's rules (mmaction/datasets/rawframes_dataset.py of c7e3b7c), counted from 0 instead of 1.
+
+With N frames, K offsets and a span D = frames * stride, offsets come by one of the rules below. From an offset p the
+frames p, p + stride, ... follow as long as the next one lies before the video's last frame; after that the place is
+kept, so the tail of a clip repeats one frame. (MMAction counts from 1 and compares with N: frame N - 1 of ours is
+reached only as an offset.)
+"""
+
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from marey.base.random import RandomSource
+from marey.video.sampling.rule import Indices, SamplingRule, drawn
+
+
+class _MMActionRule(SamplingRule):
+    def _frames(self, offsets: Indices, num_frames: int) -> Indices:
+        """Frames [K, frames] from offsets [K]; steps that would reach the last frame are not taken."""
+        steps = np.arange(self.frames) * self.stride
+        allowed = np.maximum((num_frames - 2 - offsets) // self.stride, 0) * self.stride
+        return offsets[:, None] + np.minimum(steps, allowed[:, None])
+
+    def _spread(self, num_frames: int) -> Indices:
+        """The middle of K equal parts of the places where a span fits: int(tick / 2 + tick * k)."""
+        tick = (num_frames - self.span + 1) / self.offsets
+        return np.array([int(tick / 2.0 + tick * k) for k in range(self.offsets)], dtype=np.int64)
+
+    def _zeros(self) -> Indices:
+        return np.zeros(self.offsets, dtype=np.int64)
+
+
+class MMActionTest(_MMActionRule):
+    """Test: offsets in the middle of K equal parts, all 0 where no span fits (N <= D - 1)."""
+
+    rule: Literal["mmaction_test"] = "mmaction_test"
+
+    def runs(self, num_frames: int, timestamps: NDArray[np.float64] | None, random: RandomSource | None) -> Indices:
+        offsets = self._spread(num_frames) if num_frames > self.span - 1 else self._zeros()
+        return self._frames(offsets, num_frames)
+
+
+class MMActionVal(_MMActionRule):
+    """Validation: as in test, but all offsets are 0 already where N <= K + D - 1."""
+
+    rule: Literal["mmaction_val"] = "mmaction_val"
+
+    def runs(self, num_frames: int, timestamps: NDArray[np.float64] | None, random: RandomSource | None) -> Indices:
+        offsets = self._spread(num_frames) if num_frames > self.offsets + self.span - 1 else self._zeros()
+        return self._frames(offsets, num_frames)
+
+
+class MMActionTrain(_MMActionRule):
+    """Training: one place at random in each of K equal parts; in videos too short for parts, K sorted places anywhere."""
+
+    rule: Literal["mmaction_train"] = "mmaction_train"
+
+    def validation(self) -> MMActionVal:
+        """The rule by which MMAction validates what this one trains."""
+        return MMActionVal(clips=self.clips, segments=self.segments, frames=self.frames, stride=self.stride)
+
+    def runs(self, num_frames: int, timestamps: NDArray[np.float64] | None, random: RandomSource | None) -> Indices:
+        return self._frames(self._draw(num_frames, drawn(random, self)), num_frames)
+
+    def _draw(self, num_frames: int, random: RandomSource) -> Indices:
+        part = (num_frames - self.span + 1) // self.offsets
+        if part > 0:
+            return np.arange(self.offsets) * part + np.asarray(random.randint(part, size=self.offsets))
+        if num_frames > max(self.offsets, self.span):
+            return np.sort(np.asarray(random.randint(num_frames - self.span + 1, size=self.offsets)))
+        return self._zeros()

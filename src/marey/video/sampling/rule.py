@@ -1,0 +1,76 @@
+"""What all sampling rules share: their fields, and the folding of offsets into clips."""
+
+from abc import ABC, abstractmethod
+from typing import ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import PositiveInt, model_validator
+
+from marey.base.declaration import Declaration
+from marey.base.errors import DataError
+from marey.base.random import RandomSource
+
+Indices = NDArray[np.int64]
+
+
+class SamplingRule(Declaration, ABC):
+    """A published way to choose frames. `rule` (of each subclass) names it in YAML."""
+
+    spreads_both: ClassVar[bool] = False
+    """Whether the rule has a formula for several clips of several segments each."""
+    clips: PositiveInt = 1
+    """How many clips: separate passes of the network whose scores are averaged."""
+    segments: PositiveInt = 1
+    """How many parts of the video one clip draws from (TSN)."""
+    frames: PositiveInt = 1
+    """Consecutive samples from each part."""
+    stride: PositiveInt = 1
+    """Video frames from one sample to the next."""
+
+    @model_validator(mode="after")
+    def _one_of_clips_and_segments(self) -> Self:
+        if self.clips > 1 and self.segments > 1 and not self.spreads_both:
+            raise ValueError("this rule spreads either clips or segments over the video: one of them must be 1")
+        return self
+
+    @property
+    def span(self) -> int:
+        """frames * stride: the length that the toolkits reserve for a run of frames."""
+        return self.frames * self.stride
+
+    @property
+    def offsets(self) -> int:
+        """K: how many runs of frames are spread over the video."""
+        return self.clips * self.segments
+
+    @property
+    def clip_frames(self) -> int:
+        """Frames in one clip, all segments together."""
+        return self.segments * self.frames
+
+    def sample(
+        self, num_frames: int, timestamps: NDArray[np.float64] | None = None, random: RandomSource | None = None
+    ) -> Indices:
+        """Frame indices [clips, segments * frames], from 0, for a video of `num_frames` frames.
+
+        `timestamps` are seconds [num_frames], for rules in seconds; `random` is needed by training rules.
+
+        Raises:
+            DataError: the video has no frames.
+        """
+        if num_frames < 1:
+            raise DataError(f"cannot sample from a video of {num_frames} frames.")
+        runs = self.runs(num_frames, timestamps, random)
+        return runs.reshape(self.clips, self.clip_frames)
+
+    @abstractmethod
+    def runs(self, num_frames: int, timestamps: NDArray[np.float64] | None, random: RandomSource | None) -> Indices:
+        """Frame indices [K, frames]: one row per offset."""
+
+
+def drawn(random: RandomSource | None, rule: SamplingRule) -> RandomSource:
+    """`random`, which a training rule cannot do without."""
+    if random is None:
+        raise DataError(f"{type(rule).__name__} draws at random: pass a random source, for example random_for(seed, i).")
+    return random

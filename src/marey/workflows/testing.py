@@ -1,0 +1,72 @@
+"""Test a model and leave a folder with scores, result and report; fuse what such runs left."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from marey.base.errors import DataError
+from marey.base.progress import say
+from marey.data.manifest import Manifest, read_manifest
+from marey.evaluation.evaluate import EvaluationResult, evaluate
+from marey.evaluation.fusion import fuse
+from marey.evaluation.report import write_report
+from marey.evaluation.scores import Scores
+from marey.models.network import Network
+
+
+def test_model(
+    network: Network,
+    data: Path | Manifest,
+    *,
+    out: Path,
+    split: str | None = None,
+    root: Path | None = None,
+    batch: int = 8,
+    workers: int = 2,
+    device: str = "auto",
+    precision: Literal["float32", "bfloat16"] = "float32",
+) -> EvaluationResult:
+    """Evaluate by the protocol of `network.recipe`, write the report, say where it lies.
+
+    A network without class names (untrained, or of a toolkit's file that has none) takes the list's own.
+    """
+    manifest = data if isinstance(data, Manifest) else read_labelled(data, network, root=root, split=split)
+    result = evaluate(
+        network, manifest, out=out, batch=batch, workers=workers, device=device, precision=precision
+    )
+    say(f"report: {write_report(out)}")
+    return result
+
+
+def read_labelled(path: Path, network: Network, *, root: Path | None = None, split: str | None = None) -> Manifest:
+    """Read a list whose labels are the network's classes.
+
+    Raises:
+        DataError: a label is none of them, or the list has more classes than the network.
+    """
+    manifest = read_manifest(path, root=root, classes=network.class_names, split=split)
+    if network.class_names is None and len(manifest.class_names) > _classes(network):
+        raise DataError(f"{path}: {len(manifest.class_names)} classes, but the network tells {_classes(network)} apart.")
+    return manifest
+
+
+def fuse_files(paths: Sequence[Path], *, weights: str | None, out: Path | None) -> EvaluationResult:
+    """Join score files by video id; `weights` is "1,1.5" or None for equal ones.
+
+    Raises:
+        DataError: fewer than two files, weights that are no numbers or not as many, videos missing in one.
+    """
+    if len(paths) < 2:
+        raise DataError("marey fuse takes two or more score files.")
+    try:
+        numbers = [float(word) for word in weights.split(",")] if weights else None
+    except ValueError:
+        raise DataError(f"--weights {weights}: expected numbers separated by commas, for example 1,1.5.") from None
+    fused = fuse([Scores.load(path) for path in paths], weights=numbers)
+    if out:
+        fused.save(out)
+    return EvaluationResult.from_scores(fused)
+
+
+def _classes(network: Network) -> int:
+    return int(network.recipe.model.num_classes)  # type: ignore[attr-defined]

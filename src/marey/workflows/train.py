@@ -1,0 +1,116 @@
+"""Train, test and report in one go: a recipe on a list, or a classifier from a folder of clips."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from marey.base.errors import DataError
+from marey.base.progress import say
+from marey.data.manifest import Manifest, list_folder, read_manifest
+from marey.data.split import split_manifest
+from marey.evaluation.evaluate import EvaluationResult
+from marey.evaluation.report import write_report
+from marey.recipe import Recipe
+from marey.recipes.folder import folder_recipe
+from marey.training.fit import fit
+from marey.weights.load import load_model
+from marey.workflows.testing import test_model
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainOptions:
+    """How to train here and now: nothing of it belongs to a recipe."""
+
+    seed: int = 0
+    batch: int | None = None
+    workers: int = 2
+    device: str = "auto"
+    precision: str | None = None
+    resume: bool = False
+    init: Path | None = None
+    root: Path | None = None
+    tensorboard: bool = False
+
+
+def train_recipe(
+    recipe: Recipe, data: Path | Manifest, *, val: Path | Manifest | None = None, out: Path, options: TrainOptions
+) -> EvaluationResult | None:
+    """Train on `data`, test the last checkpoint on the validation videos, write the report.
+
+    Without `val` the list's own split column (train, val) decides; a list without one is all for training, and
+    then nothing is tested. The network gets as many classes as the list names.
+    """
+    train, held_out = _sides(data, val, options.root)
+    return _train_and_test(_for_classes(recipe, train), train, held_out, out=out, options=options)
+
+
+def train_folder(
+    folder: Path, *, settings: Sequence[str] = (), out: Path, options: TrainOptions
+) -> EvaluationResult | None:
+    """A classifier from a folder per class: choose a recipe, split, train, test, report, and say what was chosen.
+
+    Raises:
+        DataError: no videos, fewer than two classes, or a class with a single source of clips.
+    """
+    manifest = split_manifest(list_folder(folder), val=0.2, seed=options.seed)
+    out.mkdir(parents=True, exist_ok=True)
+    manifest.write_csv(out / "split.csv")
+    train, val = manifest.split("train"), manifest.split("val")
+    recipe = folder_recipe(train.class_names, len(train)).with_settings(settings)
+    say(
+        f"{len(manifest)} videos, {len(train.class_names)} classes: {len(train)} to train on, {len(val)} held out "
+        f"(no source on both sides; the split is {out / 'split.csv'}).\n"
+        f"{recipe.title}: {recipe.notes}\n"
+        f"To change any of it: --set train.epochs={recipe.train.epochs * 2}, or "
+        f"marey show {recipe.name} > mine.yaml, edit, marey train mine.yaml --data {out / 'split.csv'}"
+    )
+    return _train_and_test(recipe, train, val, out=out, options=options)
+
+
+def _train_and_test(
+    recipe: Recipe, train: Manifest, val: Manifest | None, *, out: Path, options: TrainOptions
+) -> EvaluationResult | None:
+    fitted = fit(
+        recipe,
+        train=train,
+        val=val,
+        out=out,
+        init=options.init,
+        seed=options.seed,
+        batch=options.batch,
+        workers=options.workers,
+        device=options.device,
+        precision=options.precision,
+        resume=options.resume,
+        tensorboard=options.tensorboard,
+    )
+    if val is None:
+        say(f"report: {write_report(out)}")
+        return None
+    # The last checkpoint, not the best: an epoch chosen by these very videos would flatter the number.
+    result = test_model(load_model(fitted.last), val, out=out, workers=options.workers, device=options.device)
+    print(result.summary())
+    print(f"\nanswer for a video:  marey predict {fitted.last} VIDEO")
+    return result
+
+
+def _sides(data: Path | Manifest, val: Path | Manifest | None, root: Path | None) -> tuple[Manifest, Manifest | None]:
+    whole = data if isinstance(data, Manifest) else read_manifest(data, root=root)
+    if isinstance(val, Manifest):
+        return whole, val
+    if val is not None:
+        return whole, read_manifest(val, root=root, classes=whole.class_names)
+    names = whole.split_names
+    if not names:
+        return whole, None
+    if "train" not in names:
+        raise DataError(f"{data}: the split column names {', '.join(names)}, but no row is for training (train).")
+    held_out = next((name for name in ("val", "test") if name in names), None)
+    return whole.split("train"), whole.split(held_out) if held_out else None
+
+
+def _for_classes(recipe: Recipe, manifest: Manifest) -> Recipe:
+    if recipe.model.num_classes == len(manifest.class_names):
+        return recipe
+    say(f"{recipe.name}: a head for the list's {len(manifest.class_names)} classes in place of {recipe.model.num_classes}.")
+    return recipe.variant(model={"num_classes": len(manifest.class_names)})
