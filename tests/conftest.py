@@ -1,5 +1,6 @@
 """What every test may use."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,3 +14,9 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip("reference data (../shared) is not there")
     return SHARED
+
+
+def pytest_configure() -> None:
+    """Helper modules beside the tests import by name."""
+    for folder in ("video", "golden"):
+        sys.path.insert(0, str(Path(__file__).parent / folder))

@@ -1,0 +1,344 @@
+"""Frames of a video file by number, exactly as a sequential decode shows them.
+
+    with marey.open_video("kick.mp4") as video:
+        frames = video.read(range(0, 64, 2))        # uint8 [32, H, W, 3]
+
+A read is planned: the wanted frames in display order, a jump to a key frame only where it saves decoding, pictures that
+nobody wants or refers to skipped undecoded where that is proven exact, one decoder thread, one scaler.
+"""
+
+import io
+import operator
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import BinaryIO, Self
+
+import av
+import numpy as np
+from av.container import InputContainer
+from av.packet import Packet
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+from numpy.typing import NDArray
+
+from marey.base.errors import DataError, DecodeError
+from marey.video.conversion import Conversion, Converter
+from marey.video.index import FrameIndex, count_frames, index_packets
+from marey.video.source import Box, Frames, Size
+from marey.video.transforms import check_inside
+
+_SKIPPABLE = {"h264"}
+"""Codecs whose unwanted non-reference pictures may be skipped undecoded, each admitted by a test of bit equality.
+HEVC and AV1 showed wrong frames."""
+
+_SEEK_GAIN = 8
+"""Jump ahead only if the key frame lies at least so many frames after the place that decoding has reached: a seek costs
+about as much as decoding some frames (docs/performance/decoding.md)."""
+
+
+def open_video(source: str | Path | bytes | BinaryIO, *, conversion: Conversion = "rgb") -> "Video":
+    """Open a video file, given by path, as bytes or as a seekable binary file.
+
+    `conversion` says how pictures become RGB: "rgb" as the older toolkits did, "planes" faster (see
+    `marey.video.conversion`).
+
+    Raises:
+        DecodeError: there is no such file, it is no video, or not one frame of it can be decoded.
+    """
+    return Video(source, conversion=conversion)
+
+
+class Video:
+    """N frames of a file, by number: a `FrameSource`. Not to be shared between threads."""
+
+    def __init__(self, source: str | Path | bytes | BinaryIO, *, conversion: Conversion = "rgb") -> None:
+        self._source = io.BytesIO(source) if isinstance(source, bytes) else source
+        self.name = str(source) if isinstance(source, str | Path) else f"<{type(source).__name__}>"
+        self._converter = Converter(conversion)
+        self._open()
+        try:
+            self._index = self._scan()
+            self._rewind()
+            first = self._peek()
+        except BaseException:
+            self.close()
+            raise
+        turned = round(first.rotation / 90) % 2 == 1
+        self._height, self._width = (first.width, first.height) if turned else (first.height, first.width)
+
+    # -- what it is
+
+    def __len__(self) -> int:
+        return len(self._index)
+
+    @property
+    def timestamps(self) -> NDArray[np.float64]:
+        """When each frame is shown, in seconds [N]."""
+        return self._index.timestamps
+
+    @property
+    def fps(self) -> float:
+        """Frames per second on average; with a variable frame rate only `timestamps` tell more."""
+        if len(self) > 1 and self.timestamps[-1] > self.timestamps[0]:
+            return float((len(self) - 1) / (self.timestamps[-1] - self.timestamps[0]))
+        return float(self._stream.average_rate or 25)
+
+    @property
+    def duration_seconds(self) -> float:
+        """From the first frame's beginning to the last one's end, taken as long as the average frame."""
+        return float(self.timestamps[-1] - self.timestamps[0] + 1 / self.fps)
+
+    @property
+    def width(self) -> int:
+        """Pixels across, as displayed: after rotation."""
+        return self._width
+
+    @property
+    def height(self) -> int:
+        """Pixels down, as displayed: after rotation."""
+        return self._height
+
+    # -- reading
+
+    def read(
+        self, indices: Sequence[int] | NDArray[np.integer], *, size: Size | None = None, crop: Box | None = None
+    ) -> Frames:
+        """Frames uint8 [T, H, W, 3] of the given numbers, which may repeat and come in any order.
+
+        `crop` (top, left, height, width) cuts in displayed source pixels, then `size` (height, width) resizes.
+
+        Raises:
+            DataError: a number outside 0 ... N - 1, or a crop that leaves the picture.
+            DecodeError: a frame cannot be decoded; nothing is put in its place.
+        """
+        wanted = np.array([operator.index(i) for i in indices], dtype=np.int64)
+        if wanted.size and not (0 <= wanted.min() and wanted.max() < len(self)):
+            worst = wanted.max() if wanted.max() >= len(self) else wanted.min()
+            raise DataError(f"{self.name}: there is no frame {worst}; frames are numbered 0 to {len(self) - 1}.")
+        if crop is not None:
+            crop = Box(*crop)
+            check_inside(crop, self.height, self.width)
+        height, width = size or ((crop.height, crop.width) if crop is not None else (self.height, self.width))
+        frames = np.empty((len(wanted), height, width, 3), np.uint8)
+        if not wanted.size:
+            return frames
+        unique, places = np.unique(wanted, return_inverse=True)
+        slots = np.split(np.argsort(places, kind="stable"), np.cumsum(np.bincount(places, minlength=len(unique)))[:-1])
+        for (number, picture), slot in zip(self._pictures(unique), slots, strict=True):
+            rgb = self._converter.convert(picture, crop, size)
+            if rgb.shape != frames.shape[1:]:
+                raise DecodeError(
+                    self.name,
+                    f"frame {number} of {len(self)}: the picture changes to {rgb.shape[1]}x{rgb.shape[0]} in the "
+                    f"middle of the video (it began as {width}x{height}); read with size=... to bring all to one size.",
+                )
+            frames[slot] = rgb
+        return frames
+
+    def close(self) -> None:
+        """Free the decoder and the file. A closed video cannot be read."""
+        self._container.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    # -- opening and placing
+
+    def _open(self) -> None:
+        """Open the container and set up its decoder; everything about the place of reading starts anew."""
+        if isinstance(self._source, str | Path) and not Path(self._source).is_file():
+            what = "is a folder, not a video file" if Path(self._source).is_dir() else "no such file"
+            raise DecodeError(self.name, what)
+        if not isinstance(self._source, str | Path):
+            self._source.seek(0)
+        try:
+            container = av.open(str(self._source) if isinstance(self._source, Path) else self._source, mode="r")
+        except (av.FFmpegError, ValueError) as error:
+            raise DecodeError(self.name, f"not a video that FFmpeg can read ({_words(error)})") from None
+        if not container.streams.video:
+            container.close()
+            raise DecodeError(self.name, "holds no video stream")
+        self._container: InputContainer = container
+        self._stream: VideoStream = container.streams.video[0]
+        # One thread: skipping is only exact then, and loaders run one reader per process anyway.
+        self._stream.thread_type = "NONE"
+
+    def _scan(self) -> FrameIndex:
+        try:
+            index = index_packets(self._container, self._stream)
+            if index is None:
+                self._reopen()
+                index = count_frames(self._container, self._stream)
+        except av.FFmpegError as error:
+            raise DecodeError(self.name, f"cannot be decoded to its end to count its frames ({_words(error)})") from None
+        if not len(index):
+            raise DecodeError(self.name, "holds no frames")
+        return index
+
+    def _reopen(self) -> None:
+        self._container.close()
+        self._open()
+
+    def _rewind(self) -> None:
+        """Start decoding at the beginning again: by a seek where that surely lands there, else by opening anew."""
+        if not self._index.counted and self._index.keys.size and self._index.keys[0] == 0:
+            first = int(self._index.key_dts[0])
+            if self._land(first) == 0 and self._landed_dts == first:
+                return
+        self._reopen()
+        self._start(self._container.demux(self._stream), 0)
+
+    def _start(self, packets: Iterator[Packet], number: int) -> None:
+        """Note that decoding goes on with `packets`, whose first key frame is frame `number`."""
+        self._packets = packets
+        self._ready: list[VideoFrame] = []
+        self._next = number
+        """The smallest number that decoding has not passed."""
+        self._skipped: set[int] = set()
+        self._done = False
+
+    def _peek(self) -> VideoFrame:
+        """The first picture, left in its place for the first read."""
+        _, picture = next(self._pictures(np.array([0])))
+        return picture
+
+    # -- decoding
+
+    def _pictures(self, numbers: NDArray[np.int64]) -> Iterator[tuple[int, VideoFrame]]:
+        """The pictures of ascending, distinct frame numbers."""
+        if self._index.counted:
+            yield from self._counted(numbers)
+            return
+        remaining = numbers
+        while remaining.size:
+            jump = self._seek_if_worth_it(remaining)
+            for number, picture in self._decoded(remaining[:jump]):
+                yield number, picture
+            remaining = remaining[jump:]
+
+    def _seek_if_worth_it(self, numbers: NDArray[np.int64]) -> int:
+        """Place the decoder for the first of `numbers`; say how many of them to decode before looking again."""
+        key = self._key_before(int(numbers[0]))
+        passed = numbers[0] < self._next or not self._skipped.isdisjoint(numbers.tolist())
+        if passed or self._done or key >= self._next + _SEEK_GAIN:
+            self._seek(int(numbers[0]))
+        gaps = np.flatnonzero(np.diff(numbers) > _SEEK_GAIN) + 1
+        for gap in gaps.tolist():
+            if self._key_before(int(numbers[gap])) >= int(numbers[gap - 1]) + _SEEK_GAIN:
+                return gap
+        return len(numbers)
+
+    def _number(self, pts: int) -> int:
+        """The frame that a time stamp belongs to."""
+        return int(np.searchsorted(self._index.pts, pts))
+
+    def _key_before(self, number: int) -> int:
+        """The frame that starts the group of pictures in which frame `number` can be decoded."""
+        place = int(np.searchsorted(self._index.keys, number, side="right")) - 1
+        return int(self._index.keys[place]) if place >= 0 else 0
+
+    def _seek(self, number: int) -> None:
+        """Go to the last key frame at or before `number`; check where the container landed, else go further back."""
+        place = int(np.searchsorted(self._index.keys, number, side="right")) - 1
+        for candidate in range(place, max(place - 3, 0), -1):
+            landed = self._land(int(self._index.key_dts[candidate]))
+            if landed is not None and landed <= number:
+                return
+        self._rewind()
+
+    def _land(self, dts: int) -> int | None:
+        """Seek; the frame that decoding starts with, or None where the container has no key frame to show for it."""
+        try:
+            self._container.seek(dts, stream=self._stream, backward=True)
+            packets = self._container.demux(self._stream)
+            first = next(packets)
+        except (av.FFmpegError, StopIteration):
+            return None
+        if first.pts is None or not first.is_keyframe:
+            return None
+        number = self._number(first.pts)
+        self._landed_dts = first.dts
+        self._start(_chain(first, packets), number)
+        return number
+
+    def _decoded(self, numbers: NDArray[np.int64]) -> Iterator[tuple[int, VideoFrame]]:
+        """Decode on until the last of `numbers`, yielding them; unwanted pictures are skipped where that is exact."""
+        wanted_pts = self._index.pts[numbers]
+        wanted, position = set(wanted_pts.tolist()), 0
+        while position < len(numbers):
+            picture = self._next_picture(wanted)
+            number = int(numbers[position])
+            if picture is None:
+                raise DecodeError(self.name, f"frame {number} of {len(self)}: the decoder never shows it")
+            pts = picture.pts
+            if pts is None or pts > wanted_pts[position]:
+                raise DecodeError(self.name, f"frame {number} of {len(self)}: the decoder leaves it out")
+            if pts == wanted_pts[position]:
+                position += 1
+                if position == len(numbers):
+                    self._ready.insert(0, picture)  # the next read may begin with it
+                    self._next = number
+                yield number, picture
+
+    def _next_picture(self, wanted: set[int]) -> VideoFrame | None:
+        """The next picture in display order, or None at the end."""
+        while not self._ready:
+            if self._done:
+                return None
+            self._ready = self._feed(wanted)
+        picture = self._ready.pop(0)
+        if picture.pts is not None:
+            self._next = self._number(picture.pts) + 1
+        return picture
+
+    def _feed(self, wanted: set[int]) -> list[VideoFrame]:
+        """Send one packet to the decoder; the pictures that come out."""
+        codec = self._stream.codec_context
+        packet = next(self._packets)
+        self._done = packet.size == 0
+        if wanted and codec.name in _SKIPPABLE:
+            # Past the last wanted picture nothing is skipped: the next read may go on there.
+            skip = not self._done and packet.pts is not None and packet.pts not in wanted and packet.pts < max(wanted)
+            codec.skip_frame = "NONREF" if skip else "DEFAULT"
+            if skip:
+                self._skipped.add(self._number(packet.pts))
+        try:
+            return list(codec.decode(packet))
+        except av.FFmpegError as error:
+            self._done = True  # the decoder's state is worth nothing now: the next read seeks
+            number = self._next
+            while number in self._skipped:  # those were passed over undecoded, not missed
+                number += 1
+            raise DecodeError(self.name, f"frame {number} of {len(self)}: {_words(error)}") from None
+
+    def _counted(self, numbers: NDArray[np.int64]) -> Iterator[tuple[int, VideoFrame]]:
+        """The pictures of ascending numbers, found by counting what the decoder shows from the start."""
+        if numbers.size and (numbers[0] < self._next or self._done):
+            self._rewind()
+        for number in numbers.tolist():
+            while True:
+                while not self._ready:
+                    if self._done:
+                        raise DecodeError(self.name, f"frame {number} of {len(self)}: the decoder never shows it")
+                    self._ready = self._feed(set())
+                picture = self._ready.pop(0)
+                self._next += 1
+                if self._next - 1 == number:
+                    break
+            if number == numbers[-1]:
+                self._ready.insert(0, picture)
+                self._next = number
+            yield number, picture
+
+
+def _chain(first: Packet, rest: Iterator[Packet]) -> Iterator[Packet]:
+    yield first
+    yield from rest
+
+
+def _words(error: Exception) -> str:
+    """What FFmpeg says, without its error number and the path, which the message names already."""
+    return str(getattr(error, "strerror", None) or error).split(": '")[0]

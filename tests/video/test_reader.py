@@ -1,0 +1,228 @@
+"""Every read is bit-identical to a sequential decode by the same conversion; every failure says where and why."""
+
+import gc
+import io
+import os
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from made_videos import MAKERS, avi_with_b_frames, constant_rate, decoded_number, edit_list, long_gop, variable_rate
+
+from marey.base.errors import DataError, DecodeError
+from marey.video.conversion import Conversion, Converter
+from marey.video.reader import Video, open_video
+from marey.video.source import Box
+
+SIZE = (40, 56)
+
+
+def sequential(path: Path, conversion: Conversion, size=None, crop=None) -> list[np.ndarray]:
+    """All frames, by a decoder of its own that never seeks and skips nothing."""
+    converter, frames = Converter(conversion), []
+    with av.open(str(path)) as container:
+        container.streams.video[0].thread_type = "NONE"
+        frames = [converter.convert(picture, crop, size).copy() for picture in container.decode(video=0)]
+    return frames
+
+
+def orders(count: int) -> list[np.ndarray]:
+    """Random, strided, repeated, last, backwards: the orders in which samplers ask."""
+    rng = np.random.default_rng(count)
+    return [
+        rng.integers(0, count, 8),
+        np.arange(0, count, max(count // 7, 1)),
+        np.array([count - 1]),
+        np.array([0, 0, count - 1, count // 2, count // 2, 0]),
+        np.arange(min(count, 20)),
+        np.arange(min(count, 40), min(count, 60)),
+        np.arange(count - 1, -1, -max(count // 5, 1)),
+        rng.integers(0, count, 3),
+    ]
+
+
+def assert_reads_equal(path: Path, conversion: Conversion, size=SIZE, crop=None) -> None:
+    expected = sequential(path, conversion, size, crop)
+    with open_video(path, conversion=conversion) as video:
+        assert len(video) == len(expected) == len(video.timestamps)
+        assert (np.diff(video.timestamps) > 0).all()
+        for indices in orders(len(video)) * 2:
+            frames = video.read(indices, size=size, crop=crop)
+            for frame, index in zip(frames, indices, strict=True):
+                np.testing.assert_array_equal(frame, expected[index])
+
+
+@pytest.mark.parametrize("conversion", ["rgb", "planes"])
+@pytest.mark.parametrize("make", MAKERS, ids=lambda m: m.__name__)
+def test_made_files(make, conversion, tmp_path) -> None:
+    assert_reads_equal(make(tmp_path), conversion)
+
+
+BROKEN = {"decord_corrupted.mp4"}
+LARGE = {"testsrc2.mp4", "testsrc2_h265.mp4", "testsrc2_mpeg4.avi", "bt709_full_range.mp4", "testsrc2_vp8.webm"}
+LARGE |= {"testsrc2_vp9.webm", "one-by-one-person-detection.mp4"}
+
+
+@pytest.mark.parametrize("folder", ["decoder", "clips"])
+def test_real_files(shared, folder) -> None:
+    for path in sorted((shared / "videos" / folder).iterdir()):
+        if path.name not in BROKEN | LARGE:
+            assert_reads_equal(path, "rgb")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("folder", ["decoder", "clips"])
+def test_real_files_in_all_ways(shared, folder) -> None:
+    for path in sorted((shared / "videos" / folder).iterdir()):
+        if path.name in BROKEN:
+            continue
+        assert_reads_equal(path, "planes")
+        with open_video(path) as video:
+            crop = Box(video.height // 8, video.width // 4, max(video.height // 2, 1), max(video.width // 2, 1))
+        for conversion in ("rgb", "planes"):
+            assert_reads_equal(path, conversion, size=None, crop=crop)
+            assert_reads_equal(path, conversion, size=(33, 47), crop=crop)
+        if path.name in LARGE:
+            assert_reads_equal(path, "rgb")
+
+
+def test_content_is_the_frame_asked_for(tmp_path) -> None:
+    with open_video(constant_rate(tmp_path)) as video:
+        indices = [5, 59, 0, 31, 31]
+        assert [decoded_number(f) for f in video.read(indices)] == indices
+
+
+def test_edit_list_shows_what_players_show(tmp_path) -> None:
+    with open_video(edit_list(tmp_path, cut=17)) as video:
+        assert decoded_number(video.read([0])[0]) == 17
+        assert len(video) == 43
+
+
+def test_variable_rate_has_true_times(tmp_path) -> None:
+    with open_video(variable_rate(tmp_path)) as video:
+        steps = np.diff(video.timestamps) * 1000
+        assert np.allclose(steps, np.random.default_rng(1).integers(10, 120, 60)[1:], atol=1.0)
+        assert video.fps == pytest.approx(59 / (video.timestamps[-1] - video.timestamps[0]))
+
+
+def test_reading_on_decodes_no_frame_twice(tmp_path, monkeypatch) -> None:
+    fed = []
+    feed = Video._feed
+    monkeypatch.setattr(Video, "_feed", lambda self, wanted: fed.append(1) or feed(self, wanted))
+    with open_video(long_gop(tmp_path)) as video:
+        for start in range(0, 120, 10):
+            video.read(range(start, start + 10), size=SIZE)
+    assert len(fed) <= 122
+
+
+def test_far_read_jumps_to_a_key_frame(tmp_path, monkeypatch) -> None:
+    fed = []
+    feed = Video._feed
+    monkeypatch.setattr(Video, "_feed", lambda self, wanted: fed.append(1) or feed(self, wanted))
+    with open_video(constant_rate(tmp_path)) as video:
+        fed.clear()
+        video.read([3, 50])
+    assert len(fed) < 25
+
+
+def test_bytes_and_open_files(tmp_path) -> None:
+    path = constant_rate(tmp_path)
+    with open_video(path) as video:
+        expected = video.read([7, 40])
+    with open_video(path.read_bytes()) as video:
+        np.testing.assert_array_equal(video.read([7, 40]), expected)
+    with path.open("rb") as file, open_video(io.BytesIO(file.read())) as video:
+        np.testing.assert_array_equal(video.read([7, 40]), expected)
+
+
+@pytest.mark.parametrize(("name", "size"), [("decord_video_90.mov", (568, 320)), ("decord_video_0.mov", (320, 568))])
+def test_rotation_is_applied(shared, name, size) -> None:
+    with open_video(shared / "videos" / "decoder" / name) as video:
+        assert (video.height, video.width) == size
+        assert video.read([0]).shape == (1, *size, 3)
+
+
+def test_rotated_pictures_stand_upright(shared) -> None:
+    folder = shared / "videos" / "decoder"
+    with open_video(folder / "decord_video_0.mov") as video:
+        upright = video.read([0], size=(320, 568))[0].astype(int)
+    for name in ("decord_video_180.mov",):
+        with open_video(folder / name) as video:
+            assert video.read([0]).shape[1:3] == upright.shape[:2]
+
+
+def test_a_broken_file_says_where(shared) -> None:
+    path = shared / "videos" / "decoder" / "decord_corrupted.mp4"
+    with open_video(path) as video:
+        assert len(video) == 50
+        assert video.read([27, 3]).shape[0] == 2
+        with pytest.raises(DecodeError, match=r"decord_corrupted.mp4: frame 28 of 50: Invalid data"):
+            video.read([40])
+        assert video.read([5]).shape[0] == 1, "the reader goes on after an error"
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"not a video at all, just words", "not a video that FFmpeg can read"),
+        (b"", "not a video that FFmpeg can read"),
+        (None, "no such file"),
+    ],
+    ids=["text", "empty", "missing"],
+)
+def test_no_video(tmp_path, content, reason) -> None:
+    path = tmp_path / "x.mp4"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(DecodeError, match=reason) as caught:
+        open_video(path)
+    assert "\n" not in str(caught.value)
+    assert str(path) in str(caught.value)
+
+
+def test_a_folder_is_no_video(tmp_path) -> None:
+    with pytest.raises(DecodeError, match="is a folder"):
+        open_video(tmp_path)
+
+
+def test_half_a_file(tmp_path) -> None:
+    path = constant_rate(tmp_path)
+    path.write_bytes(path.read_bytes()[:2000])
+    with pytest.raises(DecodeError):
+        open_video(path)
+
+
+def test_sound_alone_is_no_video(tmp_path) -> None:
+    path = tmp_path / "sound.wav"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("pcm_s16le", rate=8000)
+        sound = av.AudioFrame.from_ndarray(np.zeros((1, 800), np.int16), format="s16", layout="mono")
+        sound.sample_rate = 8000
+        container.mux(stream.encode(sound))
+    with pytest.raises(DecodeError, match="no video stream"):
+        open_video(path)
+
+
+def test_wrong_numbers_and_boxes(tmp_path) -> None:
+    with open_video(constant_rate(tmp_path)) as video:
+        with pytest.raises(DataError, match="no frame 60; frames are numbered 0 to 59"):
+            video.read([0, 60])
+        with pytest.raises(DataError, match="no frame -1"):
+            video.read([-1])
+        with pytest.raises(DataError, match="does not lie inside"):
+            video.read([0], crop=Box(0, 0, 49, 10))
+        assert video.read([]).shape == (0, 48, 64, 3)
+
+
+def test_nothing_stays_open(tmp_path) -> None:
+    path = avi_with_b_frames(tmp_path)
+    handles = Path("/proc/self/fd")
+    if not handles.is_dir():
+        pytest.skip("counts handles by /proc")
+    before = len(os.listdir(handles))
+    for _ in range(100):
+        with open_video(path) as video:
+            video.read([3], size=SIZE)
+    gc.collect()
+    assert len(os.listdir(handles)) <= before + 2

@@ -1,0 +1,77 @@
+"""What is written reads back; folders of images have the face of a video."""
+
+import cv2
+import numpy as np
+import pytest
+from made_videos import coded_frame, decoded_number
+
+from marey.base.errors import DataError, DecodeError
+from marey.video.frames import FlowFolder, FrameFolder
+from marey.video.reader import open_video
+from marey.video.source import Box
+from marey.video.writer import write_video
+
+
+def test_frames_come_back(tmp_path) -> None:
+    path = tmp_path / "a.mp4"
+    write_video(path, (coded_frame(i) for i in range(30)), fps=24)
+    with open_video(path) as video:
+        assert len(video) == 30
+        assert video.fps == pytest.approx(24)
+        frames = video.read(range(30))
+    assert [decoded_number(f) for f in frames] == list(range(30))
+    colour = np.zeros((4, 32, 32, 3), np.uint8)
+    colour[..., 0], colour[..., 1] = 200, 60
+    write_video(tmp_path / "b.mp4", colour, crf=5)
+    with open_video(tmp_path / "b.mp4") as video:
+        assert abs(video.read([2]).mean(axis=(0, 1, 2)) - [200, 60, 0]).max() < 4
+
+
+def test_same_frames_same_bytes(tmp_path) -> None:
+    for name in ("a.mp4", "b.mp4"):
+        write_video(tmp_path / name, [coded_frame(i) for i in range(8)])
+    assert (tmp_path / "a.mp4").read_bytes() == (tmp_path / "b.mp4").read_bytes()
+
+
+def test_a_failed_write_leaves_nothing(tmp_path) -> None:
+    frames = [coded_frame(0), coded_frame(1)[:40]]
+    with pytest.raises(DataError, match="change size"):
+        write_video(tmp_path / "a.mp4", frames)
+    with pytest.raises(DataError, match="even sides"):
+        write_video(tmp_path / "a.mp4", [coded_frame(0)[:47]])
+    with pytest.raises(DataError, match="no frames"):
+        write_video(tmp_path / "a.mp4", [])
+    with pytest.raises(DataError, match="cannot be written"):
+        write_video(tmp_path / "a.mp4", [coded_frame(0)], codec="nonsense")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_frame_folder(tmp_path) -> None:
+    for i in range(12):
+        cv2.imwrite(str(tmp_path / f"img_{i + 1}.png"), coded_frame(i)[:, :, ::-1])
+    with FrameFolder(tmp_path, fps=10) as folder:
+        assert (len(folder), folder.height, folder.width, folder.fps) == (12, 48, 64, 10)
+        frames = folder.read([11, 0, 0, 5])
+        np.testing.assert_array_equal(frames[0], coded_frame(11))
+        assert folder.read([1], crop=Box(0, 0, 20, 30), size=(10, 10)).shape == (1, 10, 10, 3)
+        assert folder.read([]).shape == (0, 48, 64, 3)
+        with pytest.raises(DataError, match="no frame 12"):
+            folder.read([12])
+    (tmp_path / "img_3.png").write_bytes(b"no image")
+    with pytest.raises(DecodeError, match="img_3.png"):
+        FrameFolder(tmp_path).read([2])
+    with pytest.raises(DecodeError, match="no such folder"):
+        FrameFolder(tmp_path / "none")
+
+
+def test_flow_folder(tmp_path) -> None:
+    for i in range(1, 5):
+        cv2.imwrite(str(tmp_path / f"flow_x_{i:05d}.png"), np.full((20, 30), 100 + i, np.uint8))
+        cv2.imwrite(str(tmp_path / f"flow_y_{i:05d}.png"), np.full((20, 30), 150 + i, np.uint8))
+    with FlowFolder(tmp_path) as flow:
+        fields = flow.read([3, 0])
+    assert fields.shape == (2, 20, 30, 2)
+    assert fields[:, 0, 0].tolist() == [[104, 154], [101, 151]]
+    (tmp_path / "flow_y_00002.png").unlink()
+    with pytest.raises(DecodeError, match="flow needs pairs"):
+        FlowFolder(tmp_path)
