@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -37,12 +38,15 @@ class Network(nn.Module, ABC):
     head: nn.Module
     dropout: nn.Dropout
     class_names: tuple[str, ...] | None = None
-    recipe: object | None = None
+    recipe: Any = None
     """The `marey.Recipe` that the weights belong to; set by `load_model`. (A network does not know recipes.)"""
 
     def forward(self, clip_BCTHW: Tensor) -> Tensor:
         """Logits [B, K], before softmax: the mean of `positions`."""
         return self.positions(clip_BCTHW).mean(dim=(2, 3, 4))
+
+    load_report: object | None = None
+    """What became of every tensor of the file that the weights came from."""
 
     @abstractmethod
     def trunk(self, clip_BCTHW: Tensor) -> tuple[Tensor, ...]:

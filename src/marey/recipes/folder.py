@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from marey.models.slowonly.config import SlowOnlyConfig
 from marey.recipe import AdamW, CosineSchedule, Pixels, Recipe, Test, Train, Warmup
-from marey.video.augment import MMAction2RandomResizedCrop
+from marey.video.augment import RandomResizedCrop
 from marey.video.sampling import MMAction2Test, MMAction2Train
 
 FOLDER = Recipe(
@@ -17,7 +17,7 @@ FOLDER = Recipe(
     clip=MMAction2Train(segments=8),
     test=Test(sampling=MMAction2Test(segments=8), crops="three", size=112, averaging="probabilities"),
     pixels=Pixels(conversion="planes", short_side=128),
-    augment=MMAction2RandomResizedCrop(short_side=128, size=112, flip=0.5),
+    augment=RandomResizedCrop(short_side=128, size=112, flip=0.5),
     train=Train(
         epochs=40,
         base_batch=16,

@@ -8,7 +8,7 @@ from typing import Literal
 
 from marey.models.slowonly.config import SlowOnlyConfig
 from marey.recipe import SGD, CosineSchedule, Initialisation, Published, Recipe, StepSchedule, Test, Train, Warmup, Weights
-from marey.video.augment import MMAction2RandomResizedCrop, MMActionRandomResizedCrop
+from marey.video.augment import MMActionRandomResizedCrop, RandomResizedCrop
 from marey.video.sampling import MMAction2Test, MMAction2Train, MMActionTest, MMActionTrain
 
 _PAPER = "https://arxiv.org/abs/1812.03982"
@@ -150,7 +150,7 @@ def _mmaction2(
             size=256,
             averaging="probabilities",
         ),
-        augment=MMAction2RandomResizedCrop(short_side=256, size=224, flip=0.5),
+        augment=RandomResizedCrop(short_side=256, size=224, flip=0.5),
         train=train,
         published=Published(
             top1=top1, top5=top5, source="MMAction2 1.2 configs/recognition/slowonly", protocol=_PROTOCOL, split="val"

@@ -6,7 +6,7 @@ tsn_imagenet-pretrained-r50_8xb32-1x1x3-100e. Both: 8 GPUs of 32 clips, 100 epoc
 
 from marey.models.tsn.config import TSNConfig
 from marey.recipe import SGD, Published, Recipe, StepSchedule, Test, Train, Weights
-from marey.video.augment import MMAction2MultiScaleCrop, MMActionMultiScaleCrop
+from marey.video.augment import MultiScaleCrop
 from marey.video.sampling import MMAction2Test, MMAction2Train, MMActionTest, MMActionTrain
 
 _PAPER = "https://arxiv.org/abs/1608.00859"
@@ -33,7 +33,7 @@ TSN_R50_3SEG = Recipe(
     model=TSNConfig(depth=50, num_classes=400),
     clip=MMActionTrain(segments=3),
     test=Test(sampling=MMActionTest(segments=25), crops="ten", size=224, averaging="logits"),
-    augment=MMActionMultiScaleCrop(short_side=256, size=224, scales=_SCALES, max_distort=1, flip=0.5),
+    augment=MultiScaleCrop(size=224, scales=_SCALES),
     train=_TRAIN,
     published=Published(
         top1=70.6, top5=89.4, source="MMAction v0.2.0 announcement", protocol=_PROTOCOL, split="val", videos=19796
@@ -64,7 +64,7 @@ TSN_R50_3SEG_MMACTION2 = TSN_R50_3SEG.variant(
     storage="short256",
     clip=MMAction2Train(segments=3),
     test=Test(sampling=MMAction2Test(segments=25), crops="ten", size=224, averaging="logits"),
-    augment=MMAction2MultiScaleCrop(short_side=256, size=224, scales=_SCALES, max_distort=1, flip=0.5),
+    augment=MultiScaleCrop(size=224, scales=_SCALES),
     published=Published(
         top1=72.83, top5=90.65, source="MMAction2 1.2 configs/recognition/tsn", protocol=_PROTOCOL, split="val"
     ),

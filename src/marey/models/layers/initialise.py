@@ -1,0 +1,33 @@
+"""How a network starts that takes no weights from elsewhere. The toolkits differ, so the recipe says how."""
+
+from torch import nn
+
+from marey.models.layers.resnet import Residual
+
+CONVOLUTIONS = (nn.Conv2d, nn.Conv3d)
+NORMS = (nn.BatchNorm2d, nn.BatchNorm3d)
+
+
+def initialise(network: nn.Module, *, last_gamma_zero: bool, head_std: float) -> None:
+    """Convolutions by Kaiming (normal, fan out), norms 1 and 0, linear layers normal with `head_std` and bias 0.
+
+    `last_gamma_zero` starts each residual branch at zero (Goyal et al. 2017, section 5.1; PySlowFast, MMAction2).
+    """
+    for module in network.modules():
+        if isinstance(module, CONVOLUTIONS):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+        elif isinstance(module, NORMS):
+            nn.init.ones_(module.weight)
+            nn.init.zeros_(module.bias)
+        elif isinstance(module, nn.Linear):
+            initialise_head(module, head_std)
+    if last_gamma_zero:
+        for module in network.modules():
+            if isinstance(module, Residual):
+                nn.init.zeros_(module.last.weight)  # type: ignore[arg-type]
+
+
+def initialise_head(head: nn.Linear, std: float = 0.01) -> None:
+    """A fresh classifier: weights normal with deviation `std`, bias 0."""
+    nn.init.normal_(head.weight, std=std)
+    nn.init.zeros_(head.bias)

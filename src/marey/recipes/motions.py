@@ -1,0 +1,43 @@
+"""The demo's recipes, on the generated data set `motions`: one network that sees motion, one that sees single frames."""
+
+from marey.models.slowonly.config import SlowOnlyConfig
+from marey.models.tsn.config import TSNConfig
+from marey.recipe import AdamW, CosineSchedule, Pixels, Recipe, Test, Train, Warmup
+from marey.video.augment import RandomCrop
+from marey.video.sampling import MMAction2Test, MMAction2Train
+
+DEMO_DATA = {"train": 4032, "test": 504, "size": 72, "frames": 20}
+"""How much of `motions` the demo writes: videos in all, pixels a side, frames a video."""
+
+MOTIONS_SLOWONLY = Recipe(
+    name="slowonly_r18_8x2_motions",
+    title="SlowOnly ResNet-18, 8 frames, on generated motions",
+    paper="https://arxiv.org/abs/1812.03982",
+    notes="No mirrored crops: a mirror turns left into right.",
+    dataset="motions",
+    model=SlowOnlyConfig(depth=18, width=16, num_classes=12),
+    clip=MMAction2Train(frames=8, stride=2),
+    test=Test(
+        sampling=MMAction2Test(clips=3, frames=8, stride=2), crops="centre", size=64, averaging="probabilities"
+    ),
+    pixels=Pixels(conversion="planes", short_side=72),
+    augment=RandomCrop(short_side=72, size=64, flip=0.0),
+    train=Train(
+        epochs=12,
+        base_batch=32,
+        optimizer=AdamW(lr=3e-3),
+        schedule=CosineSchedule(by="step", warmup=Warmup(epochs=1)),
+        clip_norm=5,
+        dropout=0.2,
+    ),
+)
+
+MOTIONS_TSN = MOTIONS_SLOWONLY.variant(
+    name="tsn_r18_8seg_motions",
+    title="TSN ResNet-18, the same 8 frames one by one",
+    paper="https://arxiv.org/abs/1608.00859",
+    notes="Sees single frames only: inside a mirrored pair it can do no better than chance.",
+    model=TSNConfig(depth=18, width=16, num_classes=12),
+)
+
+MOTIONS = (MOTIONS_SLOWONLY, MOTIONS_TSN)

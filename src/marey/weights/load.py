@@ -1,0 +1,166 @@
+"""From a recipe, a checkpoint of ours or an older toolkit's file to a network that is ready to answer."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from marey.base.errors import WeightsError
+from marey.models.network import Network, Preprocess
+from marey.recipe import Recipe
+from marey.recipes import RECIPES, get_recipe
+from marey.weights.checkpoint import read_checkpoint
+from marey.weights.foreign import config_of, layout_of, read_tensors
+
+
+@dataclass(frozen=True)
+class LoadReport:
+    """What became of every tensor of a file."""
+
+    source: str
+    layout: str
+    renamed: tuple[tuple[str, str], ...]
+    """(their name, our name)."""
+    dropped: tuple[str, ...] = ()
+    """Tensors of the file that were left out on purpose: the old head."""
+    notes: tuple[str, ...] = ()
+    """What was decided that the file does not say."""
+
+    def __str__(self) -> str:
+        parts = [f"{self.source}: {self.layout} layout, {len(self.renamed)} tensors loaded"]
+        if self.dropped:
+            parts.append(f"left out {', '.join(self.dropped)}")
+        return "; ".join([*parts, *self.notes])
+
+
+def build_network(recipe: Recipe, class_names: Sequence[str] | None = None) -> Network:
+    """The recipe's network with random weights, and all of its surroundings: pixels, dropout, class names."""
+    network: Network = recipe.model.build()
+    network.preprocess = Preprocess(recipe.pixels.mean, recipe.pixels.std)
+    network.dropout.p = recipe.train.dropout
+    network.recipe = recipe
+    network.class_names = tuple(class_names) if class_names else None
+    return network
+
+
+def load_model(
+    recipe: Recipe | str | Path | None = None,
+    *,
+    weights: str | Path | None = None,
+    allow_new_head: bool = False,
+    device: str | torch.device = "cpu",
+) -> Network:
+    """A network in eval mode, with `recipe`, `class_names` and a `load_report`.
+
+        load_model("runs/a/best.safetensors")              our own file needs nothing else
+        load_model(recipe, weights="old.pth")              an older toolkit's file; its layout is detected
+        load_model(weights="old.pth")                      network and class count taken from the file
+
+    `allow_new_head` accepts weights for another number of classes: the classifier then starts fresh, and the report
+    says so.
+
+    Raises:
+        WeightsError: a tensor is missing, left over, of another shape, or not finite; or the file cannot be read.
+        RecipeError: a name that no recipe has.
+    """
+    if isinstance(recipe, str | Path) and (Path(recipe).exists() or str(recipe).endswith(".safetensors")):
+        if weights is not None:
+            raise WeightsError(f"{recipe} holds weights of its own: leave out weights={weights}.")
+        return _own(Path(recipe), None, allow_new_head).to(device).eval()
+    declared = get_recipe(str(recipe)) if isinstance(recipe, str | Path) else recipe
+    if weights is None:
+        raise WeightsError(_no_weights(declared))
+    path = Path(weights)
+    load = _own if path.suffix == ".safetensors" or path.is_dir() else _foreign
+    return load(path, declared, allow_new_head).to(device).eval()
+
+
+def _no_weights(recipe: Recipe | None) -> str:
+    if recipe is None:
+        return "load_model needs a recipe, a checkpoint of ours, or weights=FILE."
+    if recipe.weights is None:
+        return f"{recipe.name} has no published weights: pass weights=FILE (on the command line --weights FILE)."
+    return f"{recipe.name}: fetch {recipe.weights.url} and pass it as weights=FILE (on the command line --weights FILE)."
+
+
+def _own(path: Path, recipe: Recipe | None, allow_new_head: bool) -> Network:
+    checkpoint = read_checkpoint(path)
+    network = build_network(recipe or checkpoint.recipe, checkpoint.class_names)
+    pairs = [(name, name) for name in network.state_dict()]
+    return _filled(network, checkpoint.tensors, pairs, source=str(path), layout="marey", new_head=allow_new_head)
+
+
+def _foreign(path: Path, recipe: Recipe | None, allow_new_head: bool) -> Network:
+    tensors = read_tensors(path)
+    layout = layout_of(tensors, path)
+    notes: tuple[str, ...] = ()
+    if recipe is None:
+        config = config_of(tensors, layout, path)
+        recipe, notes = _recipe_for(config, layout.NAME)
+    network = build_network(recipe)
+    pairs = list(layout.pairs(network))
+    return _filled(network, tensors, pairs, source=str(path), layout=layout.NAME, new_head=allow_new_head, notes=notes)
+
+
+def _recipe_for(config: object, layout: str) -> tuple[Recipe, tuple[str, ...]]:
+    """The shipped recipe that fits a network told from its tensors best: same network, same toolkit if there is one."""
+    same = [r for r in RECIPES if _shape_free(r.model) == _shape_free(config)]
+    same = same or [r for r in RECIPES if r.model.network == getattr(config, "network", None)]
+    suffix = {"mmaction2": "_mmaction2"}.get(layout, "")
+    nearest = next((r for r in same if r.name.endswith(suffix) and (suffix or "_mmaction2" not in r.name)), same[0])
+    note = f"frames, pixels and test protocol are those of {nearest.name}: the file does not tell; pass a recipe if others"
+    recipe = nearest if nearest.model == config else nearest.variant(model=config, dataset="unknown")
+    return recipe, (note,)
+
+
+def _shape_free(config: object) -> dict[str, object]:
+    return {k: v for k, v in dict(config).items() if k != "num_classes"}  # type: ignore[call-overload,no-any-return]
+
+
+def _filled(
+    network: Network,
+    tensors: dict[str, Tensor],
+    pairs: list[tuple[str, str]],
+    *,
+    source: str,
+    layout: str,
+    new_head: bool,
+    notes: tuple[str, ...] = (),
+) -> Network:
+    """Put `tensors` into `network` by (their, our) name pairs: all of them, or an error that says what is wrong."""
+    state = network.state_dict()
+    dropped = tuple(t for t, o in pairs if o.startswith("head.") and t in tensors and tensors[t].shape != state[o].shape)
+    if dropped and new_head:
+        pairs = [(t, o) for t, o in pairs if not o.startswith("head.")]
+        tensors = {t: value for t, value in tensors.items() if t not in dropped}
+        network.class_names = None
+        notes = (*notes, f"a new head for {state['head.bias'].shape[0]} classes")
+    # Files older than torch 0.4.1 do not count batches; nothing depends on the count.
+    pairs = [(t, o) for t, o in pairs if t in tensors or not o.endswith("num_batches_tracked")]
+    _check(tensors, pairs, state, source, hint="" if new_head else " (allow_new_head takes another number of classes)")
+    for theirs, ours in pairs:
+        state[ours].copy_(tensors[theirs])
+    network.load_report = LoadReport(source, layout, tuple(pairs), dropped if new_head else (), notes)
+    return network
+
+
+def _check(
+    tensors: dict[str, Tensor], pairs: list[tuple[str, str]], state: dict[str, Tensor], source: str, *, hint: str
+) -> None:
+    used = {theirs for theirs, _ in pairs}
+    wrong = [
+        f"{t} is {list(tensors[t].shape)}, expected {list(state[o].shape)}"
+        for t, o in pairs
+        if t in tensors and tensors[t].shape != state[o].shape
+    ]
+    problems = {
+        "missing": [t for t, _ in pairs if t not in tensors],
+        "left over": [t for t in tensors if t not in used],
+        "of another shape": wrong,
+        "not finite": [t for t in used & tensors.keys() if not torch.isfinite(tensors[t]).all()],
+    }
+    found = [f"{len(names)} {what}: {', '.join(names[:3])}" for what, names in problems.items() if names]
+    if found:
+        raise WeightsError(f"{source}: the weights do not fit: {'; '.join(found)}{hint if wrong else ''}.")
