@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from marey.data.clips import ClipDataset as ClipDataset
     from marey.data.clips import ViewDataset as ViewDataset
     from marey.data.manifest import Manifest as Manifest
-    from marey.data.manifest import read_manifest as read_manifest
+    from marey.data.formats import read_manifest as read_manifest
     from marey.evaluation.evaluate import evaluate as evaluate
     from marey.inference.predict import predict as predict
     from marey.recipe import Recipe as Recipe
@@ -47,7 +47,7 @@ _HOME = {
     "ClipDataset": "data.clips",
     "ViewDataset": "data.clips",
     "Manifest": "data.manifest",
-    "read_manifest": "data.manifest",
+    "read_manifest": "data.formats",
     "evaluate": "evaluation.evaluate",
     "predict": "inference.predict",
     "Recipe": "recipe",

@@ -16,7 +16,7 @@ def list_videos(
     out: Annotated[Path | None, typer.Option("--out", help="The list to write.  [default: FOLDER.csv]")] = None,
 ) -> None:
     """Write a list (path, label) of a folder per class."""
-    from marey.data.manifest import list_folder
+    from marey.data.formats import list_folder
 
     manifest = list_folder(folder)
     path = out or folder.resolve().with_suffix(".csv")
@@ -33,7 +33,7 @@ def split(
     seed: Seed = 0,
 ) -> None:
     """Hold videos out for validation; clips of one source (group) never stand on both sides."""
-    from marey.data.manifest import read_manifest
+    from marey.data.formats import read_manifest
     from marey.data.split import split_manifest
 
     manifest = split_manifest(read_manifest(source, root=root), val=val, seed=seed)

@@ -9,7 +9,8 @@ from typing import Any, Literal
 from marey.base.errors import DataError
 from marey.base.files import atomic_path
 from marey.base.progress import progress
-from marey.data.manifest import VIDEO_SUFFIXES, read_manifest
+from marey.data.formats import read_manifest
+from marey.data.manifest import VIDEO_SUFFIXES
 from marey.inference.predict import predict_many
 from marey.models.network import Network
 

@@ -6,7 +6,8 @@ from typing import Literal
 
 from marey.base.errors import DataError
 from marey.base.progress import say
-from marey.data.manifest import Manifest, read_manifest
+from marey.data.formats import read_manifest
+from marey.data.manifest import Manifest
 from marey.evaluation.evaluate import EvaluationResult, evaluate
 from marey.evaluation.fusion import fuse
 from marey.evaluation.report import write_report

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from marey.base.errors import DataError
 from marey.base.progress import say
-from marey.data.manifest import Manifest, list_folder, read_manifest
+from marey.data.formats import list_folder, read_manifest
+from marey.data.manifest import Manifest
 from marey.data.split import split_manifest
 from marey.evaluation.evaluate import EvaluationResult
 from marey.evaluation.report import write_report

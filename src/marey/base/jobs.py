@@ -1,0 +1,39 @@
+"""The same function on many items, in several processes, in order."""
+
+import multiprocessing
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from typing import TypeVar
+
+from marey.base.progress import progress
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def run_jobs(
+    function: Callable[[Item], Result], items: Sequence[Item], *, workers: int, title: str, unit: str = "items"
+) -> list[Result]:
+    """`function` of every item, results in the items' order, with progress. `workers=0` runs in this process.
+
+    `function` and the items must be picklable. An exception in one item stops the rest and is raised here.
+    """
+    results = []
+    with progress(title, total=len(items), unit=unit) as bar:
+        if workers < 1:
+            for item in items:
+                results.append(function(item))
+                bar.advance()
+            return results
+        # Not fork: torch, OpenCV and FFmpeg may have threads running that a fork would lose.
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(workers, mp_context=context) as pool:
+            chunk = max(1, min(32, len(items) // (4 * workers)))
+            try:
+                for result in pool.map(function, items, chunksize=chunk):
+                    results.append(result)
+                    bar.advance()
+            except BaseException:
+                pool.shutdown(cancel_futures=True)
+                raise
+    return results

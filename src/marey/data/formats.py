@@ -1,0 +1,228 @@
+"""Readers of every way in which the field writes down which video shows what."""
+
+import csv
+import math
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from marey.base.errors import DataError
+from marey.base.nearest import did_you_mean
+from marey.data.manifest import VIDEO_SUFFIXES, Manifest, make_manifest
+
+_IMAGES = frozenset({".jpg", ".jpeg", ".png"})
+_COLUMNS = ("path", "label", "split", "start", "end", "group")
+_KINETICS = ("label", "youtube_id", "time_start", "time_end")
+
+
+def read_manifest(
+    path: str | Path,
+    *,
+    root: str | Path | None = None,
+    classes: Sequence[str] | str | Path | None = None,
+    split: str | None = None,
+) -> Manifest:
+    """Read a list of videos and labels; its format is told from its content.
+
+    - a folder with a folder per class;
+    - CSV with a header `path,label[,split,start,end,group]`;
+    - Kinetics CSV (`label,youtube_id,time_start,time_end,split`; files ID_start_end.mp4, flat or in class folders);
+    - MMAction lists: `path label` or `path frames label` on a line, split from the right, so that paths may hold spaces;
+    - UCF101 split files (`Class/v_Class_g01_c01.avi [1]`).
+
+    `root` is the folder of relative paths (else the list's own), `classes` the class names in order, or a file with one
+    on a line (`name`, or `number name`), `split` keeps one split.
+
+    Raises:
+        DataError: with file and line: a format that is none of these, a missing column, a label outside `classes`.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise DataError(f"{path}: no such list or folder.")
+    names = read_classes(classes) if isinstance(classes, str | Path) else classes
+    if path.is_dir():
+        manifest = list_folder(path, classes=names)
+    else:
+        manifest = _read_file(path, Path(root) if root else path.parent, names)
+    return manifest.split(split) if split else manifest
+
+
+def list_folder(folder: str | Path, *, classes: Sequence[str] | None = None) -> Manifest:
+    """A manifest of a folder with a folder of videos (or of folders of frames) per class. Hidden files do not count.
+
+    Raises:
+        DataError: no folder, no videos in it, or a single class.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise DataError(f"{folder}: no such folder.")
+    rows: list[tuple[str, str]] = []
+    for label in sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith(".")):
+        found = sorted(p for p in label.rglob("*") if _is_video(p) and not p.name.startswith("."))
+        rows += [(p.relative_to(folder).as_posix(), label.name) for p in found]
+    if not rows:
+        loose = any(_is_video(p) for p in folder.iterdir())
+        hint = "the videos lie loose in it: sort them into one folder per class" if loose else "it has no folders of videos"
+        raise DataError(f"{folder}: expected a folder of videos per class, but {hint}.")
+    manifest = make_manifest(rows, root=folder, source=str(folder), classes=classes)
+    if len(manifest.class_names) < 2:
+        raise DataError(f"{folder}: only one class, {manifest.class_names[0]}; telling apart takes at least two.")
+    return manifest
+
+
+def read_classes(path: str | Path) -> list[str]:
+    """Class names from a file with one on a line, in order: `name`, or `number name` (UCF101's classInd.txt).
+
+    Raises:
+        DataError: no such file, or nothing in it.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise DataError(f"{path}: no such file of class names.")
+    lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    if not lines:
+        raise DataError(f"{path}: names no classes.")
+    if all(re.match(r"\d+[ ,\t]+\S", line) for line in lines):
+        numbered = sorted((int(number), name) for number, name in (re.split(r"[ ,\t]+", s, maxsplit=1) for s in lines))
+        return [name for _, name in numbered]
+    return lines
+
+
+def _is_video(path: Path) -> bool:
+    if path.is_dir():
+        return any(p.suffix.lower() in _IMAGES for p in path.iterdir())
+    return path.suffix.lower() in VIDEO_SUFFIXES
+
+
+def _read_file(path: Path, root: Path, classes: Sequence[str] | None) -> Manifest:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (UnicodeDecodeError, OSError) as error:
+        raise DataError(f"{path}: cannot be read as a list of videos ({error}).") from None
+    first = next((line for line in text.splitlines() if line.strip()), "")
+    header = [column.strip() for column in first.split(",")]
+    if set(_KINETICS) <= set(header):
+        return _kinetics(path, text, root, classes)
+    if "," in first and path.suffix.lower() == ".csv":
+        return _csv(path, text, header, root, classes)
+    return _lines(path, text, root, classes)
+
+
+def _csv(path: Path, text: str, header: list[str], root: Path, classes: Sequence[str] | None) -> Manifest:
+    for column in header:
+        if column not in _COLUMNS:
+            raise DataError(f"{path}:1: unknown column {column!r}; known are {', '.join(_COLUMNS)}.{did_you_mean(column, _COLUMNS)}")
+    for column in ("path", "label"):
+        if column not in header:
+            raise DataError(f"{path}:1: the column {column!r} is missing; the first line must name path,label[,split,...].")
+    rows, lines, other = [], [], {name: [] for name in header if name not in ("path", "label")}  # type: ignore[var-annotated]
+    reader = csv.reader(text.splitlines())
+    next(reader)
+    for values in reader:
+        if not values:
+            continue
+        if len(values) != len(header):
+            raise DataError(f"{path}:{reader.line_num}: expected {len(header)} values ({', '.join(header)}), got {len(values)}.")
+        row = dict(zip(header, (v.strip() for v in values), strict=True))
+        rows.append((row["path"], _single(row["label"], path, reader.line_num)))
+        lines.append(reader.line_num)
+        for name in other:
+            other[name].append(row[name])
+    times = None
+    if "start" in other or "end" in other:
+        blank = [""] * len(rows)
+        pairs = zip(other.get("start", blank), other.get("end", blank), lines, strict=True)
+        times = [(_time(a, path, n), _time(b, path, n)) for a, b, n in pairs]
+        for (start, end), n in zip(times, lines, strict=True):
+            if start >= end or start < 0:
+                raise DataError(f"{path}:{n}: start must lie before end, both in seconds from 0, got {start:g} and {end:g}.")
+    return make_manifest(
+        rows, root=root, source=str(path), classes=classes, lines=lines, times=times,
+        splits=other.get("split"), groups=other.get("group"),
+    )  # fmt: skip
+
+
+def _single(label: str, path: Path, line: int) -> str:
+    if "|" in label:
+        raise DataError(f"{path}:{line}: several labels ({label}); this version classifies one label per video.")
+    return label
+
+
+def _time(text: str, path: Path, line: int) -> float:
+    try:
+        return float(text) if text else math.nan
+    except ValueError:
+        raise DataError(f"{path}:{line}: {text!r} is no time in seconds.") from None
+
+
+def _kinetics(path: Path, text: str, root: Path, classes: Sequence[str] | None) -> Manifest:
+    """Kinetics' own CSV; a file may carry its times with six digits or none, flat or in a folder of its class."""
+    rows, splits, lines = [], [], []
+    reader = csv.DictReader(text.splitlines())
+    for row in reader:
+        start, end = (int(float(row[name])) for name in ("time_start", "time_end"))
+        stem = f"{row['youtube_id']}_{start:06d}_{end:06d}.mp4"
+        inside = Path(row["label"].replace(" ", "_")) / stem
+        places = (Path(row["label"]) / stem, inside, Path(stem), Path(f"{row['youtube_id']}.mp4"))
+        rows.append((next((p for p in places if (root / p).exists()), places[0]).as_posix(), row["label"]))
+        splits.append(row.get("split") or "")
+        lines.append(reader.line_num)
+    return make_manifest(
+        rows, root=root, source=str(path), classes=classes, lines=lines, splits=splits if any(splits) else None
+    )
+
+
+def _lines(path: Path, text: str, root: Path, classes: Sequence[str] | None) -> Manifest:
+    """`path label`, `path frames label` or a bare UCF101 path, split from the right."""
+    rows, groups, lines = [], [], []
+    for number, line in enumerate(text.splitlines(), start=1):
+        line = line.strip()
+        if not line:
+            continue
+        rows.append(_line(line, path, number))
+        groups.append(ucf_group(rows[-1][0]))
+        lines.append(number)
+    return make_manifest(
+        rows, root=root, source=str(path), classes=classes, lines=lines, groups=groups if all(groups) else None
+    )
+
+
+def _line(line: str, path: Path, number: int) -> tuple[str, str]:
+    ucf = re.fullmatch(r"((\w+)/v_\w+_g\d+_c\d+\.avi)(?: \d+)?", line)
+    if ucf:
+        return ucf.group(1), ucf.group(2)
+    words = line.rsplit(maxsplit=2)
+    if len(words) == 3 and words[1].isdigit() and words[2].isdigit():
+        return words[0], words[2]
+    words = line.rsplit(maxsplit=1)
+    if len(words) != 2 or "," in words[1]:
+        raise DataError(f"{path}:{number}: expected `path label` or `path frames label`, got {line!r}.")
+    return words[0], words[1]
+
+
+def ucf_group(path: str) -> str:
+    """The source video of a UCF101 clip (v_Archery_g07_c03 is of group Archery_g07), "" for other names."""
+    found = re.search(r"v_(\w+_g\d+)_c\d+", path)
+    return found.group(1) if found else ""
+
+
+def hmdb51_split(folder: str | Path, split: int, *, root: str | Path) -> Manifest:
+    """One of HMDB51's three official splits from its folder of `CLASS_test_splitN.txt` files (1 train, 2 test, 0 unused).
+
+    Raises:
+        DataError: the folder does not hold 51 files of that split.
+    """
+    files = sorted(Path(folder).glob(f"*_test_split{split}.txt"))
+    if len(files) != 51:
+        raise DataError(f"{folder}: expected 51 files *_test_split{split}.txt, found {len(files)}.")
+    rows, splits = [], []
+    for file in files:
+        label = file.name.removesuffix(f"_test_split{split}.txt")
+        for line in file.read_text(encoding="utf-8").splitlines():
+            name, _, use = line.strip().rpartition(" ")
+            if use in ("1", "2"):
+                rows.append((f"{label}/{name}", label))
+                splits.append("train" if use == "1" else "test")
+    return make_manifest(rows, root=Path(root), source=str(folder), splits=np.array(splits).tolist())

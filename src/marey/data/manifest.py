@@ -1,0 +1,208 @@
+"""A manifest: which videos there are and what they show. Columns, not a list of objects: a million rows stay small."""
+
+import csv
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from marey.base.errors import DataError
+from marey.base.files import atomic_path
+
+VIDEO_SUFFIXES = frozenset(
+    {".mp4", ".mkv", ".avi", ".mov", ".webm", ".m4v", ".mpg", ".mpeg", ".ts", ".flv", ".wmv", ".gif", ".3gp"}
+)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One video, or the part of it from `start` to `end` seconds, and the index of its class."""
+
+    id: str
+    path: Path
+    label: int
+    start: float | None = None
+    end: float | None = None
+    split: str | None = None
+    group: str | None = None
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """Videos with labels. `ids` are the paths as the list has them; times are seconds, NaN where none are given."""
+
+    ids: NDArray[np.str_]
+    labels: NDArray[np.int64]
+    class_names: tuple[str, ...]
+    root: Path
+    splits: NDArray[np.str_] | None = None
+    groups: NDArray[np.str_] | None = None
+    times: NDArray[np.float64] | None = None
+    """[N, 2]: start and end."""
+    source: str = field(default="", compare=False)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @overload
+    def __getitem__(self, index: int) -> Sample: ...
+    @overload
+    def __getitem__(self, index: NDArray[Any]) -> "Manifest": ...
+    def __getitem__(self, index: int | NDArray[Any]) -> "Sample | Manifest":
+        if isinstance(index, np.ndarray):
+            return self._rows(index)
+        start, end = (None, None) if self.times is None else (_second(t) for t in self.times[index])
+        name = str(self.ids[index])
+        return Sample(
+            id=name if start is None and end is None else f"{name}@{start or 0:g}-{'' if end is None else f'{end:g}'}",
+            path=self.root / name,
+            label=int(self.labels[index]),
+            start=start,
+            end=end,
+            split=None if self.splits is None else str(self.splits[index]),
+            group=None if self.groups is None else str(self.groups[index]),
+        )
+
+    def __iter__(self) -> Iterator[Sample]:
+        return (self[i] for i in range(len(self)))
+
+    @property
+    def split_names(self) -> tuple[str, ...]:
+        """The names in the split column, sorted; empty without one."""
+        return () if self.splits is None else tuple(sorted(set(self.splits.tolist())))
+
+    def split(self, name: str) -> "Manifest":
+        """The rows of one split.
+
+        Raises:
+            DataError: no row is of that split.
+        """
+        if self.splits is None or name not in self.split_names:
+            there = ", ".join(self.split_names) or "no split column"
+            raise DataError(f"{self.source or 'manifest'}: there is no split {name!r} ({there}).")
+        return self._rows(np.flatnonzero(self.splits == name))
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 over ids, labels, times and class names: two results with the same one saw the same list."""
+        digest = hashlib.sha256()
+        for part in (self.ids, self.labels, self.times):
+            digest.update(b"-" if part is None else str(part.shape).encode())
+            digest.update(b"" if part is None else "\0".join(map(str, part.ravel().tolist())).encode())
+        digest.update("\0".join(self.class_names).encode())
+        return digest.hexdigest()
+
+    def write_csv(self, path: str | Path) -> None:
+        """Write path, label and what other columns there are; paths become relative to the file where they can."""
+        columns = ["path", "label"]
+        columns += [n for n, c in (("split", self.splits), ("group", self.groups)) if c is not None]
+        columns += ["start", "end"] if self.times is not None else []
+        target = Path(path)
+        with atomic_path(target) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(columns)
+            for sample in self:
+                row = {
+                    "path": _relative(sample.path, target.parent),
+                    "label": self.class_names[sample.label],
+                    "split": sample.split,
+                    "group": sample.group,
+                    "start": "" if sample.start is None else f"{sample.start:g}",
+                    "end": "" if sample.end is None else f"{sample.end:g}",
+                }
+                writer.writerow([row[name] for name in columns])
+
+    def with_splits(self, splits: NDArray[np.str_]) -> "Manifest":
+        """The same videos with another split column."""
+        return Manifest(
+            self.ids, self.labels, self.class_names, self.root, splits, self.groups, self.times, self.source
+        )
+
+    def _rows(self, rows: NDArray[Any]) -> "Manifest":
+        def part(column: NDArray[Any] | None) -> NDArray[Any] | None:
+            return None if column is None else column[rows]
+
+        return Manifest(
+            self.ids[rows],
+            self.labels[rows],
+            self.class_names,
+            self.root,
+            part(self.splits),
+            part(self.groups),
+            part(self.times),
+            self.source,
+        )
+
+
+def _second(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)
+
+
+def _relative(path: Path, folder: Path) -> str:
+    try:
+        return path.resolve().relative_to(folder.resolve()).as_posix()
+    except ValueError:
+        return str(path.resolve())
+
+
+def make_manifest(
+    rows: Sequence[tuple[str, str]],
+    *,
+    root: Path,
+    source: str,
+    classes: Sequence[str] | None = None,
+    lines: Sequence[int] | None = None,
+    splits: Sequence[str] | None = None,
+    groups: Sequence[str] | None = None,
+    times: Sequence[tuple[float, float]] | None = None,
+) -> Manifest:
+    """A manifest from (path, label) rows; labels are names, or whole numbers where `classes` gives the names.
+
+    Raises:
+        DataError: no rows, a path twice, or a label that is none of `classes`; the line is named where `lines` tell.
+    """
+    if not rows:
+        raise DataError(f"{source}: names no videos.")
+    names = list(classes) if classes is not None else _class_names([label for _, label in rows])
+    index = {name: i for i, name in enumerate(names)}
+
+    def where(row: int) -> str:
+        return f"{source}:{lines[row]}" if lines else source
+
+    labels = np.empty(len(rows), np.int64)
+    for row, (_, label) in enumerate(rows):
+        place = index.get(label)
+        if place is None and label.isdigit() and int(label) < len(names):
+            place = int(label)
+        if place is None:
+            raise DataError(f"{where(row)}: the label {label!r} is none of the {len(names)} classes ({_some(names)}).")
+        labels[row] = place
+    keys = [path for path, _ in rows] if times is None else [f"{p}@{t}" for (p, _), t in zip(rows, times, strict=True)]
+    if len(set(keys)) < len(keys):
+        seen: set[str] = set()
+        row = next(i for i, key in enumerate(keys) if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+        raise DataError(f"{where(row)}: {rows[row][0]} stands in the list twice.")
+    return Manifest(
+        ids=np.array([path for path, _ in rows]),
+        labels=labels,
+        class_names=tuple(names),
+        root=root,
+        splits=np.array(splits) if splits else None,
+        groups=np.array(groups) if groups else None,
+        times=np.array(times, np.float64) if times else None,
+        source=source,
+    )
+
+
+def _class_names(labels: list[str]) -> list[str]:
+    """The distinct labels: by number where all are numbers, else in alphabetic order."""
+    distinct = set(labels)
+    return sorted(distinct, key=int) if all(label.isdigit() for label in distinct) else sorted(distinct)
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:4]) + (", ..." if len(names) > 4 else "")
