@@ -1,0 +1,163 @@
+"""Data sets for training and testing: labelled clips, and all views of a video from one decode."""
+
+from pathlib import Path
+from typing import Any, Protocol, TypedDict
+
+import numpy as np
+from numpy.typing import NDArray
+from torch.utils.data import Dataset
+
+from marey.base.errors import DataError, DecodeError
+from marey.base.random import RandomSource, random_for
+from marey.data.manifest import Manifest, Sample
+from marey.data.quarantine import Broken, replacements
+from marey.video.augment import Geometry
+from marey.video.conversion import Conversion
+from marey.video.frames import FrameFolder
+from marey.video.reader import open_video
+from marey.video.sampling import SamplingRule
+from marey.video.source import Frames, FrameSource
+from marey.video.transforms import short_side_size
+
+
+class Transform(Protocol):
+    """Decides per clip where to look: the declarations of `marey.video.augment`, or anything with this method."""
+
+    def plan(self, height: int, width: int, random: RandomSource) -> Geometry: ...
+
+
+class ClipItem(TypedDict):
+    """One training clip."""
+
+    clip: Frames
+    """uint8 [T, H, W, C]."""
+    target: int
+    id: str
+    broken: list[Broken]
+    """Files that were met on the way and could not be read; another sample then stands in (see `quarantine`)."""
+
+
+class ViewItem(TypedDict, total=False):
+    """One video with all that its test views need."""
+
+    id: str
+    target: int
+    frames: Frames
+    """uint8 [U, H, W, C]: every frame that some clip shows, once, short side resized."""
+    clips: NDArray[np.int64]
+    """[clips, frames]: places in `frames`."""
+    broken: Broken
+    """In place of frames, where the file cannot be read."""
+
+
+def open_source(path: Path, conversion: Conversion = "rgb") -> FrameSource:
+    """A video file, or a folder of frames."""
+    return FrameFolder(path) if path.is_dir() else open_video(path, conversion=conversion)
+
+
+class ClipDataset(Dataset[ClipItem]):
+    """Labelled clips for training, or single-clip validation. Works in any DataLoader and in a notebook.
+
+    Args:
+        manifest: The videos.
+        sampling: Which frames; several clips of a rule become one.
+        transform: Where to look.
+        seed: With epoch and index, all that randomness depends on.
+        conversion: How the reader makes RGB.
+
+    `dataset[i]` is the clip of epoch 0; `dataset[epoch, i]` that of another one.
+    """
+
+    def __init__(
+        self,
+        manifest: Manifest,
+        sampling: SamplingRule,
+        transform: Transform,
+        *,
+        seed: int = 0,
+        conversion: Conversion = "rgb",
+    ) -> None:
+        self.manifest, self.sampling, self.transform = manifest, sampling, transform
+        self.seed, self.conversion = seed, conversion
+
+    def __len__(self) -> int:
+        return len(self.manifest)
+
+    def __getitem__(self, key: int | tuple[int, int]) -> ClipItem:
+        epoch, index = key if isinstance(key, tuple) else (0, key)
+        broken: list[Broken] = []
+        for place in [index, *replacements(self.seed, epoch, index, len(self))]:
+            sample = self.manifest[place]
+            try:
+                clip = self._clip(sample, random_for(self.seed, epoch, index))
+            except (DecodeError, OSError) as error:
+                broken.append(Broken(sample.id, str(sample.path), str(error)))
+                continue
+            return {"clip": clip, "target": sample.label, "id": sample.id, "broken": broken}
+        raise DataError(f"{len(broken)} videos in a row cannot be read; the last: {broken[-1].reason}")
+
+    def _clip(self, sample: Sample, random: np.random.RandomState) -> Frames:
+        with open_source(sample.path, self.conversion) as source:
+            first, count = frame_range(sample, source)
+            indices = first + self.sampling.sample(count, source.timestamps[first : first + count], random).ravel()
+            return self.transform.plan(source.height, source.width, random).read(source, indices)
+
+
+class ViewDataset(Dataset[ViewItem]):
+    """Videos for testing: each is decoded once, for all its clips and crops."""
+
+    def __init__(
+        self, manifest: Manifest, sampling: SamplingRule, *, short_side: int, conversion: Conversion = "rgb"
+    ) -> None:
+        self.manifest, self.sampling = manifest, sampling
+        self.short_side, self.conversion = short_side, conversion
+
+    def __len__(self) -> int:
+        return len(self.manifest)
+
+    def __getitem__(self, index: int) -> ViewItem:
+        sample = self.manifest[index]
+        try:
+            return self._views(sample)
+        except (DecodeError, OSError) as error:
+            broken = Broken(sample.id, str(sample.path), str(error))
+            return {"id": sample.id, "target": sample.label, "broken": broken}
+
+    def _views(self, sample: Sample) -> ViewItem:
+        with open_source(sample.path, self.conversion) as source:
+            first, count = frame_range(sample, source)
+            indices = first + self.sampling.sample(count, source.timestamps[first : first + count])
+            unique, places = np.unique(indices, return_inverse=True)
+            size = short_side_size(source.height, source.width, self.short_side)
+            return {
+                "id": sample.id,
+                "target": sample.label,
+                "frames": source.read(unique, size=size),
+                "clips": places.reshape(indices.shape),
+            }
+
+
+def frame_range(sample: Sample, source: FrameSource) -> tuple[int, int]:
+    """The first frame and the number of frames between a sample's start and end.
+
+    Raises:
+        DecodeError: no frame lies there.
+    """
+    times = source.timestamps - source.timestamps[0]
+    first = 0 if sample.start is None else int(np.searchsorted(times, sample.start - 1e-6))
+    last = len(source) if sample.end is None else int(np.searchsorted(times, sample.end - 1e-6))
+    if last <= first:
+        raise DecodeError(sample.path, f"no frame lies between {sample.start} and {sample.end} s ({times[-1]:.2f} s long)")
+    return first, last - first
+
+
+def collate(items: list[ClipItem]) -> dict[str, Any]:
+    """A batch: clips uint8 [B, T, H, W, C] and targets int64 [B] as tensors, ids and broken files as lists."""
+    import torch
+
+    return {
+        "clip": torch.from_numpy(np.stack([item["clip"] for item in items])),
+        "target": torch.tensor([item["target"] for item in items]),
+        "id": [item["id"] for item in items],
+        "broken": [broken for item in items for broken in item["broken"]],
+    }

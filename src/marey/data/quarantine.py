@@ -1,0 +1,72 @@
+"""What happens when a file breaks: it is recorded, counted and replaced by the same rule on every run."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from marey.base.errors import RunError
+from marey.base.progress import say
+from marey.base.random import random_for
+
+
+@dataclass(frozen=True)
+class Broken:
+    """A file that could not be read, and why; the reason names the place ("frame 28 of 50: ...")."""
+
+    id: str
+    path: str
+    reason: str
+
+
+class Quarantine:
+    """The broken files of one run: each once, as lines of a .jsonl file, with a limit to how many are borne.
+
+    Args:
+        path: The file to append to, or None to keep the record in memory.
+        total: How many videos the run works on.
+        max_share: More broken files than this share of them stop the run.
+    """
+
+    def __init__(self, path: Path | None, *, total: int, max_share: float) -> None:
+        self.path, self.total, self.max_share = path, total, max_share
+        self._found: dict[str, Broken] = {}
+        if path is not None and path.exists():
+            lines = path.read_text(encoding="utf-8").splitlines()
+            self._found = {b.id: b for b in (Broken(**json.loads(line)) for line in lines if line.endswith("}"))}
+
+    def __len__(self) -> int:
+        return len(self._found)
+
+    @property
+    def files(self) -> tuple[Broken, ...]:
+        """All of them, in the order in which they were met."""
+        return tuple(self._found.values())
+
+    def record(self, broken: Broken) -> None:
+        """Note a broken file.
+
+        Raises:
+            RunError: more than the stated share is broken: something is wrong with the data, not with a file.
+        """
+        if broken.id in self._found:
+            return
+        self._found[broken.id] = broken
+        if self.path is not None:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(asdict(broken), ensure_ascii=False) + "\n")
+        say(f"broken file {len(self)}, set aside: {broken.reason}")
+        if len(self) > self.max_share * self.total:
+            raise RunError(
+                f"{len(self)} of {self.total} videos are broken, more than the {self.max_share:.1%} that are borne "
+                f"(--max-broken); the last: {broken.reason}"
+            )
+
+
+def replacements(seed: int, epoch: int, index: int, count: int, tries: int = 16) -> list[int]:
+    """The samples to try in turn in place of sample `index`, if its file is broken.
+
+    They depend on seed, epoch and index alone, so every run puts the same ones in, whoever reads, and no other sample
+    changes its place.
+    """
+    return [int(i) for i in random_for(seed, epoch, index, 1).randint(0, count, size=tries)]
