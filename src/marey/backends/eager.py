@@ -1,0 +1,35 @@
+"""A network on batches of views, as plain PyTorch runs it."""
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from marey.backends.device import pick_device
+from marey.models.network import Network
+
+Precision = Literal["float32", "bfloat16"]
+
+
+class EagerBackend:
+    """Takes uint8 views, gives float32 logits on the CPU.
+
+    Args:
+        network: Put in eval mode and on the device.
+        device: "auto", "cpu", "cuda" or "cuda:1".
+        precision: "bfloat16" runs the network under autocast; the logits come back as float32.
+    """
+
+    def __init__(self, network: Network, *, device: str = "auto", precision: Precision = "float32") -> None:
+        self.device = pick_device(device)
+        self.precision: Precision = precision
+        self.network = network.to(self.device).eval()
+
+    @torch.inference_mode()
+    def __call__(self, views_VTHWC: Tensor) -> Tensor:
+        """Logits [V, K] of uint8 views [V, T, H, W, C]."""
+        views = views_VTHWC.to(self.device, non_blocking=True)
+        reduced = self.precision == "bfloat16"
+        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=reduced):
+            logits: Tensor = self.network(self.network.preprocess(views))
+        return logits.float().cpu()

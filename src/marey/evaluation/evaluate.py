@@ -1,0 +1,297 @@
+"""Test a network on labelled videos: each decoded once, every view counted, every broken file named."""
+
+import hashlib
+import json
+import os
+import platform
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch.utils.data import DataLoader
+
+from marey.backends.eager import EagerBackend, Precision
+from marey.base.errors import DataError, RunError
+from marey.base.files import atomic_path, write_json
+from marey.base.progress import progress, say
+from marey.data.clips import ViewDataset, ViewItem
+from marey.data.formats import read_manifest
+from marey.data.manifest import Manifest
+from marey.data.quarantine import Broken, Quarantine
+from marey.evaluation.metrics import confusion_matrix, mean_class_accuracy, pair_accuracy, top_k_accuracy
+from marey.evaluation.scores import Scores
+from marey.evaluation.views import score_video
+from marey.models.network import Network
+
+_SAVE_EVERY = 20.0
+"""Seconds between the parts that an interrupted run goes on from."""
+
+
+@dataclass(frozen=True)
+class EvaluationResult:
+    """Metrics of one run; shares lie in 0..1. `broken` files are left out of all of them."""
+
+    scores: Scores
+    broken: tuple[Broken, ...] = ()
+
+    @classmethod
+    def from_scores(cls, scores: Scores) -> "EvaluationResult":
+        return cls(scores)
+
+    @property
+    def num_videos(self) -> int:
+        return len(self.scores.ids)
+
+    @property
+    def top1(self) -> float:
+        return top_k_accuracy(self.scores.probabilities, self.scores.labels, 1)
+
+    @property
+    def top5(self) -> float:
+        return top_k_accuracy(self.scores.probabilities, self.scores.labels, 5)
+
+    @property
+    def confusion(self) -> NDArray[np.int64]:
+        """[K, K]: true class by answer."""
+        return confusion_matrix(self.scores.probabilities, self.scores.labels)
+
+    @property
+    def mean_class(self) -> float:
+        return mean_class_accuracy(self.confusion)
+
+    def pairs(self, pairs: list[tuple[int, int]]) -> float:
+        """Accuracy inside pairs of classes; chance is one half."""
+        return pair_accuracy(self.scores.probabilities, self.scores.labels, pairs)
+
+    def as_json(self) -> dict[str, Any]:
+        """Everything but the scores themselves."""
+        return {
+            "top1": self.top1,
+            "top5": self.top5,
+            "mean_class": self.mean_class,
+            "videos": self.num_videos,
+            "broken": [vars(b) for b in self.broken],
+            "protocol": self.scores.protocol,
+        }
+
+    def summary(self) -> str:
+        """Lines for a person: the headline, and the confusion matrix of up to 20 classes."""
+        lines = [
+            f"top-1 {self.top1:.1%}   top-5 {self.top5:.1%}   mean class {self.mean_class:.1%}   "
+            f"({self.num_videos} videos{f', {len(self.broken)} broken left out' if self.broken else ''})"
+        ]
+        names = self.scores.class_names
+        if len(names) <= 20:
+            wide = max(len(name) for name in names)
+            digits = max(len(str(self.confusion.max())), len(str(len(names) - 1))) + 1
+            lines += ["", "rows: true class, columns: answer"]
+            lines.append(" " * (wide + 4) + "".join(f"{i:{digits}}" for i in range(len(names))))
+            for i, (name, row) in enumerate(zip(names, self.confusion, strict=True)):
+                cells = "".join(f"{n if n else '.':>{digits}}" for n in row.tolist())
+                lines.append(f"{i:>2} {name:{wide}} {cells}")
+        return "\n".join(lines)
+
+
+def evaluate(
+    model: Network,
+    data: Manifest | str | Path,
+    *,
+    out: str | Path | None = None,
+    root: str | Path | None = None,
+    batch: int = 8,
+    workers: int = 2,
+    device: str = "auto",
+    precision: Precision = "float32",
+    max_broken: float = 0.01,
+) -> EvaluationResult:
+    """Test `model` by the protocol of its recipe.
+
+    Args:
+        model: With its recipe, as `load_model` and `build_network` give it.
+        data: A manifest, or a list or folder to read one from.
+        out: Folder for scores.npz, result.json and quarantine.jsonl. An interrupted run goes on there.
+        root: Folder that the list's paths are relative to.
+        batch: Views in one pass.
+        workers: Processes that decode ahead.
+        max_broken: A larger share of broken files stops the run.
+
+    Under several processes (torchrun) every video is tested by exactly one of them; process 0 writes the result and
+    returns all of it.
+
+    Raises:
+        RunError: `out` holds another run, or too many files are broken.
+    """
+    if not isinstance(data, Manifest):
+        data = read_manifest(data, root=root, classes=model.class_names)
+    backend = EagerBackend(model, device=device, precision=precision)
+    protocol = _protocol(model, data, backend, batch)
+    run = _Run(Path(out) if out else None, protocol, data, max_broken)
+    run.finish(_scored(backend, model, data, run, batch=batch, workers=workers))
+    return run.result(model)
+
+
+def _scored(
+    backend: EagerBackend, model: Network, data: Manifest, run: "_Run", *, batch: int, workers: int
+) -> Iterator[tuple[int, ViewItem, NDArray[np.float32] | None]]:
+    """(row, item, probabilities) of every video that is still to be tested by this process."""
+    test, pixels = model.recipe.test, model.recipe.pixels
+    views = ViewDataset(data, test.sampling, short_side=pixels.short_side, conversion=pixels.conversion)
+    rows = run.rows_to_do()
+    loader: DataLoader[ViewItem] = DataLoader(
+        views,
+        sampler=rows,
+        batch_size=None,
+        num_workers=min(workers, len(rows)),
+        prefetch_factor=2 if workers and rows else None,
+        collate_fn=_as_it_is,
+    )
+    with progress("Testing", total=len(rows), unit="videos") as bar:
+        right = 0
+        for done, (row, item) in enumerate(zip(rows, loader, strict=True), start=1):
+            scores = None if "broken" in item else score_video(backend, item, test, batch=batch)
+            right += scores is not None and int(scores.argmax()) == item["target"]
+            yield row, item, scores
+            bar.advance(note=f"top-1 {right / done:.1%}")
+
+
+def _as_it_is(item: ViewItem) -> ViewItem:
+    return item
+
+
+class _Run:
+    """The state of one evaluation: what is done, kept in parts so that it can be gone on with."""
+
+    def __init__(self, out: Path | None, protocol: dict[str, Any], data: Manifest, max_broken: float) -> None:
+        self.out, self.protocol, self.data = out, protocol, data
+        self.rank, self.world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+        if self.world > 1 and out is None:
+            raise RunError("evaluate under several processes needs out=FOLDER, where they bring their scores together.")
+        self.parts = out / "parts" if out else None
+        self.done: dict[int, NDArray[np.float32]] = {}
+        if out is not None:
+            self._claim(out)
+        record = None if out is None else out / f"quarantine{f'-{self.rank}' if self.rank else ''}.jsonl"
+        if record is not None and not self.done:
+            record.unlink(missing_ok=True)
+        self.quarantine = Quarantine(record, total=len(data), max_share=max_broken)
+        self._broken_ids = {b.id for b in self.quarantine.files}
+
+    def _claim(self, out: Path) -> None:
+        """Take the folder for this run, or go on with what an earlier call of the same run left."""
+        state = out / "evaluate.json"
+        if state.exists():
+            old = json.loads(state.read_text(encoding="utf-8"))
+            differing = [k for k in self.protocol if k not in _MAY_DIFFER and old.get(k) != self.protocol[k]]
+            if differing:
+                raise RunError(
+                    f"{out} holds another evaluation ({', '.join(differing)} differ): choose another --out, or remove it."
+                )
+        elif self.rank == 0:
+            write_json(state, self.protocol)
+        assert self.parts is not None
+        for part in sorted(self.parts.glob("*.npz")):
+            with np.load(part) as file:
+                self.done |= dict(zip(file["rows"].tolist(), file["probabilities"], strict=True))
+        if self.done:
+            say(f"going on: {len(self.done)} of {len(self.data)} videos are tested already")
+
+    def rows_to_do(self) -> list[int]:
+        """The rows of this process that are not done: every world-th one, so that no video is tested twice."""
+        mine = range(self.rank, len(self.data), self.world)
+        return [row for row in mine if row not in self.done and self.data[row].id not in self._broken_ids]
+
+    def finish(self, scored: Iterator[tuple[int, ViewItem, NDArray[np.float32] | None]]) -> None:
+        """Take in scores as they come; save a part every so often and at the end, also when interrupted."""
+        fresh: dict[int, NDArray[np.float32]] = {}
+        saved = time.monotonic()
+        try:
+            for row, item, probabilities in scored:
+                if probabilities is None:
+                    self.quarantine.record(item["broken"])
+                    continue
+                fresh[row] = probabilities
+                if time.monotonic() - saved > _SAVE_EVERY:
+                    self._save(fresh)
+                    fresh, saved = {}, time.monotonic()
+        finally:
+            self._save(fresh)
+
+    def _save(self, fresh: dict[int, NDArray[np.float32]]) -> None:
+        self.done |= fresh
+        if self.parts is None or not fresh:
+            return
+        name = f"{self.rank}-{min(fresh)}-{len(fresh)}.npz"
+        with atomic_path(self.parts / name) as temporary:
+            np.savez(temporary, rows=np.array(list(fresh)), probabilities=np.stack(list(fresh.values())))
+
+    def result(self, model: Network) -> EvaluationResult:
+        """The metrics of all videos; process 0 waits for the others' parts and writes the files."""
+        if self.world > 1:
+            self._bring_together()
+        rows = sorted(self.done)
+        if not rows:
+            raise DataError(f"{self.data.source or 'the manifest'}: not one video could be tested.")
+        names = model.class_names or self.data.class_names
+        probabilities = np.stack([self.done[row] for row in rows])
+        names = (*names, *(f"class {i}" for i in range(len(names), probabilities.shape[1])))
+        scores = Scores(
+            tuple(self.data[row].id for row in rows), self.data.labels[rows], probabilities, names,
+            self.protocol | {"tested": len(rows), "broken": len(self.quarantine)},
+        )  # fmt: skip
+        result = EvaluationResult(scores, self.quarantine.files)
+        if self.out is not None and self.rank == 0:
+            scores.save(self.out / "scores.npz")
+            write_json(self.out / "result.json", result.as_json())
+        return result
+
+    def _bring_together(self) -> None:
+        """Say that this process is through; process 0 waits for all and reads their parts and broken files."""
+        assert self.out is not None
+        assert self.parts is not None
+        self.parts.mkdir(parents=True, exist_ok=True)
+        (self.parts / f"{self.rank}.through").touch()
+        if self.rank:
+            return
+        while len(list(self.parts.glob("*.through"))) < self.world:
+            time.sleep(0.2)
+        for part in self.parts.glob("*.npz"):
+            with np.load(part) as file:
+                self.done |= dict(zip(file["rows"].tolist(), file["probabilities"], strict=True))
+        for record in self.out.glob("quarantine-*.jsonl"):
+            for broken in Quarantine(record, total=len(self.data), max_share=1).files:
+                self.quarantine.record(broken)
+
+
+_MAY_DIFFER = {"versions", "device"}
+"""What may change between the two halves of an interrupted run."""
+
+
+def _protocol(model: Network, data: Manifest, backend: EagerBackend, batch: int) -> dict[str, Any]:
+    recipe = model.recipe
+    return {
+        "recipe": recipe.name,
+        "test": recipe.test.model_dump(mode="json"),
+        "pixels": recipe.pixels.model_dump(mode="json"),
+        "weights_sha256": weights_hash(model),
+        "data_fingerprint": data.fingerprint,
+        "videos": len(data),
+        "batch": batch,
+        "precision": backend.precision,
+        "device": str(backend.device),
+        "versions": {name: version(name) for name in ("torch", "numpy", "av", "opencv-contrib-python-headless")}
+        | {"marey": version("marey"), "python": platform.python_version()},
+    }
+
+
+def weights_hash(model: Network) -> str:
+    """SHA-256 over names and values of all tensors: the same weights have it whatever file they came from."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,59 @@
+"""Numbers from scores. Plain NumPy: scores [N, K] (any monotone score), labels [N]. All shares lie in 0..1."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+Scores2D = NDArray[np.float32]
+Labels = NDArray[np.int64]
+
+
+def top_k_accuracy(scores: Scores2D, labels: Labels, k: int) -> float:
+    """The share of videos whose class is among the k highest scores; of equal scores the lower class index is higher."""
+    if not len(labels):
+        return float("nan")
+    best = np.argsort(-scores, axis=1, kind="stable")[:, :k]
+    return float((best == labels[:, None]).any(axis=1).mean())
+
+
+def confusion_matrix(scores: Scores2D, labels: Labels) -> NDArray[np.int64]:
+    """[K, K]: how many videos of each class (row) were taken for each class (column)."""
+    classes = scores.shape[1]
+    answers = scores.argmax(axis=1)
+    return np.bincount(labels * classes + answers, minlength=classes**2).reshape(classes, classes)
+
+
+def class_accuracy(confusion: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Each class's share of right answers [K]; NaN for classes without videos."""
+    totals = confusion.sum(axis=1)
+    with np.errstate(invalid="ignore"):
+        return np.where(totals > 0, confusion.diagonal() / np.maximum(totals, 1), np.nan)
+
+
+def mean_class_accuracy(confusion: NDArray[np.int64]) -> float:
+    """The mean of `class_accuracy` over the classes that have videos."""
+    shares = class_accuracy(confusion)
+    return float(np.nanmean(shares)) if np.isfinite(shares).any() else float("nan")
+
+
+def wilson_interval(right: int, total: int, z: float = 1.96) -> tuple[float, float]:
+    """The 95 % interval of a share by Wilson's formula, which stays inside 0..1 for small counts."""
+    if total == 0:
+        return 0.0, 1.0
+    share, spread = right / total, z * z / total
+    middle = (share + spread / 2) / (1 + spread)
+    half = z / (1 + spread) * np.sqrt(share * (1 - share) / total + spread / (4 * total))
+    return float(max(middle - half, 0.0)), float(min(middle + half, 1.0))
+
+
+def pair_accuracy(scores: Scores2D, labels: Labels, pairs: list[tuple[int, int]]) -> float:
+    """Of the videos whose class belongs to a pair, the share whose class scores higher than the pair's other one.
+
+    Chance is one half. Equal scores count half.
+    """
+    partner = {a: b for pair in pairs for a, b in (pair, pair[::-1])}
+    rows = [i for i, label in enumerate(labels.tolist()) if label in partner]
+    if not rows:
+        return float("nan")
+    own = scores[rows, labels[rows]]
+    other = scores[rows, [partner[label] for label in labels[rows].tolist()]]
+    return float(((own > other) + 0.5 * (own == other)).mean())

@@ -1,0 +1,55 @@
+"""Score files: what a network said about every video, and by which protocol."""
+
+import json
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from marey.base.errors import DataError
+from marey.base.files import atomic_path
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Probabilities [N, K] of N videos, their ids and labels, and the protocol that they were measured by."""
+
+    ids: tuple[str, ...]
+    labels: NDArray[np.int64]
+    probabilities: NDArray[np.float32]
+    class_names: tuple[str, ...]
+    protocol: dict[str, Any]
+
+    def save(self, path: str | Path) -> None:
+        """Write one .npz, whole or not at all."""
+        with atomic_path(path) as temporary:
+            np.savez_compressed(
+                temporary,
+                ids=np.array(self.ids),
+                labels=self.labels,
+                probabilities=self.probabilities,
+                class_names=np.array(self.class_names),
+                protocol=np.array(json.dumps(self.protocol, ensure_ascii=False)),
+            )
+
+    @classmethod
+    def load(cls, path: str | Path) -> "Scores":
+        """Read what `save` wrote.
+
+        Raises:
+            DataError: no such file, cut short, or not a score file.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                return cls(
+                    ids=tuple(file["ids"].tolist()),
+                    labels=file["labels"],
+                    probabilities=file["probabilities"],
+                    class_names=tuple(file["class_names"].tolist()),
+                    protocol=json.loads(str(file["protocol"])),
+                )
+        except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+            raise DataError(f"{path}: not a score file that evaluate wrote ({error}).") from None

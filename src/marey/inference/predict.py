@@ -1,0 +1,72 @@
+"""Answers for videos that nobody has labelled, with the very preprocessing of testing."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from marey.backends.eager import EagerBackend, Precision
+from marey.base.errors import DecodeError
+from marey.data.clips import ViewDataset
+from marey.data.manifest import Manifest
+from marey.evaluation.views import score_video
+from marey.models.network import Network
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a network says about one video: probabilities [K], or `error` where the file cannot be read."""
+
+    path: Path
+    probabilities: NDArray[np.float32]
+    class_names: tuple[str, ...]
+    error: str | None = None
+
+    def top(self, k: int = 5) -> list[tuple[str, float]]:
+        """The k likeliest classes and their probabilities, the likeliest first."""
+        best = np.argsort(-self.probabilities, kind="stable")[:k]
+        return [(self.class_names[i], float(self.probabilities[i])) for i in best.tolist()]
+
+
+def predict(
+    model: Network, video: str | Path, *, batch: int = 8, device: str = "auto", precision: Precision = "float32"
+) -> Prediction:
+    """Answer for one video, by all the views of `model.recipe.test`.
+
+    The probabilities equal those that `evaluate` writes for the same video and `batch`, to the last bit.
+
+    Raises:
+        DecodeError: the video cannot be read.
+    """
+    (found,) = predict_many(model, [video], batch=batch, device=device, precision=precision)
+    if found.error is not None:
+        raise DecodeError(found.path, found.error.removeprefix(f"{found.path}: "))
+    return found
+
+
+def predict_many(
+    model: Network,
+    videos: Iterable[str | Path],
+    *,
+    batch: int = 8,
+    device: str = "auto",
+    precision: Precision = "float32",
+) -> Iterator[Prediction]:
+    """Answer for each video in turn; one that cannot be read gives a prediction with `error` and no probabilities."""
+    paths = [Path(video) for video in videos]
+    if not paths:
+        return
+    backend = EagerBackend(model, device=device, precision=precision)
+    test, pixels = model.recipe.test, model.recipe.pixels
+    manifest = Manifest(np.array([str(p) for p in paths]), np.zeros(len(paths), np.int64), ("",), Path())
+    views = ViewDataset(manifest, test.sampling, short_side=pixels.short_side, conversion=pixels.conversion)
+    for row, path in enumerate(paths):
+        item = views[row]
+        if "broken" in item:
+            yield Prediction(path, np.empty(0, np.float32), (), item["broken"].reason)
+            continue
+        scores = score_video(backend, item, test, batch=batch)
+        names = model.class_names or tuple(f"class {i}" for i in range(len(scores)))
+        yield Prediction(path, scores, names)
