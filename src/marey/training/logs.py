@@ -1,0 +1,60 @@
+"""The record of a run: log.csv has a row per epoch, log.jsonl a line per step and event."""
+
+import csv
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+from marey.base.files import atomic_path
+
+COLUMNS = (
+    "epoch", "step", "lr", "train_loss", "train_top1", "val_loss", "val_top1", "val_top5",
+    "seconds", "clips_per_second", "waited_share", "broken",
+)  # fmt: skip
+
+
+class RunLog:
+    """Writes both files. A resumed run first drops what was logged after the place it goes on from."""
+
+    def __init__(self, out: Path, *, resume_step: int | None) -> None:
+        self.rows_path, self.lines_path = out / "log.csv", out / "log.jsonl"
+        self.rows: list[dict[str, Any]] = []
+        if resume_step is None:
+            self.lines_path.unlink(missing_ok=True)
+            self.rows_path.unlink(missing_ok=True)
+        else:
+            self._forget_after(resume_step)
+
+    def step(self, **values: Any) -> None:
+        """One line of log.jsonl."""
+        with self.lines_path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(values) + "\n")
+
+    def epoch(self, **values: Any) -> None:
+        """One row of log.csv, and a line of log.jsonl."""
+        self.rows.append({name: values.get(name, "") for name in COLUMNS})
+        self._write_rows()
+        self.step(event="epoch", time=time.time(), **values)
+
+    def _write_rows(self) -> None:
+        with atomic_path(self.rows_path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(self.rows)
+
+    def _forget_after(self, step: int) -> None:
+        if self.rows_path.exists():
+            with self.rows_path.open(newline="", encoding="utf-8") as file:
+                self.rows = [dict(row) for row in csv.DictReader(file) if int(row["step"]) <= step]
+            self._write_rows()
+        if self.lines_path.exists():
+            kept = []
+            for line in self.lines_path.read_text(encoding="utf-8").splitlines():
+                try:
+                    if json.loads(line).get("step", 0) <= step:
+                        kept.append(line)
+                except json.JSONDecodeError:  # the line that a kill cut short
+                    continue
+            with atomic_path(self.lines_path) as temporary:
+                temporary.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
