@@ -123,7 +123,7 @@ def train(
     data: Annotated[Path | None, typer.Option("--data", help="Training videos: a list, or a folder per class.")] = None,
     val: Annotated[Path | None, typer.Option("--val", help="Validation videos; else the list's own split column.")] = None,
     root: Root = None,
-    init: Annotated[str, typer.Option("--init", help="Weights to start from: a checkpoint file, or none.")] = "none",
+    init: Annotated[str | None, typer.Option("--init", help="Weights to start from: a checkpoint file, or none.")] = None,
     settings: Set = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
     out: Out = None,
@@ -141,7 +141,7 @@ def train(
         raise MareyError("--resume: name the run to go on with, for example --out runs/mine-1.")
     options = TrainOptions(
         seed=seed, batch=batch, workers=workers, device=device, precision=precision, resume=resume,
-        init=None if init == "none" else Path(init), root=root, tensorboard=tensorboard,
+        init=init, root=root, tensorboard=tensorboard,
     )  # fmt: skip
     if Path(recipe).is_dir() and data is None:
         folder = out or next_run(Path(recipe).resolve().name)

@@ -46,6 +46,11 @@ class TrainModule(LightningModule):
     def on_train_start(self) -> None:
         hold_frozen(self.model)
 
+    def transfer_batch_to_device(self, batch: dict[str, Any], device: torch.device, index: int) -> dict[str, Any]:
+        """Clips travel as uint8: a quarter of float32."""
+        moved = {name: batch[name].to(device, non_blocking=True) for name in ("clip", "target")}
+        return batch | moved
+
     @property
     def lr(self) -> float:
         """The learning rate of the step to come."""

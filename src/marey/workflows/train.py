@@ -28,7 +28,7 @@ class TrainOptions:
     device: str = "auto"
     precision: str | None = None
     resume: bool = False
-    init: Path | None = None
+    init: str | None = None
     root: Path | None = None
     tensorboard: bool = False
 
