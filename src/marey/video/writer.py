@@ -21,19 +21,21 @@ def write_video(
     *,
     codec: str = "libx264",
     crf: int = 18,
+    qp: int | None = None,
     preset: str = "medium",
     gop: int | None = None,
     bframes: int | None = None,
 ) -> None:
     """Write RGB frames, each uint8 [H, W, 3] with even sides, as 4:2:0 video; the suffix of `path` names the container.
 
-    `gop` is the distance of key frames (1: every frame stands alone), `bframes` the most B-frames in a row. The same
+    `gop` is the distance of key frames (1: every frame stands alone), `bframes` the most B-frames in a row; `qp` gives every frame the same quantiser in place of `crf`. The same
     frames and options give the same bytes. The file is whole or absent.
 
     Raises:
         DataError: no frames, odd sides, frames of different sizes, or an unknown container or codec.
     """
-    options = {"crf": str(crf), "preset": preset, "threads": "1"}
+    rate = {"crf": str(crf)} if qp is None else {"qp": str(qp)}
+    options = rate | {"preset": preset, "threads": "1"}
     if bframes is not None:
         options["bf"] = str(bframes)
     source = iter(frames)
