@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from marey.base.errors import WeightsError as WeightsError
     from marey.data.clips import ClipDataset as ClipDataset
     from marey.data.clips import ViewDataset as ViewDataset
-    from marey.data.manifest import Manifest as Manifest
     from marey.data.formats import read_manifest as read_manifest
+    from marey.data.manifest import Manifest as Manifest
     from marey.evaluation.evaluate import evaluate as evaluate
     from marey.inference.predict import predict as predict
     from marey.recipe import Recipe as Recipe
@@ -63,7 +63,7 @@ _HOME = {
     "load_model": "weights.load",
 }
 
-__all__ = ["__version__", *sorted(_HOME)]
+__all__ = ["__version__", *sorted(_HOME)]  # noqa: PLE0604 - the names are strings
 
 
 def __getattr__(name: str) -> Any:

@@ -242,7 +242,9 @@ def recipe_from(values: Any, *, source: str) -> Recipe:
         RecipeError: in one line, with the field, the rule and the value.
     """
     if not isinstance(values, dict):
-        raise RecipeError(f"{source}: expected a recipe's fields (name, model, train, ...), got {type(values).__name__}.")
+        raise RecipeError(
+            f"{source}: expected a recipe's fields (name, model, train, ...), got {type(values).__name__}."
+        )
     try:
         return Recipe.model_validate(values)
     except ValidationError as error:

@@ -86,7 +86,10 @@ def edit_list(folder: Path, cut: int = 17) -> Path:
     """A stream copy cut in the middle of a group of pictures: packets are there that an edit list hides."""
     source = encode(folder / "whole.mp4", 60, options={"bf": "2"}, gop=12)
     path = folder / "cut.mp4"
-    with av.open(str(source)) as old, av.open(str(path), "w", options={"avoid_negative_ts": "disabled"}) as new:
+    with (
+        av.open(str(source)) as old,
+        av.open(str(path), "w", options={"avoid_negative_ts": "disabled"}) as new,
+    ):
         stream = new.add_stream_from_template(old.streams.video[0])
         base = old.streams.video[0].time_base
         start = round(Fraction(cut, 25) / base)

@@ -10,8 +10,18 @@ from marey.video.reader import open_video
 # range shows as 4 and more (test_a_wrong_matrix_is_seen).
 COLOUR = 2.0
 
-FILES = ("bt601_limited_range.mp4", "bt601_full_range.mp4", "bt709_full_range.mp4", "nasa_13013.mp4", "av1_video.mkv")
-FILES += ("testsrc2_odd_height_and_width_vp9.mp4", "testsrc2_odd_height_and_width_444.mp4", "decord_video_0.mov")
+FILES = (
+    "bt601_limited_range.mp4",
+    "bt601_full_range.mp4",
+    "bt709_full_range.mp4",
+    "nasa_13013.mp4",
+    "av1_video.mkv",
+)
+FILES += (
+    "testsrc2_odd_height_and_width_vp9.mp4",
+    "testsrc2_odd_height_and_width_444.mp4",
+    "decord_video_0.mov",
+)
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -40,7 +50,9 @@ def test_grey_stays_grey_and_white_white(red, blue) -> None:
     assert np.allclose(full @ [77, 128, 128, 1], 77, atol=1e-3)
 
 
-@pytest.mark.parametrize("name", ["h264_10bits.mp4", "bt2020_10bit.mp4", "testsrc2_444_12bit_hevc.mp4", "transparent.gif"])
+@pytest.mark.parametrize(
+    "name", ["h264_10bits.mp4", "bt2020_10bit.mp4", "testsrc2_444_12bit_hevc.mp4", "transparent.gif"]
+)
 def test_other_formats_go_the_exact_way(shared, name) -> None:
     path = shared / "videos" / "decoder" / name
     with open_video(path) as exact, open_video(path, conversion="planes") as fast:

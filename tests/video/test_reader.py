@@ -8,7 +8,15 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from made_videos import MAKERS, avi_with_b_frames, constant_rate, decoded_number, edit_list, long_gop, variable_rate
+from made_videos import (
+    MAKERS,
+    avi_with_b_frames,
+    constant_rate,
+    decoded_number,
+    edit_list,
+    long_gop,
+    variable_rate,
+)
 
 from marey.base.errors import DataError, DecodeError
 from marey.video.conversion import Conversion, Converter
@@ -20,11 +28,10 @@ SIZE = (40, 56)
 
 def sequential(path: Path, conversion: Conversion, size=None, crop=None) -> list[np.ndarray]:
     """All frames, by a decoder of its own that never seeks and skips nothing."""
-    converter, frames = Converter(conversion), []
+    converter = Converter(conversion)
     with av.open(str(path)) as container:
         container.streams.video[0].thread_type = "NONE"
-        frames = [converter.convert(picture, crop, size).copy() for picture in container.decode(video=0)]
-    return frames
+        return [converter.convert(picture, crop, size).copy() for picture in container.decode(video=0)]
 
 
 def orders(count: int) -> list[np.ndarray]:
@@ -60,7 +67,13 @@ def test_made_files(make, conversion, tmp_path) -> None:
 
 
 BROKEN = {"decord_corrupted.mp4"}
-LARGE = {"testsrc2.mp4", "testsrc2_h265.mp4", "testsrc2_mpeg4.avi", "bt709_full_range.mp4", "testsrc2_vp8.webm"}
+LARGE = {
+    "testsrc2.mp4",
+    "testsrc2_h265.mp4",
+    "testsrc2_mpeg4.avi",
+    "bt709_full_range.mp4",
+    "testsrc2_vp8.webm",
+}
 LARGE |= {"testsrc2_vp9.webm", "one-by-one-person-detection.mp4"}
 
 

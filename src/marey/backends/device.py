@@ -6,7 +6,7 @@ from marey.base.errors import RunError
 
 
 def pick_device(name: str) -> torch.device:
-    """ "auto" (CUDA where there is one, else the CPU), "cpu", "cuda" or "cuda:1".
+    """The device of that name: "auto" (CUDA where there is one, else the CPU), "cpu", "cuda" or "cuda:1".
 
     Raises:
         RunError: an unknown name, or CUDA where torch sees none.

@@ -12,7 +12,12 @@ Result = TypeVar("Result")
 
 
 def run_jobs(
-    function: Callable[[Item], Result], items: Sequence[Item], *, workers: int, title: str, unit: str = "items"
+    function: Callable[[Item], Result],
+    items: Sequence[Item],
+    *,
+    workers: int,
+    title: str,
+    unit: str = "items",
 ) -> list[Result]:
     """`function` of every item, results in the items' order, with progress. `workers=0` runs in this process.
 

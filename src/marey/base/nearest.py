@@ -14,7 +14,7 @@ def nearest(word: str, choices: Iterable[str], count: int = 3) -> list[str]:
 
 
 def did_you_mean(word: str, choices: Iterable[str]) -> str:
-    """" Did you mean a, b or c?", with its leading space, or nothing where no choice is near."""
+    """The question "Did you mean a, b or c?" with a space in front, or nothing where no choice is near."""
     found = nearest(word, choices)
     if not found:
         return ""

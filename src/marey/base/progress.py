@@ -6,7 +6,14 @@ from types import TracebackType
 from typing import Self
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 _LINE_EVERY = 15.0
 """Seconds between lines where there is no terminal."""
@@ -20,8 +27,8 @@ def say(message: str) -> None:
 class progress:  # noqa: N801 - reads as a word: `with progress("Testing", total=n) as bar`
     """Shows how far `total` steps have come, with rate and time left.
 
-        with progress("Testing", total=504, unit="videos") as bar:
-            bar.advance(1, note="top-1 81.2 %")
+    with progress("Testing", total=504, unit="videos") as bar:
+        bar.advance(1, note="top-1 81.2 %")
     """
 
     def __init__(self, title: str, *, total: int, unit: str = "steps") -> None:
@@ -58,7 +65,9 @@ class progress:  # noqa: N801 - reads as a word: `with progress("Testing", total
         elif time.monotonic() - self._last_line > _LINE_EVERY and self._done < self.total:
             self._last_line = time.monotonic()
             left = (self.total - self._done) / max(self.rate, 1e-9)
-            say(f"{self.title}: {self._done}/{self.total}, {self.rate:.1f} {self.unit}/s, {left:.0f} s left {self._note}")
+            say(
+                f"{self.title}: {self._done}/{self.total}, {self.rate:.1f} {self.unit}/s, {left:.0f} s left {self._note}"
+            )
 
     @property
     def rate(self) -> float:

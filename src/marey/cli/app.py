@@ -8,7 +8,19 @@ from typing import Annotated
 import typer
 
 from marey.base.errors import MareyError, RecipeError
-from marey.cli.command import AsJson, Batch, Device, Out, Precision, Root, Seed, Set, Workers, command, next_run
+from marey.cli.command import (
+    AsJson,
+    Batch,
+    Device,
+    Out,
+    Precision,
+    Root,
+    Seed,
+    Set,
+    Workers,
+    command,
+    next_run,
+)
 from marey.cli.data import data
 
 app = typer.Typer(
@@ -65,7 +77,9 @@ def predict(
     top: Annotated[int, typer.Option("--top", min=1, help="How many answers per video.")] = 5,
     weights: WeightsFile = None,
     untrained: Untrained = False,
-    out: Annotated[Path | None, typer.Option("--out", help="A .jsonl file, one line per video; a second call goes on.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="A .jsonl file, one line per video; a second call goes on.")
+    ] = None,
     as_json: AsJson = False,
     batch: Batch = 8,
     device: Device = "auto",
@@ -112,7 +126,15 @@ def evaluate(
     network = open_model(model, weights=weights, untrained=untrained, settings=settings or ())
     folder = out or next_run(f"{Path(model).stem}-evaluate")
     result = test_model(
-        network, data, out=folder, split=split, root=root, batch=batch, workers=workers, device=device, precision=precision
+        network,
+        data,
+        out=folder,
+        split=split,
+        root=root,
+        batch=batch,
+        workers=workers,
+        device=device,
+        precision=precision,
     )
     print(json.dumps(result.as_json(), indent=2, ensure_ascii=False) if as_json else result.summary())
 
@@ -121,17 +143,26 @@ def evaluate(
 def train(
     recipe: Annotated[str, typer.Argument(help="A folder per class; or a recipe's name or YAML file, with --data.")],
     data: Annotated[Path | None, typer.Option("--data", help="Training videos: a list, or a folder per class.")] = None,
-    val: Annotated[Path | None, typer.Option("--val", help="Validation videos; else the list's own split column.")] = None,
+    val: Annotated[
+        Path | None, typer.Option("--val", help="Validation videos; else the list's own split column.")
+    ] = None,
     root: Root = None,
-    init: Annotated[str | None, typer.Option("--init", help="Weights to start from: a checkpoint file, or none.")] = None,
+    init: Annotated[
+        str | None, typer.Option("--init", help="Weights to start from: a checkpoint file, or none.")
+    ] = None,
     settings: Set = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
     out: Out = None,
     seed: Seed = 0,
-    batch: Annotated[int | None, typer.Option("--batch", min=1, help="Clips per pass and process; accumulated to the recipe's.")] = None,
+    batch: Annotated[
+        int | None,
+        typer.Option("--batch", min=1, help="Clips per pass and process; accumulated to the recipe's."),
+    ] = None,
     workers: Workers = 2,
     device: Device = "auto",
-    precision: Annotated[str | None, typer.Option("--precision", help="float32 or bfloat16; else the recipe's.")] = None,
+    precision: Annotated[
+        str | None, typer.Option("--precision", help="float32 or bfloat16; else the recipe's.")
+    ] = None,
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Write TensorBoard files too.")] = False,
 ) -> None:
     """Train: `marey train FOLDER` for your own clips, or `marey train NAME --data LIST` for a recipe."""
@@ -159,7 +190,9 @@ def demo(
     seed: Seed = 0,
     workers: Workers = 2,
     device: Device = "auto",
-    network: Annotated[str, typer.Option("--network", help="slowonly, or tsn: the one that cannot see order.")] = "slowonly",
+    network: Annotated[
+        str, typer.Option("--network", help="slowonly, or tsn: the one that cannot see order.")
+    ] = "slowonly",
 ) -> None:
     """Generate real video files whose class is a motion, train on them, test, answer, report."""
     from marey.workflows.demo import run_demo
@@ -182,7 +215,9 @@ def doctor(as_json: AsJson = False) -> None:
 def convert(
     file: Annotated[Path, typer.Argument(help="An older toolkit's checkpoint, or ours.")],
     out: Annotated[Path, typer.Option("--out", help="The .safetensors file to write.")],
-    recipe: Annotated[str | None, typer.Option("--recipe", help="What the weights belong to; else told from the file.")] = None,
+    recipe: Annotated[
+        str | None, typer.Option("--recipe", help="What the weights belong to; else told from the file.")
+    ] = None,
 ) -> None:
     """Turn an older toolkit's weights into one file of ours, with recipe and class names inside."""
     from marey.workflows.models import convert_weights
@@ -201,7 +236,9 @@ def report(folder: Annotated[Path, typer.Argument(help="A folder that train or e
 @command(app, "fuse")
 def fuse(
     scores: Annotated[list[Path], typer.Argument(help="Two or more scores.npz of the same videos.")],
-    weights: Annotated[str | None, typer.Option("--weights", help="One number each, for example 1,1.5; else equal.")] = None,
+    weights: Annotated[
+        str | None, typer.Option("--weights", help="One number each, for example 1,1.5; else equal.")
+    ] = None,
     out: Annotated[Path | None, typer.Option("--out", help="Where to save the fused scores (.npz).")] = None,
     as_json: AsJson = False,
 ) -> None:

@@ -43,7 +43,7 @@ def command(app: typer.Typer, name: str) -> Callable[[Callable[..., None]], Call
             except MareyError as error:
                 if debug:
                     raise
-                print(f"marey {name}: {' '.join(str(error).split())}", file=sys.stderr)  # noqa: T201
+                print(f"marey {name}: {' '.join(str(error).split())}", file=sys.stderr)
                 raise typer.Exit(1) from None
 
         signature = inspect.signature(function)

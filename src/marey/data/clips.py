@@ -147,7 +147,9 @@ def frame_range(sample: Sample, source: FrameSource) -> tuple[int, int]:
     first = 0 if sample.start is None else int(np.searchsorted(times, sample.start - 1e-6))
     last = len(source) if sample.end is None else int(np.searchsorted(times, sample.end - 1e-6))
     if last <= first:
-        raise DecodeError(sample.path, f"no frame lies between {sample.start} and {sample.end} s ({times[-1]:.2f} s long)")
+        raise DecodeError(
+            sample.path, f"no frame lies between {sample.start} and {sample.end} s ({times[-1]:.2f} s long)"
+        )
     return first, last - first
 
 

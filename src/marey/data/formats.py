@@ -64,7 +64,11 @@ def list_folder(folder: str | Path, *, classes: Sequence[str] | None = None) -> 
         rows += [(p.relative_to(folder).as_posix(), label.name) for p in found]
     if not rows:
         loose = any(_is_video(p) for p in folder.iterdir())
-        hint = "the videos lie loose in it: sort them into one folder per class" if loose else "it has no folders of videos"
+        hint = (
+            "the videos lie loose in it: sort them into one folder per class"
+            if loose
+            else "it has no folders of videos"
+        )
         raise DataError(f"{folder}: expected a folder of videos per class, but {hint}.")
     manifest = make_manifest(rows, root=folder, source=str(folder), classes=classes)
     if len(manifest.class_names) < 2:
@@ -113,10 +117,14 @@ def _read_file(path: Path, root: Path, classes: Sequence[str] | None) -> Manifes
 def _csv(path: Path, text: str, header: list[str], root: Path, classes: Sequence[str] | None) -> Manifest:
     for column in header:
         if column not in _COLUMNS:
-            raise DataError(f"{path}:1: unknown column {column!r}; known are {', '.join(_COLUMNS)}.{did_you_mean(column, _COLUMNS)}")
+            raise DataError(
+                f"{path}:1: unknown column {column!r}; known are {', '.join(_COLUMNS)}.{did_you_mean(column, _COLUMNS)}"
+            )
     for column in ("path", "label"):
         if column not in header:
-            raise DataError(f"{path}:1: the column {column!r} is missing; the first line must name path,label[,split,...].")
+            raise DataError(
+                f"{path}:1: the column {column!r} is missing; the first line must name path,label[,split,...]."
+            )
     rows, lines, other = [], [], {name: [] for name in header if name not in ("path", "label")}  # type: ignore[var-annotated]
     reader = csv.reader(text.splitlines())
     next(reader)
@@ -124,12 +132,14 @@ def _csv(path: Path, text: str, header: list[str], root: Path, classes: Sequence
         if not values:
             continue
         if len(values) != len(header):
-            raise DataError(f"{path}:{reader.line_num}: expected {len(header)} values ({', '.join(header)}), got {len(values)}.")
+            raise DataError(
+                f"{path}:{reader.line_num}: expected {len(header)} values ({', '.join(header)}), got {len(values)}."
+            )
         row = dict(zip(header, (v.strip() for v in values), strict=True))
         rows.append((row["path"], _single(row["label"], path, reader.line_num)))
         lines.append(reader.line_num)
-        for name in other:
-            other[name].append(row[name])
+        for name, cells in other.items():
+            cells.append(row[name])
     times = None
     if "start" in other or "end" in other:
         blank = [""] * len(rows)
@@ -137,7 +147,9 @@ def _csv(path: Path, text: str, header: list[str], root: Path, classes: Sequence
         times = [(_time(a, path, n), _time(b, path, n)) for a, b, n in pairs]
         for (start, end), n in zip(times, lines, strict=True):
             if start >= end or start < 0:
-                raise DataError(f"{path}:{n}: start must lie before end, both in seconds from 0, got {start:g} and {end:g}.")
+                raise DataError(
+                    f"{path}:{n}: start must lie before end, both in seconds from 0, got {start:g} and {end:g}."
+                )
     return make_manifest(
         rows, root=root, source=str(path), classes=classes, lines=lines, times=times,
         splits=other.get("split"), groups=other.get("group"),
@@ -170,22 +182,31 @@ def _kinetics(path: Path, text: str, root: Path, classes: Sequence[str] | None) 
         splits.append(row.get("split") or "")
         lines.append(reader.line_num)
     return make_manifest(
-        rows, root=root, source=str(path), classes=classes, lines=lines, splits=splits if any(splits) else None
+        rows,
+        root=root,
+        source=str(path),
+        classes=classes,
+        lines=lines,
+        splits=splits if any(splits) else None,
     )
 
 
 def _lines(path: Path, text: str, root: Path, classes: Sequence[str] | None) -> Manifest:
     """`path label`, `path frames label` or a bare UCF101 path, split from the right."""
     rows, groups, lines = [], [], []
-    for number, line in enumerate(text.splitlines(), start=1):
-        line = line.strip()
+    for number, line in enumerate(map(str.strip, text.splitlines()), start=1):
         if not line:
             continue
         rows.append(_line(line, path, number))
         groups.append(ucf_group(rows[-1][0]))
         lines.append(number)
     return make_manifest(
-        rows, root=root, source=str(path), classes=classes, lines=lines, groups=groups if all(groups) else None
+        rows,
+        root=root,
+        source=str(path),
+        classes=classes,
+        lines=lines,
+        groups=groups if all(groups) else None,
     )
 
 

@@ -70,7 +70,7 @@ class ClipLoader:
         self._plan = _Plan(len(dataset), global_batch, epochs, seed, rank, world, shuffle)
         self._loader: DataLoader[Any] = DataLoader(
             dataset,
-            batch_sampler=self._plan,  # type: ignore[arg-type]
+            batch_sampler=self._plan,
             num_workers=workers,
             collate_fn=collate,
             prefetch_factor=2 if workers else None,
@@ -138,7 +138,10 @@ class _Plan(Sampler[list[tuple[int, int]]]):
         order_epoch, order = -1, np.empty(0, np.int64)
         for place in self.places():
             if place.epoch != order_epoch:
-                order_epoch, order = place.epoch, epoch_order(self.count, self.seed, place.epoch, shuffle=self.shuffle)
+                order_epoch, order = (
+                    place.epoch,
+                    epoch_order(self.count, self.seed, place.epoch, shuffle=self.shuffle),
+                )
             begin, end = self.bounds(place.number)
             yield [(place.epoch, int(i)) for i in order[begin + self.rank : end : self.world]]
 

@@ -153,7 +153,7 @@ def _texture(size: int, random: np.random.RandomState, *, smooth: float, contras
     """Smoothed noise of a random colour, float32 [size, size, 3]."""
     grain = cv2.GaussianBlur(random.standard_normal((size, size, 3)).astype(np.float32), (0, 0), smooth)
     colour = random.uniform(50, 200, size=3)
-    return (grain / grain.std() * contrast + colour).astype(np.float32)
+    return np.asarray(grain / grain.std() * contrast + colour, np.float32)
 
 
 def _sprite(size: int, random: np.random.RandomState) -> NDArray[np.float32]:
@@ -168,7 +168,7 @@ def _sprite(size: int, random: np.random.RandomState) -> NDArray[np.float32]:
     colour = _texture(side, random, smooth=1.0, contrast=12)
     bright = random.uniform(0, 1) < 0.5
     colour = colour * 0.3 + (random.uniform(190, 250) if bright else random.uniform(0, 40)) * 0.7
-    return np.dstack([colour, mask]).astype(np.float32)
+    return np.asarray(np.dstack([colour, mask]), np.float32)
 
 
 def _draw(image: NDArray[np.float32], sprite: NDArray[np.float32], pose: Pose, *, jitter: NDArray[np.float64]) -> None:

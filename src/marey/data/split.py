@@ -19,7 +19,7 @@ def split_manifest(manifest: Manifest, *, val: float = 0.2, seed: int = 0) -> Ma
     if not 0 < val < 1:
         raise DataError(f"the share to hold out must lie between 0 and 1, got {val:g}.")
     groups = _groups(manifest)
-    names, of_row = np.unique(groups, return_inverse=True)
+    _, of_row = np.unique(groups, return_inverse=True)
     random = random_for(seed)
     held: set[int] = set()
     classes = np.argsort(np.bincount(manifest.labels, minlength=len(manifest.class_names)), kind="stable")
@@ -32,7 +32,9 @@ def split_manifest(manifest: Manifest, *, val: float = 0.2, seed: int = 0) -> Ma
     for label, name in enumerate(manifest.class_names):
         sides = set(splits[manifest.labels == label].tolist())
         if len(sides) == 1:
-            raise DataError(f"{manifest.source}: every source of class {name} fell on one side; split by hand or more clips.")
+            raise DataError(
+                f"{manifest.source}: every source of class {name} fell on one side; split by hand or more clips."
+            )
     return manifest.with_splits(splits)
 
 

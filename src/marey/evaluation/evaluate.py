@@ -159,7 +159,7 @@ def _scored(
             bar.advance(note=f"top-1 {right / done:.1%}")
 
 
-def _as_it_is(item: ViewItem) -> ViewItem:
+def _as_it_is(item: Any) -> Any:
     return item
 
 

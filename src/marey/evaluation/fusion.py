@@ -27,7 +27,9 @@ def fuse(files: Sequence[Scores], *, weights: Sequence[float] | None = None) -> 
         extra = len(rows) - (len(first.ids) - len(missing))
         if missing or extra:
             example = f", for example {missing[0]}" if missing else ""
-            raise DataError(f"score file {number} lacks {len(missing)} videos of the first and has {extra} others{example}.")
+            raise DataError(
+                f"score file {number} lacks {len(missing)} videos of the first and has {extra} others{example}."
+            )
         order = [rows[name] for name in first.ids]
         if not np.array_equal(scores.labels[order], first.labels):
             raise DataError(f"score file {number} labels some videos otherwise than the first.")

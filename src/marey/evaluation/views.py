@@ -20,10 +20,8 @@ def score_video(backend: EagerBackend, item: ViewItem, test: Test, *, batch: int
     """
     logits = torch.cat([backend(views) for views in view_batches(item, test, batch=batch)])
     if test.averaging == "logits":
-        scores = logits.mean(dim=0).softmax(dim=0)
-    else:
-        scores = logits.softmax(dim=1).mean(dim=0)
-    return scores.numpy()
+        return logits.mean(dim=0).softmax(dim=0).numpy()
+    return logits.softmax(dim=1).mean(dim=0).numpy()
 
 
 def view_batches(item: ViewItem, test: Test, *, batch: int) -> Iterator[torch.Tensor]:
@@ -33,7 +31,7 @@ def view_batches(item: ViewItem, test: Test, *, batch: int) -> Iterator[torch.Te
     are. Clips that are alike (a video shorter than a clip) are cut and computed again: the average stays the same.
     """
     frames = item["frames"]
-    boxes = test_boxes(*frames.shape[1:3], test.size, test.crops)
+    boxes = test_boxes(frames.shape[1], frames.shape[2], test.size, test.crops)
     pending = []
     for clip in item["clips"]:
         for view in boxes:

@@ -31,7 +31,12 @@ class Prediction:
 
 
 def predict(
-    model: Network, video: str | Path, *, batch: int = 8, device: str = "auto", precision: Precision = "float32"
+    model: Network,
+    video: str | Path,
+    *,
+    batch: int = 8,
+    device: str = "auto",
+    precision: Precision = "float32",
 ) -> Prediction:
     """Answer for one video, by all the views of `model.recipe.test`.
 

@@ -3,11 +3,12 @@
 from marey.base.errors import RecipeError
 from marey.base.nearest import did_you_mean
 from marey.recipe import Recipe
+from marey.recipes.folder import FOLDER
 from marey.recipes.motions import MOTIONS
 from marey.recipes.slowonly import SLOWONLY
 from marey.recipes.tsn import TSN
 
-RECIPES: tuple[Recipe, ...] = (*TSN, *SLOWONLY, *MOTIONS)
+RECIPES: tuple[Recipe, ...] = (*TSN, *SLOWONLY, *MOTIONS, FOLDER)
 
 
 def get_recipe(name: str) -> Recipe:

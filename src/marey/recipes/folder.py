@@ -27,3 +27,22 @@ FOLDER = Recipe(
         label_smoothing=0.1,
     ),
 )
+
+_CLIPS = 6000
+"""About how many clips training should see at least: few videos are shown more often."""
+
+
+def folder_recipe(class_names: Sequence[str], videos: int) -> Recipe:
+    """`FOLDER` for these classes and so many training videos.
+
+    Small sets get more epochs (30 to 100) and smaller batches. Class names with left or right in them turn the mirror
+    off, since it would change the class.
+    """
+    epochs = max(30, min(100, _CLIPS // max(videos, 1)))
+    sided = any(word in name.lower() for name in class_names for word in ("left", "right", "clockwise"))
+    return FOLDER.variant(
+        model={"num_classes": len(class_names)},
+        train={"epochs": epochs, "base_batch": 16 if videos >= 64 else 8},
+        augment={"flip": 0.0 if sided else 0.5},
+        notes=FOLDER.notes + (" No mirrored clips: class names speak of sides." if sided else ""),
+    )

@@ -18,7 +18,10 @@ MOTIONS_SLOWONLY = Recipe(
     model=SlowOnlyConfig(depth=18, width=16, num_classes=12),
     clip=MMAction2Train(frames=8, stride=2),
     test=Test(
-        sampling=MMAction2Test(clips=3, frames=8, stride=2), crops="centre", size=64, averaging="probabilities"
+        sampling=MMAction2Test(clips=3, frames=8, stride=2),
+        crops="centre",
+        size=64,
+        averaging="probabilities",
     ),
     pixels=Pixels(conversion="planes", short_side=72),
     augment=RandomCrop(short_side=72, size=64, flip=0.0),

@@ -7,7 +7,18 @@ slowonly_r50_8xb16-{4x16x1,8x8x1}-256e and slowonly_imagenet-pretrained-r50_*-st
 from typing import Literal
 
 from marey.models.slowonly.config import SlowOnlyConfig
-from marey.recipe import SGD, CosineSchedule, Initialisation, Published, Recipe, StepSchedule, Test, Train, Warmup, Weights
+from marey.recipe import (
+    SGD,
+    CosineSchedule,
+    Initialisation,
+    Published,
+    Recipe,
+    StepSchedule,
+    Test,
+    Train,
+    Warmup,
+    Weights,
+)
 from marey.video.augment import MMActionRandomResizedCrop, RandomResizedCrop
 from marey.video.sampling import MMAction2Test, MMAction2Train, MMActionTest, MMActionTrain
 
@@ -66,7 +77,7 @@ SLOWONLY_R50_4X16 = Recipe(
     dataset="kinetics400",
     storage="short256",
     model=SlowOnlyConfig(depth=50, num_classes=400),
-    **_clip(4, 16),  # type: ignore[arg-type]
+    **_clip(4, 16),
     augment=MMActionRandomResizedCrop(size=224, flip=0.5),
     train=_scratch(lr=0.2, batch=128, epochs=256),
     published=_published(72.9, 90.9),
@@ -122,7 +133,14 @@ SLOWONLY_R101_8X8_IMAGENET = SLOWONLY_R50_8X8_IMAGENET.variant(
 
 
 def _mmaction2(
-    base: Recipe, *, frames: int, stride: int, epochs: int, top1: float, top5: float, start: Literal["scratch", "imagenet"]
+    base: Recipe,
+    *,
+    frames: int,
+    stride: int,
+    epochs: int,
+    top1: float,
+    top5: float,
+    start: Literal["scratch", "imagenet"],
 ) -> Recipe:
     """MMAction2's counterpart of a row: its sampling, its crop, its schedule (warm-up moved once an epoch)."""
     if start == "scratch":
@@ -153,7 +171,11 @@ def _mmaction2(
         augment=RandomResizedCrop(short_side=256, size=224, flip=0.5),
         train=train,
         published=Published(
-            top1=top1, top5=top5, source="MMAction2 1.2 configs/recognition/slowonly", protocol=_PROTOCOL, split="val"
+            top1=top1,
+            top5=top5,
+            source="MMAction2 1.2 configs/recognition/slowonly",
+            protocol=_PROTOCOL,
+            split="val",
         ),
         weights=None,
     )

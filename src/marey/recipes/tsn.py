@@ -36,7 +36,12 @@ TSN_R50_3SEG = Recipe(
     augment=MultiScaleCrop(size=224, scales=_SCALES),
     train=_TRAIN,
     published=Published(
-        top1=70.6, top5=89.4, source="MMAction v0.2.0 announcement", protocol=_PROTOCOL, split="val", videos=19796
+        top1=70.6,
+        top5=89.4,
+        source="MMAction v0.2.0 announcement",
+        protocol=_PROTOCOL,
+        split="val",
+        videos=19796,
     ),
     weights=Weights(
         url=_BUCKET + "tsn2d_kinetics400_rgb_r50_seg3_f1s1-b702e12f.pth",
@@ -66,7 +71,11 @@ TSN_R50_3SEG_MMACTION2 = TSN_R50_3SEG.variant(
     test=Test(sampling=MMAction2Test(segments=25), crops="ten", size=224, averaging="logits"),
     augment=MultiScaleCrop(size=224, scales=_SCALES),
     published=Published(
-        top1=72.83, top5=90.65, source="MMAction2 1.2 configs/recognition/tsn", protocol=_PROTOCOL, split="val"
+        top1=72.83,
+        top5=90.65,
+        source="MMAction2 1.2 configs/recognition/tsn",
+        protocol=_PROTOCOL,
+        split="val",
     ),
     weights=None,
 )

@@ -100,7 +100,16 @@ def fit(
         val = read_manifest(val, root=root, classes=train.class_names)
     if precision is not None:
         recipe = recipe.variant(train={"precision": precision})
-    run = _Run(recipe, train, val, Path(out), seed=seed, workers=workers, max_broken=max_broken, tensorboard=tensorboard)
+    run = _Run(
+        recipe,
+        train,
+        val,
+        Path(out),
+        seed=seed,
+        workers=workers,
+        max_broken=max_broken,
+        tensorboard=tensorboard,
+    )
     run.claim(resume)
     torch.manual_seed(seed)
     network = model if model is not None else _start(recipe, train, init, resume)
@@ -168,7 +177,10 @@ class _Run:
         if self.first:
             self.out.mkdir(parents=True, exist_ok=True)
             write_text(self.out / "recipe.yaml", self.recipe.to_yaml())
-            write_json(self.out / "run.json", self.identity | {"videos": len(self.train_list), "processes": self.world})
+            write_json(
+                self.out / "run.json",
+                self.identity | {"videos": len(self.train_list), "processes": self.world},
+            )
 
     # -- the run
 
@@ -232,9 +244,11 @@ class _Run:
             return
         self._epoch_begins(time.monotonic())
         self.saved = time.monotonic()
-        with _quiet_lightning(), _stop_on_signals(self), progress(
-            "Training", total=self.steps_left if self.first else 0, unit="steps"
-        ) as self.bar:
+        with (
+            _quiet_lightning(),
+            _stop_on_signals(self),
+            progress("Training", total=self.steps_left if self.first else 0, unit="steps") as self.bar,
+        ):
             trainer = self._trainer(device)
             self.module.on_fit_start = self._restore_optimizer  # type: ignore[method-assign]
             trainer.fit(self.module, train_dataloaders=_Stream(self))
@@ -244,7 +258,7 @@ class _Run:
         local = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
         devices: int | list[int] = local if self.world > 1 or chosen.index is None else [chosen.index]
         if chosen.type == "cuda" and self.world > 1:
-            self.module.model = nn.SyncBatchNorm.convert_sync_batchnorm(self.module.model)
+            self.module.model = nn.SyncBatchNorm.convert_sync_batchnorm(self.module.model)  # type: ignore[no-untyped-call]
         return Trainer(
             accelerator="gpu" if chosen.type == "cuda" else "cpu",
             devices=devices,
@@ -281,7 +295,11 @@ class _Run:
             self.save()
 
     def _epoch_begins(self, now: float) -> None:
-        self.epoch_start, self.waited_before, self.clips_before = now, self.loader.waited, float(self.module.sums[2])
+        self.epoch_start, self.waited_before, self.clips_before = (
+            now,
+            self.loader.waited,
+            float(self.module.sums[2]),
+        )
 
     def _after_epoch(self, epoch: int) -> None:
         seconds = time.monotonic() - self.epoch_start
@@ -378,7 +396,12 @@ class _Run:
         self._write_weights("last.safetensors")
 
     def _write_weights(self, name: str) -> None:
-        provenance = {"run": self.identity["data"], "epoch": self.at.epoch, "step": self.at.step, "seed": self.seed}
+        provenance = {
+            "run": self.identity["data"],
+            "epoch": self.at.epoch,
+            "step": self.at.step,
+            "seed": self.seed,
+        }
         if not isinstance(self.network, Network):
             provenance["module"] = f"{type(self.network).__module__}.{type(self.network).__qualname__}"
         save_checkpoint(self.out / name, self.network, self.recipe, self.train_list.class_names, provenance)
@@ -397,7 +420,8 @@ class _Run:
 
 class _Stream:
     """The loader's batches until the run stops. To Lightning the whole run is one epoch: places, validation and
-    resuming are ours, since its own way of resuming in mid-epoch feeds other batches."""
+    resuming are ours, since its own way of resuming in mid-epoch feeds other batches.
+    """
 
     def __init__(self, run: _Run) -> None:
         self._run = run

@@ -38,7 +38,10 @@ class RunLog:
         self.step(event="epoch", time=time.time(), **values)
 
     def _write_rows(self) -> None:
-        with atomic_path(self.rows_path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        with (
+            atomic_path(self.rows_path) as temporary,
+            temporary.open("w", newline="", encoding="utf-8") as file,
+        ):
             writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
             writer.writeheader()
             writer.writerows(self.rows)

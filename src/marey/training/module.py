@@ -7,6 +7,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from lightning.pytorch import LightningModule
+from lightning.pytorch.core.optimizer import LightningOptimizer
 from lightning.pytorch.strategies import DDPStrategy
 from torch import Tensor, nn
 
@@ -28,7 +29,14 @@ class TrainModule(LightningModule):
     """
 
     def __init__(
-        self, model: nn.Module, recipe: Recipe, *, epoch_steps: int, part: int, seed: int, after_step: Callable[[Any], None]
+        self,
+        model: nn.Module,
+        recipe: Recipe,
+        *,
+        epoch_steps: int,
+        part: int,
+        seed: int,
+        after_step: Callable[[Any], None],
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
@@ -64,7 +72,8 @@ class TrainModule(LightningModule):
         return self.model(to_clip(clip_BTHWC, pixels.mean, pixels.std))  # type: ignore[no-any-return]
 
     def training_step(self, batch: dict[str, Any], batch_index: int) -> None:
-        optimizer = self.optimizers(use_pl_optimizer=True)
+        optimizer = self.optimizers()
+        assert isinstance(optimizer, LightningOptimizer)
         lr = self.lr
         for group in optimizer.param_groups:
             group["lr"] = lr
@@ -76,7 +85,7 @@ class TrainModule(LightningModule):
                 f"(--set train.optimizer.lr={lr / 10:.1g}), clipping (--set train.clip_norm=5) or --precision float32."
             )
         if self.recipe.train.clip_norm is not None:
-            self.clip_gradients(optimizer, self.recipe.train.clip_norm, gradient_clip_algorithm="norm")
+            self.clip_gradients(optimizer.optimizer, self.recipe.train.clip_norm, gradient_clip_algorithm="norm")
         optimizer.step()
         self.step += 1
         self.after_step(batch | {"loss": float(loss), "lr": lr})

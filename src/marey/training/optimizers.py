@@ -10,9 +10,13 @@ from marey.recipe import SGD, AdamW
 def build_optimizer(model: nn.Module, declared: SGD | AdamW) -> torch.optim.Optimizer:
     """The optimiser over all parameters that learn, in two groups: norms (and with AdamW biases), and the rest."""
     norm_names = {
-        f"{name}.{kind}" for name, module in model.named_modules() if isinstance(module, NORMS) for kind in ("weight", "bias")
+        f"{name}.{kind}"
+        for name, module in model.named_modules()
+        if isinstance(module, NORMS)
+        for kind in ("weight", "bias")
     }
-    apart, rest = [], []
+    apart: list[nn.Parameter] = []
+    rest: list[nn.Parameter] = []
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
             special = name in norm_names or (isinstance(declared, AdamW) and name.endswith(".bias"))

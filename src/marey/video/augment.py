@@ -135,9 +135,7 @@ class MultiScaleCrop(_Resized):
         """The (width, height) sizes to choose from, for a resized short side of `base` pixels."""
         sides = [int(base * scale) for scale in self.scales]
         sides = [self.size if abs(side - self.size) < 3 else side for side in sides]
-        return [
-            (w, h) for i, h in enumerate(sides) for j, w in enumerate(sides) if abs(i - j) <= self.max_distort
-        ]
+        return [(w, h) for i, h in enumerate(sides) for j, w in enumerate(sides) if abs(i - j) <= self.max_distort]
 
 
 class MMActionRandomResizedCrop(TrainCrop):
@@ -173,7 +171,8 @@ class MMActionRandomResizedCrop(TrainCrop):
 
 class RandomResizedCrop(_Resized):
     """MMAction2's RandomResizedCrop on the resized frame: area uniform, ratio log-uniform, ten tries, else a centred
-    square of the shorter side. Stretched to `size`."""
+    square of the shorter side. Stretched to `size`.
+    """
 
     geometry: Literal["random_resized"] = "random_resized"
     short_side: PositiveInt = 256

@@ -91,7 +91,8 @@ def rgb_matrix(red: float, blue: float, *, full: bool) -> NDArray[np.float32]:
 def plane_array(picture: VideoFrame, number: int, channels: int = 1) -> NDArray[np.uint8]:
     """One plane of a picture as [H, W] or [H, W, channels], a view of its memory without the line padding."""
     plane = picture.planes[number]
-    rows = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[: plane.height, : plane.width * channels]
+    memory = np.asarray(memoryview(plane), dtype=np.uint8)
+    rows = memory.reshape(-1, plane.line_size)[: plane.height, : plane.width * channels]
     return rows if channels == 1 else rows.reshape(plane.height, plane.width, channels)
 
 

@@ -61,7 +61,11 @@ class _ImageFolder:
         return int(self._height)
 
     def read(
-        self, indices: Sequence[int] | NDArray[np.integer], *, size: Size | None = None, crop: Box | None = None
+        self,
+        indices: Sequence[int] | NDArray[np.integer],
+        *,
+        size: Size | None = None,
+        crop: Box | None = None,
     ) -> Frames:
         """Frames uint8 [T, H, W, C] of the given numbers; `crop` cuts first, `size` resizes then.
 

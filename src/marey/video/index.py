@@ -57,7 +57,7 @@ def index_packets(container: InputContainer, stream: VideoStream) -> FrameIndex 
     key_pts = np.array([p for p, _ in usable], dtype=np.int64)
     return FrameIndex(
         pts=pts,
-        timestamps=pts * float(stream.time_base or 1),
+        timestamps=np.asarray(pts * float(stream.time_base or 1), np.float64),
         # A discarded key frame before the first shown one counts as the start of frame 0's group.
         keys=np.searchsorted(pts, key_pts),
         key_dts=np.array([d for _, d in usable], dtype=np.int64),
@@ -75,9 +75,9 @@ def count_frames(container: InputContainer, stream: VideoStream) -> FrameIndex:
     pts = np.array([p if p is not None else -1 for p in shown], dtype=np.int64)
     if None in shown or (np.diff(pts) <= 0).any():
         rate = float(stream.average_rate or stream.guessed_rate or 25)
-        timestamps = np.arange(len(shown)) / rate
+        timestamps = np.asarray(np.arange(len(shown)) / rate, np.float64)
     else:
-        timestamps = pts * float(stream.time_base or 1)
+        timestamps = np.asarray(pts * float(stream.time_base or 1), np.float64)
     return FrameIndex(pts=pts, timestamps=timestamps, keys=empty, key_dts=empty, counted=True)
 
 

@@ -11,7 +11,7 @@ import io
 import operator
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO, Self
+from typing import Any, BinaryIO, Self
 
 import av
 import numpy as np
@@ -101,7 +101,11 @@ class Video:
     # -- reading
 
     def read(
-        self, indices: Sequence[int] | NDArray[np.integer], *, size: Size | None = None, crop: Box | None = None
+        self,
+        indices: Sequence[int] | NDArray[np.integer],
+        *,
+        size: Size | None = None,
+        crop: Box | None = None,
     ) -> Frames:
         """Frames uint8 [T, H, W, 3] of the given numbers, which may repeat and come in any order.
 
@@ -112,7 +116,7 @@ class Video:
             DecodeError: a frame cannot be decoded; nothing is put in its place.
         """
         wanted = np.array([operator.index(i) for i in indices], dtype=np.int64)
-        if wanted.size and not (0 <= wanted.min() and wanted.max() < len(self)):
+        if wanted.size and not (wanted.min() >= 0 and wanted.max() < len(self)):
             worst = wanted.max() if wanted.max() >= len(self) else wanted.min()
             raise DataError(f"{self.name}: there is no frame {worst}; frames are numbered 0 to {len(self) - 1}.")
         if crop is not None:
@@ -173,7 +177,9 @@ class Video:
                 self._reopen()
                 index = count_frames(self._container, self._stream)
         except av.FFmpegError as error:
-            raise DecodeError(self.name, f"cannot be decoded to its end to count its frames ({_words(error)})") from None
+            raise DecodeError(
+                self.name, f"cannot be decoded to its end to count its frames ({_words(error)})"
+            ) from None
         if not len(index):
             raise DecodeError(self.name, "holds no frames")
         return index
@@ -191,7 +197,7 @@ class Video:
         self._reopen()
         self._start(self._container.demux(self._stream), 0)
 
-    def _start(self, packets: Iterator[Packet], number: int) -> None:
+    def _start(self, packets: Iterator[Packet[Any]], number: int) -> None:
         """Note that decoding goes on with `packets`, whose first key frame is frame `number`."""
         self._packets = packets
         self._ready: list[VideoFrame] = []
@@ -215,8 +221,7 @@ class Video:
         remaining = numbers
         while remaining.size:
             jump = self._seek_if_worth_it(remaining)
-            for number, picture in self._decoded(remaining[:jump]):
-                yield number, picture
+            yield from self._decoded(remaining[:jump])
             remaining = remaining[jump:]
 
     def _seek_if_worth_it(self, numbers: NDArray[np.int64]) -> int:
@@ -304,7 +309,7 @@ class Video:
             skip = not self._done and packet.pts is not None and packet.pts not in wanted and packet.pts < max(wanted)
             codec.skip_frame = "NONREF" if skip else "DEFAULT"
             if skip:
-                self._skipped.add(self._number(packet.pts))
+                self._skipped.add(self._number(packet.pts or 0))
         try:
             return list(codec.decode(packet))
         except av.FFmpegError as error:
@@ -334,7 +339,7 @@ class Video:
             yield number, picture
 
 
-def _chain(first: Packet, rest: Iterator[Packet]) -> Iterator[Packet]:
+def _chain(first: Packet[Any], rest: Iterator[Packet[Any]]) -> Iterator[Packet[Any]]:
     yield first
     yield from rest
 

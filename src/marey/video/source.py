@@ -40,7 +40,11 @@ class FrameSource(Protocol):
     def duration_seconds(self) -> float: ...
     def __len__(self) -> int: ...
     def read(
-        self, indices: Sequence[int] | NDArray[np.integer], *, size: Size | None = None, crop: Box | None = None
+        self,
+        indices: Sequence[int] | NDArray[np.integer],
+        *,
+        size: Size | None = None,
+        crop: Box | None = None,
     ) -> Frames:
         """Frames [T, H, W, C]: `crop` cuts in displayed source pixels, then `size` resizes."""
         ...

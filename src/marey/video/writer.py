@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -28,7 +29,8 @@ def write_video(
 ) -> None:
     """Write RGB frames, each uint8 [H, W, 3] with even sides, as 4:2:0 video; the suffix of `path` names the container.
 
-    `gop` is the distance of key frames (1: every frame stands alone), `bframes` the most B-frames in a row; `qp` gives every frame the same quantiser in place of `crf`. The same
+    `gop` is the distance of key frames (1: every frame stands alone), `bframes` the most B-frames in a row; `qp` gives every
+    frame the same quantiser in place of `crf`. The same
     frames and options give the same bytes. The file is whole or absent.
 
     Raises:
@@ -45,7 +47,7 @@ def write_video(
     height, width = _checked(first, path)
     try:
         with atomic_path(path) as temporary, av.open(str(temporary), "w") as container:
-            stream = container.add_stream(codec, rate=Fraction(fps).limit_denominator(1001), options=options)
+            stream: Any = container.add_stream(codec, rate=Fraction(fps).limit_denominator(1001), options=options)
             stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
             stream.codec_context.thread_type = "NONE"
             if gop is not None:

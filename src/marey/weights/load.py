@@ -82,7 +82,9 @@ def _no_weights(recipe: Recipe | None) -> str:
         return "load_model needs a recipe, a checkpoint of ours, or weights=FILE."
     if recipe.weights is None:
         return f"{recipe.name} has no published weights: pass weights=FILE (on the command line --weights FILE)."
-    return f"{recipe.name}: fetch {recipe.weights.url} and pass it as weights=FILE (on the command line --weights FILE)."
+    return (
+        f"{recipe.name}: fetch {recipe.weights.url} and pass it as weights=FILE (on the command line --weights FILE)."
+    )
 
 
 def _own(path: Path, recipe: Recipe | None, allow_new_head: bool) -> Network:
@@ -110,13 +112,15 @@ def _recipe_for(config: object, layout: str) -> tuple[Recipe, tuple[str, ...]]:
     same = same or [r for r in RECIPES if r.model.network == getattr(config, "network", None)]
     suffix = {"mmaction2": "_mmaction2"}.get(layout, "")
     nearest = next((r for r in same if r.name.endswith(suffix) and (suffix or "_mmaction2" not in r.name)), same[0])
-    note = f"frames, pixels and test protocol are those of {nearest.name}: the file does not tell; pass a recipe if others"
+    note = (
+        f"frames, pixels and test protocol are those of {nearest.name}: the file does not tell; pass a recipe if others"
+    )
     recipe = nearest if nearest.model == config else nearest.variant(model=config, dataset="unknown")
     return recipe, (note,)
 
 
 def _shape_free(config: object) -> dict[str, object]:
-    return {k: v for k, v in dict(config).items() if k != "num_classes"}  # type: ignore[call-overload,no-any-return]
+    return {k: v for k, v in dict(config).items() if k != "num_classes"}  # type: ignore[call-overload]
 
 
 def _filled(
@@ -131,7 +135,9 @@ def _filled(
 ) -> Network:
     """Put `tensors` into `network` by (their, our) name pairs: all of them, or an error that says what is wrong."""
     state = network.state_dict()
-    dropped = tuple(t for t, o in pairs if o.startswith("head.") and t in tensors and tensors[t].shape != state[o].shape)
+    dropped = tuple(
+        t for t, o in pairs if o.startswith("head.") and t in tensors and tensors[t].shape != state[o].shape
+    )
     if dropped and new_head:
         pairs = [(t, o) for t, o in pairs if not o.startswith("head.")]
         tensors = {t: value for t, value in tensors.items() if t not in dropped}
@@ -139,7 +145,13 @@ def _filled(
         notes = (*notes, f"a new head for {state['head.bias'].shape[0]} classes")
     # Files older than torch 0.4.1 do not count batches; nothing depends on the count.
     pairs = [(t, o) for t, o in pairs if t in tensors or not o.endswith("num_batches_tracked")]
-    _check(tensors, pairs, state, source, hint="" if new_head else " (allow_new_head takes another number of classes)")
+    _check(
+        tensors,
+        pairs,
+        state,
+        source,
+        hint="" if new_head else " (allow_new_head takes another number of classes)",
+    )
     for theirs, ours in pairs:
         state[ours].copy_(tensors[theirs])
     network.load_report = LoadReport(source, layout, tuple(pairs), dropped if new_head else (), notes)
@@ -147,7 +159,12 @@ def _filled(
 
 
 def _check(
-    tensors: dict[str, Tensor], pairs: list[tuple[str, str]], state: dict[str, Tensor], source: str, *, hint: str
+    tensors: dict[str, Tensor],
+    pairs: list[tuple[str, str]],
+    state: dict[str, Tensor],
+    source: str,
+    *,
+    hint: str,
 ) -> None:
     used = {theirs for theirs, _ in pairs}
     wrong = [

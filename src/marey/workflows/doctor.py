@@ -56,9 +56,14 @@ def _guarded(look: Callable[[], Finding]) -> Finding:
     """An examination that breaks is itself a finding: the others still run."""
     try:
         return look()
-    except Exception as error:  # noqa: BLE001 - whatever is wrong with this machine is what doctor is for
+    except Exception as error:
         name = look.__name__.strip("_")
-        return Finding(name, False, f"{type(error).__name__}: {error}", "Reinstall marey with pip in a fresh environment.")
+        return Finding(
+            name,
+            False,
+            f"{type(error).__name__}: {error}",
+            "Reinstall marey with pip in a fresh environment.",
+        )
 
 
 def _versions() -> Finding:
@@ -78,7 +83,7 @@ def _clashes() -> Finding:
             import torchvision  # type: ignore[import-not-found]  # noqa: F401
         except (RuntimeError, ImportError, OSError) as error:
             return Finding(
-                "clashes", False, f"torchvision does not fit this torch ({error})", "pip uninstall torchvision: it keeps lightning from loading."
+                "clashes", False, f"torchvision does not fit this torch ({error})", "pip uninstall torchvision"
             )  # fmt: skip
     return Finding("clashes", True, "none: one OpenCV, no torchvision that breaks lightning")
 
@@ -98,7 +103,12 @@ def _decoder() -> Finding:
         with open_video(path) as video:
             some = video.read(order)
     exact = len(whole) == len(frames) and np.array_equal(some, whole[order])
-    return Finding("decoder", exact, "H.264 written, read back frame-exactly" if exact else "frames differ", "pip install --upgrade av")
+    return Finding(
+        "decoder",
+        exact,
+        "H.264 written, read back frame-exactly" if exact else "frames differ",
+        "pip install --upgrade av",
+    )
 
 
 def _arithmetic() -> Finding:
@@ -113,7 +123,12 @@ def _arithmetic() -> Finding:
     with torch.inference_mode():
         first, second = network(clip), network(clip)
     well = bool(torch.isfinite(first).all()) and torch.equal(first, second)
-    return Finding("network", well, f"forward pass on {torch.get_num_threads()} threads", "pip install --force-reinstall torch")
+    return Finding(
+        "network",
+        well,
+        f"forward pass on {torch.get_num_threads()} threads",
+        "pip install --force-reinstall torch",
+    )
 
 
 def _gpu() -> Finding:

@@ -32,10 +32,8 @@ def test_model(
     A network without class names (untrained, or of a toolkit's file that has none) takes the list's own.
     """
     manifest = data if isinstance(data, Manifest) else read_labelled(data, network, root=root, split=split)
-    result = evaluate(
-        network, manifest, out=out, batch=batch, workers=workers, device=device, precision=precision
-    )
-    say(f"report: {write_report(out)}")
+    result = evaluate(network, manifest, out=out, batch=batch, workers=workers, device=device, precision=precision)
+    say(f"report: {write_report(out, manifest)}")
     return result
 
 
@@ -47,7 +45,9 @@ def read_labelled(path: Path, network: Network, *, root: Path | None = None, spl
     """
     manifest = read_manifest(path, root=root, classes=network.class_names, split=split)
     if network.class_names is None and len(manifest.class_names) > _classes(network):
-        raise DataError(f"{path}: {len(manifest.class_names)} classes, but the network tells {_classes(network)} apart.")
+        raise DataError(
+            f"{path}: {len(manifest.class_names)} classes, but the network tells {_classes(network)} apart."
+        )
     return manifest
 
 
@@ -70,4 +70,4 @@ def fuse_files(paths: Sequence[Path], *, weights: str | None, out: Path | None) 
 
 
 def _classes(network: Network) -> int:
-    return int(network.recipe.model.num_classes)  # type: ignore[attr-defined]
+    return int(network.recipe.model.num_classes)

@@ -34,7 +34,12 @@ class TrainOptions:
 
 
 def train_recipe(
-    recipe: Recipe, data: Path | Manifest, *, val: Path | Manifest | None = None, out: Path, options: TrainOptions
+    recipe: Recipe,
+    data: Path | Manifest,
+    *,
+    val: Path | Manifest | None = None,
+    out: Path,
+    options: TrainOptions,
 ) -> EvaluationResult | None:
     """Train on `data`, test the last checkpoint on the validation videos, write the report.
 
@@ -113,5 +118,7 @@ def _sides(data: Path | Manifest, val: Path | Manifest | None, root: Path | None
 def _for_classes(recipe: Recipe, manifest: Manifest) -> Recipe:
     if recipe.model.num_classes == len(manifest.class_names):
         return recipe
-    say(f"{recipe.name}: a head for the list's {len(manifest.class_names)} classes in place of {recipe.model.num_classes}.")
+    say(
+        f"{recipe.name}: a head for the list's {len(manifest.class_names)} classes in place of {recipe.model.num_classes}."
+    )
     return recipe.variant(model={"num_classes": len(manifest.class_names)})

@@ -25,7 +25,8 @@ class PooledClassifier(Network, ABC):
         initialise_head(self.head)
         # Clips come channels-last from `to_clip`; weights in the same layout make pointwise convolutions several
         # times faster on a CPU (docs/performance/networks.md).
-        self.to(memory_format=torch.channels_last if resnet.stem.conv.weight.ndim == 4 else torch.channels_last_3d)
+        flat = resnet.stem.conv.weight.ndim == 4
+        self.to(memory_format=torch.channels_last if flat else torch.channels_last_3d)  # type: ignore[call-overload]
 
     def features(self, clip_BCTHW: Tensor) -> Tensor:
         """Pooled features [B, D], before dropout."""

@@ -1,5 +1,7 @@
 """Parts of a network that do not learn."""
 
+from torch import nn
+
 from marey.models.layers.initialise import NORMS
 from marey.models.network import Network
 
@@ -19,7 +21,7 @@ def freeze(network: Network, *, stages: int, norms: bool) -> None:
                 module.requires_grad_(False)
 
 
-def hold_frozen(network: Network) -> None:
+def hold_frozen(network: nn.Module) -> None:
     """Put batch norms whose scale is frozen back into eval mode after `network.train()`."""
     for module in network.modules():
         if isinstance(module, NORMS) and not module.weight.requires_grad:

@@ -116,7 +116,12 @@ class ResNetTrunk(nn.Module):
     """
 
     def __init__(
-        self, depth: int, *, channels: int, width: int, temporal_kernels: Sequence[Sequence[int]] | None = None
+        self,
+        depth: int,
+        *,
+        channels: int,
+        width: int,
+        temporal_kernels: Sequence[Sequence[int]] | None = None,
     ) -> None:
         super().__init__()
         block = Bottleneck if depth >= 50 else BasicBlock
@@ -127,7 +132,7 @@ class ResNetTrunk(nn.Module):
         # The pool looks at single frames, whatever the kernel of the stem.
         window = kernel(first and 1, 3)
         pool = nn.MaxPool2d if first is None else nn.MaxPool3d
-        self.pool = pool(window, stride(window, 2), tuple(k // 2 for k in window))  # type: ignore[arg-type]
+        self.pool = pool(window, stride(window, 2), tuple(k // 2 for k in window))
         self.stages = nn.ModuleList()
         in_channels = width
         for number, (count, cycled) in enumerate(zip(BLOCKS[depth], kernels[1:], strict=True)):

@@ -20,7 +20,8 @@ class _MMActionRule(SamplingRule):
         """Frames [K, frames] from offsets [K]; steps that would reach the last frame are not taken."""
         steps = np.arange(self.frames) * self.stride
         allowed = np.maximum((num_frames - 2 - offsets) // self.stride, 0) * self.stride
-        return offsets[:, None] + np.minimum(steps, allowed[:, None])
+        frames: Indices = offsets[:, None] + np.minimum(steps, allowed[:, None])
+        return frames
 
     def _spread(self, num_frames: int) -> Indices:
         """The middle of K equal parts of the places where a span fits: int(tick / 2 + tick * k)."""
@@ -66,7 +67,8 @@ class MMActionTrain(_MMActionRule):
     def _draw(self, num_frames: int, random: RandomSource) -> Indices:
         part = (num_frames - self.span + 1) // self.offsets
         if part > 0:
-            return np.arange(self.offsets) * part + np.asarray(random.randint(part, size=self.offsets))
+            places: Indices = np.arange(self.offsets) * part + np.asarray(random.randint(part, size=self.offsets))
+            return places
         if num_frames > max(self.offsets, self.span):
             return np.sort(np.asarray(random.randint(num_frames - self.span + 1, size=self.offsets)))
         return self._zeros()

@@ -78,7 +78,11 @@ class MMAction2Train(_MMAction2Rule):
     def validation(self) -> MMAction2Test:
         """The rule by which MMAction2 validates what this one trains."""
         return MMAction2Test(
-            clips=self.clips, segments=self.segments, frames=self.frames, stride=self.stride, beyond=self.beyond
+            clips=self.clips,
+            segments=self.segments,
+            frames=self.frames,
+            stride=self.stride,
+            beyond=self.beyond,
         )
 
     def runs(self, num_frames: int, timestamps: NDArray[np.float64] | None, random: RandomSource | None) -> Indices:
@@ -88,7 +92,8 @@ class MMAction2Train(_MMAction2Rule):
         places = num_frames - self.span + 1
         part = places // self.offsets
         if part > 0:
-            return np.arange(self.offsets) * part + np.asarray(random.randint(part, size=self.offsets))
+            drawn_places: Indices = np.arange(self.offsets) * part + np.asarray(random.randint(part, size=self.offsets))
+            return drawn_places
         if num_frames > max(self.offsets, self.span):
             return np.sort(np.asarray(random.randint(places, size=self.offsets)))
         if part == 0:

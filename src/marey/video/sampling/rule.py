@@ -36,7 +36,7 @@ class SamplingRule(Declaration, ABC):
 
     @property
     def span(self) -> int:
-        """frames * stride: the length that the toolkits reserve for a run of frames."""
+        """Frames * stride: the length that the toolkits reserve for a run of frames."""
         return self.frames * self.stride
 
     @property
@@ -50,7 +50,10 @@ class SamplingRule(Declaration, ABC):
         return self.segments * self.frames
 
     def sample(
-        self, num_frames: int, timestamps: NDArray[np.float64] | None = None, random: RandomSource | None = None
+        self,
+        num_frames: int,
+        timestamps: NDArray[np.float64] | None = None,
+        random: RandomSource | None = None,
     ) -> Indices:
         """Frame indices [clips, segments * frames], from 0, for a video of `num_frames` frames.
 
@@ -72,5 +75,7 @@ class SamplingRule(Declaration, ABC):
 def drawn(random: RandomSource | None, rule: SamplingRule) -> RandomSource:
     """`random`, which a training rule cannot do without."""
     if random is None:
-        raise DataError(f"{type(rule).__name__} draws at random: pass a random source, for example random_for(seed, i).")
+        raise DataError(
+            f"{type(rule).__name__} draws at random: pass a random source, for example random_for(seed, i)."
+        )
     return random

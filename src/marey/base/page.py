@@ -1,0 +1,127 @@
+"""Pages of HTML that need nothing beside themselves: charts as inline SVG, pictures as data."""
+
+import base64
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+
+@dataclass(frozen=True)
+class Line:
+    """A named line of a chart: y over x; NaN breaks it."""
+
+    name: str
+    x: Sequence[float]
+    y: Sequence[float]
+
+
+def render(package: str, template: str, **values: Any) -> str:
+    """A template from the `templates` folder of a package, filled; text is escaped, a missing value is an error."""
+    environment = Environment(
+        loader=PackageLoader(package),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template(template).render(**values)
+
+
+def jpeg_uri(encoded: bytes) -> str:
+    """JPEG bytes as an address to put into an `img`."""
+    return "data:image/jpeg;base64," + base64.b64encode(encoded).decode()
+
+
+_CHART = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(
+    """<svg class="chart" viewBox="0 0 {{ w }} {{ h }}" role="img" aria-label="{{ title }}">
+{% for tick in y_ticks %}
+<line class="grid" x1="{{ left }}" x2="{{ w - 8 }}" y1="{{ tick.at }}" y2="{{ tick.at }}"/>
+<text class="tick" x="{{ left - 6 }}" y="{{ tick.at + 4 }}" text-anchor="end">{{ tick.text }}</text>
+{% endfor %}
+{% for tick in x_ticks %}
+<text class="tick" x="{{ tick.at }}" y="{{ h - 6 }}" text-anchor="middle">{{ tick.text }}</text>
+{% endfor %}
+{% for line in lines %}
+<polyline class="line line{{ loop.index }}" points="{{ line.points }}"/>
+<text class="key key{{ loop.index }}" x="{{ left + 8 + 110 * loop.index0 }}" y="14">{{ line.name }}</text>
+{% endfor %}
+</svg>"""
+)
+
+
+def line_chart(title: str, lines: Sequence[Line], *, percent: bool = False) -> Markup:
+    """Lines over a common x axis, as SVG that follows the page's colours."""
+    width, height, left, top, bottom = 520, 220, 48, 26, 24
+    xs = [x for line in lines for x in line.x]
+    ys = [y for line in lines for y in line.y if math.isfinite(y)]
+    low, high = (0.0, 1.0) if percent else (min([0.0, *ys]), max(ys, default=1.0))
+    first, last = min(xs, default=0.0), max(xs, default=1.0)
+
+    def across(x: float) -> float:
+        return round(left + (x - first) / max(last - first, 1e-9) * (width - left - 12), 1)
+
+    def down(y: float) -> float:
+        return round(top + (high - y) / max(high - low, 1e-9) * (height - top - bottom - 6), 1)
+
+    drawn = [
+        {
+            "name": line.name,
+            "points": " ".join(
+                f"{across(x)},{down(y)}" for x, y in zip(line.x, line.y, strict=True) if math.isfinite(y)
+            ),
+        }
+        for line in lines
+    ]
+    steps = [low + (high - low) * i / 4 for i in range(5)]
+    y_ticks = [{"at": down(y), "text": f"{y:.0%}" if percent else f"{y:.2g}"} for y in steps]
+    count = min(6, len(set(xs)))
+    marks = [first + (last - first) * i / max(count - 1, 1) for i in range(count)]
+    x_ticks = [{"at": across(x), "text": f"{x:.0f}"} for x in marks]
+    svg = _CHART.render(title=title, w=width, h=height, left=left, y_ticks=y_ticks, x_ticks=x_ticks, lines=drawn)
+    return Markup(svg)
+
+
+_HEAT = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(
+    """<svg class="heat" viewBox="0 0 {{ w }} {{ h }}" role="img" aria-label="{{ title }}">
+{% for row in rows %}
+<text class="tick" x="{{ left - 6 }}" y="{{ row.y + cell / 2 + 4 }}" text-anchor="end">{{ row.name }}</text>
+{% for c in row.cells %}
+<rect x="{{ c.x }}" y="{{ row.y }}" width="{{ cell - 1 }}" height="{{ cell - 1 }}" class="{{ c.kind }}"
+ style="fill-opacity:{{ c.share }}"><title>{{ row.name }} taken for {{ c.name }}: {{ c.count }}</title></rect>
+{% if c.count and cell >= 20 %}
+<text class="cell{% if c.share > 0.55 %} strong{% endif %}" x="{{ c.x + cell / 2 }}" y="{{ row.y + cell / 2 + 4 }}"
+ text-anchor="middle">{{ c.count }}</text>
+{% endif %}
+{% endfor %}
+{% endfor %}
+{% for name in names %}
+<text class="tick" text-anchor="end"
+ transform="translate({{ left + loop.index0 * cell + cell / 2 + 4 }} {{ h - bottom + 8 }}) rotate(-60)">{{ name }}</text>
+{% endfor %}
+</svg>"""
+)
+
+
+def heat_map(title: str, matrix: Sequence[Sequence[int]], names: Sequence[str]) -> Markup:
+    """A square matrix of counts, each row shaded by its share; the diagonal in another colour."""
+    cell = max(10, min(34, 620 // len(names)))
+    longest = min(max(len(name) for name in names), 28)
+    left, bottom = 7 * longest + 12, 6 * longest + 16
+    rows = []
+    for i, (name, counts) in enumerate(zip(names, matrix, strict=True)):
+        total = max(sum(counts), 1)
+        cells = [
+            {
+                "x": left + j * cell, "count": n, "share": round(n / total, 3), "name": names[j],
+                "kind": "right" if i == j else "wrong",
+            }
+            for j, n in enumerate(counts)
+        ]  # fmt: skip
+        rows.append({"name": name, "y": i * cell, "cells": cells})
+    width, height = left + cell * len(names) + 8, cell * len(names) + bottom
+    svg = _HEAT.render(title=title, rows=rows, names=names, cell=cell, left=left, bottom=bottom, w=width, h=height)
+    return Markup(svg)

@@ -1,0 +1,147 @@
+"""One page that says how a run went: report.html, self-contained."""
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from marey.base.errors import DataError, DecodeError
+from marey.base.files import write_text
+from marey.base.page import Line, heat_map, jpeg_uri, line_chart, render
+from marey.data.clips import open_source
+from marey.data.manifest import Manifest
+from marey.evaluation.metrics import (
+    confusion_matrix,
+    mean_class_accuracy,
+    top_k_accuracy,
+    wilson_interval,
+)
+from marey.evaluation.scores import Scores
+
+_HEAT_CLASSES = 40
+"""More classes than this make a heat map unreadable: the most confused pairs are listed instead."""
+_WORST = 8
+_FRAMES = 5
+
+
+def write_report(folder: str | Path, data: Manifest | None = None) -> Path:
+    """Write report.html of a run from what lies in its folder: log.csv, scores.npz, result.json, recipe.yaml.
+
+    `data` says where the videos are, to show frames of the worst-judged ones; without it the page has none.
+
+    Raises:
+        DataError: the folder holds neither a log nor scores.
+    """
+    folder = Path(folder)
+    log, scores = folder / "log.csv", folder / "scores.npz"
+    if not log.exists() and not scores.exists():
+        raise DataError(
+            f"{folder}: neither log.csv nor scores.npz is there; name a folder that train or evaluate left."
+        )
+    recipe = folder / "recipe.yaml"
+    values: dict[str, Any] = {
+        "title": folder.resolve().name, "subtitle": "", "numbers": [], "charts": _charts(log) if log.exists() else [],
+        "heat": None, "confused": [], "classes": [], "worst": [], "broken": [], "protocol": [],
+        "recipe": recipe.read_text(encoding="utf-8") if recipe.exists() else "",
+    }  # fmt: skip
+    if scores.exists():
+        values |= _tested(Scores.load(scores), data)
+        result = folder / "result.json"
+        if result.exists():
+            values["broken"] = json.loads(result.read_text(encoding="utf-8"))["broken"]
+    path = folder / "report.html"
+    write_text(path, render("marey.evaluation", "report.html", **values))
+    return path
+
+
+def _charts(log: Path) -> list[dict[str, Any]]:
+    with log.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+
+    def line(name: str, column: str) -> Line:
+        points = [(float(row["epoch"]), float(row[column])) for row in rows if row.get(column)]
+        return Line(name, [x for x, _ in points], [y for _, y in points])
+
+    charts = [
+        ("loss by epoch", [line("train", "train_loss"), line("validation", "val_loss")], False),
+        ("top-1 by epoch", [line("train", "train_top1"), line("validation", "val_top1")], True),
+    ]
+    return [
+        {"name": name, "svg": line_chart(name, [one for one in lines if one.x], percent=percent)}
+        for name, lines, percent in charts
+        if any(one.x for one in lines)
+    ]
+
+
+def _tested(scores: Scores, data: Manifest | None) -> dict[str, Any]:
+    confusion = confusion_matrix(scores.probabilities, scores.labels)
+    top1 = top_k_accuracy(scores.probabilities, scores.labels, 1)
+    low, high = wilson_interval(round(top1 * len(scores.ids)), len(scores.ids))
+    numbers = [
+        {"name": "top-1", "value": f"{top1:.1%}"},
+        {"name": "top-5", "value": f"{top_k_accuracy(scores.probabilities, scores.labels, 5):.1%}"},
+        {"name": "mean class", "value": f"{mean_class_accuracy(confusion):.1%}"},
+        {"name": "videos", "value": f"{len(scores.ids)}"},
+    ]
+    names = scores.class_names
+    small = len(names) <= _HEAT_CLASSES
+    return {
+        "subtitle": f"{scores.protocol.get('recipe', '')} · 95 % interval of top-1: {low:.1%} to {high:.1%}",
+        "numbers": numbers,
+        "heat": heat_map("confusion matrix", confusion.tolist(), names) if small else None,
+        "confused": [] if small else _most_confused(confusion, names),
+        "classes": _class_rows(confusion, names),
+        "worst": _worst(scores, data) if data is not None else [],
+        "protocol": [(key, json.dumps(value)) for key, value in scores.protocol.items()],
+    }
+
+
+def _most_confused(confusion: Any, names: tuple[str, ...], count: int = 20) -> list[dict[str, Any]]:
+    off = confusion - np.diag(np.diag(confusion))
+    order = np.argsort(-off, axis=None, kind="stable")[:count]
+    pairs = [np.unravel_index(flat, off.shape) for flat in order]
+    return [{"true": names[i], "answer": names[j], "count": int(off[i, j])} for i, j in pairs if off[i, j]]
+
+
+def _class_rows(confusion: Any, names: tuple[str, ...]) -> list[dict[str, Any]]:
+    rows = []
+    for name, right, total in zip(names, np.diag(confusion).tolist(), confusion.sum(axis=1).tolist(), strict=True):
+        if total:
+            low, high = wilson_interval(right, total)
+            rows.append({
+                "name": name, "text": f"{right / total:.0%}", "share": round(100 * right / total, 1), "count": total,
+                "low": round(100 * low, 1), "wide": round(100 * (high - low), 1),
+            })  # fmt: skip
+    return sorted(rows, key=lambda row: row["share"])
+
+
+def _worst(scores: Scores, data: Manifest) -> list[dict[str, Any]]:
+    """The videos whose own class got the least probability, with frames; one that cannot be opened shows none."""
+    rows = np.arange(len(scores.ids))
+    own = scores.probabilities[rows, scores.labels]
+    order = np.argsort(own, kind="stable")
+    places = {data[i].id: i for i in range(len(data))}
+    worst = []
+    for row in order[:_WORST].tolist():
+        answer = int(scores.probabilities[row].argmax())
+        if answer == scores.labels[row] or scores.ids[row] not in places:
+            continue
+        worst.append({
+            "id": scores.ids[row], "label": scores.class_names[scores.labels[row]], "own": f"{own[row]:.1%}",
+            "answer": scores.class_names[answer], "score": f"{scores.probabilities[row, answer]:.1%}",
+            "frames": _film(data[places[scores.ids[row]]].path),
+        })  # fmt: skip
+    return worst
+
+
+def _film(path: Path) -> list[str]:
+    try:
+        with open_source(path, "planes") as source:
+            size = (round(96 * source.height / source.width), 96)
+            frames = source.read(np.linspace(0, len(source) - 1, _FRAMES).astype(int), size=size)
+    except (DecodeError, OSError):
+        return []
+    return [jpeg_uri(cv2.imencode(".jpg", frame[:, :, ::-1])[1].tobytes()) for frame in frames]
