@@ -8,7 +8,7 @@ def nearest(word: str, choices: Iterable[str], count: int = 3) -> list[str]:
     """At most `count` of `choices`, the likeliest first: names that contain the word, then names spelt alike."""
     choices = list(choices)
     lowered = {c.lower(): c for c in choices}
-    alike = [lowered[c] for c in difflib.get_close_matches(word.lower(), lowered, n=count, cutoff=0.5)]
+    alike = [lowered[c] for c in difflib.get_close_matches(word.lower(), lowered, n=count, cutoff=0.3)]
     containing = [c for c in choices if word and word.lower() in c.lower()]
     return list(dict.fromkeys([*containing, *alike]))[:count]
 

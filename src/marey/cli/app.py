@@ -53,7 +53,8 @@ def list_recipes(as_json: AsJson = False) -> None:
 
     table = Table("recipe", "network", "data set", "starts from", "top-1", "top-5", "weights", box=None, pad_edge=False)
     for r in RECIPES:
-        top1, top5 = (f"{r.published.top1:.1f}", f"{r.published.top5 or 0:.1f}") if r.published else ("", "")
+        numbers = (r.published.top1, r.published.top5) if r.published else (None, None)
+        top1, top5 = ("" if number is None else f"{number:.1f}" for number in numbers)
         weights = "published" if r.weights else ""
         table.add_row(r.name, r.model.network, r.dataset, r.pretraining or "scratch", top1, top5, weights)
     # A pipe has no width: a name cut short by a guess of 80 columns would be no use to grep.

@@ -197,7 +197,7 @@ class Video:
         self._reopen()
         self._start(self._container.demux(self._stream), 0)
 
-    def _start(self, packets: Iterator[Packet[Any]], number: int) -> None:
+    def _start(self, packets: "Iterator[Packet[Any]]", number: int) -> None:
         """Note that decoding goes on with `packets`, whose first key frame is frame `number`."""
         self._packets = packets
         self._ready: list[VideoFrame] = []
@@ -339,7 +339,7 @@ class Video:
             yield number, picture
 
 
-def _chain(first: Packet[Any], rest: Iterator[Packet[Any]]) -> Iterator[Packet[Any]]:
+def _chain(first: "Packet[Any]", rest: "Iterator[Packet[Any]]") -> "Iterator[Packet[Any]]":
     yield first
     yield from rest
 

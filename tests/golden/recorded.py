@@ -1,0 +1,73 @@
+"""What the older toolkits' own code gave, recorded once: indices, draws, pixels, logits. Weights are drawn from a hash
+of each key, so that only outputs and batch norm statistics are stored."""
+
+import gzip
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+HERE = Path(__file__).parent
+_SEED = 20200315
+
+
+def load(name: str) -> Any:
+    """A recorded JSON file by its name without suffix."""
+    return json.loads(gzip.decompress((HERE / f"{name}.json.gz").read_bytes()))
+
+
+def _weight(key: str, shape: tuple[int, ...]) -> np.ndarray:
+    digest = hashlib.sha256(f"{_SEED}:{key}".encode()).digest()
+    random = np.random.RandomState(int.from_bytes(digest[:4], "little"))
+    if len(shape) >= 2:
+        gain = 2.0 if len(shape) >= 4 else 1.0
+        values = random.standard_normal(size=shape) * np.sqrt(gain / max(int(np.prod(shape[1:])), 1))
+    elif key.endswith("weight"):
+        values = random.uniform(0.5, 1.5, size=shape)
+    else:
+        values = 0.1 * random.standard_normal(size=shape)
+    return np.asarray(values, np.float32).astype(np.float16).astype(np.float32)
+
+
+def write_checkpoint(name: str, path: Path) -> Path:
+    """The recorded network's checkpoint in its toolkit's own layout."""
+    info = load(f"networks/{name}")
+    statistics = np.load(HERE / "networks" / f"{name}.bnstats.npz")
+    tensors = {}
+    for key, (shape, dtype) in info["keys"].items():
+        if key in statistics:
+            value = statistics[key].astype(np.float32).reshape(shape)
+        elif dtype.startswith("float"):
+            value = _weight(key, tuple(shape)).reshape(shape)
+        else:
+            value = np.full(shape, 1, np.int64)
+        tensors[key] = torch.from_numpy(value)
+    torch.save({"state_dict": tensors, "meta": {}}, path)
+    return path
+
+
+def runs(name: str) -> Iterator[tuple[torch.Tensor, dict[str, np.ndarray]]]:
+    """(clips [B, C, T, H, W], recorded outputs) of each run; views and segments as our networks take them."""
+    info = load(f"networks/{name}")
+    outputs = np.load(HERE / "networks" / f"{name}.npz")
+    for run, how in info["runs"].items():
+        values = np.random.RandomState(how["seed"]).standard_normal(how["shape"]).astype(np.float32)
+        clips = torch.from_numpy(values)
+        clips = clips.flatten(0, 1) if clips.ndim == 6 else clips.transpose(1, 2)
+        yield clips, {out: outputs[f"{run}/{out}"] for out in how["outs"]}
+
+
+def synthetic_frames(source: str) -> np.ndarray:
+    """The integer formula that the pixel cases were run on, uint8 [8, H, W, 3]."""
+    t, y, x, c = np.ogrid[0:8, 0:256, 0:340, 0:3]
+    land = (128 + (x - 170) * (y - 128) * (c + 1) // 64 + 9 * t + (7 * x + 13 * y + 29 * c) % 31) % 256
+    land = land.astype(np.uint8)
+    return {"land": land, "odd": land[:, 31:224, 11:328], "portrait": land.transpose(0, 2, 1, 3)}[source]
+
+
+def sha(values: np.ndarray) -> str:
+    return hashlib.sha256(np.ascontiguousarray(values).tobytes()).hexdigest()
