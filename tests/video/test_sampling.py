@@ -56,7 +56,7 @@ def test_indices_exist(rule, count, clips, frames, stride, fold) -> None:
     declared = rule(frames=frames, stride=stride, **({"segments": clips} if fold else {"clips": clips}))
     indices = declared.sample(count, random=np.random.RandomState(count))
     assert indices.shape == ((1, clips * frames) if fold else (clips, frames))
-    assert 0 <= indices.min()
+    assert indices.min() >= 0
     assert indices.max() < count
 
 

@@ -10,6 +10,7 @@ from recorded import HERE, load, sha, synthetic_frames
 
 from marey.base.errors import DataError
 from marey.base.random import random_for
+from marey.video import transforms
 from marey.video.augment import (
     CentreCrop,
     Geometry,
@@ -20,7 +21,6 @@ from marey.video.augment import (
     corner_offsets,
 )
 from marey.video.source import Box
-from marey.video import transforms
 from marey.video.transforms import crop, flip, resize, short_side_size, to_clip
 
 MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)

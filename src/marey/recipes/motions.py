@@ -26,7 +26,7 @@ MOTIONS_SLOWONLY = Recipe(
     pixels=Pixels(conversion="planes", short_side=72),
     augment=RandomCrop(short_side=72, size=64, flip=0.0),
     train=Train(
-        epochs=12,
+        epochs=5,
         base_batch=32,
         optimizer=AdamW(lr=3e-3),
         schedule=CosineSchedule(by="step", warmup=Warmup(epochs=1)),

@@ -1,6 +1,7 @@
 """Older toolkits' checkpoint files: read without running anything in them, and told apart by their tensors."""
 
 import pickle
+import warnings
 from pathlib import Path
 from types import ModuleType
 
@@ -25,7 +26,10 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise WeightsError(f"{path}: no such checkpoint file.")
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            # Files of other pickle protocols than torch's own are met here; whether they can be read is answered below.
+            warnings.filterwarnings("ignore", message="Detected pickle protocol", category=UserWarning)
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
         raise WeightsError(
             f"{path}: holds more than tensors, or is no checkpoint; nothing in it was run. Save the plain state dict anew."

@@ -1,0 +1,110 @@
+"""Files whole or absent, keyed randomness, names, jobs, recipes as YAML."""
+
+import stat
+
+import numpy as np
+import pytest
+
+from marey.base.errors import RecipeError
+from marey.base.files import atomic_path, cache_folder
+from marey.base.jobs import run_jobs
+from marey.base.nearest import did_you_mean
+from marey.base.random import random_for, step_seed
+from marey.recipe import CosineSchedule, Recipe, read_recipe
+from marey.recipes import RECIPES, get_recipe
+
+
+def test_a_file_is_whole_or_absent(tmp_path) -> None:
+    path = tmp_path / "deep" / "a.txt"
+    with pytest.raises(ZeroDivisionError), atomic_path(path) as temporary:
+        temporary.write_text("half")
+        1 / 0  # noqa: B018
+    assert list(path.parent.iterdir()) == []
+    with atomic_path(path) as temporary:
+        temporary.write_text("whole")
+    assert path.read_text() == "whole"
+    assert stat.S_IMODE(path.stat().st_mode) & 0o400
+
+
+def test_randomness_has_a_key() -> None:
+    assert random_for(1, 2, 3).randint(1 << 30) == random_for(1, 2, 3).randint(1 << 30)
+    draws = {random_for(*key).randint(1 << 30) for key in [(0, 0, 1), (0, 1, 0), (1, 0, 0), (0, 0), (0,)]}
+    assert len(draws) >= 4
+    assert 0 <= step_seed(1, 2) < 1 << 63
+
+
+def test_cache_folder(monkeypatch, tmp_path) -> None:
+    monkeypatch.setenv("MAREY_CACHE", str(tmp_path))
+    assert cache_folder() == tmp_path
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_jobs_keep_their_order(workers) -> None:
+    assert run_jobs(abs, list(range(-20, 0)), workers=workers, title="Counting") == list(range(20, 0, -1))
+
+
+def test_nearest_names() -> None:
+    assert did_you_mean("trian", ["train", "test"]).startswith(" Did you mean train")
+    assert did_you_mean("zzzzzz", ["train"]) == ""
+
+
+# -- recipes
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda r: r.name)
+def test_recipes_round_trip_through_yaml(recipe, tmp_path) -> None:
+    (tmp_path / "r.yaml").write_text(recipe.to_yaml())
+    assert read_recipe(tmp_path / "r.yaml") == recipe
+    assert Recipe.model_validate_json(recipe.model_dump_json()) == recipe
+
+
+def test_names_are_unique_and_follow_the_pattern() -> None:
+    names = [recipe.name for recipe in RECIPES]
+    assert len(set(names)) == len(names)
+    for recipe in RECIPES:
+        assert recipe.name.startswith(recipe.model.network)
+        assert (recipe.published is not None) <= ("k400" in recipe.name)
+        if recipe.weights and recipe.weights.layout == "mmaction":
+            assert recipe.weights.url.removesuffix(".pth").endswith(recipe.weights.sha256)
+
+
+def test_settings_are_typed() -> None:
+    recipe = get_recipe("slowonly_r50_8x8_k400")
+    changed = recipe.with_settings(["train.epochs=30", "train.optimizer.lr=1e-5", "model.num_classes=7"])
+    assert (changed.train.epochs, changed.train.optimizer.lr, changed.model.num_classes) == (30, 1e-5, 7)
+    assert changed.published is None
+    assert changed.weights is None
+    assert recipe.with_settings(["train.epochs=30"]).weights is not None
+    adamw = recipe.with_settings(["train.optimizer={kind: adamw, lr: 0.001}"])
+    assert adamw.train.optimizer.kind == "adamw"
+    assert recipe.variant(train={"schedule": CosineSchedule(by="step")}).train.schedule.warmup is None
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("train.epoch=3", "no key 'train.epoch'. Did you mean train.epochs"),
+        ("train.epochs=many", "train.epochs: .*integer"),
+        ("train.epochs=-1", "greater than 0"),
+        ("train.epochs", "expected key=value"),
+        ("train.precision=float8", "'float32' or 'bfloat16'"),
+    ],
+)
+def test_wrong_settings(word, message) -> None:
+    with pytest.raises(RecipeError, match=message) as caught:
+        get_recipe("slowonly_r50_8x8_k400").with_settings([word])
+    assert "\n" not in str(caught.value)
+
+
+def test_wrong_recipes(tmp_path) -> None:
+    with pytest.raises(RecipeError, match="slowonly_r50_8x8_k400"):
+        get_recipe("slowonly_r50_8x8")
+    path = tmp_path / "r.yaml"
+    path.write_text(get_recipe("slowonly_r50_8x8_k400").to_yaml() + "colour: red\n")
+    with pytest.raises(RecipeError, match="colour: Extra inputs"):
+        read_recipe(path)
+    for text in ("just words", "a: [", ""):
+        path.write_text(text)
+        with pytest.raises(RecipeError, match=r"r\.yaml"):
+            read_recipe(path)
+    np.testing.assert_equal(len(RECIPES) >= 14, True)

@@ -1,0 +1,155 @@
+"""The commands as a user types them: what they print, what they leave, and one clear line where input is bad."""
+
+import json
+import shutil
+
+import pytest
+from made_videos import coded_frame
+from typer.testing import CliRunner
+
+from marey.cli.app import app
+from marey.recipes import get_recipe
+from marey.video.writer import write_video
+from marey.weights.checkpoint import save_checkpoint
+from marey.weights.load import build_network
+
+TINY = ["--set", "model.width=4", "--set", "train.epochs=2", "--set", "test.sampling.segments=4", "--set",
+        "clip.segments=4", "--workers", "0"]  # fmt: skip
+
+
+def marey(*words: object):
+    return CliRunner().invoke(app, [str(word) for word in words])
+
+
+@pytest.fixture(scope="module")
+def videos(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("clips")
+    for label in ("jump", "run"):
+        (folder / label).mkdir()
+        for i in range(6):
+            frames = [coded_frame(n + 7 * i) for n in range(8)]
+            write_video(folder / label / f"v{i}.mp4", frames, fps=10, preset="ultrafast")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    path = tmp_path_factory.mktemp("model") / "tiny.safetensors"
+    recipe = get_recipe("slowonly_r18_8x2_motions").variant(
+        model={"width": 4, "num_classes": 2}, test={"size": 32}, pixels={"short_side": 32}
+    )
+    save_checkpoint(path, build_network(recipe), recipe, ("jump", "run"))
+    return path
+
+
+def test_train_a_folder_then_predict(videos, tmp_path) -> None:
+    out = tmp_path / "run"
+    done = marey("train", videos, "--out", out, *TINY)
+    assert done.exit_code == 0, done.output
+    assert "12 videos, 2 classes: 10 to train on, 2 held out" in done.output
+    assert "To change any of it" in done.output
+    for name in ("last.safetensors", "scores.npz", "report.html", "log.csv", "split.csv", "recipe.yaml"):
+        assert (out / name).exists(), name
+    answer = marey("predict", out / "last.safetensors", videos / "run" / "v0.mp4", "--json")
+    (found,) = json.loads(answer.stdout)
+    assert {t["label"] for t in found["top"]} == {"jump", "run"}
+    again = marey("train", videos, "--out", out, *TINY)
+    assert again.exit_code == 1
+    assert "holds another run" in again.stderr
+
+
+def test_evaluate_report_fuse(videos, checkpoint, tmp_path) -> None:
+    done = marey("evaluate", checkpoint, "--data", videos, "--out", tmp_path / "e", "--workers", "0", "--json")
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["videos"] == 12
+    assert marey("report", tmp_path / "e").exit_code == 0
+    scores = tmp_path / "e" / "scores.npz"
+    assert "top-1" in marey("fuse", scores, scores, "--weights", "1,2").stdout
+
+
+def test_predict_lists_go_on(videos, checkpoint, tmp_path) -> None:
+    out = tmp_path / "answers.jsonl"
+    first = marey("predict", checkpoint, videos / "run" / "v0.mp4", "--out", out)
+    assert first.exit_code == 0, first.output
+    with out.open("a") as file:
+        file.write('{"path": "cut sho')
+    assert marey("predict", checkpoint, videos, "--out", out).exit_code == 0
+    lines = [json.loads(line) for line in out.read_text().splitlines()]
+    assert len(lines) == len({line["path"] for line in lines}) == 12
+
+
+def test_broken_video_in_a_list(videos, checkpoint, tmp_path) -> None:
+    (tmp_path / "bad.mp4").write_text("no video")
+    done = marey("predict", checkpoint, tmp_path / "bad.mp4", videos / "run" / "v0.mp4")
+    assert done.exit_code == 1
+    assert "bad.mp4: not a video" in done.stdout
+    assert "v0.mp4" in done.stdout
+    assert "1 of 2 videos could not be read" in done.stderr
+
+
+def test_lists(videos, tmp_path) -> None:
+    assert "12 videos of 2 classes" in marey("data", "list", videos, "--out", tmp_path / "l.csv").stdout
+    done = marey("data", "split", tmp_path / "l.csv", "--out", tmp_path / "s.csv", "--val", "0.34")
+    assert "8 train, 4 val" in done.stdout, done.output
+
+
+def test_show_edit_show(tmp_path) -> None:
+    text = marey("show", "slowonly_r50_8x8_k400", "--set", "train.epochs=3").stdout
+    (tmp_path / "mine.yaml").write_text(text.replace("epochs: 3", "epochs: 4"))
+    assert json.loads(marey("show", tmp_path / "mine.yaml", "--json").stdout)["train"]["epochs"] == 4
+    assert len(json.loads(marey("list", "--json").stdout)) >= 14
+
+
+def test_doctor() -> None:
+    assert json.loads(marey("doctor", "--json").stdout)["healthy"]
+
+
+def test_convert(checkpoint, tmp_path) -> None:
+    assert marey("convert", checkpoint, "--out", tmp_path / "b.safetensors").exit_code == 0
+    assert (tmp_path / "b.safetensors").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["predict", "CHECKPOINT", "/none.mp4"], "/none.mp4: no such file"),
+        (["predict", "CHECKPOINT", "EMPTY"], "no video files in this folder"),
+        (["train", "EMPTY"], "expected a folder of videos per class"),
+        (["train", "ONE"], "class b has only one video"),
+        (["evaluate", "CHECKPOINT", "--data", "WRONG_COLUMN"], "unknown column 'lable'"),
+        (["evaluate", "CHECKPOINT", "--data", "WRONG_LABEL"], "the label 'swim' is none of the 2 classes (jump, run)"),
+        (["show", "slowonly_r50_8x9_k400"], "Did you mean slowonly_r50_8x8_k400"),
+        (["show", "tsn_r50_3seg_k400", "--set", "train.epoch=1"], "Did you mean train.epochs"),
+        (["show", "tsn_r50_3seg_k400", "--set", "train.epochs=x"], "valid integer"),
+        (["predict", "CUT", "/none.mp4"], "no such file"),
+        (["evaluate", "CUT", "--data", "VIDEOS"], "is it cut short"),
+        (["evaluate", "slowonly_r50_8x8_k400", "--data", "VIDEOS"], "fetch https"),
+        (["train", "slowonly_r50_8x8_k400"], "name the videos with --data"),
+        (["train", "VIDEOS", "--resume"], "--out"),
+        (["predict", "CHECKPOINT", "VIDEO", "--device", "cuda:7"], "--device"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_bad_input_is_one_clear_line(words, message, videos, checkpoint, tmp_path) -> None:
+    (tmp_path / "empty").mkdir()
+    for name in ("a/1.mp4", "a/2.mp4", "b/1.mp4"):
+        (tmp_path / "one" / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(videos / "run" / "v0.mp4", tmp_path / "one" / name)
+    (tmp_path / "column.csv").write_text("path,lable\nx,y\n")
+    (tmp_path / "label.csv").write_text("path,label\nx,swim\n")
+    (tmp_path / "cut.safetensors").write_bytes(checkpoint.read_bytes()[:5000])
+    places = {
+        "CHECKPOINT": checkpoint, "EMPTY": tmp_path / "empty", "ONE": tmp_path / "one", "VIDEOS": videos,
+        "WRONG_COLUMN": tmp_path / "column.csv", "WRONG_LABEL": tmp_path / "label.csv",
+        "CUT": tmp_path / "cut.safetensors", "VIDEO": videos / "run" / "v0.mp4",
+    }  # fmt: skip
+    done = marey(*[places.get(word, word) for word in words])
+    assert done.exit_code == 1, done.output
+    lines = [line for line in done.stderr.splitlines() if line.startswith("marey ")]
+    assert len(lines) == 1
+    assert message in lines[0]
+
+
+def test_wrong_usage_is_exit_code_2() -> None:
+    assert marey("predict").exit_code == 2
+    assert marey("nonsense").exit_code == 2

@@ -1,0 +1,196 @@
+"""Testing: every video once, predict equals evaluate, interrupted runs go on, numbers equal torchmetrics'."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from made_videos import coded_frame
+from torchmetrics.functional.classification import multiclass_accuracy, multiclass_confusion_matrix
+
+import marey
+from marey.base.errors import DataError, DecodeError, RunError
+from marey.data.formats import list_folder
+from marey.evaluation.evaluate import evaluate
+from marey.evaluation.fusion import fuse
+from marey.evaluation.metrics import (
+    confusion_matrix,
+    mean_class_accuracy,
+    pair_accuracy,
+    top_k_accuracy,
+    wilson_interval,
+)
+from marey.evaluation.report import write_report
+from marey.evaluation.scores import Scores
+from marey.inference.predict import predict, predict_many
+from marey.recipe import Test as Views
+from marey.recipes import get_recipe
+from marey.video.reader import Video
+from marey.video.sampling import MMAction2Test
+from marey.video.writer import write_video
+from marey.weights.load import build_network
+
+PROTOCOL = Views(sampling=MMAction2Test(clips=3, frames=4, stride=2), crops="three", size=32, averaging="probabilities")
+RECIPE = get_recipe("slowonly_r18_8x2_motions").variant(
+    name="tiny", model={"width": 4, "num_classes": 2}, test=PROTOCOL, pixels={"short_side": 32}
+)
+
+
+@pytest.fixture(scope="module")
+def videos(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("videos")
+    for label in ("jump", "run"):
+        (folder / label).mkdir()
+        for i in range(4):
+            frames = [coded_frame(n + 7 * i) for n in range(10 + i)]
+            write_video(folder / label / f"v{i}.mp4", frames, fps=10, preset="ultrafast")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def model():
+    torch.manual_seed(3)
+    return build_network(RECIPE, ("jump", "run")).eval()
+
+
+def test_predict_equals_evaluate_to_the_last_bit(videos, model, tmp_path) -> None:
+    manifest = list_folder(videos)
+    result = evaluate(model, manifest, out=tmp_path, workers=1, batch=4)
+    for row, sample in enumerate(manifest):
+        answer = predict(model, sample.path, batch=4)
+        np.testing.assert_array_equal(answer.probabilities, result.scores.probabilities[row])
+    assert Scores.load(tmp_path / "scores.npz").protocol["data_fingerprint"] == manifest.fingerprint
+    assert json.loads((tmp_path / "result.json").read_text())["videos"] == 8
+
+
+def test_views_are_the_step_by_step_computation(videos, model) -> None:
+    """Nine views cut, normalised and averaged by hand."""
+    path = videos / "run" / "v2.mp4"
+    with marey.open_video(path, conversion="planes") as video:
+        indices = PROTOCOL.sampling.sample(len(video))
+        clips = [video.read(row, size=(32, 43)) for row in indices]
+    views = [clip[:, :, left : left + 32] for clip in clips for left in (0, 10, 5)]
+    with torch.inference_mode():
+        logits = model(model.preprocess(torch.from_numpy(np.stack(views))))
+    expected = logits.softmax(dim=1).mean(dim=0).numpy()
+    np.testing.assert_allclose(predict(model, path).probabilities, expected, atol=1e-6)
+
+
+def test_averaging_logits(videos, model) -> None:
+    recipe, path = model.recipe, videos / "run" / "v2.mp4"
+    by_probability = predict(model, path).probabilities
+    try:
+        model.recipe = recipe.variant(test={"averaging": "logits"})
+        assert not np.array_equal(predict(model, path).probabilities, by_probability)
+    finally:
+        model.recipe = recipe
+
+
+def test_each_video_is_opened_once(videos, model, monkeypatch) -> None:
+    opened = []
+    scan = Video._scan
+    monkeypatch.setattr(Video, "_scan", lambda self: opened.append(self.name) or scan(self))
+    evaluate(model, list_folder(videos), workers=0)
+    assert len(opened) == len(set(opened)) == 8
+
+
+def test_goes_on_where_it_stopped(videos, model, tmp_path, monkeypatch) -> None:
+    manifest = list_folder(videos)
+    whole = evaluate(model, manifest, workers=0)
+    monkeypatch.setattr("marey.evaluation.evaluate._SAVE_EVERY", 0.0)
+    score, count = marey.evaluation.evaluate.score_video, []
+
+    def breaks(*args, **kwargs):
+        count.append(1)
+        if len(count) == 4:
+            raise KeyboardInterrupt
+        return score(*args, **kwargs)
+
+    monkeypatch.setattr("marey.evaluation.evaluate.score_video", breaks)
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(model, manifest, out=tmp_path, workers=0)
+    result = evaluate(model, manifest, out=tmp_path, workers=0)
+    assert len(count) == 4 + 5
+    np.testing.assert_array_equal(result.scores.probabilities, whole.scores.probabilities)
+
+
+def test_another_run_in_the_folder(videos, model, tmp_path) -> None:
+    evaluate(model, list_folder(videos), out=tmp_path, workers=0)
+    with pytest.raises(RunError, match=r"holds another evaluation \(batch differ\)"):
+        evaluate(model, list_folder(videos), out=tmp_path, workers=0, batch=2)
+
+
+def test_two_processes_equal_one(videos, model, tmp_path, monkeypatch) -> None:
+    manifest = list_folder(videos)
+    alone = evaluate(model, manifest, workers=0)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", "1")
+    evaluate(model, manifest, out=tmp_path, workers=0)
+    monkeypatch.setenv("RANK", "0")
+    together = evaluate(model, manifest, out=tmp_path, workers=0)
+    assert together.scores.ids == alone.scores.ids
+    np.testing.assert_array_equal(together.scores.probabilities, alone.scores.probabilities)
+
+
+def test_broken_files_are_named_and_left_out(videos, model, tmp_path) -> None:
+    import shutil
+
+    shutil.copytree(videos, tmp_path / "v")
+    (tmp_path / "v" / "run" / "v1.mp4").write_bytes(b"broken")
+    result = evaluate(model, list_folder(tmp_path / "v"), out=tmp_path / "e", workers=0, max_broken=0.5)
+    assert result.num_videos == 7
+    assert "run/v1.mp4" in (tmp_path / "e" / "quarantine.jsonl").read_text()
+    with pytest.raises(RunError, match="1 of 8 videos are broken"):
+        evaluate(model, list_folder(tmp_path / "v"), workers=0)
+    answers = list(predict_many(model, [tmp_path / "v" / "run" / "v1.mp4", videos / "run" / "v1.mp4"]))
+    assert answers[0].error is not None
+    assert answers[1].error is None
+    with pytest.raises(DecodeError, match=r"v1\.mp4"):
+        predict(model, tmp_path / "v" / "run" / "v1.mp4")
+
+
+def test_metrics_equal_torchmetrics() -> None:
+    rng = np.random.default_rng(0)
+    scores, labels = rng.random((200, 7)).astype(np.float32), rng.integers(0, 7, 200)
+    s, t = torch.from_numpy(scores), torch.from_numpy(labels)
+    for k in (1, 3):
+        expected = multiclass_accuracy(s, t, num_classes=7, top_k=k, average="micro")
+        assert top_k_accuracy(scores, labels, k) == pytest.approx(float(expected))
+    confusion = confusion_matrix(scores, labels)
+    np.testing.assert_array_equal(confusion, multiclass_confusion_matrix(s, t, num_classes=7).numpy())
+    expected = multiclass_accuracy(s, t, num_classes=7, average="macro")
+    assert mean_class_accuracy(confusion) == pytest.approx(float(expected))
+
+
+def test_pairs_and_intervals() -> None:
+    scores = np.array([[0.6, 0.4, 0], [0.6, 0.4, 0], [0.5, 0.5, 0], [0, 0, 1]], np.float32)
+    assert pair_accuracy(scores, np.array([0, 1, 1, 2]), [(0, 1)]) == pytest.approx(0.5)
+    low, high = wilson_interval(9, 10)
+    assert (round(low, 4), round(high, 4)) == (0.5958, 0.9821)
+
+
+def made_scores(ids, probabilities, labels=(0, 1)) -> Scores:
+    return Scores(tuple(ids), np.array(labels), np.array(probabilities, np.float32), ("a", "b"), {})
+
+
+def test_fusion_joins_by_id() -> None:
+    one = made_scores(["x", "y"], [[0.9, 0.1], [0.6, 0.4]])
+    two = made_scores(["y", "x"], [[0.1, 0.9], [0.8, 0.2]], labels=(1, 0))
+    np.testing.assert_allclose(fuse([one, two]).probabilities, [[0.85, 0.15], [0.35, 0.65]], atol=1e-6)
+    np.testing.assert_allclose(fuse([one, two], weights=[1, 0]).probabilities, one.probabilities, atol=1e-6)
+    with pytest.raises(DataError, match="lacks 1 videos of the first and has 1 others, for example y"):
+        fuse([one, made_scores(["x", "z"], [[1, 0], [0, 1]])])
+    with pytest.raises(DataError, match="none negative"):
+        fuse([one, two], weights=[0, 0])
+
+
+def test_report_is_one_page(videos, model, tmp_path) -> None:
+    manifest = list_folder(videos)
+    evaluate(model, manifest, out=tmp_path, workers=0)
+    (tmp_path / "log.csv").write_text("epoch,train_loss,val_loss,train_top1,val_top1\n1,0.7,0.6,0.5,0.6\n2,0.5,,0.7,\n")
+    page = write_report(tmp_path, manifest).read_text()
+    assert "data:image/jpeg;base64," in page
+    assert "<polyline" in page
+    assert "http" not in page.replace("http://www.w3.org", "").replace("https://arxiv.org", "")
+    with pytest.raises(DataError, match="neither log.csv nor scores.npz"):
+        write_report(tmp_path / "none")

@@ -1,0 +1,234 @@
+"""Schedules against the toolkits' own curves; resume bit for bit; two processes equal one."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from made_videos import coded_frame
+from recorded import load
+
+import marey
+from marey.base.errors import RecipeError, RunError
+from marey.data.formats import list_folder
+from marey.recipe import CosineSchedule, StepSchedule, Warmup
+from marey.recipes import get_recipe
+from marey.training.fit import fit
+from marey.training.schedules import lr_factor
+from marey.video.writer import write_video
+from marey.weights.checkpoint import read_checkpoint
+from tolerances import DISTRIBUTED
+
+RECIPE = get_recipe("slowonly_r18_8x2_motions").variant(
+    name="tiny",
+    model={"width": 4, "num_classes": 2},
+    clip={"frames": 2, "stride": 2},
+    augment={"short_side": 40, "size": 32},
+    pixels={"short_side": 40},
+    test={"size": 32, "sampling": {"frames": 2}},
+    train={"epochs": 3, "base_batch": 4, "dropout": 0.3},
+)
+
+
+@pytest.fixture(scope="module")
+def videos(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("videos")
+    for label in ("jump", "run"):
+        (folder / label).mkdir()
+        for i in range(5):
+            frames = [coded_frame(n + 7 * i + (label == "run")) for n in range(8)]
+            write_video(folder / label / f"v{i}.mp4", frames, fps=10, preset="ultrafast")
+    return folder
+
+
+CURVES = load("training/lr_mmaction1")["curves"]
+
+
+@pytest.mark.parametrize("name", CURVES)
+def test_mmaction_curves(name) -> None:
+    """Learning rates of the configs as its own hook set them, to 1e-9 of the value."""
+    curve = CURVES[name]
+    config, epoch_steps = curve["lr_config"], curve["iters_per_epoch"]
+    warmup = None
+    if config.get("warmup"):
+        epochs = config["warmup_iters"] / (1 if config.get("warmup_by_epoch") else epoch_steps)
+        warmup = Warmup(epochs=epochs, start=config["warmup_ratio"])
+    if config["policy"] == "cosine":
+        schedule = CosineSchedule(warmup=warmup)
+    else:
+        schedule = StepSchedule(milestones=tuple(config["step"]), warmup=warmup)
+    for step, lr in zip(curve["iters"], curve["lr"], strict=True):
+        factor = lr_factor(schedule, step, epoch_steps=epoch_steps, epochs=curve["total_epochs"])
+        assert curve["optimizer"]["lr"] * factor == pytest.approx(lr, rel=1e-9)
+
+
+def test_warm_up_by_epoch_is_another_curve() -> None:
+    by_step, by_epoch = (CosineSchedule(warmup=Warmup(epochs=5, by=by)) for by in ("step", "epoch"))
+    assert lr_factor(by_step, 150, epoch_steps=100, epochs=20) != lr_factor(by_epoch, 150, epoch_steps=100, epochs=20)
+
+
+def weights(out: Path) -> dict[str, torch.Tensor]:
+    return read_checkpoint(out / "last.safetensors").tensors
+
+
+def assert_same(one: Path, two: Path) -> None:
+    a, b = weights(one), weights(two)
+    assert all(torch.equal(a[name], b[name]) for name in a)
+    old, new = (torch.load(out / "last.ckpt", weights_only=True) for out in (one, two))
+    for key, state in old["optimizer"]["state"].items():
+        for name, value in state.items():
+            assert torch.equal(value, new["optimizer"]["state"][key][name])
+    for name in ("loss", "lr"):
+        assert steps(one, name) == steps(two, name)
+    assert epochs(one) == epochs(two)
+
+
+def steps(out: Path, name: str) -> list[float]:
+    lines = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+    return [line[name] for line in lines if name in line]
+
+
+def epochs(out: Path) -> list[list[str]]:
+    """The rows of log.csv without what a clock says."""
+    return [row.split(",")[:8] for row in (out / "log.csv").read_text().splitlines()]
+
+
+def test_trains_and_leaves_its_files(videos, tmp_path) -> None:
+    result = fit(RECIPE, train=list_folder(videos), val=list_folder(videos), out=tmp_path / "a", workers=0)
+    assert (result.epochs, result.steps, result.finished) == (3, 9, True)
+    for name in (
+        "recipe.yaml",
+        "run.json",
+        "log.csv",
+        "log.jsonl",
+        "last.ckpt",
+        "last.safetensors",
+        "best.safetensors",
+    ):
+        assert (tmp_path / "a" / name).exists(), name
+    model = marey.load_model(result.last)
+    assert model.class_names == ("jump", "run")
+    assert marey.predict(model, videos / "run" / "v0.mp4").top(1)
+    with pytest.raises(RunError, match="holds another run"):
+        fit(RECIPE, train=list_folder(videos), out=tmp_path / "a", workers=0)
+    with pytest.raises(RunError, match=r"another run \(seed differ\)"):
+        fit(RECIPE, train=list_folder(videos), val=list_folder(videos), out=tmp_path / "a", seed=5, resume=True)
+
+
+def test_parts_and_workers_change_little_or_nothing(videos, tmp_path) -> None:
+    manifest = list_folder(videos)
+    fit(RECIPE, train=manifest, out=tmp_path / "a", workers=0)
+    fit(RECIPE, train=manifest, out=tmp_path / "b", workers=2)
+    a, b = weights(tmp_path / "a"), weights(tmp_path / "b")
+    assert all(torch.equal(a[name], b[name]) for name in a)
+
+
+def test_accumulation_is_the_same_gradient(videos, tmp_path) -> None:
+    """With frozen norms and no dropout, parts of one clip give the gradient of the whole batch."""
+    recipe = RECIPE.variant(train={"dropout": 0.0, "frozen_norms": True})
+    for name, batch in (("whole", None), ("parts", 1)):
+        fit(recipe, train=list_folder(videos), out=tmp_path / name, workers=0, batch=batch)
+    for one, two in zip(steps(tmp_path / "whole", "loss"), steps(tmp_path / "parts", "loss"), strict=True):
+        assert one == pytest.approx(two, abs=1e-4)
+
+
+class CrashError(Exception):
+    """Stands for a crash."""
+
+
+@pytest.mark.parametrize("cut", [2, 3, 5])
+def test_resume_equals_never_having_stopped(cut, videos, tmp_path, monkeypatch) -> None:
+    from marey.training.fit import _Run
+
+    manifest = list_folder(videos)
+    options = {"train": manifest, "val": manifest}
+    fit(RECIPE, out=tmp_path / "whole", workers=0, **options)
+    after = _Run._after_step
+
+    def crash(self, batch):
+        after(self, batch)
+        if self.at.step == cut:
+            self.save()
+        if self.at.step == cut + 1:
+            raise CrashError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(_Run, "_after_step", crash)
+        with pytest.raises(CrashError):
+            fit(RECIPE, out=tmp_path / "cut", workers=0, **options)
+    fit(RECIPE, out=tmp_path / "cut", workers=2, resume=True, **options)
+    assert_same(tmp_path / "whole", tmp_path / "cut")
+
+
+def test_your_own_module_trains(videos, tmp_path) -> None:
+    module = torch.nn.Sequential(torch.nn.AdaptiveAvgPool3d(2), torch.nn.Flatten(), torch.nn.Linear(24, 2))
+    before = module[2].weight.clone()
+    result = fit(RECIPE, train=list_folder(videos), out=tmp_path / "a", model=module, workers=0)
+    assert result.finished
+    assert not torch.equal(before, module[2].weight)
+
+
+def test_bad_input(videos, tmp_path) -> None:
+    manifest = list_folder(videos)
+    with pytest.raises(RecipeError, match="has 3 classes, the training list 2"):
+        fit(RECIPE.variant(model={"num_classes": 3}), train=manifest, out=tmp_path / "a")
+    with pytest.raises(RecipeError, match="starts from imagenet weights"):
+        fit(RECIPE.variant(pretraining="imagenet"), train=manifest, out=tmp_path / "a")
+    with pytest.raises(RunError, match="holds no run to go on with"):
+        fit(RECIPE, train=manifest, out=tmp_path / "none", resume=True)
+    explode = RECIPE.variant(train={"optimizer": {"lr": 1e30}, "clip_norm": None})
+    with pytest.raises(RunError, match="try a smaller learning rate"):
+        fit(explode, train=manifest, out=tmp_path / "b", workers=0)
+
+
+SCRIPT = """
+import sys
+from marey.data.formats import list_folder
+from marey.training.fit import fit
+from marey.recipe import read_recipe
+manifest = list_folder(sys.argv[2])
+fit(read_recipe(sys.argv[1]), train=manifest, out=sys.argv[3], workers=int(sys.argv[4]), resume=len(sys.argv) > 5,
+    checkpoint_minutes=0.0)
+"""
+
+
+@pytest.mark.slow
+def test_killed_in_mid_epoch(videos, tmp_path) -> None:
+    """SIGKILL at an arbitrary moment; the run goes on from its last checkpoint with other workers."""
+    recipe = RECIPE.variant(train={"epochs": 12})
+    (tmp_path / "r.yaml").write_text(recipe.to_yaml())
+    (tmp_path / "s.py").write_text(SCRIPT)
+
+    def command(out: str, workers: int, *more: str) -> list[str]:
+        words = ["s.py", "r.yaml", str(videos), out, str(workers), *more]
+        return [sys.executable, *words]
+
+    subprocess.run(command("whole", 0), cwd=tmp_path, check=True, capture_output=True)
+    running = subprocess.Popen(command("cut", 1), cwd=tmp_path, stderr=subprocess.DEVNULL)
+    while not (tmp_path / "cut" / "log.jsonl").exists() or len(steps(tmp_path / "cut", "loss")) < 7:
+        time.sleep(0.01)
+    running.send_signal(signal.SIGKILL)
+    running.wait()
+    subprocess.run(command("cut", 2, "resume"), cwd=tmp_path, check=True, capture_output=True)
+    assert_same(tmp_path / "whole", tmp_path / "cut")
+
+
+@pytest.mark.slow
+def test_two_processes_equal_one(videos, tmp_path) -> None:
+    recipe = RECIPE.variant(train={"dropout": 0.0, "frozen_norms": True, "epochs": 7, "optimizer": {"lr": 1e-4}})
+    (tmp_path / "r.yaml").write_text(recipe.to_yaml())
+    (tmp_path / "s.py").write_text(SCRIPT)
+    words = ["s.py", "r.yaml", str(videos)]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    subprocess.run([sys.executable, *words, "one", "0"], cwd=tmp_path, check=True, capture_output=True)
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "29617"]
+    subprocess.run([*torchrun, *words, "two", "0"], cwd=tmp_path, check=True, capture_output=True, env=environment)
+    one, two = weights(tmp_path / "one"), weights(tmp_path / "two")
+    assert len(steps(tmp_path / "one", "loss")) >= 20
+    for name in one:
+        torch.testing.assert_close(one[name], two[name], rtol=DISTRIBUTED, atol=DISTRIBUTED)
