@@ -5,6 +5,7 @@ from pathlib import Path
 
 from marey.base.errors import RecipeError
 from marey.base.progress import say
+from marey.base.random import random_for
 from marey.data.manifest import Manifest
 from marey.data.motions import write_motions
 from marey.evaluation.evaluate import EvaluationResult
@@ -50,10 +51,10 @@ def mirror_pairs(class_names: tuple[str, ...]) -> list[tuple[int, int]]:
 
 
 def _answers(checkpoint: Path, test: Manifest, *, device: str, count: int = 4) -> None:
-    """Print what the network answers for a few held-out videos, spread over the classes."""
+    """Print what the network answers for a few held-out videos."""
     model = load_model(checkpoint)
     print("\nanswers for single videos it has never seen:")
-    for i in range(count):
-        sample = test[i * len(test) // count]
+    for row in random_for(len(test)).permutation(len(test))[:count].tolist():
+        sample = test[row]
         top = ", ".join(f"{label} {p:.0%}" for label, p in predict(model, sample.path, device=device).top(3))
         print(f"  {sample.id}: {top}")
