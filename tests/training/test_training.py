@@ -219,6 +219,39 @@ def test_killed_in_mid_epoch(videos, tmp_path) -> None:
 
 
 @pytest.mark.slow
+def test_asked_to_stop(videos, tmp_path) -> None:
+    """SIGTERM to all processes ends the run after the step in flight, saved, with one line."""
+    recipe = RECIPE.variant(train={"epochs": 400})
+    (tmp_path / "r.yaml").write_text(recipe.to_yaml())
+    (tmp_path / "s.py").write_text(SCRIPT.replace("checkpoint_minutes=0.0", "checkpoint_minutes=60"))
+    words = [sys.executable, "s.py", "r.yaml", str(videos), "out", "1"]
+    running = subprocess.Popen(words, cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    while not (tmp_path / "out" / "log.jsonl").exists() or len(steps(tmp_path / "out", "loss")) < 5:
+        time.sleep(0.01)
+    os.killpg(running.pid, signal.SIGTERM)
+    _, errors = running.communicate(timeout=60)
+    assert "go on with --resume" in errors.splitlines()[-1]
+    state = torch.load(tmp_path / "out" / "last.ckpt", weights_only=True)
+    assert state["progress"]["step"] == len(steps(tmp_path / "out", "loss"))
+
+
+def test_bfloat16_and_tensorboard(videos, tmp_path) -> None:
+    """At 64 pixels: torch 2.13's bfloat16 gradients of convolutions on 1x1 maps are now and then NaN on a CPU."""
+    manifest = list_folder(videos)
+    recipe = RECIPE.variant(augment={"short_side": 72, "size": 64}, pixels={"short_side": 72}, model={"width": 16})
+    fit(recipe, train=manifest, val=manifest, out=tmp_path, workers=0, precision="bfloat16", tensorboard=True)
+    assert list((tmp_path / "tensorboard").iterdir())
+    assert read_checkpoint(tmp_path / "last.safetensors").recipe.train.precision == "bfloat16"
+
+
+def test_stops_early(videos, tmp_path) -> None:
+    manifest = list_folder(videos)
+    recipe = RECIPE.variant(train={"epochs": 9, "stop_after": 1, "optimizer": {"lr": 1e-9}})
+    fit(recipe, train=manifest, val=manifest, out=tmp_path, workers=0)
+    assert len(epochs(tmp_path)) < 9
+
+
+@pytest.mark.slow
 def test_two_processes_equal_one(videos, tmp_path) -> None:
     recipe = RECIPE.variant(train={"dropout": 0.0, "frozen_norms": True, "epochs": 7, "optimizer": {"lr": 1e-4}})
     (tmp_path / "r.yaml").write_text(recipe.to_yaml())

@@ -1,5 +1,6 @@
 """A loader that knows where it is: the same batches on every run, for any number of workers, from any place."""
 
+import signal
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -74,7 +75,7 @@ class ClipLoader:
             num_workers=workers,
             collate_fn=collate,
             prefetch_factor=2 if workers else None,
-            worker_init_fn=_one_thread if workers else None,
+            worker_init_fn=_settle if workers else None,
         )
         self._next = (0, 0)
 
@@ -146,8 +147,10 @@ class _Plan(Sampler[list[tuple[int, int]]]):
             yield [(place.epoch, int(i)) for i in order[begin + self.rank : end : self.world]]
 
 
-def _one_thread(worker: int) -> None:
-    """Workers are many already: OpenCV's own threads would only fight with them."""
+def _settle(worker: int) -> None:
+    """Workers leave signals to the main process, which saves and then ends them, and start no threads of their own."""
     import cv2
 
     cv2.setNumThreads(0)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)

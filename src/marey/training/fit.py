@@ -38,6 +38,7 @@ from marey.weights.checkpoint import save_checkpoint
 from marey.weights.load import build_network, load_model
 
 STATE = "last.ckpt"
+_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _STARVED = 0.3
 """Above this share of time spent waiting for batches, the user is told."""
 
@@ -246,11 +247,11 @@ class _Run:
         self.saved = time.monotonic()
         with (
             _quiet_lightning(),
-            _stop_on_signals(self),
+            _signals_restored(),
             progress("Training", total=self.steps_left if self.first else 0, unit="steps") as self.bar,
         ):
             trainer = self._trainer(device)
-            self.module.on_fit_start = self._restore_optimizer  # type: ignore[method-assign]
+            self.module.on_fit_start = self._begins  # type: ignore[method-assign]
             trainer.fit(self.module, train_dataloaders=_Stream(self))
 
     def _trainer(self, device: str) -> Trainer:
@@ -273,10 +274,20 @@ class _Run:
             use_distributed_sampler=False,
         )
 
-    def _restore_optimizer(self) -> None:
+    def _begins(self) -> None:
+        """The optimiser exists now: give it its state back."""
         if self.saved_state is not None:
             self.module.trainer.optimizers[0].load_state_dict(self.saved_state["optimizer"])
             self.saved_state = None
+
+    def take_signals(self) -> None:
+        """From here on Ctrl-C and SIGTERM end the run after the step in flight, with everything saved."""
+        if threading.current_thread() is threading.main_thread():
+            for number in _STOP_SIGNALS:
+                signal.signal(number, self._ask_to_stop)
+
+    def _ask_to_stop(self, number: int, frame: object) -> None:
+        self.stopping = True
 
     # -- after steps and epochs
 
@@ -293,6 +304,7 @@ class _Run:
             self._after_epoch(place.epoch)
         elif self.stopping or time.monotonic() - self.saved > self.parts_between:
             self.save()
+        self.module.stopped = self.stopping
 
     def _epoch_begins(self, now: float) -> None:
         self.epoch_start, self.waited_before, self.clips_before = (
@@ -427,6 +439,7 @@ class _Stream:
         self._run = run
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
+        self._run.take_signals()  # now, since Lightning has just set handlers of its own
         for batch in self._run.loader:
             if self._run.stopping:
                 return
@@ -458,21 +471,15 @@ def _quiet_lightning() -> Iterator[None]:
 
 
 @contextmanager
-def _stop_on_signals(run: _Run) -> Iterator[None]:
-    """Ctrl-C and SIGTERM end the run after the step in flight, with everything saved."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def ask(number: int, frame: object) -> None:
-        run.stopping = True
-
-    old = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+def _signals_restored() -> Iterator[None]:
+    """Leave the handlers of SIGINT and SIGTERM as they were."""
+    old = {number: signal.getsignal(number) for number in _STOP_SIGNALS}
     try:
         yield
     finally:
-        for number, handler in old.items():
-            signal.signal(number, handler)
+        if threading.current_thread() is threading.main_thread():
+            for number, handler in old.items():
+                signal.signal(number, handler)
 
 
 def _write_tensorboard(out: Path, row: dict[str, Any]) -> None:

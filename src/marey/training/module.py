@@ -47,6 +47,8 @@ class TrainModule(LightningModule):
         """Optimiser steps done since the run's beginning; a resumed run goes on counting."""
         self.sums = torch.zeros(3, dtype=torch.float64)
         """Of this epoch and process: loss times clips, right answers, clips."""
+        self.stopped = False
+        """Set once the run has been saved for the last time; Lightning may still bring a batch fetched ahead."""
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         return build_optimizer(self.model, self.recipe.train.optimizer)
@@ -72,6 +74,8 @@ class TrainModule(LightningModule):
         return self.model(to_clip(clip_BTHWC, pixels.mean, pixels.std))  # type: ignore[no-any-return]
 
     def training_step(self, batch: dict[str, Any], batch_index: int) -> None:
+        if self.stopped:
+            return
         optimizer = self.optimizers()
         assert isinstance(optimizer, LightningOptimizer)
         lr = self.lr
