@@ -33,7 +33,7 @@ class Pixels(Declaration):
 
     `conversion` says how YUV becomes RGB of another size: "rgb" converts the whole frame, then resizes uint8 RGB
     bilinearly (what MMAction and MMAction2 did, and what their numbers need); "planes" resizes Y, U and V and
-    converts the small picture (2 to 3 times faster, about one grey level off).
+    converts the small picture (one to two grey levels off; how much faster: docs/performance/decoding.md).
     """
 
     conversion: Literal["rgb", "planes"] = "rgb"

@@ -39,7 +39,7 @@ about as much as decoding some frames (docs/performance/decoding.md)."""
 def open_video(source: str | Path | bytes | BinaryIO, *, conversion: Conversion = "rgb") -> "Video":
     """Open a video file, given by path, as bytes or as a seekable binary file.
 
-    `conversion` says how pictures become RGB: "rgb" as the older toolkits did, "planes" faster (see
+    `conversion` says how pictures become RGB: "rgb" as the older toolkits did, "planes" by the small picture (see
     `marey.video.conversion`).
 
     Raises:
