@@ -132,6 +132,26 @@ def test_two_processes_equal_one(videos, model, tmp_path, monkeypatch) -> None:
     np.testing.assert_array_equal(together.scores.probabilities, alone.scores.probabilities)
 
 
+def test_process_0_waits_for_the_others(videos, model, tmp_path, monkeypatch) -> None:
+    """Also where an earlier, interrupted call has left parts."""
+    manifest = list_folder(videos)
+    alone = evaluate(model, manifest, workers=0)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    naps = []
+
+    def other_process(seconds: float) -> None:
+        naps.append(seconds)
+        with monkeypatch.context() as patched:
+            patched.setenv("RANK", "1")
+            evaluate(model, manifest, out=tmp_path, workers=0)
+
+    monkeypatch.setattr("marey.evaluation.evaluate.time.sleep", other_process)
+    monkeypatch.setenv("RANK", "0")
+    together = evaluate(model, manifest, out=tmp_path, workers=0)
+    assert len(naps) == 1
+    np.testing.assert_array_equal(together.scores.probabilities, alone.scores.probabilities)
+
+
 def test_broken_files_are_named_and_left_out(videos, model, tmp_path) -> None:
     import shutil
 

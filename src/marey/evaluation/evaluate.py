@@ -194,7 +194,7 @@ class _Run:
         elif self.rank == 0:
             write_json(state, self.protocol)
         assert self.parts is not None
-        for part in sorted(self.parts.glob("*.npz")):
+        for part in sorted(self.parts.glob("[0-9]*.npz")):
             with np.load(part) as file:
                 self.done |= dict(zip(file["rows"].tolist(), file["probabilities"], strict=True))
         if self.done:
@@ -250,21 +250,20 @@ class _Run:
         return result
 
     def _bring_together(self) -> None:
-        """Say that this process is through; process 0 waits for all and reads their parts and broken files."""
+        """Process 0 waits until every video is in somebody's parts or broken files; the others are through already."""
         assert self.out is not None
-        assert self.parts is not None
-        self.parts.mkdir(parents=True, exist_ok=True)
-        (self.parts / f"{self.rank}.through").touch()
-        if self.rank:
-            return
-        while len(list(self.parts.glob("*.through"))) < self.world:
-            time.sleep(0.2)
-        for part in self.parts.glob("*.npz"):
+        while self.rank == 0 and not self._take_in(self.out):
+            time.sleep(0.3)
+
+    def _take_in(self, out: Path) -> bool:
+        """Read what all processes have written so far; whether that is everything."""
+        for part in (out / "parts").glob("[0-9]*.npz"):
             with np.load(part) as file:
                 self.done |= dict(zip(file["rows"].tolist(), file["probabilities"], strict=True))
-        for record in self.out.glob("quarantine-*.jsonl"):
+        for record in out.glob("quarantine-*.jsonl"):
             for broken in Quarantine(record, total=len(self.data), max_share=1).files:
                 self.quarantine.record(broken)
+        return len(self.done) + len(self.quarantine) >= len(self.data)
 
 
 _MAY_DIFFER = {"versions", "device"}
