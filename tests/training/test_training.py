@@ -265,3 +265,23 @@ def test_two_processes_equal_one(videos, tmp_path) -> None:
     assert len(steps(tmp_path / "one", "loss")) >= 20
     for name in one:
         torch.testing.assert_close(one[name], two[name], rtol=DISTRIBUTED, atol=DISTRIBUTED)
+
+
+@pytest.mark.slow
+def test_the_command_under_torchrun(videos, tmp_path) -> None:
+    """Train, test and report by two processes: every video tested once, one report, one summary."""
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "29618"]
+    (tmp_path / "r.yaml").write_text(RECIPE.to_yaml())
+    words = ["-m", "marey", "train", "r.yaml", "--data", str(videos), "--val", str(videos), "--workers", "0"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+
+    def run(*more: str) -> subprocess.CompletedProcess[str]:
+        command = [*torchrun, *words, *more]
+        return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+
+    done = run("--out", "out")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("top-1") == 1
+    assert json.loads((tmp_path / "out" / "result.json").read_text())["videos"] == 10
+    assert (tmp_path / "out" / "report.html").exists()
+    assert "name it with --out" in run().stderr

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from marey.base.errors import MareyError, RecipeError
+from marey.base.processes import rank
 from marey.cli.command import (
     AsJson,
     Batch,
@@ -137,7 +138,8 @@ def evaluate(
         device=device,
         precision=precision,
     )
-    print(json.dumps(result.as_json(), indent=2, ensure_ascii=False) if as_json else result.summary())
+    if rank() == 0:
+        print(json.dumps(result.as_json(), indent=2, ensure_ascii=False) if as_json else result.summary())
 
 
 @command(app, "train")

@@ -9,7 +9,8 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from marey.base.errors import MareyError
+from marey.base.errors import MareyError, RunError
+from marey.base.processes import world_size
 
 Device = Annotated[str, typer.Option("--device", help="auto (CUDA where there is one), cpu, cuda or cuda:1.")]
 Seed = Annotated[int, typer.Option("--seed", help="Seed of everything random.")]
@@ -57,6 +58,8 @@ def command(app: typer.Typer, name: str) -> Callable[[Callable[..., None]], Call
 
 def next_run(name: str) -> Path:
     """The first of runs/<name>-1, runs/<name>-2, ... that is not there yet."""
+    if world_size() > 1:
+        raise RunError("under several processes the folder must be the same for all: name it with --out.")
     number = 1
     while (folder := Path("runs") / f"{name}-{number}").exists():
         number += 1

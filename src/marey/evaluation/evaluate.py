@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import platform
 import time
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from torch.utils.data import DataLoader
 from marey.backends.eager import EagerBackend, Precision
 from marey.base.errors import DataError, RunError
 from marey.base.files import atomic_path, write_json
+from marey.base.processes import rank, world_size
 from marey.base.progress import progress, say
 from marey.data.clips import ViewDataset, ViewItem
 from marey.data.formats import read_manifest
@@ -121,7 +121,7 @@ def evaluate(
         max_broken: A larger share of broken files stops the run.
 
     Under several processes (torchrun) every video is tested by exactly one of them; process 0 writes the result and
-    returns all of it.
+    returns all of it; the others return what they tested themselves.
 
     Raises:
         RunError: `out` holds another run, or too many files are broken.
@@ -168,7 +168,7 @@ class _Run:
 
     def __init__(self, out: Path | None, protocol: dict[str, Any], data: Manifest, max_broken: float) -> None:
         self.out, self.protocol, self.data = out, protocol, data
-        self.rank, self.world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+        self.rank, self.world = rank(), world_size()
         if self.world > 1 and out is None:
             raise RunError("evaluate under several processes needs out=FOLDER, where they bring their scores together.")
         self.parts = out / "parts" if out else None

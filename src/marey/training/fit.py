@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from marey.backends.device import pick_device
 from marey.base.errors import RecipeError, RunError
 from marey.base.files import write_json, write_text
+from marey.base.processes import rank, world_size
 from marey.base.progress import progress, say
 from marey.data.clips import ClipDataset
 from marey.data.formats import read_manifest
@@ -150,7 +151,7 @@ class _Run:
     ) -> None:  # fmt: skip
         self.recipe, self.train_list, self.val_list, self.out = recipe, train, val, out
         self.seed, self.workers, self.max_broken = seed, workers, max_broken
-        self.rank, self.world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+        self.rank, self.world = rank(), world_size()
         self.identity = {
             "recipe": recipe.model_dump_json(),
             "data": train.fingerprint,
@@ -419,6 +420,8 @@ class _Run:
         save_checkpoint(self.out / name, self.network, self.recipe, self.train_list.class_names, provenance)
 
     def _result(self) -> FitResult:
+        if torch.distributed.is_initialized():
+            torch.distributed.barrier()  # nobody reads the files before the first process has written them
         finished = self.at.epoch >= self.recipe.train.epochs
         if not finished:
             raise RunError(f"stopped after step {self.at.step}; go on with --resume --out {self.out}")

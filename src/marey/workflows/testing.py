@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from marey.base.errors import DataError
+from marey.base.processes import rank
 from marey.base.progress import say
 from marey.data.formats import read_manifest
 from marey.data.manifest import Manifest
@@ -33,7 +34,8 @@ def test_model(
     """
     manifest = data if isinstance(data, Manifest) else read_labelled(data, network, root=root, split=split)
     result = evaluate(network, manifest, out=out, batch=batch, workers=workers, device=device, precision=precision)
-    say(f"report: {write_report(out, manifest)}")
+    if rank() == 0:
+        say(f"report: {write_report(out, manifest)}")
     return result
 
 

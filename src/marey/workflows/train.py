@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from marey.base.errors import DataError
+from marey.base.processes import rank
 from marey.base.progress import say
 from marey.data.formats import list_folder, read_manifest
 from marey.data.manifest import Manifest
@@ -91,12 +92,14 @@ def _train_and_test(
         tensorboard=options.tensorboard,
     )
     if val is None:
-        say(f"report: {write_report(out)}")
+        if rank() == 0:
+            say(f"report: {write_report(out)}")
         return None
     # The last checkpoint, not the best: an epoch chosen by these very videos would flatter the number.
     result = test_model(load_model(fitted.last), val, out=out, workers=options.workers, device=options.device)
-    print(result.summary())
-    print(f"\nanswer for a video:  marey predict {fitted.last} VIDEO")
+    if rank() == 0:
+        print(result.summary())
+        print(f"\nanswer for a video:  marey predict {fitted.last} VIDEO")
     return result
 
 
