@@ -235,13 +235,9 @@ def test_asked_to_stop(videos, tmp_path) -> None:
     assert state["progress"]["step"] == len(steps(tmp_path / "out", "loss"))
 
 
-def test_bfloat16_and_tensorboard(videos, tmp_path) -> None:
-    """At 64 pixels: torch 2.13's bfloat16 gradients of convolutions on 1x1 maps are now and then NaN on a CPU."""
-    manifest = list_folder(videos)
-    recipe = RECIPE.variant(augment={"short_side": 72, "size": 64}, pixels={"short_side": 72}, model={"width": 16})
-    fit(recipe, train=manifest, val=manifest, out=tmp_path, workers=0, precision="bfloat16", tensorboard=True)
+def test_tensorboard(videos, tmp_path) -> None:
+    fit(RECIPE, train=list_folder(videos), out=tmp_path, workers=0, tensorboard=True)
     assert list((tmp_path / "tensorboard").iterdir())
-    assert read_checkpoint(tmp_path / "last.safetensors").recipe.train.precision == "bfloat16"
 
 
 def test_stops_early(videos, tmp_path) -> None:
