@@ -235,6 +235,15 @@ def test_asked_to_stop(videos, tmp_path) -> None:
     assert state["progress"]["step"] == len(steps(tmp_path / "out", "loss"))
 
 
+def test_bfloat16(videos, tmp_path) -> None:
+    """Clips of two frames under temporal kernels of three, 1x1 maps at the end."""
+    manifest = list_folder(videos)
+    recipe = RECIPE.variant(train={"epochs": 8})
+    fit(recipe, train=manifest, val=manifest, out=tmp_path, workers=0, precision="bfloat16")
+    assert read_checkpoint(tmp_path / "last.safetensors").recipe.train.precision == "bfloat16"
+    assert all(torch.isfinite(value).all() for value in read_checkpoint(tmp_path / "last.safetensors").tensors.values())
+
+
 def test_tensorboard(videos, tmp_path) -> None:
     fit(RECIPE, train=list_folder(videos), out=tmp_path, workers=0, tensorboard=True)
     assert list((tmp_path / "tensorboard").iterdir())

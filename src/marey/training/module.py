@@ -15,6 +15,7 @@ from marey.base.errors import RunError
 from marey.base.random import step_seed
 from marey.models.layers.freeze import hold_frozen
 from marey.recipe import Recipe
+from marey.training.bfloat16 import PaddedConvolutions
 from marey.training.optimizers import build_optimizer
 from marey.training.schedules import lr_factor
 from marey.video.transforms import to_clip
@@ -71,7 +72,9 @@ class TrainModule(LightningModule):
     def forward(self, clip_BTHWC: Tensor) -> Tensor:
         """Logits [B, K] of uint8 clips."""
         pixels = self.recipe.pixels
-        return self.model(to_clip(clip_BTHWC, pixels.mean, pixels.std))  # type: ignore[no-any-return]
+        reduced = clip_BTHWC.device.type == "cpu" and self.recipe.train.precision == "bfloat16"
+        with PaddedConvolutions() if reduced else nullcontext():
+            return self.model(to_clip(clip_BTHWC, pixels.mean, pixels.std))  # type: ignore[no-any-return]
 
     def training_step(self, batch: dict[str, Any], batch_index: int) -> None:
         if self.stopped:
