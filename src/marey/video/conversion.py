@@ -10,17 +10,13 @@ Colour: the picture's own tags decide (BT.709, BT.601, BT.2020; full or limited 
 limited, as swscale and the older toolkits take them.
 """
 
-from typing import Literal
-
 import cv2
 import numpy as np
 from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
-from marey.video.source import Box, Size
-
-Conversion = Literal["rgb", "planes"]
+from marey.video.source import Box, Conversion, Size
 
 _PLANAR_8_BIT = {"yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p"}
 _FULL_RANGE = 2
