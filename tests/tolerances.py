@@ -11,3 +11,10 @@ DISTRIBUTED = 1e-5
 PIXELS_FLOAT = 1e-5
 """Normalised pixels of a float rule: the toolkits normalise before the resize, we after it, which is the same sum but
 for float32 rounding (about 1e-6 at values of 2). Rules on uint8 are compared bit for bit."""
+
+LEARNING_RATE = 1e-9
+"""Relative, against the rate that a toolkit's own scheduler set: the same float64 formula in another order."""
+
+TRAINED_TENSOR = 1e-6
+"""After five optimiser steps in float64, over each tensor's root mean square: the badly conditioned small network turns
+input noise of 1e-13 into 7e-10, and probes are recorded with ten digits."""

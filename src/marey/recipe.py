@@ -3,10 +3,18 @@
 from collections.abc import Iterable
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import Field, PositiveFloat, PositiveInt, ValidationError
+from pydantic import (
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+    model_validator,
+)
 
 from marey.base.declaration import Declaration, first_problem
 from marey.base.errors import RecipeError
@@ -65,30 +73,52 @@ class AdamW(Declaration):
 
 
 class Warmup(Declaration):
-    """Linear warm-up: the schedule's value is multiplied by a factor that rises from `start` to 1.
+    """Linear warm-up, from `start` times the base learning rate, over `epochs` or `steps`: one of them."""
 
-    Counted over `epochs`, moved on every step or once an epoch.
-    """
-
-    epochs: PositiveFloat
-    start: float = 0.01
+    epochs: PositiveFloat | None = None
+    steps: PositiveInt | None = None
+    """MMAction v0.2.0 counted iterations, whatever the batch; later versions epochs."""
+    start: NonNegativeFloat = 0.01
     by: Literal["step", "epoch"] = "step"
+    """Moved on every step, or once an epoch (MMAction2)."""
+    ends: Literal["after", "last"] = "after"
+    """The line reaches its end on the first step or epoch after the warm-up (MMAction, PySlowFast), or already on the
+    last one of it (MMAction2's engine)."""
+    towards: Literal["schedule", "end"] = "schedule"
+    """"schedule": a factor that rises to 1 times the schedule's value at each step (MMAction, MMAction2). "end": a line
+    to the schedule's value at the end of the warm-up (PySlowFast)."""
+
+    @model_validator(mode="after")
+    def _one_length(self) -> Self:
+        if (self.epochs is None) == (self.steps is None):
+            raise ValueError("a warm-up lasts so many epochs or so many steps: give one of them")
+        return self
 
 
 class CosineSchedule(Declaration):
-    """lr * (1 + cos(pi * progress)) / 2; progress counts from 0 to 1 over all epochs, warm-up included."""
+    """lr * (end + (1 - end) * (1 + cos(pi * progress)) / 2).
+
+    Progress runs from 0 at epoch `begin` to 1 after the last epoch; before `begin` it is 0.
+    """
 
     kind: Literal["cosine"] = "cosine"
     by: Literal["step", "epoch"] = "epoch"
+    begin: NonNegativeFloat = 0
+    """MMAction, PySlowFast: 0, the warm-up is part of the curve. MMAction2's SlowOnly: after the warm-up."""
+    end: NonNegativeFloat = 0
+    """The last value, as a share of the base learning rate."""
     warmup: Warmup | None = None
 
 
 class StepSchedule(Declaration):
-    """lr * gamma ** (how many milestones lie at or before the epoch)."""
+    """lr * gamma ** (how many milestones lie at or before the epoch, counted from epoch `begin`)."""
 
     kind: Literal["step"] = "step"
     milestones: tuple[PositiveInt, ...]
     gamma: float = 0.1
+    begin: NonNegativeInt = 0
+    """MMAction2's engine counts milestones from the scheduler's `begin`: 90 and 130 after a warm-up of 10 epochs drop
+    at epochs 100 and 140."""
     warmup: Warmup | None = None
 
 

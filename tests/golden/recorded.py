@@ -20,13 +20,13 @@ def load(name: str) -> Any:
     return json.loads(gzip.decompress((HERE / f"{name}.json.gz").read_bytes()))
 
 
-def _weight(key: str, shape: tuple[int, ...]) -> np.ndarray:
+def drawn(key: str, shape: tuple[int, ...]) -> np.ndarray:
     digest = hashlib.sha256(f"{_SEED}:{key}".encode()).digest()
     random = np.random.RandomState(int.from_bytes(digest[:4], "little"))
     if len(shape) >= 2:
         gain = 2.0 if len(shape) >= 4 else 1.0
         values = random.standard_normal(size=shape) * np.sqrt(gain / max(int(np.prod(shape[1:])), 1))
-    elif key.endswith("weight"):
+    elif key.endswith(("weight", "running_var")):
         values = random.uniform(0.5, 1.5, size=shape)
     else:
         values = 0.1 * random.standard_normal(size=shape)
@@ -42,7 +42,7 @@ def write_checkpoint(name: str, path: Path) -> Path:
         if key in statistics:
             value = statistics[key].astype(np.float32).reshape(shape)
         elif dtype.startswith("float"):
-            value = _weight(key, tuple(shape)).reshape(shape)
+            value = drawn(key, tuple(shape)).reshape(shape)
         else:
             value = np.full(shape, 1, np.int64)
         tensors[key] = torch.from_numpy(value)

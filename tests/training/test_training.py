@@ -11,15 +11,12 @@ from pathlib import Path
 import pytest
 import torch
 from made_videos import coded_frame
-from recorded import load
 
 import marey
 from marey.base.errors import RecipeError, RunError
 from marey.data.formats import list_folder
-from marey.recipe import CosineSchedule, StepSchedule, Warmup
 from marey.recipes import get_recipe
 from marey.training.fit import fit
-from marey.training.schedules import lr_factor
 from marey.video.writer import write_video
 from marey.weights.checkpoint import read_checkpoint
 from tolerances import DISTRIBUTED
@@ -44,32 +41,6 @@ def videos(tmp_path_factory):
             frames = [coded_frame(n + 7 * i + (label == "run")) for n in range(8)]
             write_video(folder / label / f"v{i}.mp4", frames, fps=10, preset="ultrafast")
     return folder
-
-
-CURVES = load("training/lr_mmaction1")["curves"]
-
-
-@pytest.mark.parametrize("name", CURVES)
-def test_mmaction_curves(name) -> None:
-    """Learning rates of the configs as its own hook set them, to 1e-9 of the value."""
-    curve = CURVES[name]
-    config, epoch_steps = curve["lr_config"], curve["iters_per_epoch"]
-    warmup = None
-    if config.get("warmup"):
-        epochs = config["warmup_iters"] / (1 if config.get("warmup_by_epoch") else epoch_steps)
-        warmup = Warmup(epochs=epochs, start=config["warmup_ratio"])
-    if config["policy"] == "cosine":
-        schedule = CosineSchedule(warmup=warmup)
-    else:
-        schedule = StepSchedule(milestones=tuple(config["step"]), warmup=warmup)
-    for step, lr in zip(curve["iters"], curve["lr"], strict=True):
-        factor = lr_factor(schedule, step, epoch_steps=epoch_steps, epochs=curve["total_epochs"])
-        assert curve["optimizer"]["lr"] * factor == pytest.approx(lr, rel=1e-9)
-
-
-def test_warm_up_by_epoch_is_another_curve() -> None:
-    by_step, by_epoch = (CosineSchedule(warmup=Warmup(epochs=5, by=by)) for by in ("step", "epoch"))
-    assert lr_factor(by_step, 150, epoch_steps=100, epochs=20) != lr_factor(by_epoch, 150, epoch_steps=100, epochs=20)
 
 
 def weights(out: Path) -> dict[str, torch.Tensor]:

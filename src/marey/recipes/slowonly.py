@@ -132,6 +132,10 @@ SLOWONLY_R101_8X8_IMAGENET = SLOWONLY_R50_8X8_IMAGENET.variant(
 )
 
 
+def _mmaction2_warmup(epochs: int) -> Warmup:
+    return Warmup(epochs=epochs, start=0.1, by="epoch", ends="last")
+
+
 def _mmaction2(
     base: Recipe,
     *,
@@ -149,13 +153,12 @@ def _mmaction2(
                 "epochs": epochs,
                 "base_batch": 128,
                 "optimizer": SGD(lr=0.2),
-                "schedule": CosineSchedule(warmup=Warmup(epochs=34, by="epoch")),
+                "schedule": CosineSchedule(begin=34, warmup=_mmaction2_warmup(34)),
                 "initialisation": Initialisation(last_gamma_zero=True),
             }
         )
     else:
-        # Milestones 90 and 130 count from the end of the ten warm-up epochs in its engine: drops at 100 and 140.
-        schedule = StepSchedule(milestones=(100, 140), warmup=Warmup(epochs=10, by="epoch"))
+        schedule = StepSchedule(milestones=(90, 130), begin=10, warmup=_mmaction2_warmup(10))
         train = _finetune(lr=0.02, batch=128).model_copy(update={"schedule": schedule})
     return base.variant(
         name=f"{base.name}_mmaction2",

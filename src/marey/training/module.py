@@ -109,7 +109,10 @@ class TrainModule(LightningModule):
             with self._no_sync(number < len(parts) - 1):
                 logits = self(clip)
                 loss = F.cross_entropy(
-                    logits.float(), target, label_smoothing=self.recipe.train.label_smoothing, reduction="sum"
+                    _at_least_float32(logits),
+                    target,
+                    label_smoothing=self.recipe.train.label_smoothing,
+                    reduction="sum",
                 )
                 # DDP averages over processes: `world` undoes it.
                 self.manual_backward(loss * (world / size))
@@ -123,3 +126,8 @@ class TrainModule(LightningModule):
         """Put off the exchange of gradients to the last part."""
         strategy = self.trainer.strategy
         return strategy.block_backward_sync() if wait and isinstance(strategy, DDPStrategy) else nullcontext()
+
+
+def _at_least_float32(logits: Tensor) -> Tensor:
+    """A loss is no place for bfloat16; float64 stays."""
+    return logits.to(torch.promote_types(logits.dtype, torch.float32))

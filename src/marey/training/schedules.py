@@ -4,22 +4,36 @@ import math
 
 from marey.recipe import CosineSchedule, StepSchedule, Warmup
 
+Schedule = CosineSchedule | StepSchedule
 
-def lr_factor(schedule: CosineSchedule | StepSchedule, step: int, *, epoch_steps: int, epochs: int) -> float:
+
+def lr_factor(schedule: Schedule, step: int, *, epoch_steps: int, epochs: int) -> float:
     """What the base learning rate is multiplied by at optimiser step `step` (from 0)."""
-    factor = _regular(schedule, step, epoch_steps=epoch_steps, epochs=epochs)
-    return factor * _warm(schedule.warmup, step, epoch_steps) if schedule.warmup else factor
+    factor = _scheduled(schedule, step / epoch_steps, step // epoch_steps, epochs)
+    warmup = schedule.warmup
+    if warmup is None:
+        return factor
+    length = warmup.steps or (warmup.epochs or 0) * epoch_steps
+    done = _done(warmup, step, length, epoch_steps)
+    if warmup.towards == "schedule":
+        return factor * (1 - (1 - done) * (1 - warmup.start))
+    if step >= length:
+        return factor
+    end = _scheduled(schedule, length / epoch_steps, int(length // epoch_steps), epochs)
+    return warmup.start + (end - warmup.start) * done
 
 
-def _regular(schedule: CosineSchedule | StepSchedule, step: int, *, epoch_steps: int, epochs: int) -> float:
-    epoch = step // epoch_steps
+def _scheduled(schedule: Schedule, time: float, epoch: int, epochs: int) -> float:
+    """The schedule's own factor at `time` in epochs, in the whole epoch `epoch`."""
     if isinstance(schedule, StepSchedule):
-        return float(schedule.gamma ** sum(epoch >= milestone for milestone in schedule.milestones))
-    progress = epoch / epochs if schedule.by == "epoch" else step / (epoch_steps * epochs)
-    return (1 + math.cos(math.pi * progress)) / 2
+        return float(schedule.gamma ** sum(epoch - schedule.begin >= milestone for milestone in schedule.milestones))
+    at = epoch if schedule.by == "epoch" else time
+    progress = max(at - schedule.begin, 0) / (epochs - schedule.begin)
+    return schedule.end + (1 - schedule.end) * (1 + math.cos(math.pi * progress)) / 2
 
 
-def _warm(warmup: Warmup, step: int, epoch_steps: int) -> float:
-    """From `start` in a straight line to 1, which is reached after the warm-up's last step or epoch."""
-    done = step // epoch_steps if warmup.by == "epoch" else step / epoch_steps
-    return 1 - (1 - min(done / warmup.epochs, 1.0)) * (1 - warmup.start)
+def _done(warmup: Warmup, step: int, length: float, epoch_steps: int) -> float:
+    """The part of a warm-up of `length` steps that lies behind, 0 to 1."""
+    unit = epoch_steps if warmup.by == "epoch" else 1
+    units = length / unit - (warmup.ends == "last")
+    return min(step // unit / units, 1.0) if units > 0 else 1.0

@@ -1,0 +1,134 @@
+"""Learning rates of the toolkits' own configs, as their own hooks and schedulers set them, and broken on purpose."""
+
+import pytest
+from pydantic import ValidationError
+from recorded import load
+
+from marey.recipe import CosineSchedule, StepSchedule, Warmup
+from marey.training.schedules import lr_factor
+from tolerances import LEARNING_RATE
+
+MMACTION = load("training/lr_mmaction1")["curves"]
+MMACTION2 = load("training/lr_mmaction2")["curves"]
+PYSLOWFAST = load("training/lr_pyslowfast")["curves"]
+
+
+def worst(schedule, curve, *, base: float, epochs: int, epoch_steps: int = 100) -> float:
+    """The largest relative difference to the recorded rates; rates of 0 must be 0."""
+    largest = 0.0
+    for step, lr in zip(curve["iters"], curve["lr"], strict=True):
+        ours = base * lr_factor(schedule, step, epoch_steps=epoch_steps, epochs=epochs)
+        largest = max(largest, abs(ours - lr) / lr if lr else float(ours != 0))
+    return largest
+
+
+def mmaction(curve):
+    """The two readings of warm-up: iterations in the v0.2.0 release, epochs afterwards."""
+    config, warmup = curve["lr_config"], None
+    if config.get("warmup"):
+        length = {"epochs" if config.get("warmup_by_epoch") else "steps": config["warmup_iters"]}
+        warmup = Warmup(**length, start=config["warmup_ratio"])
+    if config["policy"] == "cosine":
+        return CosineSchedule(warmup=warmup)
+    return StepSchedule(milestones=tuple(config["step"]), warmup=warmup)
+
+
+def mmaction2(curve):
+    warmup = None
+    for scheduler in curve["param_scheduler"]:
+        if scheduler["type"] == "LinearLR":
+            by = "step" if scheduler.get("convert_to_iter_based") else "epoch"
+            warmup = Warmup(epochs=scheduler["end"], start=scheduler["start_factor"], by=by, ends="last")
+        elif scheduler["type"] == "MultiStepLR":
+            schedule = StepSchedule(milestones=scheduler["milestones"], begin=scheduler["begin"])
+        else:
+            schedule = CosineSchedule(begin=scheduler.get("begin", 0))
+    return schedule.model_copy(update={"warmup": warmup})
+
+
+def pyslowfast(curve):
+    base = curve["base_lr"]
+    warmup = Warmup(epochs=curve["warmup_epochs"], start=curve["warmup_start_lr"] / base, towards="end")
+    if curve["policy"] == "cosine":
+        begin = curve["warmup_epochs"] if curve["cosine_after_warmup"] else 0
+        return CosineSchedule(by="step", begin=begin, end=curve["cosine_end_lr"] / base, warmup=warmup)
+    return StepSchedule(milestones=tuple(curve["steps"][1:]), warmup=warmup)
+
+
+@pytest.mark.parametrize("name", MMACTION)
+def test_mmaction(name) -> None:
+    curve = MMACTION[name]
+    settings = {"base": curve["optimizer"]["lr"], "epochs": curve["total_epochs"]}
+    assert worst(mmaction(curve), curve, epoch_steps=curve["iters_per_epoch"], **settings) < LEARNING_RATE
+
+
+@pytest.mark.parametrize("name", MMACTION2)
+def test_mmaction2(name) -> None:
+    curve = MMACTION2[name]
+    base = curve["optim_wrapper"]["optimizer"]["lr"]
+    assert worst(mmaction2(curve), curve, base=base, epochs=curve["max_epochs"]) < LEARNING_RATE
+
+
+@pytest.mark.parametrize("name", PYSLOWFAST)
+def test_pyslowfast(name) -> None:
+    curve = PYSLOWFAST[name]
+    assert worst(pyslowfast(curve), curve, base=curve["base_lr"], epochs=curve["max_epoch"]) < LEARNING_RATE
+
+
+# Broken on purpose: each must be seen.
+
+STEPLR = "slowonly_imagenet-pretrained-r50_8xb16-4x16x1-steplr-150e_kinetics400-rgb"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"begin": 0}, {"milestones": (89, 130)}, {"gamma": 0.11}, {"warmup": None}],
+)
+def test_a_wrong_step_schedule_is_seen(change) -> None:
+    curve = MMACTION2[STEPLR]
+    schedule = mmaction2(curve).model_copy(update=change)
+    assert worst(schedule, curve, base=0.02, epochs=150) > 1e-3
+
+
+def test_mmaction2_drops_ten_epochs_late() -> None:
+    """Its configs say 90 and 130; its engine counts from the end of the warm-up."""
+    schedule = mmaction2(MMACTION2[STEPLR])
+    factors = [lr_factor(schedule, epoch * 100, epoch_steps=100, epochs=150) for epoch in (99, 100, 139, 140)]
+    assert factors == pytest.approx([1, 0.1, 0.1, 0.01])
+
+
+@pytest.mark.parametrize("change", [{"by": "step"}, {"ends": "after"}, {"start": 0.01}, {"towards": "end"}])
+def test_a_wrong_warm_up_is_seen(change) -> None:
+    curve = MMACTION2["slowfast_r50_8xb8-4x16x1-256e_kinetics400-rgb"]
+    schedule = mmaction2(curve)
+    if change == {"by": "step"}:
+        change = {"by": "epoch"}
+    broken = schedule.model_copy(update={"warmup": schedule.warmup.model_copy(update=change)})
+    assert worst(broken, curve, base=0.1, epochs=256) > LEARNING_RATE
+
+
+def test_the_other_toolkits_cosine_is_seen() -> None:
+    curve = PYSLOWFAST["SLOW_4x16_R50"]
+    for change in ({"by": "epoch"}, {"begin": 34}, {"end": 0.01}):
+        broken = pyslowfast(curve).model_copy(update=change)
+        assert worst(broken, curve, base=0.1, epochs=196) > 1e-3
+
+
+def test_mmactions_two_readings_differ_at_another_batch() -> None:
+    """18,800 iterations are ten epochs only at 1,880 iterations an epoch."""
+    released, later = (
+        StepSchedule(milestones=(90, 130), warmup=warmup) for warmup in (Warmup(steps=18_800), Warmup(epochs=10))
+    )
+    assert lr_factor(released, 9_000, epoch_steps=1880, epochs=150) == lr_factor(
+        later, 9_000, epoch_steps=1880, epochs=150
+    )
+    assert lr_factor(released, 9_000, epoch_steps=940, epochs=150) != lr_factor(
+        later, 9_000, epoch_steps=940, epochs=150
+    )
+
+
+def test_a_warm_up_has_one_length() -> None:
+    with pytest.raises(ValidationError, match="give one of them"):
+        Warmup()
+    with pytest.raises(ValidationError, match="give one of them"):
+        Warmup(epochs=1, steps=10)

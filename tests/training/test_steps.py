@@ -1,0 +1,161 @@
+"""Five optimiser steps in float64 through our own training module, against what each toolkit's own code gave."""
+
+import math
+import warnings
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pytest
+import torch
+from lightning.pytorch import Trainer
+from recorded import drawn, load
+
+from marey.models.network import Network
+from marey.models.slowonly.config import SlowOnlyConfig
+from marey.recipe import SGD, CosineSchedule, Recipe, Warmup
+from marey.recipes import get_recipe
+from marey.training.module import TrainModule
+from marey.weights.layouts import mmaction, mmaction2
+from marey.weights.layouts.resnet import NORM_TENSORS, units
+from tolerances import TRAINED_TENSOR
+
+RECORDED = {
+    "mmaction1": load("training/train_mmaction1_slowonly_r50")["cases"],
+    "mmaction2": load("training/train_mmaction2_slowonly_r50")["cases"],
+    "pyslowfast": load("training/train_pyslowfast_slow_r50")["cases"],
+}
+Pairs = Callable[[Network], Iterator[tuple[str, str]]]
+
+
+def pyslowfast(network: Network) -> Iterator[tuple[str, str]]:
+    """(their tensor, our tensor) of PySlowFast's slow pathway."""
+    for ours, block, number in units(network.resnet):
+        stage, place = (int(part) for part in block.removeprefix("layer").rstrip(".").split(".")) if block else (0, 0)
+        inside = f"branch2.{'abc'[number - 1]}" if number else "branch1"
+        conv = f"s{stage + 1}.pathway0_res{place}.{inside}" if block else "s1.pathway0_stem.conv"
+        norm = f"{conv}_bn" if block else "s1.pathway0_stem.bn"
+        yield f"{conv}.weight", f"{ours}.conv.weight"
+        yield from ((f"{norm}.{tensor}", f"{ours}.norm.{tensor}") for tensor in NORM_TENSORS)
+    yield "head.projection.weight", "head.weight"
+    yield "head.projection.bias", "head.bias"
+
+
+def declared(toolkit: str, case: dict) -> tuple[SGD, CosineSchedule, int, float | None]:
+    """Optimiser, schedule, epochs and clipping, translated from the toolkit's own config."""
+    if toolkit == "pyslowfast":
+        solver = case["solver"]
+        warmup = Warmup(
+            epochs=solver["WARMUP_EPOCHS"], start=solver["WARMUP_START_LR"] / solver["BASE_LR"], towards="end"
+        )
+        optimizer = SGD(
+            lr=solver["BASE_LR"], nesterov=solver["NESTEROV"], weight_decay=solver["WEIGHT_DECAY"], norm_weight_decay=0
+        )
+        return optimizer, CosineSchedule(by="step", warmup=warmup), solver["MAX_EPOCH"], None
+    if toolkit == "mmaction1":
+        settings, clip = case["optimizer"], case["grad_clip"]
+        schedule = CosineSchedule(warmup=Warmup(epochs=2))
+    else:
+        settings, clip = (case["optim_wrapper"][key] for key in ("optimizer", "clip_grad"))
+        schedule = CosineSchedule(begin=2, warmup=Warmup(epochs=2, by="epoch", start=0.1, ends="last"))
+    optimizer = SGD(lr=settings["lr"], weight_decay=settings["weight_decay"])
+    return optimizer, schedule, 8, clip and clip["max_norm"]
+
+
+class Batches(TrainModule):
+    """Takes the recorded batches, which are normalised already, and keeps the losses and rates of the steps."""
+
+    def forward(self, clip):
+        return self.model(clip)
+
+
+def epoch_steps(toolkit: str, case: dict) -> int:
+    return case.get("iters_per_epoch", 1)
+
+
+def batches() -> list[dict]:
+    made = []
+    for step in range(5):
+        clip = np.random.RandomState(1000 + step).standard_normal((8, 3, 4, 32, 32)).astype(np.float32)
+        target = np.random.RandomState(2000 + step).randint(0, 5, 8)
+        made.append({"clip": torch.from_numpy(clip).double(), "target": torch.from_numpy(target), "size": 8})
+    return made
+
+
+def five_steps(recipe: Recipe, pairs: Pairs, *, steps: int) -> tuple[Network, list[dict]]:
+    torch.set_default_dtype(torch.float64)
+    try:
+        network = recipe.model.build()
+    finally:
+        torch.set_default_dtype(torch.float32)
+    network.dropout.p = 0.0
+    state = network.state_dict()
+    for theirs, ours in pairs(network):
+        if not theirs.endswith("num_batches_tracked"):
+            state[ours].copy_(torch.from_numpy(drawn(theirs, tuple(state[ours].shape))))
+    seen: list[dict] = []
+    module = Batches(network, recipe, epoch_steps=steps, part=8, seed=0, after_step=seen.append)
+    trainer = Trainer(
+        max_epochs=1, accelerator="cpu", precision="64-true", logger=False, enable_checkpointing=False,
+        enable_progress_bar=False, enable_model_summary=False,
+    )  # fmt: skip
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Lightning's own, about torch's trees and few workers
+        trainer.fit(module, torch.utils.data.DataLoader(batches(), batch_size=None))
+    return network, seen
+
+
+def worst(toolkit: str, name: str, pairs: Pairs, **changed) -> float:
+    """The largest difference after five steps, of losses relative and of tensors over their rms."""
+    case = RECORDED[toolkit][name]
+    optimizer, schedule, epochs, clip = declared(toolkit, case)
+    train = {"optimizer": optimizer, "schedule": schedule, "epochs": epochs, "clip_norm": clip} | changed
+    width = case.get("width_per_group", case.get("base_channels", 64))
+    recipe = get_recipe("slowonly_r50_4x16_k400").variant(
+        model=SlowOnlyConfig(depth=50, width=width, num_classes=5), train=train
+    )
+    network, seen = five_steps(recipe, pairs, steps=epoch_steps(toolkit, case))
+    largest = 0.0
+    for ours, theirs in zip(seen, case["steps_float64"], strict=True):
+        largest = max(largest, abs(ours["loss"] - theirs["loss"]) / theirs["loss"])
+        assert ours["lr"] == pytest.approx(theirs["lr"], rel=1e-9)
+    state, after = network.state_dict(), case["state_after_step5_float64"]
+    names = dict(pairs(network))
+    for key, recorded in after.items():
+        if key.endswith("num_batches_tracked"):
+            continue
+        values = state[names[key]].numpy().ravel()
+        rms = recorded["l2"] / math.sqrt(values.size)
+        probe = values[np.random.RandomState(20261122).randint(0, values.size, 16)]
+        largest = max(largest, float(abs(probe - recorded["probe"]).max() / rms))
+    return largest
+
+
+CASES = [
+    ("mmaction1", "cosine_lr.01_clip40", mmaction.pairs),
+    ("mmaction1", "cosine_lr.0005_noclip_wd.1", mmaction.pairs),
+    ("mmaction2", "cosine_lr.01_clip40", mmaction2.pairs),
+    ("pyslowfast", "w8_lr1e-4_wd.1", pyslowfast),
+    ("pyslowfast", "w64_lr1e-4", pyslowfast),
+]
+
+
+WIDE = [pytest.param(*case, marks=pytest.mark.slow) for case in CASES if "w8" not in case[1]]
+NARROW = [case for case in CASES if "w8" in case[1]]
+
+
+@pytest.mark.parametrize(("toolkit", "name", "pairs"), WIDE + NARROW)
+def test_five_steps(toolkit, name, pairs) -> None:
+    assert worst(toolkit, name, pairs) < TRAINED_TENSOR
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"optimizer": SGD(lr=1e-4, weight_decay=0.1, norm_weight_decay=0)},
+        {"optimizer": SGD(lr=1e-4, weight_decay=0.1, nesterov=True)},
+        {"clip_norm": 40},
+    ],
+    ids=["no Nesterov", "decay of norms too", "clipping"],
+)
+def test_another_optimiser_is_seen(changed) -> None:
+    assert worst("pyslowfast", "w8_lr1e-4_wd.1", pyslowfast, **changed) > 100 * TRAINED_TENSOR
