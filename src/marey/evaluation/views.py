@@ -18,6 +18,9 @@ def score_video(backend: EagerBackend, item: ViewItem, test: Test, *, batch: int
     Views of two videos never share a pass, so that a video's score depends on nothing but the video: `predict` and
     `evaluate` agree to the last bit.
     """
+    if test.averaging == "position_probabilities":
+        maps = torch.cat([backend.positions(views) for views in view_batches(item, test, batch=batch)])
+        return maps.softmax(dim=1).mean(dim=(0, 2)).numpy()
     logits = torch.cat([backend(views) for views in view_batches(item, test, batch=batch)])
     if test.averaging == "logits":
         return logits.mean(dim=0).softmax(dim=0).numpy()
