@@ -7,3 +7,7 @@ many by more than 1e-2."""
 
 DISTRIBUTED = 1e-5
 """Two processes against one with the same global batch: sums are added in another order, nothing else differs."""
+
+PIXELS_FLOAT = 1e-5
+"""Normalised pixels of a float rule: the toolkits normalise before the resize, we after it, which is the same sum but
+for float32 rounding (about 1e-6 at values of 2). Rules on uint8 are compared bit for bit."""

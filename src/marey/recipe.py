@@ -16,6 +16,7 @@ from marey.models.slowfast.config import SlowFastConfig
 from marey.models.slowonly.config import SlowOnlyConfig
 from marey.models.tsn.config import TSNConfig
 from marey.video.augment import TrainGeometry
+from marey.video.pixels import PixelRule, Pixels
 from marey.video.sampling import TestRule, TrainRule
 
 NetworkConfig = Annotated[
@@ -30,21 +31,6 @@ class Classify(Declaration):
 
 
 Task = Annotated[Classify, Field()]
-
-
-class Pixels(Declaration):
-    """From decoded frames to network input. Mean and deviation belong to the weights, not to the data set.
-
-    `conversion` says how YUV becomes RGB of another size: "rgb" converts the whole frame, then resizes uint8 RGB
-    bilinearly (what MMAction and MMAction2 did, and what their numbers need); "planes" resizes Y, U and V and
-    converts the small picture (one to two grey levels off; how much faster: docs/performance/decoding.md).
-    """
-
-    conversion: Literal["rgb", "planes"] = "rgb"
-    short_side: PositiveInt = 256
-    """Resize so that the shorter side has this many pixels, before test crops."""
-    mean: tuple[float, ...] = (123.675, 116.28, 103.53)
-    std: tuple[float, ...] = (58.395, 57.12, 57.375)
 
 
 class Test(Declaration):
@@ -192,7 +178,7 @@ class Recipe(Declaration):
     model: NetworkConfig
     clip: TrainRule
     test: Test
-    pixels: Pixels = Pixels()
+    pixels: PixelRule = Pixels()
     augment: TrainGeometry
     train: Train
     published: Published | None = None

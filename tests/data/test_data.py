@@ -14,6 +14,7 @@ from marey.data.manifest import make_manifest
 from marey.data.quarantine import Broken, Quarantine, replacements
 from marey.data.split import split_manifest
 from marey.video.augment import RandomCrop
+from marey.video.pixels import Pixels
 from marey.video.sampling import MMAction2Test, MMAction2Train
 from marey.video.writer import write_video
 
@@ -177,7 +178,7 @@ def test_clips_depend_on_seed_epoch_and_sample_only(videos) -> None:
 
 
 def test_views_hold_every_frame_once(videos) -> None:
-    item = ViewDataset(list_folder(videos), MMAction2Test(clips=3, frames=4, stride=2), short_side=48)[0]
+    item = ViewDataset(list_folder(videos), MMAction2Test(clips=3, frames=4, stride=2), Pixels(short_side=48))[0]
     assert item["clips"].shape == (3, 4)
     numbers = [decoded_number(f) for f in item["frames"]]
     assert len(set(numbers)) == len(numbers)
@@ -188,7 +189,7 @@ def test_views_hold_every_frame_once(videos) -> None:
 def test_parts_of_a_video(videos, tmp_path) -> None:
     rows = f"path,label,start,end\n{videos}/jump/v_0.mp4,a,0.5,0.9\n{videos}/jump/v_1.mp4,b,50,60\n"
     (tmp_path / "parts.csv").write_text(rows)
-    views = ViewDataset(read_manifest(tmp_path / "parts.csv"), MMAction2Test(frames=4), short_side=48)
+    views = ViewDataset(read_manifest(tmp_path / "parts.csv"), MMAction2Test(frames=4), Pixels(short_side=48))
     assert [decoded_number(f) for f in views[0]["frames"]] == [5, 6, 7, 8]
     assert "no frame lies between" in views[1]["broken"].reason
 

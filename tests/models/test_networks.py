@@ -11,7 +11,7 @@ from marey.models.non_local.config import C2DConfig, I3DResNetConfig, NonLocalCo
 from marey.models.slowfast.config import SlowFastConfig
 from marey.models.slowonly.config import SlowOnlyConfig
 from marey.models.tsn.config import TSNConfig
-from marey.recipes import RECIPES
+from marey.recipes import RECIPES, get_recipe
 
 DOT_18 = NonLocalConfig(pairwise="dot_product", places=((), (1,), (0,), ()), pool_first=True, out_bias=True)
 GAUSSIAN = NonLocalConfig(pairwise="gaussian")
@@ -136,6 +136,24 @@ def test_published_parameter_counts(config, count) -> None:
     with torch.device("meta"):
         network = config.build()
     assert sum(p.numel() for p in network.parameters()) == count
+
+
+@pytest.mark.parametrize(
+    ("name", "millions"),
+    [
+        ("i3d_r50_8x8_k400_pyslowfast", 28.04),
+        ("i3dnl_r50_8x8_k400_pyslowfast", 35.40),
+        ("slowfast_r101_8x8_k400_pytorchvideo", 62.83),
+        ("slowfast_r101_16x8_k400_pytorchvideo", 53.77),
+        ("slowfast_r101r50_4x16_k400_mmaction2", 62.4),
+        ("slowonlynl_r50_8x8_k400_imagenet_mmaction2", 39.81),
+    ],
+)
+def test_parameters_in_the_zoos(name, millions) -> None:
+    with torch.device("meta"):
+        network = get_recipe(name).model.build()
+    digits = len(str(millions).partition(".")[2])
+    assert round(sum(p.numel() for p in network.parameters()) / 1e6, digits) == millions
 
 
 @pytest.mark.parametrize(

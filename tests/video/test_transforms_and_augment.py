@@ -18,8 +18,10 @@ from marey.video.augment import (
     MultiScaleCrop,
     RandomCrop,
     RandomResizedCrop,
+    ScaledCrop,
     corner_offsets,
 )
+from marey.video.pixels import Pixels
 from marey.video.source import Box
 from marey.video.transforms import crop, flip, resize, short_side_size, to_clip
 
@@ -135,6 +137,27 @@ def test_multi_scale_draws() -> None:
     assert seen >= 600
 
 
+def test_mmaction_scaled_draws() -> None:
+    for height, width, _, rows in cases("mmaction1", "random_rescaled"):
+        for seed, row in enumerate(rows):
+            plan = ScaledCrop(size=224, flip=0).plan(height, width, PythonRandom(seed))
+            assert [plan.window.top, plan.window.left, *plan.size] == [*row[:2], *row[5:]]
+
+
+def test_multi_scale_draws_at_any_place() -> None:
+    for toolkit, kind in (("mmaction1", "multiscale_1_.875"), ("mmaction2", "multiscale_1_.8_gap0_random")):
+        for height, width, name, rows in cases(toolkit, kind):
+            if not name.endswith("random"):
+                continue
+            scales = {"scales": (1.0, 0.8), "max_distort": 0} if "_.8_" in name else {}
+            declared = MultiScaleCrop(size=224, offsets="any", **scales)
+            for seed, row in enumerate(rows):
+                source = PythonRandom(seed)
+                w, h = source.python.choice(declared.pairs(min(height, width)))
+                top, left = declared.place((height, width), (h, w), source)
+                assert [left, top, w, h] == row[:4]
+
+
 def test_mmaction_random_resized_draws() -> None:
     for height, width, _, rows in cases("mmaction1", "random_resized"):
         for seed, row in enumerate(rows):
@@ -167,12 +190,12 @@ def test_plans_stay_inside_and_repeat(declared) -> None:
     for seed in range(30):
         plan = declared.plan(193, 317, random_for(seed))
         assert plan == declared.plan(193, 317, random_for(seed))
-        assert plan.apply(frames).shape == (2, 32, 32, 3)
+        assert Pixels().apply(frames, plan).shape == (2, 32, 32, 3)
 
 
 def test_flip_mirrors_all_frames() -> None:
     frames = synthetic_frames("land")[:3]
-    np.testing.assert_array_equal(Geometry(flip=True).apply(frames), frames[:, :, ::-1])
+    np.testing.assert_array_equal(Pixels().apply(frames, Geometry(flip=True)), frames[:, :, ::-1])
 
 
 def test_bad_input() -> None:
@@ -183,7 +206,7 @@ def test_bad_input() -> None:
         transforms.test_boxes(100, 100, 101, "three")
     with pytest.raises(DataError, match="does not fit"):
         RandomCrop(short_side=30, size=32).plan(100, 100, random_for(0))
-    with pytest.raises(DataError, match="uint8"):
-        to_clip(torch.zeros(1, 1, 2, 2, 3), MEAN, STD)
+    with pytest.raises(DataError, match="uint8 or float32"):
+        to_clip(torch.zeros(1, 1, 2, 2, 3, dtype=torch.float64), MEAN, STD)
     with pytest.raises(DataError, match="2 channels"):
         to_clip(torch.zeros(1, 1, 2, 2, 2, dtype=torch.uint8), MEAN, STD)

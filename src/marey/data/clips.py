@@ -12,12 +12,11 @@ from marey.base.random import RandomSource, random_for
 from marey.data.manifest import Manifest, Sample
 from marey.data.quarantine import Broken, replacements
 from marey.video.augment import Geometry
-from marey.video.conversion import Conversion
 from marey.video.frames import FrameFolder
+from marey.video.pixels import FloatPixels, Pixels
 from marey.video.reader import open_video
 from marey.video.sampling import SamplingRule
-from marey.video.source import Frames, FrameSource
-from marey.video.transforms import short_side_size
+from marey.video.source import Conversion, Frames, FrameSource
 
 
 class Transform(Protocol):
@@ -30,7 +29,7 @@ class ClipItem(TypedDict):
     """One training clip."""
 
     clip: Frames
-    """uint8 [T, H, W, C]."""
+    """[T, H, W, C]; uint8, or float32 grey levels where the pixel rule resizes in float."""
     target: int
     id: str
     broken: list[Broken]
@@ -43,7 +42,7 @@ class ViewItem(TypedDict, total=False):
     id: str
     target: int
     frames: Frames
-    """uint8 [U, H, W, C]: every frame that some clip shows, once, short side resized."""
+    """[U, H, W, C], type as in a clip: every frame that some clip shows, once, short side resized."""
     clips: NDArray[np.int64]
     """[clips, frames]: places in `frames`."""
     broken: Broken
@@ -63,7 +62,7 @@ class ClipDataset(Dataset[ClipItem]):
         sampling: Which frames; several clips of a rule become one.
         transform: Where to look.
         seed: With epoch and index, all that randomness depends on.
-        conversion: How the reader makes RGB.
+        pixels: How RGB is made, resized and mirrored.
 
     `dataset[i]` is the clip of epoch 0; `dataset[epoch, i]` that of another one.
     """
@@ -75,10 +74,10 @@ class ClipDataset(Dataset[ClipItem]):
         transform: Transform,
         *,
         seed: int = 0,
-        conversion: Conversion = "rgb",
+        pixels: Pixels | FloatPixels | None = None,
     ) -> None:
         self.manifest, self.sampling, self.transform = manifest, sampling, transform
-        self.seed, self.conversion = seed, conversion
+        self.seed, self.pixels = seed, pixels or Pixels()
 
     def __len__(self) -> int:
         return len(self.manifest)
@@ -97,20 +96,17 @@ class ClipDataset(Dataset[ClipItem]):
         raise DataError(f"{len(broken)} videos in a row cannot be read; the last: {broken[-1].reason}")
 
     def _clip(self, sample: Sample, random: np.random.RandomState) -> Frames:
-        with open_source(sample.path, self.conversion) as source:
+        with open_source(sample.path, self.pixels.conversion) as source:
             first, count = frame_range(sample, source)
             indices = first + self.sampling.sample(count, source.timestamps[first : first + count], random).ravel()
-            return self.transform.plan(source.height, source.width, random).read(source, indices)
+            return self.pixels.read(source, indices, self.transform.plan(source.height, source.width, random))
 
 
 class ViewDataset(Dataset[ViewItem]):
     """Videos for testing: each is decoded once, for all its clips and crops."""
 
-    def __init__(
-        self, manifest: Manifest, sampling: SamplingRule, *, short_side: int, conversion: Conversion = "rgb"
-    ) -> None:
-        self.manifest, self.sampling = manifest, sampling
-        self.short_side, self.conversion = short_side, conversion
+    def __init__(self, manifest: Manifest, sampling: SamplingRule, pixels: Pixels | FloatPixels) -> None:
+        self.manifest, self.sampling, self.pixels = manifest, sampling, pixels
 
     def __len__(self) -> int:
         return len(self.manifest)
@@ -124,15 +120,15 @@ class ViewDataset(Dataset[ViewItem]):
             return {"id": sample.id, "target": sample.label, "broken": broken}
 
     def _views(self, sample: Sample) -> ViewItem:
-        with open_source(sample.path, self.conversion) as source:
+        with open_source(sample.path, self.pixels.conversion) as source:
             first, count = frame_range(sample, source)
             indices = first + self.sampling.sample(count, source.timestamps[first : first + count])
             unique, places = np.unique(indices, return_inverse=True)
-            size = short_side_size(source.height, source.width, self.short_side)
+            size = self.pixels.size(source.height, source.width)
             return {
                 "id": sample.id,
                 "target": sample.label,
-                "frames": source.read(unique, size=size),
+                "frames": self.pixels.pick(source, unique, size=size, crop=None),
                 "clips": places.reshape(indices.shape),
             }
 
@@ -154,7 +150,7 @@ def frame_range(sample: Sample, source: FrameSource) -> tuple[int, int]:
 
 
 def collate(items: list[ClipItem]) -> dict[str, Any]:
-    """A batch: clips uint8 [B, T, H, W, C] and targets int64 [B] as tensors, ids and broken files as lists."""
+    """A batch: clips [B, T, H, W, C] and targets int64 [B] as tensors, ids and broken files as lists."""
     import torch
 
     return {

@@ -140,7 +140,7 @@ def _scored(
 ) -> Iterator[tuple[int, ViewItem, NDArray[np.float32] | None]]:
     """(row, item, probabilities) of every video that is still to be tested by this process."""
     test, pixels = model.recipe.test, model.recipe.pixels
-    views = ViewDataset(data, test.sampling, short_side=pixels.short_side, conversion=pixels.conversion)
+    views = ViewDataset(data, test.sampling, pixels)
     rows = run.rows_to_do()
     loader: DataLoader[ViewItem] = DataLoader(
         views,
@@ -153,7 +153,7 @@ def _scored(
     with progress("Testing", total=len(rows), unit="videos") as bar:
         right = 0
         for done, (row, item) in enumerate(zip(rows, loader, strict=True), start=1):
-            scores = None if "broken" in item else score_video(backend, item, test, batch=batch)
+            scores = None if "broken" in item else score_video(backend, item, test, pixels, batch=batch)
             right += scores is not None and int(scores.argmax()) == item["target"]
             yield row, item, scores
             bar.advance(note=f"top-1 {right / done:.1%}")

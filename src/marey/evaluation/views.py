@@ -9,32 +9,37 @@ from numpy.typing import NDArray
 from marey.backends.eager import EagerBackend
 from marey.data.clips import ViewItem
 from marey.recipe import Test
-from marey.video.transforms import View, crop, flip, test_boxes
+from marey.video.pixels import FloatPixels, Pixels
+from marey.video.source import Frames
+from marey.video.transforms import View, crop, flip
 
 
-def score_video(backend: EagerBackend, item: ViewItem, test: Test, *, batch: int) -> NDArray[np.float32]:
+def score_video(
+    backend: EagerBackend, item: ViewItem, test: Test, pixels: Pixels | FloatPixels, *, batch: int
+) -> NDArray[np.float32]:
     """Class probabilities [K] of one video: views in passes of at most `batch`, averaged by `test.averaging`.
 
     Views of two videos never share a pass, so that a video's score depends on nothing but the video: `predict` and
     `evaluate` agree to the last bit.
     """
+    batches = view_batches(item, test, pixels, batch=batch)
     if test.averaging == "position_probabilities":
-        maps = torch.cat([backend.positions(views) for views in view_batches(item, test, batch=batch)])
+        maps = torch.cat([backend.positions(views) for views in batches])
         return maps.softmax(dim=1).mean(dim=(0, 2)).numpy()
-    logits = torch.cat([backend(views) for views in view_batches(item, test, batch=batch)])
+    logits = torch.cat([backend(views) for views in batches])
     if test.averaging == "logits":
         return logits.mean(dim=0).softmax(dim=0).numpy()
     return logits.softmax(dim=1).mean(dim=0).numpy()
 
 
-def view_batches(item: ViewItem, test: Test, *, batch: int) -> Iterator[torch.Tensor]:
-    """uint8 views [V, T, H, W, C] in passes of at most `batch`: all crops of the first clip, then of the next one.
+def view_batches(item: ViewItem, test: Test, pixels: Pixels | FloatPixels, *, batch: int) -> Iterator[torch.Tensor]:
+    """Views [V, T, H, W, C] in passes of at most `batch`: all crops of the first clip, then of the next one.
 
     Views are cut when their pass comes, so that memory holds one pass and the decoded frames, however many views there
     are. Clips that are alike (a video shorter than a clip) are cut and computed again: the average stays the same.
     """
     frames = item["frames"]
-    boxes = test_boxes(frames.shape[1], frames.shape[2], test.size, test.crops)
+    boxes = pixels.views(frames.shape[1], frames.shape[2], test.size, test.crops)
     pending = []
     for clip in item["clips"]:
         for view in boxes:
@@ -46,6 +51,6 @@ def view_batches(item: ViewItem, test: Test, *, batch: int) -> Iterator[torch.Te
         yield torch.from_numpy(np.stack(pending))
 
 
-def _cut(frames: NDArray[np.uint8], clip: NDArray[np.int64], view: View) -> NDArray[np.uint8]:
+def _cut(frames: Frames, clip: NDArray[np.int64], view: View) -> Frames:
     part = crop(frames, view.box)[clip]
     return flip(part) if view.flip else part

@@ -66,12 +66,12 @@ def predict_many(
     backend = EagerBackend(model, device=device, precision=precision)
     test, pixels = model.recipe.test, model.recipe.pixels
     manifest = Manifest(np.array([str(p) for p in paths]), np.zeros(len(paths), np.int64), ("",), Path())
-    views = ViewDataset(manifest, test.sampling, short_side=pixels.short_side, conversion=pixels.conversion)
+    views = ViewDataset(manifest, test.sampling, pixels)
     for row, path in enumerate(paths):
         item = views[row]
         if "broken" in item:
             yield Prediction(path, np.empty(0, np.float32), (), item["broken"].reason)
             continue
-        scores = score_video(backend, item, test, batch=batch)
+        scores = score_video(backend, item, test, pixels, batch=batch)
         names = model.class_names or tuple(f"class {i}" for i in range(len(scores)))
         yield Prediction(path, scores, names)

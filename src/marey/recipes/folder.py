@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 
 from marey.models.slowonly.config import SlowOnlyConfig
-from marey.recipe import AdamW, CosineSchedule, Pixels, Recipe, Test, Train, Warmup
+from marey.recipe import AdamW, CosineSchedule, Recipe, Test, Train, Warmup
 from marey.video.augment import RandomResizedCrop
+from marey.video.pixels import Pixels
 from marey.video.sampling import MMAction2Test, MMAction2Train
 
 FOLDER = Recipe(

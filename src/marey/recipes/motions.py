@@ -2,8 +2,9 @@
 
 from marey.models.slowonly.config import SlowOnlyConfig
 from marey.models.tsn.config import TSNConfig
-from marey.recipe import AdamW, CosineSchedule, Pixels, Recipe, Test, Train, Warmup
+from marey.recipe import AdamW, CosineSchedule, Recipe, Test, Train, Warmup
 from marey.video.augment import RandomCrop
+from marey.video.pixels import Pixels
 from marey.video.sampling import MMAction2Test, MMAction2Train
 
 DEMO_DATA = {"train": 4032, "test": 504, "size": 72, "frames": 20}

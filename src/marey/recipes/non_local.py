@@ -7,7 +7,6 @@ i3d_imagenet-pretrained-r50_8xb8-32x2x1-100e and c2d_r50-in1k-pre_8xb32-8x8x1-10
 from marey.models.non_local.config import C2DConfig, I3DResNetConfig, NonLocalConfig
 from marey.recipe import SGD, Recipe, StepSchedule, Train
 from marey.recipes.toolkits import (
-    STANDS_IN,
     announced,
     announced_weights,
     in_mmaction2,
@@ -112,8 +111,7 @@ I3D_R50_HEAVY_MMACTION2 = _mmaction2(
 I3D_R50_PYSLOWFAST = I3D_R50.variant(
     name="i3d_r50_8x8_k400_pyslowfast",
     title="I3D ResNet-50 8x8, PySlowFast's",
-    notes=STANDS_IN,
-    storage="original",
+    notes="",
     pretraining=None,
     model=I3DResNetConfig(stem_stride=1, pool_stride=1, pool_window=7),
     **pyslowfast(8, 8),

@@ -10,7 +10,6 @@ from typing import Literal
 from marey.models.slowfast.config import SlowFastConfig
 from marey.recipe import SGD, CosineSchedule, Initialisation, Recipe, Train, Warmup
 from marey.recipes.toolkits import (
-    STANDS_IN,
     announced,
     announced_weights,
     in_mmaction2,
@@ -141,8 +140,7 @@ def _pyslowfast(name: str, title: str, model: SlowFastConfig, *, top1: float, to
     return SLOWFAST_R50_4X16.variant(
         name=f"slowfast_{name}_k400_pyslowfast",
         title=f"SlowFast {title}, PySlowFast's",
-        notes=STANDS_IN,
-        storage="original",
+        notes="",
         model=model,
         **pyslowfast(32, 2),
         published=in_zoo(top1, top5, "PySlowFast MODEL_ZOO.md"),
@@ -155,8 +153,7 @@ def _pytorchvideo(
     return SLOWFAST_R50_4X16.variant(
         name=f"slowfast_{name}_k400_pytorchvideo",
         title=f"SlowFast {title}, PyTorchVideo's",
-        notes=STANDS_IN,
-        storage="original",
+        notes="",
         model=model,
         **pytorchvideo(frames, 2),
         published=in_zoo(top1, top5, "PyTorchVideo docs/source/model_zoo.md"),

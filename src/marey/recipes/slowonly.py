@@ -20,7 +20,7 @@ from marey.recipe import (
     Warmup,
     Weights,
 )
-from marey.recipes.toolkits import STANDS_IN, in_mmaction2, in_zoo, mmaction2_weights, pyslowfast, pytorchvideo
+from marey.recipes.toolkits import in_mmaction2, in_zoo, mmaction2_weights, pyslowfast, pytorchvideo
 from marey.video.augment import MMActionRandomResizedCrop, RandomResizedCrop
 from marey.video.sampling import MMAction2Test, MMAction2Train, MMActionTest, MMActionTrain
 
@@ -203,8 +203,7 @@ def _facebook(base: Recipe, toolkit: str, protocol: dict[str, Any], published: P
     return base.variant(
         name=f"{base.name}_{toolkit}",
         title=f"{base.title}, {name}'s",
-        notes=STANDS_IN,
-        storage="original",
+        notes="",
         model={"pool_window": 7},
         **protocol,
         published=published,

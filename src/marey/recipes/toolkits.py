@@ -2,17 +2,23 @@
 
 from typing import Any
 
-from marey.recipe import SGD, CosineSchedule, Initialisation, Pixels, Published, Test, Train, Warmup, Weights
-from marey.video.augment import RandomResizedCrop
-from marey.video.sampling import MMAction2Test, MMAction2Train, MMActionTest, MMActionTrain
+from marey.recipe import SGD, CosineSchedule, Initialisation, Published, Test, Train, Warmup, Weights
+from marey.video.augment import PySlowFastCrop
+from marey.video.pixels import FloatPixels
+from marey.video.sampling import (
+    MMAction2Test,
+    MMAction2Train,
+    MMActionTest,
+    MMActionTrain,
+    PySlowFastTest,
+    PySlowFastTrain,
+    PyTorchVideoTest,
+    PyTorchVideoTrain,
+)
 
 TEN_BY_THREE = "10 clips x 3 crops of 256"
-STANDS_IN = "MMAction2's sampling and pixels stand in for its own."
 _S3 = "https://open-mmlab.s3.ap-northeast-2.amazonaws.com/mmaction/models/kinetics400/"
 _OPENMMLAB = "https://download.openmmlab.com/mmaction/v1.0/recognition/"
-
-FACEBOOK_PIXELS = Pixels(mean=(114.75, 114.75, 114.75), std=(57.375, 57.375, 57.375))
-"""0.45 and 0.225 of the full range: PySlowFast, PyTorchVideo."""
 
 FACEBOOK_TRAIN = Train(
     epochs=196,
@@ -51,20 +57,37 @@ def mmaction2(frames: int, stride: int, *, size: int = 256) -> dict[str, Any]:
 
 
 def pyslowfast(frames: int, stride: int) -> dict[str, Any]:
-    """PySlowFast's 30 views, whose scores are probabilities of each position of the head (`STANDS_IN`)."""
-    test = mmaction2(frames, stride)["test"].model_copy(update={"averaging": "position_probabilities"})
+    """PySlowFast's 30 views, whose scores are probabilities of each position of the head."""
     return {
-        **mmaction2(frames, stride),
-        "test": test,
-        "pixels": FACEBOOK_PIXELS,
-        "augment": RandomResizedCrop(short_side=256, size=224, flip=0.5),
+        "clip": PySlowFastTrain(frames=frames, stride=stride),
+        "test": Test(
+            sampling=PySlowFastTest(clips=10, frames=frames, stride=stride),
+            crops="three",
+            size=256,
+            averaging="position_probabilities",
+        ),
+        "pixels": FloatPixels(),
+        "augment": PySlowFastCrop(size=224, flip=0.5),
         "train": FACEBOOK_TRAIN,
     }
 
 
 def pytorchvideo(frames: int, stride: int) -> dict[str, Any]:
-    """PyTorchVideo's 30 views: its networks average the logits over the head's positions (`STANDS_IN`)."""
-    return {**pyslowfast(frames, stride), "test": mmaction2(frames, stride)["test"]}
+    """PyTorchVideo's clips, in seconds of `stride` frames at 30 a second, tested as PySlowFast does with its networks.
+
+    These average the logits over the head's positions.
+    """
+    seconds = frames * stride / 30
+    return {
+        **pyslowfast(frames, stride),
+        "clip": PyTorchVideoTrain(frames=frames, seconds=seconds),
+        "test": Test(
+            sampling=PyTorchVideoTest(clips=10, frames=frames, seconds=seconds),
+            crops="three",
+            size=256,
+            averaging="probabilities",
+        ),
+    }
 
 
 def announced(top1: float, top5: float) -> Published:

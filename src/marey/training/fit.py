@@ -34,7 +34,7 @@ from marey.recipe import Recipe
 from marey.training.logs import RunLog
 from marey.training.module import TrainModule
 from marey.training.state import Progress, load_state, save_state
-from marey.video.augment import CentreCrop
+from marey.video.pixels import CentreView
 from marey.weights.checkpoint import save_checkpoint
 from marey.weights.load import build_network, load_model
 
@@ -192,7 +192,7 @@ class _Run:
         train, count = self.recipe.train, len(self.train_list)
         clips = ClipDataset(
             self.train_list, self.recipe.clip, self.recipe.augment, seed=self.seed,
-            conversion=self.recipe.pixels.conversion,
+            pixels=self.recipe.pixels,
         )  # fmt: skip
         self.loader = self._loader(clips, epochs=train.epochs, shuffle=True)
         share = -(-train.base_batch // self.world)
@@ -366,11 +366,9 @@ class _Run:
     def _validate(self) -> dict[str, float]:
         """Loss and accuracy of the centre clip of every validation video; each video exactly once over all processes."""
         assert self.val_list is not None
-        pixels, augment = self.recipe.pixels, self.recipe.augment
-        centre = CentreCrop(short_side=max(pixels.short_side, augment.size), size=augment.size)
-        clips = ClipDataset(
-            self.val_list, self.recipe.clip.validation(), centre, seed=self.seed, conversion=pixels.conversion
-        )
+        pixels = self.recipe.pixels
+        centre = CentreView(pixels, self.recipe.augment.size)
+        clips = ClipDataset(self.val_list, self.recipe.clip.validation(), centre, seed=self.seed, pixels=pixels)
         self.module.eval()
         sums = torch.zeros(4, dtype=torch.float64)
         for batch in self._loader(clips, epochs=1, shuffle=False):

@@ -70,11 +70,11 @@ class TrainModule(LightningModule):
         return train.optimizer.lr * factor
 
     def forward(self, clip_BTHWC: Tensor) -> Tensor:
-        """Logits [B, K] of uint8 clips."""
-        pixels = self.recipe.pixels
+        """Logits [B, K] of clips as the loader brings them."""
+        mean, std = self.recipe.pixels.normalisation
         reduced = clip_BTHWC.device.type == "cpu" and self.recipe.train.precision == "bfloat16"
         with PaddedConvolutions() if reduced else nullcontext():
-            return self.model(to_clip(clip_BTHWC, pixels.mean, pixels.std))  # type: ignore[no-any-return]
+            return self.model(to_clip(clip_BTHWC, mean, std))  # type: ignore[no-any-return]
 
     def training_step(self, batch: dict[str, Any], batch_index: int) -> None:
         if self.stopped:

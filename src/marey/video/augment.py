@@ -1,23 +1,21 @@
 """What changes where a training clip looks, at random and the same for all its frames.
 
 A geometry declares a published augmentation; `plan(height, width, random)` draws once per clip and answers with a
-`Geometry`: numbers only. Where the plan is known before decoding, the reader cuts and resizes while it decodes.
+`Geometry`: numbers only. A pixel rule (`marey.video.pixels`) carries it out, the first steps while decoding.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field, PositiveInt
 
 from marey.base.declaration import Declaration
 from marey.base.errors import DataError
 from marey.base.random import RandomSource
-from marey.video.source import Box, Frames, FrameSource, Size
-from marey.video.transforms import crop, flip, resize, short_side_size
+from marey.video.source import Box, Size
+from marey.video.transforms import floor_size, short_side_size
 
 
 @dataclass(frozen=True)
@@ -29,25 +27,6 @@ class Geometry:
     window: Box | None = None
     stretch: Size | None = None
     flip: bool = False
-
-    def read(self, source: FrameSource, indices: Sequence[int] | NDArray[np.integer]) -> Frames:
-        """Read frames [T, H, W, C] with all of it done, the first two steps while decoding."""
-        return self._finish(source.read(indices, size=self.size, crop=self.crop))
-
-    def apply(self, frames_THWC: Frames) -> Frames:
-        """The same, for frames that are already in memory."""
-        if self.crop is not None:
-            frames_THWC = crop(frames_THWC, self.crop)
-        if self.size is not None:
-            frames_THWC = resize(frames_THWC, self.size)
-        return self._finish(frames_THWC)
-
-    def _finish(self, frames_THWC: Frames) -> Frames:
-        if self.window is not None:
-            frames_THWC = crop(frames_THWC, self.window)
-        if self.stretch is not None:
-            frames_THWC = resize(frames_THWC, self.stretch)
-        return np.ascontiguousarray(flip(frames_THWC) if self.flip else frames_THWC)
 
 
 Probability = Annotated[float, Field(ge=0, le=1)]
@@ -77,12 +56,8 @@ class _Resized(TrainCrop, ABC):
     short_side: PositiveInt
 
     def _resized(self, height: int, width: int) -> Size:
-        size = short_side_size(height, width, self.short_side)
-        if min(size) < self.size:
-            raise DataError(
-                f"a crop of {self.size} does not fit frames of short side {self.short_side}: raise short_side."
-            )
-        return size
+        _check_fits(self.size, self.short_side)
+        return short_side_size(height, width, self.short_side)
 
 
 class CentreCrop(_Resized):
@@ -113,29 +88,76 @@ class MultiScaleCrop(_Resized):
 
     Sides are int(base * scale) for the resized short side `base`, snapped to `size` when closer than 3 pixels; pairs
     (width, height) whose scales lie at most `max_distort` apart in the list, height-major; one of them uniformly, then
-    one of 5 (corners and centre) or 13 offsets uniformly; stretched to `size`.
+    one of 5 (corners and centre) or 13 offsets uniformly, or any place; stretched to `size`.
     """
 
     geometry: Literal["multi_scale"] = "multi_scale"
     short_side: PositiveInt = 256
     scales: tuple[float, ...] = (1.0, 0.875, 0.75, 0.66)
     max_distort: Annotated[int, Field(ge=0)] = 1
-    offsets: Literal[5, 13] = 5
+    offsets: Literal[5, 13, "any"] = 5
 
     def plan(self, height: int, width: int, random: RandomSource) -> Geometry:
         full = self._resized(height, width)
         pairs = self.pairs(min(full))
         box_width, box_height = pairs[int(random.randint(len(pairs)))]
-        places = corner_offsets(full, (box_height, box_width), self.offsets)
-        top, left = places[int(random.randint(len(places)))]
+        top, left = self.place(full, (box_height, box_width), random)
         window = Box(top, left, box_height, box_width)
         return Geometry(size=full, window=window, stretch=self.square, flip=_chance(self.flip, random))
+
+    def place(self, full: Size, box: Size, random: RandomSource) -> tuple[int, int]:
+        """(top, left) of a box in a frame; "any" draws the column first, as the toolkits do."""
+        if self.offsets == "any":
+            left, top = (int(random.randint(full[axis] - box[axis] + 1)) for axis in (1, 0))
+            return top, left
+        places = corner_offsets(full, box, self.offsets)
+        return places[int(random.randint(len(places)))]
 
     def pairs(self, base: int) -> list[tuple[int, int]]:
         """The (width, height) sizes to choose from, for a resized short side of `base` pixels."""
         sides = [int(base * scale) for scale in self.scales]
         sides = [self.size if abs(side - self.size) < 3 else side for side in sides]
         return [(w, h) for i, h in enumerate(sides) for j, w in enumerate(sides) if abs(i - j) <= self.max_distort]
+
+
+class ScaledCrop(TrainCrop):
+    """MMAction's RandomRescaledCrop: the short side is any whole number of `short_sides`, both ends included, then a
+    window anywhere in the frame.
+    """
+
+    geometry: Literal["scaled"] = "scaled"
+    short_sides: tuple[PositiveInt, PositiveInt] = (256, 320)
+
+    def plan(self, height: int, width: int, random: RandomSource) -> Geometry:
+        low, high = self.short_sides
+        full = short_side_size(height, width, int(random.randint(low, high + 1)))
+        _check_fits(self.size, low)
+        top, left = (int(random.randint(side - self.size + 1)) for side in full)
+        return Geometry(size=full, window=Box(top, left, self.size, self.size), flip=_chance(self.flip, random))
+
+
+class PySlowFastCrop(TrainCrop):
+    """PySlowFast's short-side jitter (random_short_side_scale_jitter, random_crop, horizontal_flip).
+
+    The short side is the nearest whole number to a real one, uniform in `short_sides`, or whose inverse is
+    (`inverse`: small scales are drawn more often); the long side is cut down to whole pixels. The window lies anywhere
+    but at the last place of either side: the toolkit's bound is exclusive.
+    """
+
+    geometry: Literal["pyslowfast"] = "pyslowfast"
+    short_sides: tuple[PositiveInt, PositiveInt] = (256, 320)
+    inverse: bool = False
+
+    def plan(self, height: int, width: int, random: RandomSource) -> Geometry:
+        low, high = self.short_sides
+        _check_fits(self.size, low)
+        if self.inverse:
+            short = round(1 / float(random.uniform(1 / high, 1 / low)))
+        else:
+            short = round(float(random.uniform(low, high)))
+        full = floor_size(height, width, short)
+        top, left = (int(random.randint(side - self.size)) if side > self.size else 0 for side in full)
+        return Geometry(size=full, window=Box(top, left, self.size, self.size), flip=_chance(self.flip, random))
 
 
 class MMActionRandomResizedCrop(TrainCrop):
@@ -199,9 +221,20 @@ class RandomResizedCrop(_Resized):
 
 
 TrainGeometry = Annotated[
-    CentreCrop | RandomCrop | MultiScaleCrop | MMActionRandomResizedCrop | RandomResizedCrop,
+    CentreCrop
+    | RandomCrop
+    | ScaledCrop
+    | MultiScaleCrop
+    | MMActionRandomResizedCrop
+    | RandomResizedCrop
+    | PySlowFastCrop,
     Field(discriminator="geometry"),
 ]
+
+
+def _check_fits(size: int, short_side: int) -> None:
+    if short_side < size:
+        raise DataError(f"a crop of {size} does not fit frames of short side {short_side}: raise short_side.")
 
 
 def corner_offsets(size: Size, box: Size, count: Literal[5, 13]) -> list[tuple[int, int]]:

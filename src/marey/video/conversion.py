@@ -3,13 +3,12 @@
 - "rgb": swscale converts the whole picture, then uint8 RGB is cut and resized bilinearly by OpenCV. It is what the
   older toolkits did, so their numbers need it.
 - "planes": Y, U and V are cut and resized one by one and only the small picture is converted, by the matrix and range
-  that the picture names. For 8-bit planar YUV; every other pixel format goes the "rgb" way.
+  that the picture names. For 8-bit planar YUV whose size changes; every other picture goes the "rgb" way, which is
+  then as fast.
 
 Colour: the picture's own tags decide (BT.709, BT.601, BT.2020; full or limited range). Untagged pictures are BT.601
 limited, as swscale and the older toolkits take them.
 """
-
-from typing import Literal
 
 import cv2
 import numpy as np
@@ -17,9 +16,7 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
-from marey.video.source import Box, Size
-
-Conversion = Literal["rgb", "planes"]
+from marey.video.source import Box, Conversion, Size
 
 _PLANAR_8_BIT = {"yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p"}
 _FULL_RANGE = 2
@@ -40,8 +37,11 @@ class Converter:
     def convert(self, picture: VideoFrame, crop: Box | None, size: Size | None) -> NDArray[np.uint8]:
         """RGB uint8 [H, W, 3] of the displayed picture: turned upright, cut, resized."""
         turns = round(picture.rotation / 90) % 4
-        if self._planes and turns == 0 and picture.format.name in _PLANAR_8_BIT:
-            return self._from_planes(picture, crop, size)
+        box = crop or Box(0, 0, picture.height, picture.width)
+        target = size or (box.height, box.width)
+        resized = tuple(target) != (box.height, box.width)
+        if self._planes and resized and turns == 0 and picture.format.name in _PLANAR_8_BIT:
+            return self._from_planes(picture, box, target)
         rgb = self._whole(picture)
         if turns:
             rgb = np.rot90(rgb, turns)
@@ -53,19 +53,11 @@ class Converter:
         """All of the picture by swscale, a view of its memory."""
         return plane_array(self._reformatter.reformat(picture, format="rgb24"), 0, 3)
 
-    def _from_planes(self, picture: VideoFrame, crop: Box | None, size: Size | None) -> NDArray[np.uint8]:
-        box = crop or Box(0, 0, picture.height, picture.width)
-        target = size or (box.height, box.width)
-        planes = []
-        for number in range(3):
-            plane = plane_array(picture, number)
-            down, right = picture.height / plane.shape[0], picture.width / plane.shape[1]
-            top, left = int(box.top / down), int(box.left / right)
-            bottom = max(round((box.top + box.height) / down), top + 1)
-            side = max(round((box.left + box.width) / right), left + 1)
-            planes.append(_resized(plane[top:bottom, left:side], target))
+    def _from_planes(self, picture: VideoFrame, box: Box, size: Size) -> NDArray[np.uint8]:
+        planes = [_part(plane_array(picture, number), picture, box) for number in range(3)]
         full = picture.color_range == _FULL_RANGE or picture.format.name.startswith("yuvj")
-        rgb = cv2.transform(cv2.merge(planes), self._matrix(int(picture.colorspace), full))
+        merged = cv2.merge([_resized(plane, size) for plane in planes])
+        rgb = cv2.transform(merged, self._matrix(int(picture.colorspace), full))
         return np.asarray(rgb, dtype=np.uint8)
 
     def _matrix(self, colorspace: int, full: bool) -> NDArray[np.float32]:
@@ -73,6 +65,15 @@ class Converter:
         if key not in self._matrices:
             self._matrices[key] = rgb_matrix(*_LUMA.get(colorspace, _BT601), full=full)
         return self._matrices[key]
+
+
+def _part(plane: NDArray[np.uint8], picture: VideoFrame, box: Box) -> NDArray[np.uint8]:
+    """The part of a plane, which may have fewer rows and columns than the picture, that lies under `box`."""
+    down, right = picture.height / plane.shape[0], picture.width / plane.shape[1]
+    top, left = int(box.top / down), int(box.left / right)
+    bottom = max(round((box.top + box.height) / down), top + 1)
+    side = max(round((box.left + box.width) / right), left + 1)
+    return plane[top:bottom, left:side]
 
 
 def rgb_matrix(red: float, blue: float, *, full: bool) -> NDArray[np.float32]:

@@ -95,14 +95,14 @@ class _ImageFolder:
     def __exit__(self, *error: object) -> None:
         self.close()
 
-    def _part(self, number: int, box: Box | None, size: Size | None) -> NDArray[np.uint8]:
+    def _part(self, number: int, box: Box | None, size: Size | None) -> Frames:
         image = self._load(number)
         if image.shape[:2] != (self.height, self.width):
             raise DecodeError(
                 self._files[number][0],
                 f"is {image.shape[1]}x{image.shape[0]}, the folder began with {self.width}x{self.height}",
             )
-        frames = image[None]
+        frames: Frames = image[None]
         if box is not None:
             frames = crop(frames, Box(*box))
         return np.asarray(resize(np.ascontiguousarray(frames), size)[0] if size is not None else frames[0])

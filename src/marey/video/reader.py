@@ -22,9 +22,9 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from marey.base.errors import DataError, DecodeError
-from marey.video.conversion import Conversion, Converter
+from marey.video.conversion import Converter
 from marey.video.index import FrameIndex, count_frames, index_packets
-from marey.video.source import Box, Frames, Size
+from marey.video.source import Box, Conversion, Frames, Size
 from marey.video.transforms import check_inside
 
 _SKIPPABLE = {"h264"}

@@ -1,13 +1,16 @@
 """The face that a video file, a folder of frames and a folder of flow images share."""
 
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol, Self
+from typing import Literal, NamedTuple, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-Frames = NDArray[np.uint8]
-"""uint8 [T, H, W, C]; C is 3 (RGB) or 2 (flow x, y)."""
+Frames = NDArray[np.uint8 | np.float32]
+"""[T, H, W, C]; C is 3 (RGB) or 2 (flow x, y). uint8 as decoded; float32 grey levels after a resize in float."""
+
+Conversion = Literal["rgb", "planes"]
+"""How a reader makes RGB: see `marey.video.conversion`."""
 
 Size = tuple[int, int]
 """(height, width) in pixels."""

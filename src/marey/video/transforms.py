@@ -3,6 +3,7 @@
 Shape suffixes: B batch, T frames, H height, W width, C channels.
 """
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -34,6 +35,13 @@ def short_side_size(height: int, width: int, short: int) -> Size:
     return int(height * scale + 0.5), int(width * scale + 0.5)
 
 
+def floor_size(height: int, width: int, short: int) -> Size:
+    """The size at which the shorter side has `short` pixels, the longer one cut down to whole pixels (PySlowFast)."""
+    if height < width:
+        return short, math.floor(width / height * short)
+    return math.floor(height / width * short), short
+
+
 def resize(frames_THWC: Frames, size: Size) -> Frames:
     """Bilinear resize of uint8 frames without antialias (OpenCV's INTER_LINEAR), as MMAction and MMAction2 do."""
     import cv2
@@ -45,6 +53,20 @@ def resize(frames_THWC: Frames, size: Size) -> Frames:
     for source, target in zip(frames_THWC, resized, strict=True):
         cv2.resize(source, (size[1], size[0]), dst=target, interpolation=cv2.INTER_LINEAR)
     return resized
+
+
+def resize_float(frames_THWC: Frames, size: Size) -> Frames:
+    """Bilinear resize in float32 without antialias, as torch's `interpolate` does (PySlowFast, PyTorchVideo).
+
+    OpenCV's float path rounds its weights: up to 0.007 grey levels from this one.
+    """
+    import torch
+
+    image = torch.from_numpy(frames_THWC.astype(np.float32)).permute(0, 3, 1, 2)
+    if image.shape[2:] == tuple(size):
+        return np.asarray(image.permute(0, 2, 3, 1))
+    resized = torch.nn.functional.interpolate(image, size=size, mode="bilinear", align_corners=False)
+    return np.ascontiguousarray(resized.permute(0, 2, 3, 1))
 
 
 def crop(frames_THWC: Frames, box: Box) -> Frames:
@@ -72,9 +94,24 @@ def check_inside(box: Box, height: int, width: int) -> None:
         )
 
 
-def flip(frames_THWC: Frames) -> Frames:
+def mirror(frames_THWC: Frames) -> Frames:
     """The frames mirrored left to right, a view of the same memory."""
     return frames_THWC[:, :, ::-1]
+
+
+def flip(frames_THWC: Frames) -> Frames:
+    """The scene mirrored left to right: of flow (two channels, 128 is no motion) x turns around too, 255 - x."""
+    mirrored = mirror(frames_THWC)
+    if frames_THWC.shape[-1] != 2:
+        return mirrored
+    turned = mirrored.copy()
+    turned[..., 0] = 255 - turned[..., 0]
+    return turned
+
+
+def no_ten_crops(rule: str) -> DataError:
+    """What a rule without ten crops answers."""
+    return DataError(f"{rule} has no ten crops (no toolkit that works so has them): use one or three.")
 
 
 def test_boxes(height: int, width: int, size: int, crops: Crops) -> list[View]:
@@ -106,15 +143,16 @@ def test_boxes(height: int, width: int, size: int, crops: Crops) -> list[View]:
 def to_clip(
     batch_BTHWC: "Tensor", mean: Sequence[float], std: Sequence[float], dtype: "torch.dtype | None" = None
 ) -> "Tensor":
-    """uint8 frames [B, T, H, W, C] to a normalised clip [B, C, T, H, W] on the same device.
+    """Frames [B, T, H, W, C] to a normalised clip [B, C, T, H, W] on the same device.
 
-    (x - mean) / std per channel in float32, in grey levels 0..255, then `dtype` (float32 unless given). The result is
-    laid out channels-last, as the frames came: no pixel is moved, and convolutions like it.
+    The frames are uint8, or float32 in grey levels where a pixel rule resized in float. (x - mean) / std per channel in
+    float32, in grey levels 0..255, then `dtype` (float32 unless given). The result is laid out channels-last, as the
+    frames came: no pixel is moved, and convolutions like it.
     """
     import torch
 
-    if batch_BTHWC.dtype != torch.uint8:
-        raise DataError(f"to_clip takes uint8 frames as decoded, got {batch_BTHWC.dtype}.")
+    if batch_BTHWC.dtype not in (torch.uint8, torch.float32):
+        raise DataError(f"to_clip takes frames as decoded, uint8 or float32 grey levels, got {batch_BTHWC.dtype}.")
     if batch_BTHWC.shape[-1] != len(mean) or len(mean) != len(std):
         raise DataError(
             f"to_clip: {batch_BTHWC.shape[-1]} channels need as many means and deviations, "

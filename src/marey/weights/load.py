@@ -39,7 +39,7 @@ class LoadReport:
 def build_network(recipe: Recipe, class_names: Sequence[str] | None = None) -> Network:
     """The recipe's network with random weights, and all of its surroundings: pixels, dropout, class names."""
     network: Network = recipe.model.build()
-    network.preprocess = Preprocess(recipe.pixels.mean, recipe.pixels.std)
+    network.preprocess = Preprocess(*recipe.pixels.normalisation)
     network.dropout.p = recipe.train.dropout
     network.recipe = recipe
     network.class_names = tuple(class_names) if class_names else None

@@ -17,16 +17,32 @@ from marey.video.sampling.mmaction import MMActionTest as MMActionTest
 from marey.video.sampling.mmaction import MMActionTrain as MMActionTrain
 from marey.video.sampling.mmaction import MMActionVal as MMActionVal
 from marey.video.sampling.mmaction2 import MMAction2DenseTest as MMAction2DenseTest
+from marey.video.sampling.mmaction2 import MMAction2FPSTest as MMAction2FPSTest
+from marey.video.sampling.mmaction2 import MMAction2FPSTrain as MMAction2FPSTrain
 from marey.video.sampling.mmaction2 import MMAction2Test as MMAction2Test
 from marey.video.sampling.mmaction2 import MMAction2Train as MMAction2Train
 from marey.video.sampling.mmaction2 import MMAction2TwiceTest as MMAction2TwiceTest
+from marey.video.sampling.pyslowfast import PySlowFastTest as PySlowFastTest
+from marey.video.sampling.pyslowfast import PySlowFastTrain as PySlowFastTrain
+from marey.video.sampling.pytorchvideo import PyTorchVideoTest as PyTorchVideoTest
+from marey.video.sampling.pytorchvideo import PyTorchVideoTrain as PyTorchVideoTrain
 from marey.video.sampling.rule import SamplingRule as SamplingRule
 
-TrainRule = Annotated[MMActionTrain | MMAction2Train, Field(discriminator="rule")]
+TrainRule = Annotated[
+    MMActionTrain | MMAction2Train | MMAction2FPSTrain | PySlowFastTrain | PyTorchVideoTrain,
+    Field(discriminator="rule"),
+]
 """Rules that draw at random."""
 
 TestRule = Annotated[
-    MMActionTest | MMActionVal | MMAction2Test | MMAction2TwiceTest | MMAction2DenseTest,
+    MMActionTest
+    | MMActionVal
+    | MMAction2Test
+    | MMAction2TwiceTest
+    | MMAction2DenseTest
+    | MMAction2FPSTest
+    | PySlowFastTest
+    | PyTorchVideoTest,
     Field(discriminator="rule"),
 ]
 """Rules without chance."""

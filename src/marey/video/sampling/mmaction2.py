@@ -3,14 +3,15 @@
 Indices beyond the video's end loop back to its beginning (mod N), or repeat the last frame that fits.
 """
 
-from typing import ClassVar, Literal
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import PositiveInt
+from pydantic import PositiveFloat, PositiveInt
 
 from marey.base.random import RandomSource
-from marey.video.sampling.rule import Indices, SamplingRule, drawn
+from marey.video.sampling.rule import Indices, SamplingRule, drawn, rate
 
 
 class _MMAction2Rule(SamplingRule):
@@ -41,6 +42,51 @@ class MMAction2Test(_MMAction2Rule):
         if self.offsets == 1:
             return np.array([last // 2])
         return np.round(np.arange(self.offsets) * (last / (self.offsets - 1))).astype(np.int64)
+
+
+class _MMAction2FPSRule(SamplingRule, ABC):
+    """With `target_fps`: a clip is frames * stride / fps seconds long, D frames of this video (a real number).
+
+    Its frames are the whole parts of places evenly over D, added to the clip's offset; they loop.
+    """
+
+    segments: Literal[1] = 1
+    fps: PositiveFloat = 30.0
+    """The rate, in frames per second, that `stride` is meant for (`target_fps`)."""
+
+    def runs(self, num_frames: int, timestamps: NDArray[np.float64] | None, random: RandomSource | None) -> Indices:
+        length = max(self.span * rate(timestamps, self) / self.fps, 1.0)
+        inside = np.linspace(0, length - 1, self.frames).astype(np.int64)
+        return (self._offsets(num_frames, length, random).astype(np.int64)[:, None] + inside) % num_frames
+
+    @abstractmethod
+    def _offsets(self, num_frames: int, length: float, random: RandomSource | None) -> NDArray[Any]:
+        """Where the K clips begin."""
+
+
+class MMAction2FPSTest(_MMAction2FPSRule):
+    """Test with `target_fps`: clips are floor((N - D) / (K - 1)) frames apart, from the first frame on."""
+
+    rule: Literal["mmaction2_fps_test"] = "mmaction2_fps_test"
+
+    def _offsets(self, num_frames: int, length: float, random: RandomSource | None) -> NDArray[Any]:
+        slack = max(num_frames - length, 0.0)
+        if self.clips == 1:
+            return np.array([slack // 2])
+        return np.arange(self.clips) * (slack // (self.clips - 1))
+
+
+class MMAction2FPSTrain(_MMAction2FPSRule):
+    """Training with `target_fps`: as MMAction2Train, with D for the span."""
+
+    rule: Literal["mmaction2_fps_train"] = "mmaction2_fps_train"
+
+    def validation(self) -> MMAction2FPSTest:
+        """The rule by which MMAction2 validates what this one trains."""
+        return MMAction2FPSTest(clips=self.clips, frames=self.frames, stride=self.stride, fps=self.fps)
+
+    def _offsets(self, num_frames: int, length: float, random: RandomSource | None) -> NDArray[Any]:
+        return draw_offsets(num_frames, length, self.clips, drawn(random, self))
 
 
 class MMAction2TwiceTest(_MMAction2Rule):
@@ -86,19 +132,22 @@ class MMAction2Train(_MMAction2Rule):
         )
 
     def runs(self, num_frames: int, timestamps: NDArray[np.float64] | None, random: RandomSource | None) -> Indices:
-        return self._frames(self._draw(num_frames, drawn(random, self)), num_frames)
+        return self._frames(draw_offsets(num_frames, self.span, self.offsets, drawn(random, self)), num_frames)
 
-    def _draw(self, num_frames: int, random: RandomSource) -> NDArray[np.integer]:
-        places = num_frames - self.span + 1
-        part = places // self.offsets
-        if part > 0:
-            drawn_places: Indices = np.arange(self.offsets) * part + np.asarray(random.randint(part, size=self.offsets))
-            return drawn_places
-        if num_frames > max(self.offsets, self.span):
-            return np.sort(np.asarray(random.randint(places, size=self.offsets)))
-        if part == 0:
-            return np.around(np.arange(self.offsets) * (places / self.offsets)).astype(np.int64)
-        return np.zeros(self.offsets, dtype=np.int64)
+
+def draw_offsets(num_frames: int, span: float, count: int, random: RandomSource) -> NDArray[Any]:
+    """`count` offsets of runs of `span` frames: one at random in each equal part, or what short videos allow."""
+    places = num_frames - span + 1
+    part = places // count
+    if part > 0:
+        in_parts: NDArray[Any] = np.arange(count) * part + np.asarray(random.randint(int(part), size=count))
+        return in_parts
+    if num_frames > max(count, span):
+        anywhere: NDArray[Any] = np.sort(np.asarray(random.randint(int(places), size=count)))
+        return anywhere
+    if part == 0:
+        return np.around(np.arange(count) * (places / count)).astype(np.int64)
+    return np.zeros(count, dtype=np.int64)
 
 
 def middles(num_frames: int, parts: int) -> NDArray[np.integer]:

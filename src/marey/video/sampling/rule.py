@@ -79,3 +79,31 @@ def drawn(random: RandomSource | None, rule: SamplingRule) -> RandomSource:
             f"{type(rule).__name__} draws at random: pass a random source, for example random_for(seed, i)."
         )
     return random
+
+
+def seconds_of(timestamps: NDArray[np.float64] | None, rule: SamplingRule) -> NDArray[np.float64]:
+    """Time stamps from 0, which a rule in seconds cannot do without."""
+    if timestamps is None:
+        raise DataError(f"{type(rule).__name__} counts in seconds: pass the video's timestamps (seconds, one a frame).")
+    relative: NDArray[np.float64] = timestamps - timestamps[0]
+    return relative
+
+
+def rate(timestamps: NDArray[np.float64] | None, rule: SamplingRule) -> float:
+    """Frames per second on average; a single frame counts as one at 30."""
+    times = seconds_of(timestamps, rule)
+    return (len(times) - 1) / float(times[-1]) if len(times) > 1 and times[-1] > 0 else 30.0
+
+
+def evenly(start: float, end: float, count: int) -> NDArray[np.float32]:
+    """`count` places evenly from start to end, both included, in float32 and from both ends as torch.linspace does.
+
+    The toolkits take whole parts of such places: one rounding apart is another frame.
+    """
+    first, last = np.float32(start), np.float32(end)
+    if count == 1:
+        return np.array([first])
+    step = np.float64((last - first) / np.float32(count - 1))
+    ahead = np.arange(count)
+    # Fused multiply and add: rounded once, as torch computes it.
+    return np.where(ahead < count // 2, first + step * ahead, last - step * ahead[::-1]).astype(np.float32)

@@ -1,0 +1,58 @@
+"""PySlowFast's rules (slowfast/datasets/decoder.py: get_start_end_idx, temporal_sampling), counted from 0.
+
+With N frames at r frames per second, a clip spans D = frames * stride * r / fps of them, so that clips cover the same
+time whatever the video's rate. From its start s, a real number, the frames are the whole parts of `frames` places
+evenly from s to s + D - 1, both included, held inside the video. So neighbours are up to D - 1 / (frames - 1) apart,
+not `stride`.
+"""
+
+from abc import ABC
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import PositiveFloat
+
+from marey.base.random import RandomSource
+from marey.video.sampling.rule import Indices, SamplingRule, drawn, evenly, rate
+
+
+class _PySlowFastRule(SamplingRule, ABC):
+    segments: Literal[1] = 1
+    fps: PositiveFloat = 30.0
+    """The rate, in frames per second, that `stride` is meant for."""
+
+    def _length(self, timestamps: NDArray[np.float64] | None) -> float:
+        """D: a clip's length in frames of this video."""
+        return self.span * rate(timestamps, self) / self.fps
+
+    def _frames(self, starts: NDArray[np.float64], length: float, num_frames: int) -> Indices:
+        clips = [evenly(start, start + length - 1, self.frames) for start in starts]
+        return np.clip(np.stack(clips), 0, num_frames - 1).astype(np.int64)
+
+
+class PySlowFastTest(_PySlowFastRule):
+    """Test: clip k of K starts at (N - D) * k / K, so that none ends with the video; all start at 0 where N <= D."""
+
+    rule: Literal["pyslowfast_test"] = "pyslowfast_test"
+
+    def runs(self, num_frames: int, timestamps: NDArray[np.float64] | None, random: RandomSource | None) -> Indices:
+        length = self._length(timestamps)
+        starts = max(num_frames - length, 0) * np.arange(self.clips) / self.clips
+        return self._frames(starts, length, num_frames)
+
+
+class PySlowFastTrain(_PySlowFastRule):
+    """Training: a start uniform between 0 and N - D, a real number."""
+
+    rule: Literal["pyslowfast_train"] = "pyslowfast_train"
+
+    def validation(self) -> PySlowFastTest:
+        """One clip, as PySlowFast validates. (Its validation draws at random; this is its test's first clip.)"""
+        return PySlowFastTest(frames=self.frames, stride=self.stride, fps=self.fps)
+
+    def runs(self, num_frames: int, timestamps: NDArray[np.float64] | None, random: RandomSource | None) -> Indices:
+        length = self._length(timestamps)
+        source = drawn(random, self)
+        starts = np.array([float(source.uniform(0, max(num_frames - length, 0))) for _ in range(self.clips)])
+        return self._frames(starts, length, num_frames)
