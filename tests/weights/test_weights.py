@@ -164,10 +164,10 @@ def test_layouts_are_bijections(recipe) -> None:
 VARIANTS = [
     (mmaction, I3DResNetConfig(depth=101, width=8, num_classes=7, channels=2)),
     (mmaction, SlowFastConfig(width=16, num_classes=3)),
-    (mmaction, SlowFastConfig(depth=101, width=16, num_classes=3, alpha=4, lateral_kernel=7)),
+    (mmaction, SlowFastConfig(depth=101, width=8, num_classes=3, alpha=4, lateral_kernel=7)),
     (mmaction2, I3DResNetConfig(width=8, inflated="everywhere", stem_stride=1, pool_stride=1)),
     (mmaction2, I3DResNetConfig(width=8, non_local=NonLocalConfig(pairwise="gaussian", places=((1,), (), (2,), ())))),
-    (mmaction2, SlowFastConfig(depth=101, fast_depth=50, width=16, num_classes=9)),
+    (mmaction2, SlowFastConfig(depth=101, fast_depth=50, width=8, num_classes=9)),
     (
         mmaction2,
         SlowOnlyConfig(width=8, non_local=NonLocalConfig(pairwise="embedded_gaussian", scaled=True)),
@@ -187,7 +187,7 @@ VARIANTS = [
         pyslowfast,
         SlowFastConfig(
             depth=101,
-            width=16,
+            width=8,
             alpha=4,
             slow_frames="spread",
             lateral_norm=True,
@@ -229,6 +229,18 @@ def given(layout, network) -> dict[str, torch.Tensor]:
         theirs: (changes[ours].give(state[ours]) if ours in changes else state[ours]).clone()
         for theirs, ours in layout.pairs(network)
     }
+
+
+@pytest.mark.parametrize("shape", [(8, 1, 3, 3, 3), (8, 8, 3, 3, 3), None])
+def test_networks_with_other_middles_are_not_mistaken(shape, tmp_path) -> None:
+    """CSN's and R(2+1)D's pointwise convolutions are C2D's; the one between them tells."""
+    tensors = given(pytorchvideo, C2DConfig(width=8, num_classes=3).build())
+    for name in [name for name in tensors if name.endswith("conv_b.weight")]:
+        tensors.pop(name)
+        tensors |= {name: torch.zeros(shape)} if shape else {name.replace("conv_b", "conv_b.conv_t"): torch.zeros(1)}
+    torch.save({"model_state": tensors}, tmp_path / "x.pyth")
+    with pytest.raises(WeightsError, match="of no network that Marey reads"):
+        load_model(weights=tmp_path / "x.pyth")
 
 
 @pytest.mark.parametrize("config", [SlowFastConfig(width=16), C2DConfig(width=8, second_pool=1)])

@@ -120,7 +120,10 @@ class Survey:
 
 
 def survey(tensors: dict[str, Tensor], conv: Callable[[Unit], str], pathway: int | None = None) -> Survey | None:
-    """The ResNet whose convolutions `conv` names (their weights, without ".weight"); None if it is none that we know."""
+    """The ResNet whose convolutions `conv` names (their weights, without ".weight").
+
+    None if it is none that we know: of another number of blocks, or with other middle convolutions (R(2+1)D, CSN).
+    """
 
     def shape(stage: int, place: int, part: str) -> Shape | None:
         tensor = tensors.get(f"{conv(Unit('', pathway, stage, place, part))}.weight")
@@ -131,7 +134,10 @@ def survey(tensors: dict[str, Tensor], conv: Callable[[Unit], str], pathway: int
     deep = shape(1, 0, "c") is not None
     counts = tuple(len(blocks) for blocks in stages)
     depth = next((d for d, blocks in BLOCKS.items() if blocks == counts and (d >= 50) == deep), None)
-    if stem is None or depth is None or len(stem) not in (4, 5):
+    middle = shape(1, 0, "b")
+    if stem is None or middle is None or depth is None or len(stem) not in (4, 5):
+        return None
+    if middle[1] != middle[0] or (len(stem) == 5 and middle[2] != 1):
         return None
     flat = len(stem) == 4
     kernels = () if flat else ((stem[2],), *(tuple(block[2] for block in blocks) for blocks in stages))
