@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from marey.models.layers.freeze import freeze, hold_frozen
 from marey.models.layers.initialise import initialise
@@ -154,6 +155,29 @@ def test_parameters_in_the_zoos(name, millions) -> None:
         network = get_recipe(name).model.build()
     digits = len(str(millions).partition(".")[2])
     assert round(sum(p.numel() for p in network.parameters()) / 1e6, digits) == millions
+
+
+@pytest.mark.parametrize(
+    ("name", "frames", "billions"),
+    [
+        ("i3d_r50_32x2_k400_mmaction2", 32, 43.27),
+        ("i3dheavy_r50_32x2_k400_mmaction2", 32, 165.59),
+        ("i3dnlgauss_r50_32x2_k400_mmaction2", 32, 56.29),
+        ("i3dnlembgauss_r50_32x2_k400_mmaction2", 32, 59.11),
+        ("i3d_r50_8x8_k400_pyslowfast", 8, 37.11),
+        ("i3dnl_r50_8x8_k400_pyslowfast", 8, 48.92),
+        ("slowonly_r50_4x16_k400_pyslowfast", 4, 27.26),
+        ("slowfast_r50_4x16_k400_mmaction2", 32, 36.10),
+        ("slowfast_r50_8x8_k400_mmaction2", 32, 65.71),
+    ],
+)
+def test_multiplications_of_the_toolkits(name, frames, billions) -> None:
+    """Counted on their own networks at 256 x 256: strides and pools leave no parameters, but they cost or save these."""
+    with torch.device("meta"):
+        network, clip = get_recipe(name).model.build().eval(), torch.empty(1, 3, frames, 256, 256)
+    with torch.no_grad(), FlopCounterMode(display=False) as counted:
+        network(clip)
+    assert round(counted.get_total_flops() / 2e9, 2) == billions
 
 
 @pytest.mark.parametrize(
