@@ -19,13 +19,17 @@ from pydantic import (
 from marey.base.declaration import Declaration, first_problem
 from marey.base.errors import RecipeError
 from marey.base.nearest import did_you_mean
+from marey.models.non_local.config import C2DConfig, I3DResNetConfig
+from marey.models.slowfast.config import SlowFastConfig
 from marey.models.slowonly.config import SlowOnlyConfig
 from marey.models.tsn.config import TSNConfig
 from marey.video.augment import TrainGeometry
 from marey.video.pixels import PixelRule, Pixels
 from marey.video.sampling import TestRule, TrainRule
 
-NetworkConfig = Annotated[TSNConfig | SlowOnlyConfig, Field(discriminator="network")]
+NetworkConfig = Annotated[
+    TSNConfig | C2DConfig | I3DResNetConfig | SlowOnlyConfig | SlowFastConfig, Field(discriminator="network")
+]
 
 
 class Classify(Declaration):
@@ -44,9 +48,10 @@ class Test(Declaration):
     crops: Literal["centre", "three", "ten"]
     size: PositiveInt
     """Side of the square crops, in pixels."""
-    averaging: Literal["logits", "probabilities"]
+    averaging: Literal["logits", "probabilities", "position_probabilities"]
     """The mean over views of logits, then softmax (MMAction's TSN and regular 3D test); or softmax of each view,
-    then the mean (fully convolutional test, MMAction2)."""
+    then the mean (fully convolutional test, MMAction2); or softmax at each position of the head, then the mean over
+    positions and views (PySlowFast)."""
 
 
 class SGD(Declaration):
@@ -179,7 +184,7 @@ class Weights(Declaration):
 
     url: str
     sha256: str
-    layout: Literal["mmaction", "mmaction2"]
+    layout: Literal["mmaction", "mmaction2", "pyslowfast", "pytorchvideo"]
     licence: str
 
 

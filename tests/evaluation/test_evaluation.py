@@ -86,6 +86,29 @@ def test_averaging_logits(videos, model) -> None:
         model.recipe = recipe
 
 
+def test_averaging_probabilities_of_positions(videos) -> None:
+    """Softmax at each position of the head's window, then the mean over positions, crops and clips."""
+    recipe = RECIPE.variant(
+        model={"pool_window": 1}, test={"size": 64, "averaging": "position_probabilities"}, pixels={"short_side": 64}
+    )
+    torch.manual_seed(3)
+    model = build_network(recipe).eval()
+    model.head.weight.data *= 100  # far from linear, so that the order of the averages shows
+    path = videos / "run" / "v2.mp4"
+    with marey.open_video(path, conversion="planes") as video:
+        indices = recipe.test.sampling.sample(len(video))
+        clips = [video.read(row, size=(64, 85)) for row in indices]
+    views = [clip[:, :, left : left + 64] for clip in clips for left in (0, 20, 10)]
+    with torch.inference_mode():
+        positions = model.positions(model.preprocess(torch.from_numpy(np.stack(views))))
+    assert positions.shape == (9, 2, 1, 2, 2)
+    expected = positions.softmax(dim=1).mean(dim=(0, 2, 3, 4)).numpy()
+    found = predict(model, path).probabilities
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    averaged_first = positions.mean(dim=(2, 3, 4)).softmax(dim=1).mean(dim=0).numpy()
+    assert not np.allclose(found, averaged_first, atol=1e-6)
+
+
 def test_each_video_is_opened_once(videos, model, monkeypatch) -> None:
     opened = []
     scan = Video._scan

@@ -23,11 +23,12 @@ def load(name: str) -> Any:
 def drawn(key: str, shape: tuple[int, ...]) -> np.ndarray:
     digest = hashlib.sha256(f"{_SEED}:{key}".encode()).digest()
     random = np.random.RandomState(int.from_bytes(digest[:4], "little"))
+    small = 0.1 if "nonlocal" in key or "non_local" in key else 1.0
     if len(shape) >= 2:
         gain = 2.0 if len(shape) >= 4 else 1.0
-        values = random.standard_normal(size=shape) * np.sqrt(gain / max(int(np.prod(shape[1:])), 1))
+        values = random.standard_normal(size=shape) * np.sqrt(gain / max(int(np.prod(shape[1:])), 1)) * small
     elif key.endswith(("weight", "running_var")):
-        values = random.uniform(0.5, 1.5, size=shape)
+        values = random.uniform(0.5, 1.5, size=shape) * small
     else:
         values = 0.1 * random.standard_normal(size=shape)
     return np.asarray(values, np.float32).astype(np.float16).astype(np.float32)
@@ -46,7 +47,7 @@ def write_checkpoint(name: str, path: Path) -> Path:
         else:
             value = np.full(shape, 1, np.int64)
         tensors[key] = torch.from_numpy(value)
-    torch.save({"state_dict": tensors, "meta": {}}, path)
+    torch.save({info["ckpt_root"]: tensors, "meta": {}}, path)
     return path
 
 
@@ -57,7 +58,8 @@ def runs(name: str) -> Iterator[tuple[torch.Tensor, dict[str, np.ndarray]]]:
     for run, how in info["runs"].items():
         values = np.random.RandomState(how["seed"]).standard_normal(how["shape"]).astype(np.float32)
         clips = torch.from_numpy(values)
-        clips = clips.flatten(0, 1) if clips.ndim == 6 else clips.transpose(1, 2)
+        if name.startswith("mmaction"):
+            clips = clips.flatten(0, 1) if clips.ndim == 6 else clips.transpose(1, 2)
         yield clips, {out: outputs[f"{run}/{out}"] for out in how["outs"]}
 
 

@@ -2,37 +2,53 @@
 
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from marey.models.layers.freeze import freeze, hold_frozen
 from marey.models.layers.initialise import initialise
+from marey.models.layers.non_local import NonLocal
+from marey.models.layers.resnet import Residual
+from marey.models.non_local.config import C2DConfig, I3DResNetConfig, NonLocalConfig
+from marey.models.slowfast.config import SlowFastConfig
 from marey.models.slowonly.config import SlowOnlyConfig
 from marey.models.tsn.config import TSNConfig
-from marey.recipes import RECIPES
+from marey.recipes import RECIPES, get_recipe
 
+DOT_18 = NonLocalConfig(pairwise="dot_product", places=((), (1,), (0,), ()), pool_first=True, out_bias=True)
+GAUSSIAN = NonLocalConfig(pairwise="gaussian")
+EMBEDDED = NonLocalConfig(pairwise="embedded_gaussian", places=((0,), (), (1,), ()), scaled=True)
 SMALL = [
     TSNConfig(depth=18, width=4, num_classes=5),
     TSNConfig(depth=50, width=4, num_classes=5, channels=2, stack=2),
     SlowOnlyConfig(depth=18, width=4, num_classes=5),
     SlowOnlyConfig(depth=50, width=4, num_classes=5, channels=2),
+    C2DConfig(depth=18, width=4, num_classes=5, pool_window=1),
+    I3DResNetConfig(depth=18, width=4, num_classes=5, non_local=DOT_18),
+    I3DResNetConfig(depth=50, width=4, num_classes=5, channels=2, non_local=GAUSSIAN),
+    I3DResNetConfig(depth=18, width=4, num_classes=5, inflated="everywhere", stem_stride=1, non_local=EMBEDDED),
+    SlowFastConfig(depth=18, width=8, num_classes=5, slow_frames="spread", lateral_norm=True, non_local=DOT_18),
+    SlowFastConfig(
+        depth=18, fast_depth=50, width=8, num_classes=5, channels=2, alpha=4, lateral_kernel=7, pool_window=1
+    ),
 ]
 
 
-@pytest.fixture(params=SMALL, ids=lambda c: f"{c.network}{c.depth}-{c.channels}")
+@pytest.fixture(params=SMALL, ids=lambda c: f"{SMALL.index(c)}-{c.network}{c.depth}-{c.channels}")
 def network(request):
     torch.manual_seed(0)
     return request.param.build().eval()
 
 
 def clip(network, batch: int = 2) -> torch.Tensor:
-    return torch.randn(batch, len(network.preprocess.mean), 4, 64, 64, generator=torch.Generator().manual_seed(1))
+    return torch.randn(batch, len(network.preprocess.mean), 8, 64, 64, generator=torch.Generator().manual_seed(1))
 
 
 def test_shapes(network) -> None:
     x = clip(network)
     maps = network.trunk(x)
     for value, (t, h, w) in zip(maps, network.strides, strict=True):
-        assert value.shape[2:] == (4 // t, 64 // h, 64 // w)
-    assert network.features(x).shape == (2, maps[-1].shape[1])
+        assert value.shape[2:] == (8 // t, 64 // h, 64 // w)
+    assert network.features(x).shape == (2, sum(value.shape[1] for value in maps))
     assert network(x).shape == (2, 5)
     torch.testing.assert_close(network(x), network.positions(x).mean(dim=(2, 3, 4)))
 
@@ -54,6 +70,7 @@ def test_gradients_everywhere(network) -> None:
 
 
 def test_compiles_and_exports_whole(network) -> None:
+    torch.compiler.reset()  # all networks share one `forward`, and dynamo keeps eight versions of it
     x = clip(network)
     with torch.inference_mode():
         expected = network(x)
@@ -85,14 +102,16 @@ def test_freezing(network) -> None:
     for name, parameter in network.named_parameters():
         assert (parameter.grad is None) == (network.layer_depth(name) <= 1), name
     for name, value in network.state_dict().items():
-        frozen = name.startswith(("resnet.stem", "resnet.stages.0"))
         if "running" in name:
-            assert torch.equal(value, before[name]) == frozen, name
+            assert torch.equal(value, before[name]) == (network.layer_depth(name) <= 1), name
 
 
 def test_initialisation(network) -> None:
     initialise(network, last_gamma_zero=True, head_std=0.02)
-    assert all((block.last.weight == 0).all() for block in network.resnet.residuals())
+    blocks = [module for module in network.modules() if isinstance(module, Residual)]
+    assert blocks
+    assert all((block.last.weight == 0).all() for block in blocks)
+    assert all((block.after.norm.weight == 0).all() for block in blocks if block.after is not None)
     assert float(network.head.weight.detach().std()) == pytest.approx(0.02, rel=0.2)
     assert (network.head.bias == 0).all()
 
@@ -103,12 +122,114 @@ def test_initialisation(network) -> None:
         (TSNConfig(), 24_327_632),
         (SlowOnlyConfig(), 32_454_096),
         (SlowOnlyConfig(depth=101), 60_359_120),
+        (C2DConfig(), 24_327_632),
+        (I3DResNetConfig(), 28_043_472),
+        (I3DResNetConfig(non_local=GAUSSIAN), 31_723_728),
+        (I3DResNetConfig(non_local=NonLocalConfig(pairwise="dot_product")), 35_397_840),
+        (I3DResNetConfig(inflated="everywhere"), 33_024_208),
+        # MMAction's 35_134_648 less the lateral that it never uses.
+        (SlowFastConfig(), 34_479_288),
+        (SlowFastConfig(alpha=4, lateral_kernel=7), 34_565_560),
+        (SlowFastConfig(alpha=4, lateral_kernel=7, lateral_norm=True), 34_566_488),
     ],
 )
 def test_published_parameter_counts(config, count) -> None:
     with torch.device("meta"):
         network = config.build()
     assert sum(p.numel() for p in network.parameters()) == count
+
+
+@pytest.mark.parametrize(
+    ("name", "millions"),
+    [
+        ("i3d_r50_8x8_k400_pyslowfast", 28.04),
+        ("i3dnl_r50_8x8_k400_pyslowfast", 35.40),
+        ("slowfast_r101_8x8_k400_pytorchvideo", 62.83),
+        ("slowfast_r101_16x8_k400_pytorchvideo", 53.77),
+        ("slowfast_r101r50_4x16_k400_mmaction2", 62.4),
+        ("slowonlynl_r50_8x8_k400_imagenet_mmaction2", 39.81),
+    ],
+)
+def test_parameters_in_the_zoos(name, millions) -> None:
+    with torch.device("meta"):
+        network = get_recipe(name).model.build()
+    digits = len(str(millions).partition(".")[2])
+    assert round(sum(p.numel() for p in network.parameters()) / 1e6, digits) == millions
+
+
+@pytest.mark.parametrize(
+    ("name", "frames", "billions"),
+    [
+        ("i3d_r50_32x2_k400_mmaction2", 32, 43.27),
+        ("i3dheavy_r50_32x2_k400_mmaction2", 32, 165.59),
+        ("i3dnlgauss_r50_32x2_k400_mmaction2", 32, 56.29),
+        ("i3dnlembgauss_r50_32x2_k400_mmaction2", 32, 59.11),
+        ("i3d_r50_8x8_k400_pyslowfast", 8, 37.11),
+        ("i3dnl_r50_8x8_k400_pyslowfast", 8, 48.92),
+        ("slowonly_r50_4x16_k400_pyslowfast", 4, 27.26),
+        ("slowfast_r50_4x16_k400_mmaction2", 32, 36.10),
+        ("slowfast_r50_8x8_k400_mmaction2", 32, 65.71),
+    ],
+)
+def test_multiplications_of_the_toolkits(name, frames, billions) -> None:
+    """Counted on their own networks at 256 x 256: strides and pools leave no parameters, but they cost or save these."""
+    with torch.device("meta"):
+        network, clip = get_recipe(name).model.build().eval(), torch.empty(1, 3, frames, 256, 256)
+    with torch.no_grad(), FlopCounterMode(display=False) as counted:
+        network(clip)
+    assert round(counted.get_total_flops() / 2e9, 2) == billions
+
+
+@pytest.mark.parametrize(
+    ("frames", "alpha", "expected"),
+    [(32, 4, [0, 4, 8, 13, 17, 22, 26, 31]), (32, 8, [0, 10, 20, 31]), (8, 4, [0, 7])],
+)
+def test_slow_frames(frames, alpha, expected) -> None:
+    """Spread from the first to the last and cut to whole numbers, as PySlowFast picks them; not every alpha-th."""
+    clip = torch.arange(float(frames)).reshape(1, 1, frames, 1, 1)
+    for kind, places in (("spread", expected), ("stride", list(range(0, frames, alpha)))):
+        config = SlowFastConfig(depth=18, width=8, alpha=alpha, slow_frames=kind)
+        assert config.build()._slow_frames(clip).flatten().tolist() == places
+
+
+def test_sliding_window_of_the_head() -> None:
+    """On an 8 x 8 map a window of 7 has 2 x 2 positions, each the logits of its own mean; over all frames at once."""
+    torch.manual_seed(0)
+    network = SlowFastConfig(depth=18, width=8, num_classes=5, pool_window=7).build().eval()
+    clip = torch.randn(2, 3, 8, 256, 256)
+    with torch.inference_mode():
+        positions = network.positions(clip)
+        slow, fast = network.trunk(clip)
+        assert positions.shape == (2, 5, 1, 2, 2)
+        for row in range(2):
+            for column in range(2):
+                window = (..., slice(row, row + 7), slice(column, column + 7))
+                pooled = torch.cat([m[window].mean(dim=(2, 3, 4)) for m in (slow, fast)], dim=1)
+                torch.testing.assert_close(positions[:, :, 0, row, column], network.head(pooled))
+
+
+@pytest.mark.parametrize("pool_first", [False, True])
+@pytest.mark.parametrize("pairwise", ["dot_product", "gaussian", "embedded_gaussian"])
+def test_non_local_is_the_paper_s_formula(pairwise, pool_first) -> None:
+    """Position by position: y = sum of f(x_i, x_j) g(x_j) / C(x), equation 1."""
+    torch.manual_seed(0)
+    config = NonLocalConfig(pairwise=pairwise, pool_first=pool_first, scaled=pairwise == "embedded_gaussian")
+    block = NonLocal(6, config).eval()
+    x = torch.randn(1, 6, 2, 4, 4)
+    embedded = pairwise != "gaussian"
+    with torch.inference_mode():
+        seen = block.pool(x) if pool_first else x
+        keys, values = block.phi(seen) if embedded else seen, block.g(seen)
+        if not pool_first:
+            keys, values = block.pool(keys), block.pool(values)
+        queries = block.theta(x) if embedded else x
+        likeness = torch.einsum("cthw,cn->thwn", queries[0], keys[0].flatten(1))
+        if pairwise == "dot_product":
+            weights = likeness / keys[0, 0].numel()
+        else:
+            weights = (likeness / (3**0.5 if config.scaled else 1)).softmax(dim=-1)
+        y = torch.einsum("thwn,cn->cthw", weights, values[0].flatten(1))[None]
+        torch.testing.assert_close(block(x), x + block.norm(block.out(y)))
 
 
 def test_flow_stacks_become_channels_in_order() -> None:

@@ -9,36 +9,64 @@ import torch
 from recorded import runs, write_checkpoint
 
 from marey.base.errors import RecipeError, WeightsError
-from marey.models.layers.classifier import PooledClassifier
-from marey.recipes import get_recipe
+from marey.models.layers.classifier import LinearClassifier
+from marey.models.layers.non_local import NonLocal
+from marey.models.non_local.config import C2DConfig, I3DResNetConfig, NonLocalConfig
+from marey.models.slowfast.config import SlowFastConfig
+from marey.models.slowonly.config import SlowOnlyConfig
+from marey.recipes import RECIPES, get_recipe
 from marey.weights.checkpoint import read_checkpoint, save_checkpoint
-from marey.weights.foreign import LAYOUTS
+from marey.weights.foreign import config_of, layout_of, read_tensors
+from marey.weights.layouts import mmaction, mmaction2, pyslowfast, pytorchvideo
 from marey.weights.load import build_network, load_model
 from tolerances import GOLDEN_LOGITS
 
 PAIRS = {
     "mmaction1/tsn2d_r50_k400": "tsn_r50_3seg_k400",
     "mmaction1/slowonly_r50_4x16_k400": "slowonly_r50_4x16_k400",
+    "mmaction1/i3d_r50_32x2_k400": "i3d_r50_32x2_k400",
+    "mmaction1/slowfast_r50_4x16_k400": "slowfast_r50_4x16_k400",
     "mmaction2/tsn_r50": "tsn_r50_3seg_k400_mmaction2",
+    "mmaction2/i3d_r50": "i3d_r50_32x2_k400_mmaction2",
+    "mmaction2/i3d_r50_nl_dot": "i3dnldot_r50_32x2_k400_mmaction2",
+    "mmaction2/i3d_r50_nl_gauss": "i3dnlgauss_r50_32x2_k400_mmaction2",
+    "mmaction2/c2d_r50_nopool": "c2dnopool_r50_8x8_k400_mmaction2",
     "mmaction2/slowonly_r50_4x16": "slowonly_r50_4x16_k400_mmaction2",
     "mmaction2/slowonly_r50_8x8": "slowonly_r50_8x8_k400_mmaction2",
+    "mmaction2/slowfast_r50_8x8": "slowfast_r50_8x8_k400_mmaction2",
+    "pyslowfast/I3D_8x8_R50": "i3d_r50_8x8_k400_pyslowfast",
+    "pyslowfast/SLOW_8x8_R50": "slowonly_r50_8x8_k400_pyslowfast",
+    "pyslowfast/SLOWFAST_8x8_R50": "slowfast_r50_8x8_k400_pyslowfast",
+    "pytorchvideo/c2d_r50": "c2d_r50_8x8_k400_pytorchvideo",
+    "pytorchvideo/slowfast_r50": "slowfast_r50_8x8_k400_pytorchvideo",
 }
+AMBIGUOUS = {"mmaction2/c2d_r50_nopool"}
+"""Told from the file alone these become another network with the same tensors and logits."""
 SMALL = get_recipe("slowonly_r18_8x2_motions").variant(model={"width": 4, "num_classes": 3})
 
 
-def difference(network: PooledClassifier, name: str, *, averaged: bool = True) -> float:
+def difference(network: LinearClassifier, name: str, *, strict: bool = True) -> float:
     """The largest difference to the recorded logits, in standard deviations of the logits."""
     worst = 0.0
     for clips, recorded in runs(name):
         with torch.inference_mode():
-            logits = network(clips)
-        expected = torch.from_numpy(recorded["logits"])
+            positions = network.positions(clips)
+            assert torch.equal(network(clips), positions.mean(dim=(2, 3, 4)))
+        # PySlowFast's logits at each position [B, T', H', W', K]; the others' mean over positions.
+        mapped = "logits_map" in recorded
+        logits = positions.movedim(1, -1) if mapped else positions.mean(dim=(2, 3, 4))
+        expected = torch.from_numpy(recorded["logits_map" if mapped else "out" if "out" in recorded else "logits"])
+        assert logits.shape == expected.shape
         worst = max(worst, float((logits - expected).abs().max() / expected.std()))
-        if averaged and "averaged" in recorded:
+        if strict and "averaged" in recorded:
             mean = logits.softmax(dim=1).mean(dim=0)
             assert (mean - torch.from_numpy(recorded["averaged"][0])).abs().max() < 1e-6
-        if "pooled" in recorded and len(clips) == 1:
-            features = network.features(clips)
+        if strict and mapped:
+            mean = positions.softmax(dim=1).mean(dim=(2, 3, 4))
+            assert (mean - torch.from_numpy(recorded["out_prob"])).abs().max() < 1e-6
+        if strict and "pooled" in recorded and len(clips) == 1:
+            with torch.inference_mode():
+                features = network.features(clips)
             assert (features - torch.from_numpy(recorded["pooled"])).abs().max() < 1e-3
     return worst
 
@@ -46,11 +74,15 @@ def difference(network: PooledClassifier, name: str, *, averaged: bool = True) -
 @pytest.mark.parametrize("name", PAIRS)
 def test_logits_are_those_of_the_toolkit(name, tmp_path) -> None:
     file = write_checkpoint(name, tmp_path / "old.pth")
-    told = load_model(weights=file)
-    assert difference(told, name) < GOLDEN_LOGITS
     named = load_model(PAIRS[name], weights=file)
+    assert difference(named, name) < GOLDEN_LOGITS
     assert named.recipe.name == PAIRS[name]
-    assert all(torch.equal(a, b) for a, b in zip(told.state_dict().values(), named.state_dict().values(), strict=True))
+    tensors = read_tensors(file)
+    told, _ = config_of(tensors, layout_of(tensors, file), file)
+    if name in AMBIGUOUS:
+        assert difference(load_model(weights=file), name) < GOLDEN_LOGITS
+    else:
+        assert told == named.recipe.model
 
 
 def wrong_epsilon(network) -> None:
@@ -68,30 +100,173 @@ def swapped_columns(network) -> None:
     weight.data = torch.cat([weight.data[:, 1024:], weight.data[:, :1024]], dim=1)
 
 
-@pytest.mark.parametrize("mistake", [wrong_epsilon, a_relu_too_many, swapped_columns])
-def test_a_small_mistake_is_seen(mistake, tmp_path) -> None:
-    name = "mmaction2/slowonly_r50_4x16"
+def no_window(network) -> None:
+    network.window = None
+
+
+def every_fourth_frame(network) -> None:
+    network.spread = False
+
+
+def without_second_pool(network) -> None:
+    network.resnet.second_pool = torch.nn.Identity()
+
+
+def gaussian_for_dot_product(network) -> None:
+    for module in network.modules():
+        if isinstance(module, NonLocal):
+            module.config = module.config.model_copy(update={"pairwise": "embedded_gaussian"})
+
+
+@pytest.mark.parametrize(
+    ("name", "mistake"),
+    [
+        ("mmaction2/slowonly_r50_4x16", wrong_epsilon),
+        ("mmaction2/slowonly_r50_4x16", a_relu_too_many),
+        ("mmaction2/slowonly_r50_4x16", swapped_columns),
+        ("mmaction1/i3d_r50_32x2_k400", wrong_epsilon),
+        ("mmaction2/i3d_r50", without_second_pool),
+        ("mmaction2/i3d_r50_nl_dot", gaussian_for_dot_product),
+        ("mmaction2/slowfast_r50_8x8", swapped_columns),
+        ("pyslowfast/SLOWFAST_8x8_R50", every_fourth_frame),
+        ("pytorchvideo/c2d_r50", no_window),
+    ],
+)
+def test_a_small_mistake_is_seen(name, mistake, tmp_path) -> None:
     network = load_model(weights=write_checkpoint(name, tmp_path / "old.pth"))
     mistake(network)
-    found = difference(network, name, averaged=False)
+    found = difference(network, name, strict=False)
     assert found > GOLDEN_LOGITS, found
 
 
-@pytest.mark.parametrize("recipe", ["tsn_r50_3seg_k400", "slowonly_r101_8x8_k400", "slowonly_r18_8x2_motions"])
+def layouts_of(recipe):
+    """The layouts that can hold a recipe's network."""
+    facebook = {"pyslowfast": pyslowfast, "pytorchvideo": pytorchvideo}
+    toolkit = recipe.name.rpartition("_")[2]
+    if toolkit in facebook:
+        return [facebook[toolkit]]
+    if getattr(recipe.model, "non_local", None) or recipe.model.network == "c2d":
+        return [mmaction2]
+    return [mmaction, mmaction2]
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda r: r.name)
 def test_layouts_are_bijections(recipe) -> None:
     with torch.device("meta"):
-        network = get_recipe(recipe).model.build()
-    for layout in LAYOUTS:
+        network = recipe.model.build()
+    for layout in layouts_of(recipe):
         theirs, ours = zip(*layout.pairs(network), strict=True)
         assert sorted(ours) == sorted(network.state_dict())
         assert len(set(theirs)) == len(theirs)
+        assert any(sign in theirs for sign in layout.SIGNS)
+
+
+VARIANTS = [
+    (mmaction, I3DResNetConfig(depth=101, width=8, num_classes=7, channels=2)),
+    (mmaction, SlowFastConfig(width=16, num_classes=3)),
+    (mmaction, SlowFastConfig(depth=101, width=8, num_classes=3, alpha=4, lateral_kernel=7)),
+    (mmaction2, I3DResNetConfig(width=8, inflated="everywhere", stem_stride=1, pool_stride=1)),
+    (mmaction2, I3DResNetConfig(width=8, non_local=NonLocalConfig(pairwise="gaussian", places=((1,), (), (2,), ())))),
+    (mmaction2, SlowFastConfig(depth=101, fast_depth=50, width=8, num_classes=9)),
+    (
+        mmaction2,
+        SlowOnlyConfig(width=8, non_local=NonLocalConfig(pairwise="embedded_gaussian", scaled=True)),
+    ),
+    (pyslowfast, C2DConfig(depth=101, width=8, num_classes=11, second_pool=1, pool_window=7)),
+    (
+        pyslowfast,
+        I3DResNetConfig(
+            width=8,
+            stem_stride=1,
+            pool_stride=1,
+            pool_window=7,
+            non_local=NonLocalConfig(pairwise="embedded_gaussian", pool_first=True, scaled=True, out_bias=True),
+        ),
+    ),
+    (
+        pyslowfast,
+        SlowFastConfig(
+            depth=101,
+            width=8,
+            alpha=4,
+            slow_frames="spread",
+            lateral_norm=True,
+            pool_window=7,
+            slow_inflated=6,
+            fast_inflated=6,
+            non_local=NonLocalConfig(
+                pairwise="dot_product", places=((), (), (6, 13, 20), ()), pool_first=True, out_bias=True
+            ),
+        ),
+    ),
+    (pytorchvideo, I3DResNetConfig(width=8, stem_stride=1, pool_stride=1, pool_window=7)),
+    (pytorchvideo, SlowOnlyConfig(depth=101, width=8, num_classes=3, pool_window=7)),
+    (
+        pytorchvideo,
+        SlowFastConfig(width=16, slow_frames="spread", lateral_norm=True, pool_window=7),
+    ),
+]
+
+
+@pytest.mark.parametrize(("layout", "config"), VARIANTS, ids=lambda v: getattr(v, "NAME", None) or v.network)
+def test_variants_are_told_and_tensors_come_back(layout, config, tmp_path) -> None:
+    """A network of ours written as the toolkit would have, read without a recipe: the same network, bit for bit."""
+    torch.manual_seed(0)
+    network = config.build()
+    for name, value in network.state_dict().items():
+        if value.is_floating_point():
+            value.uniform_(0.1, 0.9) if "running" in name else value.normal_(std=0.1)
+    torch.save({"state_dict": given(layout, network)}, tmp_path / "x.pth")
+    loaded = load_model(weights=tmp_path / "x.pth")
+    assert loaded.recipe.model == config
+    assert all(torch.equal(value, network.state_dict()[name]) for name, value in loaded.state_dict().items())
+
+
+def given(layout, network) -> dict[str, torch.Tensor]:
+    """A network's tensors in another toolkit's layout."""
+    state, changes = network.state_dict(), layout.changes(network) if hasattr(layout, "changes") else {}
+    return {
+        theirs: (changes[ours].give(state[ours]) if ours in changes else state[ours]).clone()
+        for theirs, ours in layout.pairs(network)
+    }
+
+
+@pytest.mark.parametrize("shape", [(8, 1, 3, 3, 3), (8, 8, 3, 3, 3), None])
+def test_networks_with_other_middles_are_not_mistaken(shape, tmp_path) -> None:
+    """CSN's and R(2+1)D's pointwise convolutions are C2D's; the one between them tells."""
+    tensors = given(pytorchvideo, C2DConfig(width=8, num_classes=3).build())
+    for name in [name for name in tensors if name.endswith("conv_b.weight")]:
+        tensors.pop(name)
+        tensors |= {name: torch.zeros(shape)} if shape else {name.replace("conv_b", "conv_b.conv_t"): torch.zeros(1)}
+    torch.save({"model_state": tensors}, tmp_path / "x.pyth")
+    with pytest.raises(WeightsError, match="of no network that Marey reads"):
+        load_model(weights=tmp_path / "x.pyth")
+
+
+@pytest.mark.parametrize("config", [SlowFastConfig(width=16), C2DConfig(width=8, second_pool=1)])
+def test_changes_are_invertible(config) -> None:
+    network = config.build()
+    state, changes = network.state_dict(), mmaction2.changes(network)
+    assert changes
+    for name, change in changes.items():
+        assert not torch.equal(change.give(state[name]), state[name]) or change.give(state[name]).ndim == 4
+        assert torch.equal(change.take(change.give(state[name])), state[name])
+
+
+def test_a_network_that_a_layout_cannot_hold(tmp_path) -> None:
+    """MMAction's laterals have no norm: its file must not be taken for a network whose laterals do."""
+    network = SlowFastConfig(width=16, num_classes=3).build()
+    torch.save({"state_dict": given(mmaction, network)}, tmp_path / "x.pth")
+    recipe = get_recipe("slowfast_r50_4x16_k400").variant(model={"width": 16, "num_classes": 3, "lateral_norm": True})
+    with pytest.raises(WeightsError, match="has no such network: nothing there is our laterals"):
+        load_model(recipe, weights=tmp_path / "x.pth")
 
 
 def foreign(tmp_path, change=lambda tensors: None, **model):
     """A small MMAction2 checkpoint, made from a network of ours."""
     network = build_network(SMALL.variant(model=model) if model else SMALL)
     state = network.state_dict()
-    tensors = {theirs: state[ours].clone() for theirs, ours in LAYOUTS[1].pairs(network)}
+    tensors = {theirs: state[ours].clone() for theirs, ours in mmaction2.pairs(network)}
     change(tensors)
     torch.save({"state_dict": tensors}, tmp_path / "x.pth")
     return network, tmp_path / "x.pth"

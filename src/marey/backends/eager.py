@@ -1,5 +1,6 @@
 """A network on batches of views, as plain PyTorch runs it."""
 
+from collections.abc import Callable
 from typing import Literal
 
 import torch
@@ -25,11 +26,18 @@ class EagerBackend:
         self.precision: Precision = precision
         self.network = network.to(self.device).eval()
 
-    @torch.inference_mode()
     def __call__(self, views_VTHWC: Tensor) -> Tensor:
         """Logits [V, K] of uint8 views [V, T, H, W, C]."""
+        return self._run(self.network, views_VTHWC)
+
+    def positions(self, views_VTHWC: Tensor) -> Tensor:
+        """Logits [V, K, P] at each position of the head, whose mean the logits are."""
+        return self._run(self.network.positions, views_VTHWC).flatten(2)
+
+    @torch.inference_mode()
+    def _run(self, network: Callable[[Tensor], Tensor], views_VTHWC: Tensor) -> Tensor:
         views = views_VTHWC.to(self.device, non_blocking=True)
         reduced = self.precision == "bfloat16"
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=reduced):
-            logits: Tensor = self.network(self.network.preprocess(views))
+            logits = network(self.network.preprocess(views))
         return logits.float().cpu()

@@ -22,7 +22,11 @@ def score_video(
     Views of two videos never share a pass, so that a video's score depends on nothing but the video: `predict` and
     `evaluate` agree to the last bit.
     """
-    logits = torch.cat([backend(views) for views in view_batches(item, test, pixels, batch=batch)])
+    batches = view_batches(item, test, pixels, batch=batch)
+    if test.averaging == "position_probabilities":
+        maps = torch.cat([backend.positions(views) for views in batches])
+        return maps.softmax(dim=1).mean(dim=(0, 2)).numpy()
+    logits = torch.cat([backend(views) for views in batches])
     if test.averaging == "logits":
         return logits.mean(dim=0).softmax(dim=0).numpy()
     return logits.softmax(dim=1).mean(dim=0).numpy()

@@ -5,10 +5,12 @@ from marey.base.nearest import did_you_mean
 from marey.recipe import Recipe
 from marey.recipes.folder import FOLDER
 from marey.recipes.motions import MOTIONS
+from marey.recipes.non_local import NON_LOCAL
+from marey.recipes.slowfast import SLOWFAST
 from marey.recipes.slowonly import SLOWONLY
 from marey.recipes.tsn import TSN
 
-RECIPES: tuple[Recipe, ...] = (*TSN, *SLOWONLY, *MOTIONS, FOLDER)
+RECIPES: tuple[Recipe, ...] = (*TSN, *NON_LOCAL, *SLOWONLY, *SLOWFAST, *MOTIONS, FOLDER)
 
 
 def get_recipe(name: str) -> Recipe:

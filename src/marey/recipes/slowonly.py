@@ -4,8 +4,9 @@ Training settings: MMAction's configs slowonly_kinetics400_se_rgb_r50_seg1_{4x16
 slowonly_r50_8xb16-{4x16x1,8x8x1}-256e and slowonly_imagenet-pretrained-r50_*-steplr-150e.
 """
 
-from typing import Literal
+from typing import Any, Literal
 
+from marey.models.non_local.config import NonLocalConfig
 from marey.models.slowonly.config import SlowOnlyConfig
 from marey.recipe import (
     SGD,
@@ -19,6 +20,7 @@ from marey.recipe import (
     Warmup,
     Weights,
 )
+from marey.recipes.toolkits import in_mmaction2, in_zoo, mmaction2_weights, pyslowfast, pytorchvideo
 from marey.video.augment import MMActionRandomResizedCrop, RandomResizedCrop
 from marey.video.sampling import MMAction2Test, MMAction2Train, MMActionTest, MMActionTrain
 
@@ -184,6 +186,42 @@ def _mmaction2(
     )
 
 
+def _non_local(base: Recipe, *, top1: float, top5: float, notes: str = "", weights: Weights | None = None) -> Recipe:
+    """MMAction2's non-local form of its ImageNet row."""
+    attention = NonLocalConfig(pairwise="embedded_gaussian", places=((), (0, 2), (0, 2, 4), ()), scaled=True)
+    return base.variant(
+        name=base.name.replace("slowonly", "slowonlynl"),
+        title=f"Non-local {base.title}",
+        notes=notes,
+        model={"non_local": attention},
+        train={"optimizer": {"lr": 0.01}},
+        published=in_mmaction2(top1, top5, "slowonly"),
+        weights=weights,
+    )
+
+
+def _facebook(base: Recipe, toolkit: str, protocol: dict[str, Any], published: Published) -> Recipe:
+    """PySlowFast's and PyTorchVideo's counterpart of a row from scratch."""
+    name = {"pyslowfast": "PySlowFast", "pytorchvideo": "PyTorchVideo"}[toolkit]
+    return base.variant(
+        name=f"{base.name}_{toolkit}",
+        title=f"{base.title}, {name}'s",
+        notes="",
+        model={"pool_window": 7},
+        **protocol,
+        published=published,
+    )
+
+
+_ZOO = "PySlowFast MODEL_ZOO.md"
+_VIDEO_ZOO = "PyTorchVideo docs/source/model_zoo.md"
+_4X16_IMAGENET_MMACTION2 = _mmaction2(
+    SLOWONLY_R50_4X16_IMAGENET, frames=4, stride=16, epochs=150, top1=75.12, top5=91.72, start="imagenet"
+)
+_8X8_IMAGENET_MMACTION2 = _mmaction2(
+    SLOWONLY_R50_8X8_IMAGENET, frames=8, stride=8, epochs=150, top1=76.45, top5=92.55, start="imagenet"
+)
+
 SLOWONLY = (
     SLOWONLY_R50_4X16,
     SLOWONLY_R50_4X16_IMAGENET,
@@ -192,8 +230,28 @@ SLOWONLY = (
     SLOWONLY_R101_8X8,
     SLOWONLY_R101_8X8_IMAGENET,
     _mmaction2(SLOWONLY_R50_4X16, frames=4, stride=16, epochs=256, top1=72.97, top5=90.88, start="scratch"),
-    _mmaction2(SLOWONLY_R50_4X16_IMAGENET, frames=4, stride=16, epochs=150, top1=75.12, top5=91.72, start="imagenet"),
+    _4X16_IMAGENET_MMACTION2,
     _mmaction2(SLOWONLY_R50_8X8, frames=8, stride=8, epochs=256, top1=75.15, top5=92.11, start="scratch"),
-    _mmaction2(SLOWONLY_R50_8X8_IMAGENET, frames=8, stride=8, epochs=150, top1=76.45, top5=92.55, start="imagenet"),
+    _8X8_IMAGENET_MMACTION2,
     _mmaction2(SLOWONLY_R101_8X8, frames=8, stride=8, epochs=196, top1=76.59, top5=92.80, start="scratch"),
+    _non_local(
+        _4X16_IMAGENET_MMACTION2,
+        top1=75.07,
+        top5=91.69,
+        weights=mmaction2_weights(
+            "slowonly",
+            "slowonly_r50-in1k-pre-nl-embedded-gaussian_8xb16-4x16x1-steplr-150e_kinetics400-rgb",
+            "20220901-cf739c75",
+        ),
+    ),
+    _non_local(
+        _8X8_IMAGENET_MMACTION2,
+        top1=76.65,
+        top5=92.47,
+        notes="Its zoo gives the file the hash of another row's file, so no weights are named here.",
+    ),
+    _facebook(SLOWONLY_R50_4X16, "pyslowfast", pyslowfast(4, 16), in_zoo(72.7, 90.3, _ZOO)),
+    _facebook(SLOWONLY_R50_8X8, "pyslowfast", pyslowfast(8, 8), in_zoo(74.8, 91.6, _ZOO)),
+    _facebook(SLOWONLY_R50_4X16, "pytorchvideo", pytorchvideo(4, 16), in_zoo(72.40, 90.18, _VIDEO_ZOO)),
+    _facebook(SLOWONLY_R50_8X8, "pytorchvideo", pytorchvideo(8, 8), in_zoo(74.58, 91.63, _VIDEO_ZOO)),
 )

@@ -6,14 +6,16 @@ from pathlib import Path
 from types import ModuleType
 
 import torch
+from pydantic import ValidationError
 from torch import Tensor
 
+from marey.base.declaration import first_problem
 from marey.base.errors import WeightsError
-from marey.models.slowonly.config import SlowOnlyConfig
-from marey.models.tsn.config import TSNConfig
-from marey.weights.layouts import mmaction, mmaction2
+from marey.recipe import NetworkConfig
+from marey.weights.layouts import mmaction, mmaction2, pyslowfast, pytorchvideo
+from marey.weights.layouts.resnet import Variant
 
-LAYOUTS: tuple[ModuleType, ...] = (mmaction, mmaction2)
+LAYOUTS: tuple[ModuleType, ...] = (mmaction, mmaction2, pyslowfast, pytorchvideo)
 _ROOTS = ("state_dict", "model_state", "model")
 
 
@@ -54,34 +56,29 @@ def layout_of(tensors: dict[str, Tensor], path: Path) -> ModuleType:
         WeightsError: none of those that we read.
     """
     for layout in LAYOUTS:
-        if layout.SIGN in tensors:
+        if any(sign in tensors for sign in layout.SIGNS):
             return layout
-    first = ", ".join(list(tensors)[:3])
-    raise WeightsError(f"{path}: not a layout that Marey reads (mmaction, mmaction2); its tensors begin {first}.")
+    first, known = ", ".join(list(tensors)[:3]), ", ".join(layout.NAME for layout in LAYOUTS)
+    raise WeightsError(f"{path}: not a layout that Marey reads ({known}); its tensors begin {first}.")
 
 
-def config_of(tensors: dict[str, Tensor], layout: ModuleType, path: Path) -> TSNConfig | SlowOnlyConfig:
-    """The network that the shapes tell: kind, depth, width, input channels, classes.
+def config_of(tensors: dict[str, Tensor], layout: ModuleType, path: Path) -> tuple[NetworkConfig, tuple[str, ...]]:
+    """The network that the shapes tell (kind, depth, width, input channels, classes), and notes of what they do not.
 
     Raises:
         WeightsError: shapes of a network that Marey does not have.
     """
-    stem, head = tensors[layout.SIGN], tensors.get("cls_head.fc_cls.weight")
-    blocks = sum(1 for n in range(64) if any(name.startswith(f"backbone.layer3.{n}.") for name in tensors))
-    deep = any(name.startswith("backbone.layer1.0.conv3.") for name in tensors)
-    depth = {(2, False): 18, (6, False): 34, (6, True): 50, (23, True): 101}.get((blocks, deep))
-    kind = {4: "tsn", 5: "slowonly"}.get(stem.ndim)
-    if head is None or depth is None or kind is None or (stem.ndim == 5 and stem.shape[2] != 1):
+    try:
+        variant: Variant | None = layout.variant_of(tensors)
+    except ValidationError as error:
+        raise WeightsError(f"{path}: a {layout.NAME} checkpoint of odd sizes: {first_problem(error)[0]}.") from None
+    if variant is None:
+        stem = next(tensors[sign] for sign in layout.SIGNS if sign in tensors)
         raise WeightsError(
-            f"{path}: a {layout.NAME} checkpoint, but of no network that Marey reads yet (TSN and SlowOnly on ResNets): "
+            f"{path}: a {layout.NAME} checkpoint, but of no network that Marey reads: "
             f"its first convolution is {list(stem.shape)}."
         )
-    channels = int(stem.shape[1])
-    common = {"depth": depth, "width": int(stem.shape[0]), "num_classes": int(head.shape[0])}
-    if kind == "slowonly":
-        return SlowOnlyConfig.model_validate(common | {"channels": channels})
-    rgb = channels == 3
-    return TSNConfig.model_validate(common | {"channels": 3 if rgb else 2, "stack": 1 if rgb else channels // 2})
+    return variant
 
 
 def _first_line(error: Exception) -> str:

@@ -13,6 +13,7 @@ from marey.recipe import Recipe
 from marey.recipes import RECIPES, get_recipe
 from marey.weights.checkpoint import read_checkpoint
 from marey.weights.foreign import config_of, layout_of, read_tensors
+from marey.weights.layouts.resnet import Change
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class LoadReport:
     renamed: tuple[tuple[str, str], ...]
     """(their name, our name)."""
     dropped: tuple[str, ...] = ()
-    """Tensors of the file that were left out on purpose: the old head."""
+    """Tensors of the file that were left out on purpose: the old head, and what its toolkit stores and never uses."""
     notes: tuple[str, ...] = ()
     """What was decided that the file does not say."""
 
@@ -99,24 +100,50 @@ def _foreign(path: Path, recipe: Recipe | None, allow_new_head: bool) -> Network
     layout = layout_of(tensors, path)
     notes: tuple[str, ...] = ()
     if recipe is None:
-        config = config_of(tensors, layout, path)
+        config, assumed = config_of(tensors, layout, path)
         recipe, notes = _recipe_for(config, layout.NAME)
+        notes = (*notes, *assumed)
     network = build_network(recipe)
     pairs = list(layout.pairs(network))
-    return _filled(network, tensors, pairs, source=str(path), layout=layout.NAME, new_head=allow_new_head, notes=notes)
+    unused = tuple(name for name in getattr(layout, "UNUSED", ()) if name in tensors)
+    tensors = {name: value for name, value in tensors.items() if name not in unused}
+    for ours, change in getattr(layout, "changes", _no_changes)(network).items():
+        theirs = next(t for t, o in pairs if o == ours)
+        if theirs in tensors:
+            tensors[theirs] = change.take(tensors[theirs])
+    return _filled(
+        network,
+        tensors,
+        pairs,
+        source=str(path),
+        layout=layout.NAME,
+        new_head=allow_new_head,
+        notes=notes,
+        unused=unused,
+    )
+
+
+def _no_changes(network: Network) -> dict[str, Change]:
+    """Of a layout whose tensors lie as ours do."""
+    return {}
 
 
 def _recipe_for(config: object, layout: str) -> tuple[Recipe, tuple[str, ...]]:
     """The shipped recipe that fits a network told from its tensors best: same network, same toolkit if there is one."""
     same = [r for r in RECIPES if _shape_free(r.model) == _shape_free(config)]
     same = same or [r for r in RECIPES if r.model.network == getattr(config, "network", None)]
-    suffix = {"mmaction2": "_mmaction2"}.get(layout, "")
-    nearest = next((r for r in same if r.name.endswith(suffix) and (suffix or "_mmaction2" not in r.name)), same[0])
+    nearest = next((r for r in same if _toolkit(r) == layout), same[0])
     note = (
         f"frames, pixels and test protocol are those of {nearest.name}: the file does not tell; pass a recipe if others"
     )
     recipe = nearest if nearest.model == config else nearest.variant(model=config, dataset="unknown")
     return recipe, (note,)
+
+
+def _toolkit(recipe: Recipe) -> str:
+    """Whose form of a row a recipe is, by the last part of its name; without one it is the announcement's."""
+    last = recipe.name.rpartition("_")[2]
+    return last if last in ("mmaction2", "pyslowfast", "pytorchvideo") else "mmaction"
 
 
 def _shape_free(config: object) -> dict[str, object]:
@@ -132,9 +159,13 @@ def _filled(
     layout: str,
     new_head: bool,
     notes: tuple[str, ...] = (),
+    unused: tuple[str, ...] = (),
 ) -> Network:
     """Put `tensors` into `network` by (their, our) name pairs: all of them, or an error that says what is wrong."""
     state = network.state_dict()
+    unnamed = state.keys() - {ours for _, ours in pairs}
+    if unnamed:
+        raise WeightsError(f"{source}: the {layout} layout has no such network: nothing there is our {min(unnamed)}.")
     dropped = tuple(
         t for t, o in pairs if o.startswith("head.") and t in tensors and tensors[t].shape != state[o].shape
     )
@@ -154,7 +185,7 @@ def _filled(
     )
     for theirs, ours in pairs:
         state[ours].copy_(tensors[theirs])
-    network.load_report = LoadReport(source, layout, tuple(pairs), dropped if new_head else (), notes)
+    network.load_report = LoadReport(source, layout, tuple(pairs), (*unused, *(dropped if new_head else ())), notes)
     return network
 
 

@@ -1,36 +1,46 @@
-"""What TSN, SlowOnly and their kin share behind the trunk: a global pool, dropout and one linear layer."""
+"""What TSN, SlowOnly, SlowFast and their kin share behind the trunk: a pool, dropout and one linear layer."""
 
 from abc import ABC
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import avg_pool2d
 
 from marey.models.layers.initialise import initialise_head
 from marey.models.layers.resnet import ResNetTrunk
 from marey.models.network import Network, Preprocess
 
 
-class PooledClassifier(Network, ABC):
-    """A network whose last maps are pooled to one feature vector and classified by one linear layer."""
+class LinearClassifier(Network, ABC):
+    """A network whose last maps are pooled and joined, and classified by one linear layer.
+
+    Args:
+        channels: Of the input.
+        features: D, channels of the last maps together.
+        num_classes: K.
+        window: Rows and columns of a pool that slides over the last maps one step at a time, over all frames at once;
+            smaller maps are pooled whole. None pools every map whole.
+    """
 
     head: nn.Linear
 
-    def __init__(self, resnet: ResNetTrunk, *, channels: int, num_classes: int) -> None:
+    def __init__(self, *, channels: int, features: int, num_classes: int, window: int | None = None) -> None:
         super().__init__()
         # Identity statistics until a recipe gives its own: they belong to the weights.
         self.preprocess = Preprocess((0.0,) * channels, (1.0,) * channels)
-        self.resnet = resnet
+        self.window = window
         self.dropout = nn.Dropout(0.5)
-        self.head = nn.Linear(resnet.out_channels, num_classes)
+        self.head = nn.Linear(features, num_classes)
         initialise_head(self.head)
-        # Clips come channels-last from `to_clip`; weights in the same layout make pointwise convolutions several
-        # times faster on a CPU (docs/performance/networks.md).
-        flat = resnet.stem.conv.weight.ndim == 4
-        self.to(memory_format=torch.channels_last if flat else torch.channels_last_3d)  # type: ignore[call-overload]
 
     def features(self, clip_BCTHW: Tensor) -> Tensor:
-        """Pooled features [B, D], before dropout."""
-        return self.trunk(clip_BCTHW)[-1].mean(dim=(2, 3, 4))
+        """Pooled features [B, D], before dropout; the maps in the order of `trunk`."""
+        return torch.cat([map_BDTHW.mean(dim=(2, 3, 4)) for map_BDTHW in self.trunk(clip_BCTHW)], dim=1)
+
+    def positions(self, clip_BCTHW: Tensor) -> Tensor:
+        """Logits at each position of the window, [B, K, 1, H', W']: 1 x 1 where the maps are pooled whole."""
+        pooled = torch.cat([self._pooled(map_BDTHW) for map_BDTHW in self.trunk(clip_BCTHW)], dim=1)
+        return self._classify(pooled.movedim(1, -1)).movedim(-1, 1)
 
     def reset_head(self, num_classes: int) -> None:
         """A fresh classifier for `num_classes` classes (weights normal 0.01, bias 0)."""
@@ -40,11 +50,41 @@ class PooledClassifier(Network, ABC):
         self.class_names = None
 
     def layer_depth(self, parameter_name: str) -> int:
-        """0 for the stem, 1 to 4 for the stages, 5 for the head."""
+        """0 for the stem, 1 to 4 for the stages and what leads on from them, 5 for the head."""
         parts = parameter_name.split(".")
         if parts[0] == "head":
             return 5
+        if parts[0] == "laterals":
+            return int(parts[1])
         return int(parts[2]) + 1 if parts[1] == "stages" else 0
+
+    def _pooled(self, map_BDTHW: Tensor) -> Tensor:
+        if self.window is None:
+            return map_BDTHW.mean(dim=(2, 3, 4), keepdim=True)
+        # Time first: torch has no bfloat16 average pool in three dimensions on a CPU.
+        still = map_BDTHW.mean(dim=2)
+        height, width = still.shape[2:]
+        return avg_pool2d(still, (min(self.window, height), min(self.window, width)), stride=1)[:, :, None]
 
     def _classify(self, features_BD: Tensor) -> Tensor:
         return self.head(self.dropout(features_BD))  # type: ignore[no-any-return]
+
+    def _store_channels_last(self, *, flat: bool = False) -> None:
+        """Clips come channels-last from `to_clip`; weights in the same layout make pointwise convolutions several
+        times faster on a CPU (docs/performance/networks.md).
+        """
+        self.to(memory_format=torch.channels_last if flat else torch.channels_last_3d)  # type: ignore[call-overload]
+
+
+class PooledClassifier(LinearClassifier):
+    """A linear classifier on one ResNet."""
+
+    def __init__(self, resnet: ResNetTrunk, *, channels: int, num_classes: int, window: int | None = None) -> None:
+        super().__init__(channels=channels, features=resnet.out_channels, num_classes=num_classes, window=window)
+        self.resnet = resnet
+        self.strides = (resnet.strides,)
+        self._store_channels_last(flat=resnet.flat)
+
+    def trunk(self, clip_BCTHW: Tensor) -> tuple[Tensor, ...]:
+        """The last map, [B, D, T / t, H / h, W / w]."""
+        return (self.resnet(clip_BCTHW),)

@@ -2,6 +2,7 @@
 
 from torch import nn
 
+from marey.models.layers.non_local import NonLocal
 from marey.models.layers.resnet import Residual
 
 CONVOLUTIONS = (nn.Conv2d, nn.Conv3d)
@@ -11,16 +12,22 @@ NORMS = (nn.BatchNorm2d, nn.BatchNorm3d)
 def initialise(network: nn.Module, *, last_gamma_zero: bool, head_std: float) -> None:
     """Convolutions by Kaiming (normal, fan out), norms 1 and 0, linear layers normal with `head_std` and bias 0.
 
+    Non-local blocks start as the identity, by a zero scale of their norm (Wang et al. 2018, section 4.1).
     `last_gamma_zero` starts each residual branch at zero (Goyal et al. 2017, section 5.1; PySlowFast, MMAction2).
     """
     for module in network.modules():
         if isinstance(module, CONVOLUTIONS):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
         elif isinstance(module, NORMS):
             nn.init.ones_(module.weight)
             nn.init.zeros_(module.bias)
         elif isinstance(module, nn.Linear):
             initialise_head(module, head_std)
+    for module in network.modules():
+        if isinstance(module, NonLocal):
+            nn.init.zeros_(module.norm.weight)
     if last_gamma_zero:
         for module in network.modules():
             if isinstance(module, Residual):

@@ -1,40 +1,46 @@
 """The ResNet family in two and three dimensions: He et al., Deep Residual Learning, CVPR 2016.
 
 One trunk serves TSN (2D) and the 3D networks. A temporal kernel of None makes a layer two-dimensional, so that a 3D
-network is the same arrangement with a third number in every kernel. The stride of 2 sits on the 3x3 convolution.
+network is the same arrangement with a third number in every kernel. The spatial stride of 2 sits on the 3x3 convolution.
 
 Shape suffixes: B batch, C channels, T frames, H height, W width.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import cycle, islice
+from typing import Protocol, cast
 
 from torch import Tensor, nn
 
-BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}
+BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
 """Residual blocks in each of the four stages, by depth (table 1)."""
 
 
 def kernel(temporal: int | None, spatial: int) -> tuple[int, ...]:
-    """(spatial, spatial), with the temporal length in front in 3D."""
+    """(spatial, spatial), with the temporal length in front in 3D. Strides are made the same way."""
     return (spatial, spatial) if temporal is None else (temporal, spatial, spatial)
-
-
-def stride(like: tuple[int, ...], spatial: int) -> tuple[int, ...]:
-    """A spatial stride in as many dimensions as the kernel `like`; time is never strided here."""
-    return (1,) * (len(like) - 2) + (spatial, spatial)
 
 
 class ConvNorm(nn.Module):
     """A convolution without bias, padded to keep the size, and batch norm. 2D or 3D by the length of the kernel."""
 
-    def __init__(self, in_channels: int, out_channels: int, size: tuple[int, ...], step: int = 1) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        size: tuple[int, ...],
+        step: tuple[int, ...] | None = None,
+        *,
+        groups: int = 1,
+        eps: float = 1e-5,
+    ) -> None:
         super().__init__()
         flat = len(size) == 2
         convolution, norm = (nn.Conv2d, nn.BatchNorm2d) if flat else (nn.Conv3d, nn.BatchNorm3d)
         padding = tuple(k // 2 for k in size)
-        self.conv = convolution(in_channels, out_channels, size, stride(size, step), padding, bias=False)  # type: ignore[arg-type]
-        self.norm = norm(out_channels, eps=1e-5, momentum=0.1)
+        step = step or (1,) * len(size)
+        self.conv = convolution(in_channels, out_channels, size, step, padding, groups=groups, bias=False)  # type: ignore[arg-type]
+        self.norm = norm(out_channels, eps=eps, momentum=0.1)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.norm(self.conv(x))  # type: ignore[no-any-return]
@@ -43,11 +49,14 @@ class ConvNorm(nn.Module):
 class Residual(nn.Module):
     """relu(branch(x) + shortcut(x)); subclasses say what the branch is. `last` is the branch's last batch norm."""
 
-    shortcut: ConvNorm | None
+    shortcut: nn.Module | None
+    after: nn.Module | None
+    """What the sum passes through at last: a non-local block, where a network puts one."""
 
     def __init__(self) -> None:
         super().__init__()
         self.relu = nn.ReLU(inplace=True)
+        self.after = None
 
     def branch(self, x: Tensor) -> Tensor:
         raise NotImplementedError
@@ -58,7 +67,18 @@ class Residual(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         kept = x if self.shortcut is None else self.shortcut(x)
-        return self.relu(self.branch(x) + kept)  # type: ignore[no-any-return]
+        x = self.relu(self.branch(x) + kept)
+        return x if self.after is None else self.after(x)
+
+
+class Block(Protocol):
+    """What the trunk builds its stages from: a class of residual blocks, or a function that makes one."""
+
+    def __call__(self, in_channels: int, width: int, *, temporal: int | None, step: tuple[int, ...]) -> Residual:
+        """A block from `in_channels` to `width` * expansion channels.
+
+        `temporal` is the length of its temporal kernel (None: 2D), `step` its stride in each dimension.
+        """
 
 
 class BasicBlock(Residual):
@@ -66,11 +86,11 @@ class BasicBlock(Residual):
 
     expansion = 1
 
-    def __init__(self, in_channels: int, width: int, *, temporal: int | None, step: int) -> None:
+    def __init__(self, in_channels: int, width: int, *, temporal: int | None, step: tuple[int, ...]) -> None:
         super().__init__()
         self.a = ConvNorm(in_channels, width, kernel(temporal, 3), step)
         self.b = ConvNorm(width, width, kernel(temporal and 1, 3))
-        self.shortcut = _shortcut(in_channels, width, temporal, step)
+        self.shortcut = projection(in_channels, width, step)
 
     @property
     def last(self) -> nn.Module:
@@ -85,13 +105,13 @@ class Bottleneck(Residual):
 
     expansion = 4
 
-    def __init__(self, in_channels: int, width: int, *, temporal: int | None, step: int) -> None:
+    def __init__(self, in_channels: int, width: int, *, temporal: int | None, step: tuple[int, ...]) -> None:
         super().__init__()
         out_channels = width * self.expansion
         self.a = ConvNorm(in_channels, width, kernel(temporal, 1))
         self.b = ConvNorm(width, width, kernel(temporal and 1, 3), step)
         self.c = ConvNorm(width, out_channels, kernel(temporal and 1, 1))
-        self.shortcut = _shortcut(in_channels, out_channels, temporal, step)
+        self.shortcut = projection(in_channels, out_channels, step)
 
     @property
     def last(self) -> nn.Module:
@@ -101,18 +121,29 @@ class Bottleneck(Residual):
         return self.c(self.relu(self.b(self.relu(self.a(x)))))  # type: ignore[no-any-return]
 
 
-def _shortcut(in_channels: int, out_channels: int, temporal: int | None, step: int) -> ConvNorm | None:
-    """A 1x1 projection where the shape changes; None, the identity, where it does not."""
-    if step == 1 and in_channels == out_channels:
+def projection(in_channels: int, out_channels: int, step: tuple[int, ...], *, eps: float = 1e-5) -> ConvNorm | None:
+    """A shortcut of one 1x1 convolution where the shape changes; None, the identity, where it does not."""
+    if in_channels == out_channels and all(s == 1 for s in step):
         return None
-    return ConvNorm(in_channels, out_channels, kernel(temporal and 1, 1), step)
+    return ConvNorm(in_channels, out_channels, (1,) * len(step), step, eps=eps)
 
 
 class ResNetTrunk(nn.Module):
-    """Stem and four stages: [B, C, (T,) H, W] to [B, 8 * width * expansion, (T,) H / 32, W / 32].
+    """Stem and four stages: [B, C, (T,) H, W] to [B, 8 * width * expansion, (T',) H / 32, W / 32].
 
-    `temporal_kernels` gives, for the stem and each stage, the lengths that its blocks' temporal kernels take in turn;
-    None builds the 2D network.
+    Args:
+        depth: Layers; says how many blocks each stage has, and whether they are basic blocks or bottlenecks.
+        channels: Input channels.
+        width: Channels of the stem and inner channels of the first stage; each later stage has twice as many.
+        temporal_kernels: For the stem and each stage, the lengths that its blocks' temporal kernels take in turn;
+            None builds the 2D network.
+        temporal_strides: Of the stem, the pool behind it, and each stage's first block.
+        second_pool: Length and stride of a temporal max pool behind the first stage (I3D, C2D); 1 for none.
+        joined: Channels that another pathway adds to the input of each stage (SlowFast).
+        block: What the stages are built from, if not He et al.'s blocks.
+        stem: (channels, width) to the first layer, if not one 7x7 convolution.
+        spatial_pool: Whether a 3x3 max pool of stride 2 follows the stem; without it the last stride is 16.
+        pool_padding: Rows and columns that this pool adds at each border.
     """
 
     def __init__(
@@ -122,35 +153,72 @@ class ResNetTrunk(nn.Module):
         channels: int,
         width: int,
         temporal_kernels: Sequence[Sequence[int]] | None = None,
+        temporal_strides: Sequence[int] = (1, 1, 1, 1, 1, 1),
+        second_pool: int = 1,
+        joined: Sequence[int] = (0, 0, 0, 0),
+        block: Block | None = None,
+        stem: Callable[[int, int], nn.Module] | None = None,
+        spatial_pool: bool = True,
+        pool_padding: int = 1,
     ) -> None:
         super().__init__()
-        block = Bottleneck if depth >= 50 else BasicBlock
+        build: Block = block or (Bottleneck if depth >= 50 else BasicBlock)
+        expansion = 4 if depth >= 50 else 1
         kernels: Sequence[Sequence[int | None]] = temporal_kernels or [(None,)] * 5
-        first = kernels[0][0]
-        self.stem = ConvNorm(channels, width, kernel(first, 7), 2)
+        self.flat = temporal_kernels is None
+        first, *strides = [None if self.flat else s for s in temporal_strides]
+        if stem is None:
+            self.stem: nn.Module = ConvNorm(channels, width, kernel(kernels[0][0], 7), kernel(first, 2))
+        else:
+            self.stem = stem(channels, width)
         self.relu = nn.ReLU(inplace=True)
-        # The pool looks at single frames, whatever the kernel of the stem.
-        window = kernel(first and 1, 3)
-        pool = nn.MaxPool2d if first is None else nn.MaxPool3d
-        self.pool = pool(window, stride(window, 2), tuple(k // 2 for k in window))
+        self.pool = _spatial_pool(strides[0], pool_padding) if spatial_pool else nn.Identity()
+        self.second_pool = nn.MaxPool3d((second_pool, 1, 1)) if second_pool > 1 else nn.Identity()
         self.stages = nn.ModuleList()
+        self.stage_channels = tuple(width * 2**number * expansion for number in range(4))
         in_channels = width
         for number, (count, cycled) in enumerate(zip(BLOCKS[depth], kernels[1:], strict=True)):
-            stage_width = width * 2**number
+            in_channels += joined[number]
+            step = kernel(strides[number + 1], 2 if number > 0 else 1)
             blocks = []
-            for place, temporal in enumerate(islice(cycle(cycled), count)):
-                step = 2 if place == 0 and number > 0 else 1
-                blocks.append(block(in_channels, stage_width, temporal=temporal, step=step))
-                in_channels = stage_width * block.expansion
+            for temporal in islice(cycle(cycled), count):
+                blocks.append(build(in_channels, width * 2**number, temporal=temporal, step=step))
+                in_channels = self.stage_channels[number]
+                step = (1,) * len(step)
             self.stages.append(nn.Sequential(*blocks))
         self.out_channels = in_channels
+        time = second_pool
+        for taken in temporal_strides:
+            time *= taken
+        side = 32 if spatial_pool else 16
+        self.strides = (time, side, side)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.pool(self.relu(self.stem(x)))
-        for stage in self.stages:
-            x = stage(x)
+        x = self.begin(x)
+        for number in range(len(self.stages)):
+            x = self.stage(number, x)
         return x
+
+    def begin(self, x: Tensor) -> Tensor:
+        """The stem and its pool."""
+        return self.pool(self.relu(self.stem(x)))  # type: ignore[no-any-return]
+
+    def stage(self, number: int, x: Tensor) -> Tensor:
+        """One stage, from 0; the first one with the pool behind it."""
+        x = self.stages[number](x)
+        return self.second_pool(x) if number == 0 else x
 
     def residuals(self) -> Iterator[Residual]:
         """All residual blocks, in the order of depth."""
         return (module for module in self.modules() if isinstance(module, Residual))
+
+    def residual(self, stage: int, place: int) -> Residual:
+        """One residual block by its stage and its place there, both from 0."""
+        return cast(Residual, cast(nn.Sequential, self.stages[stage])[place])
+
+
+def _spatial_pool(temporal_stride: int | None, padding: int) -> nn.Module:
+    """3x3, stride 2; it looks at single frames, whatever the kernel of the stem."""
+    if temporal_stride is None:
+        return nn.MaxPool2d(3, 2, padding)
+    return nn.MaxPool3d((1, 3, 3), (temporal_stride, 2, 2), (0, padding, padding))

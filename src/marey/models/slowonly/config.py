@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import PositiveInt
 
 from marey.base.declaration import Declaration
+from marey.models.non_local.config import NonLocalConfig
 
 if TYPE_CHECKING:
     from marey.models.slowonly.network import SlowOnly
@@ -21,6 +22,11 @@ class SlowOnlyConfig(Declaration):
     num_classes: PositiveInt = 400
     channels: Literal[2, 3] = 3
     """3 for RGB, 2 for flow (x, y)."""
+    non_local: NonLocalConfig | None = None
+    """Non-local blocks (MMAction2's "nl" weights)."""
+    pool_window: PositiveInt | None = None
+    """Side of the head's sliding pool on the last map: 7 for PySlowFast's and PyTorchVideo's weights, whose numbers
+    average over its positions; None pools the whole map."""
 
     def build(self) -> "SlowOnly":
         """The network, with random weights."""

@@ -1,0 +1,62 @@
+"""The non-local block. Shape suffixes: B batch, C channels, I inner channels, P positions, Q pooled positions."""
+
+from torch import Tensor, nn
+from torch.nn.functional import scaled_dot_product_attention
+
+from marey.models.layers.resnet import ResNetTrunk
+from marey.models.non_local.config import NonLocalConfig
+
+
+class NonLocal(nn.Module):
+    """x + norm(out(y)): y at a position is the mean of g over all positions, weighted by likeness (equations 1 and 6).
+
+    Keys and values are pooled 2x2 in space, the paper's subsampling, which leaves a quarter of the pairs.
+    """
+
+    def __init__(self, channels: int, config: NonLocalConfig) -> None:
+        super().__init__()
+        inner = channels // 2
+        self.config = config
+        self.inner = inner
+        if config.pairwise != "gaussian":
+            self.theta = nn.Conv3d(channels, inner, 1)
+            self.phi = nn.Conv3d(channels, inner, 1)
+        self.g = nn.Conv3d(channels, inner, 1)
+        self.out = nn.Conv3d(inner, channels, 1, bias=config.out_bias)
+        self.norm = nn.BatchNorm3d(channels)
+        self.pool = nn.MaxPool3d((1, 2, 2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.config.pool_first:
+            seen = self.pool(x)
+            keys, values = self._phi(seen), self.g(seen)
+        else:
+            keys, values = self.pool(self._phi(x)), self.pool(self.g(x))
+        queries = x if self.config.pairwise == "gaussian" else self.theta(x)
+        y_BPI = self._gathered(_rows(queries), _rows(keys), _rows(values))
+        y = y_BPI.transpose(1, 2).reshape(x.shape[0], self.inner, *x.shape[2:])
+        return x + self.norm(self.out(y))  # type: ignore[no-any-return]
+
+    def _phi(self, x: Tensor) -> Tensor:
+        return x if self.config.pairwise == "gaussian" else self.phi(x)
+
+    def _gathered(self, queries_BPC: Tensor, keys_BQC: Tensor, values_BQI: Tensor) -> Tensor:
+        if self.config.pairwise == "dot_product":
+            # (q k^T) v / Q with the brackets set the other way: inner x inner instead of P x Q numbers.
+            return queries_BPC @ (keys_BQC.transpose(1, 2) @ values_BQI / keys_BQC.shape[1])
+        scale = self.inner**-0.5 if self.config.scaled else 1.0
+        return scaled_dot_product_attention(queries_BPC, keys_BQC, values_BQI, scale=scale)
+
+
+def _rows(x: Tensor) -> Tensor:
+    """[B, C, T, H, W] to [B, T * H * W, C]."""
+    return x.flatten(2).transpose(1, 2)
+
+
+def insert_non_local(resnet: ResNetTrunk, config: NonLocalConfig | None) -> None:
+    """Put the blocks where the config wants them."""
+    if config is None:
+        return
+    for stage, places in enumerate(config.places):
+        for place in places:
+            resnet.residual(stage, place).after = NonLocal(resnet.stage_channels[stage], config)

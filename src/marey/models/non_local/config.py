@@ -1,0 +1,85 @@
+"""C2D, I3D on ResNets and non-local blocks: Wang et al., Non-local Neural Networks, CVPR 2018."""
+
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import NonNegativeInt, PositiveInt
+
+from marey.base.declaration import Declaration
+
+if TYPE_CHECKING:
+    from marey.models.non_local.network import C2D, I3DResNet
+
+
+class NonLocalConfig(Declaration):
+    """Non-local blocks behind some residual blocks of a 3D ResNet (section 3.3, the block of equation 6)."""
+
+    pairwise: Literal["dot_product", "gaussian", "embedded_gaussian"]
+    """How two positions are compared (section 3.2)."""
+    places: tuple[tuple[NonNegativeInt, ...], ...] = ((), (1, 3), (1, 3, 5), ())
+    """For each of the four stages, the residual blocks that have one behind them, from 0."""
+    pool_first: bool = False
+    """The 2x2 pool comes before g and phi (PySlowFast's weights) instead of behind them (MMAction2's)."""
+    scaled: bool = False
+    """An embedded gaussian divides by the square root of the inner channels (PySlowFast's weights)."""
+    out_bias: bool = False
+    """The last convolution has a bias besides its batch norm (PySlowFast's weights)."""
+
+
+class C2DConfig(Declaration):
+    """A 2D ResNet on every frame of a clip (table 1), with or without a temporal pool."""
+
+    network: Literal["c2d"] = "c2d"
+    depth: Literal[18, 34, 50, 101] = 50
+    """Layers of the ResNet (He et al. 2016, table 1)."""
+    width: PositiveInt = 64
+    """Channels of the stem; every stage scales with it. All published weights have 64."""
+    num_classes: PositiveInt = 400
+    channels: Literal[2, 3] = 3
+    """3 for RGB, 2 for flow (x, y)."""
+    second_pool: Literal[1, 2] = 2
+    """Temporal length and stride of the pool behind the first stage; 1 is none (MMAction2's "nopool", PySlowFast's
+    C2D_NOPOOL)."""
+    pool_padding: Literal[0, 1] = 1
+    """Border of the pool behind the stem; 0 for MMAction2's weights with a temporal pool."""
+    pool_window: PositiveInt | None = None
+    """Side of the head's sliding pool on the last map: 7 for PySlowFast's and PyTorchVideo's weights, whose numbers
+    average over its positions; None pools the whole map."""
+
+    def build(self) -> "C2D":
+        """The network, with random weights."""
+        from marey.models.non_local.network import C2D
+
+        return C2D(self)
+
+
+class I3DResNetConfig(Declaration):
+    """An inflated ResNet (section 4.1, I3D 3x1x1): temporal kernels in every second bottleneck."""
+
+    network: Literal["i3d_resnet"] = "i3d_resnet"
+    depth: Literal[18, 34, 50, 101] = 50
+    """Layers of the ResNet (He et al. 2016, table 1)."""
+    width: PositiveInt = 64
+    """Channels of the stem; every stage scales with it. All published weights have 64."""
+    num_classes: PositiveInt = 400
+    channels: Literal[2, 3] = 3
+    """3 for RGB, 2 for flow (x, y)."""
+    inflated: Literal["alternately", "everywhere"] = "alternately"
+    """Which bottlenecks have a temporal kernel: all of the first stage and every second one of the others, or every
+    one (MMAction2's "heavy" weights)."""
+    stem_stride: Literal[1, 2] = 2
+    """Temporal stride of the first convolution: 2 for clips of 32x2 (MMAction's and MMAction2's weights), 1 for 8x8
+    (PySlowFast's and PyTorchVideo's) and for "heavy"."""
+    pool_stride: Literal[1, 2] = 2
+    """Temporal stride of the pool behind the stem, which looks at single frames; as for `stem_stride`."""
+    second_pool: Literal[1, 2] = 2
+    """Temporal length and stride of the pool behind the first stage; 1 is none."""
+    non_local: NonLocalConfig | None = None
+    pool_window: PositiveInt | None = None
+    """Side of the head's sliding pool on the last map: 7 for PySlowFast's and PyTorchVideo's weights, whose numbers
+    average over its positions; None pools the whole map."""
+
+    def build(self) -> "I3DResNet":
+        """The network, with random weights."""
+        from marey.models.non_local.network import I3DResNet
+
+        return I3DResNet(self)

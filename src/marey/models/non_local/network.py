@@ -1,0 +1,44 @@
+"""C2D and I3D on 3D ResNets."""
+
+from marey.models.layers.classifier import PooledClassifier
+from marey.models.layers.non_local import insert_non_local
+from marey.models.layers.resnet import ResNetTrunk
+from marey.models.non_local.config import C2DConfig, I3DResNetConfig
+
+_SINGLE_FRAMES = ((1,),) * 5
+_TEMPORAL_KERNELS = {
+    "alternately": ((5,), (3,), (3, 1), (3, 1), (1, 3)),
+    "everywhere": ((5,), (3,), (3,), (3,), (3,)),
+}
+"""Of the stem and the four stages, in turn."""
+
+
+class C2D(PooledClassifier):
+    """No kernel longer than a frame: time is seen by the pools alone."""
+
+    def __init__(self, config: C2DConfig) -> None:
+        trunk = ResNetTrunk(
+            config.depth,
+            channels=config.channels,
+            width=config.width,
+            temporal_kernels=_SINGLE_FRAMES,
+            second_pool=config.second_pool,
+            pool_padding=config.pool_padding,
+        )
+        super().__init__(trunk, channels=config.channels, num_classes=config.num_classes, window=config.pool_window)
+
+
+class I3DResNet(PooledClassifier):
+    """A ResNet inflated in time, which it halves by stem, pool and second pool as the config says."""
+
+    def __init__(self, config: I3DResNetConfig) -> None:
+        trunk = ResNetTrunk(
+            config.depth,
+            channels=config.channels,
+            width=config.width,
+            temporal_kernels=_TEMPORAL_KERNELS[config.inflated],
+            temporal_strides=(config.stem_stride, config.pool_stride, 1, 1, 1, 1),
+            second_pool=config.second_pool,
+        )
+        insert_non_local(trunk, config.non_local)
+        super().__init__(trunk, channels=config.channels, num_classes=config.num_classes, window=config.pool_window)

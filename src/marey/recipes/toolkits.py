@@ -1,0 +1,122 @@
+"""What the recipes of one toolkit share: sampling, crops, pixels, sources of numbers. No recipe of its own."""
+
+from typing import Any
+
+from marey.recipe import SGD, CosineSchedule, Initialisation, Published, Test, Train, Warmup, Weights
+from marey.video.augment import PySlowFastCrop
+from marey.video.pixels import FloatPixels
+from marey.video.sampling import (
+    MMAction2Test,
+    MMAction2Train,
+    MMActionTest,
+    MMActionTrain,
+    PySlowFastTest,
+    PySlowFastTrain,
+    PyTorchVideoTest,
+    PyTorchVideoTrain,
+)
+
+TEN_BY_THREE = "10 clips x 3 crops of 256"
+_S3 = "https://open-mmlab.s3.ap-northeast-2.amazonaws.com/mmaction/models/kinetics400/"
+_OPENMMLAB = "https://download.openmmlab.com/mmaction/v1.0/recognition/"
+
+FACEBOOK_TRAIN = Train(
+    epochs=196,
+    base_batch=64,
+    optimizer=SGD(lr=0.1, nesterov=True, norm_weight_decay=0.0),
+    schedule=CosineSchedule(by="step", warmup=Warmup(epochs=34, start=0.1, towards="end")),
+    initialisation=Initialisation(last_gamma_zero=True),
+)
+"""PySlowFast's configs of Kinetics; PyTorchVideo's networks were trained with them too."""
+
+
+def mmaction(frames: int, stride: int) -> dict[str, Any]:
+    """How MMAction v0.2 picks frames for 3D networks, and its 30 views."""
+    return {
+        "clip": MMActionTrain(frames=frames, stride=stride),
+        "test": Test(
+            sampling=MMActionTest(clips=10, frames=frames, stride=stride),
+            crops="three",
+            size=256,
+            averaging="probabilities",
+        ),
+    }
+
+
+def mmaction2(frames: int, stride: int, *, size: int = 256) -> dict[str, Any]:
+    """How MMAction2 picks frames for 3D networks, and its 30 views."""
+    return {
+        "clip": MMAction2Train(frames=frames, stride=stride),
+        "test": Test(
+            sampling=MMAction2Test(clips=10, frames=frames, stride=stride),
+            crops="three",
+            size=size,
+            averaging="probabilities",
+        ),
+    }
+
+
+def pyslowfast(frames: int, stride: int) -> dict[str, Any]:
+    """PySlowFast's 30 views, whose scores are probabilities of each position of the head."""
+    return {
+        "clip": PySlowFastTrain(frames=frames, stride=stride),
+        "test": Test(
+            sampling=PySlowFastTest(clips=10, frames=frames, stride=stride),
+            crops="three",
+            size=256,
+            averaging="position_probabilities",
+        ),
+        "pixels": FloatPixels(),
+        "augment": PySlowFastCrop(size=224, flip=0.5),
+        "train": FACEBOOK_TRAIN,
+    }
+
+
+def pytorchvideo(frames: int, stride: int) -> dict[str, Any]:
+    """PyTorchVideo's clips, in seconds of `stride` frames at 30 a second, tested as PySlowFast does with its networks.
+
+    These average the logits over the head's positions.
+    """
+    seconds = frames * stride / 30
+    return {
+        **pyslowfast(frames, stride),
+        "clip": PyTorchVideoTrain(frames=frames, seconds=seconds),
+        "test": Test(
+            sampling=PyTorchVideoTest(clips=10, frames=frames, seconds=seconds),
+            crops="three",
+            size=256,
+            averaging="probabilities",
+        ),
+    }
+
+
+def announced(top1: float, top5: float) -> Published:
+    """A row of the announcement."""
+    source = "MMAction v0.2.0 announcement"
+    return Published(top1=top1, top5=top5, source=source, protocol=TEN_BY_THREE, split="val", videos=19796)
+
+
+def in_zoo(top1: float, top5: float, source: str, protocol: str = TEN_BY_THREE) -> Published:
+    """A row of another toolkit's model zoo."""
+    return Published(top1=top1, top5=top5, source=source, protocol=protocol, split="val")
+
+
+def in_mmaction2(top1: float, top5: float, family: str, protocol: str = TEN_BY_THREE) -> Published:
+    """A row of MMAction2's model zoo, measured on the announcement's videos."""
+    source = f"MMAction2 1.2 configs/recognition/{family}"
+    return Published(top1=top1, top5=top5, source=source, protocol=protocol, split="val", videos=19796)
+
+
+def announced_weights(file: str) -> Weights:
+    """A file of the announcement; its name ends in the first digits of its hash."""
+    return Weights(url=_S3 + file, sha256=_digits(file), layout="mmaction", licence="Apache-2.0")
+
+
+def mmaction2_weights(family: str, config: str, stamp: str) -> Weights:
+    """A file of MMAction2's model zoo by its config; `stamp` is the date and the first digits of its hash."""
+    file = f"{family}/{config}/{config}_{stamp}.pth"
+    return Weights(url=_OPENMMLAB + file, sha256=_digits(file), layout="mmaction2", licence="Apache-2.0")
+
+
+def _digits(file: str) -> str:
+    return file.removesuffix(".pth").rpartition("-")[2]
