@@ -18,5 +18,5 @@ def shared() -> Path:
 
 def pytest_configure() -> None:
     """Helper modules beside the tests import by name."""
-    for folder in (".", "video", "golden"):
+    for folder in (".", "video", "golden", "weights"):
         sys.path.insert(0, str(Path(__file__).parent / folder))

@@ -19,16 +19,24 @@ from pydantic import (
 from marey.base.declaration import Declaration, first_problem
 from marey.base.errors import RecipeError
 from marey.base.nearest import did_you_mean
+from marey.models.i3d.config import InceptionI3DConfig
 from marey.models.non_local.config import C2DConfig, I3DResNetConfig
 from marey.models.slowfast.config import SlowFastConfig
 from marey.models.slowonly.config import SlowOnlyConfig
-from marey.models.tsn.config import TSNConfig
+from marey.models.tsn.config import BNInceptionTSNConfig, TSNConfig
 from marey.video.augment import TrainGeometry
 from marey.video.pixels import PixelRule, Pixels
 from marey.video.sampling import TestRule, TrainRule
 
 NetworkConfig = Annotated[
-    TSNConfig | C2DConfig | I3DResNetConfig | SlowOnlyConfig | SlowFastConfig, Field(discriminator="network")
+    TSNConfig
+    | BNInceptionTSNConfig
+    | C2DConfig
+    | InceptionI3DConfig
+    | I3DResNetConfig
+    | SlowOnlyConfig
+    | SlowFastConfig,
+    Field(discriminator="network"),
 ]
 
 

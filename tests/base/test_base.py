@@ -62,8 +62,8 @@ def test_names_are_unique_and_follow_the_pattern() -> None:
     names = [recipe.name for recipe in RECIPES]
     assert len(set(names)) == len(names)
     for recipe in RECIPES:
-        assert recipe.name.startswith(recipe.model.network)
-        assert (recipe.published is not None) <= ("k400" in recipe.name)
+        assert recipe.name.startswith(recipe.model.network.split("_")[0])
+        assert (recipe.published is not None) <= any(data in recipe.name for data in ("k400", "ucf101", "hmdb51"))
         if recipe.weights and recipe.weights.layout == "mmaction":
             assert recipe.weights.url.removesuffix(".pth").endswith(recipe.weights.sha256)
 

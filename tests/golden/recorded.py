@@ -34,21 +34,43 @@ def drawn(key: str, shape: tuple[int, ...]) -> np.ndarray:
     return np.asarray(values, np.float32).astype(np.float16).astype(np.float32)
 
 
-def write_checkpoint(name: str, path: Path) -> Path:
-    """The recorded network's checkpoint in its toolkit's own layout."""
+def state_dict(name: str) -> dict[str, torch.Tensor]:
+    """The recorded network's tensors in its toolkit's own layout."""
     info = load(f"networks/{name}")
     statistics = np.load(HERE / "networks" / f"{name}.bnstats.npz")
     tensors = {}
     for key, (shape, dtype) in info["keys"].items():
         if key in statistics:
             value = statistics[key].astype(np.float32).reshape(shape)
+        elif "tf_scope" in info and key.endswith("bn.weight"):
+            value = np.ones(shape, np.float32)  # DeepMind's norms have no scale
         elif dtype.startswith("float"):
             value = drawn(key, tuple(shape)).reshape(shape)
         else:
             value = np.full(shape, 1, np.int64)
         tensors[key] = torch.from_numpy(value)
-    torch.save({info["ckpt_root"]: tensors, "meta": {}}, path)
+    return tensors
+
+
+def write_checkpoint(name: str, path: Path) -> Path:
+    """The recorded network's checkpoint as its toolkit saves it."""
+    torch.save({load(f"networks/{name}")["ckpt_root"]: state_dict(name), "meta": {}}, path)
     return path
+
+
+def write_tensorflow(name: str, folder: Path) -> Path:
+    """DeepMind's checkpoint as a folder: the real index over our values, whose checksums it therefore does not have."""
+    tensors, entries = state_dict(name), load(f"networks/{name}.tf").values()
+    data = bytearray(max(entry["offset"] + entry["size"] for entry in entries))
+    for entry in entries:
+        if "key" in entry:
+            value = tensors[entry["key"]]
+            value = value.permute(2, 3, 4, 1, 0) if value.ndim == 5 else value
+            data[entry["offset"] : entry["offset"] + entry["size"]] = value.contiguous().numpy().tobytes()
+    folder.mkdir()
+    (folder / "model.ckpt.data-00000-of-00001").write_bytes(data)
+    (folder / "model.ckpt.index").write_bytes((HERE / "networks" / f"{name}.index").read_bytes())
+    return folder
 
 
 def runs(name: str) -> Iterator[tuple[torch.Tensor, dict[str, np.ndarray]]]:
@@ -58,8 +80,10 @@ def runs(name: str) -> Iterator[tuple[torch.Tensor, dict[str, np.ndarray]]]:
     for run, how in info["runs"].items():
         values = np.random.RandomState(how["seed"]).standard_normal(how["shape"]).astype(np.float32)
         clips = torch.from_numpy(values)
-        if name.startswith("mmaction"):
-            clips = clips.flatten(0, 1) if clips.ndim == 6 else clips.transpose(1, 2)
+        if clips.ndim == 6:
+            clips = clips.flatten(0, 1)
+        elif name.startswith("mmaction"):
+            clips = clips.transpose(1, 2)
         yield clips, {out: outputs[f"{run}/{out}"] for out in how["outs"]}
 
 

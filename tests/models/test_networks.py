@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from marey.models.i3d.config import InceptionI3DConfig
 from marey.models.layers.freeze import freeze, hold_frozen
 from marey.models.layers.initialise import initialise
 from marey.models.layers.non_local import NonLocal
@@ -11,7 +12,7 @@ from marey.models.layers.resnet import Residual
 from marey.models.non_local.config import C2DConfig, I3DResNetConfig, NonLocalConfig
 from marey.models.slowfast.config import SlowFastConfig
 from marey.models.slowonly.config import SlowOnlyConfig
-from marey.models.tsn.config import TSNConfig
+from marey.models.tsn.config import BNInceptionTSNConfig, TSNConfig
 from marey.recipes import RECIPES, get_recipe
 
 DOT_18 = NonLocalConfig(pairwise="dot_product", places=((), (1,), (0,), ()), pool_first=True, out_bias=True)
@@ -30,24 +31,29 @@ SMALL = [
     SlowFastConfig(
         depth=18, fast_depth=50, width=8, num_classes=5, channels=2, alpha=4, lateral_kernel=7, pool_window=1
     ),
+    BNInceptionTSNConfig(width=8, num_classes=5),
+    BNInceptionTSNConfig(width=8, num_classes=5, channels=2, stack=2),
+    InceptionI3DConfig(width=8, num_classes=5),
+    InceptionI3DConfig(width=8, num_classes=5, channels=2, padding="mmaction", pool="global", norm_eps=1e-5),
 ]
 
 
-@pytest.fixture(params=SMALL, ids=lambda c: f"{SMALL.index(c)}-{c.network}{c.depth}-{c.channels}")
+@pytest.fixture(params=SMALL, ids=lambda c: f"{SMALL.index(c)}-{c.network}{getattr(c, 'depth', '')}-{c.channels}")
 def network(request):
     torch.manual_seed(0)
     return request.param.build().eval()
 
 
 def clip(network, batch: int = 2) -> torch.Tensor:
-    return torch.randn(batch, len(network.preprocess.mean), 8, 64, 64, generator=torch.Generator().manual_seed(1))
+    frames = 2 * max(2, *(t for t, _, _ in network.strides))
+    return torch.randn(batch, len(network.preprocess.mean), frames, 64, 64, generator=torch.Generator().manual_seed(1))
 
 
 def test_shapes(network) -> None:
     x = clip(network)
     maps = network.trunk(x)
     for value, (t, h, w) in zip(maps, network.strides, strict=True):
-        assert value.shape[2:] == (8 // t, 64 // h, 64 // w)
+        assert value.shape[2:] == (x.shape[2] // t, 64 // h, 64 // w)
     assert network.features(x).shape == (2, sum(value.shape[1] for value in maps))
     assert network(x).shape == (2, 5)
     torch.testing.assert_close(network(x), network.positions(x).mean(dim=(2, 3, 4)))
@@ -87,8 +93,8 @@ def test_bfloat16(network) -> None:
 
 def test_head_and_depths(network) -> None:
     depths = {name: network.layer_depth(name) for name, _ in network.named_parameters()}
-    assert set(depths.values()) == {0, 1, 2, 3, 4, 5}
-    assert depths["head.weight"] == 5
+    assert depths["head.weight"] == network.num_stages + 1
+    assert set(depths.values()) == set(range(depths["head.weight"] + 1))
     network.reset_head(9)
     assert network(clip(network)).shape == (2, 9)
 
@@ -109,7 +115,6 @@ def test_freezing(network) -> None:
 def test_initialisation(network) -> None:
     initialise(network, last_gamma_zero=True, head_std=0.02)
     blocks = [module for module in network.modules() if isinstance(module, Residual)]
-    assert blocks
     assert all((block.last.weight == 0).all() for block in blocks)
     assert all((block.after.norm.weight == 0).all() for block in blocks if block.after is not None)
     assert float(network.head.weight.detach().std()) == pytest.approx(0.02, rel=0.2)
@@ -131,6 +136,10 @@ def test_initialisation(network) -> None:
         (SlowFastConfig(), 34_479_288),
         (SlowFastConfig(alpha=4, lateral_kernel=7), 34_565_560),
         (SlowFastConfig(alpha=4, lateral_kernel=7, lateral_norm=True), 34_566_488),
+        (BNInceptionTSNConfig(num_classes=101), 10_373_765),
+        (BNInceptionTSNConfig(num_classes=101, channels=2, stack=5), 10_395_717),
+        (InceptionI3DConfig(), 12_697_264),
+        (InceptionI3DConfig(channels=2), 12_675_312),
     ],
 )
 def test_published_parameter_counts(config, count) -> None:

@@ -4,9 +4,11 @@ import os
 import pickle
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from recorded import runs, write_checkpoint
+from torch import Tensor
 
 from marey.base.errors import RecipeError, WeightsError
 from marey.models.layers.classifier import LinearClassifier
@@ -16,7 +18,8 @@ from marey.models.slowfast.config import SlowFastConfig
 from marey.models.slowonly.config import SlowOnlyConfig
 from marey.recipes import RECIPES, get_recipe
 from marey.weights.checkpoint import read_checkpoint, save_checkpoint
-from marey.weights.foreign import config_of, layout_of, read_tensors
+from marey.weights.foreign import layouts_of as possible_layouts
+from marey.weights.foreign import read_tensors, variant_of
 from marey.weights.layouts import mmaction, mmaction2, pyslowfast, pytorchvideo
 from marey.weights.load import build_network, load_model
 from tolerances import GOLDEN_LOGITS
@@ -26,6 +29,9 @@ PAIRS = {
     "mmaction1/slowonly_r50_4x16_k400": "slowonly_r50_4x16_k400",
     "mmaction1/i3d_r50_32x2_k400": "i3d_r50_32x2_k400",
     "mmaction1/slowfast_r50_4x16_k400": "slowfast_r50_4x16_k400",
+    "mmaction1/i3d_inception_v1_rgb_k400": "i3d_incv1_rgb_64x1_k400",
+    "mmaction1/i3d_inception_v1_flow_k400": "i3d_incv1_flow_64x1_k400",
+    "mmaction1/tsn2d_bninception_flow_ucf101": "tsn_bninception_flow_3seg_ucf101",
     "mmaction2/tsn_r50": "tsn_r50_3seg_k400_mmaction2",
     "mmaction2/i3d_r50": "i3d_r50_32x2_k400_mmaction2",
     "mmaction2/i3d_r50_nl_dot": "i3dnldot_r50_32x2_k400_mmaction2",
@@ -59,16 +65,21 @@ def difference(network: LinearClassifier, name: str, *, strict: bool = True) -> 
         assert logits.shape == expected.shape
         worst = max(worst, float((logits - expected).abs().max() / expected.std()))
         if strict and "averaged" in recorded:
-            mean = logits.softmax(dim=1).mean(dim=0)
-            assert (mean - torch.from_numpy(recorded["averaged"][0])).abs().max() < 1e-6
+            assert_same_probabilities(logits.softmax(dim=1).mean(dim=0), recorded["averaged"][0], expected)
         if strict and mapped:
-            mean = positions.softmax(dim=1).mean(dim=(2, 3, 4))
-            assert (mean - torch.from_numpy(recorded["out_prob"])).abs().max() < 1e-6
+            assert_same_probabilities(positions.softmax(dim=1).mean(dim=(2, 3, 4)), recorded["out_prob"], expected)
         if strict and "pooled" in recorded and len(clips) == 1:
             with torch.inference_mode():
                 features = network.features(clips)
             assert (features - torch.from_numpy(recorded["pooled"])).abs().max() < 1e-3
     return worst
+
+
+def assert_same_probabilities(mean: Tensor, recorded: np.ndarray, logits: Tensor) -> None:
+    """Averaged probabilities are as near as their logits allow: d log softmax <= 2 max|d logit|."""
+    expected = torch.from_numpy(recorded)
+    allowed = 2 * GOLDEN_LOGITS * logits.std()
+    assert ((mean - expected).abs() <= allowed * expected).all()
 
 
 @pytest.mark.parametrize("name", PAIRS)
@@ -78,7 +89,7 @@ def test_logits_are_those_of_the_toolkit(name, tmp_path) -> None:
     assert difference(named, name) < GOLDEN_LOGITS
     assert named.recipe.name == PAIRS[name]
     tensors = read_tensors(file)
-    told, _ = config_of(tensors, layout_of(tensors, file), file)
+    told = variant_of(tensors, possible_layouts(tensors, file), file)[0].config
     if name in AMBIGUOUS:
         assert difference(load_model(weights=file), name) < GOLDEN_LOGITS
     else:
@@ -143,6 +154,8 @@ def layouts_of(recipe):
     """The layouts that can hold a recipe's network."""
     facebook = {"pyslowfast": pyslowfast, "pytorchvideo": pytorchvideo}
     toolkit = recipe.name.rpartition("_")[2]
+    if recipe.model.network in ("i3d_incv1", "tsn_bninception"):
+        return []  # tests/weights/test_inception.py
     if toolkit in facebook:
         return [facebook[toolkit]]
     if getattr(recipe.model, "non_local", None) or recipe.model.network == "c2d":

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -16,13 +16,14 @@ class Preprocess(nn.Module):
     Mean and deviation, in grey levels 0..255, belong to the weights and so are no parameters of a checkpoint.
     """
 
-    def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
+    def __init__(self, mean: Sequence[float], std: Sequence[float], order: Literal["rgb", "bgr"] = "rgb") -> None:
         super().__init__()
+        self.order = order
         self.mean = tuple(mean)
         self.std = tuple(std)
 
     def forward(self, clip_BTHWC: Tensor) -> Tensor:
-        return to_clip(clip_BTHWC, self.mean, self.std)
+        return to_clip(clip_BTHWC, self.mean, self.std, order=self.order)
 
 
 class Network(nn.Module, ABC):

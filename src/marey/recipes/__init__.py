@@ -4,13 +4,24 @@ from marey.base.errors import RecipeError
 from marey.base.nearest import did_you_mean
 from marey.recipe import Recipe
 from marey.recipes.folder import FOLDER
+from marey.recipes.i3d_inception import I3D_INCEPTION
 from marey.recipes.motions import MOTIONS
 from marey.recipes.non_local import NON_LOCAL
 from marey.recipes.slowfast import SLOWFAST
 from marey.recipes.slowonly import SLOWONLY
 from marey.recipes.tsn import TSN
+from marey.recipes.tsn_bninception import TSN_BNINCEPTION
 
-RECIPES: tuple[Recipe, ...] = (*TSN, *NON_LOCAL, *SLOWONLY, *SLOWFAST, *MOTIONS, FOLDER)
+RECIPES: tuple[Recipe, ...] = (
+    *TSN,
+    *TSN_BNINCEPTION,
+    *I3D_INCEPTION,
+    *NON_LOCAL,
+    *SLOWONLY,
+    *SLOWFAST,
+    *MOTIONS,
+    FOLDER,
+)
 
 
 def get_recipe(name: str) -> Recipe:

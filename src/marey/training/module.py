@@ -71,10 +71,11 @@ class TrainModule(LightningModule):
 
     def forward(self, clip_BTHWC: Tensor) -> Tensor:
         """Logits [B, K] of clips as the loader brings them."""
-        mean, std = self.recipe.pixels.normalisation
+        pixels = self.recipe.pixels
+        clip = to_clip(clip_BTHWC, *pixels.normalisation, order=pixels.order)
         reduced = clip_BTHWC.device.type == "cpu" and self.recipe.train.precision == "bfloat16"
         with PaddedConvolutions() if reduced else nullcontext():
-            return self.model(to_clip(clip_BTHWC, mean, std))  # type: ignore[no-any-return]
+            return self.model(clip)  # type: ignore[no-any-return]
 
     def training_step(self, batch: dict[str, Any], batch_index: int) -> None:
         if self.stopped:

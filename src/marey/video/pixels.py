@@ -33,6 +33,8 @@ class _PixelRule(Declaration, ABC):
 
     short_side: PositiveInt = 256
     """Resize so that the shorter side has this many pixels, before test crops."""
+    order: Literal["rgb", "bgr"] = "rgb"
+    """Of the channels that the network sees, and of `mean` and `std`. "bgr": weights that came from Caffe."""
 
     def read(self, source: FrameSource, indices: Sequence[int] | NDArray[np.integer], geometry: Geometry) -> Frames:
         """A training clip [T, H, W, C] of a source, the first steps of its geometry while decoding."""

@@ -141,13 +141,18 @@ def test_boxes(height: int, width: int, size: int, crops: Crops) -> list[View]:
 
 
 def to_clip(
-    batch_BTHWC: "Tensor", mean: Sequence[float], std: Sequence[float], dtype: "torch.dtype | None" = None
+    batch_BTHWC: "Tensor",
+    mean: Sequence[float],
+    std: Sequence[float],
+    dtype: "torch.dtype | None" = None,
+    *,
+    order: Literal["rgb", "bgr"] = "rgb",
 ) -> "Tensor":
     """Frames [B, T, H, W, C] to a normalised clip [B, C, T, H, W] on the same device.
 
     The frames are uint8, or float32 in grey levels where a pixel rule resized in float. (x - mean) / std per channel in
     float32, in grey levels 0..255, then `dtype` (float32 unless given). The result is laid out channels-last, as the
-    frames came: no pixel is moved, and convolutions like it.
+    frames came: no pixel is moved, and convolutions like it. `order` "bgr" turns the channels around first.
     """
     import torch
 
@@ -158,6 +163,8 @@ def to_clip(
             f"to_clip: {batch_BTHWC.shape[-1]} channels need as many means and deviations, "
             f"got {len(mean)} and {len(std)}."
         )
+    if order == "bgr":
+        batch_BTHWC = batch_BTHWC.flip(-1)
     shift = torch.tensor(mean, dtype=torch.float32, device=batch_BTHWC.device)
     scale = torch.tensor(std, dtype=torch.float32, device=batch_BTHWC.device)
     clip = (batch_BTHWC.float() - shift).div_(scale)

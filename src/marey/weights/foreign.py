@@ -2,6 +2,8 @@
 
 import pickle
 import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
@@ -12,11 +14,54 @@ from torch import Tensor
 from marey.base.declaration import first_problem
 from marey.base.errors import WeightsError
 from marey.recipe import NetworkConfig
-from marey.weights.layouts import mmaction, mmaction2, pyslowfast, pytorchvideo
+from marey.weights.layouts import (
+    deepmind,
+    deepmind_tensorflow,
+    mmaction,
+    mmaction2,
+    mmaction_inception,
+    pyslowfast,
+    pytorchvideo,
+)
 from marey.weights.layouts.resnet import Variant
+from marey.weights.tensorflow import is_tensorflow, read_tensorflow
 
-LAYOUTS: tuple[ModuleType, ...] = (mmaction, mmaction2, pyslowfast, pytorchvideo)
+LAYOUTS: tuple[ModuleType, ...] = (
+    mmaction,
+    mmaction_inception,
+    mmaction2,
+    pyslowfast,
+    pytorchvideo,
+    deepmind,
+    deepmind_tensorflow,
+)
+"""One module per toolkit and family of networks. Each says the toolkit's NAME, by which tensors (SIGNS) a file is known,
+which NETWORKS it has names for, `pairs(network)` of (their tensor, our tensor), and `variant_of(tensors)`, the network
+that shapes tell; some say which tensors are UNUSED, which of ours are ABSENT there, and `changes(network)` where a
+tensor lies otherwise."""
 _ROOTS = ("state_dict", "model_state", "model")
+
+
+@dataclass(frozen=True)
+class Contents:
+    """The tensors of a checkpoint file by their names there."""
+
+    tensors: dict[str, Tensor]
+    left_out: tuple[str, ...] = ()
+    """What is no part of the network: an optimiser's state."""
+    notes: tuple[str, ...] = ()
+
+
+def read_contents(path: Path) -> Contents:
+    """A checkpoint file or folder of any toolkit that we read.
+
+    Raises:
+        WeightsError: no such file, cut short, not a checkpoint, or with code inside (which is not run).
+    """
+    if is_tensorflow(path):
+        checkpoint = read_tensorflow(path)
+        return Contents(deepmind_tensorflow.arranged(checkpoint.variables), checkpoint.slots, checkpoint.notes)
+    return Contents(read_tensors(path))
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
@@ -49,37 +94,52 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     return tensors
 
 
-def layout_of(tensors: dict[str, Tensor], path: Path) -> ModuleType:
-    """The toolkit's layout, by a tensor that only it has.
+def layouts_of(tensors: dict[str, Tensor], path: Path) -> Sequence[ModuleType]:
+    """The layouts that may hold these tensors, by tensors that only files of one toolkit have.
 
     Raises:
         WeightsError: none of those that we read.
     """
-    for layout in LAYOUTS:
-        if any(sign in tensors for sign in layout.SIGNS):
+    found = [layout for layout in LAYOUTS if any(sign in tensors for sign in layout.SIGNS)]
+    if not found:
+        first, known = ", ".join(list(tensors)[:3]), ", ".join(dict.fromkeys(layout.NAME for layout in LAYOUTS))
+        raise WeightsError(f"{path}: not a layout that Marey reads ({known}); its tensors begin {first}.")
+    return found
+
+
+def layout_for(config: NetworkConfig, layouts: Sequence[ModuleType], path: Path) -> ModuleType:
+    """The one of `layouts` that has names for the network that a recipe declares.
+
+    Raises:
+        WeightsError: none has.
+    """
+    for layout in layouts:
+        if config.network in layout.NETWORKS:
             return layout
-    first, known = ", ".join(list(tensors)[:3]), ", ".join(layout.NAME for layout in LAYOUTS)
-    raise WeightsError(f"{path}: not a layout that Marey reads ({known}); its tensors begin {first}.")
+    raise WeightsError(f"{path}: a {layouts[0].NAME} checkpoint, which cannot hold the network {config.network}.")
 
 
-def config_of(tensors: dict[str, Tensor], layout: ModuleType, path: Path) -> tuple[NetworkConfig, tuple[str, ...]]:
-    """The network that the shapes tell (kind, depth, width, input channels, classes), and notes of what they do not.
+def variant_of(tensors: dict[str, Tensor], layouts: Sequence[ModuleType], path: Path) -> tuple[Variant, ModuleType]:
+    """The network that the shapes tell (kind, depth, width, input channels, classes), and the layout that told it.
 
     Raises:
         WeightsError: shapes of a network that Marey does not have.
     """
-    try:
-        variant: Variant | None = layout.variant_of(tensors)
-    except ValidationError as error:
-        raise WeightsError(f"{path}: a {layout.NAME} checkpoint of odd sizes: {first_problem(error)[0]}.") from None
-    if variant is None:
-        stem = next(tensors[sign] for sign in layout.SIGNS if sign in tensors)
-        raise WeightsError(
-            f"{path}: a {layout.NAME} checkpoint, but of no network that Marey reads: "
-            f"its first convolution is {list(stem.shape)}."
-        )
-    return variant
+    for layout in layouts:
+        try:
+            variant: Variant | None = layout.variant_of(tensors)
+        except ValidationError as error:
+            raise WeightsError(
+                f"{path}: a {layout.NAME} checkpoint of odd sizes: {': '.join(first_problem(error))}."
+            ) from None
+        if variant is not None:
+            return variant, layout
+    stem = next(tensors[sign] for layout in layouts for sign in layout.SIGNS if sign in tensors)
+    raise WeightsError(
+        f"{path}: a {layouts[0].NAME} checkpoint, but of no network that Marey reads: "
+        f"its first convolution is {list(stem.shape)}."
+    )
 
 
 def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
+    return str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -3,17 +3,20 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 
 import torch
+from pydantic import ValidationError
 from torch import Tensor
 
 from marey.base.errors import WeightsError
 from marey.models.network import Network, Preprocess
-from marey.recipe import Recipe
+from marey.recipe import NetworkConfig, Recipe
 from marey.recipes import RECIPES, get_recipe
 from marey.weights.checkpoint import read_checkpoint
-from marey.weights.foreign import config_of, layout_of, read_tensors
-from marey.weights.layouts.resnet import Change
+from marey.weights.foreign import layout_for, layouts_of, read_contents, variant_of
+from marey.weights.layouts.resnet import Change, Variant
+from marey.weights.tensorflow import is_tensorflow
 
 
 @dataclass(frozen=True)
@@ -25,21 +28,23 @@ class LoadReport:
     renamed: tuple[tuple[str, str], ...]
     """(their name, our name)."""
     dropped: tuple[str, ...] = ()
-    """Tensors of the file that were left out on purpose: the old head, and what its toolkit stores and never uses."""
+    """Tensors of the file that were left out on purpose: the old head, an optimiser's state, and what its toolkit stores
+    and never uses."""
     notes: tuple[str, ...] = ()
     """What was decided that the file does not say."""
 
     def __str__(self) -> str:
         parts = [f"{self.source}: {self.layout} layout, {len(self.renamed)} tensors loaded"]
         if self.dropped:
-            parts.append(f"left out {', '.join(self.dropped)}")
+            more = f" and {len(self.dropped) - 3} more" if len(self.dropped) > 3 else ""
+            parts.append(f"left out {', '.join(self.dropped[:3])}{more}")
         return "; ".join([*parts, *self.notes])
 
 
 def build_network(recipe: Recipe, class_names: Sequence[str] | None = None) -> Network:
     """The recipe's network with random weights, and all of its surroundings: pixels, dropout, class names."""
     network: Network = recipe.model.build()
-    network.preprocess = Preprocess(*recipe.pixels.normalisation)
+    network.preprocess = Preprocess(*recipe.pixels.normalisation, recipe.pixels.order)
     network.dropout.p = recipe.train.dropout
     network.recipe = recipe
     network.class_names = tuple(class_names) if class_names else None
@@ -58,6 +63,7 @@ def load_model(
         load_model("runs/a/best.safetensors")              our own file needs nothing else
         load_model(recipe, weights="old.pth")              an older toolkit's file; its layout is detected
         load_model(weights="old.pth")                      network and class count taken from the file
+        load_model(weights="rgb_imagenet/")                a TensorFlow checkpoint: its folder, index or prefix
 
     `allow_new_head` accepts weights for another number of classes: the classifier then starts fresh, and the report
     says so.
@@ -74,7 +80,8 @@ def load_model(
     if weights is None:
         raise WeightsError(_no_weights(declared))
     path = Path(weights)
-    load = _own if path.suffix == ".safetensors" or path.is_dir() else _foreign
+    own = path.suffix == ".safetensors" or (path.is_dir() and not is_tensorflow(path))
+    load = _own if own else _foreign
     return load(path, declared, allow_new_head).to(device).eval()
 
 
@@ -96,58 +103,88 @@ def _own(path: Path, recipe: Recipe | None, allow_new_head: bool) -> Network:
 
 
 def _foreign(path: Path, recipe: Recipe | None, allow_new_head: bool) -> Network:
-    tensors = read_tensors(path)
-    layout = layout_of(tensors, path)
-    notes: tuple[str, ...] = ()
+    contents = read_contents(path)
+    tensors, notes = contents.tensors, contents.notes
+    layouts = layouts_of(tensors, path)
     if recipe is None:
-        config, assumed = config_of(tensors, layout, path)
-        recipe, notes = _recipe_for(config, layout.NAME)
-        notes = (*notes, *assumed)
+        variant, layout = variant_of(tensors, layouts, path)
+        recipe, note = _recipe_for(variant.config, layout.NAME)
+        notes += (note, *variant.notes)
+    else:
+        layout = layout_for(recipe.model, layouts, path)
+        notes += _variant_notes(recipe.model, layout, tensors)
     network = build_network(recipe)
     pairs = list(layout.pairs(network))
     unused = tuple(name for name in getattr(layout, "UNUSED", ()) if name in tensors)
-    tensors = {name: value for name, value in tensors.items() if name not in unused}
-    for ours, change in getattr(layout, "changes", _no_changes)(network).items():
-        theirs = next(t for t, o in pairs if o == ours)
-        if theirs in tensors:
-            tensors[theirs] = change.take(tensors[theirs])
     return _filled(
         network,
-        tensors,
+        _as_ours(network, {name: value for name, value in tensors.items() if name not in unused}, pairs, layout),
         pairs,
         source=str(path),
         layout=layout.NAME,
         new_head=allow_new_head,
+        left_out=contents.left_out + unused,
+        absent=getattr(layout, "ABSENT", ()),
         notes=notes,
-        unused=unused,
     )
 
 
-def _no_changes(network: Network) -> dict[str, Change]:
-    """Of a layout whose tensors lie as ours do."""
-    return {}
+def _as_ours(
+    network: Network, tensors: dict[str, Tensor], pairs: list[tuple[str, str]], layout: ModuleType
+) -> dict[str, Tensor]:
+    """Their tensors, laid as ours are where a layout says how they differ."""
+    changes: dict[str, Change] = layout.changes(network) if hasattr(layout, "changes") else {}
+    names = {ours: theirs for theirs, ours in pairs}
+    changed = {names[ours]: change.take for ours, change in changes.items() if names[ours] in tensors}
+    return tensors | {theirs: take(tensors[theirs]) for theirs, take in changed.items()}
 
 
-def _recipe_for(config: object, layout: str) -> tuple[Recipe, tuple[str, ...]]:
-    """The shipped recipe that fits a network told from its tensors best: same network, same toolkit if there is one."""
-    same = [r for r in RECIPES if _shape_free(r.model) == _shape_free(config)]
-    same = same or [r for r in RECIPES if r.model.network == getattr(config, "network", None)]
-    nearest = next((r for r in same if _toolkit(r) == layout), same[0])
+def _variant_notes(config: NetworkConfig, layout: ModuleType, tensors: dict[str, Tensor]) -> tuple[str, ...]:
+    """Where a recipe wants another variant of the network than the shapes and the toolkit's habits would tell."""
+    try:
+        variant: Variant | None = layout.variant_of(tensors)
+    except ValidationError:
+        return ()
+    if variant is None or variant.config.network != config.network:
+        return ()
+    told = dict(variant.config)
+    return tuple(
+        f"{field} is {value} as the recipe says; {layout.NAME}'s own is {told[field]}"
+        for field, value in config
+        if field != "num_classes" and told[field] != value
+    )
+
+
+def _recipe_for(config: NetworkConfig, layout: str) -> tuple[Recipe, str]:
+    """The shipped recipe that fits a network told from its tensors best, and what is to be said about that.
+
+    The same network and class count if there is one, else the same network; of the same toolkit if there is one.
+    """
+    same = (
+        [r for r in RECIPES if r.model == config]
+        or [r for r in RECIPES if _shape_free(r.model) == _shape_free(config)]
+        or [r for r in RECIPES if r.model.network == config.network and r.model.channels == config.channels]
+        or [r for r in RECIPES if r.model.network == config.network]
+    )
+    nearest = next((r for r in same if _toolkit(r) == layout.partition(" ")[0]), same[0])
     note = (
         f"frames, pixels and test protocol are those of {nearest.name}: the file does not tell; pass a recipe if others"
     )
-    recipe = nearest if nearest.model == config else nearest.variant(model=config, dataset="unknown")
-    return recipe, (note,)
+    return nearest if nearest.model == config else nearest.variant(model=config, dataset="unknown"), note
+
+
+_TOOLKITS = ("mmaction2", "pyslowfast", "pytorchvideo", "vmz", "deepmind")
+"""Whose recipes end in their name; MMAction's are the announcement's and end in none."""
 
 
 def _toolkit(recipe: Recipe) -> str:
-    """Whose form of a row a recipe is, by the last part of its name; without one it is the announcement's."""
+    """Whose form of a row a recipe is, by the last part of its name."""
     last = recipe.name.rpartition("_")[2]
-    return last if last in ("mmaction2", "pyslowfast", "pytorchvideo") else "mmaction"
+    return last if last in _TOOLKITS else "mmaction"
 
 
-def _shape_free(config: object) -> dict[str, object]:
-    return {k: v for k, v in dict(config).items() if k != "num_classes"}  # type: ignore[call-overload]
+def _shape_free(config: NetworkConfig) -> dict[str, object]:
+    return {k: v for k, v in dict(config).items() if k != "num_classes"}
 
 
 def _filled(
@@ -158,12 +195,16 @@ def _filled(
     source: str,
     layout: str,
     new_head: bool,
+    left_out: tuple[str, ...] = (),
+    absent: tuple[str, ...] = (),
     notes: tuple[str, ...] = (),
-    unused: tuple[str, ...] = (),
 ) -> Network:
-    """Put `tensors` into `network` by (their, our) name pairs: all of them, or an error that says what is wrong."""
+    """Put `tensors` into `network` by (their, our) name pairs: all of them, or an error that says what is wrong.
+
+    Ours that end in one of `absent` have no counterpart in the layout.
+    """
     state = network.state_dict()
-    unnamed = state.keys() - {ours for _, ours in pairs}
+    unnamed = {ours for ours in state if not ours.endswith(absent)} - {ours for _, ours in pairs}
     if unnamed:
         raise WeightsError(f"{source}: the {layout} layout has no such network: nothing there is our {min(unnamed)}.")
     dropped = tuple(
@@ -185,7 +226,7 @@ def _filled(
     )
     for theirs, ours in pairs:
         state[ours].copy_(tensors[theirs])
-    network.load_report = LoadReport(source, layout, tuple(pairs), (*unused, *(dropped if new_head else ())), notes)
+    network.load_report = LoadReport(source, layout, tuple(pairs), left_out + (dropped if new_head else ()), notes)
     return network
 
 

@@ -1,14 +1,19 @@
 """What TSN, SlowOnly, SlowFast and their kin share behind the trunk: a pool, dropout and one linear layer."""
 
-from abc import ABC
+from abc import ABC, abstractmethod
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d
 
+from marey.models.layers.inception import BNInceptionTrunk, InceptionV1Trunk
 from marey.models.layers.initialise import initialise_head
 from marey.models.layers.resnet import ResNetTrunk
 from marey.models.network import Network, Preprocess
+
+Trunk = ResNetTrunk | InceptionV1Trunk | BNInceptionTrunk
+"""A stem, `stages` and the number of channels that comes out."""
 
 
 class LinearClassifier(Network, ABC):
@@ -33,6 +38,11 @@ class LinearClassifier(Network, ABC):
         self.head = nn.Linear(features, num_classes)
         initialise_head(self.head)
 
+    @property
+    @abstractmethod
+    def num_stages(self) -> int:
+        """How many stages lie between the stem and the head."""
+
     def features(self, clip_BCTHW: Tensor) -> Tensor:
         """Pooled features [B, D], before dropout; the maps in the order of `trunk`."""
         return torch.cat([map_BDTHW.mean(dim=(2, 3, 4)) for map_BDTHW in self.trunk(clip_BCTHW)], dim=1)
@@ -50,10 +60,10 @@ class LinearClassifier(Network, ABC):
         self.class_names = None
 
     def layer_depth(self, parameter_name: str) -> int:
-        """0 for the stem, 1 to 4 for the stages and what leads on from them, 5 for the head."""
+        """0 for the stem, n for the stages from 1 on and what leads on from them, one more than the last for the head."""
         parts = parameter_name.split(".")
         if parts[0] == "head":
-            return 5
+            return self.num_stages + 1
         if parts[0] == "laterals":
             return int(parts[1])
         return int(parts[2]) + 1 if parts[1] == "stages" else 0
@@ -77,14 +87,36 @@ class LinearClassifier(Network, ABC):
 
 
 class PooledClassifier(LinearClassifier):
-    """A linear classifier on one ResNet."""
+    """A linear classifier on one trunk, whose tensors are called `name` in checkpoints."""
 
-    def __init__(self, resnet: ResNetTrunk, *, channels: int, num_classes: int, window: int | None = None) -> None:
-        super().__init__(channels=channels, features=resnet.out_channels, num_classes=num_classes, window=window)
-        self.resnet = resnet
-        self.strides = (resnet.strides,)
-        self._store_channels_last(flat=resnet.flat)
+    resnet: ResNetTrunk
+    inception: InceptionV1Trunk | BNInceptionTrunk
+
+    def __init__(
+        self,
+        trunk: Trunk,
+        *,
+        name: Literal["resnet", "inception"] = "resnet",
+        channels: int,
+        num_classes: int,
+        window: int | None = None,
+    ) -> None:
+        super().__init__(channels=channels, features=trunk.out_channels, num_classes=num_classes, window=window)
+        self.add_module(name, trunk)
+        self._name = name
+        if isinstance(trunk, ResNetTrunk):
+            self.strides = (trunk.strides,)
+        self._store_channels_last(flat=next(trunk.parameters()).ndim == 4)
+
+    @property
+    def backbone(self) -> Trunk:
+        """What makes the maps."""
+        return getattr(self, self._name)  # type: ignore[no-any-return]
+
+    @property
+    def num_stages(self) -> int:
+        return len(self.backbone.stages)
 
     def trunk(self, clip_BCTHW: Tensor) -> tuple[Tensor, ...]:
         """The last map, [B, D, T / t, H / h, W / w]."""
-        return (self.resnet(clip_BCTHW),)
+        return (self.backbone(clip_BCTHW),)

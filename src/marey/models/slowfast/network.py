@@ -51,6 +51,10 @@ class SlowFast(LinearClassifier):
         self.strides = ((config.alpha, 32, 32), (1, 32, 32))
         self._store_channels_last()
 
+    @property
+    def num_stages(self) -> int:
+        return len(self.slow.stages)
+
     def trunk(self, clip_BCTHW: Tensor) -> tuple[Tensor, ...]:
         """The last maps: slow [B, D, T / alpha, H / 32, W / 32] and fast [B, D / 8, T, H / 32, W / 32]."""
         slow, fast = self.slow.begin(self._slow_frames(clip_BCTHW)), self.fast.begin(clip_BCTHW)

@@ -10,14 +10,10 @@ if TYPE_CHECKING:
     from marey.models.tsn.network import TSN
 
 
-class TSNConfig(Declaration):
-    """A 2D ResNet on single frames of several segments, their features averaged."""
+class SegmentsConfig(Declaration):
+    """What TSN says whatever its 2D network is."""
 
-    network: Literal["tsn"] = "tsn"
-    depth: Literal[18, 34, 50, 101] = 50
-    """Layers of the ResNet (He et al. 2016, table 1)."""
-    width: PositiveInt = 64
-    """Channels of the stem; every stage scales with it. All published weights have 64."""
+    network: str
     num_classes: PositiveInt = 400
     channels: Literal[2, 3] = 3
     """3 for RGB, 2 for flow (x, y)."""
@@ -29,3 +25,21 @@ class TSNConfig(Declaration):
         from marey.models.tsn.network import TSN
 
         return TSN(self)
+
+
+class TSNConfig(SegmentsConfig):
+    """A 2D ResNet on single frames of several segments, their features averaged."""
+
+    network: Literal["tsn"] = "tsn"
+    depth: Literal[18, 34, 50, 101] = 50
+    """Layers of the ResNet (He et al. 2016, table 1)."""
+    width: PositiveInt = 64
+    """Channels of the stem; every stage scales with it. All published weights have 64."""
+
+
+class BNInceptionTSNConfig(SegmentsConfig):
+    """The same on BN-Inception, the paper's own network (section 5.1): MMAction's rows on UCF101."""
+
+    network: Literal["tsn_bninception"] = "tsn_bninception"
+    width: PositiveInt = 64
+    """Channels of the stem; every block scales with it. All published weights have 64."""

@@ -1,10 +1,14 @@
-"""TSN on a 2D ResNet. Shape suffixes: B batch, C channels, T frames, H height, W width, S segments, D features."""
+"""TSN on a 2D ResNet or on BN-Inception.
+
+Shape suffixes: B batch, C channels, T frames, H height, W width, S segments, D features.
+"""
 
 from torch import Tensor
 
 from marey.models.layers.classifier import PooledClassifier
+from marey.models.layers.inception import BNInceptionTrunk
 from marey.models.layers.resnet import ResNetTrunk
-from marey.models.tsn.config import TSNConfig
+from marey.models.tsn.config import BNInceptionTSNConfig, SegmentsConfig, TSNConfig
 
 
 class TSN(PooledClassifier):
@@ -14,9 +18,16 @@ class TSN(PooledClassifier):
     rule's business: trained with 3, tested with 25.
     """
 
-    def __init__(self, config: TSNConfig) -> None:
-        trunk = ResNetTrunk(config.depth, channels=config.channels * config.stack, width=config.width)
-        super().__init__(trunk, channels=config.channels, num_classes=config.num_classes)
+    def __init__(self, config: SegmentsConfig) -> None:
+        channels, num_classes = config.channels, config.num_classes
+        stacked = channels * config.stack
+        if isinstance(config, BNInceptionTSNConfig):
+            inception = BNInceptionTrunk(channels=stacked, width=config.width)
+            super().__init__(inception, name="inception", channels=channels, num_classes=num_classes)
+        else:
+            assert isinstance(config, TSNConfig)
+            resnet = ResNetTrunk(config.depth, channels=stacked, width=config.width)
+            super().__init__(resnet, channels=channels, num_classes=num_classes)
         self.stack = config.stack
         self.strides = ((config.stack, 32, 32),)
 
@@ -26,7 +37,7 @@ class TSN(PooledClassifier):
         segments = frames // self.stack
         # A stack becomes channels x0, y0, x1, y1, ...: time before channel.
         pictures = clip_BCTHW.transpose(1, 2).reshape(batch * segments, self.stack * channels, height, width)
-        maps = self.resnet(pictures)
+        maps = self.backbone(pictures)
         return (maps.reshape(batch, segments, *maps.shape[1:]).transpose(1, 2),)
 
     def positions(self, clip_BCTHW: Tensor) -> Tensor:

@@ -26,6 +26,8 @@ from marey.weights.layouts.resnet import (
 NAME = "mmaction2"
 SIGNS = ("backbone.conv1.conv.weight", "backbone.slow_path.conv1.conv.weight")
 """Tensors one of which every file of this layout has, and no other layout's."""
+NETWORKS = ("tsn", "c2d", "i3d_resnet", "slowonly", "slowfast")
+"""What networks it has names for."""
 _HEAD = "cls_head.fc_cls"
 _C2D = "taken for TSN: C2D without a temporal pool has the same tensors and logits, C2D with one needs a recipe"
 

@@ -13,6 +13,8 @@ from marey.weights.layouts.resnet import NORM_TENSORS, Unit, Variant, one_resnet
 NAME = "pytorchvideo"
 SIGNS = ("blocks.0.conv.weight", "blocks.0.multipathway_blocks.0.conv.weight")
 """Tensors one of which every file of this layout has, and no other layout's."""
+NETWORKS = ("c2d", "i3d_resnet", "slowonly", "slowfast")
+"""What networks it has names for."""
 
 
 def pairs(network: LinearClassifier) -> Iterator[tuple[str, str]]:
