@@ -22,7 +22,8 @@ class FrameIndex:
     """The frames of a file in display order.
 
     `pts` are the time stamps [N] in units of the stream's time base, ascending. `keys` are the numbers of the frames
-    that start a group of pictures, and `key_dts` where the container has them. `counted` says that the packets' time
+    that start a group of pictures, and `key_dts` where the container has them. `open_groups` says that some group's
+    first pictures are shown before its key frame and may build on the group before. `counted` says that the packets' time
     stamps are no use: frames are found by counting from the start only.
     """
 
@@ -30,6 +31,7 @@ class FrameIndex:
     timestamps: NDArray[np.float64]
     keys: NDArray[np.int64]
     key_dts: NDArray[np.int64]
+    open_groups: bool
     counted: bool
 
     def __len__(self) -> int:
@@ -40,12 +42,16 @@ def index_packets(container: InputContainer, stream: VideoStream) -> FrameIndex 
     """Index a file by a scan of its packets, decoding nothing; None where their time stamps cannot be trusted."""
     if not _trusted(container, stream):
         return None
-    shown, keys = [], []
+    shown: list[int | None] = []
+    keys: list[tuple[int | None, int | None]] = []
+    open_groups = False
     for packet in container.demux(stream):
         if packet.size == 0:  # the flush packet at the end
             continue
         if packet.is_keyframe:
             keys.append((packet.pts, packet.dts))
+        elif len(keys) > 1 and packet.pts is not None and packet.pts < (keys[-1][0] or 0):
+            open_groups = True
         if not packet.is_discard:
             shown.append(packet.pts)
     if not shown or None in shown:
@@ -61,6 +67,7 @@ def index_packets(container: InputContainer, stream: VideoStream) -> FrameIndex 
         # A discarded key frame before the first shown one counts as the start of frame 0's group.
         keys=np.searchsorted(pts, key_pts),
         key_dts=np.array([d for _, d in usable], dtype=np.int64),
+        open_groups=open_groups,
         counted=False,
     )
 
@@ -78,7 +85,7 @@ def count_frames(container: InputContainer, stream: VideoStream) -> FrameIndex:
         timestamps = np.asarray(np.arange(len(shown)) / rate, np.float64)
     else:
         timestamps = np.asarray(pts * float(stream.time_base or 1), np.float64)
-    return FrameIndex(pts=pts, timestamps=timestamps, keys=empty, key_dts=empty, counted=True)
+    return FrameIndex(pts=pts, timestamps=timestamps, keys=empty, key_dts=empty, open_groups=False, counted=True)
 
 
 def _trusted(container: InputContainer, stream: VideoStream) -> bool:

@@ -4,14 +4,14 @@
         frames = video.read(range(0, 64, 2))        # uint8 [32, H, W, 3]
 
 A read is planned: the wanted frames in display order, a jump to a key frame only where it saves decoding, pictures that
-nobody wants or refers to skipped undecoded where that is proven exact, one decoder thread, one scaler.
+nobody wants or refers to skipped undecoded where that is proven exact, one decoder thread, one scaler. Errors are
+not hidden: a picture that FFmpeg patched up raises, and so do those after it until the next key frame.
 """
 
 import io
-import operator
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO, Self
+from typing import Any, BinaryIO, Self, get_args
 
 import av
 import numpy as np
@@ -25,11 +25,16 @@ from marey.base.errors import DataError, DecodeError
 from marey.video.conversion import Converter
 from marey.video.index import FrameIndex, count_frames, index_packets
 from marey.video.source import Box, Conversion, Frames, Size
-from marey.video.transforms import check_inside
+from marey.video.transforms import check_inside, check_size, frame_numbers
 
 _SKIPPABLE = {"h264"}
 """Codecs whose unwanted non-reference pictures may be skipped undecoded, each admitted by a test of bit equality.
 HEVC and AV1 showed wrong frames."""
+
+_HIDE_NOTHING = {"err_detect": "explode"}
+"""By default FFmpeg patches broken pictures up from their neighbours; how depends on what was decoded before. Not for
+files that are counted (always decoded from the start), nor for H.264 in open groups: after a seek its decoder takes the
+missing pictures of the group before for an error. There only what it marks as patched up is refused."""
 
 _SEEK_GAIN = 8
 """Jump ahead only if the key frame lies at least so many frames after the place that decoding has reached: a seek costs
@@ -37,13 +42,14 @@ about as much as decoding some frames (docs/performance/decoding.md)."""
 
 
 def open_video(source: str | Path | bytes | BinaryIO, *, conversion: Conversion = "rgb") -> "Video":
-    """Open a video file, given by path, as bytes or as a seekable binary file.
+    """Open a video file, given by path, as bytes or as a seekable binary file (which stays open and is the caller's).
 
     `conversion` says how pictures become RGB: "rgb" as the older toolkits did, "planes" by the small picture (see
     `marey.video.conversion`).
 
     Raises:
         DecodeError: there is no such file, it is no video, or not one frame of it can be decoded.
+        DataError: `source` or `conversion` is nothing of the kind.
     """
     return Video(source, conversion=conversion)
 
@@ -52,9 +58,13 @@ class Video:
     """N frames of a file, by number: a `FrameSource`. Not to be shared between threads."""
 
     def __init__(self, source: str | Path | bytes | BinaryIO, *, conversion: Conversion = "rgb") -> None:
-        self._source = io.BytesIO(source) if isinstance(source, bytes) else source
         self.name = str(source) if isinstance(source, str | Path) else f"<{type(source).__name__}>"
+        self._source = _file_or_path(source, self.name)
+        if conversion not in get_args(Conversion):
+            raise DataError(f"{self.name}: conversion={conversion!r}: expected {' or '.join(get_args(Conversion))}.")
         self._converter = Converter(conversion)
+        self._closed = False
+        self._errors: dict[str, str] = {}
         self._open()
         try:
             self._index = self._scan()
@@ -112,16 +122,16 @@ class Video:
         `crop` (top, left, height, width) cuts in displayed source pixels, then `size` (height, width) resizes.
 
         Raises:
-            DataError: a number outside 0 ... N - 1, or a crop that leaves the picture.
-            DecodeError: a frame cannot be decoded; nothing is put in its place.
+            DataError: a number outside 0 ... N - 1, a crop that leaves the picture, or a size below 1x1.
+            DecodeError: a frame cannot be decoded (nothing is put in its place), or the video is closed.
         """
-        wanted = np.array([operator.index(i) for i in indices], dtype=np.int64)
-        if wanted.size and not (wanted.min() >= 0 and wanted.max() < len(self)):
-            worst = wanted.max() if wanted.max() >= len(self) else wanted.min()
-            raise DataError(f"{self.name}: there is no frame {worst}; frames are numbered 0 to {len(self) - 1}.")
+        if self._closed:
+            raise DecodeError(self.name, "is closed; read inside the `with` block, or before close()")
+        wanted = frame_numbers(indices, len(self), self.name)
         if crop is not None:
             crop = Box(*crop)
             check_inside(crop, self.height, self.width)
+        check_size(size, self.name)
         height, width = size or ((crop.height, crop.width) if crop is not None else (self.height, self.width))
         frames = np.empty((len(wanted), height, width, 3), np.uint8)
         if not wanted.size:
@@ -141,6 +151,7 @@ class Video:
 
     def close(self) -> None:
         """Free the decoder and the file. A closed video cannot be read."""
+        self._closed = True
         self._container.close()
 
     def __enter__(self) -> Self:
@@ -167,6 +178,10 @@ class Video:
             raise DecodeError(self.name, "holds no video stream")
         self._container: InputContainer = container
         self._stream: VideoStream = container.streams.video[0]
+        if self._stream.codec_context is None:
+            container.close()
+            raise DecodeError(self.name, "holds video that this FFmpeg has no decoder for")
+        self._stream.codec_context.options = self._errors
         # One thread: skipping is only exact then, and loaders run one reader per process anyway.
         self._stream.thread_type = "NONE"
 
@@ -176,6 +191,9 @@ class Video:
             if index is None:
                 self._reopen()
                 index = count_frames(self._container, self._stream)
+            elif not (index.open_groups and self._stream.codec_context.name == "h264"):
+                self._errors = _HIDE_NOTHING
+                self._stream.codec_context.options = self._errors
         except av.FFmpegError as error:
             raise DecodeError(
                 self.name, f"cannot be decoded to its end to count its frames ({_words(error)})"
@@ -205,11 +223,19 @@ class Video:
         """The smallest number that decoding has not passed."""
         self._skipped: set[int] = set()
         self._done = False
+        self._spoilt: int | None = None
+        """The first picture since the last key frame that was patched up."""
 
     def _peek(self) -> VideoFrame:
-        """The first picture, left in its place for the first read."""
-        _, picture = next(self._pictures(np.array([0])))
-        return picture
+        """The first picture that can be decoded, left in its place for the first read."""
+        first_error = None
+        for number in dict.fromkeys([0, *self._index.keys.tolist()]):
+            try:
+                return next(self._pictures(np.array([number])))[1]
+            except DecodeError as error:
+                first_error = first_error or error
+        assert first_error is not None
+        raise first_error
 
     # -- decoding
 
@@ -286,6 +312,7 @@ class Video:
                 if position == len(numbers):
                     self._ready.insert(0, picture)  # the next read may begin with it
                     self._next = number
+                self._refuse_spoilt(number)
                 yield number, picture
 
     def _next_picture(self, wanted: set[int]) -> VideoFrame | None:
@@ -297,7 +324,21 @@ class Video:
         picture = self._ready.pop(0)
         if picture.pts is not None:
             self._next = self._number(picture.pts) + 1
+            self._look_at(picture)
         return picture
+
+    def _look_at(self, picture: VideoFrame) -> None:
+        """Note whether this picture, which `_next` has just passed, was patched up, or starts afresh."""
+        if picture.is_corrupt:
+            self._spoilt = self._next - 1 if self._spoilt is None or picture.key_frame else self._spoilt
+        elif picture.key_frame:
+            self._spoilt = None
+
+    def _refuse_spoilt(self, number: int) -> None:
+        if self._spoilt is not None:
+            raise DecodeError(
+                self.name, f"frame {number} of {len(self)}: the data is broken from frame {self._spoilt} on"
+            )
 
     def _feed(self, wanted: set[int]) -> list[VideoFrame]:
         """Send one packet to the decoder; the pictures that come out."""
@@ -331,12 +372,31 @@ class Video:
                     self._ready = self._feed(set())
                 picture = self._ready.pop(0)
                 self._next += 1
+                self._look_at(picture)
                 if self._next - 1 == number:
                     break
             if number == numbers[-1]:
                 self._ready.insert(0, picture)
                 self._next = number
+            self._refuse_spoilt(number)
             yield number, picture
+
+
+def _file_or_path(source: Any, name: str) -> str | Path | BinaryIO:
+    """The source, bytes as a file.
+
+    Raises:
+        DataError: neither a path nor bytes nor a file that can be sought.
+    """
+    if isinstance(source, bytes | bytearray | memoryview):
+        return io.BytesIO(source)
+    if isinstance(source, str | Path):
+        return source
+    if not (hasattr(source, "read") and hasattr(source, "seek")) or isinstance(source, io.TextIOBase):
+        raise DataError(f"{name}: open_video takes a path, bytes or a file opened in binary mode.")
+    if hasattr(source, "seekable") and not source.seekable():
+        raise DataError(f"{name}: this file cannot be sought; pass its content as bytes: open_video(file.read()).")
+    return source
 
 
 def _chain(first: "Packet[Any]", rest: "Iterator[Packet[Any]]") -> "Iterator[Packet[Any]]":
