@@ -31,11 +31,6 @@ _SKIPPABLE = {"h264"}
 """Codecs whose unwanted non-reference pictures may be skipped undecoded, each admitted by a test of bit equality.
 HEVC and AV1 showed wrong frames."""
 
-_HIDE_NOTHING = {"err_detect": "explode"}
-"""By default FFmpeg patches broken pictures up from their neighbours; how depends on what was decoded before. Not for
-files that are counted (always decoded from the start), nor for H.264 in open groups: after a seek its decoder takes the
-missing pictures of the group before for an error. There only what it marks as patched up is refused."""
-
 _SEEK_GAIN = 8
 """Jump ahead only if the key frame lies at least so many frames after the place that decoding has reached: a seek costs
 about as much as decoding some frames (docs/performance/decoding.md)."""
@@ -64,7 +59,6 @@ class Video:
             raise DataError(f"{self.name}: conversion={conversion!r}: expected {' or '.join(get_args(Conversion))}.")
         self._converter = Converter(conversion)
         self._closed = False
-        self._errors: dict[str, str] = {}
         self._open()
         try:
             self._index = self._scan()
@@ -181,7 +175,6 @@ class Video:
         if self._stream.codec_context is None:
             container.close()
             raise DecodeError(self.name, "holds video that this FFmpeg has no decoder for")
-        self._stream.codec_context.options = self._errors
         # One thread: skipping is only exact then, and loaders run one reader per process anyway.
         self._stream.thread_type = "NONE"
 
@@ -191,9 +184,6 @@ class Video:
             if index is None:
                 self._reopen()
                 index = count_frames(self._container, self._stream)
-            elif not (index.open_groups and self._stream.codec_context.name == "h264"):
-                self._errors = _HIDE_NOTHING
-                self._stream.codec_context.options = self._errors
         except av.FFmpegError as error:
             raise DecodeError(
                 self.name, f"cannot be decoded to its end to count its frames ({_words(error)})"
@@ -209,8 +199,8 @@ class Video:
     def _rewind(self) -> None:
         """Start decoding at the beginning again: by a seek where that surely lands there, else by opening anew."""
         if not self._index.counted and self._index.keys.size and self._index.keys[0] == 0:
-            first = int(self._index.key_dts[0])
-            if self._land(first) == 0 and self._landed_dts == first:
+            first = int(self._index.key_pts[0])
+            if self._land(first) == 0 and self._landed_pts == first:
                 return
         self._reopen()
         self._start(self._container.demux(self._stream), 0)
@@ -274,16 +264,20 @@ class Video:
     def _seek(self, number: int) -> None:
         """Go to the last key frame at or before `number`; check where the container landed, else go further back."""
         place = int(np.searchsorted(self._index.keys, number, side="right")) - 1
-        for candidate in range(place, max(place - 3, 0), -1):
-            landed = self._land(int(self._index.key_dts[candidate]))
+        for candidate in range(place, max(place - 3, -1), -1):
+            landed = self._land(int(self._index.key_pts[candidate]))
             if landed is not None and landed <= number:
                 return
         self._rewind()
 
-    def _land(self, dts: int) -> int | None:
-        """Seek; the frame that decoding starts with, or None where the container has no key frame to show for it."""
+    def _land(self, pts: int) -> int | None:
+        """Seek; the frame that decoding starts with, or None where the container has no key frame to show for it.
+
+        By the time at which a key frame is shown: with B-frames it is decoded earlier, and a seek to that time lands a
+        whole group too early.
+        """
         try:
-            self._container.seek(dts, stream=self._stream, backward=True)
+            self._container.seek(pts, stream=self._stream, backward=True)
             packets = self._container.demux(self._stream)
             first = next(packets)
         except (av.FFmpegError, StopIteration):
@@ -291,7 +285,7 @@ class Video:
         if first.pts is None or not first.is_keyframe:
             return None
         number = self._number(first.pts)
-        self._landed_dts = first.dts
+        self._landed_pts = first.pts
         self._start(_chain(first, packets), number)
         return number
 
