@@ -11,6 +11,7 @@ from torchmetrics.functional.classification import multiclass_accuracy, multicla
 import marey
 from marey.base.errors import DataError, DecodeError, RunError
 from marey.data.formats import list_folder
+from marey.data.manifest import make_manifest
 from marey.evaluation.evaluate import evaluate
 from marey.evaluation.fusion import fuse
 from marey.evaluation.metrics import (
@@ -22,15 +23,18 @@ from marey.evaluation.metrics import (
 )
 from marey.evaluation.report import write_report
 from marey.evaluation.scores import Scores
+from marey.evaluation.views import Views
 from marey.inference.predict import predict, predict_many
-from marey.recipe import Test as Views
+from marey.recipe import Test as Protocol
 from marey.recipes import get_recipe
 from marey.video.reader import Video
 from marey.video.sampling import MMAction2Test
 from marey.video.writer import write_video
 from marey.weights.load import build_network
 
-PROTOCOL = Views(sampling=MMAction2Test(clips=3, frames=4, stride=2), crops="three", size=32, averaging="probabilities")
+PROTOCOL = Protocol(
+    sampling=MMAction2Test(clips=3, frames=4, stride=2), crops="three", size=32, averaging="probabilities"
+)
 RECIPE = get_recipe("slowonly_r18_8x2_motions").variant(
     name="tiny", model={"width": 4, "num_classes": 2}, test=PROTOCOL, pixels={"short_side": 32}
 )
@@ -74,6 +78,23 @@ def test_views_are_the_step_by_step_computation(videos, model) -> None:
         logits = model(model.preprocess(torch.from_numpy(np.stack(views))))
     expected = logits.softmax(dim=1).mean(dim=0).numpy()
     np.testing.assert_allclose(predict(model, path).probabilities, expected, atol=1e-6)
+
+
+def test_views_that_are_alike_are_computed_once(model, tmp_path) -> None:
+    """A square video of one clip's length has 3 x 3 views, all of them the same one."""
+    path = tmp_path / "short.mp4"
+    write_video(path, [coded_frame(n)[:48, :48] for n in range(4)], fps=10, preset="ultrafast")
+    dataset = marey.ViewDataset(make_manifest([("short.mp4", "a")], root=tmp_path, source=""), *rules(model))
+    views = Views.of(dataset[0], PROTOCOL, model.recipe.pixels)
+    assert len(views.cuts) == 1
+    assert views.places.tolist() == [0] * 9
+    with torch.inference_mode():
+        once = model(model.preprocess(torch.cat(list(views.batches(8)))))
+    np.testing.assert_allclose(predict(model, path).probabilities, once.softmax(dim=1)[0].numpy(), atol=1e-7)
+
+
+def rules(model):
+    return model.recipe.test.sampling, model.recipe.pixels
 
 
 def test_averaging_logits(videos, model) -> None:
