@@ -6,7 +6,12 @@ import numpy as np
 import pytest
 import torch
 from made_videos import coded_frame
-from torchmetrics.functional.classification import multiclass_accuracy, multiclass_confusion_matrix
+from torchmetrics.functional.classification import (
+    multiclass_accuracy,
+    multiclass_calibration_error,
+    multiclass_confusion_matrix,
+    multiclass_f1_score,
+)
 
 import marey
 from marey.base.errors import DataError, DecodeError, RunError
@@ -15,7 +20,9 @@ from marey.data.manifest import make_manifest
 from marey.evaluation.evaluate import evaluate
 from marey.evaluation.fusion import fuse
 from marey.evaluation.metrics import (
+    calibration_error,
     confusion_matrix,
+    macro_f1,
     mean_class_accuracy,
     pair_accuracy,
     top_k_accuracy,
@@ -224,6 +231,10 @@ def test_metrics_equal_torchmetrics() -> None:
     np.testing.assert_array_equal(confusion, multiclass_confusion_matrix(s, t, num_classes=7).numpy())
     expected = multiclass_accuracy(s, t, num_classes=7, average="macro")
     assert mean_class_accuracy(confusion) == pytest.approx(float(expected))
+    assert macro_f1(confusion) == pytest.approx(float(multiclass_f1_score(s, t, num_classes=7, average="macro")))
+    probabilities = s.mul(5).softmax(dim=1)
+    expected = multiclass_calibration_error(probabilities, t, num_classes=7, n_bins=15, norm="l1")
+    assert calibration_error(probabilities.numpy(), labels) == pytest.approx(float(expected), abs=1e-6)
 
 
 def test_pairs_and_intervals() -> None:
