@@ -264,6 +264,29 @@ class Recipe(Declaration):
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=100)
 
 
+class TwoStream(Declaration):
+    """Two recipes on the same videos, RGB and flow, whose scores are added: a row without a training of its own."""
+
+    schema_version: Literal[1] = 1
+    name: str
+    title: str
+    paper: str
+    notes: str = ""
+    dataset: str
+    rgb: str
+    """Name of the recipe of the first stream."""
+    flow: str
+    """Name of the recipe of the second one."""
+    fusion: Literal["logits", "probabilities"]
+    """What is added up (`marey.evaluation.fusion`)."""
+    weights: tuple[PositiveFloat, PositiveFloat] = (1.0, 1.0)
+    published: Published | None = None
+
+    def to_yaml(self) -> str:
+        """The declaration as YAML."""
+        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=100)
+
+
 def recipe_from(values: Any, *, source: str) -> Recipe:
     """Validate plain values; `source` names them in an error.
 
