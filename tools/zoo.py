@@ -8,6 +8,7 @@ import torch
 
 from marey.recipe import NetworkConfig, Published, Recipe, TwoStream
 from marey.recipes import RECIPES, TWO_STREAMS
+from marey.video.sampling import PyTorchVideoTrain
 
 PAGE = Path(__file__).parent.parent / "docs" / "zoo.md"
 
@@ -87,6 +88,8 @@ def _published(number: Published | None) -> list[str]:
 
 def _input(recipe: Recipe) -> str:
     clip = recipe.clip
+    if isinstance(clip, PyTorchVideoTrain):
+        return f"{clip.frames} frames of {clip.seconds:.3g} s"
     return f"{clip.segments} segments" if clip.segments > 1 else f"{clip.frames}x{clip.stride}"
 
 
