@@ -66,7 +66,7 @@ def steps(out: Path, name: str) -> list[float]:
 
 def epochs(out: Path) -> list[list[str]]:
     """The rows of log.csv without what a clock says."""
-    return [row.split(",")[:8] for row in (out / "log.csv").read_text().splitlines()]
+    return [row.split(",")[:9] for row in (out / "log.csv").read_text().splitlines()]
 
 
 def test_trains_and_leaves_its_files(videos, tmp_path) -> None:
@@ -101,7 +101,7 @@ def test_parts_and_workers_change_little_or_nothing(videos, tmp_path) -> None:
 
 def test_accumulation_is_the_same_gradient(videos, tmp_path) -> None:
     """With frozen norms and no dropout, parts of one clip give the gradient of the whole batch."""
-    recipe = RECIPE.variant(train={"dropout": 0.0, "frozen_norms": True})
+    recipe = RECIPE.variant(train={"dropout": 0.0, "frozen_norms": "all"})
     for name, batch in (("whole", None), ("parts", 1)):
         fit(recipe, train=list_folder(videos), out=tmp_path / name, workers=0, batch=batch)
     for one, two in zip(steps(tmp_path / "whole", "loss"), steps(tmp_path / "parts", "loss"), strict=True):
@@ -114,12 +114,12 @@ class CrashError(Exception):
 
 @pytest.mark.parametrize("cut", [2, 3, 5])
 def test_resume_equals_never_having_stopped(cut, videos, tmp_path, monkeypatch) -> None:
-    from marey.training.fit import _Run
+    from marey.training.run import Run
 
     manifest = list_folder(videos)
     options = {"train": manifest, "val": manifest}
     fit(RECIPE, out=tmp_path / "whole", workers=0, **options)
-    after = _Run._after_step
+    after = Run._after_step
 
     def crash(self, batch):
         after(self, batch)
@@ -129,7 +129,7 @@ def test_resume_equals_never_having_stopped(cut, videos, tmp_path, monkeypatch) 
             raise CrashError
 
     with monkeypatch.context() as patched:
-        patched.setattr(_Run, "_after_step", crash)
+        patched.setattr(Run, "_after_step", crash)
         with pytest.raises(CrashError):
             fit(RECIPE, out=tmp_path / "cut", workers=0, **options)
     fit(RECIPE, out=tmp_path / "cut", workers=2, resume=True, **options)
@@ -229,7 +229,7 @@ def test_stops_early(videos, tmp_path) -> None:
 
 @pytest.mark.slow
 def test_two_processes_equal_one(videos, tmp_path) -> None:
-    recipe = RECIPE.variant(train={"dropout": 0.0, "frozen_norms": True, "epochs": 7, "optimizer": {"lr": 1e-4}})
+    recipe = RECIPE.variant(train={"dropout": 0.0, "frozen_norms": "all", "epochs": 7, "optimizer": {"lr": 1e-4}})
     (tmp_path / "r.yaml").write_text(recipe.to_yaml())
     (tmp_path / "s.py").write_text(SCRIPT)
     words = ["s.py", "r.yaml", str(videos)]
