@@ -23,7 +23,13 @@ from marey.data.clips import ViewDataset, ViewItem
 from marey.data.formats import read_manifest
 from marey.data.manifest import Manifest
 from marey.data.quarantine import Broken, Quarantine
-from marey.evaluation.metrics import confusion_matrix, mean_class_accuracy, pair_accuracy, top_k_accuracy
+from marey.evaluation.metrics import (
+    confusion_matrix,
+    mean_average_precision,
+    mean_class_accuracy,
+    pair_accuracy,
+    top_k_accuracy,
+)
 from marey.evaluation.scores import Scores
 from marey.evaluation.views import score_video
 from marey.models.network import Network
@@ -34,7 +40,10 @@ _SAVE_EVERY = 20.0
 
 @dataclass(frozen=True)
 class EvaluationResult:
-    """Metrics of one run; shares lie in 0..1. `broken` files are left out of all of them."""
+    """Metrics of one run; shares lie in 0..1. `broken` files are left out of all of them.
+
+    Videos with several labels have a `mean_ap` and no top-1, and the others' mean class; asking for those is a DataError.
+    """
 
     scores: Scores
     broken: tuple[Broken, ...] = ()
@@ -49,31 +58,39 @@ class EvaluationResult:
 
     @property
     def top1(self) -> float:
-        return top_k_accuracy(self.scores.probabilities, self.scores.labels, 1)
+        return top_k_accuracy(self.scores.probabilities, self._classes(), 1)
 
     @property
     def top5(self) -> float:
-        return top_k_accuracy(self.scores.probabilities, self.scores.labels, 5)
+        return top_k_accuracy(self.scores.probabilities, self._classes(), 5)
 
     @property
     def confusion(self) -> NDArray[np.int64]:
         """[K, K]: true class by answer."""
-        return confusion_matrix(self.scores.probabilities, self.scores.labels)
+        return confusion_matrix(self.scores.probabilities, self._classes())
 
     @property
     def mean_class(self) -> float:
         return mean_class_accuracy(self.confusion)
 
+    @property
+    def mean_ap(self) -> float:
+        """Mean average precision over the classes: the number of videos with several labels."""
+        return mean_average_precision(self.scores.probabilities, self.scores.positives)
+
     def pairs(self, pairs: list[tuple[int, int]]) -> float:
         """Accuracy inside pairs of classes; chance is one half."""
-        return pair_accuracy(self.scores.probabilities, self.scores.labels, pairs)
+        return pair_accuracy(self.scores.probabilities, self._classes(), pairs)
+
+    def metrics(self) -> dict[str, float]:
+        """The numbers that mean something: top-1, top-5 and mean class, or mean average precision."""
+        if self.scores.several_labels:
+            return {"mean_ap": self.mean_ap}
+        return {"top1": self.top1, "top5": self.top5, "mean_class": self.mean_class}
 
     def as_json(self) -> dict[str, Any]:
         """Everything but the scores themselves."""
-        return {
-            "top1": self.top1,
-            "top5": self.top5,
-            "mean_class": self.mean_class,
+        return self.metrics() | {
             "videos": self.num_videos,
             "broken": [vars(b) for b in self.broken],
             "protocol": self.scores.protocol,
@@ -81,20 +98,36 @@ class EvaluationResult:
 
     def summary(self) -> str:
         """Lines for a person: the headline, and the confusion matrix of up to 20 classes."""
-        lines = [
-            f"top-1 {self.top1:.1%}   top-5 {self.top5:.1%}   mean class {self.mean_class:.1%}   "
-            f"({self.num_videos} videos{f', {len(self.broken)} broken left out' if self.broken else ''})"
-        ]
+        named = {"top1": "top-1", "top5": "top-5", "mean_class": "mean class", "mean_ap": "mAP"}
+        numbers = "   ".join(f"{named[key]} {value:.1%}" for key, value in self.metrics().items())
+        left_out = f", {len(self.broken)} broken left out" if self.broken else ""
+        headline = f"{numbers}   ({self.num_videos} videos{left_out})"
+        if self.scores.several_labels or len(self.scores.class_names) > 20:
+            return headline
+        return "\n".join([headline, "", *self._confusion_lines()])
+
+    def _confusion_lines(self) -> list[str]:
         names = self.scores.class_names
-        if len(names) <= 20:
-            wide = max(len(name) for name in names)
-            digits = max(len(str(self.confusion.max())), len(str(len(names) - 1))) + 1
-            lines += ["", "rows: true class, columns: answer"]
-            lines.append(" " * (wide + 4) + "".join(f"{i:{digits}}" for i in range(len(names))))
-            for i, (name, row) in enumerate(zip(names, self.confusion, strict=True)):
-                cells = "".join(f"{n if n else '.':>{digits}}" for n in row.tolist())
-                lines.append(f"{i:>2} {name:{wide}} {cells}")
-        return "\n".join(lines)
+        wide = max(len(name) for name in names)
+        digits = max(len(str(self.confusion.max())), len(str(len(names) - 1))) + 1
+        lines = [
+            "rows: true class, columns: answer",
+            " " * (wide + 4) + "".join(f"{i:{digits}}" for i in range(len(names))),
+        ]
+        for i, (name, row) in enumerate(zip(names, self.confusion, strict=True)):
+            cells = "".join(f"{n if n else '.':>{digits}}" for n in row.tolist())
+            lines.append(f"{i:>2} {name:{wide}} {cells}")
+        return lines
+
+    def _classes(self) -> NDArray[np.int64]:
+        """The class of each video [N].
+
+        Raises:
+            DataError: videos have several labels, so that there is no right answer, only right ones.
+        """
+        if self.scores.several_labels:
+            raise DataError("these videos have several labels each: there is no top-1 or confusion; see mean_ap.")
+        return self.scores.labels
 
 
 def evaluate(
@@ -125,9 +158,15 @@ def evaluate(
 
     Raises:
         RunError: `out` holds another run, or too many files are broken.
+        DataError: videos with several labels, and the recipe's task is one.
     """
     if not isinstance(data, Manifest):
         data = read_manifest(data, root=root, classes=model.class_names)
+    if data.label_sets is not None and model.recipe.task.kind != "multilabel":
+        raise DataError(
+            f"{data.source or 'the list'}: several labels per video, and {model.recipe.name} tells one: "
+            "--set task.kind=multilabel."
+        )
     backend = EagerBackend(model, device=device, precision=precision)
     protocol = _protocol(model, data, backend, batch)
     run = _Run(Path(out) if out else None, protocol, data, max_broken)
@@ -150,13 +189,18 @@ def _scored(
         prefetch_factor=2 if workers and rows else None,
         collate_fn=_as_it_is,
     )
+    task = model.recipe.task
     with progress("Testing", total=len(rows), unit="videos") as bar:
-        right = 0
+        right, note = 0, ""
         for done, (row, item) in enumerate(zip(rows, loader, strict=True), start=1):
-            scores = None if "broken" in item else score_video(backend, item, test, pixels, batch=batch)
-            right += scores is not None and int(scores.argmax()) == item["target"]
+            scores = None
+            if "broken" not in item:
+                scores = score_video(backend, item, test, pixels, batch=batch, task=task)
+            if task.kind == "classify":
+                right += scores is not None and int(scores.argmax()) == item["target"]
+                note = f"top-1 {right / done:.1%}"
             yield row, item, scores
-            bar.advance(note=f"top-1 {right / done:.1%}")
+            bar.advance(note=note)
 
 
 def _as_it_is(item: Any) -> Any:
@@ -239,8 +283,9 @@ class _Run:
         names = model.class_names or self.data.class_names
         probabilities = np.stack([self.done[row] for row in rows])
         names = (*names, *(f"class {i}" for i in range(len(names), probabilities.shape[1])))
+        labels = self.data.multi_hot().astype(np.int64) if model.recipe.task.kind == "multilabel" else self.data.labels
         scores = Scores(
-            tuple(self.data[row].id for row in rows), self.data.labels[rows], probabilities, names,
+            tuple(self.data[row].id for row in rows), labels[rows], probabilities, names,
             self.protocol | {"tested": len(rows), "broken": len(self.quarantine)},
         )  # fmt: skip
         result = EvaluationResult(scores, self.quarantine.files)
@@ -272,7 +317,8 @@ _MAY_DIFFER = {"versions", "device"}
 
 def _protocol(model: Network, data: Manifest, backend: EagerBackend, batch: int) -> dict[str, Any]:
     recipe = model.recipe
-    return {
+    task = {} if recipe.task.kind == "classify" else {"task": recipe.task.kind}
+    return task | {
         "recipe": recipe.name,
         "test": recipe.test.model_dump(mode="json"),
         "pixels": recipe.pixels.model_dump(mode="json"),
