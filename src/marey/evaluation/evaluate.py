@@ -23,8 +23,11 @@ from marey.data.clips import ViewDataset, ViewItem
 from marey.data.formats import read_manifest
 from marey.data.manifest import Manifest
 from marey.data.quarantine import Broken, Quarantine
+from marey.evaluation.compare import Comparison, compare
 from marey.evaluation.metrics import (
+    calibration_error,
     confusion_matrix,
+    macro_f1,
     mean_average_precision,
     mean_class_accuracy,
     pair_accuracy,
@@ -47,6 +50,8 @@ class EvaluationResult:
 
     scores: Scores
     broken: tuple[Broken, ...] = ()
+    comparisons: tuple[Comparison, ...] = ()
+    """With the numbers that the model's recipe bears, and whether they compare."""
 
     @classmethod
     def from_scores(cls, scores: Scores) -> "EvaluationResult":
@@ -74,6 +79,15 @@ class EvaluationResult:
         return mean_class_accuracy(self.confusion)
 
     @property
+    def macro_f1(self) -> float:
+        return macro_f1(self.confusion)
+
+    @property
+    def calibration_error(self) -> float:
+        """How far probabilities lie from shares of right answers."""
+        return calibration_error(self.scores.probabilities, self._classes())
+
+    @property
     def mean_ap(self) -> float:
         """Mean average precision over the classes: the number of videos with several labels."""
         return mean_average_precision(self.scores.probabilities, self.scores.positives)
@@ -83,28 +97,36 @@ class EvaluationResult:
         return pair_accuracy(self.scores.probabilities, self._classes(), pairs)
 
     def metrics(self) -> dict[str, float]:
-        """The numbers that mean something: top-1, top-5 and mean class, or mean average precision."""
+        """The numbers that mean something: top-1 and its kin, or mean average precision."""
         if self.scores.several_labels:
             return {"mean_ap": self.mean_ap}
-        return {"top1": self.top1, "top5": self.top5, "mean_class": self.mean_class}
+        return {
+            "top1": self.top1,
+            "top5": self.top5,
+            "mean_class": self.mean_class,
+            "macro_f1": self.macro_f1,
+            "calibration_error": self.calibration_error,
+        }
 
     def as_json(self) -> dict[str, Any]:
         """Everything but the scores themselves."""
         return self.metrics() | {
             "videos": self.num_videos,
             "broken": [vars(b) for b in self.broken],
+            "comparisons": [vars(c) for c in self.comparisons],
             "protocol": self.scores.protocol,
         }
 
     def summary(self) -> str:
         """Lines for a person: the headline, and the confusion matrix of up to 20 classes."""
         named = {"top1": "top-1", "top5": "top-5", "mean_class": "mean class", "mean_ap": "mAP"}
-        numbers = "   ".join(f"{named[key]} {value:.1%}" for key, value in self.metrics().items())
+        metrics = self.metrics()
+        numbers = "   ".join(f"{name} {metrics[key]:.1%}" for key, name in named.items() if key in metrics)
         left_out = f", {len(self.broken)} broken left out" if self.broken else ""
-        headline = f"{numbers}   ({self.num_videos} videos{left_out})"
-        if self.scores.several_labels or len(self.scores.class_names) > 20:
-            return headline
-        return "\n".join([headline, "", *self._confusion_lines()])
+        lines = [f"{numbers}   ({self.num_videos} videos{left_out})", *map(str, self.comparisons)]
+        if not self.scores.several_labels and len(self.scores.class_names) <= 20:
+            lines += ["", *self._confusion_lines()]
+        return "\n".join(lines)
 
     def _confusion_lines(self) -> list[str]:
         names = self.scores.class_names
@@ -288,7 +310,11 @@ class _Run:
             tuple(self.data[row].id for row in rows), labels[rows], probabilities, names,
             self.protocol | {"tested": len(rows), "broken": len(self.quarantine)},
         )  # fmt: skip
-        result = EvaluationResult(scores, self.quarantine.files)
+        comparisons: tuple[Comparison, ...] = ()
+        if not scores.several_labels:  # what is published and measured are top-1
+            top1 = top_k_accuracy(probabilities, scores.labels, 1)
+            comparisons = compare(model.recipe, scores.protocol, top1=top1, videos=len(rows))
+        result = EvaluationResult(scores, self.quarantine.files, comparisons)
         if self.out is not None and self.rank == 0:
             scores.save(self.out / "scores.npz")
             write_json(self.out / "result.json", result.as_json())
@@ -325,6 +351,7 @@ def _protocol(model: Network, data: Manifest, backend: EagerBackend, batch: int)
         "weights_sha256": weights_hash(model),
         "data_fingerprint": data.fingerprint,
         "videos": len(data),
+        "split": data.split_names[0] if len(data.split_names) == 1 else None,
         "batch": batch,
         "precision": backend.precision,
         "device": str(backend.device),
