@@ -90,6 +90,18 @@ class Manifest:
         hot[rows, sets[rows, columns]] = 1
         return hot
 
+    def require_one_label(self, recipe: str) -> None:
+        """For a recipe that tells one label per video.
+
+        Raises:
+            DataError: some videos have several.
+        """
+        if self.label_sets is not None:
+            raise DataError(
+                f"{self.source or 'the list'}: several labels per video, and {recipe} tells one: "
+                "--set task.kind=multilabel."
+            )
+
     @property
     def split_names(self) -> tuple[str, ...]:
         """The names in the split column, sorted; empty without one."""

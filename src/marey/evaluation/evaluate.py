@@ -22,6 +22,7 @@ from marey.base.progress import progress, say
 from marey.data.clips import ViewDataset, ViewItem
 from marey.data.formats import read_manifest
 from marey.data.manifest import Manifest
+from marey.data.overlap import only as restricted
 from marey.data.quarantine import Broken, Quarantine
 from marey.evaluation.compare import Comparison, compare
 from marey.evaluation.metrics import (
@@ -158,6 +159,7 @@ def evaluate(
     *,
     out: str | Path | None = None,
     root: str | Path | None = None,
+    only: str | Path | None = None,
     batch: int = 8,
     workers: int = 2,
     device: str = "auto",
@@ -171,6 +173,7 @@ def evaluate(
         data: A manifest, or a list or folder to read one from.
         out: Folder for scores.npz, result.json and quarantine.jsonl. An interrupted run goes on there.
         root: Folder that the list's paths are relative to.
+        only: A list of videos: score those that it names, and say what was left out.
         batch: Views in one pass.
         workers: Processes that decode ahead.
         max_broken: A larger share of broken files stops the run.
@@ -184,13 +187,15 @@ def evaluate(
     """
     if not isinstance(data, Manifest):
         data = read_manifest(data, root=root, classes=model.class_names)
-    if data.label_sets is not None and model.recipe.task.kind != "multilabel":
-        raise DataError(
-            f"{data.source or 'the list'}: several labels per video, and {model.recipe.name} tells one: "
-            "--set task.kind=multilabel."
-        )
+    if model.recipe.task.kind != "multilabel":
+        data.require_one_label(model.recipe.name)
+    overlap = restricted(data, only) if only is not None else None
+    data = overlap.manifest if overlap else data
     backend = EagerBackend(model, device=device, precision=precision)
     protocol = _protocol(model, data, backend, batch)
+    if overlap:
+        say(f"{only}: {overlap}")
+        protocol["only"] = {"list": str(only), "left_out": overlap.left_out, "missing": overlap.missing}
     run = _Run(Path(out) if out else None, protocol, data, max_broken)
     run.finish(_scored(backend, model, data, run, batch=batch, workers=workers))
     return run.result(model)

@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from marey.base.errors import DataError, RecipeError
+from marey.base.errors import RecipeError
 from marey.base.progress import say
 from marey.data.formats import read_manifest
 from marey.data.manifest import Manifest
@@ -63,7 +63,8 @@ def fit(
     if precision is not None:
         recipe = recipe.variant(train={"precision": precision})
     for manifest in (train, val):
-        _check_labels(recipe, manifest)
+        if manifest is not None and recipe.task.kind != "multilabel":
+            manifest.require_one_label(recipe.name)
     run = Run(
         recipe,
         train,
@@ -79,14 +80,6 @@ def fit(
     network = model if model is not None else _start(recipe, train, init, resume)
     _freeze(network, recipe)
     return run.train(network, batch=batch, device=device, resume=resume, checkpoint_minutes=checkpoint_minutes)
-
-
-def _check_labels(recipe: Recipe, manifest: Manifest | None) -> None:
-    if manifest is not None and manifest.label_sets is not None and recipe.task.kind != "multilabel":
-        raise DataError(
-            f"{manifest.source or 'the list'}: several labels per video, and {recipe.name} tells one: "
-            "--set task.kind=multilabel."
-        )
 
 
 def _start(recipe: Recipe, train: Manifest, init: str | Path | None, resume: bool) -> Network:

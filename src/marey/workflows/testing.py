@@ -23,6 +23,7 @@ def test_model(
     out: Path,
     split: str | None = None,
     root: Path | None = None,
+    only: Path | None = None,
     batch: int = 8,
     workers: int = 2,
     device: str = "auto",
@@ -33,7 +34,9 @@ def test_model(
     A network without class names (untrained, or of a toolkit's file that has none) takes the list's own.
     """
     manifest = data if isinstance(data, Manifest) else read_labelled(data, network, root=root, split=split)
-    result = evaluate(network, manifest, out=out, batch=batch, workers=workers, device=device, precision=precision)
+    result = evaluate(
+        network, manifest, out=out, only=only, batch=batch, workers=workers, device=device, precision=precision
+    )
     if rank() == 0:
         say(f"report: {write_report(out, manifest)}")
     return result
