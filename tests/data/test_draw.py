@@ -46,7 +46,7 @@ def test_turns(seed, epoch, power) -> None:
     np.testing.assert_array_equal(order, ByClass(power=power).order(LABELS, seed, epoch))
     times = np.bincount(order, minlength=100)
     for label in range(3):
-        of_class = times[LABELS == label]
+        of_class = times[label == LABELS]
         assert of_class.max() - of_class.min() <= 1
 
 

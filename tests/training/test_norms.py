@@ -11,7 +11,11 @@ from marey.models.tsn.config import BNInceptionTSNConfig, TSNConfig
 from marey.training.norms import measure_norms, statistics_kept
 from tolerances import NORM_STATISTICS
 
-CONFIGS = [SlowOnlyConfig(depth=18, width=4, num_classes=3), BNInceptionTSNConfig(width=8), TSNConfig(depth=18, width=4)]
+CONFIGS = [
+    SlowOnlyConfig(depth=18, width=4, num_classes=3),
+    BNInceptionTSNConfig(width=8),
+    TSNConfig(depth=18, width=4),
+]
 
 
 def clips(seed: int, count: int = 4) -> torch.Tensor:
@@ -36,7 +40,9 @@ def test_what_each_choice_keeps(config, norms, moving, learning) -> None:
     def expected(first: int | None) -> list[bool]:
         return [first is not None and (first == 0 or place < first) for place in range(len(found))]
 
-    assert [not torch.equal(norm.running_mean, old) for norm, old in zip(found, before, strict=True)] == expected(moving)
+    assert [not torch.equal(norm.running_mean, old) for norm, old in zip(found, before, strict=True)] == expected(
+        moving
+    )
     assert [norm.weight.grad is not None for norm in found] == expected(learning)
     assert [norm.bias.requires_grad for norm in found] == expected(learning)
 
