@@ -9,16 +9,24 @@ from numpy.typing import NDArray
 
 from marey.backends.eager import EagerBackend
 from marey.data.clips import ViewItem
-from marey.recipe import Test
+from marey.recipe import Classify, Task, Test
 from marey.video.pixels import FloatPixels, Pixels
 from marey.video.source import Frames
 from marey.video.transforms import View, crop, flip
 
 
 def score_video(
-    backend: EagerBackend, item: ViewItem, test: Test, pixels: Pixels | FloatPixels, *, batch: int
+    backend: EagerBackend,
+    item: ViewItem,
+    test: Test,
+    pixels: Pixels | FloatPixels,
+    *,
+    batch: int,
+    task: Task = Classify(),  # noqa: B008 - frozen
 ) -> NDArray[np.float32]:
     """Class probabilities [K] of one video: views in passes of at most `batch`, averaged by `test.averaging`.
+
+    They sum to 1 where a video has one label, and each stands for itself where it may have several (sigmoid).
 
     Views of two videos never share a pass, so that a video's score depends on nothing but the video: `predict` and
     `evaluate` agree to the last bit.
@@ -27,11 +35,16 @@ def score_video(
     batches, places = views.batches(batch), torch.from_numpy(views.places)
     if test.averaging == "position_probabilities":
         maps = torch.cat([backend.positions(cut) for cut in batches])[places]
-        return maps.softmax(dim=1).mean(dim=(0, 2)).numpy()
+        return _probabilities(maps, task).mean(dim=(0, 2)).numpy()
     logits = torch.cat([backend(cut) for cut in batches])[places]
     if test.averaging == "logits":
-        return logits.mean(dim=0).softmax(dim=0).numpy()
-    return logits.softmax(dim=1).mean(dim=0).numpy()
+        return _probabilities(logits.mean(dim=0, keepdim=True), task)[0].numpy()
+    return _probabilities(logits, task).mean(dim=0).numpy()
+
+
+def _probabilities(logits: torch.Tensor, task: Task) -> torch.Tensor:
+    """Of logits [V, K] or [V, K, P]."""
+    return logits.sigmoid() if task.kind == "multilabel" else logits.softmax(dim=1)
 
 
 @dataclass(frozen=True)
