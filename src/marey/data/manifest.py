@@ -61,7 +61,7 @@ class Manifest:
         start, end = (None, None) if self.times is None else (_second(t) for t in self.times[index])
         name = str(self.ids[index])
         return Sample(
-            id=name if start is None and end is None else f"{name}@{start or 0:g}-{'' if end is None else f'{end:g}'}",
+            id=name if start is None and end is None else f"{name}@{_time_text(start) or 0}-{_time_text(end)}",
             path=self.root / name,
             label=int(self.labels[index]),
             start=start,
@@ -145,8 +145,8 @@ class Manifest:
                     "label": "|".join(self.class_names[label] for label in self._labels(index)),
                     "split": sample.split,
                     "group": sample.group,
-                    "start": "" if sample.start is None else f"{sample.start:g}",
-                    "end": "" if sample.end is None else f"{sample.end:g}",
+                    "start": _time_text(sample.start),
+                    "end": _time_text(sample.end),
                 }
                 writer.writerow([row[name] for name in columns])
 
@@ -180,6 +180,11 @@ def _second(value: float) -> float | None:
     return None if np.isnan(value) else float(value)
 
 
+def _time_text(seconds: float | None) -> str:
+    """Seconds with every digit that they have (3661.125, 10), "" for None."""
+    return "" if seconds is None else repr(float(seconds)).removesuffix(".0")
+
+
 def _relative(path: Path, folder: Path) -> str:
     try:
         return path.resolve().relative_to(folder.resolve()).as_posix()
@@ -198,7 +203,7 @@ def make_manifest(
     groups: Sequence[str] | None = None,
     times: Sequence[tuple[float, float]] | None = None,
 ) -> Manifest:
-    """A manifest from (path, label) rows; labels are names, or whole numbers where `classes` gives the names. Several
+    """A manifest from (path, label) rows. Labels are names, or whole numbers: the places in `classes`, from 0. Several
     labels of a row are separated by "|".
 
     Raises:
@@ -206,24 +211,25 @@ def make_manifest(
     """
     if not rows:
         raise DataError(f"{source}: names no videos.")
-    words = [[word.strip() for word in label.split("|")] for _, label in rows]
-    names = list(classes) if classes is not None else _class_names([word for row in words for word in row])
-    index = {name: i for i, name in enumerate(names)}
 
     def where(row: int) -> str:
         return f"{source}:{lines[row]}" if lines else source
 
-    sets = np.full((len(rows), max(map(len, words))), -1, np.int64)
-    for row, labels in enumerate(words):
-        for column, label in enumerate(labels):
-            place = index.get(label)
-            if place is None and label.isdigit() and int(label) < len(names):
-                place = int(label)
-            if place is None:
+    texts = [label for _, label in rows]
+    words = {text: [word.strip() for word in text.split("|")] for text in set(texts)}
+    names = list(classes) if classes is not None else _class_names({w for row in words.values() for w in row}, source)
+    index = {name: place for place, name in enumerate(names)}
+    for text in words:
+        for word in words[text]:
+            if word not in index and word.isdecimal() and int(word) < len(names):
+                index[word] = int(word)
+            if word not in index:
                 raise DataError(
-                    f"{where(row)}: the label {label!r} is none of the {len(names)} classes ({_some(names)})."
+                    f"{where(texts.index(text))}: the label {word!r} is none of the {len(names)} classes ({_some(names)})."
                 )
-            sets[row, column] = place
+    most = max(map(len, words.values()))
+    places = {text: [index[w] for w in row] + [-1] * (most - len(row)) for text, row in words.items()}
+    sets = np.array([places[text] for text in texts], np.int64)
     keys = [path for path, _ in rows] if times is None else [f"{p}@{t}" for (p, _), t in zip(rows, times, strict=True)]
     if len(set(keys)) < len(keys):
         seen: set[str] = set()
@@ -242,10 +248,19 @@ def make_manifest(
     )
 
 
-def _class_names(labels: list[str]) -> list[str]:
-    """The distinct labels: by number where all are numbers, else in alphabetic order."""
-    distinct = set(labels)
-    return sorted(distinct, key=int) if all(label.isdigit() for label in distinct) else sorted(distinct)
+_MOST_CLASSES = 100_000
+
+
+def _class_names(labels: set[str], source: str) -> list[str]:
+    """The distinct labels in alphabetic order. Numbers are places in a list of classes that is not at hand: then all up
+    to the largest, also those that no row has, since place 7 means the same in a list that skips 6.
+    """
+    if not all(label.isdecimal() for label in labels):
+        return sorted(labels)
+    largest = max(map(int, labels))
+    if largest >= _MOST_CLASSES:
+        raise DataError(f"{source}: the label {largest} is no place in a list of classes; if it is a name, spell it out.")
+    return [str(place) for place in range(largest + 1)]
 
 
 def _some(names: Sequence[str]) -> str:
