@@ -1,8 +1,7 @@
 """Lists in every format, splits that keep groups together, loaders that know their place."""
 
-from functools import partial
-
 import time
+from functools import partial
 
 import numpy as np
 import pytest

@@ -1,6 +1,5 @@
 """A loader that knows where it is: the same batches on every run, for any number of workers, from any place."""
 
-import signal
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from torch.utils.data import DataLoader, Sampler
 from marey.base.errors import DataError
 from marey.data.clips import ClipDataset, collate
 from marey.data.draw import ByClass, EachOnce
+from marey.data.workers import Guarded, Manners, delivered, first_error
 
 Draw = EachOnce | ByClass
 
@@ -73,12 +73,12 @@ class ClipLoader:
             labels, global_batch, epochs, seed=seed, rank=rank, world=world, draw=draw, repeats=repeats,
         )  # fmt: skip
         self._loader: DataLoader[Any] = DataLoader(
-            dataset,
+            Guarded(dataset),
             batch_sampler=self._plan,
             num_workers=workers,
-            collate_fn=collate,
+            collate_fn=_collate,
             prefetch_factor=2 if workers else None,
-            worker_init_fn=_settle if workers else None,
+            worker_init_fn=Manners() if workers else None,
         )
         self._next = (0, 0)
 
@@ -95,7 +95,7 @@ class ClipLoader:
     def __iter__(self) -> Iterator[dict[str, Any]]:
         self._plan.start = self._next
         places = self._plan.places()
-        batches = iter(self._loader)
+        batches = delivered(self._loader)
         for place in places:
             begun = time.monotonic()
             batch = next(batches)
@@ -110,6 +110,10 @@ class ClipLoader:
     def load_state_dict(self, state: dict[str, int]) -> None:
         """Go on from there, at the next `iter`."""
         self._next = (state["epoch"], state["batch"])
+
+
+def _collate(items: list[Any]) -> Any:
+    return first_error(items) or collate(items)
 
 
 class _Plan(Sampler[list[tuple[int, int, int]]]):
@@ -163,12 +167,3 @@ def _seen_before(rows: NDArray[np.int64]) -> NDArray[np.int64]:
     before = np.empty_like(rows)
     before[order] = np.arange(len(rows)) - firsts
     return before
-
-
-def _settle(worker: int) -> None:
-    """Workers leave signals to the main process, which saves and then ends them, and start no threads of their own."""
-    import cv2
-
-    cv2.setNumThreads(0)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)

@@ -219,8 +219,8 @@ def make_manifest(
     words = {text: [word.strip() for word in text.split("|")] for text in set(texts)}
     names = list(classes) if classes is not None else _class_names({w for row in words.values() for w in row}, source)
     index = {name: place for place, name in enumerate(names)}
-    for text in words:
-        for word in words[text]:
+    for text, several in words.items():
+        for word in several:
             if word not in index and word.isdecimal() and int(word) < len(names):
                 index[word] = int(word)
             if word not in index:

@@ -25,6 +25,7 @@ from marey.data.formats import read_classes, read_manifest
 from marey.data.manifest import Manifest
 from marey.data.overlap import only as restricted
 from marey.data.quarantine import Broken, Quarantine
+from marey.data.workers import Guarded, Manners, delivered
 from marey.evaluation.compare import Comparison, compare
 from marey.evaluation.metrics import (
     calibration_error,
@@ -247,17 +248,18 @@ def _scored(
     views = ViewDataset(data, test.sampling, pixels)
     rows = run.rows_to_do()
     loader: DataLoader[ViewItem] = DataLoader(
-        views,
+        Guarded(views),
         sampler=rows,
         batch_size=None,
         num_workers=min(workers, len(rows)),
         prefetch_factor=2 if workers and rows else None,
+        worker_init_fn=Manners() if workers and rows else None,
         collate_fn=_as_it_is,
     )
     task = model.recipe.task
     with progress("Testing", total=len(rows), unit="videos") as bar:
         right, note = 0, ""
-        for done, (row, item) in enumerate(zip(rows, loader, strict=True), start=1):
+        for done, (row, item) in enumerate(zip(rows, delivered(loader), strict=True), start=1):
             scores = None
             if "broken" not in item:
                 scores = score_video(backend, item, test, pixels, batch=batch, task=task)
