@@ -257,7 +257,14 @@ def test_the_callers_file_stays_open(tmp_path) -> None:
 def test_two_readers_of_one_file(tmp_path) -> None:
     path = constant_rate(tmp_path)
     with open_video(path) as one, open_video(path) as two:
-        assert [decoded_number(video.read([n])[0]) for n in (3, 40, 12) for video in (one, two)] == [3, 3, 40, 40, 12, 12]
+        assert [decoded_number(video.read([n])[0]) for n in (3, 40, 12) for video in (one, two)] == [
+            3,
+            3,
+            40,
+            40,
+            12,
+            12,
+        ]
 
 
 def test_an_image_is_a_video_of_one_frame(tmp_path) -> None:

@@ -259,7 +259,9 @@ def _class_names(labels: set[str], source: str) -> list[str]:
         return sorted(labels)
     largest = max(map(int, labels))
     if largest >= _MOST_CLASSES:
-        raise DataError(f"{source}: the label {largest} is no place in a list of classes; if it is a name, spell it out.")
+        raise DataError(
+            f"{source}: the label {largest} is no place in a list of classes; if it is a name, spell it out."
+        )
     return [str(place) for place in range(largest + 1)]
 
 
