@@ -23,7 +23,8 @@ from marey.models.i3d.config import InceptionI3DConfig
 from marey.models.non_local.config import C2DConfig, I3DResNetConfig
 from marey.models.slowfast.config import SlowFastConfig
 from marey.models.slowonly.config import SlowOnlyConfig
-from marey.models.tsn.config import BNInceptionTSNConfig, TSNConfig
+from marey.models.tsm.config import LiteTSMConfig, TSMConfig
+from marey.models.tsn.config import BNInceptionTSNConfig, LiteTSNConfig, TSNConfig
 from marey.video.augment import TrainGeometry
 from marey.video.pixels import PixelRule, Pixels
 from marey.video.sampling import TestRule, TrainRule
@@ -31,6 +32,9 @@ from marey.video.sampling import TestRule, TrainRule
 NetworkConfig = Annotated[
     TSNConfig
     | BNInceptionTSNConfig
+    | LiteTSNConfig
+    | TSMConfig
+    | LiteTSMConfig
     | C2DConfig
     | InceptionI3DConfig
     | I3DResNetConfig
@@ -192,7 +196,7 @@ class Weights(Declaration):
 
     url: str
     sha256: str
-    layout: Literal["mmaction", "mmaction2", "pyslowfast", "pytorchvideo"]
+    layout: Literal["mmaction", "mmaction2", "pyslowfast", "pytorchvideo", "torchvision"]
     licence: str
 
 

@@ -12,7 +12,8 @@ from marey.models.layers.resnet import Residual
 from marey.models.non_local.config import C2DConfig, I3DResNetConfig, NonLocalConfig
 from marey.models.slowfast.config import SlowFastConfig
 from marey.models.slowonly.config import SlowOnlyConfig
-from marey.models.tsn.config import BNInceptionTSNConfig, TSNConfig
+from marey.models.tsm.config import LiteTSMConfig, TSMConfig
+from marey.models.tsn.config import BNInceptionTSNConfig, LiteTSNConfig, TSNConfig
 from marey.recipes import RECIPES, get_recipe
 
 DOT_18 = NonLocalConfig(pairwise="dot_product", places=((), (1,), (0,), ()), pool_first=True, out_bias=True)
@@ -33,6 +34,11 @@ SMALL = [
     ),
     BNInceptionTSNConfig(width=8, num_classes=5),
     BNInceptionTSNConfig(width=8, num_classes=5, channels=2, stack=2),
+    LiteTSNConfig(width=8, num_classes=5),
+    LiteTSNConfig(size=2, width=8, num_classes=5, channels=2, stack=2, padding="symmetric"),
+    TSMConfig(depth=18, width=8, num_classes=5, segments=4),
+    TSMConfig(depth=18, width=8, num_classes=5, channels=2, stack=2, segments=2, style="block"),
+    LiteTSMConfig(width=8, num_classes=5, segments=4),
     InceptionI3DConfig(width=8, num_classes=5),
     InceptionI3DConfig(width=8, num_classes=5, channels=2, padding="mmaction", pool="global", norm_eps=1e-5),
 ]
@@ -136,6 +142,11 @@ def test_initialisation(network) -> None:
         (SlowFastConfig(), 34_479_288),
         (SlowFastConfig(alpha=4, lateral_kernel=7), 34_565_560),
         (SlowFastConfig(alpha=4, lateral_kernel=7, lateral_norm=True), 34_566_488),
+        (TSMConfig(), 24_327_632),
+        # Published to a hundredth of a million: 4.65, 5.42 and 6.09.
+        (LiteTSNConfig(num_classes=1000), 4_652_008),
+        (LiteTSNConfig(size=1, num_classes=1000), 5_416_680),
+        (LiteTSMConfig(size=2, num_classes=1000), 6_092_072),
         (BNInceptionTSNConfig(num_classes=101), 10_373_765),
         (BNInceptionTSNConfig(num_classes=101, channels=2, stack=5), 10_395_717),
         (InceptionI3DConfig(), 12_697_264),

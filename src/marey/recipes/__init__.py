@@ -9,12 +9,14 @@ from marey.recipes.motions import MOTIONS
 from marey.recipes.non_local import NON_LOCAL
 from marey.recipes.slowfast import SLOWFAST
 from marey.recipes.slowonly import SLOWONLY
+from marey.recipes.tsm import TSM
 from marey.recipes.tsn import TSN
 from marey.recipes.tsn_bninception import TSN_BNINCEPTION
 
 RECIPES: tuple[Recipe, ...] = (
     *TSN,
     *TSN_BNINCEPTION,
+    *TSM,
     *I3D_INCEPTION,
     *NON_LOCAL,
     *SLOWONLY,

@@ -17,11 +17,14 @@ from marey.recipe import NetworkConfig
 from marey.weights.layouts import (
     deepmind,
     deepmind_tensorflow,
+    efficientnet_lite,
     mmaction,
     mmaction2,
     mmaction_inception,
     pyslowfast,
     pytorchvideo,
+    timm,
+    torchvision,
 )
 from marey.weights.layouts.resnet import Variant
 from marey.weights.tensorflow import is_tensorflow, read_tensorflow
@@ -34,6 +37,9 @@ LAYOUTS: tuple[ModuleType, ...] = (
     pytorchvideo,
     deepmind,
     deepmind_tensorflow,
+    torchvision,
+    timm,
+    efficientnet_lite,
 )
 """One module per toolkit and family of networks. Each says the toolkit's NAME, by which tensors (SIGNS) a file is known,
 which NETWORKS it has names for, `pairs(network)` of (their tensor, our tensor), and `variant_of(tensors)`, the network
