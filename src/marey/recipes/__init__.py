@@ -3,7 +3,7 @@
 from marey.base.errors import RecipeError
 from marey.base.nearest import did_you_mean
 from marey.recipe import Recipe
-from marey.recipes.folder import FOLDER
+from marey.recipes.folder import FOLDERS
 from marey.recipes.i3d_inception import I3D_INCEPTION
 from marey.recipes.motions import MOTIONS
 from marey.recipes.non_local import NON_LOCAL
@@ -22,7 +22,7 @@ RECIPES: tuple[Recipe, ...] = (
     *SLOWONLY,
     *SLOWFAST,
     *MOTIONS,
-    FOLDER,
+    *FOLDERS,
 )
 
 

@@ -28,7 +28,6 @@ from marey.data.loader import ClipLoader, batches_of
 from marey.data.manifest import Manifest
 from marey.data.quarantine import Quarantine
 from marey.models.layers.freeze import freeze, hold_frozen
-from marey.models.layers.initialise import initialise
 from marey.models.network import Network
 from marey.recipe import Recipe
 from marey.training.logs import RunLog
@@ -36,7 +35,7 @@ from marey.training.module import TrainModule
 from marey.training.state import Progress, load_state, save_state
 from marey.video.pixels import CentreView
 from marey.weights.checkpoint import save_checkpoint
-from marey.weights.load import build_network, load_model
+from marey.weights.pretraining import start
 
 STATE = "last.ckpt"
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -84,7 +83,8 @@ def fit(
         train, val: Manifests, or lists to read them from.
         out: The run's folder: recipe.yaml, log.csv, log.jsonl, last.safetensors, best.safetensors, last.ckpt.
         model: Your own module from a clip [B, C, T, H, W] to logits [B, K]; `recipe.model` is then not used.
-        init: A checkpoint to start from (ours or an older toolkit's; another class count gets a new head), or "none".
+        init: What to start from: "none", "imagenet", "ig65m", a recipe's name, or a checkpoint file of ours or of any
+            toolkit (`marey.weights.pretraining.start`). None is what the recipe starts from.
         batch: Clips in one pass of this process.
         precision: "float32" or "bfloat16"; else the recipe's.
         resume: Go on with the run in `out`, bit for bit as if it had never stopped.
@@ -95,7 +95,8 @@ def fit(
 
     Raises:
         RunError: `out` holds another run, the loss is not finite, or too many files are broken.
-        RecipeError: the recipe starts from weights that were not given.
+        RecipeError: the recipe starts from weights that nobody published and that were not given.
+        WeightsError: what `init` names cannot be had, or does not fit.
     """
     train = train if isinstance(train, Manifest) else read_manifest(train, root=root)
     if val is not None and not isinstance(val, Manifest):
@@ -125,18 +126,14 @@ def _start(recipe: Recipe, train: Manifest, init: str | Path | None, resume: boo
             f"{recipe.name} has {recipe.model.num_classes} classes, the training list {len(train.class_names)}: "
             f"--set model.num_classes={len(train.class_names)}."
         )
-    if init is None and recipe.pretraining is not None and not resume:
+    if init is None and recipe.pretraining == "kinetics400" and not resume:
         raise RecipeError(
-            f"{recipe.name} starts from {recipe.pretraining} weights: name a checkpoint with --init FILE, "
-            "or train from scratch with --init none."
+            f"{recipe.name} starts from {recipe.pretraining} weights: name a recipe or a checkpoint with "
+            "--init NAME_OR_FILE, or train from scratch with --init none."
         )
-    how = recipe.train.initialisation
-    if init is None or str(init) == "none":
-        network = build_network(recipe, train.class_names)
-        initialise(network, last_gamma_zero=how.last_gamma_zero, head_std=how.head_std)
-    else:
-        network = load_model(recipe, weights=init, allow_new_head=True)
-        network.class_names = train.class_names
+    # What a run goes on with lies in its own folder.
+    network = start(recipe, "none" if resume else init or recipe.pretraining or "none", train.class_names)
+    if network.load_report is not None:
         say(str(network.load_report))
     freeze(network, stages=recipe.train.frozen_stages, norms=recipe.train.frozen_norms)
     return network

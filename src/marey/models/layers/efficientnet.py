@@ -89,7 +89,7 @@ class InvertedResidual(nn.Module):
         self.before_branch = None
 
     def forward(self, x: Tensor) -> Tensor:
-        inner = x if self.before_branch is None else self.before_branch(x)
+        inner: Tensor = x if self.before_branch is None else self.before_branch(x)
         inner = inner if self.expand is None else self.expand(inner)
         inner = self.project(self.depthwise(inner))
         return x + inner if self.residual else inner

@@ -18,7 +18,7 @@ class Shift(nn.Module):
 
     def forward(self, x_NCHW: Tensor) -> Tensor:
         """[B * S, C, H, W] to the same shape."""
-        x_BSCHW = x_NCHW.unflatten(0, (-1, self.segments))
+        x_BSCHW = x_NCHW.reshape(-1, self.segments, *x_NCHW.shape[1:])
         share = x_NCHW.shape[1] // self.divisor
         ahead, back, still = x_BSCHW.tensor_split((share, 2 * share), dim=2)
         zeros = torch.zeros_like(ahead[:, :1])

@@ -39,11 +39,11 @@ _C2D = "taken for TSN: C2D without a temporal pool has the same tensors and logi
 def pairs(network: LinearClassifier) -> Iterator[tuple[str, str]]:
     """(their tensor, our tensor), each of ours once."""
     for unit in units(network):
-        block = network.get_submodule(unit.ours.rpartition(".")[0])
+        owner = network.get_submodule(unit.ours.rpartition(".")[0])
         module, conv = _module(unit), "conv"
-        if getattr(block, "before", None) is not None:
+        if getattr(owner, "before", None) is not None:
             module = module.replace(unit.block, f"{unit.block}net.")
-        if unit.part == "a" and getattr(block, "before_branch", None) is not None:
+        if unit.part == "a" and getattr(owner, "before_branch", None) is not None:
             conv = "conv.net"
         yield f"{module}.{conv}.weight", f"{unit.ours}.conv.weight"
         for tensor in NORM_TENSORS:

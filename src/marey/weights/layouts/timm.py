@@ -45,5 +45,7 @@ def variant_of(tensors: dict[str, Tensor]) -> Variant | None:
     found = lite(tensors, pairs, stem=SIGNS[0], head="classifier.weight")
     if found is None:
         return None
-    note = "padding and epsilon are taken for tf_efficientnet_lite's; efficientnet_lite0 has the same tensors and needs a recipe"
+    note = (
+        "padding and epsilon are taken for tf_efficientnet_lite's; efficientnet_lite0 looks the same and needs a recipe"
+    )
     return Variant(found.config, (note,))
