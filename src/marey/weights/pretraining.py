@@ -6,6 +6,7 @@ the clip's ends (there it sees zeros; networks without temporal kernels are equa
 modality are the mean over the old ones (Wang et al., TSN, ECCV 2016, section 3.2, "cross-modality").
 """
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
@@ -78,8 +79,8 @@ def _file(recipe: Recipe, init: str | Path) -> Path:
             raise WeightsError(f"--init {init}: this recipe has no published weights; name a file of them.")
         return fetched(Published(named.weights.url, named.weights.sha256, named.weights.licence))
     if str(init).startswith("https://"):
-        digits = Path(str(init)).stem.rpartition("-")[2]
-        return fetched(Published(str(init), digits if len(digits) >= 8 else None, "unknown"))
+        digits = re.search(r"-([0-9a-f]{8,64})\.\w+$", str(init))
+        return fetched(Published(str(init), digits[1] if digits else None, "unknown"))
     words = [*WORDS, *(known.name for known in RECIPES)]
     raise WeightsError(
         f"--init {init}: no such file, and no recipe of that name.{did_you_mean(str(init), words)} "
@@ -96,7 +97,7 @@ def _same(theirs: NetworkConfig | None, ours: NetworkConfig) -> bool:
 
 
 def carry_over(source: Network, target: Network) -> LoadReport:
-    """Give `target` the weights of `source`'s trunk: inflated, averaged over input channels, as its shapes ask.
+    """Give `target` the weights of the trunk of `source`, a loaded network: inflated, averaged, as its shapes ask.
 
     SlowFast: the slow pathway, and the fast one if it is as wide as `source`; channels that the fast pathway leads into
     the slow one get no weight, so that the slow one starts as the 2D network. What `source` has not (laterals, non-local
@@ -105,6 +106,7 @@ def carry_over(source: Network, target: Network) -> LoadReport:
     Raises:
         WeightsError: no trunk of `target` has the layers of `source`.
     """
+    report = cast(LoadReport, source.load_report)
     given, trunks = _trunk(source), _trunks(target)
     ours = {name: trunk for name, trunk in trunks.items() if len(trunks) == 1 or _width(trunk) == _width(given)}
     renamed: list[tuple[str, str]] = []
@@ -119,14 +121,11 @@ def carry_over(source: Network, target: Network) -> LoadReport:
         notes += _changes(given.state_dict(), found, name)
     if problem:
         raise WeightsError(
-            f"{_name(target)} cannot start from {_name(source)}: {problem}. R(2+1)D and CSN start from ig65m, other "
+            f"{target.recipe.name} cannot start from {report.source}: {problem}. R(2+1)D and CSN start from ig65m, other "
             "networks from a ResNet of the same depth and width."
         )
     notes += [f"{name} starts anew" for name in trunks if name not in ours]
-    report = source.load_report
-    place = report.source if isinstance(report, LoadReport) else _name(source)
-    layout = report.layout if isinstance(report, LoadReport) else "marey"
-    return LoadReport(place, layout, tuple(renamed), ("the head",), tuple(notes))
+    return LoadReport(report.source, report.layout, tuple(renamed), ("the head",), tuple(notes))
 
 
 def _fitted(theirs: dict[str, Tensor], ours: dict[str, Tensor]) -> tuple[dict[str, Tensor], str]:
@@ -184,8 +183,3 @@ def _trunk(network: Network) -> nn.Module:
 def _width(trunk: nn.Module) -> int:
     """Channels of the stem."""
     return next(iter(trunk.parameters())).shape[0]
-
-
-def _name(network: Network) -> str:
-    recipe = network.recipe
-    return recipe.name if isinstance(recipe, Recipe) else type(network).__name__

@@ -9,8 +9,11 @@ from pathlib import Path
 
 from marey.base.errors import WeightsError
 from marey.base.files import sha256
-from marey.models.tsm.config import LiteTSMConfig
-from marey.models.tsn.config import LiteTSNConfig
+from marey.models.non_local.config import C2DConfig, I3DResNetConfig
+from marey.models.slowfast.config import SlowFastConfig
+from marey.models.slowonly.config import SlowOnlyConfig
+from marey.models.tsm.config import LiteTSMConfig, TSMConfig
+from marey.models.tsn.config import LiteTSNConfig, TSNConfig
 from marey.recipe import Recipe
 
 
@@ -54,6 +57,8 @@ class Hashtags:
     std: tuple[float, float, float] = (58.14765, 56.46975, 55.332195)
 
 
+_LITES = (LiteTSNConfig, LiteTSMConfig)
+_RESNETS = (TSNConfig, TSMConfig, C2DConfig, I3DResNetConfig, SlowOnlyConfig, SlowFastConfig)
 _TORCHVISION = "https://download.pytorch.org/models/"
 _MOABITCOIN = "https://github.com/moabitcoin/ig65m-pytorch/releases/download/v1.0.0/"
 _VMZ = "https://github.com/bjuncek/VMZ/releases/download/test_models/"
@@ -142,9 +147,12 @@ def imagenet_file(recipe: Recipe) -> Path:
         WeightsError: there are none for this network, or the extra `lite` is not installed.
     """
     config = recipe.model
-    if isinstance(config, LiteTSNConfig | LiteTSMConfig):
+    lite, resnet = isinstance(config, _LITES), isinstance(config, _RESNETS)
+    if (lite or resnet) and config.width != (32 if lite else 64):
+        raise WeightsError(f"{recipe.name}: ImageNet's weights have no network of width {config.width}: --init none.")
+    if isinstance(config, _LITES):
         return _installed(config.size)
-    if config.network in ("tsn", "tsm", "c2d", "slowonly", "slowfast", "i3d_resnet"):
+    if isinstance(config, _RESNETS):
         return fetched(RESNETS[config.depth])
     raise WeightsError(
         f"{recipe.name}: there are no ImageNet weights for {config.network}, whose convolutions no published 2D network "
