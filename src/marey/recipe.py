@@ -275,7 +275,7 @@ class Weights(Declaration):
 
     url: str
     sha256: str
-    layout: Literal["mmaction", "mmaction2", "pyslowfast", "pytorchvideo", "torchvision"]
+    layout: Literal["mmaction", "mmaction2", "pyslowfast", "pytorchvideo"]
     licence: str
 
 

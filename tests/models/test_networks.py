@@ -5,6 +5,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from marey.models.i3d.config import InceptionI3DConfig
+from marey.models.layers.efficientnet import InvertedResidual
 from marey.models.layers.freeze import freeze, hold_frozen
 from marey.models.layers.initialise import initialise
 from marey.models.layers.non_local import NonLocal
@@ -123,6 +124,10 @@ def test_initialisation(network) -> None:
     blocks = [module for module in network.modules() if isinstance(module, Residual)]
     assert all((block.last.weight == 0).all() for block in blocks)
     assert all((block.after.norm.weight == 0).all() for block in blocks if block.after is not None)
+    for module in network.modules():
+        if isinstance(module, InvertedResidual):
+            deviation = float(module.depthwise.conv.weight.detach().std())
+            assert deviation == pytest.approx(2**0.5 / module.depthwise.conv.kernel_size[0], rel=0.25)
     assert float(network.head.weight.detach().std()) == pytest.approx(0.02, rel=0.2)
     assert (network.head.bias == 0).all()
 

@@ -1,7 +1,7 @@
 """Where training starts: what inflation gives on a motionless clip, what is carried over, and what is said about it."""
 
 import sys
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import pytest
 import torch
@@ -231,6 +231,25 @@ def test_an_address_and_a_recipe(asked, tmp_path) -> None:
         start(wanted, "tsn_r50_8seg_k400")
     with pytest.raises(WeightsError, match="Did you mean imagenet"):
         start(wanted, "imagnet")
+
+
+@pytest.mark.parametrize(("frames", "digits"), [(8, "9bae36ae"), (16, "9bae36ae"), (32, "449a7af9")])
+def test_ig65m_by_clip_length(frames, digits, asked) -> None:
+    network = {"network": "r2plus1d", "depth": 34, "first_pool": True}
+    wanted = SimpleNamespace(name="mine", model=network, clip=SimpleNamespace(frames=frames))
+    _, note = starts.ig65m_file(wanted)
+    assert [found for _, found in asked] == [digits]
+    assert "trained with no pool behind the stem" in note
+    assert "pixels.mean=[110.2008, 100.63983, 95.99475]" in note
+
+
+@pytest.mark.parametrize(("interaction", "file"), [("reduced", "irCSN_152"), ("preserved", "ipCSN_152")])
+def test_ig65m_without_a_hash_is_named_not_fetched(interaction, file, asked) -> None:
+    network = {"network": "csn", "depth": 152, "first_pool": True, "interaction": interaction}
+    wanted = SimpleNamespace(name="mine", model=network, clip=SimpleNamespace(frames=32))
+    with pytest.raises(WeightsError, match=f"{file}.*no hash of this file was ever published"):
+        starts.ig65m_file(wanted)
+    assert not asked
 
 
 def test_networks_without_imagenet_weights() -> None:
