@@ -165,7 +165,8 @@ def train(
     ] = None,
     root: Root = None,
     init: Annotated[
-        str | None, typer.Option("--init", help="Weights to start from: a checkpoint file, or none.")
+        str | None,
+        typer.Option("--init", help="Start from none, imagenet, ig65m, a recipe's name or a checkpoint file."),
     ] = None,
     settings: Set = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
