@@ -248,8 +248,15 @@ def _check(
         "missing": [t for t, _ in pairs if t not in tensors],
         "left over": [t for t in tensors if t not in used],
         "of another shape": wrong,
-        "not finite": [t for t in used & tensors.keys() if not torch.isfinite(tensors[t]).all()],
+        # Of the right shapes only: a small file can name a tensor of any size whose values all lie in one place.
+        "not finite": [
+            t for t, o in pairs if t in tensors and tensors[t].shape == state[o].shape and not _finite(tensors[t])
+        ],
     }
     found = [f"{len(names)} {what}: {', '.join(names[:3])}" for what, names in problems.items() if names]
     if found:
         raise WeightsError(f"{source}: the weights do not fit: {'; '.join(found)}{hint if wrong else ''}.")
+
+
+def _finite(tensor: Tensor) -> bool:
+    return bool(torch.isfinite(tensor).all())
