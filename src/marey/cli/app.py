@@ -217,15 +217,21 @@ def doctor(as_json: AsJson = False) -> None:
 @command(app, "convert")
 def convert(
     file: Annotated[Path, typer.Argument(help="An older toolkit's checkpoint, or ours.")],
-    out: Annotated[Path, typer.Option("--out", help="The .safetensors file to write.")],
+    out: Annotated[Path, typer.Option("--out", help="The .safetensors file to write; without an ending a folder.")],
     recipe: Annotated[
         str | None, typer.Option("--recipe", help="What the weights belong to; else told from the file.")
     ] = None,
+    allow_new_head: Annotated[
+        bool, typer.Option("--allow-new-head", help="Take weights for other classes; the classifier starts fresh.")
+    ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Turn an older toolkit's weights into one file of ours, with recipe and class names inside."""
     from marey.workflows.models import convert_weights
 
-    print(convert_weights(file, out, recipe=_recipe(recipe, None) if recipe else None))
+    declared = _recipe(recipe, None) if recipe else None
+    made = convert_weights(file, out, recipe=declared, allow_new_head=allow_new_head)
+    print(json.dumps(made.as_json(), indent=2, ensure_ascii=False) if as_json else made.as_text())
 
 
 @command(app, "report")

@@ -386,5 +386,8 @@ def fetch_snapshot(address: str) -> Path:
         )
     except Exception as error:
         lines = [line for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
-        raise WeightsError(f"{address}: cannot be fetched ({lines[0]}). {_WAY_OUT}") from None
+        raise WeightsError(
+            f"{address}: cannot be fetched ({lines[0]}). Name a folder that you fetched (--weights FOLDER), "
+            "or set HF_ENDPOINT to a copy's address."
+        ) from None
     return Path(folder)

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from marey.base.errors import WeightsError
+from marey.data.catalogue import class_names_of
 from marey.models.network import Network, Preprocess
 from marey.recipe import NetworkConfig, Recipe
 from marey.recipes import RECIPES, get_recipe
@@ -33,6 +34,16 @@ class LoadReport:
     and never uses."""
     notes: tuple[str, ...] = ()
     """What was decided that the file does not say."""
+
+    def as_json(self) -> dict[str, object]:
+        """Everything, the renamed tensors as a count."""
+        return {
+            "source": self.source,
+            "layout": self.layout,
+            "loaded": len(self.renamed),
+            "dropped": list(self.dropped),
+            "notes": list(self.notes),
+        }
 
     def __str__(self) -> str:
         parts = [f"{self.source}: {self.layout} layout, {len(self.renamed)} tensors loaded"]
@@ -126,7 +137,8 @@ def _foreign(path: Path, recipe: Recipe | None, allow_new_head: bool) -> Network
     else:
         layout = layout_for(recipe.model, layouts, path)
         notes += _variant_notes(recipe.model, layout, tensors)
-    network = build_network(recipe)
+    names = class_names_of(recipe.dataset)
+    network = build_network(recipe, names if names and len(names) == recipe.model.num_classes else None)
     pairs = list(layout.pairs(network))
     unused = tuple(name for name in getattr(layout, "UNUSED", ()) if name in tensors)
     return _filled(
@@ -235,7 +247,7 @@ def _filled(
         pairs,
         state,
         source,
-        hint="" if new_head else " (allow_new_head takes another number of classes)",
+        hint="" if new_head else " (allow_new_head, --allow-new-head: take it with a fresh classifier)",
     )
     for theirs, ours in pairs:
         state[ours].copy_(tensors[theirs])
