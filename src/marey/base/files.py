@@ -52,6 +52,24 @@ def sha256(path: str | Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def mend_lines(path: str | Path) -> None:
+    """Cut off a last line that has no end: its writer was killed in the middle of it."""
+    path = Path(path)
+    if not path.exists():
+        return
+    with path.open("r+b") as file:
+        end = file.seek(0, os.SEEK_END)
+        while end:
+            start = max(0, end - (1 << 16))
+            file.seek(start)
+            last = file.read(end - start).rfind(b"\n")
+            if last >= 0:
+                file.truncate(start + last + 1)
+                return
+            end = start
+        file.truncate(0)
+
+
 def cache_folder() -> Path:
     """Where downloads are kept: $MAREY_CACHE, else the platform's place for what can be fetched again.
 
@@ -80,6 +98,9 @@ def locked(path: str | Path, *, wait: bool = True, waiting: str = "") -> Iterato
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+b") as file:
+        if hasattr(os, "register_at_fork"):
+            # Forked children (loader processes) would hold the lock for a while after their parent was killed.
+            os.register_at_fork(after_in_child=file.close)
         if not _take(file, wait=False):
             if not wait:
                 raise BlockingIOError(f"{path} is held by another process")

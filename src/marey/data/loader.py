@@ -75,7 +75,7 @@ class ClipLoader:
             num_workers=workers,
             collate_fn=collate,
             prefetch_factor=2 if workers else None,
-            worker_init_fn=_settle if workers else None,
+            worker_init_fn=settle if workers else None,
         )
         self._next = (0, 0)
 
@@ -147,7 +147,7 @@ class _Plan(Sampler[list[tuple[int, int]]]):
             yield [(place.epoch, int(i)) for i in order[begin + self.rank : end : self.world]]
 
 
-def _settle(worker: int) -> None:
+def settle(worker: int) -> None:
     """Workers leave signals to the main process, which saves and then ends them, and start no threads of their own."""
     import cv2
 

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from torch.utils.data import DataLoader
 
 from marey.backends.eager import EagerBackend, Precision
 from marey.base.errors import DataError, RunError
@@ -25,7 +24,7 @@ from marey.data.manifest import Manifest
 from marey.data.quarantine import Broken, Quarantine
 from marey.evaluation.metrics import confusion_matrix, mean_class_accuracy, pair_accuracy, top_k_accuracy
 from marey.evaluation.scores import Scores
-from marey.evaluation.views import score_video
+from marey.evaluation.views import read_ahead, score_video
 from marey.models.network import Network
 
 _SAVE_EVERY = 20.0
@@ -142,25 +141,13 @@ def _scored(
     test, pixels = model.recipe.test, model.recipe.pixels
     views = ViewDataset(data, test.sampling, pixels)
     rows = run.rows_to_do()
-    loader: DataLoader[ViewItem] = DataLoader(
-        views,
-        sampler=rows,
-        batch_size=None,
-        num_workers=min(workers, len(rows)),
-        prefetch_factor=2 if workers and rows else None,
-        collate_fn=_as_it_is,
-    )
     with progress("Testing", total=len(rows), unit="videos") as bar:
         right = 0
-        for done, (row, item) in enumerate(zip(rows, loader, strict=True), start=1):
+        for done, (row, item) in enumerate(zip(rows, read_ahead(views, rows, workers=workers), strict=True), start=1):
             scores = None if "broken" in item else score_video(backend, item, test, pixels, batch=batch)
             right += scores is not None and int(scores.argmax()) == item["target"]
             yield row, item, scores
             bar.advance(note=f"top-1 {right / done:.1%}")
-
-
-def _as_it_is(item: Any) -> Any:
-    return item
 
 
 class _Run:
