@@ -57,16 +57,17 @@ def _hold_out(
             "to train and to test takes at least two."
         )
     wanted = max(1.0, val * sizes.sum())
-    have = sum(int(sizes[g]) for g in candidates if g in held)
+    free = sum(g not in held for g in candidates.tolist())
+    have = sum(int(sizes[g]) for g in candidates.tolist() if g in held)
     for group in random.permutation(candidates).tolist():
-        free = [g for g in candidates if g not in held]
-        if have + sizes[group] / 2 > wanted or len(free) < 2:
+        if have + sizes[group] / 2 > wanted or free < 2:
             if have:
                 break
             continue
         if group not in held:
             held.add(group)
             have += int(sizes[group])
+            free -= 1
     if not have:
         smallest = int(min(candidates, key=lambda g: sizes[g]))
         held.add(smallest)
@@ -75,5 +76,8 @@ def _hold_out(
 def _groups(manifest: Manifest) -> np.ndarray:
     if manifest.groups is not None:
         return manifest.groups
-    named = [ucf_group(name) for name in manifest.ids.tolist()]
+    names = manifest.ids.tolist()
+    if not ucf_group(names[0]):
+        return manifest.ids
+    named = [ucf_group(name) for name in names]
     return np.array(named) if all(named) else manifest.ids
