@@ -59,7 +59,11 @@ def list_folder(folder: str | Path, *, classes: Sequence[str] | None = None) -> 
     paths = find_videos(folder)
     rows = [(path, label) for path in paths for label, _, rest in [path.partition("/")] if rest]
     if not rows:
-        hint = "the videos lie loose in it: sort them into one folder per class" if paths else "it has no folders of videos"
+        hint = (
+            "the videos lie loose in it: sort them into one folder per class"
+            if paths
+            else "it has no folders of videos"
+        )
         raise DataError(f"{folder}: expected a folder of videos per class, but {hint}.")
     manifest = make_manifest(rows, root=folder, source=str(folder), classes=classes)
     if len(manifest.class_names) < 2:

@@ -76,7 +76,9 @@ def published_set(name: str) -> PublishedSet:
     found = next((s for s in PUBLISHED_SETS if s.name == name), None)
     if found is None:
         names = [s.name for s in PUBLISHED_SETS]
-        raise DataError(f"{name!r} is no data set that can be prepared ({', '.join(names)}).{did_you_mean(name, names)}")
+        raise DataError(
+            f"{name!r} is no data set that can be prepared ({', '.join(names)}).{did_you_mean(name, names)}"
+        )
     return found
 
 
@@ -109,10 +111,7 @@ def prepare(
     result.extra = sorted([*extra, *(path for key in files if key not in clips for path in files[key])])
     result.duplicates = {key: list(paths) for key, paths in wanted.items() if len(paths) > 1}
     result.misplaced = {
-        path: clips[key].label
-        for key, paths in wanted.items()
-        for path in paths
-        if dataset.misplaced(path, clips[key])
+        path: clips[key].label for key, paths in wanted.items() for path in paths if dataset.misplaced(path, clips[key])
     }
     probes = _probes(folder, wanted, check, workers, cache)
     result.unreadable = {path: probe.error for path, probe in probes.items() if not probe.readable}
@@ -146,9 +145,7 @@ def _by_key(dataset: PublishedSet, paths: Iterable[str]) -> tuple[dict[str, list
     return files, extra
 
 
-def _probes(
-    folder: Path, wanted: Files, check: Check, workers: int, cache: ProbeCache | None
-) -> dict[str, Probe]:
+def _probes(folder: Path, wanted: Files, check: Check, workers: int, cache: ProbeCache | None) -> dict[str, Probe]:
     paths = [path for found in wanted.values() for path in found]
     cache = cache or (ProbeCache(None) if check == "files" else probe_cache(folder))
     probes = cache.probes([folder / path for path in paths], check=check, workers=workers)

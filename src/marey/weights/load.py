@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from marey.base.errors import WeightsError
+from marey.data.catalogue import class_names_of
 from marey.models.network import Network, Preprocess
 from marey.recipe import NetworkConfig, Recipe
 from marey.recipes import RECIPES, get_recipe
@@ -42,13 +43,21 @@ class LoadReport:
 
 
 def build_network(recipe: Recipe, class_names: Sequence[str] | None = None) -> Network:
-    """The recipe's network with random weights, and all of its surroundings: pixels, dropout, class names."""
+    """The recipe's network with random weights, and all of its surroundings: pixels, dropout, class names.
+
+    Without `class_names` they are those of the recipe's data set, where it is a public one and as many.
+    """
     network: Network = recipe.model.build()
     network.preprocess = Preprocess(*recipe.pixels.normalisation, recipe.pixels.order)
     network.dropout.p = recipe.train.dropout
     network.recipe = recipe
-    network.class_names = tuple(class_names) if class_names else None
+    network.class_names = tuple(class_names) if class_names else _published_names(recipe)
     return network
+
+
+def _published_names(recipe: Recipe) -> tuple[str, ...] | None:
+    names = class_names_of(recipe.dataset)
+    return names if names is not None and len(names) == recipe.model.num_classes else None
 
 
 def load_model(

@@ -72,7 +72,9 @@ class Kinetics:
             reader = csv.DictReader(file)
             for column in ("youtube_id", "time_start", "time_end"):
                 if column not in (reader.fieldnames or ()):
-                    raise DataError(f"{path}:1: the column {column!r} is missing; expected DeepMind's list of Kinetics.")
+                    raise DataError(
+                        f"{path}:1: the column {column!r} is missing; expected DeepMind's list of Kinetics."
+                    )
             for row in reader:
                 where = f"{path}:{reader.line_num}"
                 label = row.get("label") or ""
