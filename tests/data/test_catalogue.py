@@ -63,7 +63,9 @@ def test_ucf101_counts() -> None:
         assert (len(train), len(test)) == numbers
         assert sum(numbers) == 13_320
         assert {c.group for c in train}.isdisjoint(c.group for c in test)
-    assert {(label, len({c.group for c, _ in ucf101.clips() if c.label == label})) for label in ["Archery", "YoYo"]} == {
+    assert {
+        (label, len({c.group for c, _ in ucf101.clips() if c.label == label})) for label in ["Archery", "YoYo"]
+    } == {
         ("Archery", 25),
         ("YoYo", 25),
     }

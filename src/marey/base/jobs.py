@@ -1,8 +1,11 @@
 """The same function on many items, in several processes, in order."""
 
 import multiprocessing
+import os
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from multiprocessing.connection import wait
 from typing import TypeVar
 
 from marey.base.progress import progress
@@ -43,7 +46,7 @@ def each_job(
             return
         # Not fork: torch, OpenCV and FFmpeg may have threads running that a fork would lose.
         context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(workers, mp_context=context) as pool:
+        with ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with_parent) as pool:
             chunk = max(1, min(32, len(items) // (4 * workers)))
             try:
                 for result in pool.map(function, items, chunksize=chunk):
@@ -52,3 +55,15 @@ def each_job(
             except BaseException:
                 pool.shutdown(cancel_futures=True)
                 raise
+
+
+def _end_with_parent() -> None:
+    """Let a worker end as soon as its parent is gone: one whose parent was killed would wait for work for ever."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        wait([parent.sentinel])
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()

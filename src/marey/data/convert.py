@@ -109,13 +109,15 @@ def convert(manifest: Manifest, out: Path, how: Conversion, *, workers: int) -> 
     Only one run at a time may write to a folder.
 
     Raises:
-        RunError: `out` was made with other settings.
+        RunError: `out` was made with other settings, or is where the videos are.
         DataError: two videos would become one file, or not one could be read.
     """
     targets = _targets(manifest, how)
+    jobs = {t: _Job(how, sample, out / t) for t, sample in zip(targets, manifest, strict=True)}
+    if any(os.path.abspath(job.sample.path) == os.path.abspath(job.target) for job in jobs.values()):  # noqa: PTH100
+        raise RunError(f"{out} holds the videos themselves: choose another --out.")
     _claim(out, how)
     _sweep(out)
-    jobs = {t: _Job(how, sample, out / t) for t, sample in zip(targets, manifest, strict=True)}
     todo = [job for job in jobs.values() if not job.target.exists()]
     reasons = each_job(_run, todo, workers=min(workers, len(todo)), title="Writing", unit="videos")
     failed = {str(job.target): (job.sample, reason) for job, reason in zip(todo, reasons, strict=True) if reason}

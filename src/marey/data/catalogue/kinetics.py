@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import TextIO
 
 from marey.base.errors import DataError
 from marey.base.nearest import did_you_mean
@@ -114,11 +115,17 @@ def _clip(row: dict[str, str], label: str, files: Files, where: str) -> Clip:
 
 def _lists_in(folder: Path) -> list[Path]:
     """DeepMind's lists in a folder, told by their header."""
-    found = sorted([*folder.glob("*.csv"), *folder.glob("annotations/*.csv")])
-    return [path for path in found if "youtube_id" in _opened(path).readline()]
+    return [
+        p for p in sorted([*folder.glob("*.csv"), *folder.glob("annotations/*.csv")]) if "youtube_id" in _first_line(p)
+    ]
 
 
-def _opened(path: Path):  # type: ignore[no-untyped-def]
+def _first_line(path: Path) -> str:
+    with _opened(path) as file:
+        return file.readline()
+
+
+def _opened(path: Path) -> TextIO:
     try:
         return path.open(encoding="utf-8-sig", newline="")
     except OSError as error:
