@@ -6,7 +6,7 @@ import re
 import pytest
 
 from marey.data.catalogue import class_names_of, hmdb51, kinetics, ucf101
-from marey.data.catalogue.folders import by_spelling, class_of
+from marey.data.catalogue.folders import Spellings
 from marey.data.prepare import PUBLISHED_SETS
 from marey.recipes import get_recipe
 from marey.weights.load import build_network
@@ -109,10 +109,11 @@ def test_kinetics_official_counts(split, shared) -> None:
 @pytest.mark.parametrize("dataset", ["kinetics400", "kinetics600", "kinetics700", "ucf101", "hmdb51"])
 def test_classes_are_told_from_folders(dataset) -> None:
     names = class_names_of(dataset)
-    assert len(by_spelling(names)) == len(names)
+    spellings = Spellings(names)
+    assert len(spellings) == len(names)
     for name in names:
-        assert class_of(f"train_256/{name.replace(' ', '_')}/x.mp4", names) == name
-    assert class_of("train/nothing/x.mp4", names) is None
+        assert spellings.class_of(f"train_256/{name.replace(' ', '_')}/x.mp4") == name
+    assert spellings.class_of("train/nothing/x.mp4") is None
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import json
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from made_videos import coded_frame
@@ -253,7 +254,7 @@ def test_command(clip, tmp_path) -> None:
 def test_probes_are_kept(clip, tmp_path, monkeypatch) -> None:
     for name in "abc":
         put(clip, tmp_path, f"{name}.mp4")
-    paths = [tmp_path / f"{name}.mp4" for name in "abc"] + [tmp_path / "none.mp4"]
+    paths = [str(tmp_path / f"{name}.mp4") for name in ("a", "b", "c", "none")]
     file = tmp_path / "probes.jsonl"
     first = ProbeCache(file).probes(paths, check="open", workers=0)
     assert [p.frames for p in first] == [20, 20, 20, 0]
@@ -262,7 +263,7 @@ def test_probes_are_kept(clip, tmp_path, monkeypatch) -> None:
         lines.write('["open:cut sho')
     (tmp_path / "b.mp4").write_bytes(b"no video")
     opened = []
-    monkeypatch.setattr("marey.data.probe.probe", lambda path, check: opened.append(path.name) or first[0])
+    monkeypatch.setattr("marey.data.probe.probe", lambda path, check: opened.append(Path(path).name) or first[0])
     again = ProbeCache(file).probes(paths, check="open", workers=0)
     assert opened == ["b.mp4"]
     assert again[0] == first[0]

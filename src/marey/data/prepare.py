@@ -148,7 +148,7 @@ def _by_key(dataset: PublishedSet, paths: Iterable[str]) -> tuple[dict[str, list
 def _probes(folder: Path, wanted: Files, check: Check, workers: int, cache: ProbeCache | None) -> dict[str, Probe]:
     paths = [path for found in wanted.values() for path in found]
     cache = cache or (ProbeCache(None) if check == "files" else probe_cache(folder))
-    probes = cache.probes([folder / path for path in paths], check=check, workers=workers)
+    probes = cache.probes([f"{folder}/{path}" for path in paths], check=check, workers=workers)
     return dict(zip(paths, probes, strict=True))
 
 

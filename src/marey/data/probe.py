@@ -3,6 +3,8 @@
 import contextlib
 import hashlib
 import json
+import os
+import stat
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import partial
@@ -45,9 +47,8 @@ class Probe:
         return not self.error
 
 
-def probe(path: Path, check: Check) -> Probe:
+def probe(path: str, check: Check) -> Probe:
     """Look at one video file or folder of frames."""
-    # numpy and the decoder load where a file is opened: a look at lists alone does without.
     size = _bytes(path)
     if size < 0:
         return Probe(size, error="no such file")
@@ -61,11 +62,12 @@ def probe(path: Path, check: Check) -> Probe:
         return Probe(size, error=error.reason if isinstance(error, DecodeError) else str(error))
 
 
-def _opened(path: Path, size: int, check: Check) -> Probe:
+def _opened(path: str, size: int, check: Check) -> Probe:
+    # A look at what is there alone goes without the decoder.
     from marey.video.frames import FrameFolder
     from marey.video.reader import Video
 
-    with FrameFolder(path) if path.is_dir() else Video(path) as source:
+    with FrameFolder(path) if os.path.isdir(path) else Video(path) as source:  # noqa: PTH112
         if check == "decode":
             for _ in source.pictures() if isinstance(source, Video) else map(source.read, _one_by_one(len(source))):
                 pass
@@ -88,11 +90,13 @@ def variable_rate(timestamps: NDArray[np.float64]) -> bool:
     return bool(np.abs(steps - middle).max() > max(0.1 * middle, _JITTER))
 
 
-def _bytes(path: Path) -> int:
+def _bytes(path: str) -> int:
+    # By strings: a Path for each of a million files takes longer than asking for their sizes.
     try:
-        if path.is_dir():
-            return sum(p.stat().st_size for p in path.iterdir() if p.is_file())
-        return path.stat().st_size
+        status = os.stat(path)  # noqa: PTH116
+        if stat.S_ISDIR(status.st_mode):
+            return sum(p.stat().st_size for p in Path(path).iterdir() if p.is_file())
+        return status.st_size
     except OSError:
         return -1
 
@@ -114,7 +118,7 @@ class ProbeCache:
                         key, stamp, result = json.loads(line)
                         self._known[key] = (stamp, result)
 
-    def probes(self, paths: Sequence[Path], *, check: Check, workers: int) -> list[Probe]:
+    def probes(self, paths: Sequence[str], *, check: Check, workers: int) -> list[Probe]:
         """A probe of each path; those that are known already from an equal or deeper check are not opened again."""
         if check == "files":
             return [probe(path, "files") for path in paths]
@@ -123,14 +127,14 @@ class ProbeCache:
         names = [f.name for f in fields(Probe)]
         return [Probe(**dict(zip(names, row, strict=True))) for row in found]
 
-    def hashes(self, paths: Sequence[Path], *, workers: int) -> list[str]:
+    def hashes(self, paths: Sequence[str], *, workers: int) -> list[str]:
         """The SHA-256 of each path's content."""
         return self._each(paths, content_hash, ("sha256",), "sha256", workers, "Comparing")
 
     def _each(
         self,
-        paths: Sequence[Path],
-        function: Callable[[Path], Any],
+        paths: Sequence[str],
+        function: Callable[[str], Any],
         kinds: Sequence[str],
         kind: str,
         workers: int,
@@ -138,22 +142,21 @@ class ProbeCache:
     ) -> list[Any]:
         stamps = [_stamp(path) for path in paths]
         results: dict[str, Any] = {}
-        todo: dict[str, tuple[Path, int]] = {}
+        todo: dict[str, int] = {}
         for path, stamp in zip(paths, stamps, strict=True):
             known = next((k for each in kinds if (k := self._known.get(f"{each}:{path}")) and k[0] == stamp), None)
             if known is not None:
-                results[str(path)] = known[1]
+                results[path] = known[1]
             else:
-                todo[str(path)] = path, stamp
+                todo[path] = stamp
         if todo:
-            items = [path for path, _ in todo.values()]
-            each = each_job(function, items, workers=min(workers, len(items)), title=title, unit="files")
+            each = each_job(function, list(todo), workers=min(workers, len(todo)), title=title, unit="files")
             with _Lines(self.path) as lines:
-                for (path, stamp), result in zip(todo.values(), each, strict=True):
-                    results[str(path)] = result
+                for (path, stamp), result in zip(todo.items(), each, strict=True):
+                    results[path] = result
                     self._known[f"{kind}:{path}"] = (stamp, result)
                     lines.write([f"{kind}:{path}", stamp, result])
-        return [results[str(path)] for path in paths]
+        return [results[path] for path in paths]
 
 
 class _Lines:
@@ -180,26 +183,26 @@ class _Lines:
             self._file.close()
 
 
-def _probe_row(check: Check, path: Path) -> list[Any]:
+def _probe_row(check: Check, path: str) -> list[Any]:
     return list(asdict(probe(path, check)).values())
 
 
-def _stamp(path: Path) -> int:
+def _stamp(path: str) -> int:
     """A number that changes with a file: its time of change in nanoseconds plus its size; 0 where there is none."""
     try:
-        status = path.stat()
+        status = os.stat(path)  # noqa: PTH116
         return status.st_mtime_ns + status.st_size
     except OSError:
         return 0
 
 
-def content_hash(path: Path) -> str:
+def content_hash(path: str) -> str:
     """SHA-256 of a file's bytes; of a folder of frames, of the names and bytes of its images in order. "" if unreadable."""
     try:
-        if not path.is_dir():
+        if not Path(path).is_dir():
             return sha256(path)
         digest = hashlib.sha256()
-        for image in sorted(p for p in path.iterdir() if p.is_file()):
+        for image in sorted(p for p in Path(path).iterdir() if p.is_file()):
             digest.update(f"{image.name}\0{sha256(image)}".encode())
         return digest.hexdigest()
     except OSError:

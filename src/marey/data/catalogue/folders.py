@@ -1,26 +1,30 @@
-"""Class names as folders spell them."""
+"""Class names as folders and lists spell them."""
 
 import re
 from collections.abc import Sequence
-from functools import cache
 
 
-@cache
-def by_spelling(class_names: tuple[str, ...]) -> dict[str, str]:
-    """From `spelling` to the class name."""
-    return {spelling(name): name for name in class_names}
+class Spellings:
+    """Tells classes whatever the case, blanks and signs: "Massaging_persons_head" is "massaging person's head"."""
+
+    def __init__(self, class_names: Sequence[str]) -> None:
+        self._names = {_plain(name): name for name in class_names}
+        self._folders: dict[str, str | None] = {}
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def find(self, text: str) -> str | None:
+        """The class that is spelt so."""
+        return self._names.get(_plain(text))
+
+    def class_of(self, path: str) -> str | None:
+        """The class whose folder a file lies in, the innermost where there are several; None where there is none."""
+        folder = path.rpartition("/")[0]
+        if folder not in self._folders:
+            self._folders[folder] = next(filter(None, map(self.find, reversed(folder.split("/")))), None)
+        return self._folders[folder]
 
 
-def spelling(name: str) -> str:
-    """A name without case, blanks and signs: "Massaging_persons_head" and "massaging person's head" are one class."""
+def _plain(name: str) -> str:
     return re.sub(r"[^a-z0-9]", "", name.lower())
-
-
-def class_of(path: str, class_names: tuple[str, ...]) -> str | None:
-    """The class whose folder a file lies in, the innermost where there are several; None where there is none."""
-    known = by_spelling(class_names)
-    return next((known[s] for s in map(spelling, reversed(_folders(path))) if s in known), None)
-
-
-def _folders(path: str) -> Sequence[str]:
-    return path.split("/")[:-1]

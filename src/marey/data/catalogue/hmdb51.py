@@ -6,11 +6,11 @@ stand on both sides of an official split, so the source is the group.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path, PurePosixPath
+from functools import cache, cached_property
+from pathlib import Path
 
 from marey.data.catalogue import class_names_of
-from marey.data.catalogue.folders import class_of
+from marey.data.catalogue.folders import Spellings
 from marey.data.catalogue.packed import unpack
 from marey.data.catalogue.published import Clip, Files, Part
 
@@ -32,9 +32,13 @@ class Hmdb51:
         assert names is not None
         return names
 
+    @cached_property
+    def _spellings(self) -> Spellings:
+        return Spellings(self.class_names)
+
     def key(self, path: str) -> str | None:
         """Names are free text with every sign in it: a file is a clip if its name is one."""
-        name = PurePosixPath(path).name
+        name = path.rpartition("/")[2]
         stem = next((name[: -len(s)] for s in (".avi", ".mp4", ".mkv", ".webm") if name.lower().endswith(s)), name)
         return stem if stem in _labels() else None
 
@@ -47,7 +51,7 @@ class Hmdb51:
         ]
 
     def misplaced(self, path: str, clip: Clip) -> bool:
-        return class_of(path, self.class_names) not in (None, clip.label)
+        return self._spellings.class_of(path) not in (None, clip.label)
 
 
 @cache

@@ -8,13 +8,14 @@ import csv
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from functools import cached_property
+from pathlib import Path
 from typing import TextIO
 
 from marey.base.errors import DataError
 from marey.base.nearest import did_you_mean
 from marey.data.catalogue import class_names_of
-from marey.data.catalogue.folders import by_spelling, class_of, spelling
+from marey.data.catalogue.folders import Spellings
 from marey.data.catalogue.published import Clip, Files, Part
 
 OFFICIAL = {"kinetics400": {"train": 246_534, "val": 19_906, "test": 38_685}}
@@ -24,7 +25,7 @@ ANNOUNCED = {"kinetics400": {"train": 240_436, "val": 19_796}}
 """The copy on which MMAction v0.2.0 measured."""
 
 _SPLITS = {"train": "train", "val": "val", "validate": "val", "validation": "val", "test": "test"}
-_ID = r"[\w-]{11}"
+_NAME = re.compile(r"([\w-]{11})(?:_(\d+)(?:\.\d+)?_\d+(?:\.\d+)?)?(?:\.\w+)?")
 
 
 @dataclass(frozen=True)
@@ -39,9 +40,13 @@ class Kinetics:
         assert names is not None
         return names
 
+    @cached_property
+    def _spellings(self) -> Spellings:
+        return Spellings(self.class_names)
+
     def key(self, path: str) -> str | None:
         """`id_start` with plain seconds, or the id alone where the name has no times."""
-        found = re.fullmatch(rf"({_ID})(?:_(\d+)(?:\.\d+)?_\d+(?:\.\d+)?)?(?:\.\w+)?", PurePosixPath(path).name)
+        found = _NAME.fullmatch(path.rpartition("/")[2])
         if found is None:
             return None
         return found[1] if found[2] is None else f"{found[1]}_{int(found[2])}"
@@ -58,7 +63,7 @@ class Kinetics:
         ]
 
     def misplaced(self, path: str, clip: Clip) -> bool:
-        return bool(clip.label) and class_of(path, self.class_names) not in (None, clip.label)
+        return bool(clip.label) and self._spellings.class_of(path) not in (None, clip.label)
 
     def _listed(self, lists: Sequence[Path], files: Files) -> dict[str, list[Clip]]:
         by_split: dict[str, dict[str, Clip]] = {}
@@ -68,7 +73,6 @@ class Kinetics:
         return {split: list(clips.values()) for split, clips in by_split.items()}
 
     def _rows(self, path: Path, files: Files) -> Iterator[tuple[str, Clip]]:
-        known = by_spelling(self.class_names)
         with _opened(path) as file:
             reader = csv.DictReader(file)
             for column in ("youtube_id", "time_start", "time_end"):
@@ -79,8 +83,8 @@ class Kinetics:
             for row in reader:
                 where = f"{path}:{reader.line_num}"
                 label = row.get("label") or ""
-                name = known.get(spelling(label), "")
-                if label and not name:
+                name = label and self._spellings.find(label)
+                if name is None:
                     hint = did_you_mean(label, self.class_names)
                     raise DataError(f"{where}: {label!r} is no class of {self.name}.{hint}")
                 split = _SPLITS.get((row.get("split") or "").lower()) or _split_of(path.stem)
@@ -91,7 +95,7 @@ class Kinetics:
     def _by_folders(self, folder: Path, files: Files) -> dict[str, list[Clip]]:
         by_split: dict[str, list[Clip]] = {}
         for key, paths in files.items():
-            label = class_of(paths[0], self.class_names)
+            label = self._spellings.class_of(paths[0])
             split = next((s for p in reversed(paths[0].split("/")[:-1]) if (s := _split_of(p))), None)
             if label and split:
                 by_split.setdefault(split, []).append(Clip(key, label, key[:11]))

@@ -7,11 +7,11 @@ others: the published ucfTrainTestlist is exactly that.
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path, PurePosixPath
+from functools import cache, cached_property
+from pathlib import Path
 
 from marey.data.catalogue import class_names_of
-from marey.data.catalogue.folders import class_of
+from marey.data.catalogue.folders import Spellings
 from marey.data.catalogue.packed import unpack
 from marey.data.catalogue.published import Clip, Files, Part
 
@@ -34,8 +34,12 @@ class Ucf101:
         assert names is not None
         return names
 
+    @cached_property
+    def _spellings(self) -> Spellings:
+        return Spellings(self.class_names)
+
     def key(self, path: str) -> str | None:
-        stem = PurePosixPath(path).name.split(".")[0]
+        stem = path.rpartition("/")[2].partition(".")[0]
         return stem if re.fullmatch(r"v_\w+_g\d+_c\d+", stem) else None
 
     def parts(self, folder: Path, files: Files, lists: Sequence[Path]) -> list[Part]:
@@ -47,7 +51,7 @@ class Ucf101:
         ]
 
     def misplaced(self, path: str, clip: Clip) -> bool:
-        return class_of(path, self.class_names) not in (None, clip.label)
+        return self._spellings.class_of(path) not in (None, clip.label)
 
 
 @cache
