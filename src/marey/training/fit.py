@@ -22,6 +22,7 @@ from marey.base.errors import RecipeError, RunError
 from marey.base.files import write_json, write_text
 from marey.base.processes import rank, world_size
 from marey.base.progress import progress, say
+from marey.data.catalogue.mirror import swaps_of
 from marey.data.clips import ClipDataset
 from marey.data.formats import read_manifest
 from marey.data.loader import ClipLoader, batches_of
@@ -192,7 +193,8 @@ class _Run:
         train, count = self.recipe.train, len(self.train_list)
         clips = ClipDataset(
             self.train_list, self.recipe.clip, self.recipe.augment, seed=self.seed,
-            pixels=self.recipe.pixels,
+            pixels=self.recipe.pixels, appearance=self.recipe.appearance,
+            swaps=swaps_of(self.recipe.augment, self.train_list.class_names),
         )  # fmt: skip
         self.loader = self._loader(clips, epochs=train.epochs, shuffle=True)
         share = -(-train.base_batch // self.world)

@@ -16,6 +16,7 @@ from marey.base.random import step_seed
 from marey.models.layers.freeze import hold_frozen
 from marey.recipe import Recipe
 from marey.training.bfloat16 import PaddedConvolutions
+from marey.training.mixing import MixedBatch
 from marey.training.optimizers import build_optimizer
 from marey.training.schedules import lr_factor
 from marey.video.transforms import to_clip
@@ -71,11 +72,16 @@ class TrainModule(LightningModule):
 
     def forward(self, clip_BTHWC: Tensor) -> Tensor:
         """Logits [B, K] of clips as the loader brings them."""
+        return self._logits(self._normalised(clip_BTHWC))
+
+    def _normalised(self, clip_BTHWC: Tensor) -> Tensor:
         pixels = self.recipe.pixels
-        clip = to_clip(clip_BTHWC, *pixels.normalisation, order=pixels.order)
-        reduced = clip_BTHWC.device.type == "cpu" and self.recipe.train.precision == "bfloat16"
+        return to_clip(clip_BTHWC, *pixels.normalisation, order=pixels.order)
+
+    def _logits(self, clip_BCTHW: Tensor) -> Tensor:
+        reduced = clip_BCTHW.device.type == "cpu" and self.recipe.train.precision == "bfloat16"
         with PaddedConvolutions() if reduced else nullcontext():
-            return self.model(clip)  # type: ignore[no-any-return]
+            return self.model(clip_BCTHW)  # type: ignore[no-any-return]
 
     def training_step(self, batch: dict[str, Any], batch_index: int) -> None:
         if self.stopped:
@@ -103,22 +109,26 @@ class TrainModule(LightningModule):
         world = self.trainer.world_size
         parts = range(0, len(clips), self.part)
         total = torch.zeros((), device=clips.device)
+        batch = MixedBatch(
+            clips, targets, self._normalised, self.recipe.train,
+            key=(self.seed, self.step), rank=self.global_rank, world=world,
+        )  # fmt: skip
         for number, begin in enumerate(parts):
             # Dropout draws from the step, not from what went before: a resumed run draws the same.
             torch.manual_seed(step_seed(self.seed, self.step, number, self.global_rank))
-            clip, target = clips[begin : begin + self.part], targets[begin : begin + self.part]
+            end = min(begin + self.part, len(clips))
             with self._no_sync(number < len(parts) - 1):
-                logits = self(clip)
+                logits = self._logits(batch.clips(begin, end))
                 loss = F.cross_entropy(
                     _at_least_float32(logits),
-                    target,
+                    batch.shares(begin, end, logits),
                     label_smoothing=self.recipe.train.label_smoothing,
                     reduction="sum",
                 )
                 # DDP averages over processes: `world` undoes it.
                 self.manual_backward(loss * (world / size))
             total += loss.detach()
-            self.sums[1] += (logits.detach().argmax(dim=1) == target).sum().cpu()
+            self.sums[1] += (logits.detach().argmax(dim=1) == targets[begin:end]).sum().cpu()
         self.sums[0] += total.cpu()
         self.sums[2] += len(clips)
         return total / len(clips)
