@@ -92,7 +92,7 @@ class MMAction2ColourJitter(AppearanceStep):
         frames: _Real = frames_THWC.astype(np.float32)
         for place in random.permutation(4):
             if place == 3:
-                frames = _turn_hue(frames, turn)
+                frames = _turn_hue(frames, turn) if self.hue > 0 else frames
             elif widths[place] > 0:
                 frames = blends[place](frames, strengths[place], _GREY_MMACTION2)
         return _cut(frames)

@@ -43,9 +43,10 @@ def swaps_of(crop: TrainCrop, class_names: Sequence[str]) -> dict[int, int]:
     swaps = mirror_swaps(class_names) if crop.flip > 0 else {}
     if swaps and crop.flip_classes == "refuse":
         one, other = next(iter(swaps.items()))
+        more = f" (and {len(swaps) - 2} classes more)" if len(swaps) > 2 else ""
         raise RecipeError(
-            f"a mirror turns class {class_names[one]!r} into {class_names[other]!r} (and {len(swaps) - 2} classes more): "
-            "train without it (--set augment.flip=0), or let it swap the labels too (--set augment.flip_classes=swap)."
+            f"a mirror turns class {class_names[one]!r} into {class_names[other]!r}{more}: train without mirrored clips "
+            "(--set augment.flip=0), or swap their labels too (--set augment.flip_classes=swap)."
         )
     return swaps
 
