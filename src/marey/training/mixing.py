@@ -69,7 +69,7 @@ def _draw_box(erase: Erase, height: int, width: int, random: np.random.RandomSta
         area = random.uniform(*erase.area) * height * width / erase.boxes
         ratio = math.exp(random.uniform(flattest, -flattest))
         h, w = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
-        if h < height and w < width:
+        if 0 < h < height and 0 < w < width:
             return Box(int(random.randint(height - h + 1)), int(random.randint(width - w + 1)), h, w)
     return None
 
