@@ -100,7 +100,7 @@ def test_head_and_depths(network) -> None:
 
 
 def test_freezing(network) -> None:
-    freeze(network, stages=1, norms=False)
+    freeze(network, stages=1)
     network.train()
     hold_frozen(network)
     before = {name: value.clone() for name, value in network.state_dict().items()}

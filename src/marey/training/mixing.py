@@ -100,12 +100,12 @@ class MixedBatch:
             height, width = frames.shape[2:4]
             self.blend = draw_blend(train.mix, height, width, random_for(*key, 0, _MIX))
 
-    def clips(self, begin: int, end: int) -> Tensor:
-        """Clips begin ... end - 1, [b, C, T, H, W]."""
-        clips = self._erased(begin, end)
+    def clips(self, places: range) -> Tensor:
+        """The clips at these places of the batch, [b, C, T, H, W]."""
+        clips = self._erased(places)
         if self.blend is None:
             return clips
-        partners = self._erased(*self._across(begin, end)).flip(0)
+        partners = self._erased(self._partners(places))
         if self.blend.box is None:
             return clips * self.blend.share + partners * (1 - self.blend.share)
         top, left, height, width = self.blend.box
@@ -113,26 +113,28 @@ class MixedBatch:
         clips[..., rows, columns] = partners[..., rows, columns]
         return clips
 
-    def shares(self, begin: int, end: int, logits: Tensor) -> Tensor:
+    def shares(self, places: range, logits: Tensor) -> Tensor:
         """Their targets, as a loss on `logits` [b, K] takes them: as they came, or shares of classes [b, K]."""
-        own = self.targets[begin:end]
+        own = self.targets[list(places)]
         if self.blend is None:
             return own
-        first, last = self._across(begin, end)
-        other = self.targets[first:last].flip(0)
+        other = self.targets[list(self._partners(places))]
         if own.ndim == 1:
             own, other = (F.one_hot(target, logits.shape[1]) for target in (own, other))
         dtype = torch.promote_types(logits.dtype, torch.float32)
         return own.to(dtype) * self.blend.share + other.to(dtype) * (1 - self.blend.share)
 
-    def _across(self, begin: int, end: int) -> tuple[int, int]:
-        """Where the partners of clips begin ... end - 1 stand, in opposite order."""
-        return len(self.frames) - end, len(self.frames) - begin
+    def _partners(self, places: range) -> range:
+        """Counted from the batch's other end."""
+        last = len(self.frames) - 1
+        return range(last - places.start, last - places.stop, -places.step)
 
-    def _erased(self, begin: int, end: int) -> Tensor:
-        clips = self.normalise(self.frames[begin:end])
+    def _erased(self, places: range) -> Tensor:
+        ahead = places.step > 0
+        frames = self.frames[places.start : places.stop : places.step] if ahead else self.frames[list(places)]
+        clips = self.normalise(frames)
         if self.erase is not None:
-            for place, clip in enumerate(clips, begin):
+            for clip, place in zip(clips, places, strict=True):
                 self._erase(clip, self.erase, self.rank + place * self.world)
         return clips
 

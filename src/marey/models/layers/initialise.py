@@ -6,7 +6,7 @@ from marey.models.layers.non_local import NonLocal
 from marey.models.layers.resnet import Residual
 
 CONVOLUTIONS = (nn.Conv2d, nn.Conv3d)
-NORMS = (nn.BatchNorm2d, nn.BatchNorm3d)
+NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 
 
 def initialise(network: nn.Module, *, last_gamma_zero: bool, head_std: float) -> None:
