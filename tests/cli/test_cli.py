@@ -106,6 +106,36 @@ def test_train_a_folder_then_predict(videos, without_lite, tmp_path) -> None:
     assert "holds another run" in again.stderr
 
 
+def test_a_refused_run_writes_nothing(videos, tmp_path) -> None:
+    """Neither over another run's files nor beside them."""
+    for words in (["--set", "train.epoch=1"], ["--set", "train.epochs=many"]):
+        assert marey("train", videos, "--out", tmp_path / "new", *words).exit_code == 1
+        assert not (tmp_path / "new").exists()
+    run = tmp_path / "run"
+    run.mkdir()
+    for name in ("last.ckpt", "split.csv"):
+        (run / name).write_text("another run's")
+    for words in (["train", videos, "--out", run], ["demo", "--out", run]):
+        refused = marey(*words)
+        assert refused.exit_code == 1
+        assert "holds another run (last.ckpt)" in refused.stderr
+        assert {p.name: p.read_text() for p in run.iterdir()} == dict.fromkeys(
+            ("last.ckpt", "split.csv"), "another run's"
+        )
+
+
+def test_a_broken_video_may_be_borne(videos, checkpoint, tmp_path) -> None:
+    shutil.copytree(videos, tmp_path / "v")
+    (tmp_path / "v" / "run" / "text.mp4").write_text("only text")
+    words = ["evaluate", checkpoint, "--data", tmp_path / "v", "--workers", "0", "--json"]
+    refused = marey(*words, "--out", tmp_path / "a")
+    assert refused.exit_code == 1
+    assert "1 of 13 videos are broken, more than the 1.0% that are borne (--max-broken)" in refused.stderr
+    done = marey(*words, "--out", tmp_path / "b", "--max-broken", "0.1")
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["videos"] == 12
+
+
 def test_evaluate_report_fuse(videos, checkpoint, tmp_path) -> None:
     done = marey("evaluate", checkpoint, "--data", videos, "--out", tmp_path / "e", "--workers", "0", "--json")
     assert done.exit_code == 0, done.output
@@ -113,6 +143,12 @@ def test_evaluate_report_fuse(videos, checkpoint, tmp_path) -> None:
     assert marey("report", tmp_path / "e").exit_code == 0
     scores = tmp_path / "e" / "scores.npz"
     assert "top-1" in marey("fuse", scores, scores, "--weights", "1,2").stdout
+    assert marey("fuse", scores, scores, "--out", tmp_path / "fused.npz").exit_code == 0
+    assert (tmp_path / "fused.npz").stat().st_size > 0
+    refused = marey("fuse", scores, scores, "--out", tmp_path / "fused")
+    assert refused.exit_code == 1
+    assert "a score file ends in .npz" in refused.stderr
+    assert not (tmp_path / "fused").exists()
 
 
 def test_predict_lists_go_on(videos, checkpoint, tmp_path) -> None:

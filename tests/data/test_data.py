@@ -1,5 +1,6 @@
 """Lists in every format, splits that keep groups together, loaders that know their place."""
 
+import time
 from functools import partial
 
 import numpy as np
@@ -71,6 +72,41 @@ def test_formats(name, text, first, tmp_path) -> None:
     assert len(manifest.class_names) == 2
 
 
+def test_numbers_are_places_in_a_list_of_classes(tmp_path) -> None:
+    """A list that skips a class must not move the ones behind it."""
+    (tmp_path / "some.txt").write_text("a.mp4 07\nb.mp4 2\n")
+    manifest = read_manifest(tmp_path / "some.txt")
+    assert manifest.labels.tolist() == [7, 2]
+    assert manifest.class_names == tuple("01234567")
+    named = read_manifest(tmp_path / "some.txt", classes=list("abcdefgh"))
+    assert [named.class_names[label] for label in named.labels] == ["h", "c"]
+    (tmp_path / "some.txt").write_text("a.mp4 20251123\nb.mp4 2\n")
+    with pytest.raises(DataError, match="the label 20251123 is no place in a list of classes"):
+        read_manifest(tmp_path / "some.txt")
+
+
+def test_times_keep_all_their_digits(tmp_path) -> None:
+    rows = "path,label,start,end\nx.mp4,a,3661.121,3661.5\nx.mp4,b,3661.124,3670\n"
+    (tmp_path / "parts.csv").write_text(rows)
+    manifest = read_manifest(tmp_path / "parts.csv")
+    assert [sample.id for sample in manifest] == ["x.mp4@3661.121-3661.5", "x.mp4@3661.124-3670"]
+    manifest.write_csv(tmp_path / "again.csv")
+    np.testing.assert_array_equal(read_manifest(tmp_path / "again.csv").times, manifest.times)
+
+
+@pytest.mark.slow
+def test_a_million_rows_load_in_seconds(tmp_path) -> None:
+    with (tmp_path / "many.csv").open("w") as file:
+        file.write("path,label,split,group\n")
+        for i in range(1_000_000):
+            file.write(f"class_{i % 400:03d}/video_{i:08d}_000010_000020.mp4,class {i % 400},train,g{i // 3}\n")
+    begun = time.process_time()
+    manifest = read_manifest(tmp_path / "many.csv")
+    assert time.process_time() - begun < 20
+    assert len(manifest) == 1_000_000
+    assert manifest.ids.nbytes < 200e6
+
+
 def test_kinetics_csv(tmp_path) -> None:
     rows = (
         "label,youtube_id,time_start,time_end,split,is_cc\nabseiling,0wR5jVB-WPk,417,427,val,0\nyoga,abc,0,10,val,0\n"
@@ -78,6 +114,23 @@ def test_kinetics_csv(tmp_path) -> None:
     (tmp_path / "k.csv").write_text(rows)
     manifest = read_manifest(tmp_path / "k.csv", split="val")
     assert manifest[0].id == "abseiling/0wR5jVB-WPk_000417_000427.mp4"
+
+
+@pytest.mark.parametrize(
+    "place", ["high_jump/x_000000_000010.mp4", "high jump/x_000000_000010.mp4", "x_000000_000010.mp4", "x.mp4"]
+)
+def test_kinetics_files_are_found_where_they_lie(tmp_path, place) -> None:
+    (tmp_path / "k.csv").write_text("label,youtube_id,time_start,time_end\nhigh jump,x,0,10\nyoga,none,0,10\n")
+    (tmp_path / place).parent.mkdir(exist_ok=True)
+    (tmp_path / place).touch()
+    ids = [sample.id for sample in read_manifest(tmp_path / "k.csv")]
+    assert ids == [place, "yoga/none_000000_000010.mp4"]
+
+
+def test_kinetics_csv_without_times(tmp_path) -> None:
+    (tmp_path / "k.csv").write_text("label,youtube_id,time_start,time_end\nhigh jump,x,,10\n")
+    with pytest.raises(DataError, match=r"k\.csv:2: time_start and time_end must be seconds"):
+        read_manifest(tmp_path / "k.csv")
 
 
 def test_official_splits(shared, tmp_path) -> None:

@@ -12,7 +12,9 @@ from marey.base.processes import rank
 from marey.cli.command import (
     AsJson,
     Batch,
+    Classes,
     Device,
+    MaxBroken,
     Out,
     Precision,
     Root,
@@ -167,6 +169,7 @@ def evaluate(
     data: Data,
     split: Annotated[str | None, typer.Option("--split", help="Only the rows of this split.")] = None,
     root: Root = None,
+    classes: Classes = None,
     only: Annotated[Path | None, typer.Option("--only", help="Score only the videos that this list names too.")] = None,
     weights: WeightsFile = None,
     fuse: Fuse = None,
@@ -179,6 +182,7 @@ def evaluate(
     workers: Workers = 2,
     device: Device = "auto",
     precision: Precision = "float32",
+    max_broken: MaxBroken = 0.01,
 ) -> None:
     """Test a model on labelled videos by its recipe's protocol; scores, metrics and report go to --out."""
     from marey.workflows.models import open_model
@@ -189,11 +193,13 @@ def evaluate(
     streams = open_streams(model, fuse, fuse_weights=fuse_weights, **how)
     options: dict[str, Any] = {
         "root": root,
+        "classes": classes,
         "only": only,
         "batch": batch,
         "workers": workers,
         "device": device,
         "precision": precision,
+        "max_broken": max_broken,
     }
     folder = out or next_run(f"{Path(model).stem}-evaluate")
     if streams is not None:
@@ -212,6 +218,7 @@ def train(
         Path | None, typer.Option("--val", help="Validation videos; else the list's own split column.")
     ] = None,
     root: Root = None,
+    classes: Classes = None,
     init: Annotated[
         str | None,
         typer.Option("--init", help="Start from none, imagenet, ig65m, a recipe's name or a checkpoint file."),
@@ -229,6 +236,7 @@ def train(
     precision: Annotated[
         str | None, typer.Option("--precision", help="float32 or bfloat16; else the recipe's.")
     ] = None,
+    max_broken: MaxBroken = 0.01,
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Write TensorBoard files too.")] = False,
 ) -> None:
     """Train: `marey train FOLDER` for your own clips, or `marey train NAME --data LIST` for a recipe."""
@@ -238,7 +246,7 @@ def train(
         raise MareyError("--resume: name the run to go on with, for example --out runs/mine-1.")
     options = TrainOptions(
         seed=seed, batch=batch, workers=workers, device=device, precision=precision, resume=resume,
-        init=init, root=root, tensorboard=tensorboard,
+        init=init, root=root, classes=classes, max_broken=max_broken, tensorboard=tensorboard,
     )  # fmt: skip
     if Path(recipe).is_dir() and data is None:
         folder = out or next_run(Path(recipe).resolve().name)

@@ -2,6 +2,7 @@
 
 import csv
 import math
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -115,6 +116,7 @@ def _csv(path: Path, text: str, header: list[str], root: Path, classes: Sequence
                 f"{path}:1: the column {column!r} is missing; the first line must name path,label[,split,...]."
             )
     rows, lines, other = [], [], {name: [] for name in header if name not in ("path", "label")}  # type: ignore[var-annotated]
+    at = {name: place for place, name in enumerate(header)}
     reader = csv.reader(text.splitlines())
     next(reader)
     for values in reader:
@@ -124,11 +126,10 @@ def _csv(path: Path, text: str, header: list[str], root: Path, classes: Sequence
             raise DataError(
                 f"{path}:{reader.line_num}: expected {len(header)} values ({', '.join(header)}), got {len(values)}."
             )
-        row = dict(zip(header, (v.strip() for v in values), strict=True))
-        rows.append((row["path"], row["label"]))
+        rows.append((values[at["path"]].strip(), values[at["label"]].strip()))
         lines.append(reader.line_num)
         for name, cells in other.items():
-            cells.append(row[name])
+            cells.append(values[at[name]].strip())
     times = None
     if "start" in other or "end" in other:
         blank = [""] * len(rows)
@@ -155,13 +156,18 @@ def _time(text: str, path: Path, line: int) -> float:
 def _kinetics(path: Path, text: str, root: Path, classes: Sequence[str] | None) -> Manifest:
     """Kinetics' own CSV; a file may carry its times with six digits or none, flat or in a folder of its class."""
     rows, splits, lines = [], [], []
+    there = _FilesIn(root)
     reader = csv.DictReader(text.splitlines())
     for row in reader:
-        start, end = (int(float(row[name])) for name in ("time_start", "time_end"))
-        stem = f"{row['youtube_id']}_{start:06d}_{end:06d}.mp4"
-        inside = Path(row["label"].replace(" ", "_")) / stem
-        places = (Path(row["label"]) / stem, inside, Path(stem), Path(f"{row['youtube_id']}.mp4"))
-        rows.append((next((p for p in places if (root / p).exists()), places[0]).as_posix(), row["label"]))
+        try:
+            start, end = (int(float(row[name])) for name in ("time_start", "time_end"))
+        except (TypeError, ValueError):
+            raise DataError(f"{path}:{reader.line_num}: time_start and time_end must be seconds.") from None
+        label, name = row["label"], row["youtube_id"]
+        timed = f"{name}_{start:06d}_{end:06d}.mp4"
+        places = ((label, timed), (label.replace(" ", "_"), timed), ("", timed), ("", f"{name}.mp4"))
+        folder, file = next((place for place in places if place in there), places[0])
+        rows.append((f"{folder}/{file}" if folder else file, label))
         splits.append(row.get("split") or "")
         lines.append(reader.line_num)
     return make_manifest(
@@ -172,6 +178,23 @@ def _kinetics(path: Path, text: str, root: Path, classes: Sequence[str] | None) 
         lines=lines,
         splits=splits if any(splits) else None,
     )
+
+
+class _FilesIn:
+    """Which (folder, file) there are below a root. Each folder is listed once: a million questions to the disk, some of
+    them over a network, would take minutes.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._names: dict[str, set[str]] = {}
+
+    def __contains__(self, place: tuple[str, str]) -> bool:
+        folder, file = place
+        if folder not in self._names:
+            inside = self._root / folder
+            self._names[folder] = {entry.name for entry in os.scandir(inside)} if inside.is_dir() else set()
+        return file in self._names[folder]
 
 
 def _lines(path: Path, text: str, root: Path, classes: Sequence[str] | None) -> Manifest:

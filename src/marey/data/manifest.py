@@ -62,7 +62,7 @@ class Manifest:
         start, end = (None, None) if self.times is None else (_second(t) for t in self.times[index])
         name = str(self.ids[index])
         return Sample(
-            id=name if start is None and end is None else f"{name}@{start or 0:g}-{'' if end is None else f'{end:g}'}",
+            id=name if start is None and end is None else f"{name}@{_time_text(start) or 0}-{_time_text(end)}",
             path=self.root / name,
             label=int(self.labels[index]),
             start=start,
@@ -141,7 +141,7 @@ class Manifest:
         columns |= {n: c.tolist() for n, c in (("split", self.splits), ("group", self.groups)) if c is not None}
         if self.times is not None:
             for name, times in zip(("start", "end"), self.times.T.tolist(), strict=True):
-                columns[name] = ["" if np.isnan(time) else f"{time:g}" for time in times]
+                columns[name] = [_time_text(time) for time in times]
         with atomic_path(target) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(columns)
@@ -178,6 +178,11 @@ def _second(value: float) -> float | None:
     return None if np.isnan(value) else float(value)
 
 
+def _time_text(seconds: float | None) -> str:
+    """Seconds with every digit that they have (3661.125, 10), "" for None and NaN."""
+    return "" if seconds is None or np.isnan(seconds) else repr(float(seconds)).removesuffix(".0")
+
+
 def _relative(names: Iterable[str], root: Path, folder: Path) -> Iterator[str]:
     """Paths below `root` as a list in `folder` has them: relative where they lie in it, absolute elsewhere."""
     # By strings, links of the two folders followed once: a million `Path.resolve()` would take minutes.
@@ -197,7 +202,7 @@ def make_manifest(
     groups: Sequence[str] | None = None,
     times: Sequence[tuple[float, float]] | None = None,
 ) -> Manifest:
-    """A manifest from (path, label) rows; labels are names, or whole numbers where `classes` gives the names. Several
+    """A manifest from (path, label) rows. Labels are names, or whole numbers: the places in `classes`, from 0. Several
     labels of a row are separated by "|".
 
     Raises:
@@ -205,24 +210,25 @@ def make_manifest(
     """
     if not rows:
         raise DataError(f"{source}: names no videos.")
-    words = [[word.strip() for word in label.split("|")] for _, label in rows]
-    names = list(classes) if classes is not None else _class_names([word for row in words for word in row])
-    index = {name: i for i, name in enumerate(names)}
 
     def where(row: int) -> str:
         return f"{source}:{lines[row]}" if lines else source
 
-    sets = np.full((len(rows), max(map(len, words))), -1, np.int64)
-    for row, labels in enumerate(words):
-        for column, label in enumerate(labels):
-            place = index.get(label)
-            if place is None and label.isdigit() and int(label) < len(names):
-                place = int(label)
-            if place is None:
+    texts = [label for _, label in rows]
+    words = {text: [word.strip() for word in text.split("|")] for text in set(texts)}
+    names = list(classes) if classes is not None else _class_names({w for row in words.values() for w in row}, source)
+    index = {name: place for place, name in enumerate(names)}
+    for text, several in words.items():
+        for word in several:
+            if word not in index and word.isdecimal() and int(word) < len(names):
+                index[word] = int(word)
+            if word not in index:
                 raise DataError(
-                    f"{where(row)}: the label {label!r} is none of the {len(names)} classes ({_some(names)})."
+                    f"{where(texts.index(text))}: the label {word!r} is none of the {len(names)} classes ({_some(names)})."
                 )
-            sets[row, column] = place
+    most = max(map(len, words.values()))
+    places = {text: [index[w] for w in row] + [-1] * (most - len(row)) for text, row in words.items()}
+    sets = np.array([places[text] for text in texts], np.int64)
     keys = [path for path, _ in rows] if times is None else [f"{p}@{t}" for (p, _), t in zip(rows, times, strict=True)]
     if len(set(keys)) < len(keys):
         seen: set[str] = set()
@@ -241,10 +247,21 @@ def make_manifest(
     )
 
 
-def _class_names(labels: list[str]) -> list[str]:
-    """The distinct labels: by number where all are numbers, else in alphabetic order."""
-    distinct = set(labels)
-    return sorted(distinct, key=int) if all(label.isdigit() for label in distinct) else sorted(distinct)
+_MOST_CLASSES = 100_000
+
+
+def _class_names(labels: set[str], source: str) -> list[str]:
+    """The distinct labels in alphabetic order. Numbers are places in a list of classes that is not at hand: then all up
+    to the largest, also those that no row has, since place 7 means the same in a list that skips 6.
+    """
+    if not all(label.isdecimal() for label in labels):
+        return sorted(labels)
+    largest = max(map(int, labels))
+    if largest >= _MOST_CLASSES:
+        raise DataError(
+            f"{source}: the label {largest} is no place in a list of classes; if it is a name, spell it out."
+        )
+    return [str(place) for place in range(largest + 1)]
 
 
 def _some(names: Sequence[str]) -> str:

@@ -18,8 +18,9 @@ from marey.base.errors import DataError, RunError
 from marey.base.files import atomic_path, write_json
 from marey.base.processes import rank, world_size
 from marey.base.progress import progress, say
+from marey.data.catalogue import class_names_of
 from marey.data.clips import ViewDataset, ViewItem
-from marey.data.formats import read_manifest
+from marey.data.formats import read_classes, read_manifest
 from marey.data.manifest import Manifest
 from marey.data.overlap import only as restricted
 from marey.data.quarantine import Broken, Quarantine
@@ -185,7 +186,7 @@ def evaluate(
         DataError: videos with several labels, and the recipe's task is one.
     """
     if not isinstance(data, Manifest):
-        data = read_manifest(data, root=root, classes=model.class_names)
+        data = read_labelled(data, model, root=root)
     if model.recipe.task.kind != "multilabel":
         data.require_one_label(model.recipe.name)
     overlap = restricted(data, only) if only is not None else None
@@ -198,6 +199,43 @@ def evaluate(
     run = _Run(Path(out) if out else None, protocol, data, max_broken)
     run.finish(_scored(backend, model, data, run, batch=batch, workers=workers))
     return run.result(model)
+
+
+def read_labelled(
+    path: str | Path,
+    model: Network,
+    *,
+    root: str | Path | None = None,
+    classes: str | Path | None = None,
+    split: str | None = None,
+) -> Manifest:
+    """Read a list whose labels are the network's classes.
+
+    A network without class names (untrained, or of a toolkit's file) takes those of `classes` (a file), else of its
+    recipe's public data set, else the list's own: numbers as they are, names in alphabetic order where they are all.
+
+    Raises:
+        DataError: a label is none of the classes, or which class is which cannot be known.
+    """
+    count = int(model.recipe.model.num_classes)
+    names = read_classes(classes) if classes is not None else model.class_names or class_names_of(model.recipe.dataset)
+    if names is not None and len(names) != count:
+        if classes is not None:
+            raise DataError(f"{classes}: {len(names)} class names, but the network tells {count} apart.")
+        names = None
+    if classes is not None and model.class_names is not None and tuple(names or ()) != model.class_names:
+        raise DataError(f"{classes}: names other classes than the checkpoint; leave out --classes.")
+    manifest = read_manifest(path, root=root, classes=names, split=split)
+    if len(manifest.class_names) > count:
+        raise DataError(f"{path}: {len(manifest.class_names)} classes, but the network tells {count} apart.")
+    if names is None and len(manifest.class_names) < count and not manifest.class_names[0].isdecimal():
+        raise DataError(
+            f"{path}: {len(manifest.class_names)} class names, and the weights do not say which of their {count} classes "
+            "these are: name them in order with --classes FILE, or label by number."
+        )
+    if split is None and len(manifest.split_names) > 1 and rank() == 0:
+        say(f"all splits of {path} are tested ({', '.join(manifest.split_names)}); --split NAME takes one of them")
+    return manifest
 
 
 def _scored(

@@ -15,6 +15,17 @@ from marey.weights.checkpoint import save_checkpoint
 STATE = "last.ckpt"
 
 
+def refuse_other_run(path: Path) -> None:
+    """Refuse a folder in which a run lives already.
+
+    Raises:
+        RunError: one does.
+    """
+    taken = next((name for name in (STATE, "log.csv", "scores.npz") if (path / name).exists()), None)
+    if taken:
+        raise RunError(f"{path} holds another run ({taken}): go on with --resume, or choose another --out.")
+
+
 class RunFolder:
     """Where a run leaves its recipe, its weights, and what it goes on from.
 
@@ -37,9 +48,8 @@ class RunFolder:
         Raises:
             RunError: another run lives there and `resume` was not asked for.
         """
-        taken = [name for name in (STATE, "log.csv", "scores.npz") if (self.path / name).exists()]
-        if taken and not resume:
-            raise RunError(f"{self.path} holds another run ({taken[0]}): go on with --resume, or choose another --out.")
+        if not resume:
+            refuse_other_run(self.path)
         if self.writes:
             self.path.mkdir(parents=True, exist_ok=True)
             write_text(self.path / "recipe.yaml", self.recipe.to_yaml())

@@ -12,7 +12,7 @@ from marey.base.files import write_json
 from marey.base.processes import rank
 from marey.base.progress import say
 from marey.evaluation.compare import compare_fused
-from marey.evaluation.evaluate import EvaluationResult
+from marey.evaluation.evaluate import EvaluationResult, read_labelled
 from marey.evaluation.fusion import Fusion, fuse
 from marey.evaluation.report import write_report
 from marey.evaluation.scores import Scores
@@ -21,7 +21,7 @@ from marey.models.network import Network
 from marey.recipe import TwoStream
 from marey.recipes import find_two_stream
 from marey.workflows.models import open_model
-from marey.workflows.testing import read_labelled, test_model
+from marey.workflows.testing import test_model
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,8 @@ def test_streams(streams: Streams, data: Path, *, out: Path, split: str | None, 
     if rank() == 0:
         fused.scores.save(out / "scores.npz")
         write_json(out / "result.json", fused.as_json())
-        manifest = read_labelled(data, streams.networks[0], root=options.get("root"), split=split)
+        where = {name: options.get(name) for name in ("root", "classes")}
+        manifest = read_labelled(data, streams.networks[0], **where, split=split)
         say(f"report: {write_report(out, manifest)}")
     return fused
 
