@@ -19,7 +19,7 @@ from marey.weights.layouts import (
     vmz_caffe2,
 )
 from marey.weights.layouts.mmaction_separated import letters
-from marey.weights.load import load_model
+from marey.weights.load import load_model, released_as
 from tolerances import GOLDEN_LOGITS
 
 LAYOUTS = {
@@ -254,6 +254,18 @@ def test_what_shapes_do_not_tell_is_said(tmp_path) -> None:
     named = load_model(recipe, weights=tmp_path / "x.pth")
     assert "preserved_relu is False as the recipe says" in str(named.load_report)
     assert not named.recipe.model.preserved_relu
+
+
+def test_released_files_are_known_by_their_names() -> None:
+    """MMAction's file of ip-CSN holds VMZ's weights, which its code would put a ReLU into."""
+    file = "ipcsn_kinetics400_se_rgb_r152_f32s2_ig65m_fbai-ef39b9e3.pth"
+    told = CSNConfig(interaction="preserved", preserved_relu=True)
+    assert released_as(file, told) == get_recipe("ipcsn_r152_32x2_k400_ig65m")
+    assert released_as(file, told.model_copy(update={"num_classes": 5})) is None
+    assert released_as("mine.pth", told) is None
+    for recipe in RECIPES:
+        if recipe.weights is not None:
+            assert released_as(recipe.weights.url.rpartition("/")[2], recipe.model) == recipe
 
 
 @pytest.mark.parametrize(
