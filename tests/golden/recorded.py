@@ -64,7 +64,8 @@ def _statistics(name: str, keys: dict[str, tuple[list[int], str]]) -> dict[str, 
 
 def write_checkpoint(name: str, path: Path) -> Path:
     """The recorded network's checkpoint as its toolkit saves it."""
-    torch.save({load(f"networks/{name}")["ckpt_root"]: state_dict(name), "meta": {}}, path)
+    root, tensors = load(f"networks/{name}")["ckpt_root"], state_dict(name)
+    torch.save({root: tensors, "meta": {}} if root else tensors, path)
     return path
 
 
@@ -92,6 +93,8 @@ def runs(name: str) -> Iterator[tuple[torch.Tensor, dict[str, np.ndarray]]]:
         clips = torch.from_numpy(values)
         if clips.ndim == 6:
             clips = clips.flatten(0, 1)
+        elif clips.ndim == 4:
+            clips = clips.unsqueeze(2)  # pictures
         elif name.startswith("mmaction"):
             clips = clips.transpose(1, 2)
         yield clips, {out: outputs[f"{run}/{out}"] for out in how["outs"]}

@@ -30,7 +30,7 @@ _TRAIN = Train(
     optimizer=SGD(lr=5e-4),
     schedule=StepSchedule(milestones=(32, 48), warmup=Warmup(epochs=16, start=0.1, by="epoch", ends="last")),
     clip_norm=40,
-    frozen_norms=True,
+    frozen_norms="all",
 )
 _STANDS_IN = "It ships no training config for it: MMAction2's settings stand in."
 _NAMES = {"reduced": ("ircsn", "ir-CSN"), "preserved": ("ipcsn", "ip-CSN")}

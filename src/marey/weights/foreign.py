@@ -17,6 +17,7 @@ from marey.recipe import NetworkConfig
 from marey.weights.layouts import (
     deepmind,
     deepmind_tensorflow,
+    efficientnet_lite,
     mmaction,
     mmaction2,
     mmaction2_separated,
@@ -25,6 +26,8 @@ from marey.weights.layouts import (
     pyslowfast,
     pytorchvideo,
     pytorchvideo_separated,
+    timm,
+    torchvision,
     videoresnet,
     vmz_caffe2,
 )
@@ -44,6 +47,9 @@ LAYOUTS: tuple[ModuleType, ...] = (
     vmz_caffe2,
     deepmind,
     deepmind_tensorflow,
+    torchvision,
+    timm,
+    efficientnet_lite,
 )
 """One module per toolkit and family of networks. Each says the toolkit's NAME, by which tensors (SIGNS) a file is known,
 which NETWORKS it has names for, `pairs(network)` of (their tensor, our tensor), and `variant_of(tensors)`, the network

@@ -86,6 +86,22 @@ def load_model(
     return load(path, declared, allow_new_head).to(device).eval()
 
 
+def config_in(path: Path) -> NetworkConfig | None:
+    """The network that a checkpoint of ours or an older toolkit's holds; None where its shapes do not tell.
+
+    Raises:
+        WeightsError: the file cannot be read.
+    """
+    if path.suffix == ".safetensors" or (path.is_dir() and not is_tensorflow(path)):
+        return read_checkpoint(path).recipe.model
+    tensors = read_contents(path).tensors
+    layouts = layouts_of(tensors, path)
+    try:
+        return variant_of(tensors, layouts, path)[0].config
+    except WeightsError:
+        return None
+
+
 def _no_weights(recipe: Recipe | None) -> str:
     if recipe is None:
         return "load_model needs a recipe, a checkpoint of ours, or weights=FILE."
