@@ -15,7 +15,6 @@ PAGE = Path(__file__).parent.parent / "docs" / "zoo.md"
 _FAMILIES = {
     "TSN": ("tsn", "tsn_bninception"),
     "TSM": ("tsm",),
-    "TSM": ("tsm",),
     "I3D": ("i3d_incv1", "i3d_resnet", "c2d"),
     "SlowOnly": ("slowonly",),
     "SlowFast": ("slowfast",),

@@ -210,10 +210,8 @@ def layouts_of(recipe):
     """The layouts that can hold a recipe's network."""
     facebook = {"pyslowfast": pyslowfast, "pytorchvideo": pytorchvideo}
     toolkit = recipe.name.rpartition("_")[2]
-    if recipe.model.network in ("i3d_incv1", "tsn_bninception"):
-        return []  # tests/weights/test_inception.py
-    if recipe.model.network in ("r2plus1d", "csn"):
-        return []  # tests/weights/test_separated.py
+    if recipe.model.network in ("i3d_incv1", "tsn_bninception", "r2plus1d", "csn"):
+        return []  # tests/weights/test_inception.py, test_separated.py
     if recipe.model.network in ("tsn_lite", "tsm_lite"):
         return [timm, efficientnet_lite]
     if recipe.model.network == "tsm":
