@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from marey.models.csn.config import CSNConfig
 from marey.models.i3d.config import InceptionI3DConfig
 from marey.models.layers.efficientnet import InvertedResidual
 from marey.models.layers.freeze import freeze, hold_frozen
@@ -11,6 +12,7 @@ from marey.models.layers.initialise import initialise
 from marey.models.layers.non_local import NonLocal
 from marey.models.layers.resnet import Residual
 from marey.models.non_local.config import C2DConfig, I3DResNetConfig, NonLocalConfig
+from marey.models.r2plus1d.config import R2Plus1DConfig
 from marey.models.slowfast.config import SlowFastConfig
 from marey.models.slowonly.config import SlowOnlyConfig
 from marey.models.tsm.config import LiteTSMConfig, TSMConfig
@@ -42,6 +44,22 @@ SMALL = [
     LiteTSMConfig(width=8, num_classes=5, segments=4),
     InceptionI3DConfig(width=8, num_classes=5),
     InceptionI3DConfig(width=8, num_classes=5, channels=2, padding="mmaction", pool="global", norm_eps=1e-5),
+    R2Plus1DConfig(depth=18, width=4, num_classes=5, channels=2, stem_middle=5, shortcut="space_time", first_pool=True),
+    R2Plus1DConfig(
+        depth=50,
+        width=4,
+        num_classes=5,
+        convolutions="time_space",
+        stem_middle=0,
+        stem_frames=1,
+        first_stride=2,
+        temporal_strides=(1, 1, 2, 2),
+        pool_window=1,
+    ),
+    R2Plus1DConfig(
+        depth=18, width=4, num_classes=5, convolutions="mixed", stem_middle=0, temporal_strides=(1, 1, 1, 1)
+    ),
+    CSNConfig(depth=50, width=4, num_classes=5, interaction="preserved"),
 ]
 
 
@@ -156,6 +174,17 @@ def test_initialisation(network) -> None:
         (BNInceptionTSNConfig(num_classes=101, channels=2, stack=5), 10_395_717),
         (InceptionI3DConfig(), 12_697_264),
         (InceptionI3DConfig(channels=2), 12_675_312),
+        (R2Plus1DConfig(), 63_697_175),
+        (R2Plus1DConfig(stem_middle=83, shortcut="space_time"), 63_759_281),
+        (R2Plus1DConfig(depth=50, convolutions="time_space", stem_middle=0, stem_frames=1), 28_107_600),
+        # torchvision's r2plus1d_18, r3d_18 and mc3_18.
+        (R2Plus1DConfig(depth=18, convolutions="block_space_time"), 31_505_325),
+        (R2Plus1DConfig(depth=18, convolutions="whole", stem_middle=0), 33_371_472),
+        (R2Plus1DConfig(depth=18, convolutions="mixed", stem_middle=0), 11_695_440),
+        (CSNConfig(), 29_703_568),
+        (CSNConfig(interaction="preserved"), 33_016_592),
+        (CSNConfig(depth=50), 13_131_152),
+        (CSNConfig(depth=101), 22_213_776),
     ],
 )
 def test_published_parameter_counts(config, count) -> None:
@@ -173,6 +202,8 @@ def test_published_parameter_counts(config, count) -> None:
         ("slowfast_r101_16x8_k400_pytorchvideo", 53.77),
         ("slowfast_r101r50_4x16_k400_mmaction2", 62.4),
         ("slowonlynl_r50_8x8_k400_imagenet_mmaction2", 39.81),
+        ("ipcsnfull_r152_32x2_k400_mmaction", 121.50),
+        ("r2plus1d_r34_32x1_ig65m_vmz", 63.68),
     ],
 )
 def test_parameters_in_the_zoos(name, millions) -> None:
@@ -203,6 +234,51 @@ def test_multiplications_of_the_toolkits(name, frames, billions) -> None:
     with torch.no_grad(), FlopCounterMode(display=False) as counted:
         network(clip)
     assert round(counted.get_total_flops() / 2e9, 2) == billions
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "billions"),
+    [
+        ("r2plus1d_r34_8x8_k400", (8, 224), 39.237),
+        ("r2plus1d_r34_8x8_k400_mmaction2", (8, 256), 52.978),
+        ("r2plus1d_r50_16x4_k400_pytorchvideo", (16, 224), 57.534),
+        ("r2plus1d_r18_16x1_k400_torchvision", (16, 112), 40.519),
+        ("mc3_r18_16x1_k400_torchvision", (16, 112), 43.343),
+        ("ircsn_r152_32x2_k400_ig65m", (32, 224), 74.046),
+        ("ipcsn_r152_32x2_k400_ig65m", (32, 224), 83.295),
+        ("ipcsnfull_r152_32x2_k400_mmaction", (32, 224), 263.761),
+        ("ircsn_r50_32x2_k400_ig65m_mmaction2", (32, 256), 55.260),
+        ("ircsn_r101_32x2_k400_pytorchvideo", (32, 224), 56.468),
+        # VMZ's zoo counts at the size of its test crops; it is what tells that no pool follows the stem.
+        ("r2plus1d_r152_32x1_k400_ig65m_vmz", (32, 128), 329.1),
+        ("r2plus1d_r34_8x1_k400_ig65m_vmz", (8, 128), 49.7),
+        ("ipcsn_r152_32x2_k400_ig65m_vmz", (32, 256), 108.8),
+    ],
+)
+def test_multiplications_of_separated_networks(name, shape, billions) -> None:
+    frames, side = shape
+    with torch.device("meta"):
+        network, clip = get_recipe(name).model.build().eval(), torch.empty(1, 3, frames, side, side)
+    with torch.no_grad(), FlopCounterMode(display=False) as counted:
+        network(clip)
+    digits = len(str(billions).partition(".")[2])
+    assert counted.get_total_flops() / 2e9 == pytest.approx(billions, abs=0.6 * 10**-digits)
+
+
+@pytest.mark.parametrize(
+    ("name", "millions"),
+    [
+        ("r2plus1d_r34_8x1_k400_ig65m_vmz", 63.6),
+        ("r2plus1d_r152_32x1_k400_ig65m_vmz", 118.0),
+        ("ircsn_r152_32x2_k400_ig65m_vmz", 29.6),
+        ("ipcsn_r152_32x2_k400_ig65m_vmz", 32.8),
+    ],
+)
+def test_parameters_in_vmz_s_zoo(name, millions) -> None:
+    """It counts the weights of convolutions and of the classifier, not norms and biases."""
+    with torch.device("meta"):
+        network = get_recipe(name).model.build()
+    assert sum(p.numel() for p in network.parameters() if p.ndim > 1) / 1e6 == pytest.approx(millions, abs=0.1)
 
 
 @pytest.mark.parametrize(

@@ -62,6 +62,16 @@ PAIRS = {
 }
 AMBIGUOUS = {"mmaction2/c2d_r50_nopool"}
 """Told from the file alone these become another network with the same tensors and logits."""
+SLOW = {
+    "mmaction1/ircsn_r152_32x2_k400",
+    "mmaction2/ipcsn_r152",
+    "vmz/r2plus1d_34_8",
+    "vmz/ir_csn_152",
+}
+"""Pairs whose toolkit and network have another one that is faster."""
+SENSITIVE = {"mmaction1/ipcsn_r152_32x2_k400_dw"}
+"""Float32 is short here: noise of 1e-7 of the input moves the logits by 1.3e-3 deviations, and so does one thread, which
+splits sums otherwise than any larger number. So it is compared on two, and its pooled features are not compared."""
 SMALL = get_recipe("slowonly_r18_8x2_motions").variant(model={"width": 4, "num_classes": 3})
 
 
@@ -98,11 +108,21 @@ def assert_same_probabilities(mean: Tensor, recorded: np.ndarray, logits: Tensor
     assert ((mean - expected).abs() <= allowed * expected).all()
 
 
-@pytest.mark.parametrize("name", PAIRS)
-def test_logits_are_those_of_the_toolkit(name, tmp_path) -> None:
+@pytest.fixture
+def two_threads():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.slow] if n in SLOW else []) for n in PAIRS])
+def test_logits_are_those_of_the_toolkit(name, tmp_path, request) -> None:
+    if name in SENSITIVE:
+        request.getfixturevalue("two_threads")
     file = write_checkpoint(name, tmp_path / "old.pth")
     named = load_model(PAIRS[name], weights=file)
-    assert difference(named, name) < GOLDEN_LOGITS
+    assert difference(named, name, strict=name not in SENSITIVE) < GOLDEN_LOGITS
     assert named.recipe.name == PAIRS[name]
     tensors = read_tensors(file)
     told = variant_of(tensors, possible_layouts(tensors, file), file)[0].config
@@ -190,8 +210,8 @@ def layouts_of(recipe):
     """The layouts that can hold a recipe's network."""
     facebook = {"pyslowfast": pyslowfast, "pytorchvideo": pytorchvideo}
     toolkit = recipe.name.rpartition("_")[2]
-    if recipe.model.network in ("i3d_incv1", "tsn_bninception"):
-        return []  # tests/weights/test_inception.py
+    if recipe.model.network in ("i3d_incv1", "tsn_bninception", "r2plus1d", "csn"):
+        return []  # tests/weights/test_inception.py, test_separated.py
     if recipe.model.network in ("tsn_lite", "tsm_lite"):
         return [timm, efficientnet_lite]
     if recipe.model.network == "tsm":

@@ -84,7 +84,8 @@ def load_model(
         load_model("runs/a/best.safetensors")              our own file needs nothing else
         load_model("hf://org/name@revision")               the same thing on the Hugging Face hub (extra `hub`)
         load_model(recipe, weights="old.pth")              an older toolkit's file; its layout is detected
-        load_model(weights="old.pth")                      network and class count taken from the file
+        load_model(weights="old.pth")                      network and class count taken from the file; a released
+                                                           file is known by its name
         load_model(weights="rgb_imagenet/")                a TensorFlow checkpoint: its folder, index or prefix
 
     `allow_new_head` accepts weights for another number of classes: the classifier then starts fresh, and the report
@@ -156,8 +157,12 @@ def _foreign(path: Path, recipe: Recipe | None, allow_new_head: bool) -> Network
     layouts = layouts_of(tensors, path)
     if recipe is None:
         variant, layout = variant_of(tensors, layouts, path)
-        recipe, note = _recipe_for(variant.config, layout.NAME)
-        notes += (note, *variant.notes)
+        recipe = released_as(path.name, variant.config)
+        if recipe is not None:
+            notes += (f"published as {recipe.name}", *_variant_notes(recipe.model, layout, tensors))
+        else:
+            recipe, note = _recipe_for(variant.config, layout.NAME)
+            notes += (note, *variant.notes)
     else:
         layout = layout_for(recipe.model, layouts, path)
         notes += _variant_notes(recipe.model, layout, tensors)
@@ -202,6 +207,19 @@ def _variant_notes(config: NetworkConfig, layout: ModuleType, tensors: dict[str,
         for field, value in config
         if field != "num_classes" and told[field] != value
     )
+
+
+def released_as(file: str, config: NetworkConfig) -> Recipe | None:
+    """The recipe whose weights were published under this file name, if they are of such sizes; None if none were.
+
+    A released file is then read as its row wants it, where shapes tell less: which pool, which ReLU, which clips.
+    """
+    sizes = ("network", "depth", "width", "channels", "num_classes")
+    for recipe in RECIPES:
+        if recipe.weights is not None and recipe.weights.url.rpartition("/")[2] == file:
+            alike = [getattr(recipe.model, size, None) == getattr(config, size, None) for size in sizes]
+            return recipe if all(alike) else None
+    return None
 
 
 def _recipe_for(config: NetworkConfig, layout: str) -> tuple[Recipe, str]:

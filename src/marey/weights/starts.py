@@ -100,7 +100,7 @@ IG65M = (
         frames=8,
         size=112,
         first_pool=False,
-        classes=359,
+        classes=487,
     ),
     Hashtags(
         Published(_MOABITCOIN + "r2plus1d_34_clip32_ig65m_from_scratch-449a7af9.pth", "449a7af9", "MIT"),
@@ -109,7 +109,7 @@ IG65M = (
         frames=32,
         size=112,
         first_pool=False,
-        classes=487,
+        classes=359,
     ),
     Hashtags(
         Published(_VMZ + "irCSN_152_ig65m_from_scratch_f125286141.pth", None, "Apache-2.0"),
