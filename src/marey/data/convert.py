@@ -119,7 +119,7 @@ def convert(manifest: Manifest, out: Path, how: Conversion, *, workers: int) -> 
     _claim(out, how)
     _sweep(out)
     todo = [job for job in jobs.values() if not job.target.exists()]
-    reasons = each_job(_run, todo, workers=min(workers, len(todo)), title="Writing", unit="videos")
+    reasons = each_job(_run, todo, workers=min(workers, len(todo)), title="Writing", unit="videos", chunk=1)
     failed = {str(job.target): (job.sample, reason) for job, reason in zip(todo, reasons, strict=True) if reason}
     broken = tuple(Broken(sample.id, str(sample.path), reason) for sample, reason in failed.values())
     write_text(out / "broken.jsonl", "".join(json.dumps(asdict(b), ensure_ascii=False) + "\n" for b in broken))
