@@ -1,5 +1,7 @@
 """Lists in every format, splits that keep groups together, loaders that know their place."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -8,6 +10,7 @@ from made_videos import coded_frame, decoded_number
 
 from marey.base.errors import DataError, RunError
 from marey.data.clips import ClipDataset, ViewDataset
+from marey.data.draw import EachOnce
 from marey.data.formats import hmdb51_split, list_folder, read_classes, read_manifest
 from marey.data.loader import ClipLoader, _Plan
 from marey.data.manifest import make_manifest
@@ -95,7 +98,7 @@ def test_official_splits(shared, tmp_path) -> None:
         ("a.csv", "path,label\nx,y,z\n", "a.csv:2: expected 2 values"),
         ("a.csv", "path,label\nx,jump\nx,run\n", "a.csv:3: x stands in the list twice"),
         ("a.csv", "path,label\nx,swim\n", "a.csv:2: the label 'swim' is none of the 2 classes"),
-        ("a.csv", "path,label\nx,jump|run\n", "several labels"),
+        ("a.csv", "path,label\nx,jump|\n", "the label '' is none"),
         ("a.csv", "path,label,start,end\nx,jump,5,2\n", "start must lie before end"),
         ("a.csv", "path,label\n", "names no videos"),
         ("a.txt", "only-one-word\n", "a.txt:1: expected `path label`"),
@@ -229,8 +232,9 @@ def test_too_many_broken_files_stop_the_run(tmp_path) -> None:
 def test_processes_share_every_batch(count, batch, world, epoch) -> None:
     if count < world or batch < world:
         return
-    alone = list(_Plan(count, batch, 3, 7, 0, 1, True))
-    shares = [list(_Plan(count, batch, 3, 7, rank, world, True)) for rank in range(world)]
+    plan = partial(_Plan, np.zeros(count, np.int64), batch, 3, seed=7, draw=EachOnce())
+    alone = list(plan(rank=0, world=1))
+    shares = [list(plan(rank=rank, world=world)) for rank in range(world)]
     together = [sorted(sample for part in parts for sample in part) for parts in zip(*shares, strict=True)]
     flat = [sample for batch_ in together for sample in batch_]
     assert sorted(flat) == sorted(sample for batch_ in alone for sample in batch_)

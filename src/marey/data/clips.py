@@ -18,6 +18,9 @@ from marey.video.reader import open_video
 from marey.video.sampling import SamplingRule
 from marey.video.source import Conversion, Frames, FrameSource
 
+_REPEAT = 3
+"""Tells the random stream of a clip that is drawn again in the same epoch."""
+
 
 class Transform(Protocol):
     """Decides per clip where to look: the declarations of `marey.video.augment`, or anything with this method."""
@@ -30,7 +33,8 @@ class ClipItem(TypedDict):
 
     clip: Frames
     """[T, H, W, C]; uint8, or float32 grey levels where the pixel rule resizes in float."""
-    target: int
+    target: int | NDArray[np.float32]
+    """The class; or, in a list with several labels per video, 1 for each of them and 0 for the others, [K]."""
     id: str
     broken: list[Broken]
     """Files that were met on the way and could not be read; another sample then stands in (see `quarantine`)."""
@@ -40,7 +44,7 @@ class ViewItem(TypedDict, total=False):
     """One video with all that its test views need."""
 
     id: str
-    target: int
+    target: int | NDArray[np.float32]
     frames: Frames
     """[U, H, W, C], type as in a clip: every frame that some clip shows, once, short side resized."""
     clips: NDArray[np.int64]
@@ -64,7 +68,8 @@ class ClipDataset(Dataset[ClipItem]):
         seed: With epoch and index, all that randomness depends on.
         pixels: How RGB is made, resized and mirrored.
 
-    `dataset[i]` is the clip of epoch 0; `dataset[epoch, i]` that of another one.
+    `dataset[i]` is the clip of epoch 0; `dataset[epoch, i]` that of another one; `dataset[epoch, i, repeat]` one of
+    several in the same epoch.
     """
 
     def __init__(
@@ -82,17 +87,19 @@ class ClipDataset(Dataset[ClipItem]):
     def __len__(self) -> int:
         return len(self.manifest)
 
-    def __getitem__(self, key: int | tuple[int, int]) -> ClipItem:
-        epoch, index = key if isinstance(key, tuple) else (0, key)
+    def __getitem__(self, key: int | tuple[int, int] | tuple[int, int, int]) -> ClipItem:
+        epoch, index, *more = key if isinstance(key, tuple) else (0, key)
+        repeat = more[0] if more else 0
+        random = (self.seed, epoch, index, _REPEAT, repeat) if repeat else (self.seed, epoch, index)
         broken: list[Broken] = []
         for place in [index, *replacements(self.seed, epoch, index, len(self))]:
             sample = self.manifest[place]
             try:
-                clip = self._clip(sample, random_for(self.seed, epoch, index))
+                clip = self._clip(sample, random_for(*random))
             except (DecodeError, OSError) as error:
                 broken.append(Broken(sample.id, str(sample.path), str(error)))
                 continue
-            return {"clip": clip, "target": sample.label, "id": sample.id, "broken": broken}
+            return {"clip": clip, "target": self.manifest.target(place), "id": sample.id, "broken": broken}
         raise DataError(f"{len(broken)} videos in a row cannot be read; the last: {broken[-1].reason}")
 
     def _clip(self, sample: Sample, random: np.random.RandomState) -> Frames:
@@ -114,10 +121,10 @@ class ViewDataset(Dataset[ViewItem]):
     def __getitem__(self, index: int) -> ViewItem:
         sample = self.manifest[index]
         try:
-            return self._views(sample)
+            return {"target": self.manifest.target(index), **self._views(sample)}
         except (DecodeError, OSError) as error:
             broken = Broken(sample.id, str(sample.path), str(error))
-            return {"id": sample.id, "target": sample.label, "broken": broken}
+            return {"id": sample.id, "target": self.manifest.target(index), "broken": broken}
 
     def _views(self, sample: Sample) -> ViewItem:
         with open_source(sample.path, self.pixels.conversion) as source:
@@ -127,7 +134,6 @@ class ViewDataset(Dataset[ViewItem]):
             size = self.pixels.size(source.height, source.width)
             return {
                 "id": sample.id,
-                "target": sample.label,
                 "frames": self.pixels.pick(source, unique, size=size, crop=None),
                 "clips": places.reshape(indices.shape),
             }
@@ -150,12 +156,14 @@ def frame_range(sample: Sample, source: FrameSource) -> tuple[int, int]:
 
 
 def collate(items: list[ClipItem]) -> dict[str, Any]:
-    """A batch: clips [B, T, H, W, C] and targets int64 [B] as tensors, ids and broken files as lists."""
+    """A batch as tensors: clips [B, T, H, W, C] and targets int64 [B] (float32 [B, K] of a list with several labels per
+    video); ids and broken files as lists.
+    """
     import torch
 
     return {
         "clip": torch.from_numpy(np.stack([item["clip"] for item in items])),
-        "target": torch.tensor([item["target"] for item in items]),
+        "target": torch.from_numpy(np.stack([np.asarray(item["target"]) for item in items])),
         "id": [item["id"] for item in items],
         "broken": [broken for item in items for broken in item["broken"]],
     }

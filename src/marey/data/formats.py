@@ -27,7 +27,7 @@ def read_manifest(
     """Read a list of videos and labels; its format is told from its content.
 
     - a folder with a folder per class;
-    - CSV with a header `path,label[,split,start,end,group]`;
+    - CSV with a header `path,label[,split,start,end,group]`; several labels of a video are separated by `|`;
     - Kinetics CSV (`label,youtube_id,time_start,time_end,split`; files ID_start_end.mp4, flat or in class folders);
     - MMAction lists: `path label` or `path frames label` on a line, split from the right, so that paths may hold spaces;
     - UCF101 split files (`Class/v_Class_g01_c01.avi [1]`).
@@ -125,7 +125,7 @@ def _csv(path: Path, text: str, header: list[str], root: Path, classes: Sequence
                 f"{path}:{reader.line_num}: expected {len(header)} values ({', '.join(header)}), got {len(values)}."
             )
         row = dict(zip(header, (v.strip() for v in values), strict=True))
-        rows.append((row["path"], _single(row["label"], path, reader.line_num)))
+        rows.append((row["path"], row["label"]))
         lines.append(reader.line_num)
         for name, cells in other.items():
             cells.append(row[name])
@@ -143,12 +143,6 @@ def _csv(path: Path, text: str, header: list[str], root: Path, classes: Sequence
         rows, root=root, source=str(path), classes=classes, lines=lines, times=times,
         splits=other.get("split"), groups=other.get("group"),
     )  # fmt: skip
-
-
-def _single(label: str, path: Path, line: int) -> str:
-    if "|" in label:
-        raise DataError(f"{path}:{line}: several labels ({label}); this version classifies one label per video.")
-    return label
 
 
 def _time(text: str, path: Path, line: int) -> float:

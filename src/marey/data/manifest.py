@@ -4,7 +4,7 @@ import csv
 import hashlib
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, overload
 
@@ -26,6 +26,7 @@ class Sample:
     id: str
     path: Path
     label: int
+    """The class; the first one of several."""
     start: float | None = None
     end: float | None = None
     split: str | None = None
@@ -45,6 +46,8 @@ class Manifest:
     times: NDArray[np.float64] | None = None
     """[N, 2]: start and end."""
     source: str = field(default="", compare=False)
+    label_sets: NDArray[np.int64] | None = None
+    """[N, M]: all labels of each video, -1 past its last; None where every video has one."""
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -71,6 +74,35 @@ class Manifest:
     def __iter__(self) -> Iterator[Sample]:
         return (self[i] for i in range(len(self)))
 
+    def target(self, index: int) -> int | NDArray[np.float32]:
+        """What a network should say: the class; or, with several labels per video, 1 for each and 0 for others, [K]."""
+        if self.label_sets is None:
+            return int(self.labels[index])
+        hot: NDArray[np.float32] = self._hot(self.label_sets[index : index + 1])[0]
+        return hot
+
+    def multi_hot(self) -> NDArray[np.float32]:
+        """[N, K]: 1 for each label of each video, whether it has one or several."""
+        return self._hot(self.labels[:, None] if self.label_sets is None else self.label_sets)
+
+    def _hot(self, sets: NDArray[np.int64]) -> NDArray[np.float32]:
+        hot = np.zeros((len(sets), len(self.class_names)), np.float32)
+        rows, columns = np.nonzero(sets >= 0)
+        hot[rows, sets[rows, columns]] = 1
+        return hot
+
+    def require_one_label(self, recipe: str) -> None:
+        """For a recipe that tells one label per video.
+
+        Raises:
+            DataError: some videos have several.
+        """
+        if self.label_sets is not None:
+            raise DataError(
+                f"{self.source or 'the list'}: several labels per video, and {recipe} tells one: "
+                "--set task.kind=multilabel."
+            )
+
     @property
     def split_names(self) -> tuple[str, ...]:
         """The names in the split column, sorted; empty without one."""
@@ -94,6 +126,8 @@ class Manifest:
         for part in (self.ids, self.labels, self.times):
             digest.update(b"-" if part is None else str(part.shape).encode())
             digest.update(b"" if part is None else "\0".join(map(str, part.ravel().tolist())).encode())
+        if self.label_sets is not None:
+            digest.update("\0".join(self._label_words()).encode())
         digest.update("\0".join(self.class_names).encode())
         return digest.hexdigest()
 
@@ -102,7 +136,7 @@ class Manifest:
         target = Path(path)
         columns: dict[str, Iterable[str]] = {
             "path": _relative(self.ids.tolist(), self.root, target.parent),
-            "label": [self.class_names[label] for label in self.labels.tolist()],
+            "label": self._label_words(),
         }
         columns |= {n: c.tolist() for n, c in (("split", self.splits), ("group", self.groups)) if c is not None}
         if self.times is not None:
@@ -113,11 +147,15 @@ class Manifest:
             writer.writerow(columns)
             writer.writerows(zip(*columns.values(), strict=True))
 
+    def _label_words(self) -> list[str]:
+        """Each video's label, or its several ones with | between."""
+        if self.label_sets is None:
+            return [self.class_names[label] for label in self.labels.tolist()]
+        return ["|".join(self.class_names[label] for label in row if label >= 0) for row in self.label_sets.tolist()]
+
     def with_splits(self, splits: NDArray[np.str_]) -> "Manifest":
         """The same videos with another split column."""
-        return Manifest(
-            self.ids, self.labels, self.class_names, self.root, splits, self.groups, self.times, self.source
-        )
+        return replace(self, splits=splits)
 
     def _rows(self, rows: NDArray[Any]) -> "Manifest":
         def part(column: NDArray[Any] | None) -> NDArray[Any] | None:
@@ -132,6 +170,7 @@ class Manifest:
             part(self.groups),
             part(self.times),
             self.source,
+            part(self.label_sets),
         )
 
 
@@ -158,27 +197,32 @@ def make_manifest(
     groups: Sequence[str] | None = None,
     times: Sequence[tuple[float, float]] | None = None,
 ) -> Manifest:
-    """A manifest from (path, label) rows; labels are names, or whole numbers where `classes` gives the names.
+    """A manifest from (path, label) rows; labels are names, or whole numbers where `classes` gives the names. Several
+    labels of a row are separated by "|".
 
     Raises:
         DataError: no rows, a path twice, or a label that is none of `classes`; the line is named where `lines` tell.
     """
     if not rows:
         raise DataError(f"{source}: names no videos.")
-    names = list(classes) if classes is not None else _class_names([label for _, label in rows])
+    words = [[word.strip() for word in label.split("|")] for _, label in rows]
+    names = list(classes) if classes is not None else _class_names([word for row in words for word in row])
     index = {name: i for i, name in enumerate(names)}
 
     def where(row: int) -> str:
         return f"{source}:{lines[row]}" if lines else source
 
-    labels = np.empty(len(rows), np.int64)
-    for row, (_, label) in enumerate(rows):
-        place = index.get(label)
-        if place is None and label.isdigit() and int(label) < len(names):
-            place = int(label)
-        if place is None:
-            raise DataError(f"{where(row)}: the label {label!r} is none of the {len(names)} classes ({_some(names)}).")
-        labels[row] = place
+    sets = np.full((len(rows), max(map(len, words))), -1, np.int64)
+    for row, labels in enumerate(words):
+        for column, label in enumerate(labels):
+            place = index.get(label)
+            if place is None and label.isdigit() and int(label) < len(names):
+                place = int(label)
+            if place is None:
+                raise DataError(
+                    f"{where(row)}: the label {label!r} is none of the {len(names)} classes ({_some(names)})."
+                )
+            sets[row, column] = place
     keys = [path for path, _ in rows] if times is None else [f"{p}@{t}" for (p, _), t in zip(rows, times, strict=True)]
     if len(set(keys)) < len(keys):
         seen: set[str] = set()
@@ -186,13 +230,14 @@ def make_manifest(
         raise DataError(f"{where(row)}: {rows[row][0]} stands in the list twice.")
     return Manifest(
         ids=np.array([path for path, _ in rows]),
-        labels=labels,
+        labels=sets[:, 0].copy(),
         class_names=tuple(names),
         root=root,
         splits=np.array(splits) if splits else None,
         groups=np.array(groups) if groups else None,
         times=np.array(times, np.float64) if times else None,
         source=source,
+        label_sets=sets if sets.shape[1] > 1 else None,
     )
 
 
