@@ -145,11 +145,13 @@ class Run:
         if share % train.norm_batch or (train.base_batch * train.repeats) % self.world:
             raise RecipeError(
                 f"train.norm_batch={train.norm_batch} does not divide the {share} clips that each of {self.world} "
-                "processes has of a step: change it, train.base_batch or the number of processes."
+                "processes has of a step: change it, train.base_batch or the number of processes, or let batch norms see "
+                "whatever a pass holds (--set train.norm_batch=null)."
             )
         if batch is not None and batch < train.norm_batch:
             raise RecipeError(
-                f"--batch {batch}: batch norms are to see train.norm_batch={train.norm_batch} clips at once; pass as many."
+                f"--batch {batch}: batch norms are to see train.norm_batch={train.norm_batch} clips at once: pass as many, "
+                "or --set train.norm_batch=null."
             )
         return train.norm_batch
 
