@@ -223,7 +223,7 @@ def test_repeats_show_each_video_several_times_a_step(videos, tmp_path) -> None:
         recipe = RECIPE.variant(train={"repeats": 2, "epochs": 1})
         result = fit(recipe, train=list_folder(videos), out=tmp_path, workers=0)
     assert result.steps == 3
-    assert [len(clips) for clips, *_ in seen] == [size for *_, size in seen] == [8, 8, 4]
+    assert [len(clips) for clips, *_ in seen] == [size for _, _, size in seen] == [8, 8, 4]
     for clips, targets, _ in seen:
         assert torch.equal(targets[0::2], targets[1::2])
         assert not torch.equal(clips[0::2], clips[1::2])
