@@ -20,8 +20,10 @@ from marey.base.declaration import Declaration, first_problem
 from marey.base.errors import RecipeError
 from marey.base.nearest import did_you_mean
 from marey.data.draw import ByClass, EachOnce
+from marey.models.csn.config import CSNConfig
 from marey.models.i3d.config import InceptionI3DConfig
 from marey.models.non_local.config import C2DConfig, I3DResNetConfig
+from marey.models.r2plus1d.config import R2Plus1DConfig
 from marey.models.slowfast.config import SlowFastConfig
 from marey.models.slowonly.config import SlowOnlyConfig
 from marey.models.tsn.config import BNInceptionTSNConfig, TSNConfig
@@ -36,7 +38,9 @@ NetworkConfig = Annotated[
     | InceptionI3DConfig
     | I3DResNetConfig
     | SlowOnlyConfig
-    | SlowFastConfig,
+    | SlowFastConfig
+    | R2Plus1DConfig
+    | CSNConfig,
     Field(discriminator="network"),
 ]
 
@@ -314,7 +318,7 @@ class Weights(Declaration):
 
     url: str
     sha256: str
-    layout: Literal["mmaction", "mmaction2", "pyslowfast", "pytorchvideo"]
+    layout: Literal["mmaction", "mmaction2", "pyslowfast", "pytorchvideo", "vmz", "torchvision"]
     licence: str
 
 
@@ -333,7 +337,7 @@ class Recipe(Declaration):
     """The catalogue's name of the data set, or "folder" for the user's own."""
     storage: Literal["original", "short256", "short320", "frames340x256"] = "original"
     """How the videos were stored when the number was measured: it moves top-1 by up to a point."""
-    pretraining: Literal["imagenet", "ig65m", "kinetics400"] | None = None
+    pretraining: Literal["imagenet", "ig65m", "sports1m", "kinetics400"] | None = None
     """What training starts from; None is from scratch."""
     model: NetworkConfig
     clip: TrainRule
@@ -391,6 +395,29 @@ class Recipe(Declaration):
 
     def to_yaml(self) -> str:
         """The whole recipe as YAML, to be edited and read back by `read_recipe`."""
+        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=100)
+
+
+class TwoStream(Declaration):
+    """Two recipes on the same videos, RGB and flow, whose scores are added: a row without a training of its own."""
+
+    schema_version: Literal[1] = 1
+    name: str
+    title: str
+    paper: str
+    notes: str = ""
+    dataset: str
+    rgb: str
+    """Name of the recipe of the first stream."""
+    flow: str
+    """Name of the recipe of the second one."""
+    fusion: Literal["logits", "probabilities"]
+    """What is added up (`marey.evaluation.fusion`)."""
+    weights: tuple[PositiveFloat, PositiveFloat] = (1.0, 1.0)
+    published: Published | None = None
+
+    def to_yaml(self) -> str:
+        """The declaration as YAML."""
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=100)
 
 

@@ -3,7 +3,7 @@
 import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -38,16 +38,18 @@ NameOrFile = Annotated[str, typer.Argument(help="A recipe's name, or a .safetens
 NameOrYaml = Annotated[str, typer.Argument(help="A recipe's name, or a YAML file written by `marey show`.")]
 Data = Annotated[Path, typer.Option("--data", help="A list of videos and labels, or a folder per class.")]
 WeightsFile = Annotated[Path | None, typer.Option("--weights", help="A checkpoint, ours or an older toolkit's.")]
+Fuse = Annotated[str | None, typer.Option("--fuse", help="A second model for the same videos; the logits are added.")]
+FuseWeights = Annotated[Path | None, typer.Option("--fuse-weights", help="The second model's checkpoint.")]
 Untrained = Annotated[bool, typer.Option("--untrained", help="Random weights: to try the path or time it.")]
 
 
 @command(app, "list")
 def list_recipes(as_json: AsJson = False) -> None:
     """Name every recipe: network, data set, published accuracy."""
-    from marey.recipes import RECIPES
+    from marey.recipes import RECIPES, TWO_STREAMS
 
     if as_json:
-        print(json.dumps([r.model_dump(mode="json") for r in RECIPES], indent=2, ensure_ascii=False))
+        print(json.dumps([r.model_dump(mode="json") for r in (*RECIPES, *TWO_STREAMS)], indent=2, ensure_ascii=False))
         return
     from rich.console import Console
     from rich.table import Table
@@ -58,6 +60,10 @@ def list_recipes(as_json: AsJson = False) -> None:
         top1, top5 = ("" if number is None else f"{number:.1f}" for number in numbers)
         weights = "published" if r.weights else ""
         table.add_row(r.name, r.model.network, r.dataset, r.pretraining or "scratch", top1, top5, weights)
+    for row in TWO_STREAMS:
+        numbers = (row.published.top1, row.published.top5) if row.published else (None, None)
+        top1, top5 = ("" if number is None else f"{number:.1f}" for number in numbers)
+        table.add_row(row.name, "two streams", row.dataset, "", top1, top5, "")
     # A pipe has no width: a name cut short by a guess of 80 columns would be no use to grep.
     Console(width=None if sys.stdout.isatty() else 200).print(table)
 
@@ -65,7 +71,9 @@ def list_recipes(as_json: AsJson = False) -> None:
 @command(app, "show")
 def show(recipe: NameOrYaml, settings: Set = None, as_json: AsJson = False) -> None:
     """Print a whole recipe as YAML: `marey show NAME > mine.yaml`, edit, `marey train mine.yaml --data ...`."""
-    found = _recipe(recipe, settings)
+    from marey.recipes import find_two_stream
+
+    found = find_two_stream(recipe) or _recipe(recipe, settings)
     if as_json:
         print(json.dumps(found.model_dump(mode="json"), indent=2, ensure_ascii=False))
     else:
@@ -113,6 +121,8 @@ def evaluate(
     root: Root = None,
     only: Annotated[Path | None, typer.Option("--only", help="Score only the videos that this list names too.")] = None,
     weights: WeightsFile = None,
+    fuse: Fuse = None,
+    fuse_weights: FuseWeights = None,
     untrained: Untrained = False,
     settings: Set = None,
     out: Out = None,
@@ -125,21 +135,23 @@ def evaluate(
     """Test a model on labelled videos by its recipe's protocol; scores, metrics and report go to --out."""
     from marey.workflows.models import open_model
     from marey.workflows.testing import test_model
+    from marey.workflows.two_streams import open_streams, test_streams
 
-    network = open_model(model, weights=weights, untrained=untrained, settings=settings or ())
+    how: dict[str, Any] = {"weights": weights, "untrained": untrained, "settings": settings or ()}
+    streams = open_streams(model, fuse, fuse_weights=fuse_weights, **how)
+    options: dict[str, Any] = {
+        "root": root,
+        "only": only,
+        "batch": batch,
+        "workers": workers,
+        "device": device,
+        "precision": precision,
+    }
     folder = out or next_run(f"{Path(model).stem}-evaluate")
-    result = test_model(
-        network,
-        data,
-        out=folder,
-        split=split,
-        root=root,
-        only=only,
-        batch=batch,
-        workers=workers,
-        device=device,
-        precision=precision,
-    )
+    if streams is not None:
+        result = test_streams(streams, data, out=folder, split=split, **options)
+    else:
+        result = test_model(open_model(model, **how), data, out=folder, split=split, **options)
     if rank() == 0:
         print(json.dumps(result.as_json(), indent=2, ensure_ascii=False) if as_json else result.summary())
 

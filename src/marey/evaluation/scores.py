@@ -2,6 +2,7 @@
 
 import json
 import zipfile
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,12 @@ class Scores:
                 class_names=np.array(self.class_names),
                 protocol=np.array(json.dumps(self.protocol, ensure_ascii=False)),
             )
+
+    def keep(self, ids: Collection[str]) -> "Scores":
+        """The scores of these videos only, in our order."""
+        rows = np.array([row for row, name in enumerate(self.ids) if name in ids], dtype=np.int64)
+        kept = tuple(self.ids[row] for row in rows.tolist())
+        return Scores(kept, self.labels[rows], self.probabilities[rows], self.class_names, self.protocol)
 
     @classmethod
     def load(cls, path: str | Path) -> "Scores":
