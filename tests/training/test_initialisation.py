@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from marey.base.errors import RecipeError
+from marey.models.layers.efficientnet import InvertedResidual
 from marey.models.layers.freeze import batch_norms
 from marey.models.layers.initialise import initialise
 from marey.models.layers.non_local import NonLocal
@@ -42,23 +43,29 @@ def distance(values: torch.Tensor) -> float:
 
 
 def standardised(network: nn.Module) -> torch.Tensor:
-    """All weights of convolutions over their Kaiming deviation, sqrt(2 / (output channels * kernel))."""
-    convolutions = [module for module in network.modules() if isinstance(module, nn.Conv2d | nn.Conv3d)]
+    """All weights of convolutions over their deviation."""
     parts = []
-    for module in convolutions:
-        weight = module.weight.detach()
-        parts.append((weight * math.sqrt(weight[:, 0].numel() / 2)).flatten())
+    for module, fan in fans(network):
+        parts.append((module.weight.detach() * math.sqrt(fan / 2)).flatten())
         assert module.bias is None or not module.bias.detach().any()
     return torch.cat(parts)
 
 
+def fans(network: nn.Module) -> list[tuple[nn.Module, int]]:
+    """Convolutions and what their deviation sqrt(2 / fan) counts: output channels * kernel (Kaiming, fan out); of
+    EfficientNet's depthwise filters, each of which leads to one channel, the kernel alone.
+    """
+    depthwise = {module.depthwise.conv for module in network.modules() if isinstance(module, InvertedResidual)}
+    convolutions = [module for module in network.modules() if isinstance(module, nn.Conv2d | nn.Conv3d)]
+    return [(m, m.weight[0, 0].numel() if m in depthwise else m.weight[:, 0].numel()) for m in convolutions]
+
+
 def test_convolutions(network) -> None:
     assert distance(standardised(network)) < LIMIT
-    for module in network.modules():
-        if isinstance(module, nn.Conv2d | nn.Conv3d) and module.weight.numel() > 1000:
-            expected = math.sqrt(2 / module.weight[:, 0].numel())
+    for module, fan in fans(network):
+        if module.weight.numel() > 1000:
             tolerance = 5 / math.sqrt(2 * module.weight.numel())
-            assert float(module.weight.detach().std()) == pytest.approx(expected, rel=tolerance)
+            assert float(module.weight.detach().std()) == pytest.approx(math.sqrt(2 / fan), rel=tolerance)
 
 
 @pytest.mark.parametrize("mistake", ["fan in", "uniform", "xavier"])
@@ -118,4 +125,4 @@ def test_recipes_start_as_their_toolkit_did(recipe) -> None:
         assert how.last_gamma_zero
     elif key in NEVER_ZERO | SCRATCH_ZERO:
         assert not how.last_gamma_zero
-    assert how.head_std == (0.001 if recipe.model.network == "tsn_bninception" else 0.01)
+    assert how.head_std == (0.001 if recipe.model.network in ("tsn_bninception", "tsm") else 0.01)
