@@ -54,13 +54,21 @@ class LoadReport:
 
 
 def build_network(recipe: Recipe, class_names: Sequence[str] | None = None) -> Network:
-    """The recipe's network with random weights, and all of its surroundings: pixels, dropout, class names."""
+    """The recipe's network with random weights, and all of its surroundings: pixels, dropout, class names.
+
+    Without `class_names` they are those of the recipe's data set, where it is a public one and as many.
+    """
     network: Network = recipe.model.build()
     network.preprocess = Preprocess(*recipe.pixels.normalisation, recipe.pixels.order)
     network.dropout.p = recipe.train.dropout
     network.recipe = recipe
-    network.class_names = tuple(class_names) if class_names else None
+    network.class_names = tuple(class_names) if class_names else _published_names(recipe)
     return network
+
+
+def _published_names(recipe: Recipe) -> tuple[str, ...] | None:
+    names = class_names_of(recipe.dataset)
+    return names if names is not None and len(names) == recipe.model.num_classes else None
 
 
 def load_model(
@@ -154,8 +162,7 @@ def _foreign(path: Path, recipe: Recipe | None, allow_new_head: bool) -> Network
         layout = layout_for(recipe.model, layouts, path)
         notes += _variant_notes(recipe.model, layout, tensors)
     tensors = layout.plain(tensors) if hasattr(layout, "plain") else tensors
-    names = class_names_of(recipe.dataset)
-    network = build_network(recipe, names if names and len(names) == recipe.model.num_classes else None)
+    network = build_network(recipe)
     pairs = list(layout.pairs(network))
     unused = tuple(name for name in getattr(layout, "UNUSED", ()) if name in tensors)
     return _filled(
