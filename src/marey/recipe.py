@@ -26,7 +26,8 @@ from marey.models.non_local.config import C2DConfig, I3DResNetConfig
 from marey.models.r2plus1d.config import R2Plus1DConfig
 from marey.models.slowfast.config import SlowFastConfig
 from marey.models.slowonly.config import SlowOnlyConfig
-from marey.models.tsn.config import BNInceptionTSNConfig, TSNConfig
+from marey.models.tsm.config import LiteTSMConfig, TSMConfig
+from marey.models.tsn.config import BNInceptionTSNConfig, LiteTSNConfig, TSNConfig
 from marey.video.appearance import Appearance
 from marey.video.augment import TrainGeometry
 from marey.video.pixels import PixelRule, Pixels
@@ -35,6 +36,9 @@ from marey.video.sampling import TestRule, TrainRule
 NetworkConfig = Annotated[
     TSNConfig
     | BNInceptionTSNConfig
+    | LiteTSNConfig
+    | TSMConfig
+    | LiteTSMConfig
     | C2DConfig
     | InceptionI3DConfig
     | I3DResNetConfig

@@ -5,6 +5,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from marey.models.i3d.config import InceptionI3DConfig
+from marey.models.layers.efficientnet import InvertedResidual
 from marey.models.layers.freeze import freeze, hold_frozen
 from marey.models.layers.initialise import initialise
 from marey.models.layers.non_local import NonLocal
@@ -12,7 +13,8 @@ from marey.models.layers.resnet import Residual
 from marey.models.non_local.config import C2DConfig, I3DResNetConfig, NonLocalConfig
 from marey.models.slowfast.config import SlowFastConfig
 from marey.models.slowonly.config import SlowOnlyConfig
-from marey.models.tsn.config import BNInceptionTSNConfig, TSNConfig
+from marey.models.tsm.config import LiteTSMConfig, TSMConfig
+from marey.models.tsn.config import BNInceptionTSNConfig, LiteTSNConfig, TSNConfig
 from marey.recipes import RECIPES, get_recipe
 
 DOT_18 = NonLocalConfig(pairwise="dot_product", places=((), (1,), (0,), ()), pool_first=True, out_bias=True)
@@ -33,6 +35,11 @@ SMALL = [
     ),
     BNInceptionTSNConfig(width=8, num_classes=5),
     BNInceptionTSNConfig(width=8, num_classes=5, channels=2, stack=2),
+    LiteTSNConfig(width=8, num_classes=5),
+    LiteTSNConfig(size=2, width=8, num_classes=5, channels=2, stack=2, padding="symmetric"),
+    TSMConfig(depth=18, width=8, num_classes=5, segments=4),
+    TSMConfig(depth=18, width=8, num_classes=5, channels=2, stack=2, segments=2, style="block"),
+    LiteTSMConfig(width=8, num_classes=5, segments=4),
     InceptionI3DConfig(width=8, num_classes=5),
     InceptionI3DConfig(width=8, num_classes=5, channels=2, padding="mmaction", pool="global", norm_eps=1e-5),
 ]
@@ -117,6 +124,10 @@ def test_initialisation(network) -> None:
     blocks = [module for module in network.modules() if isinstance(module, Residual)]
     assert all((block.last.weight == 0).all() for block in blocks)
     assert all((block.after.norm.weight == 0).all() for block in blocks if block.after is not None)
+    for module in network.modules():
+        if isinstance(module, InvertedResidual):
+            deviation = float(module.depthwise.conv.weight.detach().std())
+            assert deviation == pytest.approx(2**0.5 / module.depthwise.conv.kernel_size[0], rel=0.25)
     assert float(network.head.weight.detach().std()) == pytest.approx(0.02, rel=0.2)
     assert (network.head.bias == 0).all()
 
@@ -136,6 +147,11 @@ def test_initialisation(network) -> None:
         (SlowFastConfig(), 34_479_288),
         (SlowFastConfig(alpha=4, lateral_kernel=7), 34_565_560),
         (SlowFastConfig(alpha=4, lateral_kernel=7, lateral_norm=True), 34_566_488),
+        (TSMConfig(), 24_327_632),
+        # Published to a hundredth of a million: 4.65, 5.42 and 6.09.
+        (LiteTSNConfig(num_classes=1000), 4_652_008),
+        (LiteTSNConfig(size=1, num_classes=1000), 5_416_680),
+        (LiteTSMConfig(size=2, num_classes=1000), 6_092_072),
         (BNInceptionTSNConfig(num_classes=101), 10_373_765),
         (BNInceptionTSNConfig(num_classes=101, channels=2, stack=5), 10_395_717),
         (InceptionI3DConfig(), 12_697_264),

@@ -13,7 +13,7 @@ import torch
 from made_videos import coded_frame
 
 import marey
-from marey.base.errors import RecipeError, RunError
+from marey.base.errors import RecipeError, RunError, WeightsError
 from marey.data.formats import list_folder
 from marey.recipe import SGD
 from marey.recipes import get_recipe
@@ -241,7 +241,9 @@ def test_bad_input(videos, tmp_path) -> None:
     manifest = list_folder(videos)
     with pytest.raises(RecipeError, match="has 3 classes, the training list 2"):
         fit(RECIPE.variant(model={"num_classes": 3}), train=manifest, out=tmp_path / "a")
-    with pytest.raises(RecipeError, match="starts from imagenet weights"):
+    with pytest.raises(RecipeError, match="starts from kinetics400 weights"):
+        fit(RECIPE.variant(pretraining="kinetics400"), train=manifest, out=tmp_path / "a")
+    with pytest.raises(WeightsError, match="no network of width"):
         fit(RECIPE.variant(pretraining="imagenet"), train=manifest, out=tmp_path / "a")
     with pytest.raises(RunError, match="holds no run to go on with"):
         fit(RECIPE, train=manifest, out=tmp_path / "none", resume=True)
