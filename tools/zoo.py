@@ -18,6 +18,8 @@ _FAMILIES = {
     "I3D": ("i3d_incv1", "i3d_resnet", "c2d"),
     "SlowOnly": ("slowonly",),
     "SlowFast": ("slowfast",),
+    "R(2+1)D": ("r2plus1d",),
+    "CSN": ("csn",),
 }
 """Headings, and the networks below each."""
 _OWN = ("motions", "folder")

@@ -20,8 +20,10 @@ from marey.base.declaration import Declaration, first_problem
 from marey.base.errors import RecipeError
 from marey.base.nearest import did_you_mean
 from marey.data.draw import ByClass, EachOnce
+from marey.models.csn.config import CSNConfig
 from marey.models.i3d.config import InceptionI3DConfig
 from marey.models.non_local.config import C2DConfig, I3DResNetConfig
+from marey.models.r2plus1d.config import R2Plus1DConfig
 from marey.models.slowfast.config import SlowFastConfig
 from marey.models.slowonly.config import SlowOnlyConfig
 from marey.models.tsm.config import LiteTSMConfig, TSMConfig
@@ -40,7 +42,9 @@ NetworkConfig = Annotated[
     | InceptionI3DConfig
     | I3DResNetConfig
     | SlowOnlyConfig
-    | SlowFastConfig,
+    | SlowFastConfig
+    | R2Plus1DConfig
+    | CSNConfig,
     Field(discriminator="network"),
 ]
 
@@ -275,7 +279,7 @@ class Weights(Declaration):
 
     url: str
     sha256: str
-    layout: Literal["mmaction", "mmaction2", "pyslowfast", "pytorchvideo"]
+    layout: Literal["mmaction", "mmaction2", "pyslowfast", "pytorchvideo", "vmz", "torchvision"]
     licence: str
 
 
@@ -294,7 +298,7 @@ class Recipe(Declaration):
     """The catalogue's name of the data set, or "folder" for the user's own."""
     storage: Literal["original", "short256", "short320", "frames340x256"] = "original"
     """How the videos were stored when the number was measured: it moves top-1 by up to a point."""
-    pretraining: Literal["imagenet", "ig65m", "kinetics400"] | None = None
+    pretraining: Literal["imagenet", "ig65m", "sports1m", "kinetics400"] | None = None
     """What training starts from; None is from scratch."""
     model: NetworkConfig
     clip: TrainRule

@@ -37,7 +37,7 @@ def drawn(key: str, shape: tuple[int, ...]) -> np.ndarray:
 def state_dict(name: str) -> dict[str, torch.Tensor]:
     """The recorded network's tensors in its toolkit's own layout."""
     info = load(f"networks/{name}")
-    statistics = np.load(HERE / "networks" / f"{name}.bnstats.npz")
+    statistics = _statistics(name, info["keys"])
     tensors = {}
     for key, (shape, dtype) in info["keys"].items():
         if key in statistics:
@@ -50,6 +50,16 @@ def state_dict(name: str) -> dict[str, torch.Tensor]:
             value = np.full(shape, 1, np.int64)
         tensors[key] = torch.from_numpy(value)
     return tensors
+
+
+def _statistics(name: str, keys: dict[str, tuple[list[int], str]]) -> dict[str, np.ndarray]:
+    """Running means and variances by their keys: one array each, or all in one, which is smaller for many norms."""
+    file = np.load(HERE / "networks" / f"{name}.bnstats.npz")
+    if "in_order" not in file:
+        return dict(file)
+    named = {key: shape[0] for key, (shape, _) in keys.items() if key.endswith(("running_mean", "running_var"))}
+    parts = np.split(file["in_order"], np.cumsum(list(named.values())[:-1]))
+    return dict(zip(named, parts, strict=True))
 
 
 def write_checkpoint(name: str, path: Path) -> Path:

@@ -3,10 +3,12 @@
 from marey.base.errors import RecipeError
 from marey.base.nearest import did_you_mean
 from marey.recipe import Recipe, TwoStream
+from marey.recipes.csn import CSN
 from marey.recipes.folder import FOLDERS
 from marey.recipes.i3d_inception import I3D_INCEPTION
 from marey.recipes.motions import MOTIONS
 from marey.recipes.non_local import NON_LOCAL
+from marey.recipes.r2plus1d import R2PLUS1D
 from marey.recipes.slowfast import SLOWFAST
 from marey.recipes.slowonly import SLOWONLY
 from marey.recipes.tsm import TSM
@@ -22,6 +24,8 @@ RECIPES: tuple[Recipe, ...] = (
     *NON_LOCAL,
     *SLOWONLY,
     *SLOWFAST,
+    *R2PLUS1D,
+    *CSN,
     *MOTIONS,
     *FOLDERS,
 )

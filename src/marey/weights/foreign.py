@@ -20,11 +20,16 @@ from marey.weights.layouts import (
     efficientnet_lite,
     mmaction,
     mmaction2,
+    mmaction2_separated,
     mmaction_inception,
+    mmaction_separated,
     pyslowfast,
     pytorchvideo,
+    pytorchvideo_separated,
     timm,
     torchvision,
+    videoresnet,
+    vmz_caffe2,
 )
 from marey.weights.layouts.resnet import Variant
 from marey.weights.tensorflow import is_tensorflow, read_tensorflow
@@ -32,9 +37,14 @@ from marey.weights.tensorflow import is_tensorflow, read_tensorflow
 LAYOUTS: tuple[ModuleType, ...] = (
     mmaction,
     mmaction_inception,
+    mmaction_separated,
     mmaction2,
+    mmaction2_separated,
     pyslowfast,
     pytorchvideo,
+    pytorchvideo_separated,
+    videoresnet,
+    vmz_caffe2,
     deepmind,
     deepmind_tensorflow,
     torchvision,
@@ -43,8 +53,8 @@ LAYOUTS: tuple[ModuleType, ...] = (
 )
 """One module per toolkit and family of networks. Each says the toolkit's NAME, by which tensors (SIGNS) a file is known,
 which NETWORKS it has names for, `pairs(network)` of (their tensor, our tensor), and `variant_of(tensors)`, the network
-that shapes tell; some say which tensors are UNUSED, which of ours are ABSENT there, and `changes(network)` where a
-tensor lies otherwise."""
+that shapes tell; some say which tensors are UNUSED, which of ours are ABSENT there, `changes(network)` where a tensor
+lies otherwise, and `plain(tensors)` where names hold sizes."""
 _ROOTS = ("state_dict", "model_state", "model")
 
 

@@ -129,6 +129,7 @@ def _foreign(path: Path, recipe: Recipe | None, allow_new_head: bool) -> Network
     else:
         layout = layout_for(recipe.model, layouts, path)
         notes += _variant_notes(recipe.model, layout, tensors)
+    tensors = layout.plain(tensors) if hasattr(layout, "plain") else tensors
     network = build_network(recipe)
     pairs = list(layout.pairs(network))
     unused = tuple(name for name in getattr(layout, "UNUSED", ()) if name in tensors)
@@ -189,7 +190,7 @@ def _recipe_for(config: NetworkConfig, layout: str) -> tuple[Recipe, str]:
     return nearest if nearest.model == config else nearest.variant(model=config, dataset="unknown"), note
 
 
-_TOOLKITS = ("mmaction2", "pyslowfast", "pytorchvideo", "vmz", "deepmind")
+_TOOLKITS = ("mmaction2", "pyslowfast", "pytorchvideo", "vmz", "torchvision", "deepmind")
 """Whose recipes end in their name; MMAction's are the announcement's and end in none."""
 
 
