@@ -48,7 +48,7 @@ class Hashtags:
     frames: int
     """Of the clips that it was trained on."""
     size: int
-    """Side of its crops, in pixels."""
+    """Side of the crops that it was trained on, in pixels."""
     first_pool: bool
     """Whether a pool follows the stem (`model.first_pool`)."""
     classes: int | None
@@ -105,7 +105,7 @@ def _declared(name: str) -> Hashtags:
         network=model.network,
         depth=model.depth,
         frames=recipe.clip.frames,
-        size=recipe.test.size,
+        size=recipe.augment.size,
         first_pool=model.first_pool,
         classes=model.num_classes,
         mean=pixels.mean,
