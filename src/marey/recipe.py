@@ -28,6 +28,7 @@ from marey.models.slowfast.config import SlowFastConfig
 from marey.models.slowonly.config import SlowOnlyConfig
 from marey.models.tsm.config import LiteTSMConfig, TSMConfig
 from marey.models.tsn.config import BNInceptionTSNConfig, LiteTSNConfig, TSNConfig
+from marey.video.appearance import Appearance
 from marey.video.augment import TrainGeometry
 from marey.video.pixels import PixelRule, Pixels
 from marey.video.sampling import TestRule, TrainRule
@@ -158,6 +159,44 @@ class Initialisation(Declaration):
     head_std: PositiveFloat = 0.01
 
 
+class Mix(Declaration):
+    """Mixup and cutmix of a batch with itself read backwards, one draw for the whole batch (timm, PySlowFast).
+
+    Mixup: lambda * clip + (1 - lambda) * partner, lambda from Beta(alpha, alpha). Cutmix: a box of the share 1 - lambda
+    is the partner's, in all frames alike; what of it lies inside the picture counts. Labels are mixed in the same shares.
+    """
+
+    mixup_alpha: NonNegativeFloat = 0.8
+    """0: no mixup."""
+    cutmix_alpha: NonNegativeFloat = 1.0
+    """0: no cutmix."""
+    probability: Annotated[float, Field(ge=0, le=1)] = 1.0
+    """Of a batch to be mixed at all."""
+    switch: Annotated[float, Field(ge=0, le=1)] = 0.5
+    """Of cutmix, where both are on."""
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> Self:
+        if self.mixup_alpha == self.cutmix_alpha == 0:
+            raise ValueError("mixup_alpha and cutmix_alpha are both 0: leave train.mix out, or set one of them")
+        return self
+
+
+class Erase(Declaration):
+    """Random erasing (Zhong et al. 2020) of normalised clips: boxes through all frames of a clip (timm, PySlowFast)."""
+
+    probability: Annotated[float, Field(ge=0, le=1)] = 0.25
+    """Of a clip to be erased from."""
+    area: tuple[PositiveFloat, PositiveFloat] = (0.02, 1 / 3)
+    """Share of the picture, uniform between these, all boxes together."""
+    flattest: Annotated[float, Field(gt=0, le=1)] = 0.3
+    """Height over width is log-uniform from this to its inverse."""
+    boxes: PositiveInt = 1
+    fill: Literal["noise", "colour", "mean"] = "noise"
+    """"noise": N(0, 1) for each pixel of each frame. "colour": N(0, 1) once for each channel of a box. "mean": 0, which
+    is the mean colour."""
+
+
 class DepthGroups(Declaration):
     """Layer-wise learning rates: lr * decay ** (depth of the head - depth of the parameter).
 
@@ -229,6 +268,8 @@ class Train(Declaration):
     clip_norm: PositiveFloat | None = None
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    mix: Mix | None = None
+    erase: Erase | None = None
     class_weights: Annotated[InverseFrequency | EffectiveNumber, Field(discriminator="kind")] | None = None
     """Weights of the classes in the loss: the sum of weight times loss over the clips, divided by their number."""
     initialisation: Initialisation = Initialisation()
@@ -305,10 +346,18 @@ class Recipe(Declaration):
     test: Test
     pixels: PixelRule = Pixels()
     augment: TrainGeometry
+    appearance: tuple[Appearance, ...] = ()
+    """What changes the look of a training clip after that, in this order."""
     train: Train
     published: Published | None = None
     measured: Measured | None = None
     weights: Weights | None = None
+
+    @model_validator(mode="after")
+    def _colours_to_change(self) -> Self:
+        if self.appearance and self.modality == "flow":
+            raise ValueError("appearance changes colours, and flow has none: leave it out")
+        return self
 
     @model_validator(mode="after")
     def _fits_its_task(self) -> Self:

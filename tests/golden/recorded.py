@@ -4,6 +4,7 @@ of each key, so that only outputs and batch norm statistics are stored."""
 import gzip
 import hashlib
 import json
+import pickle
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -66,6 +67,13 @@ def write_checkpoint(name: str, path: Path) -> Path:
     """The recorded network's checkpoint as its toolkit saves it."""
     root, tensors = load(f"networks/{name}")["ckpt_root"], state_dict(name)
     torch.save({root: tensors, "meta": {}} if root else tensors, path)
+    return path
+
+
+def write_caffe2(name: str, path: Path) -> Path:
+    """PySlowFast's checkpoint as it was released: a pickle of blobs."""
+    tensors, names = state_dict(name), load(f"networks/{name}.c2names")
+    path.write_bytes(pickle.dumps({"blobs": {blob: tensors[key].numpy() for blob, key in names.items()}}, protocol=2))
     return path
 
 

@@ -78,7 +78,7 @@ class ClipLoader:
             num_workers=workers,
             collate_fn=collate,
             prefetch_factor=2 if workers else None,
-            worker_init_fn=_settle if workers else None,
+            worker_init_fn=settle if workers else None,
         )
         self._next = (0, 0)
 
@@ -165,7 +165,7 @@ def _seen_before(rows: NDArray[np.int64]) -> NDArray[np.int64]:
     return before
 
 
-def _settle(worker: int) -> None:
+def settle(worker: int) -> None:
     """Workers leave signals to the main process, which saves and then ends them, and start no threads of their own."""
     import cv2
 

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from torch.utils.data import DataLoader
 
 from marey.backends.eager import EagerBackend, Precision
 from marey.base.errors import DataError, RunError
@@ -35,7 +34,7 @@ from marey.evaluation.metrics import (
     top_k_accuracy,
 )
 from marey.evaluation.scores import Scores
-from marey.evaluation.views import score_video
+from marey.evaluation.views import read_ahead, score_video
 from marey.models.network import Network
 
 _SAVE_EVERY = 20.0
@@ -208,18 +207,10 @@ def _scored(
     test, pixels = model.recipe.test, model.recipe.pixels
     views = ViewDataset(data, test.sampling, pixels)
     rows = run.rows_to_do()
-    loader: DataLoader[ViewItem] = DataLoader(
-        views,
-        sampler=rows,
-        batch_size=None,
-        num_workers=min(workers, len(rows)),
-        prefetch_factor=2 if workers and rows else None,
-        collate_fn=_as_it_is,
-    )
     task = model.recipe.task
     with progress("Testing", total=len(rows), unit="videos") as bar:
         right, note = 0, ""
-        for done, (row, item) in enumerate(zip(rows, loader, strict=True), start=1):
+        for done, (row, item) in enumerate(zip(rows, read_ahead(views, rows, workers=workers), strict=True), start=1):
             scores = None
             if "broken" not in item:
                 scores = score_video(backend, item, test, pixels, batch=batch, task=task)
@@ -228,10 +219,6 @@ def _scored(
                 note = f"top-1 {right / done:.1%}"
             yield row, item, scores
             bar.advance(note=note)
-
-
-def _as_it_is(item: Any) -> Any:
-    return item
 
 
 class _Run:

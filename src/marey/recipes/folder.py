@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from marey.data.catalogue.mirror import mirror_swaps, one_sided
 from marey.models.slowonly.config import SlowOnlyConfig
 from marey.models.tsm.config import LiteTSMConfig
 from marey.models.tsn.config import LiteTSNConfig
@@ -62,14 +63,20 @@ start from."""
 def folder_recipe(class_names: Sequence[str], videos: int, *, base: Recipe = FOLDER) -> Recipe:
     """`base`, one of `FOLDERS`, for these classes and so many training videos.
 
-    Small sets get more epochs (30 to 100, half of that with weights to start from) and smaller batches. Class names with
-    left or right in them turn the mirror off, since it would change the class.
+    Small sets get more epochs (30 to 100, half of that with weights to start from) and smaller batches. Where class names
+    speak of left and right, mirrored clips take the other side's label, or there are none if a side has no partner.
     """
     epochs = max(30, min(100, _CLIPS // max(videos, 1))) // (2 if base.pretraining else 1)
-    sided = any(word in name.lower() for name in class_names for word in ("left", "right", "clockwise"))
+    swaps, alone = mirror_swaps(class_names), one_sided(class_names)
+    note = ""
+    if alone:
+        note = f" No mirrored clips: {alone[0]} has no class for its mirror image."
+    elif swaps:
+        one, other = next(iter(swaps.items()))
+        note = f" A mirrored clip changes its class where the mirror does: {class_names[one]}, {class_names[other]}."
     return base.variant(
         model={"num_classes": len(class_names)},
         train={"epochs": epochs, "base_batch": 16 if videos >= 64 else 8},
-        augment={"flip": 0.0 if sided else 0.5},
-        notes=base.notes + (" No mirrored clips: class names speak of sides." if sided else ""),
+        augment={"flip": 0.0 if alone else 0.5, "flip_classes": "swap" if swaps and not alone else "refuse"},
+        notes=base.notes + note,
     )

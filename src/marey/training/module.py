@@ -16,6 +16,7 @@ from marey.models.layers.freeze import hold_frozen
 from marey.recipe import Recipe
 from marey.training.bfloat16 import PaddedConvolutions
 from marey.training.losses import Loss, right_answers
+from marey.training.mixing import MixedBatch
 from marey.training.norms import statistics_kept
 from marey.training.optimizers import build_optimizer, set_lr
 from marey.training.schedules import lr_factor
@@ -83,11 +84,16 @@ class TrainModule(LightningModule):
 
     def answer(self, model: nn.Module, clip_BTHWC: Tensor) -> Tensor:
         """The same of another network with the same input: the average of the weights."""
+        return self._logits(model, self._normalised(clip_BTHWC))
+
+    def _normalised(self, clip_BTHWC: Tensor) -> Tensor:
         pixels = self.recipe.pixels
-        clip = to_clip(clip_BTHWC, *pixels.normalisation, order=pixels.order)
-        reduced = clip_BTHWC.device.type == "cpu" and self.recipe.train.precision == "bfloat16"
+        return to_clip(clip_BTHWC, *pixels.normalisation, order=pixels.order)
+
+    def _logits(self, model: nn.Module, clip_BCTHW: Tensor) -> Tensor:
+        reduced = clip_BCTHW.device.type == "cpu" and self.recipe.train.precision == "bfloat16"
         with PaddedConvolutions() if reduced else nullcontext():
-            return model(clip)  # type: ignore[no-any-return]
+            return model(clip_BCTHW)  # type: ignore[no-any-return]
 
     def training_step(self, batch: dict[str, Any], batch_index: int) -> None:
         if self.stopped:
@@ -122,13 +128,18 @@ class TrainModule(LightningModule):
         """Gradients of the global batch's mean loss, part by part; this process's mean loss."""
         world, parts = self.trainer.world_size, self.parts(size)
         total = torch.zeros((), device=clips.device)
+        batch = MixedBatch(
+            clips, targets, self._normalised, self.recipe.train,
+            key=(self.seed, self.step), rank=self.global_rank, world=world,
+        )  # fmt: skip
         for number in range(parts):
             # Dropout draws from the step, not from what went before: a resumed run draws the same.
             torch.manual_seed(step_seed(self.seed, self.step, number, self.global_rank))
-            clip, target = clips[number::parts], targets[number::parts]
+            places = range(len(clips))[number::parts]
             kept = number > 0 and self.recipe.train.norm_batch is not None
             with self._no_sync(number < parts - 1), statistics_kept(self.model) if kept else nullcontext():
-                logits = self(clip)
+                logits = self._logits(self.model, batch.clips(places))
+                target = batch.shares(places, logits)
                 loss = self.loss(logits, target)
                 # DDP averages over processes: `world` undoes it.
                 self.manual_backward(loss * (world / size))

@@ -14,6 +14,7 @@ from marey.backends.device import pick_device
 from marey.base.errors import RecipeError, RunError
 from marey.base.processes import rank, world_size
 from marey.base.progress import progress, say
+from marey.data.catalogue.mirror import swaps_of
 from marey.data.clips import ClipDataset
 from marey.data.loader import ClipLoader, batches_of
 from marey.data.manifest import Manifest
@@ -70,7 +71,10 @@ class Run:
         }
         self.folder = RunFolder(out, recipe, train.class_names, identity, writes=self.first)
         self.tensorboard = tensorboard
-        self.clips = ClipDataset(train, recipe.clip, recipe.augment, seed=seed, pixels=recipe.pixels)
+        self.clips = ClipDataset(
+            train, recipe.clip, recipe.augment, seed=seed, pixels=recipe.pixels, appearance=recipe.appearance,
+            swaps=swaps_of(recipe.augment, train.class_names),
+        )  # fmt: skip
         self.at = Progress()
         self.stop = Stop()
 
