@@ -1,8 +1,5 @@
 """Where training starts: what inflation gives on a motionless clip, what is carried over, and what is said about it."""
 
-import sys
-from types import ModuleType
-
 import pytest
 import torch
 from torch import nn
@@ -210,9 +207,7 @@ def asked(monkeypatch, tmp_path):
         calls.append((url, digits))
         return tmp_path / "x.pth"
 
-    hub = ModuleType("marey.weights.hub")
-    hub.fetch = fetch  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "marey.weights.hub", hub)
+    monkeypatch.setattr(starts, "fetch", fetch)
     return calls
 
 

@@ -18,6 +18,7 @@ from marey.models.tsn.config import LiteTSNConfig, TSNConfig
 from marey.recipe import Recipe
 from marey.recipes import get_recipe
 from marey.video.pixels import Pixels
+from marey.weights.hub import fetch
 
 
 @dataclass(frozen=True)
@@ -204,9 +205,7 @@ def fetched(weights: Published) -> Path:
             f"{weights.url}: no hash of this file was ever published, so it is not fetched unseen. "
             "Fetch it by hand and name it with --init FILE."
         )
-    from marey.weights.hub import fetch  # type: ignore[import-not-found, unused-ignore]
-
-    return fetch(weights.url, weights.sha256)  # type: ignore[no-any-return, unused-ignore]
+    return fetch(weights.url, weights.sha256)
 
 
 def _installed(size: int) -> Path:
