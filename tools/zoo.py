@@ -14,6 +14,7 @@ PAGE = Path(__file__).parent.parent / "docs" / "zoo.md"
 
 _FAMILIES = {
     "TSN": ("tsn", "tsn_bninception"),
+    "TSM": ("tsm",),
     "I3D": ("i3d_incv1", "i3d_resnet", "c2d"),
     "SlowOnly": ("slowonly",),
     "SlowFast": ("slowfast",),

@@ -26,7 +26,9 @@ from marey.models.non_local.config import C2DConfig, I3DResNetConfig
 from marey.models.r2plus1d.config import R2Plus1DConfig
 from marey.models.slowfast.config import SlowFastConfig
 from marey.models.slowonly.config import SlowOnlyConfig
-from marey.models.tsn.config import BNInceptionTSNConfig, TSNConfig
+from marey.models.tsm.config import LiteTSMConfig, TSMConfig
+from marey.models.tsn.config import BNInceptionTSNConfig, LiteTSNConfig, TSNConfig
+from marey.video.appearance import Appearance
 from marey.video.augment import TrainGeometry
 from marey.video.pixels import PixelRule, Pixels
 from marey.video.sampling import TestRule, TrainRule
@@ -34,6 +36,9 @@ from marey.video.sampling import TestRule, TrainRule
 NetworkConfig = Annotated[
     TSNConfig
     | BNInceptionTSNConfig
+    | LiteTSNConfig
+    | TSMConfig
+    | LiteTSMConfig
     | C2DConfig
     | InceptionI3DConfig
     | I3DResNetConfig
@@ -154,6 +159,44 @@ class Initialisation(Declaration):
     head_std: PositiveFloat = 0.01
 
 
+class Mix(Declaration):
+    """Mixup and cutmix of a batch with itself read backwards, one draw for the whole batch (timm, PySlowFast).
+
+    Mixup: lambda * clip + (1 - lambda) * partner, lambda from Beta(alpha, alpha). Cutmix: a box of the share 1 - lambda
+    is the partner's, in all frames alike; what of it lies inside the picture counts. Labels are mixed in the same shares.
+    """
+
+    mixup_alpha: NonNegativeFloat = 0.8
+    """0: no mixup."""
+    cutmix_alpha: NonNegativeFloat = 1.0
+    """0: no cutmix."""
+    probability: Annotated[float, Field(ge=0, le=1)] = 1.0
+    """Of a batch to be mixed at all."""
+    switch: Annotated[float, Field(ge=0, le=1)] = 0.5
+    """Of cutmix, where both are on."""
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> Self:
+        if self.mixup_alpha == self.cutmix_alpha == 0:
+            raise ValueError("mixup_alpha and cutmix_alpha are both 0: leave train.mix out, or set one of them")
+        return self
+
+
+class Erase(Declaration):
+    """Random erasing (Zhong et al. 2020) of normalised clips: boxes through all frames of a clip (timm, PySlowFast)."""
+
+    probability: Annotated[float, Field(ge=0, le=1)] = 0.25
+    """Of a clip to be erased from."""
+    area: tuple[PositiveFloat, PositiveFloat] = (0.02, 1 / 3)
+    """Share of the picture, uniform between these, all boxes together."""
+    flattest: Annotated[float, Field(gt=0, le=1)] = 0.3
+    """Height over width is log-uniform from this to its inverse."""
+    boxes: PositiveInt = 1
+    fill: Literal["noise", "colour", "mean"] = "noise"
+    """"noise": N(0, 1) for each pixel of each frame. "colour": N(0, 1) once for each channel of a box. "mean": 0, which
+    is the mean colour."""
+
+
 class DepthGroups(Declaration):
     """Layer-wise learning rates: lr * decay ** (depth of the head - depth of the parameter).
 
@@ -178,6 +221,38 @@ class TSNGroups(Declaration):
     """What the rate of the first convolution is multiplied by; its bias twice that. tsn-pytorch and TSM: 5 on flow."""
     head: PositiveFloat = 1.0
     """The same of the classifier. TSM's and MMAction2's `fc_lr5`: 5 (and 10 for its bias)."""
+
+
+_HALF = 0.5**0.5
+
+
+class Multigrid(Declaration):
+    """Smaller clips in larger batches, more of them early on, so that epochs cost less (Wu et al., A Multigrid Method for
+    Efficiently Training Video Models, CVPR 2020; PySlowFast).
+
+    Each interval between the schedule's milestones passes through all shapes of the long cycle; the last interval, at
+    full size, is for fine-tuning. A batch grows as its clips shrink, and the learning rate of a shape with it. Inside an
+    epoch, batches alternate through the short cycle: two smaller sides, then the shape's own. `train.epochs` and the
+    milestones are those of the training that this replaces. Formulas: docs/training.md.
+    """
+
+    long: Annotated[tuple[tuple[PositiveFloat, PositiveFloat], ...], Field(min_length=1)] = (
+        (0.25, _HALF),
+        (0.5, _HALF),
+        (0.5, 1.0),
+        (1.0, 1.0),
+    )
+    """(frames, side), as shares of the recipe's; the last one is the full size."""
+    short: tuple[PositiveFloat, ...] = (0.5, _HALF)
+    """Sides, as shares of the recipe's; none: no short cycle."""
+    epoch_factor: PositiveFloat = 1.5
+    """How many epochs there are for each of the training that this replaces."""
+
+    @model_validator(mode="after")
+    def _ends_at_full_size(self) -> Self:
+        if self.long[-1] != (1.0, 1.0):
+            raise ValueError("the long cycle ends at the full size: its last shape is [1, 1]")
+        return self
 
 
 class EMA(Declaration):
@@ -225,6 +300,8 @@ class Train(Declaration):
     clip_norm: PositiveFloat | None = None
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    mix: Mix | None = None
+    erase: Erase | None = None
     class_weights: Annotated[InverseFrequency | EffectiveNumber, Field(discriminator="kind")] | None = None
     """Weights of the classes in the loss: the sum of weight times loss over the clips, divided by their number."""
     initialisation: Initialisation = Initialisation()
@@ -241,10 +318,21 @@ class Train(Declaration):
     """Before each validation, batch norms take the true mean and variance over this many training batches
     (PySlowFast: 200). None: the running averages."""
     ema: EMA | None = None
+    multigrid: Multigrid | None = None
     precision: Literal["float32", "bfloat16"] = "float32"
     stop_after: PositiveInt | None = None
     """Stop when the validation score (top-1, or mean average precision with several labels) has not risen for so many
     epochs; None trains to the end."""
+
+    @model_validator(mode="after")
+    def _multigrid_follows_steps(self) -> Self:
+        if self.multigrid is None:
+            return self
+        if not isinstance(self.schedule, StepSchedule) or not self.schedule.milestones or self.schedule.begin:
+            raise ValueError("multigrid needs train.schedule.kind=step with milestones, counted from epoch 0")
+        if self.schedule.milestones[-1] >= self.epochs:
+            raise ValueError("multigrid needs epochs after the last milestone, at full size")
+        return self
 
 
 class Published(Declaration):
@@ -301,10 +389,18 @@ class Recipe(Declaration):
     test: Test
     pixels: PixelRule = Pixels()
     augment: TrainGeometry
+    appearance: tuple[Appearance, ...] = ()
+    """What changes the look of a training clip after that, in this order."""
     train: Train
     published: Published | None = None
     measured: Measured | None = None
     weights: Weights | None = None
+
+    @model_validator(mode="after")
+    def _colours_to_change(self) -> Self:
+        if self.appearance and self.modality == "flow":
+            raise ValueError("appearance changes colours, and flow has none: leave it out")
+        return self
 
     @model_validator(mode="after")
     def _fits_its_task(self) -> Self:

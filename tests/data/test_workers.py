@@ -55,5 +55,7 @@ sys.stdout.write("one batch")
 
 def test_a_program_ends_though_batches_are_left(videos) -> None:
     """Workers that ignore SIGTERM would keep Python waiting for them for ever."""
-    done = subprocess.run([sys.executable, "-c", PROGRAM, str(videos)], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, str(videos)], capture_output=True, text=True, timeout=60, check=False
+    )
     assert (done.returncode, done.stdout) == (0, "one batch"), done.stderr

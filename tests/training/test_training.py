@@ -13,7 +13,7 @@ import torch
 from made_videos import coded_frame
 
 import marey
-from marey.base.errors import RecipeError, RunError
+from marey.base.errors import RecipeError, RunError, WeightsError
 from marey.data.formats import list_folder
 from marey.recipe import SGD
 from marey.recipes import get_recipe
@@ -223,7 +223,7 @@ def test_repeats_show_each_video_several_times_a_step(videos, tmp_path) -> None:
         recipe = RECIPE.variant(train={"repeats": 2, "epochs": 1})
         result = fit(recipe, train=list_folder(videos), out=tmp_path, workers=0)
     assert result.steps == 3
-    assert [len(clips) for clips, *_ in seen] == [size for *_, size in seen] == [8, 8, 4]
+    assert [len(clips) for clips, *_ in seen] == [size for _, _, size in seen] == [8, 8, 4]
     for clips, targets, _ in seen:
         assert torch.equal(targets[0::2], targets[1::2])
         assert not torch.equal(clips[0::2], clips[1::2])
@@ -241,7 +241,9 @@ def test_bad_input(videos, tmp_path) -> None:
     manifest = list_folder(videos)
     with pytest.raises(RecipeError, match="has 3 classes, the training list 2"):
         fit(RECIPE.variant(model={"num_classes": 3}), train=manifest, out=tmp_path / "a")
-    with pytest.raises(RecipeError, match="starts from imagenet weights"):
+    with pytest.raises(RecipeError, match="starts from kinetics400 weights"):
+        fit(RECIPE.variant(pretraining="kinetics400"), train=manifest, out=tmp_path / "a")
+    with pytest.raises(WeightsError, match="no network of width"):
         fit(RECIPE.variant(pretraining="imagenet"), train=manifest, out=tmp_path / "a")
     with pytest.raises(RunError, match="holds no run to go on with"):
         fit(RECIPE, train=manifest, out=tmp_path / "none", resume=True)
@@ -275,6 +277,7 @@ def test_killed_in_mid_epoch(videos, tmp_path) -> None:
     subprocess.run(command("whole", 0), cwd=tmp_path, check=True, capture_output=True)
     running = subprocess.Popen(command("cut", 1), cwd=tmp_path, stderr=subprocess.DEVNULL)
     while not (tmp_path / "cut" / "log.jsonl").exists() or len(steps(tmp_path / "cut", "loss")) < 7:
+        assert running.poll() is None
         time.sleep(0.01)
     running.send_signal(signal.SIGKILL)
     running.wait()
@@ -291,6 +294,7 @@ def test_asked_to_stop(videos, tmp_path) -> None:
     words = [sys.executable, "s.py", "r.yaml", str(videos), "out", "1"]
     running = subprocess.Popen(words, cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True)
     while not (tmp_path / "out" / "log.jsonl").exists() or len(steps(tmp_path / "out", "loss")) < 5:
+        assert running.poll() is None
         time.sleep(0.01)
     os.killpg(running.pid, signal.SIGTERM)
     _, errors = running.communicate(timeout=60)

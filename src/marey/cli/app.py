@@ -86,6 +86,7 @@ def show(recipe: NameOrYaml, settings: Set = None, as_json: AsJson = False) -> N
 def predict(
     model: NameOrFile,
     videos: Annotated[list[Path], typer.Argument(help="Video files, folders of them, or lists (.txt, .csv).")],
+    root: Root = None,
     top: Annotated[int, typer.Option("--top", min=1, help="How many answers per video.")] = 5,
     weights: WeightsFile = None,
     untrained: Untrained = False,
@@ -94,25 +95,72 @@ def predict(
     ] = None,
     as_json: AsJson = False,
     batch: Batch = 8,
+    workers: Workers = 2,
     device: Device = "auto",
     precision: Precision = "float32",
 ) -> None:
     """Answer for videos: the most likely classes and their probabilities."""
-    from marey.workflows.answer import answer, videos_of
+    from marey.workflows.answer import answer, answers_to
     from marey.workflows.models import open_model
+    from marey.workflows.videos import videos_of
 
-    paths = videos_of(videos)
+    wanted = videos_of(videos, root=root)
     network = open_model(model, weights=weights, untrained=untrained)
-    answers = answer(network, paths, top=top, out=out, batch=batch, device=device, precision=precision)
+    answers = answer(
+        network, wanted, top=top, out=out, batch=batch, workers=workers, device=device, precision=precision
+    )
+    given = []
+    for found in answers:
+        if not (as_json or out):
+            print(found.as_text(), flush=True)
+        if not out:
+            given.append(found)
+    if out:
+        given = answers_to(wanted, out)
     if as_json:
-        print(json.dumps([a.as_json() for a in answers], indent=2, ensure_ascii=False))
-        return
-    failed = 0
-    for a in answers:
-        print(a.as_text(), flush=True)
-        failed += a.error is not None
-    if failed:
-        raise MareyError(f"{failed} of {len(paths)} videos could not be read (named above).")
+        print(json.dumps([a.as_json() for a in given], indent=2, ensure_ascii=False))
+    elif out:
+        print(f"{out}: answers for {len(given)} videos")
+    if failed := sum(a.error is not None for a in given):
+        place = out or "named above"
+        raise MareyError(f"{failed} of {len(wanted)} videos could not be read ({place}).")
+
+
+@command(app, "features")
+def features(
+    model: NameOrFile,
+    data: Annotated[Path, typer.Option("--data", help="A list of videos, a folder of them, or one video.")],
+    per_clip: Annotated[
+        bool, typer.Option("--per-clip", help="[clips, D] for each video; else [D], the mean over all views.")
+    ] = False,
+    root: Root = None,
+    weights: WeightsFile = None,
+    untrained: Untrained = False,
+    settings: Set = None,
+    out: Out = None,
+    as_json: AsJson = False,
+    batch: Batch = 8,
+    workers: Workers = 2,
+    device: Device = "auto",
+    precision: Precision = "float32",
+) -> None:
+    """Save what a network sees in each video, before its classifier: one float32 .npy each; a second call goes on."""
+    from marey.inference.features import features as compute
+    from marey.workflows.models import open_model
+    from marey.workflows.videos import videos_of
+
+    videos = videos_of([data], root=root)
+    network = open_model(model, weights=weights, untrained=untrained, settings=settings or ())
+    folder = out or next_run(f"{Path(model).stem}-features")
+    found = compute(
+        network, videos, out=folder, per_clip=per_clip, batch=batch, workers=workers, device=device,
+        precision=precision,
+    )  # fmt: skip
+    if rank() != 0:
+        return  # the first process speaks for all
+    print(json.dumps(found.as_json(), indent=2, ensure_ascii=False) if as_json else found.summary())
+    if found.broken:
+        raise MareyError(f"{len(found.broken)} of {found.videos} videos could not be read ({folder / 'broken.jsonl'}).")
 
 
 @command(app, "evaluate")
@@ -172,7 +220,8 @@ def train(
     root: Root = None,
     classes: Classes = None,
     init: Annotated[
-        str | None, typer.Option("--init", help="Weights to start from: a checkpoint file, or none.")
+        str | None,
+        typer.Option("--init", help="Start from none, imagenet, ig65m, a recipe's name or a checkpoint file."),
     ] = None,
     settings: Set = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
@@ -239,15 +288,21 @@ def doctor(as_json: AsJson = False) -> None:
 @command(app, "convert")
 def convert(
     file: Annotated[Path, typer.Argument(help="An older toolkit's checkpoint, or ours.")],
-    out: Annotated[Path, typer.Option("--out", help="The .safetensors file to write.")],
+    out: Annotated[Path, typer.Option("--out", help="The .safetensors file to write; without an ending a folder.")],
     recipe: Annotated[
         str | None, typer.Option("--recipe", help="What the weights belong to; else told from the file.")
     ] = None,
+    allow_new_head: Annotated[
+        bool, typer.Option("--allow-new-head", help="Take weights for other classes; the classifier starts fresh.")
+    ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Turn an older toolkit's weights into one file of ours, with recipe and class names inside."""
     from marey.workflows.models import convert_weights
 
-    print(convert_weights(file, out, recipe=_recipe(recipe, None) if recipe else None))
+    declared = _recipe(recipe, None) if recipe else None
+    made = convert_weights(file, out, recipe=declared, allow_new_head=allow_new_head)
+    print(json.dumps(made.as_json(), indent=2, ensure_ascii=False) if as_json else made.as_text())
 
 
 @command(app, "report")

@@ -1,5 +1,6 @@
 """Data sets for training and testing: labelled clips, and all views of a video from one decode."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TypedDict
 
@@ -9,8 +10,10 @@ from torch.utils.data import Dataset
 
 from marey.base.errors import DataError, DecodeError
 from marey.base.random import RandomSource, random_for
+from marey.data.catalogue.mirror import mirrored_target
 from marey.data.manifest import Manifest, Sample
 from marey.data.quarantine import Broken, replacements
+from marey.video.appearance import AppearanceStep
 from marey.video.augment import Geometry
 from marey.video.frames import FrameFolder
 from marey.video.pixels import FloatPixels, Pixels
@@ -67,9 +70,12 @@ class ClipDataset(Dataset[ClipItem]):
         transform: Where to look.
         seed: With epoch and index, all that randomness depends on.
         pixels: How RGB is made, resized and mirrored.
+        appearance: What changes the look of a clip after that.
+        swaps: The class of a mirrored clip, where it is another one (`marey.data.catalogue.mirror`).
+        shapes: Other pairs of sampling and transform, for clips of other shapes (multigrid).
 
     `dataset[i]` is the clip of epoch 0; `dataset[epoch, i]` that of another one; `dataset[epoch, i, repeat]` one of
-    several in the same epoch.
+    several in the same epoch; `dataset[epoch, i, repeat, n]` the same by number n of `shapes`.
     """
 
     def __init__(
@@ -80,33 +86,46 @@ class ClipDataset(Dataset[ClipItem]):
         *,
         seed: int = 0,
         pixels: Pixels | FloatPixels | None = None,
+        shapes: Sequence[tuple[SamplingRule, Transform]] = (),
+        appearance: Sequence[AppearanceStep] = (),
+        swaps: Mapping[int, int] | None = None,
     ) -> None:
-        self.manifest, self.sampling, self.transform = manifest, sampling, transform
+        self.manifest, self.shapes = manifest, shapes or [(sampling, transform)]
         self.seed, self.pixels = seed, pixels or Pixels()
+        self.appearance, self.swaps = tuple(appearance), dict(swaps or {})
 
     def __len__(self) -> int:
         return len(self.manifest)
 
-    def __getitem__(self, key: int | tuple[int, int] | tuple[int, int, int]) -> ClipItem:
-        epoch, index, *more = key if isinstance(key, tuple) else (0, key)
-        repeat = more[0] if more else 0
+    def __getitem__(self, key: int | tuple[int, ...]) -> ClipItem:
+        given = key if isinstance(key, tuple) else (0, key)
+        epoch, index, repeat, shape = (*given, 0, 0)[:4]
         random = (self.seed, epoch, index, _REPEAT, repeat) if repeat else (self.seed, epoch, index)
         broken: list[Broken] = []
         for place in [index, *replacements(self.seed, epoch, index, len(self))]:
             sample = self.manifest[place]
             try:
-                clip = self._clip(sample, random_for(*random))
+                clip, flipped = self._clip(sample, random_for(*random), *self.shapes[shape])
             except (DecodeError, OSError) as error:
                 broken.append(Broken(sample.id, str(sample.path), str(error)))
                 continue
-            return {"clip": clip, "target": self.manifest.target(place), "id": sample.id, "broken": broken}
+            target = self.manifest.target(place)
+            target = mirrored_target(target, self.swaps) if flipped else target
+            return {"clip": clip, "target": target, "id": sample.id, "broken": broken}
         raise DataError(f"{len(broken)} videos in a row cannot be read; the last: {broken[-1].reason}")
 
-    def _clip(self, sample: Sample, random: np.random.RandomState) -> Frames:
+    def _clip(
+        self, sample: Sample, random: np.random.RandomState, sampling: SamplingRule, transform: Transform
+    ) -> tuple[Frames, bool]:
+        """The clip, and whether it is mirrored."""
         with open_source(sample.path, self.pixels.conversion) as source:
             first, count = frame_range(sample, source)
-            indices = first + self.sampling.sample(count, source.timestamps[first : first + count], random).ravel()
-            return self.pixels.read(source, indices, self.transform.plan(source.height, source.width, random))
+            indices = first + sampling.sample(count, source.timestamps[first : first + count], random).ravel()
+            plan = transform.plan(source.height, source.width, random)
+            clip = self.pixels.read(source, indices, plan)
+        for step in self.appearance:
+            clip = step.change(clip, random)
+        return clip, plan.flip
 
 
 class ViewDataset(Dataset[ViewItem]):

@@ -11,9 +11,9 @@ import numpy as np
 
 from marey.base.errors import DataError
 from marey.base.nearest import did_you_mean
-from marey.data.manifest import VIDEO_SUFFIXES, Manifest, make_manifest
+from marey.data.manifest import Manifest, make_manifest
+from marey.data.scan import find_videos
 
-_IMAGES = frozenset({".jpg", ".jpeg", ".png"})
 _COLUMNS = ("path", "label", "split", "start", "end", "group")
 _KINETICS = ("label", "youtube_id", "time_start", "time_end")
 
@@ -51,23 +51,19 @@ def read_manifest(
 
 
 def list_folder(folder: str | Path, *, classes: Sequence[str] | None = None) -> Manifest:
-    """A manifest of a folder with a folder of videos (or of folders of frames) per class. Hidden files do not count.
+    """A manifest of a folder with a folder of videos (or of folders of frames) per class. Hidden files do not count,
+    and a folder without videos is no class.
 
     Raises:
         DataError: no folder, no videos in it, or a single class.
     """
     folder = Path(folder)
-    if not folder.is_dir():
-        raise DataError(f"{folder}: no such folder.")
-    rows: list[tuple[str, str]] = []
-    for label in sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith(".")):
-        found = sorted(p for p in label.rglob("*") if _is_video(p) and not p.name.startswith("."))
-        rows += [(p.relative_to(folder).as_posix(), label.name) for p in found]
+    paths = find_videos(folder)
+    rows = [(path, label) for path in paths for label, _, rest in [path.partition("/")] if rest]
     if not rows:
-        loose = any(_is_video(p) for p in folder.iterdir())
         hint = (
             "the videos lie loose in it: sort them into one folder per class"
-            if loose
+            if paths
             else "it has no folders of videos"
         )
         raise DataError(f"{folder}: expected a folder of videos per class, but {hint}.")
@@ -93,12 +89,6 @@ def read_classes(path: str | Path) -> list[str]:
         numbered = sorted((int(number), name) for number, name in (re.split(r"[ ,\t]+", s, maxsplit=1) for s in lines))
         return [name for _, name in numbered]
     return lines
-
-
-def _is_video(path: Path) -> bool:
-    if path.is_dir():
-        return any(p.suffix.lower() in _IMAGES for p in path.iterdir())
-    return path.suffix.lower() in VIDEO_SUFFIXES
 
 
 def _read_file(path: Path, root: Path, classes: Sequence[str] | None) -> Manifest:

@@ -2,7 +2,8 @@
 
 import csv
 import hashlib
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, overload
@@ -126,34 +127,31 @@ class Manifest:
             digest.update(b"-" if part is None else str(part.shape).encode())
             digest.update(b"" if part is None else "\0".join(map(str, part.ravel().tolist())).encode())
         if self.label_sets is not None:
-            digest.update("\0".join(str(self._labels(row)) for row in range(len(self))).encode())
+            digest.update("\0".join(self._label_words()).encode())
         digest.update("\0".join(self.class_names).encode())
         return digest.hexdigest()
 
     def write_csv(self, path: str | Path) -> None:
         """Write path, label and what other columns there are; paths become relative to the file where they can."""
-        columns = ["path", "label"]
-        columns += [n for n, c in (("split", self.splits), ("group", self.groups)) if c is not None]
-        columns += ["start", "end"] if self.times is not None else []
         target = Path(path)
+        columns: dict[str, Iterable[str]] = {
+            "path": _relative(self.ids.tolist(), self.root, target.parent),
+            "label": self._label_words(),
+        }
+        columns |= {n: c.tolist() for n, c in (("split", self.splits), ("group", self.groups)) if c is not None}
+        if self.times is not None:
+            for name, times in zip(("start", "end"), self.times.T.tolist(), strict=True):
+                columns[name] = [_time_text(time) for time in times]
         with atomic_path(target) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(columns)
-            for index, sample in enumerate(self):
-                row = {
-                    "path": _relative(sample.path, target.parent),
-                    "label": "|".join(self.class_names[label] for label in self._labels(index)),
-                    "split": sample.split,
-                    "group": sample.group,
-                    "start": _time_text(sample.start),
-                    "end": _time_text(sample.end),
-                }
-                writer.writerow([row[name] for name in columns])
+            writer.writerows(zip(*columns.values(), strict=True))
 
-    def _labels(self, index: int) -> list[int]:
+    def _label_words(self) -> list[str]:
+        """Each video's label, or its several ones with | between."""
         if self.label_sets is None:
-            return [int(self.labels[index])]
-        return [label for label in self.label_sets[index].tolist() if label >= 0]
+            return [self.class_names[label] for label in self.labels.tolist()]
+        return ["|".join(self.class_names[label] for label in row if label >= 0) for row in self.label_sets.tolist()]
 
     def with_splits(self, splits: NDArray[np.str_]) -> "Manifest":
         """The same videos with another split column."""
@@ -181,15 +179,16 @@ def _second(value: float) -> float | None:
 
 
 def _time_text(seconds: float | None) -> str:
-    """Seconds with every digit that they have (3661.125, 10), "" for None."""
-    return "" if seconds is None else repr(float(seconds)).removesuffix(".0")
+    """Seconds with every digit that they have (3661.125, 10), "" for None and NaN."""
+    return "" if seconds is None or np.isnan(seconds) else repr(float(seconds)).removesuffix(".0")
 
 
-def _relative(path: Path, folder: Path) -> str:
-    try:
-        return path.resolve().relative_to(folder.resolve()).as_posix()
-    except ValueError:
-        return str(path.resolve())
+def _relative(names: Iterable[str], root: Path, folder: Path) -> Iterator[str]:
+    """Paths below `root` as a list in `folder` has them: relative where they lie in it, absolute elsewhere."""
+    # By strings, links of the two folders followed once: a million `Path.resolve()` would take minutes.
+    above, inside = root.resolve(), os.path.join(folder.resolve(), "")  # noqa: PTH118
+    for name in names:
+        yield os.path.normpath(os.path.join(above, name)).removeprefix(inside).replace(os.sep, "/")  # noqa: PTH118
 
 
 def make_manifest(

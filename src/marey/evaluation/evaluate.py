@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from torch.utils.data import DataLoader
 
 from marey.backends.eager import EagerBackend, Precision
 from marey.base.errors import DataError, RunError
@@ -25,7 +24,6 @@ from marey.data.formats import read_classes, read_manifest
 from marey.data.manifest import Manifest
 from marey.data.overlap import only as restricted
 from marey.data.quarantine import Broken, Quarantine
-from marey.data.workers import Guarded, Manners, delivered
 from marey.evaluation.compare import Comparison, compare
 from marey.evaluation.metrics import (
     calibration_error,
@@ -37,7 +35,7 @@ from marey.evaluation.metrics import (
     top_k_accuracy,
 )
 from marey.evaluation.scores import Scores
-from marey.evaluation.views import score_video
+from marey.evaluation.views import read_ahead, score_video
 from marey.models.network import Network
 
 _SAVE_EVERY = 20.0
@@ -247,19 +245,10 @@ def _scored(
     test, pixels = model.recipe.test, model.recipe.pixels
     views = ViewDataset(data, test.sampling, pixels)
     rows = run.rows_to_do()
-    loader: DataLoader[ViewItem] = DataLoader(
-        Guarded(views),
-        sampler=rows,
-        batch_size=None,
-        num_workers=min(workers, len(rows)),
-        prefetch_factor=2 if workers and rows else None,
-        worker_init_fn=Manners() if workers and rows else None,
-        collate_fn=_as_it_is,
-    )
     task = model.recipe.task
     with progress("Testing", total=len(rows), unit="videos") as bar:
         right, note = 0, ""
-        for done, (row, item) in enumerate(zip(rows, delivered(loader), strict=True), start=1):
+        for done, (row, item) in enumerate(zip(rows, read_ahead(views, rows, workers=workers), strict=True), start=1):
             scores = None
             if "broken" not in item:
                 scores = score_video(backend, item, test, pixels, batch=batch, task=task)
@@ -268,10 +257,6 @@ def _scored(
                 note = f"top-1 {right / done:.1%}"
             yield row, item, scores
             bar.advance(note=note)
-
-
-def _as_it_is(item: Any) -> Any:
-    return item
 
 
 class _Run:

@@ -1,18 +1,54 @@
 """All views of one video through the network, and their average as the recipe says."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch.utils.data import DataLoader
 
 from marey.backends.eager import EagerBackend
-from marey.data.clips import ViewItem
+from marey.base.errors import RunError
+from marey.data.clips import ViewDataset, ViewItem
+from marey.data.workers import Guarded, Manners, delivered
 from marey.recipe import Classify, Task, Test
 from marey.video.pixels import FloatPixels, Pixels
 from marey.video.source import Frames
 from marey.video.transforms import View, crop, flip
+
+
+def read_ahead(views: ViewDataset, rows: Sequence[int], *, workers: int) -> Iterator[ViewItem]:
+    """The videos of `rows` in turn, decoded by `workers` processes ahead of the network.
+
+    Each process has at most two videos waiting, so that memory stays bounded; 0 decodes in this process.
+
+    Raises:
+        RunError: a process died, by a lack of memory or in a decoder.
+    """
+    processes = min(workers, len(rows))
+    loader: DataLoader[ViewItem] = DataLoader(
+        Guarded(views),
+        sampler=rows,
+        batch_size=None,
+        num_workers=processes,
+        prefetch_factor=2 if processes else None,
+        collate_fn=_as_it_is,
+        worker_init_fn=Manners() if processes else None,
+    )
+    try:
+        yield from delivered(loader)
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        raise RunError(
+            f"a process that decodes videos died ({str(error).splitlines()[0]}): try fewer --workers."
+        ) from None
+
+
+def _as_it_is(item: Any) -> Any:
+    return item
 
 
 def score_video(

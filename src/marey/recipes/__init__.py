@@ -4,13 +4,14 @@ from marey.base.errors import RecipeError
 from marey.base.nearest import did_you_mean
 from marey.recipe import Recipe, TwoStream
 from marey.recipes.csn import CSN
-from marey.recipes.folder import FOLDER
+from marey.recipes.folder import FOLDERS
 from marey.recipes.i3d_inception import I3D_INCEPTION
 from marey.recipes.motions import MOTIONS
 from marey.recipes.non_local import NON_LOCAL
 from marey.recipes.r2plus1d import R2PLUS1D
 from marey.recipes.slowfast import SLOWFAST
 from marey.recipes.slowonly import SLOWONLY
+from marey.recipes.tsm import TSM
 from marey.recipes.tsn import TSN
 from marey.recipes.tsn_bninception import TSN_BNINCEPTION
 from marey.recipes.two_stream import TWO_STREAM
@@ -18,6 +19,7 @@ from marey.recipes.two_stream import TWO_STREAM
 RECIPES: tuple[Recipe, ...] = (
     *TSN,
     *TSN_BNINCEPTION,
+    *TSM,
     *I3D_INCEPTION,
     *NON_LOCAL,
     *SLOWONLY,
@@ -25,7 +27,7 @@ RECIPES: tuple[Recipe, ...] = (
     *R2PLUS1D,
     *CSN,
     *MOTIONS,
-    FOLDER,
+    *FOLDERS,
 )
 
 TWO_STREAMS: tuple[TwoStream, ...] = (*TWO_STREAM,)

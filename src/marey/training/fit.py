@@ -10,11 +10,10 @@ from marey.base.progress import say
 from marey.data.formats import read_manifest
 from marey.data.manifest import Manifest
 from marey.models.layers.freeze import freeze
-from marey.models.layers.initialise import initialise
 from marey.models.network import Network
 from marey.recipe import Recipe
 from marey.training.run import FitResult, Run
-from marey.weights.load import build_network, load_model
+from marey.weights.pretraining import WORDS, start
 
 
 def fit(
@@ -43,7 +42,8 @@ def fit(
         train, val: Manifests, or lists to read them from.
         out: The run's folder: recipe.yaml, log.csv, log.jsonl, last.safetensors, best.safetensors, last.ckpt.
         model: Your own module from a clip [B, C, T, H, W] to logits [B, K]; `recipe.model` is then not used.
-        init: A checkpoint to start from (ours or an older toolkit's; another class count gets a new head), or "none".
+        init: What to start from: "none", "imagenet", "ig65m", a recipe's name, or a checkpoint file of ours or of any
+            toolkit (`marey.weights.pretraining.start`). None is what the recipe starts from.
         batch: Clips in one pass of this process.
         precision: "float32" or "bfloat16"; else the recipe's.
         resume: Go on with the run in `out`, bit for bit as if it had never stopped.
@@ -55,6 +55,7 @@ def fit(
     Raises:
         RunError: `out` holds another run, the loss is not finite, or too many files are broken.
         RecipeError: the recipe starts from weights that were not given, or its parts do not fit each other.
+        WeightsError: what `init` names cannot be had, or does not fit.
         DataError: the list has several labels per video and the recipe's task one, or a weighted class has no video.
     """
     train = train if isinstance(train, Manifest) else read_manifest(train, root=root)
@@ -89,19 +90,15 @@ def _start(recipe: Recipe, train: Manifest, init: str | Path | None, resume: boo
             f"{recipe.name} has {recipe.model.num_classes} classes, the training list {len(train.class_names)}: "
             f"--set model.num_classes={len(train.class_names)}."
         )
-    if init is None and recipe.pretraining is not None and not resume:
+    if init is None and recipe.pretraining not in (None, *WORDS) and not resume:
         raise RecipeError(
-            f"{recipe.name} starts from {recipe.pretraining} weights: name a checkpoint with --init FILE, "
-            "or train from scratch with --init none."
+            f"{recipe.name} starts from {recipe.pretraining} weights: name a recipe or a checkpoint with "
+            "--init NAME_OR_FILE, or train from scratch with --init none."
         )
-    how = recipe.train.initialisation
-    if init is None or str(init) == "none":
-        network = build_network(recipe, train.class_names)
-        initialise(network, last_gamma_zero=how.last_gamma_zero, head_std=how.head_std)
-        return network
-    network = load_model(recipe, weights=init, allow_new_head=True)
-    network.class_names = train.class_names
-    say(str(network.load_report))
+    # What a run goes on with lies in its own folder.
+    network = start(recipe, "none" if resume else init or recipe.pretraining or "none", train.class_names)
+    if network.load_report is not None:
+        say(str(network.load_report))
     return network
 
 

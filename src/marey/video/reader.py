@@ -143,6 +143,14 @@ class Video:
             frames[slot] = rgb
         return frames
 
+    def pictures(self) -> Iterator[VideoFrame]:
+        """All N frames in order as the decoder gives them, planes and colour tags untouched, not yet turned upright.
+
+        Raises:
+            DecodeError: a frame cannot be decoded.
+        """
+        return (picture for _, picture in self._pictures(np.arange(len(self))))
+
     def close(self) -> None:
         """Free the decoder and the file. A closed video cannot be read."""
         self._closed = True

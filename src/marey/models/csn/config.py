@@ -25,7 +25,7 @@ class CSNConfig(Declaration):
     """Between channels, in a bottleneck: "reduced" by a depthwise 3x3x3 convolution (ir-CSN), or "preserved" by a 1x1x1
     convolution before it (ip-CSN)."""
     preserved_relu: bool = False
-    """ReLU between these two: MMAction's code has it, VMZ's and MMAction2's and the weights that they trained do not."""
+    """ReLU between these two: MMAction's code has it; VMZ's and MMAction2's weights want none."""
     depthwise: bool = True
     """Off for MMAction's ip-CSN as its code is: a full 3x3x3 convolution behind the 1x1x1."""
     first_pool: bool = True

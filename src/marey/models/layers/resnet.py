@@ -53,11 +53,15 @@ class Residual(nn.Module):
     shortcut: nn.Module | None
     after: nn.Module | None
     """What the sum passes through at last: a non-local block, where a network puts one."""
+    before: nn.Module | None
+    """What the input passes through first: TSM's shift "in place"."""
+    before_branch: nn.Module | None
+    """What the branch's input alone passes through first: TSM's residual shift."""
 
     def __init__(self) -> None:
         super().__init__()
         self.relu = nn.ReLU(inplace=True)
-        self.after = None
+        self.after = self.before = self.before_branch = None
 
     def branch(self, x: Tensor) -> Tensor:
         raise NotImplementedError
@@ -67,7 +71,9 @@ class Residual(nn.Module):
         raise NotImplementedError
 
     def forward(self, x: Tensor) -> Tensor:
+        x = x if self.before is None else self.before(x)
         kept = x if self.shortcut is None else self.shortcut(x)
+        x = x if self.before_branch is None else self.before_branch(x)
         x = self.relu(self.branch(x) + kept)
         return x if self.after is None else self.after(x)
 

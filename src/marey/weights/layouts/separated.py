@@ -135,7 +135,10 @@ class _Survey:
     def has_these_blocks(self) -> bool:
         """Whether the stages are as long as the config's, and of bottlenecks if these are."""
         for stage, count in enumerate(BLOCKS[self._config.depth], start=1):
-            if not self._layer(stage, count - 1, "a") or self._layer(stage, count, "a"):
+            if not self._layer(stage, count - 1, "a"):
+                return False
+            # Where blocks are counted through the network, the next one is the next stage's, which changes the shape.
+            if self._layer(stage, count, "a") and (stage == 4 or not self._layer(stage, count, "shortcut")):
                 return False
         return bool(self._layer(1, 0, "c")) == (self._config.depth >= 50)
 

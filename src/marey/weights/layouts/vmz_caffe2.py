@@ -20,7 +20,7 @@ from marey.weights.layouts.resnet import Variant
 from marey.weights.layouts.separated import Names, Unit
 
 NAME = "vmz caffe2"
-SIGNS = ("conv1_spatbn_relu_s",)
+SIGNS = ("comp_0_conv_1_w",)
 """A blob that every file of this layout has, and no other layout's."""
 NETWORKS = separated.NETWORKS
 ABSENT = (".num_batches_tracked",)
