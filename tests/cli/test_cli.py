@@ -197,6 +197,8 @@ def test_convert(checkpoint, tmp_path) -> None:
     ("words", "message"),
     [
         (["predict", "CHECKPOINT", "/none.mp4"], "/none.mp4: no such file"),
+        (["predict", "CHECKPOINT", "TEXT"], "text.mp4: not a video that FFmpeg can read"),
+        (["predict", "TEXT", "VIDEO"], "text.mp4: holds more than tensors, or is no checkpoint"),
         (["predict", "CHECKPOINT", "EMPTY"], "no video files in this folder"),
         (["train", "EMPTY"], "expected a folder of videos per class"),
         (["train", "ONE"], "class b has only one video"),
@@ -219,13 +221,14 @@ def test_bad_input_is_one_clear_line(words, message, videos, checkpoint, tmp_pat
     for name in ("a/1.mp4", "a/2.mp4", "b/1.mp4"):
         (tmp_path / "one" / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(videos / "run" / "v0.mp4", tmp_path / "one" / name)
+    (tmp_path / "text.mp4").write_text("only text")
     (tmp_path / "column.csv").write_text("path,lable\nx,y\n")
     (tmp_path / "label.csv").write_text("path,label\nx,swim\n")
     (tmp_path / "cut.safetensors").write_bytes(checkpoint.read_bytes()[:5000])
     places = {
         "CHECKPOINT": checkpoint, "EMPTY": tmp_path / "empty", "ONE": tmp_path / "one", "VIDEOS": videos,
         "WRONG_COLUMN": tmp_path / "column.csv", "WRONG_LABEL": tmp_path / "label.csv",
-        "CUT": tmp_path / "cut.safetensors", "VIDEO": videos / "run" / "v0.mp4",
+        "TEXT": tmp_path / "text.mp4", "CUT": tmp_path / "cut.safetensors", "VIDEO": videos / "run" / "v0.mp4",
     }  # fmt: skip
     done = marey(*[places.get(word, word) for word in words])
     assert done.exit_code == 1, done.output

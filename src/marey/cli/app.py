@@ -3,7 +3,7 @@
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -36,7 +36,7 @@ app = typer.Typer(
 )
 app.add_typer(data, name="data")
 
-NameOrFile = Annotated[str, typer.Argument(help="A recipe's name, or a .safetensors file that training left.")]
+NameOrFile = Annotated[str, typer.Argument(help="A recipe's name, or a checkpoint: the file that training left.")]
 NameOrYaml = Annotated[str, typer.Argument(help="A recipe's name, or a YAML file written by `marey show`.")]
 Data = Annotated[Path, typer.Option("--data", help="A list of videos and labels, or a folder per class.")]
 WeightsFile = Annotated[Path | None, typer.Option("--weights", help="A checkpoint, ours or an older toolkit's.")]
@@ -111,6 +111,8 @@ def predict(
     )
     given = []
     for found in answers:
+        if found.error is not None and not as_json and len(wanted) == 1:
+            raise MareyError(found.error)
         if not (as_json or out):
             print(found.as_text(), flush=True)
         if not out:
@@ -234,7 +236,7 @@ def train(
     workers: Workers = 2,
     device: Device = "auto",
     precision: Annotated[
-        str | None, typer.Option("--precision", help="float32 or bfloat16; else the recipe's.")
+        Literal["float32", "bfloat16"] | None, typer.Option("--precision", help="Else the recipe's.")
     ] = None,
     max_broken: MaxBroken = 0.01,
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Write TensorBoard files too.")] = False,

@@ -18,7 +18,6 @@ from marey.base.errors import DataError, RunError
 from marey.base.files import atomic_path, write_json
 from marey.base.processes import rank, world_size
 from marey.base.progress import progress, say
-from marey.data.catalogue import class_names_of
 from marey.data.clips import ViewDataset, ViewItem
 from marey.data.formats import read_classes, read_manifest
 from marey.data.manifest import Manifest
@@ -211,20 +210,19 @@ def read_labelled(
 ) -> Manifest:
     """Read a list whose labels are the network's classes.
 
-    A network without class names (untrained, or of a toolkit's file) takes those of `classes` (a file), else of its
-    recipe's public data set, else the list's own: numbers as they are, names in alphabetic order where they are all.
+    A network without class names (of a toolkit's file) takes those of `classes` (a file), else the list's own: numbers as
+    they are, names in alphabetic order where they are all.
 
     Raises:
         DataError: a label is none of the classes, or which class is which cannot be known.
     """
     count = int(model.recipe.model.num_classes)
-    names = read_classes(classes) if classes is not None else model.class_names or class_names_of(model.recipe.dataset)
-    if names is not None and len(names) != count:
-        if classes is not None:
+    names = model.class_names if classes is None else tuple(read_classes(classes))
+    if classes is not None and names is not None:
+        if len(names) != count:
             raise DataError(f"{classes}: {len(names)} class names, but the network tells {count} apart.")
-        names = None
-    if classes is not None and model.class_names is not None and tuple(names or ()) != model.class_names:
-        raise DataError(f"{classes}: names other classes than the checkpoint; leave out --classes.")
+        if model.class_names not in (None, names):
+            raise DataError(f"{classes}: names other classes than the checkpoint; leave out --classes.")
     manifest = read_manifest(path, root=root, classes=names, split=split)
     if len(manifest.class_names) > count:
         raise DataError(f"{path}: {len(manifest.class_names)} classes, but the network tells {count} apart.")

@@ -21,9 +21,9 @@ def open_model(
 ) -> Network:
     """The network that a user names, in eval mode.
 
-    `name_or_file` is a recipe's name or a checkpoint of ours; a recipe takes its weights from the file `weights`, else
-    from where they were published; `untrained` leaves them random (every answer is then a guess: for trying the path
-    and for timing).
+    `name_or_file` is a recipe's name or a checkpoint, ours or an older toolkit's. A recipe takes its weights from the
+    file `weights`, else from where they were published; `untrained` leaves them random (every answer is then a guess:
+    for trying the path and for timing).
     `settings` are `--set` words that change the recipe, for example its test protocol.
 
     Raises:
@@ -33,7 +33,7 @@ def open_model(
     if is_file and (weights or untrained):
         raise WeightsError(f"{name_or_file} holds weights of its own: leave out --weights and --untrained.")
     if is_file:
-        network = load_model(name_or_file)
+        network = load_model(weights=name_or_file)
         network.recipe = _edited(network.recipe, settings)
         return network
     recipe = _edited(get_recipe(name_or_file), settings)
