@@ -43,7 +43,7 @@ def test_a_lock_is_one_process_at_a_time_and_ends_with_it(tmp_path) -> None:
         "import os, sys, time\nfrom marey.base.files import locked\n"
         f"with locked({str(tmp_path / 'lock')!r}):\n"
         "    child = os.fork()\n"
-        "    if child: print(child, flush=True)\n"
+        "    if not child: print(os.getpid(), flush=True)\n"
         "    time.sleep(60)\n"
     )
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as process:
