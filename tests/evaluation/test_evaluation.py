@@ -6,15 +6,23 @@ import numpy as np
 import pytest
 import torch
 from made_videos import coded_frame
-from torchmetrics.functional.classification import multiclass_accuracy, multiclass_confusion_matrix
+from torchmetrics.functional.classification import (
+    multiclass_accuracy,
+    multiclass_calibration_error,
+    multiclass_confusion_matrix,
+    multiclass_f1_score,
+)
 
 import marey
 from marey.base.errors import DataError, DecodeError, RunError
 from marey.data.formats import list_folder
-from marey.evaluation.evaluate import evaluate
+from marey.data.manifest import make_manifest
+from marey.evaluation.evaluate import evaluate, read_labelled
 from marey.evaluation.fusion import fuse
 from marey.evaluation.metrics import (
+    calibration_error,
     confusion_matrix,
+    macro_f1,
     mean_class_accuracy,
     pair_accuracy,
     top_k_accuracy,
@@ -22,15 +30,18 @@ from marey.evaluation.metrics import (
 )
 from marey.evaluation.report import write_report
 from marey.evaluation.scores import Scores
+from marey.evaluation.views import Views
 from marey.inference.predict import predict, predict_many
-from marey.recipe import Test as Views
+from marey.recipe import Test as Protocol
 from marey.recipes import get_recipe
 from marey.video.reader import Video
 from marey.video.sampling import MMAction2Test
 from marey.video.writer import write_video
 from marey.weights.load import build_network
 
-PROTOCOL = Views(sampling=MMAction2Test(clips=3, frames=4, stride=2), crops="three", size=32, averaging="probabilities")
+PROTOCOL = Protocol(
+    sampling=MMAction2Test(clips=3, frames=4, stride=2), crops="three", size=32, averaging="probabilities"
+)
 RECIPE = get_recipe("slowonly_r18_8x2_motions").variant(
     name="tiny", model={"width": 4, "num_classes": 2}, test=PROTOCOL, pixels={"short_side": 32}
 )
@@ -74,6 +85,23 @@ def test_views_are_the_step_by_step_computation(videos, model) -> None:
         logits = model(model.preprocess(torch.from_numpy(np.stack(views))))
     expected = logits.softmax(dim=1).mean(dim=0).numpy()
     np.testing.assert_allclose(predict(model, path).probabilities, expected, atol=1e-6)
+
+
+def test_views_that_are_alike_are_computed_once(model, tmp_path) -> None:
+    """A square video of one clip's length has 3 x 3 views, all of them the same one."""
+    path = tmp_path / "short.mp4"
+    write_video(path, [coded_frame(n)[:48, :48] for n in range(4)], fps=10, preset="ultrafast")
+    dataset = marey.ViewDataset(make_manifest([("short.mp4", "a")], root=tmp_path, source=""), *rules(model))
+    views = Views.of(dataset[0], PROTOCOL, model.recipe.pixels)
+    assert len(views.cuts) == 1
+    assert views.places.tolist() == [0] * 9
+    with torch.inference_mode():
+        once = model(model.preprocess(torch.cat(list(views.batches(8)))))
+    np.testing.assert_allclose(predict(model, path).probabilities, once.softmax(dim=1)[0].numpy(), atol=1e-7)
+
+
+def rules(model):
+    return model.recipe.test.sampling, model.recipe.pixels
 
 
 def test_averaging_logits(videos, model) -> None:
@@ -192,6 +220,38 @@ def test_broken_files_are_named_and_left_out(videos, model, tmp_path) -> None:
         predict(model, tmp_path / "v" / "run" / "v1.mp4")
 
 
+def nameless(classes: int, dataset: str = "unknown"):
+    return build_network(RECIPE.variant(model={"num_classes": classes}, dataset=dataset)).eval()
+
+
+def test_which_class_is_which_is_never_guessed(tmp_path) -> None:
+    """Ten classes without names: a list of some of them would be scored against the wrong ones."""
+    (tmp_path / "numbers.txt").write_text("a.mp4 7\nb.mp4 2\n")
+    manifest = read_labelled(tmp_path / "numbers.txt", nameless(10))
+    assert manifest.labels.tolist() == [7, 2]
+    (tmp_path / "names.txt").write_text("a.mp4 run\nb.mp4 jump\n")
+    with pytest.raises(
+        DataError, match="2 class names, and the weights do not say which of their 10 classes these are"
+    ):
+        read_labelled(tmp_path / "names.txt", nameless(10))
+    assert read_labelled(tmp_path / "names.txt", nameless(2)).class_names == ("jump", "run")
+    (tmp_path / "classes.txt").write_text("swim\nrun\njump\n")
+    named = read_labelled(tmp_path / "names.txt", nameless(3), classes=tmp_path / "classes.txt")
+    assert named.labels.tolist() == [1, 2]
+    with pytest.raises(DataError, match=r"classes\.txt: 3 class names, but the network tells 10 apart"):
+        read_labelled(tmp_path / "names.txt", nameless(10), classes=tmp_path / "classes.txt")
+    (tmp_path / "kinetics.csv").write_text("path,label\na.mp4,abseiling\nb.mp4,zumba\n")
+    assert read_labelled(tmp_path / "kinetics.csv", nameless(400, "kinetics400")).labels.tolist() == [0, 399]
+
+
+def test_all_splits_are_said_to_be_tested(model, tmp_path, capsys) -> None:
+    (tmp_path / "s.csv").write_text("path,label,split\na.mp4,run,train\nb.mp4,jump,val\n")
+    assert len(read_labelled(tmp_path / "s.csv", model)) == 2
+    assert "all splits of" in capsys.readouterr().err
+    assert len(read_labelled(tmp_path / "s.csv", model, split="val")) == 1
+    assert capsys.readouterr().err == ""
+
+
 def test_metrics_equal_torchmetrics() -> None:
     rng = np.random.default_rng(0)
     scores, labels = rng.random((200, 7)).astype(np.float32), rng.integers(0, 7, 200)
@@ -203,6 +263,10 @@ def test_metrics_equal_torchmetrics() -> None:
     np.testing.assert_array_equal(confusion, multiclass_confusion_matrix(s, t, num_classes=7).numpy())
     expected = multiclass_accuracy(s, t, num_classes=7, average="macro")
     assert mean_class_accuracy(confusion) == pytest.approx(float(expected))
+    assert macro_f1(confusion) == pytest.approx(float(multiclass_f1_score(s, t, num_classes=7, average="macro")))
+    probabilities = s.mul(5).softmax(dim=1)
+    expected = multiclass_calibration_error(probabilities, t, num_classes=7, n_bins=15, norm="l1")
+    assert calibration_error(probabilities.numpy(), labels) == pytest.approx(float(expected), abs=1e-6)
 
 
 def test_pairs_and_intervals() -> None:

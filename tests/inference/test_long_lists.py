@@ -20,7 +20,7 @@ from marey.base.errors import DataError, RunError
 from marey.base.files import locked, mend_lines
 from marey.cli.app import app
 from marey.data.clips import ViewDataset
-from marey.evaluation.views import view_batches
+from marey.evaluation.views import Views
 from marey.inference.features import features, file_name
 from marey.inference.predict import predict
 from marey.recipes import get_recipe
@@ -181,7 +181,8 @@ def test_features_are_means_over_views(videos, checkpoint, tmp_path) -> None:
     features(network, wanted, out=tmp_path / "b", batch=5, workers=2, per_clip=True)
     item = ViewDataset(wanted, RECIPE.test.sampling, RECIPE.pixels)[2]
     backend = EagerBackend(network)
-    views = torch.cat([backend.features(part) for part in view_batches(item, RECIPE.test, RECIPE.pixels, batch=5)])
+    cuts = Views.of(item, RECIPE.test, RECIPE.pixels)
+    views = torch.cat([backend.features(part) for part in cuts.batches(5)])[cuts.places]
     name = file_name(str(wanted[2].path))
     one, clips = np.load(tmp_path / "a" / name), np.load(tmp_path / "b" / name)
     assert one.dtype == clips.dtype == np.float32

@@ -3,7 +3,7 @@
 import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -12,7 +12,9 @@ from marey.base.processes import rank
 from marey.cli.command import (
     AsJson,
     Batch,
+    Classes,
     Device,
+    MaxBroken,
     Out,
     Precision,
     Root,
@@ -38,6 +40,8 @@ NameOrFile = Annotated[str, typer.Argument(help="A recipe's name, or a .safetens
 NameOrYaml = Annotated[str, typer.Argument(help="A recipe's name, or a YAML file written by `marey show`.")]
 Data = Annotated[Path, typer.Option("--data", help="A list of videos and labels, or a folder per class.")]
 WeightsFile = Annotated[Path | None, typer.Option("--weights", help="A checkpoint, ours or an older toolkit's.")]
+Fuse = Annotated[str | None, typer.Option("--fuse", help="A second model for the same videos; the logits are added.")]
+FuseWeights = Annotated[Path | None, typer.Option("--fuse-weights", help="The second model's checkpoint.")]
 Untrained = Annotated[bool, typer.Option("--untrained", help="Random weights: to try the path or time it.")]
 
 
@@ -45,9 +49,9 @@ Untrained = Annotated[bool, typer.Option("--untrained", help="Random weights: to
 def list_recipes(as_json: AsJson = False) -> None:
     """Name every recipe: network, input, data set, published accuracy, and whether its weights are here."""
     if as_json:
-        from marey.recipes import RECIPES
+        from marey.recipes import RECIPES, TWO_STREAMS
 
-        print(json.dumps([r.model_dump(mode="json") for r in RECIPES], indent=2, ensure_ascii=False))
+        print(json.dumps([r.model_dump(mode="json") for r in (*RECIPES, *TWO_STREAMS)], indent=2, ensure_ascii=False))
         return
     from rich.console import Console
 
@@ -60,7 +64,9 @@ def list_recipes(as_json: AsJson = False) -> None:
 @command(app, "show")
 def show(recipe: NameOrYaml, settings: Set = None, as_json: AsJson = False) -> None:
     """Print a whole recipe as YAML: `marey show NAME > mine.yaml`, edit, `marey train mine.yaml --data ...`."""
-    found = _recipe(recipe, settings)
+    from marey.recipes import find_two_stream
+
+    found = find_two_stream(recipe) or _recipe(recipe, settings)
     if as_json:
         print(json.dumps(found.model_dump(mode="json"), indent=2, ensure_ascii=False))
     else:
@@ -154,7 +160,11 @@ def evaluate(
     data: Data,
     split: Annotated[str | None, typer.Option("--split", help="Only the rows of this split.")] = None,
     root: Root = None,
+    classes: Classes = None,
+    only: Annotated[Path | None, typer.Option("--only", help="Score only the videos that this list names too.")] = None,
     weights: WeightsFile = None,
+    fuse: Fuse = None,
+    fuse_weights: FuseWeights = None,
     untrained: Untrained = False,
     settings: Set = None,
     out: Out = None,
@@ -163,24 +173,30 @@ def evaluate(
     workers: Workers = 2,
     device: Device = "auto",
     precision: Precision = "float32",
+    max_broken: MaxBroken = 0.01,
 ) -> None:
     """Test a model on labelled videos by its recipe's protocol; scores, metrics and report go to --out."""
     from marey.workflows.models import open_model
     from marey.workflows.testing import test_model
+    from marey.workflows.two_streams import open_streams, test_streams
 
-    network = open_model(model, weights=weights, untrained=untrained, settings=settings or ())
+    how: dict[str, Any] = {"weights": weights, "untrained": untrained, "settings": settings or ()}
+    streams = open_streams(model, fuse, fuse_weights=fuse_weights, **how)
+    options: dict[str, Any] = {
+        "root": root,
+        "classes": classes,
+        "only": only,
+        "batch": batch,
+        "workers": workers,
+        "device": device,
+        "precision": precision,
+        "max_broken": max_broken,
+    }
     folder = out or next_run(f"{Path(model).stem}-evaluate")
-    result = test_model(
-        network,
-        data,
-        out=folder,
-        split=split,
-        root=root,
-        batch=batch,
-        workers=workers,
-        device=device,
-        precision=precision,
-    )
+    if streams is not None:
+        result = test_streams(streams, data, out=folder, split=split, **options)
+    else:
+        result = test_model(open_model(model, **how), data, out=folder, split=split, **options)
     if rank() == 0:
         print(json.dumps(result.as_json(), indent=2, ensure_ascii=False) if as_json else result.summary())
 
@@ -193,8 +209,10 @@ def train(
         Path | None, typer.Option("--val", help="Validation videos; else the list's own split column.")
     ] = None,
     root: Root = None,
+    classes: Classes = None,
     init: Annotated[
-        str | None, typer.Option("--init", help="Weights to start from: a checkpoint file, or none.")
+        str | None,
+        typer.Option("--init", help="Start from none, imagenet, ig65m, a recipe's name or a checkpoint file."),
     ] = None,
     settings: Set = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
@@ -209,6 +227,7 @@ def train(
     precision: Annotated[
         str | None, typer.Option("--precision", help="float32 or bfloat16; else the recipe's.")
     ] = None,
+    max_broken: MaxBroken = 0.01,
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Write TensorBoard files too.")] = False,
 ) -> None:
     """Train: `marey train FOLDER` for your own clips, or `marey train NAME --data LIST` for a recipe."""
@@ -218,7 +237,7 @@ def train(
         raise MareyError("--resume: name the run to go on with, for example --out runs/mine-1.")
     options = TrainOptions(
         seed=seed, batch=batch, workers=workers, device=device, precision=precision, resume=resume,
-        init=init, root=root, tensorboard=tensorboard,
+        init=init, root=root, classes=classes, max_broken=max_broken, tensorboard=tensorboard,
     )  # fmt: skip
     if Path(recipe).is_dir() and data is None:
         folder = out or next_run(Path(recipe).resolve().name)
@@ -291,13 +310,20 @@ def fuse(
     weights: Annotated[
         str | None, typer.Option("--weights", help="One number each, for example 1,1.5; else equal.")
     ] = None,
+    search_on: Annotated[
+        list[Path] | None,
+        typer.Option("--search-on", help="Score files of other videos, one per stream: find the weights there."),
+    ] = None,
+    of: Annotated[
+        str, typer.Option("--of", help="What is added up: probabilities, or logits as DeepMind does.")
+    ] = "probabilities",
     out: Annotated[Path | None, typer.Option("--out", help="Where to save the fused scores (.npz).")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Join score files by video id and score their weighted sum (two-stream fusion)."""
     from marey.workflows.testing import fuse_files
 
-    result = fuse_files(scores, weights=weights, out=out)
+    result = fuse_files(scores, weights=weights, search_on=search_on or (), of=of, out=out)
     print(json.dumps(result.as_json(), indent=2, ensure_ascii=False) if as_json else result.summary())
 
 

@@ -3,8 +3,8 @@
 from rich.table import Table
 
 from marey.base.files import cache_folder
-from marey.recipe import Recipe
-from marey.recipes import RECIPES
+from marey.recipe import Published, Recipe
+from marey.recipes import RECIPES, TWO_STREAMS
 from marey.weights.hub import cached_path
 
 COLUMNS = ("recipe", "family", "input", "data set", "starts from", "top-1", "top-5", "weights")
@@ -15,6 +15,8 @@ def recipe_table() -> Table:
     table = Table(*COLUMNS, box=None, pad_edge=False)
     for recipe in RECIPES:
         table.add_row(*cells(recipe))
+    for row in TWO_STREAMS:
+        table.add_row(row.name, "two streams", "rgb + flow", row.dataset, "", *_numbers(row.published), "")
     table.caption = f"weights: here = in {cache_folder()}, published = fetched when they are needed"
     table.caption_justify = "left"
     return table
@@ -22,17 +24,21 @@ def recipe_table() -> Table:
 
 def cells(recipe: Recipe) -> tuple[str, ...]:
     """A recipe's row."""
-    published = recipe.published
-    numbers = (published.top1, published.top5) if published else (None, None)
     return (
         recipe.name,
         recipe.model.network,
         f"{recipe.modality} {clip_of(recipe)}",
         recipe.dataset,
         recipe.pretraining or "scratch",
-        *("" if number is None else f"{number:.1f}" for number in numbers),
+        *_numbers(recipe.published),
         _weights(recipe),
     )
+
+
+def _numbers(published: Published | None) -> tuple[str, ...]:
+    """Top-1 and top-5 in percent, empty where nobody printed them."""
+    numbers = (published.top1, published.top5) if published else (None, None)
+    return tuple("" if number is None else f"{number:.1f}" for number in numbers)
 
 
 def clip_of(recipe: Recipe) -> str:

@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Sampler
 
 from marey.base.errors import DataError
-from marey.base.random import random_for
 from marey.data.clips import ClipDataset, collate
+from marey.data.draw import ByClass, EachOnce
+
+Draw = EachOnce | ByClass
 
 
 @dataclass(frozen=True)
@@ -30,11 +32,6 @@ def batches_of(count: int, global_batch: int, world: int) -> int:
     return full + (1 if tail and (tail >= world or not full) else 0)
 
 
-def epoch_order(count: int, seed: int, epoch: int, *, shuffle: bool) -> NDArray[np.int64]:
-    """The order of an epoch's samples: a permutation by (seed, epoch), or as they are."""
-    return random_for(seed, epoch, 2).permutation(count) if shuffle else np.arange(count)
-
-
 class ClipLoader:
     """Batches of clips over several epochs as one stream, so that no epoch waits for its first batch.
 
@@ -43,9 +40,11 @@ class ClipLoader:
 
     Args:
         dataset: Where clips come from.
-        global_batch: Clips per batch over all processes.
+        global_batch: Videos per batch over all processes.
         epochs: The stream ends after so many.
         seed: With the epoch, decides the order.
+        draw: Which videos make an epoch, in which order; None is the list as it stands.
+        repeats: Clips of each video in a batch, next to each other, each with randomness of its own.
         workers: Processes that decode ahead; how many changes no batch.
         rank, world: This process among how many.
 
@@ -63,12 +62,16 @@ class ClipLoader:
         workers: int = 0,
         rank: int = 0,
         world: int = 1,
-        shuffle: bool = True,
+        draw: Draw | None = EachOnce(),  # noqa: B008 - frozen
+        repeats: int = 1,
     ) -> None:
         if len(dataset) < world:
             raise DataError(f"{len(dataset)} videos are too few for {world} processes.")
         self.epochs, self.waited = epochs, 0.0
-        self._plan = _Plan(len(dataset), global_batch, epochs, seed, rank, world, shuffle)
+        labels = dataset.manifest.labels
+        self._plan = _Plan(
+            labels, global_batch, epochs, seed=seed, rank=rank, world=world, draw=draw, repeats=repeats,
+        )  # fmt: skip
         self._loader: DataLoader[Any] = DataLoader(
             dataset,
             batch_sampler=self._plan,
@@ -109,15 +112,17 @@ class ClipLoader:
         self._next = (state["epoch"], state["batch"])
 
 
-class _Plan(Sampler[list[tuple[int, int]]]):
-    """Which samples stand in which batch: lists of (epoch, index) for one process."""
+class _Plan(Sampler[list[tuple[int, int, int]]]):
+    """Which samples stand in which batch: lists of (epoch, index, repeat) for one process."""
 
     def __init__(
-        self, count: int, global_batch: int, epochs: int, seed: int, rank: int, world: int, shuffle: bool
-    ) -> None:
-        self.count, self.global_batch, self.epochs, self.seed = count, global_batch, epochs, seed
-        self.rank, self.world, self.shuffle = rank, world, shuffle
-        self.epoch_batches = batches_of(count, global_batch, world)
+        self, labels: NDArray[np.int64], global_batch: int, epochs: int,
+        *, seed: int, rank: int, world: int, draw: Draw | None, repeats: int = 1,
+    ) -> None:  # fmt: skip
+        self.labels, self.global_batch, self.epochs, self.seed = labels, global_batch, epochs, seed
+        self.rank, self.world, self.draw, self.repeats = rank, world, draw, repeats
+        self.count = len(labels)
+        self.epoch_batches = batches_of(self.count, global_batch, world)
         self.start = (0, 0)
 
     def places(self) -> Iterator[Place]:
@@ -133,18 +138,31 @@ class _Plan(Sampler[list[tuple[int, int]]]):
 
     def size(self, number: int) -> int:
         begin, end = self.bounds(number)
-        return end - begin
+        return (end - begin) * self.repeats
 
-    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        order_epoch, order = -1, np.empty(0, np.int64)
+    def __iter__(self) -> Iterator[list[tuple[int, int, int]]]:
+        epoch, keys = -1, np.empty((0, 2), np.int64)
         for place in self.places():
-            if place.epoch != order_epoch:
-                order_epoch, order = (
-                    place.epoch,
-                    epoch_order(self.count, self.seed, place.epoch, shuffle=self.shuffle),
-                )
+            if place.epoch != epoch:
+                epoch, keys = place.epoch, self._keys(place.epoch)
             begin, end = self.bounds(place.number)
-            yield [(place.epoch, int(i)) for i in order[begin + self.rank : end : self.world]]
+            mine = keys[begin + self.rank : end : self.world]
+            yield [(epoch, i, first + repeat) for i, first in mine.tolist() for repeat in range(self.repeats)]
+
+    def _keys(self, epoch: int) -> NDArray[np.int64]:
+        """[N, 2]: the epoch's rows in order, and how many clips of the same row came before in this epoch."""
+        rows = np.arange(self.count) if self.draw is None else self.draw.order(self.labels, self.seed, epoch)
+        return np.stack([rows, _seen_before(rows) * self.repeats], axis=1)
+
+
+def _seen_before(rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """How often each element stands further ahead."""
+    order = np.argsort(rows, kind="stable")
+    ordered = rows[order]
+    firsts = np.searchsorted(ordered, ordered)
+    before = np.empty_like(rows)
+    before[order] = np.arange(len(rows)) - firsts
+    return before
 
 
 def settle(worker: int) -> None:

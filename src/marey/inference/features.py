@@ -21,7 +21,7 @@ from marey.base.progress import progress, say
 from marey.data.clips import ViewDataset
 from marey.data.manifest import Manifest
 from marey.data.quarantine import Broken, Quarantine
-from marey.evaluation.views import read_ahead, view_batches
+from marey.evaluation.views import Views, read_ahead
 from marey.inference.resume import claim
 from marey.models.network import Network
 
@@ -119,8 +119,8 @@ class _Work:
                 if "broken" in item:
                     broken.record(item["broken"])
                 else:
-                    batches = view_batches(item, test, pixels, batch=batch)
-                    seen = torch.cat([backend.features(part) for part in batches]).numpy()
+                    cuts = Views.of(item, test, pixels)
+                    seen = torch.cat([backend.features(part) for part in cuts.batches(batch)]).numpy()[cuts.places]
                     self._save(self.names[row], _averaged(seen, clips=len(item["clips"]) if per_clip else None))
                     computed += 1
                 bar.advance(note=f"{len(broken)} broken" if len(broken) else None)

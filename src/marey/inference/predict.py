@@ -17,7 +17,10 @@ from marey.models.network import Network
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a network says about one video: probabilities [K], or `error` where the file cannot be read."""
+    """What a network says about one video: probabilities [K], or `error` where the file cannot be read.
+
+    They sum to 1, or are each class's own where the recipe's task is multilabel.
+    """
 
     path: Path
     probabilities: NDArray[np.float32]
@@ -75,7 +78,7 @@ def predict_many(
         if "broken" in item:
             yield Prediction(sample.path, np.empty(0, np.float32), (), item["broken"].reason)
             continue
-        scores = score_video(backend, item, test, pixels, batch=batch)
+        scores = score_video(backend, item, test, pixels, batch=batch, task=model.recipe.task)
         names = model.class_names or tuple(f"class {i}" for i in range(len(scores)))
         yield Prediction(sample.path, scores, names)
 

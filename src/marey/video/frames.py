@@ -1,6 +1,5 @@
 """Folders of images with the face of a video: RGB frames, and optical flow as pairs of images."""
 
-import operator
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 
 from marey.base.errors import DataError, DecodeError
 from marey.video.source import Box, Frames, Size
-from marey.video.transforms import check_inside, crop, resize
+from marey.video.transforms import check_inside, check_size, crop, frame_numbers, resize
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp"})
 
@@ -70,13 +69,11 @@ class _ImageFolder:
         """Frames uint8 [T, H, W, C] of the given numbers; `crop` cuts first, `size` resizes then.
 
         Raises:
-            DataError: a number outside 0 ... N - 1, or a crop that leaves the picture.
+            DataError: a number outside 0 ... N - 1, a crop that leaves the picture, or a size below 1x1.
             DecodeError: an image is missing, broken or of another size than the first.
         """
-        wanted = [operator.index(i) for i in indices]
-        for number in wanted:
-            if not 0 <= number < len(self):
-                raise DataError(f"{self.name}: there is no frame {number}; frames are numbered 0 to {len(self) - 1}.")
+        wanted = frame_numbers(indices, len(self), self.name).tolist()
+        check_size(size, self.name)
         if crop is not None:
             check_inside(Box(*crop), self.height, self.width)
         unique = {number: self._part(number, crop, size) for number in sorted(set(wanted))}

@@ -19,12 +19,20 @@ from marey.weights.caffe2 import is_caffe2, of_the_solver, read_caffe2
 from marey.weights.layouts import (
     deepmind,
     deepmind_tensorflow,
+    efficientnet_lite,
     mmaction,
     mmaction2,
+    mmaction2_separated,
     mmaction_inception,
+    mmaction_separated,
     pyslowfast,
     pyslowfast_caffe2,
     pytorchvideo,
+    pytorchvideo_separated,
+    timm,
+    torchvision,
+    videoresnet,
+    vmz_caffe2,
 )
 from marey.weights.layouts.resnet import Variant
 from marey.weights.tensorflow import is_tensorflow, read_tensorflow
@@ -32,17 +40,25 @@ from marey.weights.tensorflow import is_tensorflow, read_tensorflow
 LAYOUTS: tuple[ModuleType, ...] = (
     mmaction,
     mmaction_inception,
+    mmaction_separated,
     mmaction2,
+    mmaction2_separated,
     pyslowfast,
     pyslowfast_caffe2,
     pytorchvideo,
+    pytorchvideo_separated,
+    videoresnet,
+    vmz_caffe2,
     deepmind,
     deepmind_tensorflow,
+    torchvision,
+    timm,
+    efficientnet_lite,
 )
 """One module per toolkit and family of networks. Each says the toolkit's NAME, by which tensors (SIGNS) a file is known,
 which NETWORKS it has names for, `pairs(network)` of (their tensor, our tensor), and `variant_of(tensors)`, the network
-that shapes tell; some say which tensors are UNUSED, which of ours are ABSENT there, and `changes(network)` where a
-tensor lies otherwise."""
+that shapes tell; some say which tensors are UNUSED, which of ours are ABSENT there, `changes(network)` where a tensor
+lies otherwise, and `plain(tensors)` where names hold sizes."""
 _ROOTS = ("state_dict", "model_state", "model")
 _SOLVER = ("optimizer", "optimizer_state", "scaler_state")
 """What training kept beside the network."""

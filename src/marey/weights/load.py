@@ -54,13 +54,21 @@ class LoadReport:
 
 
 def build_network(recipe: Recipe, class_names: Sequence[str] | None = None) -> Network:
-    """The recipe's network with random weights, and all of its surroundings: pixels, dropout, class names."""
+    """The recipe's network with random weights, and all of its surroundings: pixels, dropout, class names.
+
+    Without `class_names` they are those of the recipe's data set, where it is a public one and as many.
+    """
     network: Network = recipe.model.build()
     network.preprocess = Preprocess(*recipe.pixels.normalisation, recipe.pixels.order)
     network.dropout.p = recipe.train.dropout
     network.recipe = recipe
-    network.class_names = tuple(class_names) if class_names else None
+    network.class_names = tuple(class_names) if class_names else _published_names(recipe)
     return network
+
+
+def _published_names(recipe: Recipe) -> tuple[str, ...] | None:
+    names = class_names_of(recipe.dataset)
+    return names if names is not None and len(names) == recipe.model.num_classes else None
 
 
 def load_model(
@@ -76,7 +84,8 @@ def load_model(
         load_model("runs/a/best.safetensors")              our own file needs nothing else
         load_model("hf://org/name@revision")               the same thing on the Hugging Face hub (extra `hub`)
         load_model(recipe, weights="old.pth")              an older toolkit's file; its layout is detected
-        load_model(weights="old.pth")                      network and class count taken from the file
+        load_model(weights="old.pth")                      network and class count taken from the file; a released
+                                                           file is known by its name
         load_model(weights="rgb_imagenet/")                a TensorFlow checkpoint: its folder, index or prefix
 
     `allow_new_head` accepts weights for another number of classes: the classifier then starts fresh, and the report
@@ -96,6 +105,22 @@ def load_model(
     own = path.suffix == ".safetensors" or (path.is_dir() and not is_tensorflow(path))
     load = _own if own else _foreign
     return load(path, declared, allow_new_head).to(device).eval()
+
+
+def config_in(path: Path) -> NetworkConfig | None:
+    """The network that a checkpoint of ours or an older toolkit's holds; None where its shapes do not tell.
+
+    Raises:
+        WeightsError: the file cannot be read.
+    """
+    if path.suffix == ".safetensors" or (path.is_dir() and not is_tensorflow(path)):
+        return read_checkpoint(path).recipe.model
+    tensors = read_contents(path).tensors
+    layouts = layouts_of(tensors, path)
+    try:
+        return variant_of(tensors, layouts, path)[0].config
+    except WeightsError:
+        return None
 
 
 def is_file_of_ours(name_or_file: str | Path) -> bool:
@@ -132,13 +157,17 @@ def _foreign(path: Path, recipe: Recipe | None, allow_new_head: bool) -> Network
     layouts = layouts_of(tensors, path)
     if recipe is None:
         variant, layout = variant_of(tensors, layouts, path)
-        recipe, note = _recipe_for(variant.config, layout.NAME)
-        notes += (note, *variant.notes)
+        recipe = released_as(path.name, variant.config)
+        if recipe is not None:
+            notes += (f"published as {recipe.name}", *_variant_notes(recipe.model, layout, tensors))
+        else:
+            recipe, note = _recipe_for(variant.config, layout.NAME)
+            notes += (note, *variant.notes)
     else:
         layout = layout_for(recipe.model, layouts, path)
         notes += _variant_notes(recipe.model, layout, tensors)
-    names = class_names_of(recipe.dataset)
-    network = build_network(recipe, names if names and len(names) == recipe.model.num_classes else None)
+    tensors = layout.plain(tensors) if hasattr(layout, "plain") else tensors
+    network = build_network(recipe)
     pairs = list(layout.pairs(network))
     unused = tuple(name for name in getattr(layout, "UNUSED", ()) if name in tensors)
     return _filled(
@@ -180,6 +209,19 @@ def _variant_notes(config: NetworkConfig, layout: ModuleType, tensors: dict[str,
     )
 
 
+def released_as(file: str, config: NetworkConfig) -> Recipe | None:
+    """The recipe whose weights were published under this file name, if they are of such sizes; None if none were.
+
+    A released file is then read as its row wants it, where shapes tell less: which pool, which ReLU, which clips.
+    """
+    sizes = ("network", "depth", "width", "channels", "num_classes")
+    for recipe in RECIPES:
+        if recipe.weights is not None and recipe.weights.url.rpartition("/")[2] == file:
+            alike = [getattr(recipe.model, size, None) == getattr(config, size, None) for size in sizes]
+            return recipe if all(alike) else None
+    return None
+
+
 def _recipe_for(config: NetworkConfig, layout: str) -> tuple[Recipe, str]:
     """The shipped recipe that fits a network told from its tensors best, and what is to be said about that.
 
@@ -198,7 +240,7 @@ def _recipe_for(config: NetworkConfig, layout: str) -> tuple[Recipe, str]:
     return nearest if nearest.model == config else nearest.variant(model=config, dataset="unknown"), note
 
 
-_TOOLKITS = ("mmaction2", "pyslowfast", "pytorchvideo", "vmz", "deepmind")
+_TOOLKITS = ("mmaction2", "pyslowfast", "pytorchvideo", "vmz", "torchvision", "deepmind")
 """Whose recipes end in their name; MMAction's are the announcement's and end in none."""
 
 

@@ -9,7 +9,6 @@ import torch
 
 from marey.base.errors import WeightsError
 from marey.base.files import sha256
-from marey.data.catalogue import class_names_of
 from marey.models.network import Network
 from marey.recipe import Recipe
 from marey.recipes import get_recipe
@@ -39,7 +38,7 @@ def open_model(
         return network
     recipe = _edited(get_recipe(name_or_file), settings)
     if untrained:
-        return build_network(recipe, class_names_of(recipe.dataset)).eval()
+        return build_network(recipe).eval()
     return load_model(recipe, weights=weights)
 
 

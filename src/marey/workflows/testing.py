@@ -2,15 +2,14 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from marey.base.errors import DataError
 from marey.base.processes import rank
 from marey.base.progress import say
-from marey.data.formats import read_manifest
 from marey.data.manifest import Manifest
-from marey.evaluation.evaluate import EvaluationResult, evaluate
-from marey.evaluation.fusion import fuse
+from marey.evaluation.evaluate import EvaluationResult, evaluate, read_labelled
+from marey.evaluation.fusion import Fusion, fuse, search_weights
 from marey.evaluation.report import write_report
 from marey.evaluation.scores import Scores
 from marey.models.network import Network
@@ -23,53 +22,66 @@ def test_model(
     out: Path,
     split: str | None = None,
     root: Path | None = None,
+    classes: Path | None = None,
+    only: Path | None = None,
     batch: int = 8,
     workers: int = 2,
     device: str = "auto",
     precision: Literal["float32", "bfloat16"] = "float32",
+    max_broken: float = 0.01,
 ) -> EvaluationResult:
     """Evaluate by the protocol of `network.recipe`, write the report, say where it lies.
 
-    A network without class names (untrained, or of a toolkit's file that has none) takes the list's own.
+    `classes` is a file of class names for a network that has none (of a toolkit's file).
     """
-    manifest = data if isinstance(data, Manifest) else read_labelled(data, network, root=root, split=split)
-    result = evaluate(network, manifest, out=out, batch=batch, workers=workers, device=device, precision=precision)
+    manifest = data
+    if not isinstance(manifest, Manifest):
+        manifest = read_labelled(manifest, network, root=root, classes=classes, split=split)
+    result = evaluate(
+        network, manifest, out=out, only=only, batch=batch, workers=workers, device=device, precision=precision,
+        max_broken=max_broken,
+    )  # fmt: skip
     if rank() == 0:
         say(f"report: {write_report(out, manifest)}")
     return result
 
 
-def read_labelled(path: Path, network: Network, *, root: Path | None = None, split: str | None = None) -> Manifest:
-    """Read a list whose labels are the network's classes.
+def fuse_files(
+    paths: Sequence[Path], *, weights: str | None, search_on: Sequence[Path] = (), of: str, out: Path | None
+) -> EvaluationResult:
+    """Join score files by video id.
 
-    Raises:
-        DataError: a label is none of them, or the list has more classes than the network.
-    """
-    manifest = read_manifest(path, root=root, classes=network.class_names, split=split)
-    if network.class_names is None and len(manifest.class_names) > _classes(network):
-        raise DataError(
-            f"{path}: {len(manifest.class_names)} classes, but the network tells {_classes(network)} apart."
-        )
-    return manifest
-
-
-def fuse_files(paths: Sequence[Path], *, weights: str | None, out: Path | None) -> EvaluationResult:
-    """Join score files by video id; `weights` is "1,1.5" or None for equal ones.
+    `weights` is "1,1.5" or None for equal ones; `search_on` names score files of other videos, one per stream, on which
+    the weights with the highest top-1 are looked for.
 
     Raises:
         DataError: fewer than two files, weights that are no numbers or not as many, videos missing in one.
     """
     if len(paths) < 2:
         raise DataError("marey fuse takes two or more score files.")
-    try:
-        numbers = [float(word) for word in weights.split(",")] if weights else None
-    except ValueError:
-        raise DataError(f"--weights {weights}: expected numbers separated by commas, for example 1,1.5.") from None
-    fused = fuse([Scores.load(path) for path in paths], weights=numbers)
+    if out is not None and out.suffix != ".npz":
+        raise DataError(f"--out {out}: a score file ends in .npz.")
+    if of not in get_args(Fusion):
+        raise DataError(f"--of {of}: expected one of {', '.join(get_args(Fusion))}.")
+    kind: Fusion = of  # type: ignore[assignment]
+    fused = fuse([Scores.load(path) for path in paths], weights=_weights(paths, weights, search_on, kind), of=kind)
     if out:
         fused.save(out)
     return EvaluationResult.from_scores(fused)
 
 
-def _classes(network: Network) -> int:
-    return int(network.recipe.model.num_classes)
+def _weights(
+    paths: Sequence[Path], weights: str | None, search_on: Sequence[Path], of: Fusion
+) -> Sequence[float] | None:
+    if search_on and weights:
+        raise DataError("--weights and --search-on say two things: leave out one of them.")
+    if search_on:
+        if len(search_on) != len(paths):
+            raise DataError(f"--search-on takes as many score files as there are streams: {len(paths)}.")
+        found = search_weights([Scores.load(path) for path in search_on], of=of)
+        say(f"weights found: {','.join(f'{share:g}' for share in found)}")
+        return found
+    try:
+        return [float(word) for word in weights.split(",")] if weights else None
+    except ValueError:
+        raise DataError(f"--weights {weights}: expected numbers separated by commas, for example 1,1.5.") from None
