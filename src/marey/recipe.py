@@ -223,6 +223,38 @@ class TSNGroups(Declaration):
     """The same of the classifier. TSM's and MMAction2's `fc_lr5`: 5 (and 10 for its bias)."""
 
 
+_HALF = 0.5**0.5
+
+
+class Multigrid(Declaration):
+    """Smaller clips in larger batches, more of them early on, so that epochs cost less (Wu et al., A Multigrid Method for
+    Efficiently Training Video Models, CVPR 2020; PySlowFast).
+
+    Each interval between the schedule's milestones passes through all shapes of the long cycle; the last interval, at
+    full size, is for fine-tuning. A batch grows as its clips shrink, and the learning rate of a shape with it. Inside an
+    epoch, batches alternate through the short cycle: two smaller sides, then the shape's own. `train.epochs` and the
+    milestones are those of the training that this replaces. Formulas: docs/training.md.
+    """
+
+    long: Annotated[tuple[tuple[PositiveFloat, PositiveFloat], ...], Field(min_length=1)] = (
+        (0.25, _HALF),
+        (0.5, _HALF),
+        (0.5, 1.0),
+        (1.0, 1.0),
+    )
+    """(frames, side), as shares of the recipe's; the last one is the full size."""
+    short: tuple[PositiveFloat, ...] = (0.5, _HALF)
+    """Sides, as shares of the recipe's; none: no short cycle."""
+    epoch_factor: PositiveFloat = 1.5
+    """How many epochs there are for each of the training that this replaces."""
+
+    @model_validator(mode="after")
+    def _ends_at_full_size(self) -> Self:
+        if self.long[-1] != (1.0, 1.0):
+            raise ValueError("the long cycle ends at the full size: its last shape is [1, 1]")
+        return self
+
+
 class EMA(Declaration):
     """An exponential moving average of the weights, which is what is validated, saved and tested.
 
@@ -286,10 +318,21 @@ class Train(Declaration):
     """Before each validation, batch norms take the true mean and variance over this many training batches
     (PySlowFast: 200). None: the running averages."""
     ema: EMA | None = None
+    multigrid: Multigrid | None = None
     precision: Literal["float32", "bfloat16"] = "float32"
     stop_after: PositiveInt | None = None
     """Stop when the validation score (top-1, or mean average precision with several labels) has not risen for so many
     epochs; None trains to the end."""
+
+    @model_validator(mode="after")
+    def _multigrid_follows_steps(self) -> Self:
+        if self.multigrid is None:
+            return self
+        if not isinstance(self.schedule, StepSchedule) or not self.schedule.milestones or self.schedule.begin:
+            raise ValueError("multigrid needs train.schedule.kind=step with milestones, counted from epoch 0")
+        if self.schedule.milestones[-1] >= self.epochs:
+            raise ValueError("multigrid needs epochs after the last milestone, at full size")
+        return self
 
 
 class Published(Declaration):

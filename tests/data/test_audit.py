@@ -114,6 +114,12 @@ def test_parts_and_groups_by_name(sound, tmp_path) -> None:
     assert audited(tmp_path / "list.csv").leaking_groups == {"Archery_g07": {"train": 1, "test": 1}}
 
 
+def test_several_labels_per_video(sound) -> None:
+    (sound / "multi.csv").write_text("path,label\njump_train.mp4,jump|run\nrun_train.mp4,run\n")
+    (balance,) = audited(sound / "multi.csv").balance
+    assert (balance.videos, balance.smallest, balance.largest) == (2, 1, 2)
+
+
 def test_folders_of_frames(tmp_path) -> None:
     for video in ("a", "b", "c"):
         (tmp_path / video).mkdir()

@@ -4,12 +4,17 @@ import csv
 import re
 
 import pytest
+import torch
+from made_videos import coded_frame
 
 from marey.data.catalogue import class_names_of, hmdb51, kinetics, ucf101
 from marey.data.catalogue.folders import Spellings
 from marey.data.prepare import PUBLISHED_SETS
+from marey.inference.predict import predict
 from marey.recipes import get_recipe
-from marey.weights.load import build_network
+from marey.video.writer import write_video
+from marey.weights.layouts import mmaction_inception
+from marey.weights.load import build_network, load_model
 
 LABEL_MAPS = {
     "kinetics400": "kinetics_label_map_k400",
@@ -147,3 +152,18 @@ def test_recipes_of_public_sets_name_their_classes() -> None:
     assert build_network(recipe).class_names == class_names_of("kinetics400")
     assert build_network(recipe.variant(model={"num_classes": 7})).class_names is None
     assert build_network(recipe, ["a"] * 400).class_names == ("a",) * 400
+
+
+def test_an_older_toolkits_weights_answer_with_names(tmp_path) -> None:
+    """MMAction's file says no names: they come from the recipe's data set, in the order of the published label map."""
+    recipe = get_recipe("i3d_incv1_rgb_64x1_k400").variant(
+        model={"width": 4}, test={"size": 32}, pixels={"short_side": 32}
+    )
+    network = build_network(recipe)
+    network.head.bias.data[class_names_of("kinetics400").index("juggling balls")] = 100
+    theirs = {name: network.state_dict()[ours] for name, ours in mmaction_inception.pairs(network)}
+    torch.save({"state_dict": theirs}, tmp_path / "f.pth")
+    write_video(tmp_path / "x.mp4", [coded_frame(n) for n in range(8)], preset="ultrafast")
+    prediction = predict(load_model(recipe, weights=tmp_path / "f.pth"), tmp_path / "x.mp4")
+    assert prediction.top(1)[0][0] == "juggling balls"
+    assert prediction.class_names == class_names_of("kinetics400")

@@ -85,6 +85,13 @@ def test_parts_groups_and_paths_are_kept(videos, tmp_path) -> None:
     assert lengths == [3, 5, 10]
 
 
+def test_several_labels_are_kept(videos, tmp_path) -> None:
+    (videos / "multi.csv").write_text("path,label\njump/v0.mkv,jump|run\njump/v1.mkv,run\n")
+    small = convert(read_manifest(videos / "multi.csv"), tmp_path / "small", HOW, workers=0).manifest
+    small.write_csv(tmp_path / "small" / "list.csv")
+    assert (tmp_path / "small" / "list.csv").read_text() == "path,label\njump/v0.mp4,jump|run\njump/v1.mp4,run\n"
+
+
 def test_two_videos_never_become_one(videos, tmp_path) -> None:
     write_video(videos / "jump" / "v0.mp4", [coded_frame(0)] * 3, preset="ultrafast")
     with pytest.raises(RunError, match="holds the videos themselves"):

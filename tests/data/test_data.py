@@ -178,6 +178,17 @@ def test_bad_folders(tmp_path) -> None:
         list_folder(tmp_path)
 
 
+def test_a_folder_without_videos_is_no_class(videos, tmp_path) -> None:
+    for label in ("jump", "nothing", "run"):
+        (tmp_path / label).mkdir()
+        (tmp_path / label / "notes.txt").touch()
+    for label in ("jump", "run"):
+        (tmp_path / label / "a.mp4").touch()
+    assert list_folder(tmp_path).class_names == ("jump", "run")
+    with_all = list_folder(tmp_path, classes=["jump", "nothing", "run"])
+    assert with_all.labels.tolist() == [0, 2]
+
+
 def test_csv_round_trip(videos, tmp_path) -> None:
     manifest = split_manifest(list_folder(videos), val=0.4)
     manifest.write_csv(tmp_path / "list.csv")

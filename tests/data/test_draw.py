@@ -64,5 +64,23 @@ def test_no_clip_twice_over_all_processes(world, repeats, draw) -> None:
 
 def test_repeats_stand_together() -> None:
     plan = _Plan(np.zeros(5, np.int64), 2, 1, seed=0, rank=0, world=1, draw=None, repeats=3)
-    assert next(iter(plan)) == [(0, 0, 0), (0, 0, 1), (0, 0, 2), (0, 1, 0), (0, 1, 1), (0, 1, 2)]
-    assert [plan.size(number) for number in range(3)] == [6, 6, 3]
+    assert next(iter(plan)) == [(0, i, repeat, 0) for i in (0, 1) for repeat in range(3)]
+    assert [plan.size(place) for place in plan.places()] == [6, 6, 3]
+
+
+@pytest.mark.parametrize("world", [1, 2, 3])
+def test_batches_of_several_sizes_in_turn(world) -> None:
+    """Each epoch has a cycle of its own; a tail with fewer videos than processes joins the batch before it."""
+
+    def cycle(epoch: int) -> list[tuple[int, int]]:
+        return [[(6, 2), (3, 1)], [(4, 0)]][epoch]
+
+    plans = [
+        _Plan(np.zeros(13, np.int64), 1, 2, seed=0, rank=rank, world=world, draw=None, cycle=cycle)
+        for rank in range(world)
+    ]
+    sizes = [plans[0].size(place) for place in plans[0].places()]
+    assert sizes == [6, 3, 4] + ([4, 4, 4, 1] if world == 1 else [4, 4, 5])
+    keys = sorted(key for plan in plans for batch in plan for key in batch)
+    shapes = [2] * 6 + [1] * 3 + [2] * 4 + [0] * 13
+    assert keys == [(place // 13, place % 13, 0, shape) for place, shape in enumerate(shapes)]

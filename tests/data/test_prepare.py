@@ -171,6 +171,8 @@ def test_nothing_to_prepare(clip, tmp_path) -> None:
         prepare(KINETICS600, tmp_path / "k")
     with pytest.raises(DataError, match="holds no clip of ucf101"):
         prepare(Ucf101(), tmp_path / "k")
+    with pytest.raises(DataError, match="UCF101's official splits come with Marey"):
+        prepare(Ucf101(), tmp_path / "k", lists=[tmp_path / "trainlist01.txt"])
     with pytest.raises(DataError, match="no such folder"):
         prepare(Ucf101(), tmp_path / "none")
     with pytest.raises(DataError, match="Did you mean ucf101"):

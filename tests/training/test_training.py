@@ -223,7 +223,7 @@ def test_repeats_show_each_video_several_times_a_step(videos, tmp_path) -> None:
         recipe = RECIPE.variant(train={"repeats": 2, "epochs": 1})
         result = fit(recipe, train=list_folder(videos), out=tmp_path, workers=0)
     assert result.steps == 3
-    assert [len(clips) for clips, *_ in seen] == [size for *_, size in seen] == [8, 8, 4]
+    assert [len(clips) for clips, *_ in seen] == [size for _, _, size in seen] == [8, 8, 4]
     for clips, targets, _ in seen:
         assert torch.equal(targets[0::2], targets[1::2])
         assert not torch.equal(clips[0::2], clips[1::2])
@@ -277,6 +277,7 @@ def test_killed_in_mid_epoch(videos, tmp_path) -> None:
     subprocess.run(command("whole", 0), cwd=tmp_path, check=True, capture_output=True)
     running = subprocess.Popen(command("cut", 1), cwd=tmp_path, stderr=subprocess.DEVNULL)
     while not (tmp_path / "cut" / "log.jsonl").exists() or len(steps(tmp_path / "cut", "loss")) < 7:
+        assert running.poll() is None
         time.sleep(0.01)
     running.send_signal(signal.SIGKILL)
     running.wait()
@@ -293,6 +294,7 @@ def test_asked_to_stop(videos, tmp_path) -> None:
     words = [sys.executable, "s.py", "r.yaml", str(videos), "out", "1"]
     running = subprocess.Popen(words, cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True)
     while not (tmp_path / "out" / "log.jsonl").exists() or len(steps(tmp_path / "out", "loss")) < 5:
+        assert running.poll() is None
         time.sleep(0.01)
     os.killpg(running.pid, signal.SIGTERM)
     _, errors = running.communicate(timeout=60)

@@ -23,7 +23,7 @@ from marey.video.augment import (
     ScaledCrop,
     corner_offsets,
 )
-from marey.video.pixels import Pixels
+from marey.video.pixels import FloatPixels, Pixels
 from marey.video.source import Box
 from marey.video.transforms import crop, floor_size, short_side_size, to_clip
 
@@ -160,7 +160,35 @@ def test_flip_mirrors_all_frames() -> None:
     np.testing.assert_array_equal(Pixels().apply(frames, Geometry(flip=True)), frames[:, :, ::-1])
 
 
+@pytest.mark.parametrize("size", [(40, 1), (1, 40), (1, 1), (33, 47)])
+@pytest.mark.parametrize(
+    "declared",
+    [
+        CentreCrop(short_side=16, size=16),
+        RandomCrop(short_side=16, size=16),
+        MultiScaleCrop(short_side=16, size=16),
+        ScaledCrop(short_sides=(16, 18), size=16),
+        MMActionRandomResizedCrop(size=16),
+        RandomResizedCrop(short_side=16, size=16),
+        PySlowFastCrop(short_sides=(16, 18), size=16),
+        MMAction2RandomCrop(short_sides=(16, 18), size=16),
+    ],
+    ids=lambda d: d.geometry,
+)
+def test_frames_one_pixel_wide(declared, size) -> None:
+    """The one row or column, stretched."""
+    frames = np.full((2, *size, 3), 9, np.uint8)
+    for rule in (Pixels(), FloatPixels()):
+        for seed in range(12):
+            clip = rule.apply(frames, declared.plan(*size, random_for(seed)))
+            assert clip.shape == (2, 16, 16, 3)
+            np.testing.assert_allclose(clip, 9, atol=1e-4)
+
+
 def test_bad_input() -> None:
+    for too_large in (ScaledCrop(short_sides=(20, 40), size=32), MMAction2RandomCrop(short_sides=(20, 40), size=32)):
+        with pytest.raises(DataError, match="a crop of 32 does not fit frames of short side 20"):
+            too_large.plan(100, 100, random_for(0))
     frames = synthetic_frames("odd")
     with pytest.raises(DataError, match="does not lie inside"):
         crop(frames, Box(0, 0, 194, 10))

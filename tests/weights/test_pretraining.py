@@ -1,14 +1,13 @@
 """Where training starts: what inflation gives on a motionless clip, what is carried over, and what is said about it."""
 
-import sys
-from types import ModuleType, SimpleNamespace
-
 import pytest
 import torch
 from torch import nn
 
 from marey.base.errors import WeightsError
+from marey.models.csn.config import CSNConfig
 from marey.models.non_local.config import C2DConfig, I3DResNetConfig, NonLocalConfig
+from marey.models.r2plus1d.config import R2Plus1DConfig
 from marey.models.slowfast.config import SlowFastConfig
 from marey.models.slowonly.config import SlowOnlyConfig
 from marey.models.tsm.config import LiteTSMConfig, TSMConfig
@@ -16,7 +15,7 @@ from marey.models.tsn.config import BNInceptionTSNConfig, LiteTSNConfig, TSNConf
 from marey.recipes import get_recipe
 from marey.weights import starts
 from marey.weights.checkpoint import save_checkpoint
-from marey.weights.layouts import efficientnet_lite, torchvision
+from marey.weights.layouts import efficientnet_lite, torchvision, videoresnet
 from marey.weights.load import build_network
 from marey.weights.pretraining import start
 from tolerances import INFLATED
@@ -188,6 +187,8 @@ def test_tsm_starts_from_tsn(tmp_path) -> None:
         (SlowOnlyConfig(depth=50, width=8), "cannot start from"),
         (SlowOnlyConfig(depth=18, width=16), "its stem.conv.weight is"),
         (SlowFastConfig(depth=18, width=16), "no pathway has a stem of 8 channels"),
+        (R2Plus1DConfig(depth=18, width=8), r"R\(2\+1\)D and CSN start from ig65m"),
+        (CSNConfig(depth=50, width=8), r"R\(2\+1\)D and CSN start from ig65m"),
         (LiteTSNConfig(width=8), "it has no stages.0.0.depthwise.conv.weight"),
     ],
 )
@@ -206,9 +207,7 @@ def asked(monkeypatch, tmp_path):
         calls.append((url, digits))
         return tmp_path / "x.pth"
 
-    hub = ModuleType("marey.weights.hub")
-    hub.fetch = fetch  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "marey.weights.hub", hub)
+    monkeypatch.setattr(starts, "fetch", fetch)
     return calls
 
 
@@ -233,28 +232,46 @@ def test_an_address_and_a_recipe(asked, tmp_path) -> None:
         start(wanted, "imagnet")
 
 
-@pytest.mark.parametrize(("frames", "digits"), [(8, "9bae36ae"), (16, "9bae36ae"), (32, "449a7af9")])
-def test_ig65m_by_clip_length(frames, digits, asked) -> None:
-    network = {"network": "r2plus1d", "depth": 34, "first_pool": True}
-    wanted = SimpleNamespace(name="mine", model=network, clip=SimpleNamespace(frames=frames))
-    _, note = starts.ig65m_file(wanted)
+@pytest.mark.parametrize(
+    ("name", "digits", "said"),
+    [
+        ("r2plus1d_r34_8x8_k400_ig65m", "9bae36ae", "trained with no pool behind the stem"),
+        ("r2plus1d_r34_32x2_k400_ig65m", "449a7af9", "trained with no pool behind the stem"),
+        ("r2plus1d_r34_32x1_k400_ig65m_vmz", "449a7af9", "clips of 32 frames, 112 pixels"),
+    ],
+)
+def test_ig65m_by_clip_length(name, digits, said, asked, tmp_path) -> None:
+    wanted = get_recipe(name).variant(model={"width": 8, "num_classes": 3})
+    source = trained(wanted.model.model_copy(update={"num_classes": 359}))
+    written(source, videoresnet, tmp_path / "x.pth")
+    started = start(wanted, "ig65m", ("a", "b", "c"))
     assert [found for _, found in asked] == [digits]
-    assert "trained with no pool behind the stem" in note
-    assert "pixels.mean=[110.2008, 100.63983, 95.99475]" in note
+    theirs, ours = source.resnet.state_dict(), started.resnet.state_dict()
+    assert all(torch.equal(value, ours[name]) for name, value in theirs.items())
+    for part in (said, "pixels.mean=[110.2008, 100.63983, 95.99475]", "a new head for 3 classes"):
+        assert part in str(started.load_report)
 
 
-@pytest.mark.parametrize(("interaction", "file"), [("reduced", "irCSN_152"), ("preserved", "ipCSN_152")])
-def test_ig65m_without_a_hash_is_named_not_fetched(interaction, file, asked) -> None:
-    network = {"network": "csn", "depth": 152, "first_pool": True, "interaction": interaction}
-    wanted = SimpleNamespace(name="mine", model=network, clip=SimpleNamespace(frames=32))
+def test_ig65m_as_declared() -> None:
+    """Hashtags by clip length: 487 of 8 frames, 359 of 32 (moabitcoin's ig65m/models.py); no first pool at 112 pixels."""
+    facts = [(s.network, s.frames, s.classes, s.first_pool, s.size) for s in starts.IG65M]
+    assert facts[:2] == [("r2plus1d", 8, 487, False, 112), ("r2plus1d", 32, 359, False, 112)]
+    assert [fact[0::3] for fact in facts[2:]] == [("csn", True), ("csn", True)]
+
+
+@pytest.mark.parametrize(("name", "file"), [("ircsn", "irCSN_152"), ("ipcsn", "ipCSN_152")])
+def test_ig65m_without_a_hash_is_named_not_fetched(name, file, asked) -> None:
     with pytest.raises(WeightsError, match=f"{file}.*no hash of this file was ever published"):
-        starts.ig65m_file(wanted)
+        start(get_recipe(f"{name}_r152_32x2_k400_ig65m"), "ig65m")
     assert not asked
 
 
 def test_networks_without_imagenet_weights() -> None:
     with pytest.raises(WeightsError, match="no ImageNet weights for tsn_bninception"):
         start(recipe(BNInceptionTSNConfig()), "imagenet")
+    for config in (R2Plus1DConfig(), CSNConfig()):
+        with pytest.raises(WeightsError, match=f"no ImageNet weights for {config.network}"):
+            start(recipe(config), "imagenet")
     with pytest.raises(WeightsError, match="no network of width 8"):
         start(recipe(SlowOnlyConfig(width=8)), "imagenet")
     with pytest.raises(WeightsError, match=r"R\(2\+1\)D-34 and CSN-152 alone"):

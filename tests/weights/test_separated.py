@@ -1,5 +1,8 @@
 """R(2+1)D and CSN: every toolkit's names, what shapes tell of them, and mistakes that parity sees."""
 
+import pickle
+
+import numpy as np
 import pytest
 import torch
 from recorded import load as recorded_file
@@ -212,9 +215,12 @@ def blobs(name: str) -> dict[str, torch.Tensor]:
 
 
 def test_vmz_s_blobs_give_the_logits_of_its_pytorch_network(tmp_path) -> None:
-    torch.save(blobs("vmz/ip_csn_152"), tmp_path / "x.pth")
-    network = load_model(weights=tmp_path / "x.pth")
+    arrays = {name: blob.numpy() for name, blob in blobs("vmz/ip_csn_152").items()}
+    solver = {"conv1_w_momentum": arrays["conv1_w"], "lr": np.float32([0.01])}
+    (tmp_path / "x.pkl").write_bytes(pickle.dumps({"blobs": arrays | solver}, protocol=2))
+    network = load_model(weights=tmp_path / "x.pkl")
     assert network.load_report.layout == "vmz caffe2"
+    assert set(network.load_report.dropped) == set(solver)
     assert network.recipe.name == "ipcsn_r152_32x2_k400_ig65m_vmz"
     assert difference(network, "vmz/ip_csn_152") < GOLDEN_LOGITS
 

@@ -5,7 +5,6 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from multiprocessing.connection import wait
 from typing import TypeVar
 
 from marey.base.progress import progress
@@ -36,8 +35,12 @@ def each_job(
     workers: int,
     title: str,
     unit: str = "items",
+    chunk: int | None = None,
 ) -> Iterator[Result]:
-    """As `run_jobs`, but each result as soon as it and those before it are there: for results that are kept at once."""
+    """As `run_jobs`, but each result as soon as it and those before it are there: for results that are kept at once.
+
+    `chunk` items go to a process at a time: 1 for long work, else the time left is told in leaps.
+    """
     with progress(title, total=len(items), unit=unit) as bar:
         if workers < 1:
             for item in items:
@@ -47,9 +50,10 @@ def each_job(
         # Not fork: torch, OpenCV and FFmpeg may have threads running that a fork would lose.
         context = multiprocessing.get_context("spawn")
         with ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with_parent) as pool:
-            chunk = max(1, min(32, len(items) // (4 * workers)))
             try:
-                for result in pool.map(function, items, chunksize=chunk):
+                for result in pool.map(
+                    function, items, chunksize=chunk or max(1, min(32, len(items) // (4 * workers)))
+                ):
                     yield result
                     bar.advance()
             except BaseException:
@@ -58,12 +62,12 @@ def each_job(
 
 
 def _end_with_parent() -> None:
-    """Let a worker end as soon as its parent is gone: one whose parent was killed would wait for work for ever."""
+    """A worker whose parent was killed would wait for work for ever."""
     parent = multiprocessing.parent_process()
     assert parent is not None
 
-    def watch() -> None:
-        wait([parent.sentinel])
+    def wait() -> None:
+        parent.join()
         os._exit(1)
 
-    threading.Thread(target=watch, daemon=True).start()
+    threading.Thread(target=wait, daemon=True).start()

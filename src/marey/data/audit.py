@@ -26,7 +26,7 @@ _SMALL, _LONG = 112, 3.0
 
 @dataclass(frozen=True)
 class ClassBalance:
-    """Videos per class within one split ("" where there are none)."""
+    """Videos per class within one split ("" where there are none); one with several labels counts for each."""
 
     split: str
     videos: int
@@ -139,7 +139,7 @@ class _Row:
     path: str
     """The id, or the whole path where several lists have different folders."""
     file: str
-    label: int
+    labels: tuple[int, ...]
     split: str
     group: str
     start: float
@@ -159,16 +159,22 @@ def _rows(manifests: Sequence[Manifest]) -> list[_Row]:
         groups = source_groups(manifest)
         columns = zip(
             manifest.ids.tolist(),
-            manifest.labels.tolist(),
+            _labels(manifest),
             [_side(manifest, manifests)] * len(manifest) if manifest.splits is None else manifest.splits.tolist(),
             blank if groups is None else groups.tolist(),
             [0.0] * len(manifest) if manifest.times is None else np.nan_to_num(manifest.times[:, 0]).tolist(),
             strict=True,
         )
-        for name, label, split, group, start in columns:
+        for name, own, split, group, start in columns:
             file = os.path.join(manifest.root, name)  # noqa: PTH118 - a Path per row takes seconds
-            rows.append(_Row(name if one_root else file, file, label, split, group, start))
+            rows.append(_Row(name if one_root else file, file, own, split, group, start))
     return rows
+
+
+def _labels(manifest: Manifest) -> list[tuple[int, ...]]:
+    if manifest.label_sets is None:
+        return [(label,) for label in manifest.labels.tolist()]
+    return [tuple(sorted(label for label in row if label >= 0)) for row in manifest.label_sets.tolist()]
 
 
 def _side(manifest: Manifest, manifests: Sequence[Manifest]) -> str:
@@ -222,10 +228,10 @@ def _compare(result: Audit, rows: Sequence[_Row], hashes: dict[str, str]) -> Non
     same: dict[str, list[str]] = {}
     for path, digest in hashes.items():
         same.setdefault(digest, []).append(path)
-    labels: dict[str, set[int]] = {}
+    labels: dict[str, set[tuple[int, ...]]] = {}
     splits: dict[str, set[str]] = {}
     for row in rows:
-        labels.setdefault(row.path, set()).add(row.label)
+        labels.setdefault(row.path, set()).add(row.labels)
         splits.setdefault(row.path, set()).add(row.split)
     result.duplicates = [paths for digest, paths in same.items() if digest and len(paths) > 1]
     result.contradictions = [d for d in result.duplicates if len(set().union(*(labels[p] for p in d))) > 1]
@@ -242,13 +248,14 @@ def _compare(result: Audit, rows: Sequence[_Row], hashes: dict[str, str]) -> Non
 def _balance(result: Audit, manifests: Sequence[Manifest], rows: Sequence[_Row]) -> None:
     names = manifests[0].class_names
     counts: dict[str, np.ndarray] = {}
+    videos = Counter(row.split for row in rows)
     for row in rows:
-        counts.setdefault(row.split, np.zeros(len(names), np.int64))[row.label] += 1
+        counts.setdefault(row.split, np.zeros(len(names), np.int64))[list(row.labels)] += 1
     for split, count in counts.items():
         there = count[count > 0]
         empty = [name for name, n in zip(names, count.tolist(), strict=True) if not n]
         result.balance.append(
             ClassBalance(
-                split, int(count.sum()), len(there), int(there.min()), float(np.median(there)), int(there.max()), empty
+                split, videos[split], len(there), int(there.min()), float(np.median(there)), int(there.max()), empty
             )
         )

@@ -72,9 +72,10 @@ class ClipDataset(Dataset[ClipItem]):
         pixels: How RGB is made, resized and mirrored.
         appearance: What changes the look of a clip after that.
         swaps: The class of a mirrored clip, where it is another one (`marey.data.catalogue.mirror`).
+        shapes: Other pairs of sampling and transform, for clips of other shapes (multigrid).
 
     `dataset[i]` is the clip of epoch 0; `dataset[epoch, i]` that of another one; `dataset[epoch, i, repeat]` one of
-    several in the same epoch.
+    several in the same epoch; `dataset[epoch, i, repeat, n]` the same by number n of `shapes`.
     """
 
     def __init__(
@@ -85,25 +86,26 @@ class ClipDataset(Dataset[ClipItem]):
         *,
         seed: int = 0,
         pixels: Pixels | FloatPixels | None = None,
+        shapes: Sequence[tuple[SamplingRule, Transform]] = (),
         appearance: Sequence[AppearanceStep] = (),
         swaps: Mapping[int, int] | None = None,
     ) -> None:
-        self.manifest, self.sampling, self.transform = manifest, sampling, transform
+        self.manifest, self.shapes = manifest, shapes or [(sampling, transform)]
         self.seed, self.pixels = seed, pixels or Pixels()
         self.appearance, self.swaps = tuple(appearance), dict(swaps or {})
 
     def __len__(self) -> int:
         return len(self.manifest)
 
-    def __getitem__(self, key: int | tuple[int, int] | tuple[int, int, int]) -> ClipItem:
-        epoch, index, *more = key if isinstance(key, tuple) else (0, key)
-        repeat = more[0] if more else 0
+    def __getitem__(self, key: int | tuple[int, ...]) -> ClipItem:
+        given = key if isinstance(key, tuple) else (0, key)
+        epoch, index, repeat, shape = (*given, 0, 0)[:4]
         random = (self.seed, epoch, index, _REPEAT, repeat) if repeat else (self.seed, epoch, index)
         broken: list[Broken] = []
         for place in [index, *replacements(self.seed, epoch, index, len(self))]:
             sample = self.manifest[place]
             try:
-                clip, flipped = self._clip(sample, random_for(*random))
+                clip, flipped = self._clip(sample, random_for(*random), *self.shapes[shape])
             except (DecodeError, OSError) as error:
                 broken.append(Broken(sample.id, str(sample.path), str(error)))
                 continue
@@ -112,12 +114,14 @@ class ClipDataset(Dataset[ClipItem]):
             return {"clip": clip, "target": target, "id": sample.id, "broken": broken}
         raise DataError(f"{len(broken)} videos in a row cannot be read; the last: {broken[-1].reason}")
 
-    def _clip(self, sample: Sample, random: np.random.RandomState) -> tuple[Frames, bool]:
+    def _clip(
+        self, sample: Sample, random: np.random.RandomState, sampling: SamplingRule, transform: Transform
+    ) -> tuple[Frames, bool]:
         """The clip, and whether it is mirrored."""
         with open_source(sample.path, self.pixels.conversion) as source:
             first, count = frame_range(sample, source)
-            indices = first + self.sampling.sample(count, source.timestamps[first : first + count], random).ravel()
-            plan = self.transform.plan(source.height, source.width, random)
+            indices = first + sampling.sample(count, source.timestamps[first : first + count], random).ravel()
+            plan = transform.plan(source.height, source.width, random)
             clip = self.pixels.read(source, indices, plan)
         for step in self.appearance:
             clip = step.change(clip, random)

@@ -4,8 +4,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,7 +13,7 @@ import numpy as np
 from marey.base.errors import DataError, DecodeError, RunError
 from marey.base.files import write_json, write_text
 from marey.base.jobs import each_job
-from marey.data.manifest import Manifest, Sample, make_manifest
+from marey.data.manifest import Manifest, Sample
 from marey.data.quarantine import Broken
 from marey.video.source import Size
 
@@ -119,14 +118,19 @@ def convert(manifest: Manifest, out: Path, how: Conversion, *, workers: int) -> 
     _claim(out, how)
     _sweep(out)
     todo = [job for job in jobs.values() if not job.target.exists()]
-    reasons = each_job(_run, todo, workers=min(workers, len(todo)), title="Writing", unit="videos")
+    reasons = each_job(_run, todo, workers=min(workers, len(todo)), title="Writing", unit="videos", chunk=1)
     failed = {str(job.target): (job.sample, reason) for job, reason in zip(todo, reasons, strict=True) if reason}
     broken = tuple(Broken(sample.id, str(sample.path), reason) for sample, reason in failed.values())
     write_text(out / "broken.jsonl", "".join(json.dumps(asdict(b), ensure_ascii=False) + "\n" for b in broken))
     kept = np.array([str(out / target) not in failed for target in targets])
     if not kept.any():
         raise DataError(f"{manifest.source}: not one video could be read; the first: {broken[0].reason}")
-    new = _new_list(manifest, targets, kept, out, how)
+    new = replace(
+        manifest[np.flatnonzero(kept)],
+        ids=np.array(targets)[kept],
+        root=out,
+        times=manifest.times[kept] if manifest.times is not None and how.keeps_times else None,
+    )
     return Converted(new, len(todo) - len(broken), len(jobs) - len(todo), broken)
 
 
@@ -179,17 +183,3 @@ def _sweep(out: Path) -> None:
                 path = Path(folder) / name
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
         folders[:] = [name for name in folders if not name.startswith(".")]
-
-
-def _new_list(manifest: Manifest, targets: Sequence[str], kept: np.ndarray, out: Path, how: Conversion) -> Manifest:
-    old = manifest[np.flatnonzero(kept)]
-    names = np.array(targets)[kept].tolist()
-    return make_manifest(
-        list(zip(names, (old.class_names[label] for label in old.labels.tolist()), strict=True)),
-        root=out,
-        source=manifest.source,
-        classes=manifest.class_names,
-        splits=None if old.splits is None else old.splits.tolist(),
-        groups=None if old.groups is None else old.groups.tolist(),
-        times=[tuple(t) for t in old.times.tolist()] if old.times is not None and how.keeps_times else None,
-    )

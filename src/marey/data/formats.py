@@ -51,7 +51,8 @@ def read_manifest(
 
 
 def list_folder(folder: str | Path, *, classes: Sequence[str] | None = None) -> Manifest:
-    """A manifest of a folder with a folder of videos (or of folders of frames) per class. Hidden files do not count.
+    """A manifest of a folder with a folder of videos (or of folders of frames) per class. Hidden files do not count,
+    and a folder without videos is no class.
 
     Raises:
         DataError: no folder, no videos in it, or a single class.

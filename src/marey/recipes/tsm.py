@@ -4,15 +4,10 @@ Training settings: MMAction2's tsm_imagenet-pretrained-r50_8xb16-1x1x{8,16}-50e:
 """
 
 from marey.models.tsm.config import TSMConfig
-from marey.recipe import SGD, Initialisation, Recipe, StepSchedule, Test, Train, Warmup
+from marey.recipe import SGD, Initialisation, Recipe, StepSchedule, Test, Train, TSNGroups, Warmup
 from marey.recipes.toolkits import in_mmaction2, mmaction2_weights
 from marey.video.augment import MultiScaleCrop
 from marey.video.sampling import MMAction2Test, MMAction2Train
-
-_NOTES = (
-    "MMAction2's row. It trains the classifier's weights at five times the learning rate and its bias at ten times, "
-    "without decay; here they have the same as the rest."
-)
 
 
 def _test(segments: int) -> Test:
@@ -23,7 +18,7 @@ TSM_R50_8SEG_MMACTION2 = Recipe(
     name="tsm_r50_8seg_k400_mmaction2",
     title="TSM ResNet-50, 8 segments, MMAction2's",
     paper="https://arxiv.org/abs/1811.08383",
-    notes=_NOTES,
+    notes="MMAction2's row.",
     dataset="kinetics400",
     storage="short320",
     pretraining="imagenet",
@@ -34,7 +29,9 @@ TSM_R50_8SEG_MMACTION2 = Recipe(
     train=Train(
         epochs=50,
         base_batch=128,
-        optimizer=SGD(lr=0.02, norm_weight_decay=0.0),
+        norm_batch=16,
+        optimizer=SGD(lr=0.02),
+        groups=TSNGroups(head=5),
         schedule=StepSchedule(milestones=(25, 45), warmup=Warmup(epochs=5, start=0.1, by="epoch", ends="last")),
         clip_norm=20,
         initialisation=Initialisation(head_std=0.001),

@@ -13,7 +13,7 @@ from marey.models.layers.freeze import freeze
 from marey.models.network import Network
 from marey.recipe import Recipe
 from marey.training.run import FitResult, Run
-from marey.weights.pretraining import start
+from marey.weights.pretraining import WORDS, start
 
 
 def fit(
@@ -90,7 +90,7 @@ def _start(recipe: Recipe, train: Manifest, init: str | Path | None, resume: boo
             f"{recipe.name} has {recipe.model.num_classes} classes, the training list {len(train.class_names)}: "
             f"--set model.num_classes={len(train.class_names)}."
         )
-    if init is None and recipe.pretraining == "kinetics400" and not resume:
+    if init is None and recipe.pretraining not in (None, *WORDS) and not resume:
         raise RecipeError(
             f"{recipe.name} starts from {recipe.pretraining} weights: name a recipe or a checkpoint with "
             "--init NAME_OR_FILE, or train from scratch with --init none."

@@ -17,9 +17,10 @@ from marey.recipe import Recipe
 from marey.training.bfloat16 import PaddedConvolutions
 from marey.training.losses import Loss, right_answers
 from marey.training.mixing import MixedBatch
+from marey.training.multigrid import phases_of
 from marey.training.norms import statistics_kept
 from marey.training.optimizers import build_optimizer, set_lr
-from marey.training.schedules import lr_factor
+from marey.training.schedules import Calendar, learning_rate
 from marey.video.transforms import to_clip
 
 
@@ -43,7 +44,7 @@ class TrainModule(LightningModule):
         recipe: Recipe,
         *,
         loss: Loss,
-        epoch_steps: int,
+        calendar: Calendar,
         part: int,
         seed: int,
         after_step: Callable[[Any], None],
@@ -51,7 +52,8 @@ class TrainModule(LightningModule):
         super().__init__()
         self.automatic_optimization = False
         self.model, self.recipe, self.loss = model, recipe, loss
-        self.epoch_steps, self.part, self.seed = epoch_steps, part, seed
+        self.calendar, self.part, self.seed = calendar, part, seed
+        self.phases = phases_of(recipe)
         self.after_step = after_step
         self.step = 0
         """Optimiser steps done since the run's beginning; a resumed run goes on counting."""
@@ -74,9 +76,7 @@ class TrainModule(LightningModule):
     @property
     def lr(self) -> float:
         """The learning rate of the step to come."""
-        train = self.recipe.train
-        factor = lr_factor(train.schedule, self.step, epoch_steps=self.epoch_steps, epochs=train.epochs)
-        return train.optimizer.lr * factor
+        return learning_rate(self.recipe.train, self.calendar, self.step, self.phases)
 
     def forward(self, clip_BTHWC: Tensor) -> Tensor:
         """Logits [B, K] of clips as the loader brings them."""
@@ -117,12 +117,12 @@ class TrainModule(LightningModule):
 
     def parts(self, size: int) -> int:
         """In how many parts a process passes its share of a global batch of `size` clips: the same in all processes."""
-        world, norm_batch = self.trainer.world_size, self.recipe.train.norm_batch
+        train, world = self.recipe.train, self.trainer.world_size
         share = -(-size // world)
-        if norm_batch is not None:  # a smaller last batch of an epoch is spread over as many devices
-            train = self.recipe.train
-            share = -(-train.base_batch * train.repeats // world)
-        return max(1, min(-(-share // self.part), size // world))
+        parts = -(-share // self.part)
+        if train.norm_batch is not None:  # the last batch of an epoch, which is smaller, still is for all devices
+            parts = max(parts, train.base_batch * train.repeats // (world * train.norm_batch))
+        return max(1, min(parts, size // world))
 
     def _backward(self, clips: Tensor, targets: Tensor, size: int) -> Tensor:
         """Gradients of the global batch's mean loss, part by part; this process's mean loss."""

@@ -16,7 +16,7 @@ from marey.base.processes import rank, world_size
 from marey.base.progress import progress, say
 from marey.data.catalogue.mirror import swaps_of
 from marey.data.clips import ClipDataset
-from marey.data.loader import ClipLoader, batches_of
+from marey.data.loader import ClipLoader
 from marey.data.manifest import Manifest
 from marey.data.quarantine import Quarantine
 from marey.models.layers.freeze import hold_frozen
@@ -28,7 +28,9 @@ from marey.training.folder import RunFolder
 from marey.training.logs import RunLog, write_tensorboard
 from marey.training.losses import training_loss
 from marey.training.module import TrainModule
+from marey.training.multigrid import phase_at, phases_of, views_of
 from marey.training.norms import measure_norms
+from marey.training.schedules import Calendar
 from marey.training.state import Progress
 from marey.training.validation import judge_of, validate
 from marey.video.pixels import CentreView
@@ -71,9 +73,13 @@ class Run:
         }
         self.folder = RunFolder(out, recipe, train.class_names, identity, writes=self.first)
         self.tensorboard = tensorboard
+        self.phases = phases_of(recipe)
+        self.shapes = list(dict.fromkeys(shape for phase in self.phases for shape in phase.shapes))
+        self.epochs = self.phases[-1].until if self.phases else recipe.train.epochs
         self.clips = ClipDataset(
-            train, recipe.clip, recipe.augment, seed=seed, pixels=recipe.pixels, appearance=recipe.appearance,
-            swaps=swaps_of(recipe.augment, train.class_names),
+            train, recipe.clip, recipe.augment, seed=seed, pixels=recipe.pixels,
+            shapes=views_of(recipe, self.shapes),
+            appearance=recipe.appearance, swaps=swaps_of(recipe.augment, train.class_names),
         )  # fmt: skip
         self.at = Progress()
         self.stop = Stop()
@@ -97,11 +103,11 @@ class Run:
         self, network: nn.Module, *, batch: int | None, device: str, resume: bool, checkpoint_minutes: float
     ) -> FitResult:
         train, count = self.recipe.train, len(self.train_list)
-        self.loader = self._loader(self.clips, epochs=train.epochs)
+        self.loader = self._loader(self.clips, epochs=self.epochs)
+        lengths = [self.loader.epoch_batches(epoch) for epoch in range(self.epochs)]
         self.module = TrainModule(
             network, self.recipe, loss=training_loss(self.recipe, self.train_list),
-            epoch_steps=batches_of(count, train.base_batch, self.world), part=self._part(batch), seed=self.seed,
-            after_step=self._after_step,
+            calendar=Calendar(lengths), part=self._part(batch), seed=self.seed, after_step=self._after_step,
         )  # fmt: skip
         self.network, self.seconds_between = network, checkpoint_minutes * 60
         self.average = AveragedWeights(network, train.ema) if train.ema is not None else None
@@ -133,8 +139,13 @@ class Run:
         return ClipLoader(
             dataset, global_batch=train.base_batch, epochs=epochs, seed=self.seed, workers=self.workers,
             rank=self.rank, world=self.world, draw=train.draw if training else None,
-            repeats=train.repeats if training else 1,
+            repeats=train.repeats if training else 1, cycle=self._cycle if training and self.phases else None,
         )  # fmt: skip
+
+    def _cycle(self, epoch: int) -> tuple[tuple[int, int], ...]:
+        """The batches of an epoch of multigrid training in turn: videos, and the place of their shape."""
+        base = self.recipe.train.base_batch
+        return tuple((base * s.batch, self.shapes.index(s)) for s in phase_at(self.phases, epoch).shapes)
 
     def _part(self, batch: int | None) -> int:
         """How many clips this process passes at once.
@@ -145,15 +156,17 @@ class Run:
         train = self.recipe.train
         share = -(-train.base_batch * train.repeats // self.world)
         if train.norm_batch is None:
-            return min(batch or share, share)
+            return batch or share
         if share % train.norm_batch or (train.base_batch * train.repeats) % self.world:
             raise RecipeError(
                 f"train.norm_batch={train.norm_batch} does not divide the {share} clips that each of {self.world} "
-                "processes has of a step: change it, train.base_batch or the number of processes."
+                "processes has of a step: change it, train.base_batch or the number of processes, or let batch norms see "
+                "whatever a pass holds (--set train.norm_batch=null)."
             )
         if batch is not None and batch < train.norm_batch:
             raise RecipeError(
-                f"--batch {batch}: batch norms are to see train.norm_batch={train.norm_batch} clips at once; pass as many."
+                f"--batch {batch}: batch norms are to see train.norm_batch={train.norm_batch} clips at once: pass as many, "
+                "or --set train.norm_batch=null."
             )
         return train.norm_batch
 
@@ -175,11 +188,21 @@ class Run:
         parameters = sum(p.numel() for p in self.network.parameters())
         say(
             f"training {self.recipe.name}: {parameters / 1e6:.2f} M parameters, {len(self.train_list)} videos, "
-            f"{train.epochs} epochs of {self.module.epoch_steps} steps of {train.base_batch * train.repeats} clips on "
-            f"{chosen}, {train.precision}"
+            f"{self._plan()} on {chosen}, {train.precision}"
         )
         if self.world > 1 and chosen.type == "cpu" and train.norm_batch is None:
             say("batch norms see each process's own clips: synchronised batch norm needs CUDA")
+
+    def _plan(self) -> str:
+        """How long training is, in words."""
+        clips, lengths = self.recipe.train.base_batch * self.recipe.train.repeats, self.module.calendar.lengths
+        if not self.phases:
+            return f"{self.epochs} epochs of {lengths[0]} steps of {clips} clips"
+        sizes = sorted(
+            {f"{s.frames}x{s.side}" for s in self.shapes}, key=lambda text: [int(n) for n in text.split("x")]
+        )
+        most = clips * max(shape.batch for shape in self.shapes)
+        return f"{self.epochs} epochs, {sum(lengths)} steps of {clips} to {most} clips of {', '.join(sizes)}"
 
     def _begins(self) -> None:
         """The device is known and the optimiser exists: give both what they lack."""
@@ -201,7 +224,7 @@ class Run:
             self.broken.record(found)
         if self.log is not None:
             self.log.step(step=self.module.step, epoch=place.epoch, loss=batch["loss"], lr=batch["lr"])
-            self.bar.advance(note=f"epoch {place.epoch + 1}/{self.recipe.train.epochs} loss {batch['loss']:.3f}")
+            self.bar.advance(note=f"epoch {place.epoch + 1}/{self.epochs} loss {batch['loss']:.3f}")
         if place.last:
             self._after_epoch(place.epoch)
         elif self.stop.asked or time.monotonic() - self.saved > self.seconds_between:
@@ -287,14 +310,14 @@ class Run:
         if self.first:
             say(f"stopped: the validation score has not risen for {patience} epochs")
         self.stop.asked = True
-        self.at.epoch, self.at.batch = self.recipe.train.epochs, 0
+        self.at.epoch, self.at.batch = self.epochs, 0
         self.save()
 
     def _tell(self, row: dict[str, Any]) -> None:
         named = {"train_top1": "train top-1", "val_top1": "val top-1", "val_map": "val mAP"}
         shares = "".join(f"  {name} {row[key]:.1%}" for key, name in named.items() if key in row)
         say(
-            f"epoch {row['epoch']}/{self.recipe.train.epochs}  loss {row['train_loss']:.3f}{shares}  "
+            f"epoch {row['epoch']}/{self.epochs}  loss {row['train_loss']:.3f}{shares}  "
             f"{row['clips_per_second']:.0f} clips/s"
         )
         if row["waited_share"] > _STARVED and row["epoch"] in (2, 5):
@@ -329,7 +352,7 @@ class Run:
     def _result(self) -> FitResult:
         if torch.distributed.is_initialized():
             torch.distributed.barrier()  # nobody reads the files before the first process has written them
-        finished = self.at.epoch >= self.recipe.train.epochs
+        finished = self.at.epoch >= self.epochs
         out = self.folder.path
         if not finished:
             raise RunError(f"stopped after step {self.at.step}; go on with --resume --out {out}")

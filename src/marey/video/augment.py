@@ -204,7 +204,7 @@ class MMActionRandomResizedCrop(TrainCrop):
             w, h = round(np.sqrt(area * ratio)), round(np.sqrt(area / ratio))
             if random.uniform(0, 1) < 0.5:
                 w, h = h, w
-            if w <= height and h <= width:
+            if 0 < w <= height and 0 < h <= width:
                 left, top = int(random.randint(width - h + 1)), int(random.randint(height - w + 1))
                 return Box(top, left, h, w)
         side = min(height, width)
@@ -233,7 +233,7 @@ class RandomResizedCrop(_Resized):
         widths = np.round(np.sqrt(areas * ratios)).astype(int)
         heights = np.round(np.sqrt(areas / ratios)).astype(int)
         for w, h in zip(widths.tolist(), heights.tolist(), strict=True):
-            if w <= width and h <= height:
+            if 0 < w <= width and 0 < h <= height:
                 left, top = int(random.randint(width - w + 1)), int(random.randint(height - h + 1))
                 return Box(top, left, h, w)
         side = min(height, width)

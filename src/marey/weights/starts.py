@@ -1,6 +1,6 @@
 """Weights that others trained and that training here starts from: where they lie, and what they expect.
 
-No network of these data sets is a row of ours: they classify pictures (ImageNet), or hashtags (IG-65M).
+They classify pictures (ImageNet) or hashtags (IG-65M), and no row of ours does.
 """
 
 import importlib.util
@@ -10,11 +10,15 @@ from pathlib import Path
 from marey.base.errors import WeightsError
 from marey.base.files import sha256
 from marey.models.non_local.config import C2DConfig, I3DResNetConfig
+from marey.models.r2plus1d.config import R2Plus1DConfig
 from marey.models.slowfast.config import SlowFastConfig
 from marey.models.slowonly.config import SlowOnlyConfig
 from marey.models.tsm.config import LiteTSMConfig, TSMConfig
 from marey.models.tsn.config import LiteTSNConfig, TSNConfig
 from marey.recipe import Recipe
+from marey.recipes import get_recipe
+from marey.video.pixels import Pixels
+from marey.weights.hub import fetch
 
 
 @dataclass(frozen=True)
@@ -45,22 +49,21 @@ class Hashtags:
     frames: int
     """Of the clips that it was trained on."""
     size: int
-    """Side of its crops, in pixels."""
+    """Side of the crops that it was trained on, in pixels."""
     first_pool: bool
     """Whether a pool follows the stem (`model.first_pool`)."""
     classes: int | None
     """Hashtags that its classifier tells apart; a new one takes its place. None: known from the file alone."""
     interaction: str | None = None
     """CSN's (`model.interaction`)."""
-    mean: tuple[float, float, float] = (110.2008, 100.63983, 95.99475)
+    mean: tuple[float, ...] = (110.2008, 100.63983, 95.99475)
     """Grey levels, as VMZ's code normalises (`pixels.mean`)."""
-    std: tuple[float, float, float] = (58.14765, 56.46975, 55.332195)
+    std: tuple[float, ...] = (58.14765, 56.46975, 55.332195)
 
 
 _LITES = (LiteTSNConfig, LiteTSMConfig)
 _RESNETS = (TSNConfig, TSMConfig, C2DConfig, I3DResNetConfig, SlowOnlyConfig, SlowFastConfig)
 _TORCHVISION = "https://download.pytorch.org/models/"
-_MOABITCOIN = "https://github.com/moabitcoin/ig65m-pytorch/releases/download/v1.0.0/"
 _VMZ = "https://github.com/bjuncek/VMZ/releases/download/test_models/"
 
 RESNETS = {
@@ -92,25 +95,28 @@ LITE = {
 }
 """EfficientNet-Lite by its number (Apache-2.0). For a mean of 127 and a deviation of 128, as in its authors' code."""
 
+
+def _declared(name: str) -> Hashtags:
+    """What a recipe of the zoo says of such a network."""
+    recipe = get_recipe(name)
+    model, weights, pixels = recipe.model, recipe.weights, recipe.pixels
+    assert isinstance(model, R2Plus1DConfig) and isinstance(pixels, Pixels) and weights is not None
+    return Hashtags(
+        Published(weights.url, weights.sha256, weights.licence),
+        network=model.network,
+        depth=model.depth,
+        frames=recipe.clip.frames,
+        size=recipe.augment.size,
+        first_pool=model.first_pool,
+        classes=model.num_classes,
+        mean=pixels.mean,
+        std=pixels.std,
+    )
+
+
 IG65M = (
-    Hashtags(
-        Published(_MOABITCOIN + "r2plus1d_34_clip8_ig65m_from_scratch-9bae36ae.pth", "9bae36ae", "MIT"),
-        network="r2plus1d",
-        depth=34,
-        frames=8,
-        size=112,
-        first_pool=False,
-        classes=487,
-    ),
-    Hashtags(
-        Published(_MOABITCOIN + "r2plus1d_34_clip32_ig65m_from_scratch-449a7af9.pth", "449a7af9", "MIT"),
-        network="r2plus1d",
-        depth=34,
-        frames=32,
-        size=112,
-        first_pool=False,
-        classes=359,
-    ),
+    _declared("r2plus1d_r34_8x1_ig65m_vmz"),
+    _declared("r2plus1d_r34_32x1_ig65m_vmz"),
     Hashtags(
         Published(_VMZ + "irCSN_152_ig65m_from_scratch_f125286141.pth", None, "Apache-2.0"),
         network="csn",
@@ -199,9 +205,7 @@ def fetched(weights: Published) -> Path:
             f"{weights.url}: no hash of this file was ever published, so it is not fetched unseen. "
             "Fetch it by hand and name it with --init FILE."
         )
-    from marey.weights.hub import fetch  # type: ignore[import-not-found, unused-ignore]
-
-    return fetch(weights.url, weights.sha256)  # type: ignore[no-any-return, unused-ignore]
+    return fetch(weights.url, weights.sha256)
 
 
 def _installed(size: int) -> Path:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
 
+from marey.base.errors import DataError
 from marey.data.catalogue import class_names_of
 from marey.data.catalogue.folders import Spellings
 from marey.data.catalogue.packed import unpack
@@ -43,7 +44,13 @@ class Hmdb51:
         return stem if stem in _labels() else None
 
     def parts(self, folder: Path, files: Files, lists: Sequence[Path]) -> list[Part]:
-        """Three splits, as packed; `lists` and the folder's files are not needed for it."""
+        """The three official splits, as packed.
+
+        Raises:
+            DataError: lists are given: there is nothing that they could change.
+        """
+        if lists:
+            raise DataError(f"{lists[0]}: HMDB51's official splits come with Marey; leave out --list.")
         return [
             Part(f"hmdb51_split{split}", side, split_clips(split, side), official)
             for split in (1, 2, 3)

@@ -23,8 +23,9 @@ def mirror_swaps(class_names: Sequence[str]) -> dict[int, int]:
     """
     words = [_words(name) for name in class_names]
     places = {name: place for place, name in enumerate(words)}
-    swapped = ((place, places.get(_mirrored(name))) for place, name in enumerate(words))
-    return {place: other for place, other in swapped if other is not None and other != place}
+    # A name that a mirror leaves as it is may still stand twice, told apart by a sign that is no word.
+    swapped = ((place, places.get(_mirrored(name))) for place, name in enumerate(words) if _mirrored(name) != name)
+    return {place: other for place, other in swapped if other is not None}
 
 
 def one_sided(class_names: Sequence[str]) -> tuple[str, ...]:

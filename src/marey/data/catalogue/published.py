@@ -49,7 +49,7 @@ class PublishedSet(Protocol):
         """The splits, from `lists`, from what is packed with Marey, or from the folders themselves.
 
         Raises:
-            DataError: a list breaks its format, or there is none and the folders do not tell.
+            DataError: a list breaks its format or is not wanted, or there is none and the folders do not tell.
         """
         ...
 

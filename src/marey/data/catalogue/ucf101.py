@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
 
+from marey.base.errors import DataError
 from marey.data.catalogue import class_names_of
 from marey.data.catalogue.folders import Spellings
 from marey.data.catalogue.packed import unpack
@@ -43,7 +44,13 @@ class Ucf101:
         return stem if re.fullmatch(r"v_\w+_g\d+_c\d+", stem) else None
 
     def parts(self, folder: Path, files: Files, lists: Sequence[Path]) -> list[Part]:
-        """Three splits, as packed; `lists` and the folder's files are not needed for it."""
+        """The three official splits, as packed.
+
+        Raises:
+            DataError: lists are given: there is nothing that they could change.
+        """
+        if lists:
+            raise DataError(f"{lists[0]}: UCF101's official splits come with Marey; leave out --list.")
         return [
             Part(f"ucf101_split{split}", side, split_clips(split, side), official)
             for split, numbers in OFFICIAL.items()
