@@ -47,27 +47,18 @@ Untrained = Annotated[bool, typer.Option("--untrained", help="Random weights: to
 
 @command(app, "list")
 def list_recipes(as_json: AsJson = False) -> None:
-    """Name every recipe: network, data set, published accuracy."""
-    from marey.recipes import RECIPES, TWO_STREAMS
-
+    """Name every recipe: network, input, data set, published accuracy, and whether its weights are here."""
     if as_json:
+        from marey.recipes import RECIPES, TWO_STREAMS
+
         print(json.dumps([r.model_dump(mode="json") for r in (*RECIPES, *TWO_STREAMS)], indent=2, ensure_ascii=False))
         return
     from rich.console import Console
-    from rich.table import Table
 
-    table = Table("recipe", "network", "data set", "starts from", "top-1", "top-5", "weights", box=None, pad_edge=False)
-    for r in RECIPES:
-        numbers = (r.published.top1, r.published.top5) if r.published else (None, None)
-        top1, top5 = ("" if number is None else f"{number:.1f}" for number in numbers)
-        weights = "published" if r.weights else ""
-        table.add_row(r.name, r.model.network, r.dataset, r.pretraining or "scratch", top1, top5, weights)
-    for row in TWO_STREAMS:
-        numbers = (row.published.top1, row.published.top5) if row.published else (None, None)
-        top1, top5 = ("" if number is None else f"{number:.1f}" for number in numbers)
-        table.add_row(row.name, "two streams", row.dataset, "", top1, top5, "")
+    from marey.cli.listing import recipe_table
+
     # A pipe has no width: a name cut short by a guess of 80 columns would be no use to grep.
-    Console(width=None if sys.stdout.isatty() else 200).print(table)
+    Console(width=None if sys.stdout.isatty() else 200).print(recipe_table())
 
 
 @command(app, "show")
