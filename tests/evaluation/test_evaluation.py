@@ -1,6 +1,10 @@
 """Testing: every video once, predict equals evaluate, interrupted runs go on, numbers equal torchmetrics'."""
 
 import json
+import re
+import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -15,6 +19,7 @@ from torchmetrics.functional.classification import (
 
 import marey
 from marey.base.errors import DataError, DecodeError, RunError
+from marey.base.page import heat_map
 from marey.data.formats import list_folder
 from marey.data.manifest import make_manifest
 from marey.evaluation.evaluate import evaluate, read_labelled
@@ -37,6 +42,7 @@ from marey.recipes import get_recipe
 from marey.video.reader import Video
 from marey.video.sampling import MMAction2Test
 from marey.video.writer import write_video
+from marey.weights.checkpoint import save_checkpoint
 from marey.weights.load import build_network
 
 PROTOCOL = Protocol(
@@ -204,8 +210,6 @@ def test_process_0_waits_for_the_others(videos, model, tmp_path, monkeypatch) ->
 
 
 def test_broken_files_are_named_and_left_out(videos, model, tmp_path) -> None:
-    import shutil
-
     shutil.copytree(videos, tmp_path / "v")
     (tmp_path / "v" / "run" / "v1.mp4").write_bytes(b"broken")
     result = evaluate(model, list_folder(tmp_path / "v"), out=tmp_path / "e", workers=0, max_broken=0.5)
@@ -301,3 +305,42 @@ def test_report_is_one_page(videos, model, tmp_path) -> None:
     assert "http" not in page.replace("http://www.w3.org", "").replace("https://arxiv.org", "")
     with pytest.raises(DataError, match="neither log.csv nor scores.npz"):
         write_report(tmp_path / "none")
+
+
+@pytest.mark.slow
+def test_torchrun_equals_one_process(videos, model, tmp_path) -> None:
+    """Two real processes, with a broken file in the share of the second."""
+    shutil.copytree(videos, tmp_path / "v")
+    (tmp_path / "v" / "jump" / "v1.mp4").write_bytes(b"broken")
+    save_checkpoint(tmp_path / "m.safetensors", model, RECIPE, ("jump", "run"))
+    words = [
+        "-m",
+        "marey",
+        "evaluate",
+        str(tmp_path / "m.safetensors"),
+        "--data",
+        str(tmp_path / "v"),
+        "--workers",
+        "1",
+    ]
+    words += ["--max-broken", "0.5", "--json"]
+    alone = subprocess.run(
+        [sys.executable, *words, "--out", str(tmp_path / "one")], capture_output=True, text=True, check=True
+    )
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    both = subprocess.run(
+        [*launch, *words, "--out", str(tmp_path / "two")], capture_output=True, text=True, check=True, timeout=300
+    )
+    assert json.loads(both.stdout) == json.loads(alone.stdout)
+    one, two = (Scores.load(tmp_path / name / "scores.npz") for name in ("one", "two"))
+    assert (one.ids, one.protocol) == (two.ids, two.protocol)
+    assert len(one.ids) == 7
+    np.testing.assert_array_equal(one.probabilities, two.probabilities)
+
+
+def test_a_heat_map_keeps_its_size_and_shortens_names() -> None:
+    svg = str(heat_map("who", [[3, 0], [1, 2]], ["a", "b" * 60]))
+    width = int(re.search(r"max-width:(\d+)px", svg).group(1))
+    assert width < 400
+    assert "b" * 27 + "…</text>" in svg
+    assert f"<title>{'b' * 60} taken for a: 1</title>" in svg

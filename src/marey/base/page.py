@@ -86,9 +86,9 @@ def line_chart(title: str, lines: Sequence[Line], *, percent: bool = False) -> M
 
 
 _HEAT = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(
-    """<svg class="heat" viewBox="0 0 {{ w }} {{ h }}" role="img" aria-label="{{ title }}">
+    """<svg class="heat" viewBox="0 0 {{ w }} {{ h }}" style="max-width:{{ w }}px" role="img" aria-label="{{ title }}">
 {% for row in rows %}
-<text class="tick" x="{{ left - 6 }}" y="{{ row.y + cell / 2 + 4 }}" text-anchor="end">{{ row.name }}</text>
+<text class="tick" x="{{ left - 6 }}" y="{{ row.y + cell / 2 + 4 }}" text-anchor="end">{{ row.short }}</text>
 {% for c in row.cells %}
 <rect x="{{ c.x }}" y="{{ row.y }}" width="{{ cell - 1 }}" height="{{ cell - 1 }}" class="{{ c.kind }}"
  style="fill-opacity:{{ c.share }}"><title>{{ row.name }} taken for {{ c.name }}: {{ c.count }}</title></rect>
@@ -106,10 +106,15 @@ _HEAT = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_
 )
 
 
+_LONGEST = 28
+"""Characters of a class name beside a heat map; the whole of it shows where the pointer rests on a cell."""
+
+
 def heat_map(title: str, matrix: Sequence[Sequence[int]], names: Sequence[str]) -> Markup:
     """A square matrix of counts, each row shaded by its share; the diagonal in another colour."""
-    cell = max(10, min(34, 620 // len(names)))
-    longest = min(max(len(name) for name in names), 28)
+    cell = max(10, min(40, 620 // len(names)))
+    shorts = [name if len(name) <= _LONGEST else name[: _LONGEST - 1] + "…" for name in names]
+    longest = max(map(len, shorts))
     left, bottom = 7 * longest + 12, 6 * longest + 16
     rows = []
     for i, (name, counts) in enumerate(zip(names, matrix, strict=True)):
@@ -121,7 +126,7 @@ def heat_map(title: str, matrix: Sequence[Sequence[int]], names: Sequence[str]) 
             }
             for j, n in enumerate(counts)
         ]  # fmt: skip
-        rows.append({"name": name, "y": i * cell, "cells": cells})
+        rows.append({"name": name, "short": shorts[i], "y": i * cell, "cells": cells})
     width, height = left + cell * len(names) + 8, cell * len(names) + bottom
-    svg = _HEAT.render(title=title, rows=rows, names=names, cell=cell, left=left, bottom=bottom, w=width, h=height)
+    svg = _HEAT.render(title=title, rows=rows, names=shorts, cell=cell, left=left, bottom=bottom, w=width, h=height)
     return Markup(svg)

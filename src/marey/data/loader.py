@@ -1,7 +1,6 @@
 """A loader that knows where it is: the same batches on every run, for any number of workers, from any place."""
 
 import itertools
-import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -14,6 +13,7 @@ from torch.utils.data import DataLoader, Sampler
 from marey.base.errors import DataError
 from marey.data.clips import ClipDataset, collate
 from marey.data.draw import ByClass, EachOnce
+from marey.data.workers import Guarded, Manners, delivered, first_error
 
 Draw = EachOnce | ByClass
 Cycle = Callable[[int], Sequence[tuple[int, int]]]
@@ -73,12 +73,12 @@ class ClipLoader:
             labels, global_batch, epochs, seed=seed, rank=rank, world=world, draw=draw, repeats=repeats, cycle=cycle,
         )  # fmt: skip
         self._loader: DataLoader[Any] = DataLoader(
-            dataset,
+            Guarded(dataset),
             batch_sampler=self._plan,
             num_workers=workers,
-            collate_fn=collate,
+            collate_fn=_collate,
             prefetch_factor=2 if workers else None,
-            worker_init_fn=settle if workers else None,
+            worker_init_fn=Manners() if workers else None,
         )
         self._next = (0, 0)
 
@@ -94,7 +94,7 @@ class ClipLoader:
     def __iter__(self) -> Iterator[dict[str, Any]]:
         self._plan.start = self._next
         places = self._plan.places()
-        batches = iter(self._loader)
+        batches = delivered(self._loader)
         for place in places:
             begun = time.monotonic()
             batch = next(batches)
@@ -109,6 +109,10 @@ class ClipLoader:
     def load_state_dict(self, state: dict[str, int]) -> None:
         """Go on from there, at the next `iter`."""
         self._next = (state["epoch"], state["batch"])
+
+
+def _collate(items: list[Any]) -> Any:
+    return first_error(items) or collate(items)
 
 
 @dataclass(frozen=True)
@@ -190,12 +194,3 @@ def _seen_before(rows: NDArray[np.int64]) -> NDArray[np.int64]:
     before = np.empty_like(rows)
     before[order] = np.arange(len(rows)) - firsts
     return before
-
-
-def settle(worker: int) -> None:
-    """Workers leave signals to the main process, which saves and then ends them, and start no threads of their own."""
-    import cv2
-
-    cv2.setNumThreads(0)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)

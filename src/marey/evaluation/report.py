@@ -88,7 +88,7 @@ def _charts(log: Path) -> list[dict[str, Any]]:
 def _tested(scores: Scores, data: Manifest | None) -> dict[str, Any]:
     return (_judged_by_precision(scores) if scores.several_labels else _judged_by_accuracy(scores)) | {
         "worst": _worst(scores, data) if data is not None else [],
-        "protocol": [(key, json.dumps(value)) for key, value in scores.protocol.items()],
+        "protocol": [(key, _plain(value)) for key, value in scores.protocol.items()],
     }
 
 
@@ -113,7 +113,7 @@ def _judged_by_accuracy(scores: Scores) -> dict[str, Any]:
         "heat": heat_map("confusion matrix", confusion.tolist(), names) if small else None,
         "confused": [] if small else _most_confused(confusion, names),
         "classes": _class_rows(confusion, names),
-        "classes_note": "The dark stripe is the 95 % interval of the share.",
+        "classes_note": "The thin stripe is the 95 % interval of the share.",
     }
 
 
@@ -139,6 +139,11 @@ def _judged_by_precision(scores: Scores) -> dict[str, Any]:
         "classes": sorted(rows, key=lambda row: row["share"]),
         "classes_note": "Average precision of each class.",
     }
+
+
+def _plain(value: Any) -> str:
+    """A setting as a reader writes it: a name without quotes, the rest as JSON."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _most_confused(confusion: Any, names: tuple[str, ...], count: int = 20) -> list[dict[str, Any]]:

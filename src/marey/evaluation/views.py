@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 from marey.backends.eager import EagerBackend
 from marey.base.errors import RunError
 from marey.data.clips import ViewDataset, ViewItem
-from marey.data.loader import settle
+from marey.data.workers import Guarded, Manners, delivered
 from marey.recipe import Classify, Task, Test
 from marey.video.pixels import FloatPixels, Pixels
 from marey.video.source import Frames
@@ -29,16 +29,16 @@ def read_ahead(views: ViewDataset, rows: Sequence[int], *, workers: int) -> Iter
     """
     processes = min(workers, len(rows))
     loader: DataLoader[ViewItem] = DataLoader(
-        views,
+        Guarded(views),
         sampler=rows,
         batch_size=None,
         num_workers=processes,
         prefetch_factor=2 if processes else None,
         collate_fn=_as_it_is,
-        worker_init_fn=settle if processes else None,
+        worker_init_fn=Manners() if processes else None,
     )
     try:
-        yield from loader
+        yield from delivered(loader)
     except RuntimeError as error:
         if "DataLoader worker" not in str(error):
             raise

@@ -396,9 +396,9 @@ def _file_or_path(source: Any, name: str) -> str | Path | BinaryIO:
         return source
     if not (hasattr(source, "read") and hasattr(source, "seek")) or isinstance(source, io.TextIOBase):
         raise DataError(f"{name}: open_video takes a path, bytes or a file opened in binary mode.")
-    if hasattr(source, "seekable") and not source.seekable():
-        raise DataError(f"{name}: this file cannot be sought; pass its content as bytes: open_video(file.read()).")
     file: BinaryIO = source
+    if not file.seekable():
+        raise DataError(f"{name}: this file cannot be sought; pass its content as bytes: open_video(file.read()).")
     return file
 
 

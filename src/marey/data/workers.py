@@ -1,0 +1,71 @@
+"""Processes that decode ahead: how they behave, how their errors arrive, and that they end."""
+
+import multiprocessing
+import os
+import signal
+from collections.abc import Iterable, Iterator
+from multiprocessing.util import Finalize
+from typing import Any
+
+from torch.utils.data import Dataset
+
+from marey.base.errors import MareyError
+
+
+class Guarded(Dataset[Any]):
+    """A data set that hands a MareyError over in place of an item.
+
+    Raised in a worker, it would reach the user as a traceback within a traceback, of another type.
+    """
+
+    def __init__(self, items: Dataset[Any]) -> None:
+        self.items = items
+
+    def __len__(self) -> int:
+        return len(self.items)  # type: ignore[arg-type]
+
+    def __getitem__(self, key: Any) -> Any:
+        try:
+            return self.items[key]
+        except MareyError as error:
+            return error
+
+
+def first_error(items: list[Any]) -> MareyError | None:
+    """The first error among the items of a batch."""
+    return next((item for item in items if isinstance(item, MareyError)), None)
+
+
+def delivered(loader: Iterable[Any]) -> Iterator[Any]:
+    """What a loader over a guarded data set brings.
+
+    Raises:
+        MareyError: as it was raised in the worker.
+    """
+    for batch in loader:
+        if isinstance(batch, MareyError):
+            raise batch
+        yield batch
+
+
+class Manners:
+    """What each worker does first: a loader's `worker_init_fn`.
+
+    Workers leave signals to the main process, which saves and then ends them, and start no threads of their own. When
+    Python exits it ends what is left of them by SIGTERM, and waits: that one they heed.
+    """
+
+    def __init__(self) -> None:
+        self._exiting = multiprocessing.Event()
+        Finalize(None, self._exiting.set, exitpriority=10)
+
+    def __call__(self, worker: int) -> None:
+        import cv2
+
+        cv2.setNumThreads(0)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, self._leave_at_exit)
+
+    def _leave_at_exit(self, number: int, frame: object) -> None:
+        if self._exiting.is_set():
+            os._exit(0)
