@@ -6,15 +6,23 @@ import numpy as np
 import pytest
 import torch
 from made_videos import coded_frame
-from torchmetrics.functional.classification import multiclass_accuracy, multiclass_confusion_matrix
+from torchmetrics.functional.classification import (
+    multiclass_accuracy,
+    multiclass_calibration_error,
+    multiclass_confusion_matrix,
+    multiclass_f1_score,
+)
 
 import marey
 from marey.base.errors import DataError, DecodeError, RunError
 from marey.data.formats import list_folder
+from marey.data.manifest import make_manifest
 from marey.evaluation.evaluate import evaluate
 from marey.evaluation.fusion import fuse
 from marey.evaluation.metrics import (
+    calibration_error,
     confusion_matrix,
+    macro_f1,
     mean_class_accuracy,
     pair_accuracy,
     top_k_accuracy,
@@ -22,15 +30,18 @@ from marey.evaluation.metrics import (
 )
 from marey.evaluation.report import write_report
 from marey.evaluation.scores import Scores
+from marey.evaluation.views import Views
 from marey.inference.predict import predict, predict_many
-from marey.recipe import Test as Views
+from marey.recipe import Test as Protocol
 from marey.recipes import get_recipe
 from marey.video.reader import Video
 from marey.video.sampling import MMAction2Test
 from marey.video.writer import write_video
 from marey.weights.load import build_network
 
-PROTOCOL = Views(sampling=MMAction2Test(clips=3, frames=4, stride=2), crops="three", size=32, averaging="probabilities")
+PROTOCOL = Protocol(
+    sampling=MMAction2Test(clips=3, frames=4, stride=2), crops="three", size=32, averaging="probabilities"
+)
 RECIPE = get_recipe("slowonly_r18_8x2_motions").variant(
     name="tiny", model={"width": 4, "num_classes": 2}, test=PROTOCOL, pixels={"short_side": 32}
 )
@@ -74,6 +85,23 @@ def test_views_are_the_step_by_step_computation(videos, model) -> None:
         logits = model(model.preprocess(torch.from_numpy(np.stack(views))))
     expected = logits.softmax(dim=1).mean(dim=0).numpy()
     np.testing.assert_allclose(predict(model, path).probabilities, expected, atol=1e-6)
+
+
+def test_views_that_are_alike_are_computed_once(model, tmp_path) -> None:
+    """A square video of one clip's length has 3 x 3 views, all of them the same one."""
+    path = tmp_path / "short.mp4"
+    write_video(path, [coded_frame(n)[:48, :48] for n in range(4)], fps=10, preset="ultrafast")
+    dataset = marey.ViewDataset(make_manifest([("short.mp4", "a")], root=tmp_path, source=""), *rules(model))
+    views = Views.of(dataset[0], PROTOCOL, model.recipe.pixels)
+    assert len(views.cuts) == 1
+    assert views.places.tolist() == [0] * 9
+    with torch.inference_mode():
+        once = model(model.preprocess(torch.cat(list(views.batches(8)))))
+    np.testing.assert_allclose(predict(model, path).probabilities, once.softmax(dim=1)[0].numpy(), atol=1e-7)
+
+
+def rules(model):
+    return model.recipe.test.sampling, model.recipe.pixels
 
 
 def test_averaging_logits(videos, model) -> None:
@@ -203,6 +231,10 @@ def test_metrics_equal_torchmetrics() -> None:
     np.testing.assert_array_equal(confusion, multiclass_confusion_matrix(s, t, num_classes=7).numpy())
     expected = multiclass_accuracy(s, t, num_classes=7, average="macro")
     assert mean_class_accuracy(confusion) == pytest.approx(float(expected))
+    assert macro_f1(confusion) == pytest.approx(float(multiclass_f1_score(s, t, num_classes=7, average="macro")))
+    probabilities = s.mul(5).softmax(dim=1)
+    expected = multiclass_calibration_error(probabilities, t, num_classes=7, n_bins=15, norm="l1")
+    assert calibration_error(probabilities.numpy(), labels) == pytest.approx(float(expected), abs=1e-6)
 
 
 def test_pairs_and_intervals() -> None:

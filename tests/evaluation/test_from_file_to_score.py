@@ -12,7 +12,7 @@ from recorded import write_checkpoint
 from marey.backends.eager import EagerBackend
 from marey.data.clips import ViewDataset
 from marey.data.manifest import Manifest
-from marey.evaluation.views import view_batches
+from marey.evaluation.views import Views
 from marey.inference.predict import predict
 from marey.models.network import Network
 from marey.recipes import get_recipe
@@ -52,7 +52,7 @@ def ours(network: Network, film: Path) -> torch.Tensor:
     manifest = Manifest(np.array([str(film)]), np.zeros(1, np.int64), ("",), Path())
     item = ViewDataset(manifest, test.sampling, pixels)[0]
     backend = EagerBackend(network, device="cpu")
-    return torch.cat([backend(views) for views in view_batches(item, test, pixels, batch=3)])
+    return torch.cat([backend(views) for views in Views.of(item, test, pixels).batches(3)])
 
 
 def step_by_step(network: Network, frames: np.ndarray) -> torch.Tensor:

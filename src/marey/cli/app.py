@@ -242,13 +242,20 @@ def fuse(
     weights: Annotated[
         str | None, typer.Option("--weights", help="One number each, for example 1,1.5; else equal.")
     ] = None,
+    search_on: Annotated[
+        list[Path] | None,
+        typer.Option("--search-on", help="Score files of other videos, one per stream: find the weights there."),
+    ] = None,
+    of: Annotated[
+        str, typer.Option("--of", help="What is added up: probabilities, or logits as DeepMind does.")
+    ] = "probabilities",
     out: Annotated[Path | None, typer.Option("--out", help="Where to save the fused scores (.npz).")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Join score files by video id and score their weighted sum (two-stream fusion)."""
     from marey.workflows.testing import fuse_files
 
-    result = fuse_files(scores, weights=weights, out=out)
+    result = fuse_files(scores, weights=weights, search_on=search_on or (), of=of, out=out)
     print(json.dumps(result.as_json(), indent=2, ensure_ascii=False) if as_json else result.summary())
 
 

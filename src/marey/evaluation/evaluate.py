@@ -23,7 +23,15 @@ from marey.data.clips import ViewDataset, ViewItem
 from marey.data.formats import read_manifest
 from marey.data.manifest import Manifest
 from marey.data.quarantine import Broken, Quarantine
-from marey.evaluation.metrics import confusion_matrix, mean_class_accuracy, pair_accuracy, top_k_accuracy
+from marey.evaluation.compare import Comparison, compare
+from marey.evaluation.metrics import (
+    calibration_error,
+    confusion_matrix,
+    macro_f1,
+    mean_class_accuracy,
+    pair_accuracy,
+    top_k_accuracy,
+)
 from marey.evaluation.scores import Scores
 from marey.evaluation.views import score_video
 from marey.models.network import Network
@@ -38,6 +46,8 @@ class EvaluationResult:
 
     scores: Scores
     broken: tuple[Broken, ...] = ()
+    comparisons: tuple[Comparison, ...] = ()
+    """With the numbers that the model's recipe bears, and whether they compare."""
 
     @classmethod
     def from_scores(cls, scores: Scores) -> "EvaluationResult":
@@ -64,6 +74,15 @@ class EvaluationResult:
     def mean_class(self) -> float:
         return mean_class_accuracy(self.confusion)
 
+    @property
+    def macro_f1(self) -> float:
+        return macro_f1(self.confusion)
+
+    @property
+    def calibration_error(self) -> float:
+        """How far probabilities lie from shares of right answers."""
+        return calibration_error(self.scores.probabilities, self.scores.labels)
+
     def pairs(self, pairs: list[tuple[int, int]]) -> float:
         """Accuracy inside pairs of classes; chance is one half."""
         return pair_accuracy(self.scores.probabilities, self.scores.labels, pairs)
@@ -74,8 +93,11 @@ class EvaluationResult:
             "top1": self.top1,
             "top5": self.top5,
             "mean_class": self.mean_class,
+            "macro_f1": self.macro_f1,
+            "calibration_error": self.calibration_error,
             "videos": self.num_videos,
             "broken": [vars(b) for b in self.broken],
+            "comparisons": [vars(c) for c in self.comparisons],
             "protocol": self.scores.protocol,
         }
 
@@ -85,6 +107,7 @@ class EvaluationResult:
             f"top-1 {self.top1:.1%}   top-5 {self.top5:.1%}   mean class {self.mean_class:.1%}   "
             f"({self.num_videos} videos{f', {len(self.broken)} broken left out' if self.broken else ''})"
         ]
+        lines += [str(comparison) for comparison in self.comparisons]
         names = self.scores.class_names
         if len(names) <= 20:
             wide = max(len(name) for name in names)
@@ -243,7 +266,9 @@ class _Run:
             tuple(self.data[row].id for row in rows), self.data.labels[rows], probabilities, names,
             self.protocol | {"tested": len(rows), "broken": len(self.quarantine)},
         )  # fmt: skip
-        result = EvaluationResult(scores, self.quarantine.files)
+        top1 = top_k_accuracy(probabilities, scores.labels, 1)
+        comparisons = compare(model.recipe, scores.protocol, top1=top1, videos=len(rows))
+        result = EvaluationResult(scores, self.quarantine.files, comparisons)
         if self.out is not None and self.rank == 0:
             scores.save(self.out / "scores.npz")
             write_json(self.out / "result.json", result.as_json())
@@ -279,6 +304,7 @@ def _protocol(model: Network, data: Manifest, backend: EagerBackend, batch: int)
         "weights_sha256": weights_hash(model),
         "data_fingerprint": data.fingerprint,
         "videos": len(data),
+        "split": data.split_names[0] if len(data.split_names) == 1 else None,
         "batch": batch,
         "precision": backend.precision,
         "device": str(backend.device),

@@ -1,15 +1,27 @@
 """Late fusion: score files of the same videos, joined by video id."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from marey.base.errors import DataError
+from marey.evaluation.metrics import top_k_accuracy
 from marey.evaluation.scores import Scores
 
+Fusion = Literal["probabilities", "logits"]
+"""What is added up. "logits": then one softmax (DeepMind's two streams). Of a score file that averages logits, its
+probabilities' logarithms are these logits but for one number a video, which the softmax takes away again; of one that
+averages probabilities it is their product."""
+_TINY = np.finfo(np.float32).tiny
+"""A probability that float32 rounded to nothing: its logarithm stays finite."""
+_STEPS = 20
+"""Weights are searched in steps of one twentieth."""
 
-def fuse(files: Sequence[Scores], *, weights: Sequence[float] | None = None) -> Scores:
-    """The weighted mean of the probabilities; equal weights unless given.
+
+def fuse(files: Sequence[Scores], *, weights: Sequence[float] | None = None, of: Fusion = "probabilities") -> Scores:
+    """The weighted mean of the files' probabilities, or the weighted sum of their logits; equal weights unless given.
 
     Raises:
         DataError: a video stands in one file only, labels or classes differ, or the weights do not fit.
@@ -18,21 +30,68 @@ def fuse(files: Sequence[Scores], *, weights: Sequence[float] | None = None) -> 
     shares = np.array(weights if weights is not None else [1.0] * len(files), dtype=np.float64)
     if len(shares) != len(files) or (shares < 0).any() or shares.sum() <= 0:
         raise DataError(f"fusing {len(files)} files takes as many weights, none negative, their sum above 0.")
-    total = np.zeros(first.probabilities.shape, np.float64)
-    for number, (scores, share) in enumerate(zip(files, shares / shares.sum(), strict=True), start=1):
-        if scores.class_names != first.class_names:
-            raise DataError(f"score file {number} names other classes than the first.")
-        rows = {name: row for row, name in enumerate(scores.ids)}
-        missing = [name for name in first.ids if name not in rows]
-        extra = len(rows) - (len(first.ids) - len(missing))
-        if missing or extra:
-            example = f", for example {missing[0]}" if missing else ""
-            raise DataError(
-                f"score file {number} lacks {len(missing)} videos of the first and has {extra} others{example}."
-            )
-        order = [rows[name] for name in first.ids]
-        if not np.array_equal(scores.labels[order], first.labels):
-            raise DataError(f"score file {number} labels some videos otherwise than the first.")
-        total += share * scores.probabilities[order]
-    protocol = {"fused": [scores.protocol for scores in files], "weights": (shares / shares.sum()).tolist()}
-    return Scores(first.ids, first.labels, total.astype(np.float32), first.class_names, protocol)
+    shares = shares / shares.sum() if of == "probabilities" else shares
+    protocol = {"fused": [scores.protocol for scores in files], "of": of, "weights": shares.tolist()}
+    probabilities = _sum(_joined(files), shares, of)
+    return Scores(first.ids, first.labels, probabilities.astype(np.float32), first.class_names, protocol)
+
+
+def search_weights(files: Sequence[Scores], *, of: Fusion = "probabilities") -> tuple[float, ...]:
+    """The weights, in twentieths that add up to 1, with the highest top-1; of equal ones the most even.
+
+    Search on other videos than those that the fused number is then measured on.
+    """
+    joined = _joined(files)
+    even = 1 / len(files)
+
+    def quality(shares: tuple[float, ...]) -> tuple[float, float]:
+        top1 = top_k_accuracy(_sum(joined, np.array(shares), of), files[0].labels, 1)
+        return top1, -sum((share - even) ** 2 for share in shares)
+
+    return max(_simplex(len(files), _STEPS), key=quality)
+
+
+def _joined(files: Sequence[Scores]) -> NDArray[np.float64]:
+    """Probabilities [files, N, K] in the first file's order of videos."""
+    first = files[0]
+    return np.stack([_aligned(scores, first, number) for number, scores in enumerate(files, start=1)])
+
+
+def _aligned(scores: Scores, first: Scores, number: int) -> NDArray[np.float64]:
+    if scores.class_names != first.class_names:
+        raise DataError(f"score file {number} names other classes than the first.")
+    rows = {name: row for row, name in enumerate(scores.ids)}
+    missing = [name for name in first.ids if name not in rows]
+    extra = len(rows) - (len(first.ids) - len(missing))
+    if missing or extra:
+        example = f", for example {missing[0]}" if missing else ""
+        raise DataError(
+            f"score file {number} lacks {len(missing)} videos of the first and has {extra} others{example}."
+        )
+    order = [rows[name] for name in first.ids]
+    if not np.array_equal(scores.labels[order], first.labels):
+        raise DataError(f"score file {number} labels some videos otherwise than the first.")
+    return scores.probabilities[order].astype(np.float64)
+
+
+def _sum(joined: NDArray[np.float64], shares: NDArray[np.float64], of: Fusion) -> NDArray[np.float64]:
+    if of == "probabilities":
+        return np.tensordot(shares, joined, axes=1)
+    logits = np.tensordot(shares, np.log(np.maximum(joined, _TINY)), axes=1)
+    exponents: NDArray[np.float64] = np.exp(logits - logits.max(axis=1, keepdims=True))
+    total: NDArray[np.float64] = exponents.sum(axis=1, keepdims=True)
+    return exponents / total
+
+
+def _simplex(count: int, steps: int) -> Iterator[tuple[float, ...]]:
+    """All tuples of `count` shares, multiples of 1 / steps, that add up to 1."""
+    if count == 1:
+        yield (1.0,)
+        return
+    for first in range(steps + 1):
+        rest = steps - first
+        if not rest:
+            yield (1.0, *[0.0] * (count - 1))
+        else:
+            for tail in _simplex(count - 1, rest):
+                yield (first / steps, *(share * rest / steps for share in tail))

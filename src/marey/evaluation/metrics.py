@@ -1,9 +1,11 @@
 """Numbers from scores. Plain NumPy: scores [N, K] (any monotone score), labels [N]. All shares lie in 0..1."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
-Scores2D = NDArray[np.float32]
+Scores2D = NDArray[np.floating[Any]]
 Labels = NDArray[np.int64]
 
 
@@ -33,6 +35,29 @@ def mean_class_accuracy(confusion: NDArray[np.int64]) -> float:
     """The mean of `class_accuracy` over the classes that have videos."""
     shares = class_accuracy(confusion)
     return float(np.nanmean(shares)) if np.isfinite(shares).any() else float("nan")
+
+
+def macro_f1(confusion: NDArray[np.int64]) -> float:
+    """The mean over classes of 2 * right / (videos of the class + answers of the class); classes without videos and
+    without answers are left out.
+    """
+    both = confusion.sum(axis=1) + confusion.sum(axis=0)
+    present = both > 0
+    return float((2 * confusion.diagonal()[present] / both[present]).mean()) if present.any() else float("nan")
+
+
+def calibration_error(probabilities: Scores2D, labels: Labels, bins: int = 15) -> float:
+    """Expected calibration error (Guo et al. 2017, equation 3): how far the first answer's probability lies from the
+    share of right answers, on average over `bins` equal stretches of 0..1, weighted by how many videos each holds.
+    """
+    if not len(labels):
+        return float("nan")
+    confidence = probabilities.max(axis=1)
+    right = probabilities.argmax(axis=1) == labels
+    # (low, high]: a probability of exactly 1 belongs to the last stretch.
+    stretch = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
+    gaps = np.bincount(stretch, confidence - right, bins)
+    return float(np.abs(gaps).sum() / len(labels))
 
 
 def wilson_interval(right: int, total: int, z: float = 1.96) -> tuple[float, float]:

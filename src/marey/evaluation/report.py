@@ -13,8 +13,11 @@ from marey.base.files import write_text
 from marey.base.page import Line, heat_map, jpeg_uri, line_chart, render
 from marey.data.clips import open_source
 from marey.data.manifest import Manifest
+from marey.evaluation.compare import Comparison
 from marey.evaluation.metrics import (
+    calibration_error,
     confusion_matrix,
+    macro_f1,
     mean_class_accuracy,
     top_k_accuracy,
     wilson_interval,
@@ -45,13 +48,16 @@ def write_report(folder: str | Path, data: Manifest | None = None) -> Path:
     values: dict[str, Any] = {
         "title": folder.resolve().name, "subtitle": "", "numbers": [], "charts": _charts(log) if log.exists() else [],
         "heat": None, "confused": [], "classes": [], "worst": [], "broken": [], "protocol": [],
+        "comparisons": [],
         "recipe": recipe.read_text(encoding="utf-8") if recipe.exists() else "",
     }  # fmt: skip
     if scores.exists():
         values |= _tested(Scores.load(scores), data)
         result = folder / "result.json"
         if result.exists():
-            values["broken"] = json.loads(result.read_text(encoding="utf-8"))["broken"]
+            found = json.loads(result.read_text(encoding="utf-8"))
+            values["broken"] = found["broken"]
+            values["comparisons"] = [str(Comparison(**row)) for row in found.get("comparisons", ())]
     path = folder / "report.html"
     write_text(path, render("marey.evaluation", "report.html", **values))
     return path
@@ -84,6 +90,8 @@ def _tested(scores: Scores, data: Manifest | None) -> dict[str, Any]:
         {"name": "top-1", "value": f"{top1:.1%}"},
         {"name": "top-5", "value": f"{top_k_accuracy(scores.probabilities, scores.labels, 5):.1%}"},
         {"name": "mean class", "value": f"{mean_class_accuracy(confusion):.1%}"},
+        {"name": "macro F1", "value": f"{macro_f1(confusion):.1%}"},
+        {"name": "calibration error", "value": f"{calibration_error(scores.probabilities, scores.labels):.1%}"},
         {"name": "videos", "value": f"{len(scores.ids)}"},
     ]
     names = scores.class_names

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from marey.base.errors import DataError
 from marey.base.processes import rank
@@ -10,7 +10,7 @@ from marey.base.progress import say
 from marey.data.formats import read_manifest
 from marey.data.manifest import Manifest
 from marey.evaluation.evaluate import EvaluationResult, evaluate
-from marey.evaluation.fusion import fuse
+from marey.evaluation.fusion import Fusion, fuse, search_weights
 from marey.evaluation.report import write_report
 from marey.evaluation.scores import Scores
 from marey.models.network import Network
@@ -53,22 +53,43 @@ def read_labelled(path: Path, network: Network, *, root: Path | None = None, spl
     return manifest
 
 
-def fuse_files(paths: Sequence[Path], *, weights: str | None, out: Path | None) -> EvaluationResult:
-    """Join score files by video id; `weights` is "1,1.5" or None for equal ones.
+def fuse_files(
+    paths: Sequence[Path], *, weights: str | None, search_on: Sequence[Path] = (), of: str, out: Path | None
+) -> EvaluationResult:
+    """Join score files by video id.
+
+    `weights` is "1,1.5" or None for equal ones; `search_on` names score files of other videos, one per stream, on which
+    the weights with the highest top-1 are looked for.
 
     Raises:
         DataError: fewer than two files, weights that are no numbers or not as many, videos missing in one.
     """
     if len(paths) < 2:
         raise DataError("marey fuse takes two or more score files.")
-    try:
-        numbers = [float(word) for word in weights.split(",")] if weights else None
-    except ValueError:
-        raise DataError(f"--weights {weights}: expected numbers separated by commas, for example 1,1.5.") from None
-    fused = fuse([Scores.load(path) for path in paths], weights=numbers)
+    if of not in get_args(Fusion):
+        raise DataError(f"--of {of}: expected one of {', '.join(get_args(Fusion))}.")
+    kind: Fusion = of  # type: ignore[assignment]
+    fused = fuse([Scores.load(path) for path in paths], weights=_weights(paths, weights, search_on, kind), of=kind)
     if out:
         fused.save(out)
     return EvaluationResult.from_scores(fused)
+
+
+def _weights(
+    paths: Sequence[Path], weights: str | None, search_on: Sequence[Path], of: Fusion
+) -> Sequence[float] | None:
+    if search_on and weights:
+        raise DataError("--weights and --search-on say two things: leave out one of them.")
+    if search_on:
+        if len(search_on) != len(paths):
+            raise DataError(f"--search-on takes as many score files as there are streams: {len(paths)}.")
+        found = search_weights([Scores.load(path) for path in search_on], of=of)
+        say(f"weights found: {','.join(f'{share:g}' for share in found)}")
+        return found
+    try:
+        return [float(word) for word in weights.split(",")] if weights else None
+    except ValueError:
+        raise DataError(f"--weights {weights}: expected numbers separated by commas, for example 1,1.5.") from None
 
 
 def _classes(network: Network) -> int:

@@ -1,0 +1,89 @@
+"""A number of ours beside one that somebody published: how far apart, and whether that means anything."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from marey.evaluation.metrics import wilson_interval
+from marey.recipe import Measured, Published, Recipe
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Percent. `reasons` say why the two are no measurements of the same thing; none: they may be compared."""
+
+    against: str
+    theirs: float
+    ours: float
+    low: float
+    """Lower end of the 95 % interval of ours."""
+    high: float
+    reasons: tuple[str, ...] = ()
+
+    @property
+    def comparable(self) -> bool:
+        return not self.reasons
+
+    def __str__(self) -> str:
+        head = f"{self.against}: {self.theirs:.1f}; here {self.ours:.1f} ({self.low:.1f} to {self.high:.1f})"
+        if self.comparable:
+            inside = "within" if self.low <= self.theirs <= self.high else "outside"
+            return f"{head}: {self.ours - self.theirs:+.1f}, {inside} the 95 % interval"
+        return f"{head}: not comparable, because {'; '.join(self.reasons)}"
+
+
+def compare(recipe: Recipe, protocol: dict[str, Any], *, top1: float, videos: int) -> tuple[Comparison, ...]:
+    """Our top-1 (0..1 over so many videos) against what the recipe that was tested says of itself.
+
+    `recipe` is the shipped one whose name `protocol` bears: an edited one has no numbers to compare with.
+    """
+    low, high = (100 * end for end in wilson_interval(round(top1 * videos), videos))
+
+    def against(name: str, number: Published | Measured, reasons: list[str]) -> Comparison:
+        return Comparison(name, number.top1, 100 * top1, low, high, tuple(reasons))
+
+    found = []
+    if recipe.published is not None:
+        reasons = _protocol_differs(recipe, protocol) + _published_differs(recipe.published, protocol, videos)
+        found.append(against(f"published ({recipe.published.source})", recipe.published, reasons))
+    if recipe.measured is not None:
+        reasons = _protocol_differs(recipe, protocol) + _measured_differs(recipe.measured, protocol)
+        found.append(against(f"measured by Marey ({recipe.measured.date})", recipe.measured, reasons))
+    return tuple(found)
+
+
+def _protocol_differs(recipe: Recipe, protocol: dict[str, Any]) -> list[str]:
+    """Frames, crops, averages and pixels other than the recipe's, or other arithmetic."""
+    declared = {"test": recipe.test.model_dump(mode="json"), "pixels": recipe.pixels.model_dump(mode="json")}
+    reasons = [f"the {part} rule is not the recipe's" for part, rule in declared.items() if protocol.get(part) != rule]
+    if protocol.get("precision", "float32") != "float32":
+        reasons.append(f"the network ran in {protocol['precision']}")
+    if protocol.get("only"):
+        reasons.append(f"only the videos of {protocol['only']['list']} were scored")
+    return reasons
+
+
+def _published_differs(published: Published, protocol: dict[str, Any], videos: int) -> list[str]:
+    reasons = []
+    if published.kind == "quoted":
+        reasons.append("the published number is quoted from elsewhere and was measured by another protocol")
+    split = protocol.get("split")
+    if split is None:
+        reasons.append(f"the list does not say which split it is (published: {published.split})")
+    elif _plain(split) != _plain(published.split):
+        reasons.append(f"the split is {split}, the published one {published.split}")
+    if published.videos is None:
+        reasons.append("it is not published how many videos were tested")
+    elif published.videos != videos:
+        reasons.append(f"{videos:,} videos were tested, there {published.videos:,}")
+    return reasons
+
+
+def _measured_differs(measured: Measured, protocol: dict[str, Any]) -> list[str]:
+    same = measured.fingerprint == protocol.get("data_fingerprint")
+    return [] if same else ["the list of videos is another one (fingerprints differ)"]
+
+
+def _plain(split: str) -> str:
+    """A split's name as people write it: "validation" is "val", "test, split 1" is "test1"."""
+    words = split.lower().replace("validation", "val").replace("split", "")
+    return "".join(letter for letter in words if letter.isalnum())

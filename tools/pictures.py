@@ -1,0 +1,159 @@
+"""Draw docs/pictures/*.svg: one picture per family of networks. `python tools/pictures.py`.
+
+Sizes of maps are those of our networks, read off a pass without numbers.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from marey.models.i3d.config import InceptionI3DConfig
+from marey.models.slowfast.config import SlowFastConfig
+from marey.models.tsn.config import TSNConfig
+
+FOLDER = Path(__file__).parent.parent / "docs" / "pictures"
+
+_STYLE = """<style>
+text { font: 11px system-ui, sans-serif; fill: #333; text-anchor: middle }
+.title { font-weight: 600 }
+.map { fill: #dbe7f5; stroke: #34689b } .thin { fill: #f7e3d0; stroke: #b0682a } .plain { fill: #eee; stroke: #777 }
+.arrow { stroke: #555; fill: none; marker-end: url(#tip) }
+@media (prefers-color-scheme: dark) { text { fill: #ddd } .map { fill: #24405c } .thin { fill: #5c3b1e }
+  .plain { fill: #333 } .arrow { stroke: #bbb } #tip path { fill: #bbb } }
+</style>
+<defs><marker id="tip" viewBox="0 0 6 6" refX="6" refY="3" markerWidth="6" markerHeight="6" orient="auto">
+<path d="M0 0L6 3L0 6z" fill="#555"/></marker></defs>"""
+
+
+@dataclass(frozen=True)
+class Map:
+    """A feature map: channels, frames, side."""
+
+    channels: int
+    frames: int
+    side: int
+
+
+def svg(width: float, height: float, parts: Iterable[str]) -> str:
+    """A whole picture."""
+    body = "\n".join(parts)
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {height:g}" width="{width:g}" '
+        f'height="{height:g}" role="img">\n{_STYLE}\n{body}\n</svg>\n'
+    )
+
+
+def text(x: float, y: float, words: str, kind: str = "") -> str:
+    return f'<text x="{x:g}" y="{y:g}" class="{kind}">{words}</text>'
+
+
+def arrow(x1: float, y1: float, x2: float, y2: float) -> str:
+    return f'<path class="arrow" d="M{x1:g} {y1:g}L{x2:g} {y2:g}"/>'
+
+
+def box(x: float, y: float, width: float, height: float, kind: str) -> str:
+    return f'<rect class="{kind}" x="{x:g}" y="{y:g}" width="{width:g}" height="{height:g}" rx="2"/>'
+
+
+_STEP = 112
+"""Pixels from one map of a chain to the next."""
+_SHOWN = 12
+"""More frames than this are drawn as so many."""
+
+
+def stack(x: float, y: float, shown: Map, kind: str) -> list[str]:
+    """A map as a stack of frames around (x, y); sides on a scale of the square root, so that 7 beside 224 is seen."""
+    side = 4.5 * shown.side**0.5
+    count = min(shown.frames, _SHOWN)
+    shift = 2 if count > 1 else 0
+    left, top = x - (side + shift * (count - 1)) / 2, y - (side + shift * (count - 1)) / 2
+    return [box(left + shift * i, top + shift * (count - 1 - i), side, side, kind) for i in range(count)]
+
+
+def chain(maps: Sequence[Map], y: float, kind: str, *, names: Sequence[str]) -> list[str]:
+    """Maps from left to right with arrows between and sizes below."""
+    parts: list[str] = []
+    for place, (shown, name) in enumerate(zip(maps, names, strict=True)):
+        x = _STEP * (place + 0.5)
+        parts += stack(x, y, shown, kind)
+        parts += [text(x, y + 66, f"{shown.frames} × {shown.side}²"), text(x, y + 80, f"{shown.channels} ch")]
+        parts.append(text(x, y - 56, name, "title"))
+        if place:
+            parts.append(arrow(x - 64, y, x - 48, y))
+    return parts
+
+
+def maps_of(network: nn.Module, modules: Sequence[nn.Module], clip: Tensor) -> list[Map]:
+    """What goes in, and what the modules make of it."""
+    seen = [Map(*clip.shape[1:4])]
+
+    def note(_: nn.Module, __: object, out: Tensor) -> None:
+        frames = out.shape[2] if out.ndim == 5 else 1
+        seen.append(Map(out.shape[1], frames, out.shape[-1]))
+
+    hooks = [module.register_forward_hook(note) for module in modules]
+    network(clip)
+    for hook in hooks:
+        hook.remove()
+    return seen
+
+
+def meta(frames: int, side: int = 224) -> Tensor:
+    """A clip without numbers."""
+    return torch.zeros(1, 3, frames, side, side, device="meta")
+
+
+# The families ---------------------------------------------------------------------------------------------------------
+
+
+def tsn() -> str:
+    with torch.device("meta"):
+        network = TSNConfig().build()
+    trunk = network.resnet
+    maps = maps_of(network, [trunk.stem, *trunk.stages], meta(1))
+    names = ["a frame of", "stem", "stage 1", "stage 2", "stage 3", "stage 4"]
+    parts = []
+    for lane in range(3):
+        y = 70 + 160 * lane
+        parts += chain(maps, y, "map", names=[f"segment {lane + 1}" if not i else n for i, n in enumerate(names)])
+        parts.append(arrow(6 * _STEP - 16, y, 6 * _STEP + 40, 230))
+    parts += [box(6 * _STEP + 42, 206, 92, 48, "plain"), text(6 * _STEP + 88, 226, "mean over", "title")]
+    parts += [text(6 * _STEP + 88, 242, "segments", "title"), text(3 * _STEP, 500, "the same weights in every row")]
+    return svg(6 * _STEP + 140, 512, parts)
+
+
+def i3d() -> str:
+    with torch.device("meta"):
+        network = InceptionI3DConfig().build()
+    trunk = network.inception
+    maps = maps_of(network, [trunk.stem.a, trunk.stem, *trunk.stages], meta(64))
+    names = ["clip", "7×7×7", "stem", "3b, 3c", "4b to 4f", "5b, 5c"]
+    return svg(6 * _STEP, 170, chain(maps, 74, "map", names=names))
+
+
+def slowfast() -> str:
+    with torch.device("meta"):
+        network = SlowFastConfig().build()
+    clip = meta(32)
+    slow = maps_of(network, [network.slow.stem, *network.slow.stages], clip)
+    slow[0] = Map(3, 4, 224)
+    fast = maps_of(network, [network.fast.stem, *network.fast.stages], clip)
+    names = ["", "stem", "stage 1", "stage 2", "stage 3", "stage 4"]
+    parts = chain(slow, 74, "map", names=["slow: 4x16", *names[1:]])
+    parts += chain(fast, 274, "thin", names=["fast: 32x2", *names[1:]])
+    for place in range(1, 5):
+        x = _STEP * (place + 1) + 8
+        parts.append(arrow(x - 10, 240, x - 10, 100))
+    parts.append(text(3 * _STEP + 44, 186, "convolutions in time lead on"))
+    return svg(6 * _STEP, 370, parts)
+
+
+PICTURES = {"tsn": tsn, "i3d": i3d, "slowfast": slowfast}
+
+if __name__ == "__main__":
+    FOLDER.mkdir(exist_ok=True)
+    for name, draw in PICTURES.items():
+        (FOLDER / f"{name}.svg").write_text(draw(), encoding="utf-8")
