@@ -25,6 +25,8 @@ from marey.models.slowfast.config import SlowFastConfig
 from marey.models.slowonly.config import SlowOnlyConfig
 from marey.models.tsn.config import BNInceptionTSNConfig, TSNConfig
 from marey.video.augment import TrainGeometry
+from marey.video.flow.methods import TVL1, FlowMethod
+from marey.video.flow.rule import FlowRule
 from marey.video.pixels import PixelRule, Pixels
 from marey.video.sampling import TestRule, TrainRule
 
@@ -196,6 +198,15 @@ class Weights(Declaration):
     licence: str
 
 
+_STORED: dict[str, tuple[int | None, tuple[int, int] | None]] = {
+    "original": (None, None),
+    "short256": (256, None),
+    "short320": (320, None),
+    "frames340x256": (None, (256, 340)),
+}
+"""Kinds of storage as (short side, size) of the pictures."""
+
+
 class Recipe(Declaration):
     """Everything behind a row. Immutable: `variant` makes another one."""
 
@@ -217,11 +228,22 @@ class Recipe(Declaration):
     clip: TrainRule
     test: Test
     pixels: PixelRule = Pixels()
+    flow_method: FlowMethod | None = None
+    """How flow is computed of plain video; None: by TV-L1, which published flow weights were trained on. Flow that is
+    stored beforehand is taken as it is."""
     augment: TrainGeometry
     train: Train
     published: Published | None = None
     measured: Measured | None = None
     weights: Weights | None = None
+
+    @property
+    def flow(self) -> FlowRule | None:
+        """How flow is made of plain video, on pictures as they were stored; None for a recipe on RGB."""
+        if self.modality != "flow":
+            return None
+        short, size = _STORED[self.storage]
+        return FlowRule(method=self.flow_method or TVL1(), short_side=short, size=size)
 
     def variant(self, **changes: Any) -> "Recipe":
         """A validated copy with a few fields changed, nested ones as dictionaries.
@@ -302,7 +324,7 @@ def _yaml(text: str, source: str) -> Any:
         raise RecipeError(f"{source}: not valid YAML ({str(error).splitlines()[0]}).") from None
 
 
-_KINDS = ("network", "rule", "geometry", "kind")
+_KINDS = ("network", "rule", "geometry", "kind", "method")
 """The fields that tell the members of a union apart."""
 
 

@@ -1,7 +1,9 @@
 """The same function on many items, in several processes, in order."""
 
 import multiprocessing
-from collections.abc import Callable, Sequence
+import os
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from typing import TypeVar
 
@@ -23,22 +25,49 @@ def run_jobs(
 
     `function` and the items must be picklable. An exception in one item stops the rest and is raised here.
     """
-    results = []
+    return list(each_job(function, items, workers=workers, title=title, unit=unit))
+
+
+def each_job(
+    function: Callable[[Item], Result],
+    items: Sequence[Item],
+    *,
+    workers: int,
+    title: str,
+    unit: str = "items",
+    chunk: int | None = None,
+) -> Iterator[Result]:
+    """As `run_jobs`, but each result as soon as it and those before it are there: for results that are kept at once.
+
+    `chunk` items go to a process at a time: 1 for long work, else the time left is told in leaps.
+    """
     with progress(title, total=len(items), unit=unit) as bar:
         if workers < 1:
             for item in items:
-                results.append(function(item))
+                yield function(item)
                 bar.advance()
-            return results
+            return
         # Not fork: torch, OpenCV and FFmpeg may have threads running that a fork would lose.
         context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(workers, mp_context=context) as pool:
-            chunk = max(1, min(32, len(items) // (4 * workers)))
+        with ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with_parent) as pool:
             try:
-                for result in pool.map(function, items, chunksize=chunk):
-                    results.append(result)
+                for result in pool.map(
+                    function, items, chunksize=chunk or max(1, min(32, len(items) // (4 * workers)))
+                ):
+                    yield result
                     bar.advance()
             except BaseException:
                 pool.shutdown(cancel_futures=True)
                 raise
-    return results
+
+
+def _end_with_parent() -> None:
+    """A worker whose parent was killed would wait for work for ever."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def wait() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()

@@ -79,6 +79,7 @@ def predict(
     top: Annotated[int, typer.Option("--top", min=1, help="How many answers per video.")] = 5,
     weights: WeightsFile = None,
     untrained: Untrained = False,
+    settings: Set = None,
     out: Annotated[
         Path | None, typer.Option("--out", help="A .jsonl file, one line per video; a second call goes on.")
     ] = None,
@@ -92,7 +93,7 @@ def predict(
     from marey.workflows.models import open_model
 
     paths = videos_of(videos)
-    network = open_model(model, weights=weights, untrained=untrained)
+    network = open_model(model, weights=weights, untrained=untrained, settings=settings or ())
     answers = answer(network, paths, top=top, out=out, batch=batch, device=device, precision=precision)
     if as_json:
         print(json.dumps([a.as_json() for a in answers], indent=2, ensure_ascii=False))

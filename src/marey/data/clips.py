@@ -12,6 +12,8 @@ from marey.base.random import RandomSource, random_for
 from marey.data.manifest import Manifest, Sample
 from marey.data.quarantine import Broken, replacements
 from marey.video.augment import Geometry
+from marey.video.flow.files import is_flow_video, open_flow
+from marey.video.flow.rule import FlowRule
 from marey.video.frames import FrameFolder
 from marey.video.pixels import FloatPixels, Pixels
 from marey.video.reader import open_video
@@ -49,8 +51,18 @@ class ViewItem(TypedDict, total=False):
     """In place of frames, where the file cannot be read."""
 
 
-def open_source(path: Path, conversion: Conversion = "rgb") -> FrameSource:
-    """A video file, or a folder of frames."""
+def open_source(path: Path, conversion: Conversion = "rgb", flow: FlowRule | None = None) -> FrameSource:
+    """A video file, or a folder of frames; with `flow`, the flow that lies there or is computed by that rule.
+
+    Raises:
+        DecodeError: nothing there that can be read, or flow where frames are asked for.
+    """
+    if flow is not None:
+        return open_flow(path, flow)
+    if is_flow_video(path):
+        raise DecodeError(
+            path, "is a video of optical flow, and frames are asked for: take a recipe whose modality is flow"
+        )
     return FrameFolder(path) if path.is_dir() else open_video(path, conversion=conversion)
 
 
@@ -63,6 +75,7 @@ class ClipDataset(Dataset[ClipItem]):
         transform: Where to look.
         seed: With epoch and index, all that randomness depends on.
         pixels: How RGB is made, resized and mirrored.
+        flow: Show optical flow, and compute it by this rule where it is not stored.
 
     `dataset[i]` is the clip of epoch 0; `dataset[epoch, i]` that of another one.
     """
@@ -75,9 +88,10 @@ class ClipDataset(Dataset[ClipItem]):
         *,
         seed: int = 0,
         pixels: Pixels | FloatPixels | None = None,
+        flow: FlowRule | None = None,
     ) -> None:
         self.manifest, self.sampling, self.transform = manifest, sampling, transform
-        self.seed, self.pixels = seed, pixels or Pixels()
+        self.seed, self.pixels, self.flow = seed, pixels or Pixels(), flow
 
     def __len__(self) -> int:
         return len(self.manifest)
@@ -96,7 +110,7 @@ class ClipDataset(Dataset[ClipItem]):
         raise DataError(f"{len(broken)} videos in a row cannot be read; the last: {broken[-1].reason}")
 
     def _clip(self, sample: Sample, random: np.random.RandomState) -> Frames:
-        with open_source(sample.path, self.pixels.conversion) as source:
+        with open_source(sample.path, self.pixels.conversion, self.flow) as source:
             first, count = frame_range(sample, source)
             indices = first + self.sampling.sample(count, source.timestamps[first : first + count], random).ravel()
             return self.pixels.read(source, indices, self.transform.plan(source.height, source.width, random))
@@ -105,8 +119,10 @@ class ClipDataset(Dataset[ClipItem]):
 class ViewDataset(Dataset[ViewItem]):
     """Videos for testing: each is decoded once, for all its clips and crops."""
 
-    def __init__(self, manifest: Manifest, sampling: SamplingRule, pixels: Pixels | FloatPixels) -> None:
-        self.manifest, self.sampling, self.pixels = manifest, sampling, pixels
+    def __init__(
+        self, manifest: Manifest, sampling: SamplingRule, pixels: Pixels | FloatPixels, flow: FlowRule | None = None
+    ) -> None:
+        self.manifest, self.sampling, self.pixels, self.flow = manifest, sampling, pixels, flow
 
     def __len__(self) -> int:
         return len(self.manifest)
@@ -120,7 +136,7 @@ class ViewDataset(Dataset[ViewItem]):
             return {"id": sample.id, "target": sample.label, "broken": broken}
 
     def _views(self, sample: Sample) -> ViewItem:
-        with open_source(sample.path, self.pixels.conversion) as source:
+        with open_source(sample.path, self.pixels.conversion, self.flow) as source:
             first, count = frame_range(sample, source)
             indices = first + self.sampling.sample(count, source.timestamps[first : first + count])
             unique, places = np.unique(indices, return_inverse=True)

@@ -66,7 +66,7 @@ def predict_many(
     backend = EagerBackend(model, device=device, precision=precision)
     test, pixels = model.recipe.test, model.recipe.pixels
     manifest = Manifest(np.array([str(p) for p in paths]), np.zeros(len(paths), np.int64), ("",), Path())
-    views = ViewDataset(manifest, test.sampling, pixels)
+    views = ViewDataset(manifest, test.sampling, pixels, model.recipe.flow)
     for row, path in enumerate(paths):
         item = views[row]
         if "broken" in item:

@@ -192,7 +192,7 @@ class _Run:
         train, count = self.recipe.train, len(self.train_list)
         clips = ClipDataset(
             self.train_list, self.recipe.clip, self.recipe.augment, seed=self.seed,
-            pixels=self.recipe.pixels,
+            pixels=self.recipe.pixels, flow=self.recipe.flow,
         )  # fmt: skip
         self.loader = self._loader(clips, epochs=train.epochs, shuffle=True)
         share = -(-train.base_batch // self.world)
@@ -368,7 +368,9 @@ class _Run:
         assert self.val_list is not None
         pixels = self.recipe.pixels
         centre = CentreView(pixels, self.recipe.augment.size)
-        clips = ClipDataset(self.val_list, self.recipe.clip.validation(), centre, seed=self.seed, pixels=pixels)
+        clips = ClipDataset(
+            self.val_list, self.recipe.clip.validation(), centre, seed=self.seed, pixels=pixels, flow=self.recipe.flow
+        )
         self.module.eval()
         sums = torch.zeros(4, dtype=torch.float64)
         for batch in self._loader(clips, epochs=1, shuffle=False):

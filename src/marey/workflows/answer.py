@@ -13,6 +13,7 @@ from marey.data.formats import read_manifest
 from marey.data.manifest import VIDEO_SUFFIXES
 from marey.inference.predict import predict_many
 from marey.models.network import Network
+from marey.video.frames import holds_images
 
 
 @dataclass(frozen=True)
@@ -64,14 +65,16 @@ def answer(
 
 
 def videos_of(words: Iterable[Path]) -> list[Path]:
-    """The videos that a command line names: files, folders (searched through), and lists (.txt, .csv).
+    """The videos that a command line names: files, folders of frames, folders that are searched, lists (.txt, .csv).
 
     Raises:
         DataError: nothing is there, or a folder holds no video.
     """
     found: list[Path] = []
     for word in words:
-        if word.is_dir():
+        if word.is_dir() and holds_images(word):
+            found.append(word)
+        elif word.is_dir():
             inside = sorted(p for p in word.rglob("*") if p.suffix.lower() in VIDEO_SUFFIXES)
             if not inside:
                 raise DataError(f"{word}: no video files in this folder ({', '.join(sorted(VIDEO_SUFFIXES))}).")

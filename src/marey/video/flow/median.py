@@ -1,7 +1,6 @@
 """The median of 5x5 neighbourhoods, on any device."""
 
 import cv2
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor

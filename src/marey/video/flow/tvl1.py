@@ -32,7 +32,8 @@ _SMALLEST = 16
 
 class Pull(NamedTuple):
     """Where the data draw the flow to at one warp: with the warped gradient (x, y), the residual at flow u is
-    `constant` + x u1 + y u2. Each [B, H, W]."""
+    `constant` + x u1 + y u2. Each [B, H, W].
+    """
 
     x: Tensor
     y: Tensor
@@ -100,7 +101,7 @@ class Solver:
         for step in range(1, steps + 1):
             if rule.median and step % rule.inner_iterations == 1 % rule.inner_iterations:
                 state = state._replace(u1=median_5x5(state.u1), u2=median_5x5(state.u2))
-            *parts, change = self._iterate(*state, *pull, rule.smoothness * rule.theta, rule.theta, rule.tau)
+            *parts, change = self._iterate(*state, *pull, rule.attachment * rule.theta, rule.theta, rule.tau)
             state = State(*parts)
             moving = change > at_rest if step < steps else torch.zeros_like(change, dtype=torch.bool)
             if moving.all():
