@@ -1,5 +1,6 @@
 """What every test may use."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -17,6 +18,7 @@ def shared() -> Path:
 
 
 def pytest_configure() -> None:
-    """Helper modules beside the tests import by name."""
+    """Helper modules beside the tests import by name; no test asks the network for weights."""
+    os.environ["MAREY_OFFLINE"] = "1"
     for folder in (".", "video", "golden", "weights"):
         sys.path.insert(0, str(Path(__file__).parent / folder))

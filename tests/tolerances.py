@@ -26,3 +26,15 @@ leaving out the median, a warp or a scale moves it by 0.05 and more."""
 
 FLOW_FUSED = 2e-3
 """Pixels at the most, fused against plain TV-L1 where few warps do not amplify roundings yet."""
+
+NORM_STATISTICS = 1e-4
+"""Relative, of a mean and a variance over thousands of float32 values, against the same in float64; unbiased variances
+and running averages of the same values differ by 1e-3 and more."""
+
+PLANES_SCORE = 0.1
+"""What Marey's fast way from YUV to RGB may move a logit by, in standard deviations of the logits: 0.02 on average over
+four films, 0.04 at most (docs/rules.md); swapping red and blue moves it by 0.5."""
+
+INFLATED = 1e-4
+"""A motionless clip through an inflated network against its picture through the 2D network, over the largest feature:
+sums of three thirds in float32, through up to fifty layers, differ by about 1e-6."""

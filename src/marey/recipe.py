@@ -19,11 +19,16 @@ from pydantic import (
 from marey.base.declaration import Declaration, first_problem
 from marey.base.errors import RecipeError
 from marey.base.nearest import did_you_mean
+from marey.data.draw import ByClass, EachOnce
+from marey.models.csn.config import CSNConfig
 from marey.models.i3d.config import InceptionI3DConfig
 from marey.models.non_local.config import C2DConfig, I3DResNetConfig
+from marey.models.r2plus1d.config import R2Plus1DConfig
 from marey.models.slowfast.config import SlowFastConfig
 from marey.models.slowonly.config import SlowOnlyConfig
-from marey.models.tsn.config import BNInceptionTSNConfig, TSNConfig
+from marey.models.tsm.config import LiteTSMConfig, TSMConfig
+from marey.models.tsn.config import BNInceptionTSNConfig, LiteTSNConfig, TSNConfig
+from marey.video.appearance import Appearance
 from marey.video.augment import TrainGeometry
 from marey.video.flow.methods import TVL1, FlowMethod
 from marey.video.flow.rule import FlowRule
@@ -33,11 +38,16 @@ from marey.video.sampling import TestRule, TrainRule
 NetworkConfig = Annotated[
     TSNConfig
     | BNInceptionTSNConfig
+    | LiteTSNConfig
+    | TSMConfig
+    | LiteTSMConfig
     | C2DConfig
     | InceptionI3DConfig
     | I3DResNetConfig
     | SlowOnlyConfig
-    | SlowFastConfig,
+    | SlowFastConfig
+    | R2Plus1DConfig
+    | CSNConfig,
     Field(discriminator="network"),
 ]
 
@@ -48,7 +58,13 @@ class Classify(Declaration):
     kind: Literal["classify"] = "classify"
 
 
-Task = Annotated[Classify, Field()]
+class MultiLabel(Declaration):
+    """Any number of labels per video, binary cross-entropy of each class: the mean over classes and clips."""
+
+    kind: Literal["multilabel"] = "multilabel"
+
+
+Task = Annotated[Classify | MultiLabel, Field(discriminator="kind")]
 
 
 class Test(Declaration):
@@ -61,7 +77,7 @@ class Test(Declaration):
     averaging: Literal["logits", "probabilities", "position_probabilities"]
     """The mean over views of logits, then softmax (MMAction's TSN and regular 3D test); or softmax of each view,
     then the mean (fully convolutional test, MMAction2); or softmax at each position of the head, then the mean over
-    positions and views (PySlowFast)."""
+    positions and views (PySlowFast). With several labels per video a sigmoid stands for the softmax."""
 
 
 class SGD(Declaration):
@@ -145,25 +161,180 @@ class Initialisation(Declaration):
     head_std: PositiveFloat = 0.01
 
 
+class Mix(Declaration):
+    """Mixup and cutmix of a batch with itself read backwards, one draw for the whole batch (timm, PySlowFast).
+
+    Mixup: lambda * clip + (1 - lambda) * partner, lambda from Beta(alpha, alpha). Cutmix: a box of the share 1 - lambda
+    is the partner's, in all frames alike; what of it lies inside the picture counts. Labels are mixed in the same shares.
+    """
+
+    mixup_alpha: NonNegativeFloat = 0.8
+    """0: no mixup."""
+    cutmix_alpha: NonNegativeFloat = 1.0
+    """0: no cutmix."""
+    probability: Annotated[float, Field(ge=0, le=1)] = 1.0
+    """Of a batch to be mixed at all."""
+    switch: Annotated[float, Field(ge=0, le=1)] = 0.5
+    """Of cutmix, where both are on."""
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> Self:
+        if self.mixup_alpha == self.cutmix_alpha == 0:
+            raise ValueError("mixup_alpha and cutmix_alpha are both 0: leave train.mix out, or set one of them")
+        return self
+
+
+class Erase(Declaration):
+    """Random erasing (Zhong et al. 2020) of normalised clips: boxes through all frames of a clip (timm, PySlowFast)."""
+
+    probability: Annotated[float, Field(ge=0, le=1)] = 0.25
+    """Of a clip to be erased from."""
+    area: tuple[PositiveFloat, PositiveFloat] = (0.02, 1 / 3)
+    """Share of the picture, uniform between these, all boxes together."""
+    flattest: Annotated[float, Field(gt=0, le=1)] = 0.3
+    """Height over width is log-uniform from this to its inverse."""
+    boxes: PositiveInt = 1
+    fill: Literal["noise", "colour", "mean"] = "noise"
+    """"noise": N(0, 1) for each pixel of each frame. "colour": N(0, 1) once for each channel of a box. "mean": 0, which
+    is the mean colour."""
+
+
+class DepthGroups(Declaration):
+    """Layer-wise learning rates: lr * decay ** (depth of the head - depth of the parameter).
+
+    Depths are `Network.layer_depth`: 0 is the stem, then the stages, then the head. (BEiT's rule; PySlowFast's and
+    MMAction2's of transformers, where a layer is a block.)
+    """
+
+    kind: Literal["by_depth"] = "by_depth"
+    decay: Annotated[float, Field(gt=0, le=1)]
+    """1 is the same rate everywhere, and only `head` counts."""
+    head: PositiveFloat = 1.0
+    """What the head's rate is multiplied by."""
+
+
+class TSNGroups(Declaration):
+    """TSN's groups (tsn-pytorch, TSM, MMAction2's TSM): biases learn twice as fast as weights and do not decay; norms
+    neither decay nor learn faster, whatever the optimiser's own decay of norms.
+    """
+
+    kind: Literal["tsn"] = "tsn"
+    first: PositiveFloat = 1.0
+    """What the rate of the first convolution is multiplied by; its bias twice that. tsn-pytorch and TSM: 5 on flow."""
+    head: PositiveFloat = 1.0
+    """The same of the classifier. TSM's and MMAction2's `fc_lr5`: 5 (and 10 for its bias)."""
+
+
+_HALF = 0.5**0.5
+
+
+class Multigrid(Declaration):
+    """Smaller clips in larger batches, more of them early on, so that epochs cost less (Wu et al., A Multigrid Method for
+    Efficiently Training Video Models, CVPR 2020; PySlowFast).
+
+    Each interval between the schedule's milestones passes through all shapes of the long cycle; the last interval, at
+    full size, is for fine-tuning. A batch grows as its clips shrink, and the learning rate of a shape with it. Inside an
+    epoch, batches alternate through the short cycle: two smaller sides, then the shape's own. `train.epochs` and the
+    milestones are those of the training that this replaces. Formulas: docs/training.md.
+    """
+
+    long: Annotated[tuple[tuple[PositiveFloat, PositiveFloat], ...], Field(min_length=1)] = (
+        (0.25, _HALF),
+        (0.5, _HALF),
+        (0.5, 1.0),
+        (1.0, 1.0),
+    )
+    """(frames, side), as shares of the recipe's; the last one is the full size."""
+    short: tuple[PositiveFloat, ...] = (0.5, _HALF)
+    """Sides, as shares of the recipe's; none: no short cycle."""
+    epoch_factor: PositiveFloat = 1.5
+    """How many epochs there are for each of the training that this replaces."""
+
+    @model_validator(mode="after")
+    def _ends_at_full_size(self) -> Self:
+        if self.long[-1] != (1.0, 1.0):
+            raise ValueError("the long cycle ends at the full size: its last shape is [1, 1]")
+        return self
+
+
+class EMA(Declaration):
+    """An exponential moving average of the weights, which is what is validated, saved and tested.
+
+    After optimiser step t (from 1): average = d * average + (1 - d) * weights, d = min(decay, (1 + t) / (10 + t)).
+    Running means and variances of batch norms are averaged likewise, counters copied.
+    """
+
+    decay: Annotated[float, Field(gt=0, lt=1)] = 0.9999
+
+
+class InverseFrequency(Declaration):
+    """A class of n videos weighs n ** -power, times what makes the mean over classes 1."""
+
+    kind: Literal["inverse_frequency"] = "inverse_frequency"
+    power: Annotated[float, Field(gt=0)] = 1.0
+
+
+class EffectiveNumber(Declaration):
+    """A class of n videos weighs (1 - beta) / (1 - beta ** n), times what makes the mean over classes 1.
+
+    Cui et al., Class-Balanced Loss Based on Effective Number of Samples, CVPR 2019, equation 12.
+    """
+
+    kind: Literal["effective_number"] = "effective_number"
+    beta: Annotated[float, Field(gt=0, lt=1)] = 0.999
+
+
 class Train(Declaration):
     """All that decides accuracy in training, as the recipe's toolkit had it."""
 
     epochs: PositiveInt
     base_batch: PositiveInt
-    """Clips per optimiser step over all processes, for which the learning rate is meant."""
+    """Videos per optimiser step over all processes, for which the learning rate is meant."""
+    repeats: PositiveInt = 1
+    """Clips that are drawn of each video of a batch, each cut and changed anew (Hoffer et al. 2020; PySlowFast's
+    NUM_SAMPLE). A step then sees `repeats` times `base_batch` clips; an epoch stays one pass over the videos."""
+    draw: Annotated[EachOnce | ByClass, Field(discriminator="kind")] = EachOnce()
+    """Which videos make an epoch."""
     optimizer: Annotated[SGD | AdamW, Field(discriminator="kind")]
+    groups: Annotated[DepthGroups | TSNGroups, Field(discriminator="kind")] | None = None
+    """Parameters that learn at rates of their own; None: all at the same one."""
     schedule: Annotated[CosineSchedule | StepSchedule, Field(discriminator="kind")]
     clip_norm: PositiveFloat | None = None
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    mix: Mix | None = None
+    erase: Erase | None = None
+    class_weights: Annotated[InverseFrequency | EffectiveNumber, Field(discriminator="kind")] | None = None
+    """Weights of the classes in the loss: the sum of weight times loss over the clips, divided by their number."""
     initialisation: Initialisation = Initialisation()
     frozen_stages: Annotated[int, Field(ge=-1)] = -1
     """-1: none; 0: the stem; n: the stem and the first n stages."""
-    frozen_norms: bool = False
-    """Batch norms keep their running statistics and do not learn scale and shift."""
+    frozen_norms: Literal["none", "statistics", "all", "all_but_first"] = "none"
+    """"statistics": batch norms use and keep their running statistics, scale and shift learn (MMAction's bn_eval,
+    MMAction2's norm_eval). "all": scale and shift stay, too (bn_frozen). "all_but_first": so for all but the first of
+    the network, which learns as usual (partial_bn of TSN, MMAction and MMAction2)."""
+    norm_batch: PositiveInt | None = None
+    """Clips that one batch norm sees in training: one device then imitates the toolkits' eight, each with its own
+    share and no exchange between them. None: all clips of a pass, over all processes where the device can (CUDA)."""
+    precise_norms: PositiveInt | None = None
+    """Before each validation, batch norms take the true mean and variance over this many training batches
+    (PySlowFast: 200). None: the running averages."""
+    ema: EMA | None = None
+    multigrid: Multigrid | None = None
     precision: Literal["float32", "bfloat16"] = "float32"
     stop_after: PositiveInt | None = None
-    """Stop when validation top-1 has not risen for so many epochs; None trains to the end."""
+    """Stop when the validation score (top-1, or mean average precision with several labels) has not risen for so many
+    epochs; None trains to the end."""
+
+    @model_validator(mode="after")
+    def _multigrid_follows_steps(self) -> Self:
+        if self.multigrid is None:
+            return self
+        if not isinstance(self.schedule, StepSchedule) or not self.schedule.milestones or self.schedule.begin:
+            raise ValueError("multigrid needs train.schedule.kind=step with milestones, counted from epoch 0")
+        if self.schedule.milestones[-1] >= self.epochs:
+            raise ValueError("multigrid needs epochs after the last milestone, at full size")
+        return self
 
 
 class Published(Declaration):
@@ -194,7 +365,7 @@ class Weights(Declaration):
 
     url: str
     sha256: str
-    layout: Literal["mmaction", "mmaction2", "pyslowfast", "pytorchvideo"]
+    layout: Literal["mmaction", "mmaction2", "pyslowfast", "pytorchvideo", "vmz", "torchvision"]
     licence: str
 
 
@@ -222,7 +393,7 @@ class Recipe(Declaration):
     """The catalogue's name of the data set, or "folder" for the user's own."""
     storage: Literal["original", "short256", "short320", "frames340x256"] = "original"
     """How the videos were stored when the number was measured: it moves top-1 by up to a point."""
-    pretraining: Literal["imagenet", "ig65m", "kinetics400"] | None = None
+    pretraining: Literal["imagenet", "ig65m", "sports1m", "kinetics400"] | None = None
     """What training starts from; None is from scratch."""
     model: NetworkConfig
     clip: TrainRule
@@ -232,10 +403,26 @@ class Recipe(Declaration):
     """How flow is computed of plain video; None: by TV-L1, which published flow weights were trained on. Flow that is
     stored beforehand is taken as it is."""
     augment: TrainGeometry
+    appearance: tuple[Appearance, ...] = ()
+    """What changes the look of a training clip after that, in this order."""
     train: Train
     published: Published | None = None
     measured: Measured | None = None
     weights: Weights | None = None
+
+    @model_validator(mode="after")
+    def _colours_to_change(self) -> Self:
+        if self.appearance and self.modality == "flow":
+            raise ValueError("appearance changes colours, and flow has none: leave it out")
+        return self
+
+    @model_validator(mode="after")
+    def _fits_its_task(self) -> Self:
+        if self.task.kind == "multilabel" and self.train.label_smoothing:
+            raise ValueError("label smoothing is for one label per video: set train.label_smoothing to 0")
+        if self.task.kind == "multilabel" and self.train.draw.kind == "by_class":
+            raise ValueError("drawing by class is for one label per video: set train.draw.kind to each_once")
+        return self
 
     @property
     def flow(self) -> FlowRule | None:
@@ -283,6 +470,29 @@ class Recipe(Declaration):
 
     def to_yaml(self) -> str:
         """The whole recipe as YAML, to be edited and read back by `read_recipe`."""
+        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=100)
+
+
+class TwoStream(Declaration):
+    """Two recipes on the same videos, RGB and flow, whose scores are added: a row without a training of its own."""
+
+    schema_version: Literal[1] = 1
+    name: str
+    title: str
+    paper: str
+    notes: str = ""
+    dataset: str
+    rgb: str
+    """Name of the recipe of the first stream."""
+    flow: str
+    """Name of the recipe of the second one."""
+    fusion: Literal["logits", "probabilities"]
+    """What is added up (`marey.evaluation.fusion`)."""
+    weights: tuple[PositiveFloat, PositiveFloat] = (1.0, 1.0)
+    published: Published | None = None
+
+    def to_yaml(self) -> str:
+        """The declaration as YAML."""
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=100)
 
 

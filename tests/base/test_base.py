@@ -1,5 +1,7 @@
 """Files whole or absent, keyed randomness, names, jobs, recipes as YAML."""
 
+import os
+import signal
 import stat
 import subprocess
 import sys
@@ -10,7 +12,7 @@ import numpy as np
 import pytest
 
 from marey.base.errors import RecipeError
-from marey.base.files import atomic_path, cache_folder
+from marey.base.files import atomic_path, cache_folder, locked
 from marey.base.jobs import run_jobs
 from marey.base.nearest import did_you_mean
 from marey.base.random import random_for, step_seed
@@ -35,6 +37,33 @@ def test_randomness_has_a_key() -> None:
     draws = {random_for(*key).randint(1 << 30) for key in [(0, 0, 1), (0, 1, 0), (1, 0, 0), (0, 0), (0,)]}
     assert len(draws) >= 4
     assert 0 <= step_seed(1, 2) < 1 << 63
+
+
+def test_a_lock_is_one_process_at_a_time_and_ends_with_it(tmp_path) -> None:
+    """Also where the process that was killed leaves a forked child behind."""
+    code = (
+        "import os, sys, time\nfrom marey.base.files import locked\n"
+        f"with locked({str(tmp_path / 'lock')!r}):\n"
+        "    child = os.fork()\n"
+        "    if child: print(child, flush=True)\n"
+        "    time.sleep(60)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as process:
+        child = int(process.stdout.readline())
+        try:
+            with pytest.raises(BlockingIOError), locked(tmp_path / "lock", wait=False):
+                pass
+            process.kill()
+            process.wait()
+            with (
+                locked(tmp_path / "lock", wait=False),
+                pytest.raises(BlockingIOError),
+                locked(tmp_path / "lock", wait=False),
+            ):
+                pass
+        finally:
+            process.kill()
+            os.kill(child, signal.SIGKILL)
 
 
 def test_cache_folder(monkeypatch, tmp_path) -> None:
@@ -62,11 +91,16 @@ def test_recipes_round_trip_through_yaml(recipe, tmp_path) -> None:
     assert Recipe.model_validate_json(recipe.model_dump_json()) == recipe
 
 
+KIN = {"csn": ("ircsn", "ipcsn"), "r2plus1d": ("r2plus1d", "r3d", "mc3")}
+"""Networks of one declaration that bear other names."""
+
+
 def test_names_are_unique_and_follow_the_pattern() -> None:
     names = [recipe.name for recipe in RECIPES]
     assert len(set(names)) == len(names)
     for recipe in RECIPES:
-        assert recipe.name.startswith(recipe.model.network.split("_")[0])
+        network = recipe.model.network.split("_")[0]
+        assert recipe.name.startswith(KIN.get(network, (network,)))
         assert (recipe.published is not None) <= any(data in recipe.name for data in ("k400", "ucf101", "hmdb51"))
         if recipe.weights and recipe.weights.layout == "mmaction":
             assert recipe.weights.url.removesuffix(".pth").endswith(recipe.weights.sha256)

@@ -4,13 +4,19 @@ import json
 import shutil
 
 import pytest
+import torch
 from made_videos import coded_frame
 from typer.testing import CliRunner
 
+from marey.base.files import sha256
 from marey.cli.app import app
+from marey.models.tsn.config import LiteTSNConfig
+from marey.recipe import read_recipe
 from marey.recipes import get_recipe
 from marey.video.writer import write_video
+from marey.weights import starts
 from marey.weights.checkpoint import save_checkpoint
+from marey.weights.layouts import efficientnet_lite
 from marey.weights.load import build_network
 
 TINY = ["--set", "model.width=4", "--set", "train.epochs=2", "--set", "test.sampling.segments=4", "--set",
@@ -42,12 +48,54 @@ def checkpoint(tmp_path_factory):
     return path
 
 
-def test_train_a_folder_then_predict(videos, tmp_path) -> None:
+@pytest.fixture
+def without_lite(monkeypatch) -> None:
+    monkeypatch.setattr(starts, "LITE", {0: starts.Installed("no_such_model", "x.pth", "")})
+
+
+@pytest.fixture
+def with_lite(monkeypatch, tmp_path) -> None:
+    """A package like that of the extra, with random weights."""
+    package = tmp_path / "small_model"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    network = LiteTSNConfig(num_classes=10).build()
+    state = network.state_dict()
+    torch.save({theirs: state[ours] for theirs, ours in efficientnet_lite.pairs(network)}, package / "x.pth")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(starts, "LITE", {0: starts.Installed("small_model", "x.pth", sha256(package / "x.pth"))})
+
+
+def test_with_the_extra_lite_a_folder_starts_from_imagenet(videos, with_lite, tmp_path) -> None:
+    small = ["train.epochs=1", "test.size=32", "augment.size=32", "augment.short_side=36", "pixels.short_side=36"]
+    settings = [word for setting in small for word in ("--set", setting)]
+    done = marey("train", videos, "--out", tmp_path / "run", *settings, "--workers", 0)
+    assert done.exit_code == 0, done.output
+    for said in ("TSM EfficientNet-Lite0", "Starts from ImageNet", "--init none", "small_model", "left out the head"):
+        assert said in done.output, said
+    recipe = read_recipe(tmp_path / "run" / "recipe.yaml")
+    assert (recipe.model.network, recipe.pixels.mean) == ("tsm_lite", (127.0, 127.0, 127.0))
+
+
+def test_init_none_is_from_scratch_with_the_extra_too(videos, with_lite, tmp_path) -> None:
+    done = marey("train", videos, "--out", tmp_path / "run", *TINY, "--init", "none")
+    assert done.exit_code == 0, done.output
+    assert read_recipe(tmp_path / "run" / "recipe.yaml").model.network == "slowonly"
+
+
+def test_imagenet_without_the_extra(videos, without_lite, tmp_path) -> None:
+    done = marey("train", videos, "--out", tmp_path / "run", "--init", "imagenet", "--workers", 0)
+    assert done.exit_code == 1
+    assert "pip install 'marey[lite]'" in done.stderr
+
+
+def test_train_a_folder_then_predict(videos, without_lite, tmp_path) -> None:
     out = tmp_path / "run"
     done = marey("train", videos, "--out", out, *TINY)
     assert done.exit_code == 0, done.output
     assert "12 videos, 2 classes: 10 to train on, 2 held out" in done.output
     assert "To change any of it" in done.output
+    assert "pip install 'marey[lite]'" in done.output
     for name in ("last.safetensors", "scores.npz", "report.html", "log.csv", "split.csv", "recipe.yaml"):
         assert (out / name).exists(), name
     answer = marey("predict", out / "last.safetensors", videos / "run" / "v0.mp4", "--json")
@@ -58,6 +106,36 @@ def test_train_a_folder_then_predict(videos, tmp_path) -> None:
     assert "holds another run" in again.stderr
 
 
+def test_a_refused_run_writes_nothing(videos, tmp_path) -> None:
+    """Neither over another run's files nor beside them."""
+    for words in (["--set", "train.epoch=1"], ["--set", "train.epochs=many"]):
+        assert marey("train", videos, "--out", tmp_path / "new", *words).exit_code == 1
+        assert not (tmp_path / "new").exists()
+    run = tmp_path / "run"
+    run.mkdir()
+    for name in ("last.ckpt", "split.csv"):
+        (run / name).write_text("another run's")
+    for words in (["train", videos, "--out", run], ["demo", "--out", run]):
+        refused = marey(*words)
+        assert refused.exit_code == 1
+        assert "holds another run (last.ckpt)" in refused.stderr
+        assert {p.name: p.read_text() for p in run.iterdir()} == dict.fromkeys(
+            ("last.ckpt", "split.csv"), "another run's"
+        )
+
+
+def test_a_broken_video_may_be_borne(videos, checkpoint, tmp_path) -> None:
+    shutil.copytree(videos, tmp_path / "v")
+    (tmp_path / "v" / "run" / "text.mp4").write_text("only text")
+    words = ["evaluate", checkpoint, "--data", tmp_path / "v", "--workers", "0", "--json"]
+    refused = marey(*words, "--out", tmp_path / "a")
+    assert refused.exit_code == 1
+    assert "1 of 13 videos are broken, more than the 1.0% that are borne (--max-broken)" in refused.stderr
+    done = marey(*words, "--out", tmp_path / "b", "--max-broken", "0.1")
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["videos"] == 12
+
+
 def test_evaluate_report_fuse(videos, checkpoint, tmp_path) -> None:
     done = marey("evaluate", checkpoint, "--data", videos, "--out", tmp_path / "e", "--workers", "0", "--json")
     assert done.exit_code == 0, done.output
@@ -65,6 +143,12 @@ def test_evaluate_report_fuse(videos, checkpoint, tmp_path) -> None:
     assert marey("report", tmp_path / "e").exit_code == 0
     scores = tmp_path / "e" / "scores.npz"
     assert "top-1" in marey("fuse", scores, scores, "--weights", "1,2").stdout
+    assert marey("fuse", scores, scores, "--out", tmp_path / "fused.npz").exit_code == 0
+    assert (tmp_path / "fused.npz").stat().st_size > 0
+    refused = marey("fuse", scores, scores, "--out", tmp_path / "fused")
+    assert refused.exit_code == 1
+    assert "a score file ends in .npz" in refused.stderr
+    assert not (tmp_path / "fused").exists()
 
 
 def test_predict_lists_go_on(videos, checkpoint, tmp_path) -> None:
@@ -123,7 +207,7 @@ def test_convert(checkpoint, tmp_path) -> None:
         (["show", "tsn_r50_3seg_k400", "--set", "train.epochs=x"], "valid integer"),
         (["predict", "CUT", "/none.mp4"], "no such file"),
         (["evaluate", "CUT", "--data", "VIDEOS"], "is it cut short"),
-        (["evaluate", "slowonly_r50_8x8_k400", "--data", "VIDEOS"], "fetch https"),
+        (["evaluate", "slowonly_r50_8x8_k400", "--data", "VIDEOS"], "MAREY_OFFLINE forbids fetching it"),
         (["train", "slowonly_r50_8x8_k400"], "name the videos with --data"),
         (["train", "VIDEOS", "--resume"], "--out"),
         (["predict", "CHECKPOINT", "VIDEO", "--device", "cuda:7"], "--device"),

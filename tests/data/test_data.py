@@ -1,5 +1,8 @@
 """Lists in every format, splits that keep groups together, loaders that know their place."""
 
+import time
+from functools import partial
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -8,6 +11,7 @@ from made_videos import coded_frame, decoded_number
 
 from marey.base.errors import DataError, RunError
 from marey.data.clips import ClipDataset, ViewDataset
+from marey.data.draw import EachOnce
 from marey.data.formats import hmdb51_split, list_folder, read_classes, read_manifest
 from marey.data.loader import ClipLoader, _Plan
 from marey.data.manifest import make_manifest
@@ -68,6 +72,41 @@ def test_formats(name, text, first, tmp_path) -> None:
     assert len(manifest.class_names) == 2
 
 
+def test_numbers_are_places_in_a_list_of_classes(tmp_path) -> None:
+    """A list that skips a class must not move the ones behind it."""
+    (tmp_path / "some.txt").write_text("a.mp4 07\nb.mp4 2\n")
+    manifest = read_manifest(tmp_path / "some.txt")
+    assert manifest.labels.tolist() == [7, 2]
+    assert manifest.class_names == tuple("01234567")
+    named = read_manifest(tmp_path / "some.txt", classes=list("abcdefgh"))
+    assert [named.class_names[label] for label in named.labels] == ["h", "c"]
+    (tmp_path / "some.txt").write_text("a.mp4 20251123\nb.mp4 2\n")
+    with pytest.raises(DataError, match="the label 20251123 is no place in a list of classes"):
+        read_manifest(tmp_path / "some.txt")
+
+
+def test_times_keep_all_their_digits(tmp_path) -> None:
+    rows = "path,label,start,end\nx.mp4,a,3661.121,3661.5\nx.mp4,b,3661.124,3670\n"
+    (tmp_path / "parts.csv").write_text(rows)
+    manifest = read_manifest(tmp_path / "parts.csv")
+    assert [sample.id for sample in manifest] == ["x.mp4@3661.121-3661.5", "x.mp4@3661.124-3670"]
+    manifest.write_csv(tmp_path / "again.csv")
+    np.testing.assert_array_equal(read_manifest(tmp_path / "again.csv").times, manifest.times)
+
+
+@pytest.mark.slow
+def test_a_million_rows_load_in_seconds(tmp_path) -> None:
+    with (tmp_path / "many.csv").open("w") as file:
+        file.write("path,label,split,group\n")
+        for i in range(1_000_000):
+            file.write(f"class_{i % 400:03d}/video_{i:08d}_000010_000020.mp4,class {i % 400},train,g{i // 3}\n")
+    begun = time.process_time()
+    manifest = read_manifest(tmp_path / "many.csv")
+    assert time.process_time() - begun < 20
+    assert len(manifest) == 1_000_000
+    assert manifest.ids.nbytes < 200e6
+
+
 def test_kinetics_csv(tmp_path) -> None:
     rows = (
         "label,youtube_id,time_start,time_end,split,is_cc\nabseiling,0wR5jVB-WPk,417,427,val,0\nyoga,abc,0,10,val,0\n"
@@ -75,6 +114,23 @@ def test_kinetics_csv(tmp_path) -> None:
     (tmp_path / "k.csv").write_text(rows)
     manifest = read_manifest(tmp_path / "k.csv", split="val")
     assert manifest[0].id == "abseiling/0wR5jVB-WPk_000417_000427.mp4"
+
+
+@pytest.mark.parametrize(
+    "place", ["high_jump/x_000000_000010.mp4", "high jump/x_000000_000010.mp4", "x_000000_000010.mp4", "x.mp4"]
+)
+def test_kinetics_files_are_found_where_they_lie(tmp_path, place) -> None:
+    (tmp_path / "k.csv").write_text("label,youtube_id,time_start,time_end\nhigh jump,x,0,10\nyoga,none,0,10\n")
+    (tmp_path / place).parent.mkdir(exist_ok=True)
+    (tmp_path / place).touch()
+    ids = [sample.id for sample in read_manifest(tmp_path / "k.csv")]
+    assert ids == [place, "yoga/none_000000_000010.mp4"]
+
+
+def test_kinetics_csv_without_times(tmp_path) -> None:
+    (tmp_path / "k.csv").write_text("label,youtube_id,time_start,time_end\nhigh jump,x,,10\n")
+    with pytest.raises(DataError, match=r"k\.csv:2: time_start and time_end must be seconds"):
+        read_manifest(tmp_path / "k.csv")
 
 
 def test_official_splits(shared, tmp_path) -> None:
@@ -95,7 +151,7 @@ def test_official_splits(shared, tmp_path) -> None:
         ("a.csv", "path,label\nx,y,z\n", "a.csv:2: expected 2 values"),
         ("a.csv", "path,label\nx,jump\nx,run\n", "a.csv:3: x stands in the list twice"),
         ("a.csv", "path,label\nx,swim\n", "a.csv:2: the label 'swim' is none of the 2 classes"),
-        ("a.csv", "path,label\nx,jump|run\n", "several labels"),
+        ("a.csv", "path,label\nx,jump|\n", "the label '' is none"),
         ("a.csv", "path,label,start,end\nx,jump,5,2\n", "start must lie before end"),
         ("a.csv", "path,label\n", "names no videos"),
         ("a.txt", "only-one-word\n", "a.txt:1: expected `path label`"),
@@ -120,6 +176,17 @@ def test_bad_folders(tmp_path) -> None:
     (tmp_path / "one" / "a.mp4").touch()
     with pytest.raises(DataError, match="only one class"):
         list_folder(tmp_path)
+
+
+def test_a_folder_without_videos_is_no_class(videos, tmp_path) -> None:
+    for label in ("jump", "nothing", "run"):
+        (tmp_path / label).mkdir()
+        (tmp_path / label / "notes.txt").touch()
+    for label in ("jump", "run"):
+        (tmp_path / label / "a.mp4").touch()
+    assert list_folder(tmp_path).class_names == ("jump", "run")
+    with_all = list_folder(tmp_path, classes=["jump", "nothing", "run"])
+    assert with_all.labels.tolist() == [0, 2]
 
 
 def test_csv_round_trip(videos, tmp_path) -> None:
@@ -229,8 +296,9 @@ def test_too_many_broken_files_stop_the_run(tmp_path) -> None:
 def test_processes_share_every_batch(count, batch, world, epoch) -> None:
     if count < world or batch < world:
         return
-    alone = list(_Plan(count, batch, 3, 7, 0, 1, True))
-    shares = [list(_Plan(count, batch, 3, 7, rank, world, True)) for rank in range(world)]
+    plan = partial(_Plan, np.zeros(count, np.int64), batch, 3, seed=7, draw=EachOnce())
+    alone = list(plan(rank=0, world=1))
+    shares = [list(plan(rank=rank, world=world)) for rank in range(world)]
     together = [sorted(sample for part in parts for sample in part) for parts in zip(*shares, strict=True)]
     flat = [sample for batch_ in together for sample in batch_]
     assert sorted(flat) == sorted(sample for batch_ in alone for sample in batch_)

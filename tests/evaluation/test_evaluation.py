@@ -17,7 +17,7 @@ import marey
 from marey.base.errors import DataError, DecodeError, RunError
 from marey.data.formats import list_folder
 from marey.data.manifest import make_manifest
-from marey.evaluation.evaluate import evaluate
+from marey.evaluation.evaluate import evaluate, read_labelled
 from marey.evaluation.fusion import fuse
 from marey.evaluation.metrics import (
     calibration_error,
@@ -218,6 +218,38 @@ def test_broken_files_are_named_and_left_out(videos, model, tmp_path) -> None:
     assert answers[1].error is None
     with pytest.raises(DecodeError, match=r"v1\.mp4"):
         predict(model, tmp_path / "v" / "run" / "v1.mp4")
+
+
+def nameless(classes: int, dataset: str = "unknown"):
+    return build_network(RECIPE.variant(model={"num_classes": classes}, dataset=dataset)).eval()
+
+
+def test_which_class_is_which_is_never_guessed(tmp_path) -> None:
+    """Ten classes without names: a list of some of them would be scored against the wrong ones."""
+    (tmp_path / "numbers.txt").write_text("a.mp4 7\nb.mp4 2\n")
+    manifest = read_labelled(tmp_path / "numbers.txt", nameless(10))
+    assert manifest.labels.tolist() == [7, 2]
+    (tmp_path / "names.txt").write_text("a.mp4 run\nb.mp4 jump\n")
+    with pytest.raises(
+        DataError, match="2 class names, and the weights do not say which of their 10 classes these are"
+    ):
+        read_labelled(tmp_path / "names.txt", nameless(10))
+    assert read_labelled(tmp_path / "names.txt", nameless(2)).class_names == ("jump", "run")
+    (tmp_path / "classes.txt").write_text("swim\nrun\njump\n")
+    named = read_labelled(tmp_path / "names.txt", nameless(3), classes=tmp_path / "classes.txt")
+    assert named.labels.tolist() == [1, 2]
+    with pytest.raises(DataError, match=r"classes\.txt: 3 class names, but the network tells 10 apart"):
+        read_labelled(tmp_path / "names.txt", nameless(10), classes=tmp_path / "classes.txt")
+    (tmp_path / "kinetics.csv").write_text("path,label\na.mp4,abseiling\nb.mp4,zumba\n")
+    assert read_labelled(tmp_path / "kinetics.csv", nameless(400, "kinetics400")).labels.tolist() == [0, 399]
+
+
+def test_all_splits_are_said_to_be_tested(model, tmp_path, capsys) -> None:
+    (tmp_path / "s.csv").write_text("path,label,split\na.mp4,run,train\nb.mp4,jump,val\n")
+    assert len(read_labelled(tmp_path / "s.csv", model)) == 2
+    assert "all splits of" in capsys.readouterr().err
+    assert len(read_labelled(tmp_path / "s.csv", model, split="val")) == 1
+    assert capsys.readouterr().err == ""
 
 
 def test_metrics_equal_torchmetrics() -> None:

@@ -19,7 +19,7 @@ from marey.recipes import get_recipe
 from marey.video.pixels import FloatPixels
 from marey.video.sampling import PySlowFastTest
 from marey.weights.load import load_model
-from tolerances import GOLDEN_LOGITS
+from tolerances import GOLDEN_LOGITS, PLANES_SCORE
 
 CLIPS, SHORT, CROP = 2, 128, 113
 """Enough to tell clips and crops apart; small, for time; odd slack (57 columns, 15 rows), where the toolkits differ."""
@@ -111,3 +111,13 @@ def test_pyslowfast(network, film, frames) -> None:
 def test_one_frame_off_is_seen(network, film, frames) -> None:
     expected, got = step_by_step(network, frames[1:]), ours(network, film)
     assert (got - expected).abs().max() > 10 * GOLDEN_LOGITS * expected.std()
+
+
+def test_the_fast_way_is_near_but_not_the_same(network, film) -> None:
+    exact, before = ours(network, film), network.recipe
+    try:
+        network.recipe = before.variant(pixels={"conversion": "planes"})
+        fast = ours(network, film)
+    finally:
+        network.recipe = before
+    assert GOLDEN_LOGITS < (fast - exact).abs().max() / exact.std() < PLANES_SCORE

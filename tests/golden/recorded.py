@@ -4,6 +4,7 @@ of each key, so that only outputs and batch norm statistics are stored."""
 import gzip
 import hashlib
 import json
+import pickle
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,7 @@ def drawn(key: str, shape: tuple[int, ...]) -> np.ndarray:
 def state_dict(name: str) -> dict[str, torch.Tensor]:
     """The recorded network's tensors in its toolkit's own layout."""
     info = load(f"networks/{name}")
-    statistics = np.load(HERE / "networks" / f"{name}.bnstats.npz")
+    statistics = _statistics(name, info["keys"])
     tensors = {}
     for key, (shape, dtype) in info["keys"].items():
         if key in statistics:
@@ -52,9 +53,27 @@ def state_dict(name: str) -> dict[str, torch.Tensor]:
     return tensors
 
 
+def _statistics(name: str, keys: dict[str, tuple[list[int], str]]) -> dict[str, np.ndarray]:
+    """Running means and variances by their keys: one array each, or all in one, which is smaller for many norms."""
+    file = np.load(HERE / "networks" / f"{name}.bnstats.npz")
+    if "in_order" not in file:
+        return dict(file)
+    named = {key: shape[0] for key, (shape, _) in keys.items() if key.endswith(("running_mean", "running_var"))}
+    parts = np.split(file["in_order"], np.cumsum(list(named.values())[:-1]))
+    return dict(zip(named, parts, strict=True))
+
+
 def write_checkpoint(name: str, path: Path) -> Path:
     """The recorded network's checkpoint as its toolkit saves it."""
-    torch.save({load(f"networks/{name}")["ckpt_root"]: state_dict(name), "meta": {}}, path)
+    root, tensors = load(f"networks/{name}")["ckpt_root"], state_dict(name)
+    torch.save({root: tensors, "meta": {}} if root else tensors, path)
+    return path
+
+
+def write_caffe2(name: str, path: Path) -> Path:
+    """PySlowFast's checkpoint as it was released: a pickle of blobs."""
+    tensors, names = state_dict(name), load(f"networks/{name}.c2names")
+    path.write_bytes(pickle.dumps({"blobs": {blob: tensors[key].numpy() for blob, key in names.items()}}, protocol=2))
     return path
 
 
@@ -82,6 +101,8 @@ def runs(name: str) -> Iterator[tuple[torch.Tensor, dict[str, np.ndarray]]]:
         clips = torch.from_numpy(values)
         if clips.ndim == 6:
             clips = clips.flatten(0, 1)
+        elif clips.ndim == 4:
+            clips = clips.unsqueeze(2)  # pictures
         elif name.startswith("mmaction"):
             clips = clips.transpose(1, 2)
         yield clips, {out: outputs[f"{run}/{out}"] for out in how["outs"]}

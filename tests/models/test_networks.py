@@ -4,15 +4,19 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from marey.models.csn.config import CSNConfig
 from marey.models.i3d.config import InceptionI3DConfig
+from marey.models.layers.efficientnet import InvertedResidual
 from marey.models.layers.freeze import freeze, hold_frozen
 from marey.models.layers.initialise import initialise
 from marey.models.layers.non_local import NonLocal
 from marey.models.layers.resnet import Residual
 from marey.models.non_local.config import C2DConfig, I3DResNetConfig, NonLocalConfig
+from marey.models.r2plus1d.config import R2Plus1DConfig
 from marey.models.slowfast.config import SlowFastConfig
 from marey.models.slowonly.config import SlowOnlyConfig
-from marey.models.tsn.config import BNInceptionTSNConfig, TSNConfig
+from marey.models.tsm.config import LiteTSMConfig, TSMConfig
+from marey.models.tsn.config import BNInceptionTSNConfig, LiteTSNConfig, TSNConfig
 from marey.recipes import RECIPES, get_recipe
 
 DOT_18 = NonLocalConfig(pairwise="dot_product", places=((), (1,), (0,), ()), pool_first=True, out_bias=True)
@@ -33,8 +37,29 @@ SMALL = [
     ),
     BNInceptionTSNConfig(width=8, num_classes=5),
     BNInceptionTSNConfig(width=8, num_classes=5, channels=2, stack=2),
+    LiteTSNConfig(width=8, num_classes=5),
+    LiteTSNConfig(size=2, width=8, num_classes=5, channels=2, stack=2, padding="symmetric"),
+    TSMConfig(depth=18, width=8, num_classes=5, segments=4),
+    TSMConfig(depth=18, width=8, num_classes=5, channels=2, stack=2, segments=2, style="block"),
+    LiteTSMConfig(width=8, num_classes=5, segments=4),
     InceptionI3DConfig(width=8, num_classes=5),
     InceptionI3DConfig(width=8, num_classes=5, channels=2, padding="mmaction", pool="global", norm_eps=1e-5),
+    R2Plus1DConfig(depth=18, width=4, num_classes=5, channels=2, stem_middle=5, shortcut="space_time", first_pool=True),
+    R2Plus1DConfig(
+        depth=50,
+        width=4,
+        num_classes=5,
+        convolutions="time_space",
+        stem_middle=0,
+        stem_frames=1,
+        first_stride=2,
+        temporal_strides=(1, 1, 2, 2),
+        pool_window=1,
+    ),
+    R2Plus1DConfig(
+        depth=18, width=4, num_classes=5, convolutions="mixed", stem_middle=0, temporal_strides=(1, 1, 1, 1)
+    ),
+    CSNConfig(depth=50, width=4, num_classes=5, interaction="preserved"),
 ]
 
 
@@ -100,7 +125,7 @@ def test_head_and_depths(network) -> None:
 
 
 def test_freezing(network) -> None:
-    freeze(network, stages=1, norms=False)
+    freeze(network, stages=1)
     network.train()
     hold_frozen(network)
     before = {name: value.clone() for name, value in network.state_dict().items()}
@@ -117,6 +142,10 @@ def test_initialisation(network) -> None:
     blocks = [module for module in network.modules() if isinstance(module, Residual)]
     assert all((block.last.weight == 0).all() for block in blocks)
     assert all((block.after.norm.weight == 0).all() for block in blocks if block.after is not None)
+    for module in network.modules():
+        if isinstance(module, InvertedResidual):
+            deviation = float(module.depthwise.conv.weight.detach().std())
+            assert deviation == pytest.approx(2**0.5 / module.depthwise.conv.kernel_size[0], rel=0.25)
     assert float(network.head.weight.detach().std()) == pytest.approx(0.02, rel=0.2)
     assert (network.head.bias == 0).all()
 
@@ -136,10 +165,26 @@ def test_initialisation(network) -> None:
         (SlowFastConfig(), 34_479_288),
         (SlowFastConfig(alpha=4, lateral_kernel=7), 34_565_560),
         (SlowFastConfig(alpha=4, lateral_kernel=7, lateral_norm=True), 34_566_488),
+        (TSMConfig(), 24_327_632),
+        # Published to a hundredth of a million: 4.65, 5.42 and 6.09.
+        (LiteTSNConfig(num_classes=1000), 4_652_008),
+        (LiteTSNConfig(size=1, num_classes=1000), 5_416_680),
+        (LiteTSMConfig(size=2, num_classes=1000), 6_092_072),
         (BNInceptionTSNConfig(num_classes=101), 10_373_765),
         (BNInceptionTSNConfig(num_classes=101, channels=2, stack=5), 10_395_717),
         (InceptionI3DConfig(), 12_697_264),
         (InceptionI3DConfig(channels=2), 12_675_312),
+        (R2Plus1DConfig(), 63_697_175),
+        (R2Plus1DConfig(stem_middle=83, shortcut="space_time"), 63_759_281),
+        (R2Plus1DConfig(depth=50, convolutions="time_space", stem_middle=0, stem_frames=1), 28_107_600),
+        # torchvision's r2plus1d_18, r3d_18 and mc3_18.
+        (R2Plus1DConfig(depth=18, convolutions="block_space_time"), 31_505_325),
+        (R2Plus1DConfig(depth=18, convolutions="whole", stem_middle=0), 33_371_472),
+        (R2Plus1DConfig(depth=18, convolutions="mixed", stem_middle=0), 11_695_440),
+        (CSNConfig(), 29_703_568),
+        (CSNConfig(interaction="preserved"), 33_016_592),
+        (CSNConfig(depth=50), 13_131_152),
+        (CSNConfig(depth=101), 22_213_776),
     ],
 )
 def test_published_parameter_counts(config, count) -> None:
@@ -157,6 +202,8 @@ def test_published_parameter_counts(config, count) -> None:
         ("slowfast_r101_16x8_k400_pytorchvideo", 53.77),
         ("slowfast_r101r50_4x16_k400_mmaction2", 62.4),
         ("slowonlynl_r50_8x8_k400_imagenet_mmaction2", 39.81),
+        ("ipcsnfull_r152_32x2_k400_mmaction", 121.50),
+        ("r2plus1d_r34_32x1_ig65m_vmz", 63.68),
     ],
 )
 def test_parameters_in_the_zoos(name, millions) -> None:
@@ -187,6 +234,51 @@ def test_multiplications_of_the_toolkits(name, frames, billions) -> None:
     with torch.no_grad(), FlopCounterMode(display=False) as counted:
         network(clip)
     assert round(counted.get_total_flops() / 2e9, 2) == billions
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "billions"),
+    [
+        ("r2plus1d_r34_8x8_k400", (8, 224), 39.237),
+        ("r2plus1d_r34_8x8_k400_mmaction2", (8, 256), 52.978),
+        ("r2plus1d_r50_16x4_k400_pytorchvideo", (16, 224), 57.534),
+        ("r2plus1d_r18_16x1_k400_torchvision", (16, 112), 40.519),
+        ("mc3_r18_16x1_k400_torchvision", (16, 112), 43.343),
+        ("ircsn_r152_32x2_k400_ig65m", (32, 224), 74.046),
+        ("ipcsn_r152_32x2_k400_ig65m", (32, 224), 83.295),
+        ("ipcsnfull_r152_32x2_k400_mmaction", (32, 224), 263.761),
+        ("ircsn_r50_32x2_k400_ig65m_mmaction2", (32, 256), 55.260),
+        ("ircsn_r101_32x2_k400_pytorchvideo", (32, 224), 56.468),
+        # VMZ's zoo counts at the size of its test crops; it is what tells that no pool follows the stem.
+        ("r2plus1d_r152_32x1_k400_ig65m_vmz", (32, 128), 329.1),
+        ("r2plus1d_r34_8x1_k400_ig65m_vmz", (8, 128), 49.7),
+        ("ipcsn_r152_32x2_k400_ig65m_vmz", (32, 256), 108.8),
+    ],
+)
+def test_multiplications_of_separated_networks(name, shape, billions) -> None:
+    frames, side = shape
+    with torch.device("meta"):
+        network, clip = get_recipe(name).model.build().eval(), torch.empty(1, 3, frames, side, side)
+    with torch.no_grad(), FlopCounterMode(display=False) as counted:
+        network(clip)
+    digits = len(str(billions).partition(".")[2])
+    assert counted.get_total_flops() / 2e9 == pytest.approx(billions, abs=0.6 * 10**-digits)
+
+
+@pytest.mark.parametrize(
+    ("name", "millions"),
+    [
+        ("r2plus1d_r34_8x1_k400_ig65m_vmz", 63.6),
+        ("r2plus1d_r152_32x1_k400_ig65m_vmz", 118.0),
+        ("ircsn_r152_32x2_k400_ig65m_vmz", 29.6),
+        ("ipcsn_r152_32x2_k400_ig65m_vmz", 32.8),
+    ],
+)
+def test_parameters_in_vmz_s_zoo(name, millions) -> None:
+    """It counts the weights of convolutions and of the classifier, not norms and biases."""
+    with torch.device("meta"):
+        network = get_recipe(name).model.build()
+    assert sum(p.numel() for p in network.parameters() if p.ndim > 1) / 1e6 == pytest.approx(millions, abs=0.1)
 
 
 @pytest.mark.parametrize(

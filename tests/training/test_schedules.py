@@ -97,14 +97,28 @@ def test_mmaction2_drops_ten_epochs_late() -> None:
     assert factors == pytest.approx([1, 0.1, 0.1, 0.01])
 
 
-@pytest.mark.parametrize("change", [{"by": "step"}, {"ends": "after"}, {"start": 0.01}, {"towards": "end"}])
+@pytest.mark.parametrize("change", [{"by": "epoch"}, {"ends": "after"}, {"start": 0.01}, {"towards": "end"}])
 def test_a_wrong_warm_up_is_seen(change) -> None:
     curve = MMACTION2["slowfast_r50_8xb8-4x16x1-256e_kinetics400-rgb"]
     schedule = mmaction2(curve)
-    if change == {"by": "step"}:
-        change = {"by": "epoch"}
     broken = schedule.model_copy(update={"warmup": schedule.warmup.model_copy(update=change)})
     assert worst(broken, curve, base=0.1, epochs=256) > LEARNING_RATE
+
+
+def test_a_warm_up_by_step_for_by_epoch_is_seen() -> None:
+    schedule = mmaction2(MMACTION2[STEPLR])
+    broken = schedule.model_copy(update={"warmup": schedule.warmup.model_copy(update={"by": "step"})})
+    assert worst(broken, MMACTION2[STEPLR], base=0.02, epochs=150) > 1e-3
+
+
+@pytest.mark.parametrize("name", ["slowonly_r50_4x16_finetune", "i3d_r50_32x2"])
+def test_a_milestone_off_by_one_is_seen(name) -> None:
+    curve = MMACTION[name]
+    schedule = mmaction(curve)
+    first, second = schedule.milestones
+    broken = schedule.model_copy(update={"milestones": (first, second + 1)})
+    settings = {"base": curve["optimizer"]["lr"], "epochs": curve["total_epochs"]}
+    assert worst(broken, curve, epoch_steps=curve["iters_per_epoch"], **settings) > 1e-3
 
 
 def test_the_other_toolkits_cosine_is_seen() -> None:

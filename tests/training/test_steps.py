@@ -12,9 +12,11 @@ from recorded import drawn, load
 
 from marey.models.network import Network
 from marey.models.slowonly.config import SlowOnlyConfig
-from marey.recipe import SGD, CosineSchedule, Recipe, Warmup
+from marey.recipe import SGD, CosineSchedule, Recipe, TSNGroups, Warmup
 from marey.recipes import get_recipe
+from marey.training.losses import one_label
 from marey.training.module import TrainModule
+from marey.training.schedules import Calendar
 from marey.weights.layouts import mmaction, mmaction2, pyslowfast
 from tolerances import TRAINED_TENSOR
 
@@ -50,8 +52,8 @@ def declared(toolkit: str, case: dict) -> tuple[SGD, CosineSchedule, int, float 
 class Batches(TrainModule):
     """Takes the recorded batches, which are normalised already, and keeps the losses and rates of the steps."""
 
-    def forward(self, clip):
-        return self.model(clip)
+    def _normalised(self, clip):
+        return clip
 
 
 def epoch_steps(toolkit: str, case: dict) -> int:
@@ -79,7 +81,9 @@ def five_steps(recipe: Recipe, pairs: Pairs, *, steps: int) -> tuple[Network, li
         if not theirs.endswith("num_batches_tracked"):
             state[ours].copy_(torch.from_numpy(drawn(theirs, tuple(state[ours].shape))))
     seen: list[dict] = []
-    module = Batches(network, recipe, epoch_steps=steps, part=8, seed=0, after_step=seen.append)
+    module = Batches(
+        network, recipe, loss=one_label, calendar=Calendar([steps] * 8), part=8, seed=0, after_step=seen.append
+    )
     trainer = Trainer(
         max_epochs=1, accelerator="cpu", precision="64-true", logger=False, enable_checkpointing=False,
         enable_progress_bar=False, enable_model_summary=False,
@@ -94,7 +98,8 @@ def worst(toolkit: str, name: str, pairs: Pairs, **changed) -> float:
     """The largest difference after five steps, of losses relative and of tensors over their rms."""
     case = RECORDED[toolkit][name]
     optimizer, schedule, epochs, clip = declared(toolkit, case)
-    train = {"optimizer": optimizer, "schedule": schedule, "epochs": epochs, "clip_norm": clip} | changed
+    train = {"optimizer": optimizer, "schedule": schedule, "epochs": epochs, "clip_norm": clip, "norm_batch": None}
+    train |= changed
     width = case.get("width_per_group", case.get("base_channels", 64))
     recipe = get_recipe("slowonly_r50_4x16_k400").variant(
         model=SlowOnlyConfig(depth=50, width=width, num_classes=5), train=train
@@ -140,8 +145,10 @@ def test_five_steps(toolkit, name, pairs) -> None:
         {"optimizer": SGD(lr=1e-4, weight_decay=0.1, norm_weight_decay=0)},
         {"optimizer": SGD(lr=1e-4, weight_decay=0.1, nesterov=True)},
         {"clip_norm": 40},
+        {"base_batch": 8, "norm_batch": 4},
+        {"groups": TSNGroups()},
     ],
-    ids=["no Nesterov", "decay of norms too", "clipping"],
+    ids=["no Nesterov", "decay of norms too", "clipping", "norms of two devices", "biases twice as fast"],
 )
 def test_another_optimiser_is_seen(changed) -> None:
     assert worst("pyslowfast", "w8_lr1e-4_wd.1", pyslowfast.pairs, **changed) > 100 * TRAINED_TENSOR

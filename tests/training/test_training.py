@@ -13,10 +13,12 @@ import torch
 from made_videos import coded_frame
 
 import marey
-from marey.base.errors import RecipeError, RunError
+from marey.base.errors import RecipeError, RunError, WeightsError
 from marey.data.formats import list_folder
+from marey.recipe import SGD
 from marey.recipes import get_recipe
 from marey.training.fit import fit
+from marey.training.module import TrainModule
 from marey.video.writer import write_video
 from marey.weights.checkpoint import read_checkpoint
 from tolerances import DISTRIBUTED
@@ -51,6 +53,9 @@ def assert_same(one: Path, two: Path) -> None:
     a, b = weights(one), weights(two)
     assert all(torch.equal(a[name], b[name]) for name in a)
     old, new = (torch.load(out / "last.ckpt", weights_only=True) for out in (one, two))
+    for part in ("model", "average"):
+        assert (part in old) == (part in new)
+        assert all(torch.equal(value, new[part][name]) for name, value in old.get(part, {}).items())
     for key, state in old["optimizer"]["state"].items():
         for name, value in state.items():
             assert torch.equal(value, new["optimizer"]["state"][key][name])
@@ -66,7 +71,7 @@ def steps(out: Path, name: str) -> list[float]:
 
 def epochs(out: Path) -> list[list[str]]:
     """The rows of log.csv without what a clock says."""
-    return [row.split(",")[:8] for row in (out / "log.csv").read_text().splitlines()]
+    return [row.split(",")[:9] for row in (out / "log.csv").read_text().splitlines()]
 
 
 def test_trains_and_leaves_its_files(videos, tmp_path) -> None:
@@ -101,7 +106,7 @@ def test_parts_and_workers_change_little_or_nothing(videos, tmp_path) -> None:
 
 def test_accumulation_is_the_same_gradient(videos, tmp_path) -> None:
     """With frozen norms and no dropout, parts of one clip give the gradient of the whole batch."""
-    recipe = RECIPE.variant(train={"dropout": 0.0, "frozen_norms": True})
+    recipe = RECIPE.variant(train={"dropout": 0.0, "frozen_norms": "all"})
     for name, batch in (("whole", None), ("parts", 1)):
         fit(recipe, train=list_folder(videos), out=tmp_path / name, workers=0, batch=batch)
     for one, two in zip(steps(tmp_path / "whole", "loss"), steps(tmp_path / "parts", "loss"), strict=True):
@@ -112,14 +117,28 @@ class CrashError(Exception):
     """Stands for a crash."""
 
 
-@pytest.mark.parametrize("cut", [2, 3, 5])
-def test_resume_equals_never_having_stopped(cut, videos, tmp_path, monkeypatch) -> None:
-    from marey.training.fit import _Run
+EVERYTHING = {
+    "repeats": 2,
+    "draw": {"kind": "by_class"},
+    "groups": {"kind": "by_depth", "decay": 0.8},
+    "class_weights": {"kind": "effective_number"},
+    "frozen_norms": "all_but_first",
+    "norm_batch": 4,
+    "precise_norms": 2,
+    "ema": {"decay": 0.9},
+}
+"""Every part that keeps a state or draws."""
 
+
+@pytest.mark.parametrize(("cut", "parts"), [(2, {}), (3, {}), (5, {}), (2, EVERYTHING), (3, EVERYTHING)])
+def test_resume_equals_never_having_stopped(cut, parts, videos, tmp_path, monkeypatch) -> None:
+    from marey.training.run import Run
+
+    recipe = RECIPE.variant(train=parts)
     manifest = list_folder(videos)
     options = {"train": manifest, "val": manifest}
-    fit(RECIPE, out=tmp_path / "whole", workers=0, **options)
-    after = _Run._after_step
+    fit(recipe, out=tmp_path / "whole", workers=0, **options)
+    after = Run._after_step
 
     def crash(self, batch):
         after(self, batch)
@@ -129,11 +148,85 @@ def test_resume_equals_never_having_stopped(cut, videos, tmp_path, monkeypatch) 
             raise CrashError
 
     with monkeypatch.context() as patched:
-        patched.setattr(_Run, "_after_step", crash)
+        patched.setattr(Run, "_after_step", crash)
         with pytest.raises(CrashError):
-            fit(RECIPE, out=tmp_path / "cut", workers=0, **options)
-    fit(RECIPE, out=tmp_path / "cut", workers=2, resume=True, **options)
+            fit(recipe, out=tmp_path / "cut", workers=0, **options)
+    fit(recipe, out=tmp_path / "cut", workers=2, resume=True, **options)
     assert_same(tmp_path / "whole", tmp_path / "cut")
+
+
+def test_norm_batch_is_seen(videos, tmp_path) -> None:
+    """A pass of 4 clips, or two devices of 2: other statistics, other weights."""
+    recipe = RECIPE.variant(train={"dropout": 0.0, "epochs": 1})
+    for name, norm_batch in (("four", None), ("two", 2)):
+        fit(recipe.variant(train={"norm_batch": norm_batch}), train=list_folder(videos), out=tmp_path / name, workers=0)
+    four, two = weights(tmp_path / "four"), weights(tmp_path / "two")
+    assert max(float((four[name] - two[name]).abs().max()) for name in four) > 100 * DISTRIBUTED
+    with pytest.raises(RecipeError, match="norm_batch=3 does not divide the 4 clips"):
+        fit(recipe.variant(train={"norm_batch": 3}), train=list_folder(videos), out=tmp_path / "bad", workers=0)
+    with pytest.raises(RecipeError, match="--batch 1: batch norms are to see train.norm_batch=2"):
+        changed = recipe.variant(train={"norm_batch": 2})
+        fit(changed, train=list_folder(videos), out=tmp_path / "bad", workers=0, batch=1)
+
+
+def test_the_average_is_what_is_kept(videos, tmp_path) -> None:
+    """Of the weights after each step, which a run without averaging shows at its ends: its formula, step by step."""
+    manifest = list_folder(videos)
+    seen, recipe = [], RECIPE.variant(train={"epochs": 1, "dropout": 0.0})
+    plain = fit(recipe, train=manifest, val=manifest, out=tmp_path / "plain", workers=0)
+    module_step = TrainModule.training_step
+
+    def watched(self, batch, index):
+        if not seen:
+            seen.append({name: value.clone() for name, value in self.model.state_dict().items()})
+        module_step(self, batch, index)
+        seen.append({name: value.clone() for name, value in self.model.state_dict().items()})
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(TrainModule, "training_step", watched)
+        averaged = recipe.variant(train={"ema": {"decay": 0.2}})
+        result = fit(averaged, train=manifest, val=manifest, out=tmp_path / "averaged", workers=0)
+    assert len(seen) == 4
+    last, best = (read_checkpoint(path).tensors for path in (result.last, result.best))
+    for name, value in seen[0].items():
+        if value.is_floating_point():
+            expected = value.double()
+            for step, weights_then in enumerate(seen[1:], start=1):
+                d = min(0.2, (1 + step) / (10 + step))
+                expected = d * expected + (1 - d) * weights_then[name].double()
+            torch.testing.assert_close(last[name].double(), expected, rtol=1e-5, atol=1e-6)
+        assert torch.equal(last[name], best[name])
+    state = torch.load(tmp_path / "averaged" / "last.ckpt", weights_only=True)
+    unaveraged = read_checkpoint(plain.last).tensors
+    assert all(torch.equal(state["model"][name], unaveraged[name]) for name in unaveraged)
+    assert not torch.equal(state["average"]["head.weight"], state["model"]["head.weight"])
+
+
+def test_precise_norms_change_what_is_kept_and_not_the_training(videos, tmp_path) -> None:
+    manifest = list_folder(videos)
+    for name, count in (("running", None), ("precise", 200)):
+        fit(RECIPE.variant(train={"precise_norms": count}), train=manifest, out=tmp_path / name, workers=0)
+    assert steps(tmp_path / "running", "loss") == steps(tmp_path / "precise", "loss")
+    running, precise = weights(tmp_path / "running"), weights(tmp_path / "precise")
+    for name in running:
+        kept = "running" not in name and "tracked" not in name
+        assert torch.equal(running[name], precise[name]) or not kept, name
+    assert not torch.equal(running["resnet.stem.norm.running_var"], precise["resnet.stem.norm.running_var"])
+
+
+def test_repeats_show_each_video_several_times_a_step(videos, tmp_path) -> None:
+    """As many steps an epoch as without, each with twice the clips, cut anew each time."""
+    seen = []
+    with pytest.MonkeyPatch.context() as patched:
+        backward = TrainModule._backward
+        patched.setattr(TrainModule, "_backward", lambda self, *batch: seen.append(batch) or backward(self, *batch))
+        recipe = RECIPE.variant(train={"repeats": 2, "epochs": 1})
+        result = fit(recipe, train=list_folder(videos), out=tmp_path, workers=0)
+    assert result.steps == 3
+    assert [len(clips) for clips, *_ in seen] == [size for _, _, size in seen] == [8, 8, 4]
+    for clips, targets, _ in seen:
+        assert torch.equal(targets[0::2], targets[1::2])
+        assert not torch.equal(clips[0::2], clips[1::2])
 
 
 def test_your_own_module_trains(videos, tmp_path) -> None:
@@ -148,7 +241,9 @@ def test_bad_input(videos, tmp_path) -> None:
     manifest = list_folder(videos)
     with pytest.raises(RecipeError, match="has 3 classes, the training list 2"):
         fit(RECIPE.variant(model={"num_classes": 3}), train=manifest, out=tmp_path / "a")
-    with pytest.raises(RecipeError, match="starts from imagenet weights"):
+    with pytest.raises(RecipeError, match="starts from kinetics400 weights"):
+        fit(RECIPE.variant(pretraining="kinetics400"), train=manifest, out=tmp_path / "a")
+    with pytest.raises(WeightsError, match="no network of width"):
         fit(RECIPE.variant(pretraining="imagenet"), train=manifest, out=tmp_path / "a")
     with pytest.raises(RunError, match="holds no run to go on with"):
         fit(RECIPE, train=manifest, out=tmp_path / "none", resume=True)
@@ -182,6 +277,7 @@ def test_killed_in_mid_epoch(videos, tmp_path) -> None:
     subprocess.run(command("whole", 0), cwd=tmp_path, check=True, capture_output=True)
     running = subprocess.Popen(command("cut", 1), cwd=tmp_path, stderr=subprocess.DEVNULL)
     while not (tmp_path / "cut" / "log.jsonl").exists() or len(steps(tmp_path / "cut", "loss")) < 7:
+        assert running.poll() is None
         time.sleep(0.01)
     running.send_signal(signal.SIGKILL)
     running.wait()
@@ -198,6 +294,7 @@ def test_asked_to_stop(videos, tmp_path) -> None:
     words = [sys.executable, "s.py", "r.yaml", str(videos), "out", "1"]
     running = subprocess.Popen(words, cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True)
     while not (tmp_path / "out" / "log.jsonl").exists() or len(steps(tmp_path / "out", "loss")) < 5:
+        assert running.poll() is None
         time.sleep(0.01)
     os.killpg(running.pid, signal.SIGTERM)
     _, errors = running.communicate(timeout=60)
@@ -229,7 +326,7 @@ def test_stops_early(videos, tmp_path) -> None:
 
 @pytest.mark.slow
 def test_two_processes_equal_one(videos, tmp_path) -> None:
-    recipe = RECIPE.variant(train={"dropout": 0.0, "frozen_norms": True, "epochs": 7, "optimizer": {"lr": 1e-4}})
+    recipe = RECIPE.variant(train={"dropout": 0.0, "frozen_norms": "all", "epochs": 7, "optimizer": {"lr": 1e-4}})
     (tmp_path / "r.yaml").write_text(recipe.to_yaml())
     (tmp_path / "s.py").write_text(SCRIPT)
     words = ["s.py", "r.yaml", str(videos)]
@@ -241,6 +338,30 @@ def test_two_processes_equal_one(videos, tmp_path) -> None:
     assert len(steps(tmp_path / "one", "loss")) >= 20
     for name in one:
         torch.testing.assert_close(one[name], two[name], rtol=DISTRIBUTED, atol=DISTRIBUTED)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("norm_batch", "frozen"), [(4, "none"), (2, "all_but_first")])
+def test_one_device_imitates_several(norm_batch, frozen, videos, tmp_path) -> None:
+    """One process of 8 clips is two of 4 if batch norms see as many at once: weights, statistics and their average.
+
+    The last batch of each epoch holds two clips, one for each device.
+    """
+    parts = {"norm_batch": norm_batch, "base_batch": 8, "epochs": 4, "dropout": 0.0, "optimizer": SGD(lr=1e-4)}
+    recipe = RECIPE.variant(train={**parts, "frozen_norms": frozen, "ema": {"decay": 0.9}})
+    (tmp_path / "r.yaml").write_text(recipe.to_yaml())
+    (tmp_path / "s.py").write_text(SCRIPT)
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    port = str(29630 + norm_batch + (frozen != "none"))
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--master-port", port, "--nproc-per-node"]
+    for out, count in (("one", 1), ("two", 2)):
+        words = [*torchrun, str(count), "s.py", "r.yaml", str(videos), out, "0"]
+        subprocess.run(words, cwd=tmp_path, check=True, capture_output=True, env=environment)
+    one, two = (torch.load(tmp_path / out / "last.ckpt", weights_only=True) for out in ("one", "two"))
+    assert one["progress"]["step"] == two["progress"]["step"] == 8
+    for part in ("model", "average"):
+        for name, value in one[part].items():
+            torch.testing.assert_close(value, two[part][name], rtol=DISTRIBUTED, atol=DISTRIBUTED)
 
 
 @pytest.mark.slow

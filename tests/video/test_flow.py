@@ -222,7 +222,7 @@ def test_live_flow_has_the_face_of_a_video(film) -> None:
         np.testing.assert_array_equal(
             part, resize_levels(np.ascontiguousarray(crop(fields[3:4], Box(10, 20, 40, 60))), (20, 30))
         )
-        with pytest.raises(DataError, match="no flow field 7"):
+        with pytest.raises(DataError, match="flow of film: there is no frame 7"):
             flow.read([7])
         with pytest.raises(DataError, match="does not lie inside"):
             flow.read([0], crop=Box(90, 0, 20, 20))

@@ -1,12 +1,12 @@
 """Crops, pixels and draws against those that the toolkits' own code made."""
 
 import json
-import random
 
 import numpy as np
 import pytest
 import torch
-from recorded import HERE, load, sha, synthetic_frames
+from old_draws import PythonRandom
+from recorded import HERE, load, synthetic_frames
 
 from marey.base.errors import DataError
 from marey.base.random import random_for
@@ -14,83 +14,20 @@ from marey.video import transforms
 from marey.video.augment import (
     CentreCrop,
     Geometry,
+    MMAction2RandomCrop,
     MMActionRandomResizedCrop,
     MultiScaleCrop,
+    PySlowFastCrop,
     RandomCrop,
     RandomResizedCrop,
     ScaledCrop,
     corner_offsets,
 )
-from marey.video.pixels import Pixels
+from marey.video.pixels import FloatPixels, Pixels
 from marey.video.source import Box
-from marey.video.transforms import crop, flip, resize, short_side_size, to_clip
+from marey.video.transforms import crop, floor_size, short_side_size, to_clip
 
 MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
-
-
-def views(source: str, short: int, size: int, crops: str) -> np.ndarray:
-    frames = synthetic_frames(source)
-    frames = resize(frames, short_side_size(*frames.shape[1:3], short))
-    cut = [(crop(frames, v.box), v.flip) for v in transforms.test_boxes(*frames.shape[1:3], size, crops)]
-    return np.stack([flip(f) if mirrored else f for f, mirrored in cut])
-
-
-PIXELS = load("clips/mmaction2_pixels_synthetic")["items"]
-
-
-@pytest.mark.parametrize("source", ["land", "odd", "portrait"])
-@pytest.mark.parametrize(
-    ("case", "size", "crops"),
-    [("short256_three256_NCTHW", 256, "three"), ("short256_center256_NCTHW", 256, "centre")],
-)
-def test_mmaction2_pixels(source, case, size, crops) -> None:
-    recorded = PIXELS[f"{source}/{case}"]
-    cut = views(source, 256, size, crops)
-    assert sha(cut.transpose(0, 4, 1, 2, 3)) == recorded["uint8_stage"]["sha256"]
-    clip = to_clip(torch.from_numpy(cut), MEAN, STD).contiguous().numpy()
-    places = np.random.RandomState(20261122).randint(0, clip.size, 64)
-    np.testing.assert_allclose(clip.ravel()[places], recorded["float_stage"]["probe"], atol=1e-5)
-
-
-@pytest.mark.parametrize("source", ["land", "odd", "portrait"])
-def test_ten_crop_pixels(source) -> None:
-    recorded = PIXELS[f"{source}/short256_ten224_NCHW"]
-    cut = views(source, 256, 224, "ten").transpose(0, 1, 4, 2, 3)
-    assert orders_that_match(recorded, cut)
-
-
-def orders_that_match(recorded, cut) -> list[str]:
-    """MMAction2 puts all plain crops of a frame first and the mirrored ones after: compared as a set of pictures."""
-    clip_places = np.random.RandomState(20261122).randint(0, cut.size, 64)
-    orders = {"view-major": cut, "plain then mirrored": np.concatenate([cut[0::2], cut[1::2]])}
-    return [
-        name
-        for name, value in orders.items()
-        if np.array_equal(value.reshape(-1)[clip_places], np.array(recorded["uint8_stage"]["probe"], np.uint8))
-        or sha(value.reshape(-1, *value.shape[2:])) == recorded["uint8_stage"]["sha256"]
-    ]
-
-
-@pytest.mark.parametrize("source", ["land", "odd", "portrait"])
-@pytest.mark.parametrize(
-    ("case", "size", "crops"), [("short256_three256", 256, "three"), ("short256_center224", 224, "centre")]
-)
-def test_mmaction_pixels(source, case, size, crops) -> None:
-    """MMAction multiplies by 1 / deviation; the difference to dividing is below 1e-6."""
-    recorded = load("clips/mmaction1_pixels_synthetic")["items"][f"{source}/{case}"]
-    clip = to_clip(torch.from_numpy(views(source, 256, size, crops)), MEAN, STD)
-    images = clip.permute(0, 2, 1, 3, 4).reshape(recorded["shape"]).contiguous().numpy()
-    places = np.random.RandomState(20261122).randint(0, images.size, 64)
-    np.testing.assert_allclose(images.ravel()[places], recorded["probe"], atol=1e-5)
-
-
-def test_antialias_would_be_seen() -> None:
-    import cv2
-
-    frames = synthetic_frames("odd")
-    size = short_side_size(*frames.shape[1:3], 128)
-    area = np.stack([cv2.resize(f, size[::-1], interpolation=cv2.INTER_AREA) for f in frames])
-    assert not np.array_equal(resize(frames, size), area)
 
 
 def test_corner_offsets() -> None:
@@ -98,20 +35,6 @@ def test_corner_offsets() -> None:
         width, height = map(int, name.split("_")[0].split("x"))
         count = 5 if name.endswith("ten") else 13
         assert [[left, top] for top, left in corner_offsets((height, width), (224, 224), count)] == recorded
-
-
-class PythonRandom:
-    """Draws as MMAction makes them: crops from Python's generator."""
-
-    def __init__(self, seed: int) -> None:
-        self.python, self.numpy = random.Random(seed), np.random.RandomState(seed)
-
-    def randint(self, low, high=None, size=None):
-        low, high = (0, low) if high is None else (low, high)
-        return self.python.randint(low, high - 1)
-
-    def uniform(self, low=0.0, high=1.0, size=None):
-        return self.numpy.uniform(low, high, size) if size is not None else self.python.uniform(low, high)
 
 
 def cases(toolkit: str, kind: str):
@@ -135,6 +58,43 @@ def test_multi_scale_draws() -> None:
             assert [left, top, w, h] == row[:4]
             seen += 1
     assert seen >= 600
+
+
+def test_mmaction2_sizes() -> None:
+    """14 sizes of films by 5 short sides."""
+    sizes = load("clips/mmaction2_draws")["resize_sizes_WxH"]["cases"]
+    assert len(sizes) == 70
+    wrong = 0
+    for name, recorded in sizes.items():
+        film, _, short = name.partition("->")
+        width, height = map(int, film.split("x"))
+        assert [*reversed(short_side_size(height, width, int(short)))] == recorded
+        wrong += [*reversed(floor_size(height, width, int(short)))] != recorded
+    assert wrong > 10, "a side that is rounded down would not be seen"
+
+
+def test_mmaction2_random_crop_draws() -> None:
+    seen = 0
+    for height, width, _, rows in cases("mmaction2", "random_crop224"):
+        for seed, row in enumerate(rows):
+            window = MMAction2RandomCrop(size=224).plan(height, width, np.random.RandomState(seed)).window
+            assert [*window] == [row[1], row[0], row[3], row[2]]
+            seen += 1
+    for height, width, _, rows in cases("mmaction2", "random_rescale_256_320"):
+        for seed, row in enumerate(rows):
+            declared = MMAction2RandomCrop(size=224, short_sides=(256, 320))
+            assert [*declared.plan(height, width, np.random.RandomState(seed)).size] == row[:2]
+            seen += 1
+    assert seen >= 200
+
+
+def test_the_last_place_is_never_drawn() -> None:
+    """As the toolkit's bound has it; ours reaches it."""
+    lefts = {
+        declared.geometry: {declared.plan(40, 50, random_for(seed)).window.left for seed in range(300)}
+        for declared in (MMAction2RandomCrop(size=40, short_sides=(40, 40)), RandomCrop(size=40, short_side=40))
+    }
+    assert lefts == {"mmaction2_random": set(range(10)), "random": set(range(11))}
 
 
 def test_mmaction_scaled_draws() -> None:
@@ -182,6 +142,8 @@ def test_mmaction2_random_resized_draws() -> None:
         MultiScaleCrop(short_side=40, size=32),
         MMActionRandomResizedCrop(size=32),
         RandomResizedCrop(short_side=40, size=32),
+        MMAction2RandomCrop(short_sides=(34, 40), size=32),
+        PySlowFastCrop(short_sides=(32, 40), size=32),
     ],
     ids=lambda d: d.geometry,
 )
@@ -198,7 +160,35 @@ def test_flip_mirrors_all_frames() -> None:
     np.testing.assert_array_equal(Pixels().apply(frames, Geometry(flip=True)), frames[:, :, ::-1])
 
 
+@pytest.mark.parametrize("size", [(40, 1), (1, 40), (1, 1), (33, 47)])
+@pytest.mark.parametrize(
+    "declared",
+    [
+        CentreCrop(short_side=16, size=16),
+        RandomCrop(short_side=16, size=16),
+        MultiScaleCrop(short_side=16, size=16),
+        ScaledCrop(short_sides=(16, 18), size=16),
+        MMActionRandomResizedCrop(size=16),
+        RandomResizedCrop(short_side=16, size=16),
+        PySlowFastCrop(short_sides=(16, 18), size=16),
+        MMAction2RandomCrop(short_sides=(16, 18), size=16),
+    ],
+    ids=lambda d: d.geometry,
+)
+def test_frames_one_pixel_wide(declared, size) -> None:
+    """The one row or column, stretched."""
+    frames = np.full((2, *size, 3), 9, np.uint8)
+    for rule in (Pixels(), FloatPixels()):
+        for seed in range(12):
+            clip = rule.apply(frames, declared.plan(*size, random_for(seed)))
+            assert clip.shape == (2, 16, 16, 3)
+            np.testing.assert_allclose(clip, 9, atol=1e-4)
+
+
 def test_bad_input() -> None:
+    for too_large in (ScaledCrop(short_sides=(20, 40), size=32), MMAction2RandomCrop(short_sides=(20, 40), size=32)):
+        with pytest.raises(DataError, match="a crop of 32 does not fit frames of short side 20"):
+            too_large.plan(100, 100, random_for(0))
     frames = synthetic_frames("odd")
     with pytest.raises(DataError, match="does not lie inside"):
         crop(frames, Box(0, 0, 194, 10))

@@ -6,7 +6,7 @@ import pytest
 from made_videos import coded_frame, decoded_number
 
 from marey.base.errors import DataError, DecodeError
-from marey.video.frames import FlowFolder, FrameFolder
+from marey.video.frames import FlowFolder, FrameFolder, _size_in_header
 from marey.video.reader import open_video
 from marey.video.source import Box
 from marey.video.writer import write_video
@@ -62,6 +62,35 @@ def test_frame_folder(tmp_path) -> None:
         FrameFolder(tmp_path).read([2])
     with pytest.raises(DecodeError, match="no such folder"):
         FrameFolder(tmp_path / "none")
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        [f"img_{n:05d}.jpg" for n in range(1, 13)],
+        [f"img_{n}.jpg" for n in range(1, 13)],
+        [f"{n}.png" for n in range(1, 13)],
+        [f"a_{n:02d}.jpeg" for n in range(9)] + ["b_01.jpeg"],
+    ],
+)
+def test_images_come_in_natural_order(names, tmp_path) -> None:
+    for number, name in enumerate(names):
+        cv2.imwrite(str(tmp_path / name), np.full((24, 32, 3), 10 * number, np.uint8))
+    assert [round(f.mean() / 10) for f in FrameFolder(tmp_path).read(range(len(names)))] == list(range(len(names)))
+
+
+def test_size_without_decoding(tmp_path) -> None:
+    """A JPEG's header says it; an EXIF orientation turns the picture, as OpenCV reads it."""
+    cv2.imwrite(str(tmp_path / "a.jpg"), np.zeros((24, 32, 3), np.uint8))
+    assert _size_in_header(str(tmp_path / "a.jpg")) == (24, 32)
+    jpeg = (tmp_path / "a.jpg").read_bytes()
+    turn = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0"
+    (tmp_path / "a.jpg").write_bytes(jpeg[:2] + b"\xff\xe1" + (len(turn) + 2).to_bytes(2, "big") + turn + jpeg[2:])
+    with FrameFolder(tmp_path) as folder:
+        assert (folder.height, folder.width) == folder.read([0]).shape[1:3] == (32, 24)
+    (tmp_path / "a.jpg").write_bytes(jpeg[:30])
+    with pytest.raises(DecodeError, match="a.jpg"):
+        FrameFolder(tmp_path)
 
 
 def test_flow_folder(tmp_path) -> None:

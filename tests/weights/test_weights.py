@@ -13,14 +13,16 @@ from torch import Tensor
 from marey.base.errors import RecipeError, WeightsError
 from marey.models.layers.classifier import LinearClassifier
 from marey.models.layers.non_local import NonLocal
+from marey.models.layers.shift import Shift
 from marey.models.non_local.config import C2DConfig, I3DResNetConfig, NonLocalConfig
 from marey.models.slowfast.config import SlowFastConfig
 from marey.models.slowonly.config import SlowOnlyConfig
+from marey.models.tsm.config import TSMConfig
 from marey.recipes import RECIPES, get_recipe
 from marey.weights.checkpoint import read_checkpoint, save_checkpoint
 from marey.weights.foreign import layouts_of as possible_layouts
 from marey.weights.foreign import read_tensors, variant_of
-from marey.weights.layouts import mmaction, mmaction2, pyslowfast, pytorchvideo
+from marey.weights.layouts import efficientnet_lite, mmaction, mmaction2, pyslowfast, pytorchvideo, timm, torchvision
 from marey.weights.load import build_network, load_model
 from tolerances import GOLDEN_LOGITS
 
@@ -33,6 +35,7 @@ PAIRS = {
     "mmaction1/i3d_inception_v1_flow_k400": "i3d_incv1_flow_64x1_k400",
     "mmaction1/tsn2d_bninception_flow_ucf101": "tsn_bninception_flow_3seg_ucf101",
     "mmaction2/tsn_r50": "tsn_r50_3seg_k400_mmaction2",
+    "mmaction2/tsm_r50": "tsm_r50_8seg_k400_mmaction2",
     "mmaction2/i3d_r50": "i3d_r50_32x2_k400_mmaction2",
     "mmaction2/i3d_r50_nl_dot": "i3dnldot_r50_32x2_k400_mmaction2",
     "mmaction2/i3d_r50_nl_gauss": "i3dnlgauss_r50_32x2_k400_mmaction2",
@@ -45,9 +48,30 @@ PAIRS = {
     "pyslowfast/SLOWFAST_8x8_R50": "slowfast_r50_8x8_k400_pyslowfast",
     "pytorchvideo/c2d_r50": "c2d_r50_8x8_k400_pytorchvideo",
     "pytorchvideo/slowfast_r50": "slowfast_r50_8x8_k400_pytorchvideo",
+    "mmaction1/r2plus1d_r34_8x8_k400": "r2plus1d_r34_8x8_k400",
+    "mmaction1/ircsn_r152_32x2_k400": "ircsn_r152_32x2_k400_ig65m",
+    "mmaction1/ipcsn_r152_32x2_k400_dw": "ipcsn_r152_32x2_k400_mmaction",
+    "mmaction2/r2plus1d_r34_8x8": "r2plus1d_r34_8x8_k400_mmaction2",
+    "mmaction2/ircsn_r50": "ircsn_r50_32x2_k400_ig65m_mmaction2",
+    "mmaction2/ipcsn_r152": "ipcsn_r152_32x2_k400_mmaction2",
+    "pytorchvideo/r2plus1d_r50": "r2plus1d_r50_16x4_k400_pytorchvideo",
+    "pytorchvideo/csn_r101": "ircsn_r101_32x2_k400_pytorchvideo",
+    "vmz/r2plus1d_34_8": "r2plus1d_r34_8x1_k400_ig65m_vmz",
+    "vmz/ir_csn_152": "ircsn_r152_32x2_k400_ig65m_vmz",
+    "vmz/ip_csn_152": "ipcsn_r152_32x2_k400_ig65m_vmz",
 }
 AMBIGUOUS = {"mmaction2/c2d_r50_nopool"}
 """Told from the file alone these become another network with the same tensors and logits."""
+SLOW = {
+    "mmaction1/ircsn_r152_32x2_k400",
+    "mmaction2/ipcsn_r152",
+    "vmz/r2plus1d_34_8",
+    "vmz/ir_csn_152",
+}
+"""Pairs whose toolkit and network have another one that is faster."""
+SENSITIVE = {"mmaction1/ipcsn_r152_32x2_k400_dw"}
+"""Float32 is short here: noise of 1e-7 of the input moves the logits by 1.3e-3 deviations, and so does one thread, which
+splits sums otherwise than any larger number. So it is compared on two, and its pooled features are not compared."""
 SMALL = get_recipe("slowonly_r18_8x2_motions").variant(model={"width": 4, "num_classes": 3})
 
 
@@ -63,6 +87,8 @@ def difference(network: LinearClassifier, name: str, *, strict: bool = True) -> 
         logits = positions.movedim(1, -1) if mapped else positions.mean(dim=(2, 3, 4))
         expected = torch.from_numpy(recorded["logits_map" if mapped else "out" if "out" in recorded else "logits"])
         assert logits.shape == expected.shape
+        if "out" in recorded and network.recipe.test.averaging == "position_probabilities":
+            logits, expected = logits.log_softmax(dim=1), expected.log()  # its network ends in a softmax
         worst = max(worst, float((logits - expected).abs().max() / expected.std()))
         if strict and "averaged" in recorded:
             assert_same_probabilities(logits.softmax(dim=1).mean(dim=0), recorded["averaged"][0], expected)
@@ -82,11 +108,21 @@ def assert_same_probabilities(mean: Tensor, recorded: np.ndarray, logits: Tensor
     assert ((mean - expected).abs() <= allowed * expected).all()
 
 
-@pytest.mark.parametrize("name", PAIRS)
-def test_logits_are_those_of_the_toolkit(name, tmp_path) -> None:
+@pytest.fixture
+def two_threads():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.slow] if n in SLOW else []) for n in PAIRS])
+def test_logits_are_those_of_the_toolkit(name, tmp_path, request) -> None:
+    if name in SENSITIVE:
+        request.getfixturevalue("two_threads")
     file = write_checkpoint(name, tmp_path / "old.pth")
     named = load_model(PAIRS[name], weights=file)
-    assert difference(named, name) < GOLDEN_LOGITS
+    assert difference(named, name, strict=name not in SENSITIVE) < GOLDEN_LOGITS
     assert named.recipe.name == PAIRS[name]
     tensors = read_tensors(file)
     told = variant_of(tensors, possible_layouts(tensors, file), file)[0].config
@@ -123,6 +159,23 @@ def without_second_pool(network) -> None:
     network.resnet.second_pool = torch.nn.Identity()
 
 
+def shifted_the_other_way(network) -> None:
+    for module in network.modules():
+        if isinstance(module, Shift):
+            module.forward = lambda x, forward=module.forward: forward(x.flip(0)).flip(0)
+
+
+def a_quarter_shifted(network) -> None:
+    for module in network.modules():
+        if isinstance(module, Shift):
+            module.divisor = 4
+
+
+def shortcut_shifted(network) -> None:
+    for block in network.resnet.residuals():
+        block.before, block.before_branch = block.before_branch, None
+
+
 def gaussian_for_dot_product(network) -> None:
     for module in network.modules():
         if isinstance(module, NonLocal):
@@ -135,6 +188,9 @@ def gaussian_for_dot_product(network) -> None:
         ("mmaction2/slowonly_r50_4x16", wrong_epsilon),
         ("mmaction2/slowonly_r50_4x16", a_relu_too_many),
         ("mmaction2/slowonly_r50_4x16", swapped_columns),
+        ("mmaction2/tsm_r50", shifted_the_other_way),
+        ("mmaction2/tsm_r50", a_quarter_shifted),
+        ("mmaction2/tsm_r50", shortcut_shifted),
         ("mmaction1/i3d_r50_32x2_k400", wrong_epsilon),
         ("mmaction2/i3d_r50", without_second_pool),
         ("mmaction2/i3d_r50_nl_dot", gaussian_for_dot_product),
@@ -154,13 +210,17 @@ def layouts_of(recipe):
     """The layouts that can hold a recipe's network."""
     facebook = {"pyslowfast": pyslowfast, "pytorchvideo": pytorchvideo}
     toolkit = recipe.name.rpartition("_")[2]
-    if recipe.model.network in ("i3d_incv1", "tsn_bninception"):
-        return []  # tests/weights/test_inception.py
+    if recipe.model.network in ("i3d_incv1", "tsn_bninception", "r2plus1d", "csn"):
+        return []  # tests/weights/test_inception.py, test_separated.py
+    if recipe.model.network in ("tsn_lite", "tsm_lite"):
+        return [timm, efficientnet_lite]
+    if recipe.model.network == "tsm":
+        return [mmaction2, torchvision]
     if toolkit in facebook:
         return [facebook[toolkit]]
     if getattr(recipe.model, "non_local", None) or recipe.model.network == "c2d":
         return [mmaction2]
-    return [mmaction, mmaction2]
+    return [mmaction, mmaction2, *([torchvision] if recipe.model.network == "tsn" else [])]
 
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda r: r.name)
@@ -180,6 +240,8 @@ VARIANTS = [
     (mmaction, SlowFastConfig(depth=101, width=8, num_classes=3, alpha=4, lateral_kernel=7)),
     (mmaction2, I3DResNetConfig(width=8, inflated="everywhere", stem_stride=1, pool_stride=1)),
     (mmaction2, I3DResNetConfig(width=8, non_local=NonLocalConfig(pairwise="gaussian", places=((1,), (), (2,), ())))),
+    (mmaction2, TSMConfig(depth=101, width=8, num_classes=5)),
+    (mmaction2, TSMConfig(depth=18, width=8, num_classes=5, style="block")),
     (mmaction2, SlowFastConfig(depth=101, fast_depth=50, width=8, num_classes=9)),
     (
         mmaction2,

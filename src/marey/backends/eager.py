@@ -34,6 +34,10 @@ class EagerBackend:
         """Logits [V, K, P] at each position of the head, whose mean the logits are."""
         return self._run(self.network.positions, views_VTHWC).flatten(2)
 
+    def features(self, views_VTHWC: Tensor) -> Tensor:
+        """Pooled features [V, D], before dropout."""
+        return self._run(self.network.features, views_VTHWC)
+
     @torch.inference_mode()
     def _run(self, network: Callable[[Tensor], Tensor], views_VTHWC: Tensor) -> Tensor:
         views = views_VTHWC.to(self.device, non_blocking=True)

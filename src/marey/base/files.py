@@ -4,10 +4,13 @@ import contextlib
 import hashlib
 import json
 import os
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
+
+from marey.base.progress import say
 
 
 @contextlib.contextmanager
@@ -49,8 +52,93 @@ def sha256(path: str | Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def mend_lines(path: str | Path) -> None:
+    """Cut off a last line that has no end: its writer was killed in the middle of it."""
+    path = Path(path)
+    if not path.exists():
+        return
+    with path.open("r+b") as file:
+        end = file.seek(0, os.SEEK_END)
+        while end:
+            start = max(0, end - (1 << 16))
+            file.seek(start)
+            last = file.read(end - start).rfind(b"\n")
+            if last >= 0:
+                file.truncate(start + last + 1)
+                return
+            end = start
+        file.truncate(0)
+
+
 def cache_folder() -> Path:
-    """Where downloads are kept: $MAREY_CACHE, else $XDG_CACHE_HOME/marey, else ~/.cache/marey."""
+    """Where downloads are kept: $MAREY_CACHE, else the platform's place for what can be fetched again.
+
+    Linux: $XDG_CACHE_HOME/marey or ~/.cache/marey; macOS: ~/Library/Caches/marey; Windows: %LOCALAPPDATA%/marey/Cache.
+    """
     if given := os.environ.get("MAREY_CACHE"):
-        return Path(given)
+        return Path(given).expanduser()
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "marey"
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "marey" / "Cache"
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "marey"
+
+
+@contextlib.contextmanager
+def locked(path: str | Path, *, wait: bool = True, waiting: str = "") -> Iterator[None]:
+    """Hold the lock file `path`, so that of several processes one works at a time.
+
+    The lock is the operating system's: it ends with the process that holds it, however that ends, so that no stale one
+    can be left. The empty file stays. `waiting` is said once, where another process holds it.
+
+    Raises:
+        BlockingIOError: another process holds it, and `wait` is off.
+        OSError: the file system knows no locks.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+b") as file:
+        if hasattr(os, "register_at_fork"):
+            # Forked children (loader processes) would hold the lock for a while after their parent was killed.
+            os.register_at_fork(after_in_child=file.close)
+        if not _take(file, wait=False):
+            if not wait:
+                raise BlockingIOError(f"{path} is held by another process")
+            if waiting:
+                say(waiting)
+            while not _take(file, wait=True):
+                pass
+        try:
+            yield
+        finally:
+            _leave(file)
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _take(file: BinaryIO, *, wait: bool) -> bool:
+        file.seek(0)
+        try:
+            # Waiting gives up after ten seconds; the caller asks again.
+            msvcrt.locking(file.fileno(), msvcrt.LK_LOCK if wait else msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return False
+        return True
+
+    def _leave(file: BinaryIO) -> None:
+        file.seek(0)
+        msvcrt.locking(file.fileno(), msvcrt.LK_UNLCK, 1)
+
+else:
+    import fcntl
+
+    def _take(file: BinaryIO, *, wait: bool) -> bool:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            return False
+        return True
+
+    def _leave(file: BinaryIO) -> None:
+        fcntl.flock(file, fcntl.LOCK_UN)

@@ -3,7 +3,7 @@
 import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -12,7 +12,9 @@ from marey.base.processes import rank
 from marey.cli.command import (
     AsJson,
     Batch,
+    Classes,
     Device,
+    MaxBroken,
     Out,
     Precision,
     Root,
@@ -38,16 +40,18 @@ NameOrFile = Annotated[str, typer.Argument(help="A recipe's name, or a .safetens
 NameOrYaml = Annotated[str, typer.Argument(help="A recipe's name, or a YAML file written by `marey show`.")]
 Data = Annotated[Path, typer.Option("--data", help="A list of videos and labels, or a folder per class.")]
 WeightsFile = Annotated[Path | None, typer.Option("--weights", help="A checkpoint, ours or an older toolkit's.")]
+Fuse = Annotated[str | None, typer.Option("--fuse", help="A second model for the same videos; the logits are added.")]
+FuseWeights = Annotated[Path | None, typer.Option("--fuse-weights", help="The second model's checkpoint.")]
 Untrained = Annotated[bool, typer.Option("--untrained", help="Random weights: to try the path or time it.")]
 
 
 @command(app, "list")
 def list_recipes(as_json: AsJson = False) -> None:
     """Name every recipe: network, data set, published accuracy."""
-    from marey.recipes import RECIPES
+    from marey.recipes import RECIPES, TWO_STREAMS
 
     if as_json:
-        print(json.dumps([r.model_dump(mode="json") for r in RECIPES], indent=2, ensure_ascii=False))
+        print(json.dumps([r.model_dump(mode="json") for r in (*RECIPES, *TWO_STREAMS)], indent=2, ensure_ascii=False))
         return
     from rich.console import Console
     from rich.table import Table
@@ -58,6 +62,10 @@ def list_recipes(as_json: AsJson = False) -> None:
         top1, top5 = ("" if number is None else f"{number:.1f}" for number in numbers)
         weights = "published" if r.weights else ""
         table.add_row(r.name, r.model.network, r.dataset, r.pretraining or "scratch", top1, top5, weights)
+    for row in TWO_STREAMS:
+        numbers = (row.published.top1, row.published.top5) if row.published else (None, None)
+        top1, top5 = ("" if number is None else f"{number:.1f}" for number in numbers)
+        table.add_row(row.name, "two streams", row.dataset, "", top1, top5, "")
     # A pipe has no width: a name cut short by a guess of 80 columns would be no use to grep.
     Console(width=None if sys.stdout.isatty() else 200).print(table)
 
@@ -65,7 +73,9 @@ def list_recipes(as_json: AsJson = False) -> None:
 @command(app, "show")
 def show(recipe: NameOrYaml, settings: Set = None, as_json: AsJson = False) -> None:
     """Print a whole recipe as YAML: `marey show NAME > mine.yaml`, edit, `marey train mine.yaml --data ...`."""
-    found = _recipe(recipe, settings)
+    from marey.recipes import find_two_stream
+
+    found = find_two_stream(recipe) or _recipe(recipe, settings)
     if as_json:
         print(json.dumps(found.model_dump(mode="json"), indent=2, ensure_ascii=False))
     else:
@@ -76,41 +86,54 @@ def show(recipe: NameOrYaml, settings: Set = None, as_json: AsJson = False) -> N
 def predict(
     model: NameOrFile,
     videos: Annotated[list[Path], typer.Argument(help="Video files, folders of them, or lists (.txt, .csv).")],
+    root: Root = None,
     top: Annotated[int, typer.Option("--top", min=1, help="How many answers per video.")] = 5,
     weights: WeightsFile = None,
-    untrained: Untrained = False,
     settings: Set = None,
+    untrained: Untrained = False,
     out: Annotated[
         Path | None, typer.Option("--out", help="A .jsonl file, one line per video; a second call goes on.")
     ] = None,
     as_json: AsJson = False,
     batch: Batch = 8,
+    workers: Workers = 2,
     device: Device = "auto",
     precision: Precision = "float32",
 ) -> None:
     """Answer for videos: the most likely classes and their probabilities."""
-    from marey.workflows.answer import answer, videos_of
+    from marey.workflows.answer import answer, answers_to
     from marey.workflows.models import open_model
+    from marey.workflows.videos import videos_of
 
-    paths = videos_of(videos)
+    wanted = videos_of(videos, root=root)
     network = open_model(model, weights=weights, untrained=untrained, settings=settings or ())
-    answers = answer(network, paths, top=top, out=out, batch=batch, device=device, precision=precision)
+    answers = answer(
+        network, wanted, top=top, out=out, batch=batch, workers=workers, device=device, precision=precision
+    )
+    given = []
+    for found in answers:
+        if not (as_json or out):
+            print(found.as_text(), flush=True)
+        if not out:
+            given.append(found)
+    if out:
+        given = answers_to(wanted, out)
     if as_json:
-        print(json.dumps([a.as_json() for a in answers], indent=2, ensure_ascii=False))
-        return
-    failed = 0
-    for a in answers:
-        print(a.as_text(), flush=True)
-        failed += a.error is not None
-    if failed:
-        raise MareyError(f"{failed} of {len(paths)} videos could not be read (named above).")
+        print(json.dumps([a.as_json() for a in given], indent=2, ensure_ascii=False))
+    elif out:
+        print(f"{out}: answers for {len(given)} videos")
+    if failed := sum(a.error is not None for a in given):
+        place = out or "named above"
+        raise MareyError(f"{failed} of {len(wanted)} videos could not be read ({place}).")
 
 
-@command(app, "evaluate")
-def evaluate(
+@command(app, "features")
+def features(
     model: NameOrFile,
-    data: Data,
-    split: Annotated[str | None, typer.Option("--split", help="Only the rows of this split.")] = None,
+    data: Annotated[Path, typer.Option("--data", help="A list of videos, a folder of them, or one video.")],
+    per_clip: Annotated[
+        bool, typer.Option("--per-clip", help="[clips, D] for each video; else [D], the mean over all views.")
+    ] = False,
     root: Root = None,
     weights: WeightsFile = None,
     untrained: Untrained = False,
@@ -122,23 +145,68 @@ def evaluate(
     device: Device = "auto",
     precision: Precision = "float32",
 ) -> None:
+    """Save what a network sees in each video, before its classifier: one float32 .npy each; a second call goes on."""
+    from marey.inference.features import features as compute
+    from marey.workflows.models import open_model
+    from marey.workflows.videos import videos_of
+
+    videos = videos_of([data], root=root)
+    network = open_model(model, weights=weights, untrained=untrained, settings=settings or ())
+    folder = out or next_run(f"{Path(model).stem}-features")
+    found = compute(
+        network, videos, out=folder, per_clip=per_clip, batch=batch, workers=workers, device=device,
+        precision=precision,
+    )  # fmt: skip
+    if rank() != 0:
+        return  # the first process speaks for all
+    print(json.dumps(found.as_json(), indent=2, ensure_ascii=False) if as_json else found.summary())
+    if found.broken:
+        raise MareyError(f"{len(found.broken)} of {found.videos} videos could not be read ({folder / 'broken.jsonl'}).")
+
+
+@command(app, "evaluate")
+def evaluate(
+    model: NameOrFile,
+    data: Data,
+    split: Annotated[str | None, typer.Option("--split", help="Only the rows of this split.")] = None,
+    root: Root = None,
+    classes: Classes = None,
+    only: Annotated[Path | None, typer.Option("--only", help="Score only the videos that this list names too.")] = None,
+    weights: WeightsFile = None,
+    fuse: Fuse = None,
+    fuse_weights: FuseWeights = None,
+    untrained: Untrained = False,
+    settings: Set = None,
+    out: Out = None,
+    as_json: AsJson = False,
+    batch: Batch = 8,
+    workers: Workers = 2,
+    device: Device = "auto",
+    precision: Precision = "float32",
+    max_broken: MaxBroken = 0.01,
+) -> None:
     """Test a model on labelled videos by its recipe's protocol; scores, metrics and report go to --out."""
     from marey.workflows.models import open_model
     from marey.workflows.testing import test_model
+    from marey.workflows.two_streams import open_streams, test_streams
 
-    network = open_model(model, weights=weights, untrained=untrained, settings=settings or ())
+    how: dict[str, Any] = {"weights": weights, "untrained": untrained, "settings": settings or ()}
+    streams = open_streams(model, fuse, fuse_weights=fuse_weights, **how)
+    options: dict[str, Any] = {
+        "root": root,
+        "classes": classes,
+        "only": only,
+        "batch": batch,
+        "workers": workers,
+        "device": device,
+        "precision": precision,
+        "max_broken": max_broken,
+    }
     folder = out or next_run(f"{Path(model).stem}-evaluate")
-    result = test_model(
-        network,
-        data,
-        out=folder,
-        split=split,
-        root=root,
-        batch=batch,
-        workers=workers,
-        device=device,
-        precision=precision,
-    )
+    if streams is not None:
+        result = test_streams(streams, data, out=folder, split=split, **options)
+    else:
+        result = test_model(open_model(model, **how), data, out=folder, split=split, **options)
     if rank() == 0:
         print(json.dumps(result.as_json(), indent=2, ensure_ascii=False) if as_json else result.summary())
 
@@ -151,8 +219,10 @@ def train(
         Path | None, typer.Option("--val", help="Validation videos; else the list's own split column.")
     ] = None,
     root: Root = None,
+    classes: Classes = None,
     init: Annotated[
-        str | None, typer.Option("--init", help="Weights to start from: a checkpoint file, or none.")
+        str | None,
+        typer.Option("--init", help="Start from none, imagenet, ig65m, a recipe's name or a checkpoint file."),
     ] = None,
     settings: Set = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
@@ -167,6 +237,7 @@ def train(
     precision: Annotated[
         str | None, typer.Option("--precision", help="float32 or bfloat16; else the recipe's.")
     ] = None,
+    max_broken: MaxBroken = 0.01,
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Write TensorBoard files too.")] = False,
 ) -> None:
     """Train: `marey train FOLDER` for your own clips, or `marey train NAME --data LIST` for a recipe."""
@@ -176,7 +247,7 @@ def train(
         raise MareyError("--resume: name the run to go on with, for example --out runs/mine-1.")
     options = TrainOptions(
         seed=seed, batch=batch, workers=workers, device=device, precision=precision, resume=resume,
-        init=init, root=root, tensorboard=tensorboard,
+        init=init, root=root, classes=classes, max_broken=max_broken, tensorboard=tensorboard,
     )  # fmt: skip
     if Path(recipe).is_dir() and data is None:
         folder = out or next_run(Path(recipe).resolve().name)
@@ -218,15 +289,21 @@ def doctor(as_json: AsJson = False) -> None:
 @command(app, "convert")
 def convert(
     file: Annotated[Path, typer.Argument(help="An older toolkit's checkpoint, or ours.")],
-    out: Annotated[Path, typer.Option("--out", help="The .safetensors file to write.")],
+    out: Annotated[Path, typer.Option("--out", help="The .safetensors file to write; without an ending a folder.")],
     recipe: Annotated[
         str | None, typer.Option("--recipe", help="What the weights belong to; else told from the file.")
     ] = None,
+    allow_new_head: Annotated[
+        bool, typer.Option("--allow-new-head", help="Take weights for other classes; the classifier starts fresh.")
+    ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Turn an older toolkit's weights into one file of ours, with recipe and class names inside."""
     from marey.workflows.models import convert_weights
 
-    print(convert_weights(file, out, recipe=_recipe(recipe, None) if recipe else None))
+    declared = _recipe(recipe, None) if recipe else None
+    made = convert_weights(file, out, recipe=declared, allow_new_head=allow_new_head)
+    print(json.dumps(made.as_json(), indent=2, ensure_ascii=False) if as_json else made.as_text())
 
 
 @command(app, "report")

@@ -19,6 +19,12 @@ Batch = Annotated[int, typer.Option("--batch", min=1, help="Views in one forward
 Precision = Annotated[Literal["float32", "bfloat16"], typer.Option("--precision", help="Arithmetic of the network.")]
 Out = Annotated[Path | None, typer.Option("--out", help="Output folder.  [default: runs/<name>-<n>]")]
 Root = Annotated[Path | None, typer.Option("--root", help="Folder that the list's paths are relative to.")]
+Classes = Annotated[
+    Path | None, typer.Option("--classes", help="File of class names in order, for a list that labels by number.")
+]
+MaxBroken = Annotated[
+    float, typer.Option("--max-broken", min=0, max=1, help="Share of unreadable videos that is borne before stopping.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output, nothing else.")]
 Set = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a field of the recipe.")]
 

@@ -1,5 +1,6 @@
 """Data sets for training and testing: labelled clips, and all views of a video from one decode."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TypedDict
 
@@ -9,8 +10,10 @@ from torch.utils.data import Dataset
 
 from marey.base.errors import DataError, DecodeError
 from marey.base.random import RandomSource, random_for
+from marey.data.catalogue.mirror import mirrored_target
 from marey.data.manifest import Manifest, Sample
 from marey.data.quarantine import Broken, replacements
+from marey.video.appearance import AppearanceStep
 from marey.video.augment import Geometry
 from marey.video.flow.files import is_flow_video, open_flow
 from marey.video.flow.rule import FlowRule
@@ -19,6 +22,9 @@ from marey.video.pixels import FloatPixels, Pixels
 from marey.video.reader import open_video
 from marey.video.sampling import SamplingRule
 from marey.video.source import Conversion, Frames, FrameSource
+
+_REPEAT = 3
+"""Tells the random stream of a clip that is drawn again in the same epoch."""
 
 
 class Transform(Protocol):
@@ -32,7 +38,8 @@ class ClipItem(TypedDict):
 
     clip: Frames
     """[T, H, W, C]; uint8, or float32 grey levels where the pixel rule resizes in float."""
-    target: int
+    target: int | NDArray[np.float32]
+    """The class; or, in a list with several labels per video, 1 for each of them and 0 for the others, [K]."""
     id: str
     broken: list[Broken]
     """Files that were met on the way and could not be read; another sample then stands in (see `quarantine`)."""
@@ -42,7 +49,7 @@ class ViewItem(TypedDict, total=False):
     """One video with all that its test views need."""
 
     id: str
-    target: int
+    target: int | NDArray[np.float32]
     frames: Frames
     """[U, H, W, C], type as in a clip: every frame that some clip shows, once, short side resized."""
     clips: NDArray[np.int64]
@@ -76,8 +83,12 @@ class ClipDataset(Dataset[ClipItem]):
         seed: With epoch and index, all that randomness depends on.
         pixels: How RGB is made, resized and mirrored.
         flow: Show optical flow, and compute it by this rule where it is not stored.
+        appearance: What changes the look of a clip after that.
+        swaps: The class of a mirrored clip, where it is another one (`marey.data.catalogue.mirror`).
+        shapes: Other pairs of sampling and transform, for clips of other shapes (multigrid).
 
-    `dataset[i]` is the clip of epoch 0; `dataset[epoch, i]` that of another one.
+    `dataset[i]` is the clip of epoch 0; `dataset[epoch, i]` that of another one; `dataset[epoch, i, repeat]` one of
+    several in the same epoch; `dataset[epoch, i, repeat, n]` the same by number n of `shapes`.
     """
 
     def __init__(
@@ -88,32 +99,47 @@ class ClipDataset(Dataset[ClipItem]):
         *,
         seed: int = 0,
         pixels: Pixels | FloatPixels | None = None,
+        shapes: Sequence[tuple[SamplingRule, Transform]] = (),
+        appearance: Sequence[AppearanceStep] = (),
+        swaps: Mapping[int, int] | None = None,
         flow: FlowRule | None = None,
     ) -> None:
-        self.manifest, self.sampling, self.transform = manifest, sampling, transform
+        self.manifest, self.shapes = manifest, shapes or [(sampling, transform)]
         self.seed, self.pixels, self.flow = seed, pixels or Pixels(), flow
+        self.appearance, self.swaps = tuple(appearance), dict(swaps or {})
 
     def __len__(self) -> int:
         return len(self.manifest)
 
-    def __getitem__(self, key: int | tuple[int, int]) -> ClipItem:
-        epoch, index = key if isinstance(key, tuple) else (0, key)
+    def __getitem__(self, key: int | tuple[int, ...]) -> ClipItem:
+        given = key if isinstance(key, tuple) else (0, key)
+        epoch, index, repeat, shape = (*given, 0, 0)[:4]
+        random = (self.seed, epoch, index, _REPEAT, repeat) if repeat else (self.seed, epoch, index)
         broken: list[Broken] = []
         for place in [index, *replacements(self.seed, epoch, index, len(self))]:
             sample = self.manifest[place]
             try:
-                clip = self._clip(sample, random_for(self.seed, epoch, index))
+                clip, flipped = self._clip(sample, random_for(*random), *self.shapes[shape])
             except (DecodeError, OSError) as error:
                 broken.append(Broken(sample.id, str(sample.path), str(error)))
                 continue
-            return {"clip": clip, "target": sample.label, "id": sample.id, "broken": broken}
+            target = self.manifest.target(place)
+            target = mirrored_target(target, self.swaps) if flipped else target
+            return {"clip": clip, "target": target, "id": sample.id, "broken": broken}
         raise DataError(f"{len(broken)} videos in a row cannot be read; the last: {broken[-1].reason}")
 
-    def _clip(self, sample: Sample, random: np.random.RandomState) -> Frames:
+    def _clip(
+        self, sample: Sample, random: np.random.RandomState, sampling: SamplingRule, transform: Transform
+    ) -> tuple[Frames, bool]:
+        """The clip, and whether it is mirrored."""
         with open_source(sample.path, self.pixels.conversion, self.flow) as source:
             first, count = frame_range(sample, source)
-            indices = first + self.sampling.sample(count, source.timestamps[first : first + count], random).ravel()
-            return self.pixels.read(source, indices, self.transform.plan(source.height, source.width, random))
+            indices = first + sampling.sample(count, source.timestamps[first : first + count], random).ravel()
+            plan = transform.plan(source.height, source.width, random)
+            clip = self.pixels.read(source, indices, plan)
+        for step in self.appearance:
+            clip = step.change(clip, random)
+        return clip, plan.flip
 
 
 class ViewDataset(Dataset[ViewItem]):
@@ -130,10 +156,10 @@ class ViewDataset(Dataset[ViewItem]):
     def __getitem__(self, index: int) -> ViewItem:
         sample = self.manifest[index]
         try:
-            return self._views(sample)
+            return {"target": self.manifest.target(index), **self._views(sample)}
         except (DecodeError, OSError) as error:
             broken = Broken(sample.id, str(sample.path), str(error))
-            return {"id": sample.id, "target": sample.label, "broken": broken}
+            return {"id": sample.id, "target": self.manifest.target(index), "broken": broken}
 
     def _views(self, sample: Sample) -> ViewItem:
         with open_source(sample.path, self.pixels.conversion, self.flow) as source:
@@ -143,7 +169,6 @@ class ViewDataset(Dataset[ViewItem]):
             size = self.pixels.size(source.height, source.width)
             return {
                 "id": sample.id,
-                "target": sample.label,
                 "frames": self.pixels.pick(source, unique, size=size, crop=None),
                 "clips": places.reshape(indices.shape),
             }
@@ -166,12 +191,14 @@ def frame_range(sample: Sample, source: FrameSource) -> tuple[int, int]:
 
 
 def collate(items: list[ClipItem]) -> dict[str, Any]:
-    """A batch: clips [B, T, H, W, C] and targets int64 [B] as tensors, ids and broken files as lists."""
+    """A batch as tensors: clips [B, T, H, W, C] and targets int64 [B] (float32 [B, K] of a list with several labels per
+    video); ids and broken files as lists.
+    """
     import torch
 
     return {
         "clip": torch.from_numpy(np.stack([item["clip"] for item in items])),
-        "target": torch.tensor([item["target"] for item in items]),
+        "target": torch.from_numpy(np.stack([np.asarray(item["target"]) for item in items])),
         "id": [item["id"] for item in items],
         "broken": [broken for item in items for broken in item["broken"]],
     }

@@ -2,6 +2,7 @@
 
 import csv
 import math
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,9 +11,9 @@ import numpy as np
 
 from marey.base.errors import DataError
 from marey.base.nearest import did_you_mean
-from marey.data.manifest import VIDEO_SUFFIXES, Manifest, make_manifest
+from marey.data.manifest import Manifest, make_manifest
+from marey.data.scan import find_videos
 
-_IMAGES = frozenset({".jpg", ".jpeg", ".png"})
 _COLUMNS = ("path", "label", "split", "start", "end", "group")
 _KINETICS = ("label", "youtube_id", "time_start", "time_end")
 
@@ -27,7 +28,7 @@ def read_manifest(
     """Read a list of videos and labels; its format is told from its content.
 
     - a folder with a folder per class;
-    - CSV with a header `path,label[,split,start,end,group]`;
+    - CSV with a header `path,label[,split,start,end,group]`; several labels of a video are separated by `|`;
     - Kinetics CSV (`label,youtube_id,time_start,time_end,split`; files ID_start_end.mp4, flat or in class folders);
     - MMAction lists: `path label` or `path frames label` on a line, split from the right, so that paths may hold spaces;
     - UCF101 split files (`Class/v_Class_g01_c01.avi [1]`).
@@ -50,23 +51,19 @@ def read_manifest(
 
 
 def list_folder(folder: str | Path, *, classes: Sequence[str] | None = None) -> Manifest:
-    """A manifest of a folder with a folder of videos (or of folders of frames) per class. Hidden files do not count.
+    """A manifest of a folder with a folder of videos (or of folders of frames) per class. Hidden files do not count,
+    and a folder without videos is no class.
 
     Raises:
         DataError: no folder, no videos in it, or a single class.
     """
     folder = Path(folder)
-    if not folder.is_dir():
-        raise DataError(f"{folder}: no such folder.")
-    rows: list[tuple[str, str]] = []
-    for label in sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith(".")):
-        found = sorted(p for p in label.rglob("*") if _is_video(p) and not p.name.startswith("."))
-        rows += [(p.relative_to(folder).as_posix(), label.name) for p in found]
+    paths = find_videos(folder)
+    rows = [(path, label) for path in paths for label, _, rest in [path.partition("/")] if rest]
     if not rows:
-        loose = any(_is_video(p) for p in folder.iterdir())
         hint = (
             "the videos lie loose in it: sort them into one folder per class"
-            if loose
+            if paths
             else "it has no folders of videos"
         )
         raise DataError(f"{folder}: expected a folder of videos per class, but {hint}.")
@@ -92,12 +89,6 @@ def read_classes(path: str | Path) -> list[str]:
         numbered = sorted((int(number), name) for number, name in (re.split(r"[ ,\t]+", s, maxsplit=1) for s in lines))
         return [name for _, name in numbered]
     return lines
-
-
-def _is_video(path: Path) -> bool:
-    if path.is_dir():
-        return any(p.suffix.lower() in _IMAGES for p in path.iterdir())
-    return path.suffix.lower() in VIDEO_SUFFIXES
 
 
 def _read_file(path: Path, root: Path, classes: Sequence[str] | None) -> Manifest:
@@ -126,6 +117,7 @@ def _csv(path: Path, text: str, header: list[str], root: Path, classes: Sequence
                 f"{path}:1: the column {column!r} is missing; the first line must name path,label[,split,...]."
             )
     rows, lines, other = [], [], {name: [] for name in header if name not in ("path", "label")}  # type: ignore[var-annotated]
+    at = {name: place for place, name in enumerate(header)}
     reader = csv.reader(text.splitlines())
     next(reader)
     for values in reader:
@@ -135,11 +127,10 @@ def _csv(path: Path, text: str, header: list[str], root: Path, classes: Sequence
             raise DataError(
                 f"{path}:{reader.line_num}: expected {len(header)} values ({', '.join(header)}), got {len(values)}."
             )
-        row = dict(zip(header, (v.strip() for v in values), strict=True))
-        rows.append((row["path"], _single(row["label"], path, reader.line_num)))
+        rows.append((values[at["path"]].strip(), values[at["label"]].strip()))
         lines.append(reader.line_num)
         for name, cells in other.items():
-            cells.append(row[name])
+            cells.append(values[at[name]].strip())
     times = None
     if "start" in other or "end" in other:
         blank = [""] * len(rows)
@@ -156,12 +147,6 @@ def _csv(path: Path, text: str, header: list[str], root: Path, classes: Sequence
     )  # fmt: skip
 
 
-def _single(label: str, path: Path, line: int) -> str:
-    if "|" in label:
-        raise DataError(f"{path}:{line}: several labels ({label}); this version classifies one label per video.")
-    return label
-
-
 def _time(text: str, path: Path, line: int) -> float:
     try:
         return float(text) if text else math.nan
@@ -172,13 +157,18 @@ def _time(text: str, path: Path, line: int) -> float:
 def _kinetics(path: Path, text: str, root: Path, classes: Sequence[str] | None) -> Manifest:
     """Kinetics' own CSV; a file may carry its times with six digits or none, flat or in a folder of its class."""
     rows, splits, lines = [], [], []
+    there = _FilesIn(root)
     reader = csv.DictReader(text.splitlines())
     for row in reader:
-        start, end = (int(float(row[name])) for name in ("time_start", "time_end"))
-        stem = f"{row['youtube_id']}_{start:06d}_{end:06d}.mp4"
-        inside = Path(row["label"].replace(" ", "_")) / stem
-        places = (Path(row["label"]) / stem, inside, Path(stem), Path(f"{row['youtube_id']}.mp4"))
-        rows.append((next((p for p in places if (root / p).exists()), places[0]).as_posix(), row["label"]))
+        try:
+            start, end = (int(float(row[name])) for name in ("time_start", "time_end"))
+        except (TypeError, ValueError):
+            raise DataError(f"{path}:{reader.line_num}: time_start and time_end must be seconds.") from None
+        label, name = row["label"], row["youtube_id"]
+        timed = f"{name}_{start:06d}_{end:06d}.mp4"
+        places = ((label, timed), (label.replace(" ", "_"), timed), ("", timed), ("", f"{name}.mp4"))
+        folder, file = next((place for place in places if place in there), places[0])
+        rows.append((f"{folder}/{file}" if folder else file, label))
         splits.append(row.get("split") or "")
         lines.append(reader.line_num)
     return make_manifest(
@@ -189,6 +179,23 @@ def _kinetics(path: Path, text: str, root: Path, classes: Sequence[str] | None) 
         lines=lines,
         splits=splits if any(splits) else None,
     )
+
+
+class _FilesIn:
+    """Which (folder, file) there are below a root. Each folder is listed once: a million questions to the disk, some of
+    them over a network, would take minutes.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._names: dict[str, set[str]] = {}
+
+    def __contains__(self, place: tuple[str, str]) -> bool:
+        folder, file = place
+        if folder not in self._names:
+            inside = self._root / folder
+            self._names[folder] = {entry.name for entry in os.scandir(inside)} if inside.is_dir() else set()
+        return file in self._names[folder]
 
 
 def _lines(path: Path, text: str, root: Path, classes: Sequence[str] | None) -> Manifest:

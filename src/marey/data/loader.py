@@ -1,9 +1,10 @@
 """A loader that knows where it is: the same batches on every run, for any number of workers, from any place."""
 
+import itertools
 import signal
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,12 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Sampler
 
 from marey.base.errors import DataError
-from marey.base.random import random_for
 from marey.data.clips import ClipDataset, collate
+from marey.data.draw import ByClass, EachOnce
+
+Draw = EachOnce | ByClass
+Cycle = Callable[[int], Sequence[tuple[int, int]]]
+"""Of an epoch, (videos, shape) of its batches in turn."""
 
 
 @dataclass(frozen=True)
@@ -24,17 +29,6 @@ class Place:
     last: bool
 
 
-def batches_of(count: int, global_batch: int, world: int) -> int:
-    """How many batches an epoch of `count` samples has; a tail smaller than `world` joins the batch before it."""
-    full, tail = divmod(count, global_batch)
-    return full + (1 if tail and (tail >= world or not full) else 0)
-
-
-def epoch_order(count: int, seed: int, epoch: int, *, shuffle: bool) -> NDArray[np.int64]:
-    """The order of an epoch's samples: a permutation by (seed, epoch), or as they are."""
-    return random_for(seed, epoch, 2).permutation(count) if shuffle else np.arange(count)
-
-
 class ClipLoader:
     """Batches of clips over several epochs as one stream, so that no epoch waits for its first batch.
 
@@ -43,9 +37,13 @@ class ClipLoader:
 
     Args:
         dataset: Where clips come from.
-        global_batch: Clips per batch over all processes.
+        global_batch: Videos per batch over all processes.
         epochs: The stream ends after so many.
         seed: With the epoch, decides the order.
+        draw: Which videos make an epoch, in which order; None is the list as it stands.
+        repeats: Clips of each video in a batch, next to each other, each with randomness of its own.
+        cycle: For each epoch, (videos, shape) of its batches in turn, again and again: a batch of so many videos over all
+            processes, with clips of that place in the data set's `shapes`. None: always (global_batch, 0).
         workers: Processes that decode ahead; how many changes no batch.
         rank, world: This process among how many.
 
@@ -63,31 +61,35 @@ class ClipLoader:
         workers: int = 0,
         rank: int = 0,
         world: int = 1,
-        shuffle: bool = True,
+        draw: Draw | None = EachOnce(),  # noqa: B008 - frozen
+        repeats: int = 1,
+        cycle: Cycle | None = None,
     ) -> None:
         if len(dataset) < world:
             raise DataError(f"{len(dataset)} videos are too few for {world} processes.")
         self.epochs, self.waited = epochs, 0.0
-        self._plan = _Plan(len(dataset), global_batch, epochs, seed, rank, world, shuffle)
+        labels = dataset.manifest.labels
+        self._plan = _Plan(
+            labels, global_batch, epochs, seed=seed, rank=rank, world=world, draw=draw, repeats=repeats, cycle=cycle,
+        )  # fmt: skip
         self._loader: DataLoader[Any] = DataLoader(
             dataset,
             batch_sampler=self._plan,
             num_workers=workers,
             collate_fn=collate,
             prefetch_factor=2 if workers else None,
-            worker_init_fn=_settle if workers else None,
+            worker_init_fn=settle if workers else None,
         )
         self._next = (0, 0)
 
-    @property
-    def epoch_batches(self) -> int:
-        """Batches in one epoch."""
-        return self._plan.epoch_batches
+    def epoch_batches(self, epoch: int) -> int:
+        """Batches in that epoch."""
+        return len(self._plan.batches(epoch))
 
     def __len__(self) -> int:
         """Batches from here to the end of the last epoch."""
         epoch, number = self._next
-        return max((self.epochs - epoch) * self.epoch_batches - number, 0)
+        return max(sum(self.epoch_batches(e) for e in range(epoch, self.epochs)) - number, 0)
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         self._plan.start = self._next
@@ -98,7 +100,7 @@ class ClipLoader:
             batch = next(batches)
             self.waited += time.monotonic() - begun
             self._next = (place.epoch + 1, 0) if place.last else (place.epoch, place.number + 1)
-            yield batch | {"place": place, "size": self._plan.size(place.number)}
+            yield batch | {"place": place, "size": self._plan.size(place)}
 
     def state_dict(self) -> dict[str, int]:
         """Where the next batch stands. Counts what was delivered, not what workers fetched ahead."""
@@ -109,45 +111,88 @@ class ClipLoader:
         self._next = (state["epoch"], state["batch"])
 
 
-class _Plan(Sampler[list[tuple[int, int]]]):
-    """Which samples stand in which batch: lists of (epoch, index) for one process."""
+@dataclass(frozen=True)
+class _Batch:
+    """A part of an epoch's order, and the shape of its clips."""
+
+    begin: int
+    end: int
+    shape: int
+
+
+class _Plan(Sampler[list[tuple[int, ...]]]):
+    """Which samples stand in which batch: lists of (epoch, index, repeat, shape) for one process."""
 
     def __init__(
-        self, count: int, global_batch: int, epochs: int, seed: int, rank: int, world: int, shuffle: bool
-    ) -> None:
-        self.count, self.global_batch, self.epochs, self.seed = count, global_batch, epochs, seed
-        self.rank, self.world, self.shuffle = rank, world, shuffle
-        self.epoch_batches = batches_of(count, global_batch, world)
+        self, labels: NDArray[np.int64], global_batch: int, epochs: int,
+        *, seed: int, rank: int, world: int, draw: Draw | None, repeats: int = 1, cycle: Cycle | None = None,
+    ) -> None:  # fmt: skip
+        self.labels, self.epochs, self.seed = labels, epochs, seed
+        self.rank, self.world, self.draw, self.repeats = rank, world, draw, repeats
+        self.cycle = cycle or (lambda epoch: ((global_batch, 0),))
+        self.count = len(labels)
         self.start = (0, 0)
+        self._of_cycle: dict[tuple[tuple[int, int], ...], list[_Batch]] = {}
+
+    def batches(self, epoch: int) -> list[_Batch]:
+        """All batches of an epoch; a tail with fewer videos than there are processes joins the batch before it."""
+        cycle = tuple(self.cycle(epoch))
+        if cycle not in self._of_cycle:
+            self._of_cycle[cycle] = self._cut(cycle)
+        return self._of_cycle[cycle]
+
+    def _cut(self, cycle: tuple[tuple[int, int], ...]) -> list[_Batch]:
+        found: list[_Batch] = []
+        begin = 0
+        for size, shape in itertools.cycle(cycle):
+            end = min(begin + size, self.count)
+            if end - begin < self.world and found:
+                found[-1] = replace(found[-1], end=end)
+            else:
+                found.append(_Batch(begin, end, shape))
+            begin = end
+            if begin == self.count:
+                return found
+        raise AssertionError("a cycle has at least one batch")
+
+    def size(self, place: Place) -> int:
+        """Clips in a batch, over all processes."""
+        batch = self.batches(place.epoch)[place.number]
+        return (batch.end - batch.begin) * self.repeats
 
     def places(self) -> Iterator[Place]:
         first_epoch, first_batch = self.start
         for epoch in range(first_epoch, self.epochs):
-            for number in range(first_batch if epoch == first_epoch else 0, self.epoch_batches):
-                yield Place(epoch, number, number == self.epoch_batches - 1)
+            count = len(self.batches(epoch))
+            for number in range(first_batch if epoch == first_epoch else 0, count):
+                yield Place(epoch, number, number == count - 1)
 
-    def bounds(self, number: int) -> tuple[int, int]:
-        """The part of an epoch's order that batch `number` is."""
-        end = self.count if number == self.epoch_batches - 1 else (number + 1) * self.global_batch
-        return number * self.global_batch, end
-
-    def size(self, number: int) -> int:
-        begin, end = self.bounds(number)
-        return end - begin
-
-    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        order_epoch, order = -1, np.empty(0, np.int64)
+    def __iter__(self) -> Iterator[list[tuple[int, ...]]]:
+        epoch, keys = -1, np.empty((0, 2), np.int64)
         for place in self.places():
-            if place.epoch != order_epoch:
-                order_epoch, order = (
-                    place.epoch,
-                    epoch_order(self.count, self.seed, place.epoch, shuffle=self.shuffle),
-                )
-            begin, end = self.bounds(place.number)
-            yield [(place.epoch, int(i)) for i in order[begin + self.rank : end : self.world]]
+            if place.epoch != epoch:
+                epoch, keys = place.epoch, self._keys(place.epoch)
+            batch = self.batches(epoch)[place.number]
+            mine = keys[batch.begin + self.rank : batch.end : self.world]
+            yield [(epoch, i, first + r, batch.shape) for i, first in mine.tolist() for r in range(self.repeats)]
+
+    def _keys(self, epoch: int) -> NDArray[np.int64]:
+        """[N, 2]: the epoch's rows in order, and how many clips of the same row came before in this epoch."""
+        rows = np.arange(self.count) if self.draw is None else self.draw.order(self.labels, self.seed, epoch)
+        return np.stack([rows, _seen_before(rows) * self.repeats], axis=1)
 
 
-def _settle(worker: int) -> None:
+def _seen_before(rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """How often each element stands further ahead."""
+    order = np.argsort(rows, kind="stable")
+    ordered = rows[order]
+    firsts = np.searchsorted(ordered, ordered)
+    before = np.empty_like(rows)
+    before[order] = np.arange(len(rows)) - firsts
+    return before
+
+
+def settle(worker: int) -> None:
     """Workers leave signals to the main process, which saves and then ends them, and start no threads of their own."""
     import cv2
 

@@ -2,8 +2,9 @@
 
 import csv
 import hashlib
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, overload
 
@@ -25,6 +26,7 @@ class Sample:
     id: str
     path: Path
     label: int
+    """The class; the first one of several."""
     start: float | None = None
     end: float | None = None
     split: str | None = None
@@ -44,6 +46,8 @@ class Manifest:
     times: NDArray[np.float64] | None = None
     """[N, 2]: start and end."""
     source: str = field(default="", compare=False)
+    label_sets: NDArray[np.int64] | None = None
+    """[N, M]: all labels of each video, -1 past its last; None where every video has one."""
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -58,7 +62,7 @@ class Manifest:
         start, end = (None, None) if self.times is None else (_second(t) for t in self.times[index])
         name = str(self.ids[index])
         return Sample(
-            id=name if start is None and end is None else f"{name}@{start or 0:g}-{'' if end is None else f'{end:g}'}",
+            id=name if start is None and end is None else f"{name}@{_time_text(start) or 0}-{_time_text(end)}",
             path=self.root / name,
             label=int(self.labels[index]),
             start=start,
@@ -69,6 +73,35 @@ class Manifest:
 
     def __iter__(self) -> Iterator[Sample]:
         return (self[i] for i in range(len(self)))
+
+    def target(self, index: int) -> int | NDArray[np.float32]:
+        """What a network should say: the class; or, with several labels per video, 1 for each and 0 for others, [K]."""
+        if self.label_sets is None:
+            return int(self.labels[index])
+        hot: NDArray[np.float32] = self._hot(self.label_sets[index : index + 1])[0]
+        return hot
+
+    def multi_hot(self) -> NDArray[np.float32]:
+        """[N, K]: 1 for each label of each video, whether it has one or several."""
+        return self._hot(self.labels[:, None] if self.label_sets is None else self.label_sets)
+
+    def _hot(self, sets: NDArray[np.int64]) -> NDArray[np.float32]:
+        hot = np.zeros((len(sets), len(self.class_names)), np.float32)
+        rows, columns = np.nonzero(sets >= 0)
+        hot[rows, sets[rows, columns]] = 1
+        return hot
+
+    def require_one_label(self, recipe: str) -> None:
+        """For a recipe that tells one label per video.
+
+        Raises:
+            DataError: some videos have several.
+        """
+        if self.label_sets is not None:
+            raise DataError(
+                f"{self.source or 'the list'}: several labels per video, and {recipe} tells one: "
+                "--set task.kind=multilabel."
+            )
 
     @property
     def split_names(self) -> tuple[str, ...]:
@@ -93,34 +126,36 @@ class Manifest:
         for part in (self.ids, self.labels, self.times):
             digest.update(b"-" if part is None else str(part.shape).encode())
             digest.update(b"" if part is None else "\0".join(map(str, part.ravel().tolist())).encode())
+        if self.label_sets is not None:
+            digest.update("\0".join(self._label_words()).encode())
         digest.update("\0".join(self.class_names).encode())
         return digest.hexdigest()
 
     def write_csv(self, path: str | Path) -> None:
         """Write path, label and what other columns there are; paths become relative to the file where they can."""
-        columns = ["path", "label"]
-        columns += [n for n, c in (("split", self.splits), ("group", self.groups)) if c is not None]
-        columns += ["start", "end"] if self.times is not None else []
         target = Path(path)
+        columns: dict[str, Iterable[str]] = {
+            "path": _relative(self.ids.tolist(), self.root, target.parent),
+            "label": self._label_words(),
+        }
+        columns |= {n: c.tolist() for n, c in (("split", self.splits), ("group", self.groups)) if c is not None}
+        if self.times is not None:
+            for name, times in zip(("start", "end"), self.times.T.tolist(), strict=True):
+                columns[name] = [_time_text(time) for time in times]
         with atomic_path(target) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(columns)
-            for sample in self:
-                row = {
-                    "path": _relative(sample.path, target.parent),
-                    "label": self.class_names[sample.label],
-                    "split": sample.split,
-                    "group": sample.group,
-                    "start": "" if sample.start is None else f"{sample.start:g}",
-                    "end": "" if sample.end is None else f"{sample.end:g}",
-                }
-                writer.writerow([row[name] for name in columns])
+            writer.writerows(zip(*columns.values(), strict=True))
+
+    def _label_words(self) -> list[str]:
+        """Each video's label, or its several ones with | between."""
+        if self.label_sets is None:
+            return [self.class_names[label] for label in self.labels.tolist()]
+        return ["|".join(self.class_names[label] for label in row if label >= 0) for row in self.label_sets.tolist()]
 
     def with_splits(self, splits: NDArray[np.str_]) -> "Manifest":
         """The same videos with another split column."""
-        return Manifest(
-            self.ids, self.labels, self.class_names, self.root, splits, self.groups, self.times, self.source
-        )
+        return replace(self, splits=splits)
 
     def _rows(self, rows: NDArray[Any]) -> "Manifest":
         def part(column: NDArray[Any] | None) -> NDArray[Any] | None:
@@ -135,6 +170,7 @@ class Manifest:
             part(self.groups),
             part(self.times),
             self.source,
+            part(self.label_sets),
         )
 
 
@@ -142,11 +178,17 @@ def _second(value: float) -> float | None:
     return None if np.isnan(value) else float(value)
 
 
-def _relative(path: Path, folder: Path) -> str:
-    try:
-        return path.resolve().relative_to(folder.resolve()).as_posix()
-    except ValueError:
-        return str(path.resolve())
+def _time_text(seconds: float | None) -> str:
+    """Seconds with every digit that they have (3661.125, 10), "" for None and NaN."""
+    return "" if seconds is None or np.isnan(seconds) else repr(float(seconds)).removesuffix(".0")
+
+
+def _relative(names: Iterable[str], root: Path, folder: Path) -> Iterator[str]:
+    """Paths below `root` as a list in `folder` has them: relative where they lie in it, absolute elsewhere."""
+    # By strings, links of the two folders followed once: a million `Path.resolve()` would take minutes.
+    above, inside = root.resolve(), os.path.join(folder.resolve(), "")  # noqa: PTH118
+    for name in names:
+        yield os.path.normpath(os.path.join(above, name)).removeprefix(inside).replace(os.sep, "/")  # noqa: PTH118
 
 
 def make_manifest(
@@ -160,27 +202,33 @@ def make_manifest(
     groups: Sequence[str] | None = None,
     times: Sequence[tuple[float, float]] | None = None,
 ) -> Manifest:
-    """A manifest from (path, label) rows; labels are names, or whole numbers where `classes` gives the names.
+    """A manifest from (path, label) rows. Labels are names, or whole numbers: the places in `classes`, from 0. Several
+    labels of a row are separated by "|".
 
     Raises:
         DataError: no rows, a path twice, or a label that is none of `classes`; the line is named where `lines` tell.
     """
     if not rows:
         raise DataError(f"{source}: names no videos.")
-    names = list(classes) if classes is not None else _class_names([label for _, label in rows])
-    index = {name: i for i, name in enumerate(names)}
 
     def where(row: int) -> str:
         return f"{source}:{lines[row]}" if lines else source
 
-    labels = np.empty(len(rows), np.int64)
-    for row, (_, label) in enumerate(rows):
-        place = index.get(label)
-        if place is None and label.isdigit() and int(label) < len(names):
-            place = int(label)
-        if place is None:
-            raise DataError(f"{where(row)}: the label {label!r} is none of the {len(names)} classes ({_some(names)}).")
-        labels[row] = place
+    texts = [label for _, label in rows]
+    words = {text: [word.strip() for word in text.split("|")] for text in set(texts)}
+    names = list(classes) if classes is not None else _class_names({w for row in words.values() for w in row}, source)
+    index = {name: place for place, name in enumerate(names)}
+    for text, several in words.items():
+        for word in several:
+            if word not in index and word.isdecimal() and int(word) < len(names):
+                index[word] = int(word)
+            if word not in index:
+                raise DataError(
+                    f"{where(texts.index(text))}: the label {word!r} is none of the {len(names)} classes ({_some(names)})."
+                )
+    most = max(map(len, words.values()))
+    places = {text: [index[w] for w in row] + [-1] * (most - len(row)) for text, row in words.items()}
+    sets = np.array([places[text] for text in texts], np.int64)
     keys = [path for path, _ in rows] if times is None else [f"{p}@{t}" for (p, _), t in zip(rows, times, strict=True)]
     if len(set(keys)) < len(keys):
         seen: set[str] = set()
@@ -188,20 +236,32 @@ def make_manifest(
         raise DataError(f"{where(row)}: {rows[row][0]} stands in the list twice.")
     return Manifest(
         ids=np.array([path for path, _ in rows]),
-        labels=labels,
+        labels=sets[:, 0].copy(),
         class_names=tuple(names),
         root=root,
         splits=np.array(splits) if splits else None,
         groups=np.array(groups) if groups else None,
         times=np.array(times, np.float64) if times else None,
         source=source,
+        label_sets=sets if sets.shape[1] > 1 else None,
     )
 
 
-def _class_names(labels: list[str]) -> list[str]:
-    """The distinct labels: by number where all are numbers, else in alphabetic order."""
-    distinct = set(labels)
-    return sorted(distinct, key=int) if all(label.isdigit() for label in distinct) else sorted(distinct)
+_MOST_CLASSES = 100_000
+
+
+def _class_names(labels: set[str], source: str) -> list[str]:
+    """The distinct labels in alphabetic order. Numbers are places in a list of classes that is not at hand: then all up
+    to the largest, also those that no row has, since place 7 means the same in a list that skips 6.
+    """
+    if not all(label.isdecimal() for label in labels):
+        return sorted(labels)
+    largest = max(map(int, labels))
+    if largest >= _MOST_CLASSES:
+        raise DataError(
+            f"{source}: the label {largest} is no place in a list of classes; if it is a name, spell it out."
+        )
+    return [str(place) for place in range(largest + 1)]
 
 
 def _some(names: Sequence[str]) -> str:

@@ -18,8 +18,8 @@ def split_manifest(manifest: Manifest, *, val: float = 0.2, seed: int = 0) -> Ma
     """
     if not 0 < val < 1:
         raise DataError(f"the share to hold out must lie between 0 and 1, got {val:g}.")
-    groups = _groups(manifest)
-    _, of_row = np.unique(groups, return_inverse=True)
+    groups = source_groups(manifest)
+    _, of_row = np.unique(manifest.ids if groups is None else groups, return_inverse=True)
     random = random_for(seed)
     held: set[int] = set()
     classes = np.argsort(np.bincount(manifest.labels, minlength=len(manifest.class_names)), kind="stable")
@@ -57,23 +57,28 @@ def _hold_out(
             "to train and to test takes at least two."
         )
     wanted = max(1.0, val * sizes.sum())
-    have = sum(int(sizes[g]) for g in candidates if g in held)
+    free = sum(g not in held for g in candidates.tolist())
+    have = sum(int(sizes[g]) for g in candidates.tolist() if g in held)
     for group in random.permutation(candidates).tolist():
-        free = [g for g in candidates if g not in held]
-        if have + sizes[group] / 2 > wanted or len(free) < 2:
+        if have + sizes[group] / 2 > wanted or free < 2:
             if have:
                 break
             continue
         if group not in held:
             held.add(group)
             have += int(sizes[group])
+            free -= 1
     if not have:
         smallest = int(min(candidates, key=lambda g: sizes[g]))
         held.add(smallest)
 
 
-def _groups(manifest: Manifest) -> np.ndarray:
+def source_groups(manifest: Manifest) -> np.ndarray | None:
+    """Which source each video was cut from: the list's own column, else UCF101's gXX; None where neither tells."""
     if manifest.groups is not None:
         return manifest.groups
-    named = [ucf_group(name) for name in manifest.ids.tolist()]
-    return np.array(named) if all(named) else manifest.ids
+    names = manifest.ids.tolist()
+    if not ucf_group(names[0]):
+        return None
+    named = [ucf_group(name) for name in names]
+    return np.array(named) if all(named) else None

@@ -1,5 +1,6 @@
 """A number of ours beside one that somebody published: how far apart, and whether that means anything."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,6 +50,25 @@ def compare(recipe: Recipe, protocol: dict[str, Any], *, top1: float, videos: in
         reasons = _protocol_differs(recipe, protocol) + _measured_differs(recipe.measured, protocol)
         found.append(against(f"measured by Marey ({recipe.measured.date})", recipe.measured, reasons))
     return tuple(found)
+
+
+def compare_fused(
+    published: Published,
+    recipes: Sequence[Recipe],
+    protocols: Sequence[dict[str, Any]],
+    *,
+    top1: float,
+    videos: int,
+) -> Comparison:
+    """The top-1 of fused streams, each tested by its own recipe, against a published one."""
+    low, high = (100 * end for end in wilson_interval(round(top1 * videos), videos))
+    reasons = [
+        f"{recipe.name}: {reason}"
+        for recipe, protocol in zip(recipes, protocols, strict=True)
+        for reason in _protocol_differs(recipe, protocol)
+    ]
+    reasons += _published_differs(published, protocols[0], videos)
+    return Comparison(f"published ({published.source})", published.top1, 100 * top1, low, high, tuple(reasons))
 
 
 def _protocol_differs(recipe: Recipe, protocol: dict[str, Any]) -> list[str]:

@@ -12,28 +12,30 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from torch.utils.data import DataLoader
 
 from marey.backends.eager import EagerBackend, Precision
 from marey.base.errors import DataError, RunError
 from marey.base.files import atomic_path, write_json
 from marey.base.processes import rank, world_size
 from marey.base.progress import progress, say
+from marey.data.catalogue import class_names_of
 from marey.data.clips import ViewDataset, ViewItem
-from marey.data.formats import read_manifest
+from marey.data.formats import read_classes, read_manifest
 from marey.data.manifest import Manifest
+from marey.data.overlap import only as restricted
 from marey.data.quarantine import Broken, Quarantine
 from marey.evaluation.compare import Comparison, compare
 from marey.evaluation.metrics import (
     calibration_error,
     confusion_matrix,
     macro_f1,
+    mean_average_precision,
     mean_class_accuracy,
     pair_accuracy,
     top_k_accuracy,
 )
 from marey.evaluation.scores import Scores
-from marey.evaluation.views import score_video
+from marey.evaluation.views import read_ahead, score_video
 from marey.models.network import Network
 
 _SAVE_EVERY = 20.0
@@ -42,7 +44,10 @@ _SAVE_EVERY = 20.0
 
 @dataclass(frozen=True)
 class EvaluationResult:
-    """Metrics of one run; shares lie in 0..1. `broken` files are left out of all of them."""
+    """Metrics of one run; shares lie in 0..1. `broken` files are left out of all of them.
+
+    Videos with several labels have a `mean_ap` and no top-1, and the others' mean class; asking for those is a DataError.
+    """
 
     scores: Scores
     broken: tuple[Broken, ...] = ()
@@ -59,16 +64,16 @@ class EvaluationResult:
 
     @property
     def top1(self) -> float:
-        return top_k_accuracy(self.scores.probabilities, self.scores.labels, 1)
+        return top_k_accuracy(self.scores.probabilities, self._classes(), 1)
 
     @property
     def top5(self) -> float:
-        return top_k_accuracy(self.scores.probabilities, self.scores.labels, 5)
+        return top_k_accuracy(self.scores.probabilities, self._classes(), 5)
 
     @property
     def confusion(self) -> NDArray[np.int64]:
         """[K, K]: true class by answer."""
-        return confusion_matrix(self.scores.probabilities, self.scores.labels)
+        return confusion_matrix(self.scores.probabilities, self._classes())
 
     @property
     def mean_class(self) -> float:
@@ -81,20 +86,32 @@ class EvaluationResult:
     @property
     def calibration_error(self) -> float:
         """How far probabilities lie from shares of right answers."""
-        return calibration_error(self.scores.probabilities, self.scores.labels)
+        return calibration_error(self.scores.probabilities, self._classes())
+
+    @property
+    def mean_ap(self) -> float:
+        """Mean average precision over the classes: the number of videos with several labels."""
+        return mean_average_precision(self.scores.probabilities, self.scores.positives)
 
     def pairs(self, pairs: list[tuple[int, int]]) -> float:
         """Accuracy inside pairs of classes; chance is one half."""
-        return pair_accuracy(self.scores.probabilities, self.scores.labels, pairs)
+        return pair_accuracy(self.scores.probabilities, self._classes(), pairs)
 
-    def as_json(self) -> dict[str, Any]:
-        """Everything but the scores themselves."""
+    def metrics(self) -> dict[str, float]:
+        """The numbers that mean something: top-1 and its kin, or mean average precision."""
+        if self.scores.several_labels:
+            return {"mean_ap": self.mean_ap}
         return {
             "top1": self.top1,
             "top5": self.top5,
             "mean_class": self.mean_class,
             "macro_f1": self.macro_f1,
             "calibration_error": self.calibration_error,
+        }
+
+    def as_json(self) -> dict[str, Any]:
+        """Everything but the scores themselves."""
+        return self.metrics() | {
             "videos": self.num_videos,
             "broken": [vars(b) for b in self.broken],
             "comparisons": [vars(c) for c in self.comparisons],
@@ -103,21 +120,37 @@ class EvaluationResult:
 
     def summary(self) -> str:
         """Lines for a person: the headline, and the confusion matrix of up to 20 classes."""
-        lines = [
-            f"top-1 {self.top1:.1%}   top-5 {self.top5:.1%}   mean class {self.mean_class:.1%}   "
-            f"({self.num_videos} videos{f', {len(self.broken)} broken left out' if self.broken else ''})"
-        ]
-        lines += [str(comparison) for comparison in self.comparisons]
-        names = self.scores.class_names
-        if len(names) <= 20:
-            wide = max(len(name) for name in names)
-            digits = max(len(str(self.confusion.max())), len(str(len(names) - 1))) + 1
-            lines += ["", "rows: true class, columns: answer"]
-            lines.append(" " * (wide + 4) + "".join(f"{i:{digits}}" for i in range(len(names))))
-            for i, (name, row) in enumerate(zip(names, self.confusion, strict=True)):
-                cells = "".join(f"{n if n else '.':>{digits}}" for n in row.tolist())
-                lines.append(f"{i:>2} {name:{wide}} {cells}")
+        named = {"top1": "top-1", "top5": "top-5", "mean_class": "mean class", "mean_ap": "mAP"}
+        metrics = self.metrics()
+        numbers = "   ".join(f"{name} {metrics[key]:.1%}" for key, name in named.items() if key in metrics)
+        left_out = f", {len(self.broken)} broken left out" if self.broken else ""
+        lines = [f"{numbers}   ({self.num_videos} videos{left_out})", *map(str, self.comparisons)]
+        if not self.scores.several_labels and len(self.scores.class_names) <= 20:
+            lines += ["", *self._confusion_lines()]
         return "\n".join(lines)
+
+    def _confusion_lines(self) -> list[str]:
+        names = self.scores.class_names
+        wide = max(len(name) for name in names)
+        digits = max(len(str(self.confusion.max())), len(str(len(names) - 1))) + 1
+        lines = [
+            "rows: true class, columns: answer",
+            " " * (wide + 4) + "".join(f"{i:{digits}}" for i in range(len(names))),
+        ]
+        for i, (name, row) in enumerate(zip(names, self.confusion, strict=True)):
+            cells = "".join(f"{n if n else '.':>{digits}}" for n in row.tolist())
+            lines.append(f"{i:>2} {name:{wide}} {cells}")
+        return lines
+
+    def _classes(self) -> NDArray[np.int64]:
+        """The class of each video [N].
+
+        Raises:
+            DataError: videos have several labels, so that there is no right answer, only right ones.
+        """
+        if self.scores.several_labels:
+            raise DataError("these videos have several labels each: there is no top-1 or confusion; see mean_ap.")
+        return self.scores.labels
 
 
 def evaluate(
@@ -126,6 +159,7 @@ def evaluate(
     *,
     out: str | Path | None = None,
     root: str | Path | None = None,
+    only: str | Path | None = None,
     batch: int = 8,
     workers: int = 2,
     device: str = "auto",
@@ -139,6 +173,7 @@ def evaluate(
         data: A manifest, or a list or folder to read one from.
         out: Folder for scores.npz, result.json and quarantine.jsonl. An interrupted run goes on there.
         root: Folder that the list's paths are relative to.
+        only: A list of videos: score those that it names, and say what was left out.
         batch: Views in one pass.
         workers: Processes that decode ahead.
         max_broken: A larger share of broken files stops the run.
@@ -148,14 +183,59 @@ def evaluate(
 
     Raises:
         RunError: `out` holds another run, or too many files are broken.
+        DataError: videos with several labels, and the recipe's task is one.
     """
     if not isinstance(data, Manifest):
-        data = read_manifest(data, root=root, classes=model.class_names)
+        data = read_labelled(data, model, root=root)
+    if model.recipe.task.kind != "multilabel":
+        data.require_one_label(model.recipe.name)
+    overlap = restricted(data, only) if only is not None else None
+    data = overlap.manifest if overlap else data
     backend = EagerBackend(model, device=device, precision=precision)
     protocol = _protocol(model, data, backend, batch)
+    if overlap:
+        say(f"{only}: {overlap}")
+        protocol["only"] = {"list": str(only), "left_out": overlap.left_out, "missing": overlap.missing}
     run = _Run(Path(out) if out else None, protocol, data, max_broken)
     run.finish(_scored(backend, model, data, run, batch=batch, workers=workers))
     return run.result(model)
+
+
+def read_labelled(
+    path: str | Path,
+    model: Network,
+    *,
+    root: str | Path | None = None,
+    classes: str | Path | None = None,
+    split: str | None = None,
+) -> Manifest:
+    """Read a list whose labels are the network's classes.
+
+    A network without class names (untrained, or of a toolkit's file) takes those of `classes` (a file), else of its
+    recipe's public data set, else the list's own: numbers as they are, names in alphabetic order where they are all.
+
+    Raises:
+        DataError: a label is none of the classes, or which class is which cannot be known.
+    """
+    count = int(model.recipe.model.num_classes)
+    names = read_classes(classes) if classes is not None else model.class_names or class_names_of(model.recipe.dataset)
+    if names is not None and len(names) != count:
+        if classes is not None:
+            raise DataError(f"{classes}: {len(names)} class names, but the network tells {count} apart.")
+        names = None
+    if classes is not None and model.class_names is not None and tuple(names or ()) != model.class_names:
+        raise DataError(f"{classes}: names other classes than the checkpoint; leave out --classes.")
+    manifest = read_manifest(path, root=root, classes=names, split=split)
+    if len(manifest.class_names) > count:
+        raise DataError(f"{path}: {len(manifest.class_names)} classes, but the network tells {count} apart.")
+    if names is None and len(manifest.class_names) < count and not manifest.class_names[0].isdecimal():
+        raise DataError(
+            f"{path}: {len(manifest.class_names)} class names, and the weights do not say which of their {count} classes "
+            "these are: name them in order with --classes FILE, or label by number."
+        )
+    if split is None and len(manifest.split_names) > 1 and rank() == 0:
+        say(f"all splits of {path} are tested ({', '.join(manifest.split_names)}); --split NAME takes one of them")
+    return manifest
 
 
 def _scored(
@@ -165,25 +245,18 @@ def _scored(
     test, pixels = model.recipe.test, model.recipe.pixels
     views = ViewDataset(data, test.sampling, pixels, model.recipe.flow)
     rows = run.rows_to_do()
-    loader: DataLoader[ViewItem] = DataLoader(
-        views,
-        sampler=rows,
-        batch_size=None,
-        num_workers=min(workers, len(rows)),
-        prefetch_factor=2 if workers and rows else None,
-        collate_fn=_as_it_is,
-    )
+    task = model.recipe.task
     with progress("Testing", total=len(rows), unit="videos") as bar:
-        right = 0
-        for done, (row, item) in enumerate(zip(rows, loader, strict=True), start=1):
-            scores = None if "broken" in item else score_video(backend, item, test, pixels, batch=batch)
-            right += scores is not None and int(scores.argmax()) == item["target"]
+        right, note = 0, ""
+        for done, (row, item) in enumerate(zip(rows, read_ahead(views, rows, workers=workers), strict=True), start=1):
+            scores = None
+            if "broken" not in item:
+                scores = score_video(backend, item, test, pixels, batch=batch, task=task)
+            if task.kind == "classify":
+                right += scores is not None and int(scores.argmax()) == item["target"]
+                note = f"top-1 {right / done:.1%}"
             yield row, item, scores
-            bar.advance(note=f"top-1 {right / done:.1%}")
-
-
-def _as_it_is(item: Any) -> Any:
-    return item
+            bar.advance(note=note)
 
 
 class _Run:
@@ -262,12 +335,15 @@ class _Run:
         names = model.class_names or self.data.class_names
         probabilities = np.stack([self.done[row] for row in rows])
         names = (*names, *(f"class {i}" for i in range(len(names), probabilities.shape[1])))
+        labels = self.data.multi_hot().astype(np.int64) if model.recipe.task.kind == "multilabel" else self.data.labels
         scores = Scores(
-            tuple(self.data[row].id for row in rows), self.data.labels[rows], probabilities, names,
+            tuple(self.data[row].id for row in rows), labels[rows], probabilities, names,
             self.protocol | {"tested": len(rows), "broken": len(self.quarantine)},
         )  # fmt: skip
-        top1 = top_k_accuracy(probabilities, scores.labels, 1)
-        comparisons = compare(model.recipe, scores.protocol, top1=top1, videos=len(rows))
+        comparisons: tuple[Comparison, ...] = ()
+        if not scores.several_labels:  # what is published and measured are top-1
+            top1 = top_k_accuracy(probabilities, scores.labels, 1)
+            comparisons = compare(model.recipe, scores.protocol, top1=top1, videos=len(rows))
         result = EvaluationResult(scores, self.quarantine.files, comparisons)
         if self.out is not None and self.rank == 0:
             scores.save(self.out / "scores.npz")
@@ -297,7 +373,8 @@ _MAY_DIFFER = {"versions", "device"}
 
 def _protocol(model: Network, data: Manifest, backend: EagerBackend, batch: int) -> dict[str, Any]:
     recipe = model.recipe
-    return {
+    task = {} if recipe.task.kind == "classify" else {"task": recipe.task.kind}
+    return task | {
         "recipe": recipe.name,
         "test": recipe.test.model_dump(mode="json"),
         "pixels": recipe.pixels.model_dump(mode="json"),

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from marey.base.errors import DataError
-from marey.evaluation.metrics import top_k_accuracy
+from marey.evaluation.metrics import mean_average_precision, top_k_accuracy
 from marey.evaluation.scores import Scores
 
 Fusion = Literal["probabilities", "logits"]
@@ -24,9 +24,12 @@ def fuse(files: Sequence[Scores], *, weights: Sequence[float] | None = None, of:
     """The weighted mean of the files' probabilities, or the weighted sum of their logits; equal weights unless given.
 
     Raises:
-        DataError: a video stands in one file only, labels or classes differ, or the weights do not fit.
+        DataError: a video stands in one file only, labels or classes differ, or the weights do not fit; or logits of
+            videos with several labels, which no softmax joins.
     """
     first = files[0]
+    if of == "logits" and first.several_labels:
+        raise DataError("videos with several labels have no logits under one softmax: fuse their probabilities.")
     shares = np.array(weights if weights is not None else [1.0] * len(files), dtype=np.float64)
     if len(shares) != len(files) or (shares < 0).any() or shares.sum() <= 0:
         raise DataError(f"fusing {len(files)} files takes as many weights, none negative, their sum above 0.")
@@ -37,7 +40,8 @@ def fuse(files: Sequence[Scores], *, weights: Sequence[float] | None = None, of:
 
 
 def search_weights(files: Sequence[Scores], *, of: Fusion = "probabilities") -> tuple[float, ...]:
-    """The weights, in twentieths that add up to 1, with the highest top-1; of equal ones the most even.
+    """The weights, in twentieths that add up to 1, with the highest top-1 (mean average precision where videos have
+    several labels); of equal ones the most even.
 
     Search on other videos than those that the fused number is then measured on.
     """
@@ -45,8 +49,12 @@ def search_weights(files: Sequence[Scores], *, of: Fusion = "probabilities") -> 
     even = 1 / len(files)
 
     def quality(shares: tuple[float, ...]) -> tuple[float, float]:
-        top1 = top_k_accuracy(_sum(joined, np.array(shares), of), files[0].labels, 1)
-        return top1, -sum((share - even) ** 2 for share in shares)
+        fused = _sum(joined, np.array(shares), of)
+        if files[0].several_labels:
+            number = mean_average_precision(fused, files[0].positives)
+        else:
+            number = top_k_accuracy(fused, files[0].labels, 1)
+        return number, -sum((share - even) ** 2 for share in shares)
 
     return max(_simplex(len(files), _STEPS), key=quality)
 

@@ -37,6 +37,34 @@ def mean_class_accuracy(confusion: NDArray[np.int64]) -> float:
     return float(np.nanmean(shares)) if np.isfinite(shares).any() else float("nan")
 
 
+def average_precision(scores: Scores2D, positives: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Of each class [K], the mean precision at each of its videos as the threshold falls; NaN for classes without any.
+
+    The sum over thresholds of (recall gained) * precision, where videos of equal score pass a threshold together: no
+    interpolation. `positives` [N, K] says which video has which label.
+    """
+    found = [_average_precision(scores[:, k], positives[:, k]) for k in range(scores.shape[1])]
+    return np.array(found, np.float64)
+
+
+def mean_average_precision(scores: Scores2D, positives: NDArray[np.bool_]) -> float:
+    """The mean of `average_precision` over the classes that have videos (PySlowFast, MMAction2)."""
+    precisions = average_precision(scores, positives)
+    return float(np.nanmean(precisions)) if np.isfinite(precisions).any() else float("nan")
+
+
+def _average_precision(scores: NDArray[np.float32], positive: NDArray[np.bool_]) -> float:
+    total = int(positive.sum())
+    if total == 0:
+        return float("nan")
+    order = np.argsort(-scores, kind="stable")
+    ranked = scores[order]
+    right = np.cumsum(positive[order])
+    last = np.append(ranked[1:] != ranked[:-1], True)  # of the videos that share a score
+    precision = right[last] / (np.flatnonzero(last) + 1)
+    return float((np.diff(right[last], prepend=0) * precision).sum() / total)
+
+
 def macro_f1(confusion: NDArray[np.int64]) -> float:
     """The mean over classes of 2 * right / (videos of the class + answers of the class); classes without videos and
     without answers are left out.

@@ -15,9 +15,11 @@ from marey.data.clips import open_source
 from marey.data.manifest import Manifest
 from marey.evaluation.compare import Comparison
 from marey.evaluation.metrics import (
+    average_precision,
     calibration_error,
     confusion_matrix,
     macro_f1,
+    mean_average_precision,
     mean_class_accuracy,
     top_k_accuracy,
     wilson_interval,
@@ -47,7 +49,7 @@ def write_report(folder: str | Path, data: Manifest | None = None) -> Path:
     recipe = folder / "recipe.yaml"
     values: dict[str, Any] = {
         "title": folder.resolve().name, "subtitle": "", "numbers": [], "charts": _charts(log) if log.exists() else [],
-        "heat": None, "confused": [], "classes": [], "worst": [], "broken": [], "protocol": [],
+        "heat": None, "confused": [], "classes": [], "classes_note": "", "worst": [], "broken": [], "protocol": [],
         "comparisons": [],
         "recipe": recipe.read_text(encoding="utf-8") if recipe.exists() else "",
     }  # fmt: skip
@@ -74,6 +76,7 @@ def _charts(log: Path) -> list[dict[str, Any]]:
     charts = [
         ("loss by epoch", [line("train", "train_loss"), line("validation", "val_loss")], False),
         ("top-1 by epoch", [line("train", "train_top1"), line("validation", "val_top1")], True),
+        ("mAP by epoch", [line("validation", "val_map")], True),
     ]
     return [
         {"name": name, "svg": line_chart(name, [one for one in lines if one.x], percent=percent)}
@@ -83,6 +86,14 @@ def _charts(log: Path) -> list[dict[str, Any]]:
 
 
 def _tested(scores: Scores, data: Manifest | None) -> dict[str, Any]:
+    return (_judged_by_precision(scores) if scores.several_labels else _judged_by_accuracy(scores)) | {
+        "worst": _worst(scores, data) if data is not None else [],
+        "protocol": [(key, json.dumps(value)) for key, value in scores.protocol.items()],
+    }
+
+
+def _judged_by_accuracy(scores: Scores) -> dict[str, Any]:
+    """Of videos with one label each."""
     confusion = confusion_matrix(scores.probabilities, scores.labels)
     top1 = top_k_accuracy(scores.probabilities, scores.labels, 1)
     low, high = wilson_interval(round(top1 * len(scores.ids)), len(scores.ids))
@@ -102,8 +113,31 @@ def _tested(scores: Scores, data: Manifest | None) -> dict[str, Any]:
         "heat": heat_map("confusion matrix", confusion.tolist(), names) if small else None,
         "confused": [] if small else _most_confused(confusion, names),
         "classes": _class_rows(confusion, names),
-        "worst": _worst(scores, data) if data is not None else [],
-        "protocol": [(key, json.dumps(value)) for key, value in scores.protocol.items()],
+        "classes_note": "The dark stripe is the 95 % interval of the share.",
+    }
+
+
+def _judged_by_precision(scores: Scores) -> dict[str, Any]:
+    """Of videos with several labels."""
+    precisions = average_precision(scores.probabilities, scores.positives)
+    counts = scores.positives.sum(axis=0).tolist()
+    rows = [
+        {
+            "name": name, "text": f"{precision:.0%}", "share": round(100 * precision, 1), "count": count,
+            "low": 0, "wide": 0,
+        }
+        for name, precision, count in zip(scores.class_names, precisions.tolist(), counts, strict=True)
+        if count
+    ]  # fmt: skip
+    return {
+        "subtitle": f"{scores.protocol.get('recipe', '')} · several labels per video",
+        "numbers": [
+            {"name": "mAP", "value": f"{mean_average_precision(scores.probabilities, scores.positives):.1%}"},
+            {"name": "labels per video", "value": f"{scores.positives.sum(axis=1).mean():.1f}"},
+            {"name": "videos", "value": f"{len(scores.ids)}"},
+        ],
+        "classes": sorted(rows, key=lambda row: row["share"]),
+        "classes_note": "Average precision of each class.",
     }
 
 
@@ -127,18 +161,21 @@ def _class_rows(confusion: Any, names: tuple[str, ...]) -> list[dict[str, Any]]:
 
 
 def _worst(scores: Scores, data: Manifest) -> list[dict[str, Any]]:
-    """The videos whose own class got the least probability, with frames; one that cannot be opened shows none."""
-    rows = np.arange(len(scores.ids))
-    own = scores.probabilities[rows, scores.labels]
-    order = np.argsort(own, kind="stable")
+    """The videos one of whose own classes got the least probability, with frames; one that cannot be opened shows none.
+
+    A video whose own classes all score higher than any other one is well judged and never shown.
+    """
+    least = np.where(scores.positives, scores.probabilities, np.inf).min(axis=1)
+    others = np.where(scores.positives, -np.inf, scores.probabilities)
     places = {data[i].id: i for i in range(len(data))}
     worst = []
-    for row in order[:_WORST].tolist():
-        answer = int(scores.probabilities[row].argmax())
-        if answer == scores.labels[row] or scores.ids[row] not in places:
+    for row in np.argsort(least, kind="stable")[:_WORST].tolist():
+        answer = int(others[row].argmax())
+        if least[row] > others[row, answer] or scores.ids[row] not in places:
             continue
+        own = [scores.class_names[k] for k in np.flatnonzero(scores.positives[row]).tolist()]
         worst.append({
-            "id": scores.ids[row], "label": scores.class_names[scores.labels[row]], "own": f"{own[row]:.1%}",
+            "id": scores.ids[row], "label": ", ".join(own), "own": f"{least[row]:.1%}",
             "answer": scores.class_names[answer], "score": f"{scores.probabilities[row, answer]:.1%}",
             "frames": _film(data[places[scores.ids[row]]].path),
         })  # fmt: skip

@@ -2,6 +2,7 @@
 
 import json
 import zipfile
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,9 +20,22 @@ class Scores:
 
     ids: tuple[str, ...]
     labels: NDArray[np.int64]
+    """The class of each video [N]; or, with several labels per video, 1 for each of them and 0 for others, [N, K]."""
     probabilities: NDArray[np.float32]
     class_names: tuple[str, ...]
     protocol: dict[str, Any]
+
+    @property
+    def several_labels(self) -> bool:
+        """Whether a video may have several labels: then each probability stands for itself."""
+        return self.labels.ndim == 2
+
+    @property
+    def positives(self) -> NDArray[np.bool_]:
+        """[N, K]: which video has which label, whether it has one or several."""
+        classes = np.arange(self.probabilities.shape[1])
+        positives: NDArray[np.bool_] = self.labels > 0 if self.several_labels else classes == self.labels[:, None]
+        return positives
 
     def save(self, path: str | Path) -> None:
         """Write one .npz, whole or not at all."""
@@ -34,6 +48,12 @@ class Scores:
                 class_names=np.array(self.class_names),
                 protocol=np.array(json.dumps(self.protocol, ensure_ascii=False)),
             )
+
+    def keep(self, ids: Collection[str]) -> "Scores":
+        """The scores of these videos only, in our order."""
+        rows = np.array([row for row, name in enumerate(self.ids) if name in ids], dtype=np.int64)
+        kept = tuple(self.ids[row] for row in rows.tolist())
+        return Scores(kept, self.labels[rows], self.probabilities[rows], self.class_names, self.protocol)
 
     @classmethod
     def load(cls, path: str | Path) -> "Scores":

@@ -1,24 +1,68 @@
 """All views of one video through the network, and their average as the recipe says."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch.utils.data import DataLoader
 
 from marey.backends.eager import EagerBackend
-from marey.data.clips import ViewItem
-from marey.recipe import Test
+from marey.base.errors import RunError
+from marey.data.clips import ViewDataset, ViewItem
+from marey.data.loader import settle
+from marey.recipe import Classify, Task, Test
 from marey.video.pixels import FloatPixels, Pixels
 from marey.video.source import Frames
 from marey.video.transforms import View, crop, flip
 
 
+def read_ahead(views: ViewDataset, rows: Sequence[int], *, workers: int) -> Iterator[ViewItem]:
+    """The videos of `rows` in turn, decoded by `workers` processes ahead of the network.
+
+    Each process has at most two videos waiting, so that memory stays bounded; 0 decodes in this process.
+
+    Raises:
+        RunError: a process died, by a lack of memory or in a decoder.
+    """
+    processes = min(workers, len(rows))
+    loader: DataLoader[ViewItem] = DataLoader(
+        views,
+        sampler=rows,
+        batch_size=None,
+        num_workers=processes,
+        prefetch_factor=2 if processes else None,
+        collate_fn=_as_it_is,
+        worker_init_fn=settle if processes else None,
+    )
+    try:
+        yield from loader
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        raise RunError(
+            f"a process that decodes videos died ({str(error).splitlines()[0]}): try fewer --workers."
+        ) from None
+
+
+def _as_it_is(item: Any) -> Any:
+    return item
+
+
 def score_video(
-    backend: EagerBackend, item: ViewItem, test: Test, pixels: Pixels | FloatPixels, *, batch: int
+    backend: EagerBackend,
+    item: ViewItem,
+    test: Test,
+    pixels: Pixels | FloatPixels,
+    *,
+    batch: int,
+    task: Task = Classify(),  # noqa: B008 - frozen
 ) -> NDArray[np.float32]:
     """Class probabilities [K] of one video: views in passes of at most `batch`, averaged by `test.averaging`.
+
+    They sum to 1 where a video has one label, and each stands for itself where it may have several (sigmoid).
 
     Views of two videos never share a pass, so that a video's score depends on nothing but the video: `predict` and
     `evaluate` agree to the last bit.
@@ -27,11 +71,16 @@ def score_video(
     batches, places = views.batches(batch), torch.from_numpy(views.places)
     if test.averaging == "position_probabilities":
         maps = torch.cat([backend.positions(cut) for cut in batches])[places]
-        return maps.softmax(dim=1).mean(dim=(0, 2)).numpy()
+        return _probabilities(maps, task).mean(dim=(0, 2)).numpy()
     logits = torch.cat([backend(cut) for cut in batches])[places]
     if test.averaging == "logits":
-        return logits.mean(dim=0).softmax(dim=0).numpy()
-    return logits.softmax(dim=1).mean(dim=0).numpy()
+        return _probabilities(logits.mean(dim=0, keepdim=True), task)[0].numpy()
+    return _probabilities(logits, task).mean(dim=0).numpy()
+
+
+def _probabilities(logits: torch.Tensor, task: Task) -> torch.Tensor:
+    """Of logits [V, K] or [V, K, P]."""
+    return logits.sigmoid() if task.kind == "multilabel" else logits.softmax(dim=1)
 
 
 @dataclass(frozen=True)

@@ -11,13 +11,16 @@ from marey.backends.eager import EagerBackend, Precision
 from marey.base.errors import DecodeError
 from marey.data.clips import ViewDataset
 from marey.data.manifest import Manifest
-from marey.evaluation.views import score_video
+from marey.evaluation.views import read_ahead, score_video
 from marey.models.network import Network
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a network says about one video: probabilities [K], or `error` where the file cannot be read."""
+    """What a network says about one video: probabilities [K], or `error` where the file cannot be read.
+
+    They sum to 1, or are each class's own where the recipe's task is multilabel.
+    """
 
     path: Path
     probabilities: NDArray[np.float32]
@@ -53,25 +56,32 @@ def predict(
 
 def predict_many(
     model: Network,
-    videos: Iterable[str | Path],
+    videos: Manifest | Iterable[str | Path],
     *,
     batch: int = 8,
+    workers: int = 0,
     device: str = "auto",
     precision: Precision = "float32",
 ) -> Iterator[Prediction]:
-    """Answer for each video in turn; one that cannot be read gives a prediction with `error` and no probabilities."""
-    paths = [Path(video) for video in videos]
-    if not paths:
+    """Answer for each video in turn; one that cannot be read gives a prediction with `error` and no probabilities.
+
+    `workers` processes decode ahead of the network; how many changes no answer. A manifest may name parts of videos.
+    """
+    listed = videos if isinstance(videos, Manifest) else _listed([str(video) for video in videos])
+    if not len(listed):
         return
     backend = EagerBackend(model, device=device, precision=precision)
     test, pixels = model.recipe.test, model.recipe.pixels
-    manifest = Manifest(np.array([str(p) for p in paths]), np.zeros(len(paths), np.int64), ("",), Path())
-    views = ViewDataset(manifest, test.sampling, pixels, model.recipe.flow)
-    for row, path in enumerate(paths):
-        item = views[row]
+    views = ViewDataset(listed, test.sampling, pixels, model.recipe.flow)
+    ahead = read_ahead(views, range(len(listed)), workers=workers if len(listed) > 1 else 0)
+    for sample, item in zip(listed, ahead, strict=True):
         if "broken" in item:
-            yield Prediction(path, np.empty(0, np.float32), (), item["broken"].reason)
+            yield Prediction(sample.path, np.empty(0, np.float32), (), item["broken"].reason)
             continue
-        scores = score_video(backend, item, test, pixels, batch=batch)
+        scores = score_video(backend, item, test, pixels, batch=batch, task=model.recipe.task)
         names = model.class_names or tuple(f"class {i}" for i in range(len(scores)))
-        yield Prediction(path, scores, names)
+        yield Prediction(sample.path, scores, names)
+
+
+def _listed(paths: list[str]) -> Manifest:
+    return Manifest(np.array(paths), np.zeros(len(paths), np.int64), ("",), Path())

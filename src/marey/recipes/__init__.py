@@ -2,26 +2,36 @@
 
 from marey.base.errors import RecipeError
 from marey.base.nearest import did_you_mean
-from marey.recipe import Recipe
-from marey.recipes.folder import FOLDER
+from marey.recipe import Recipe, TwoStream
+from marey.recipes.csn import CSN
+from marey.recipes.folder import FOLDERS
 from marey.recipes.i3d_inception import I3D_INCEPTION
 from marey.recipes.motions import MOTIONS
 from marey.recipes.non_local import NON_LOCAL
+from marey.recipes.r2plus1d import R2PLUS1D
 from marey.recipes.slowfast import SLOWFAST
 from marey.recipes.slowonly import SLOWONLY
+from marey.recipes.tsm import TSM
 from marey.recipes.tsn import TSN
 from marey.recipes.tsn_bninception import TSN_BNINCEPTION
+from marey.recipes.two_stream import TWO_STREAM
 
 RECIPES: tuple[Recipe, ...] = (
     *TSN,
     *TSN_BNINCEPTION,
+    *TSM,
     *I3D_INCEPTION,
     *NON_LOCAL,
     *SLOWONLY,
     *SLOWFAST,
+    *R2PLUS1D,
+    *CSN,
     *MOTIONS,
-    FOLDER,
+    *FOLDERS,
 )
+
+TWO_STREAMS: tuple[TwoStream, ...] = (*TWO_STREAM,)
+"""Rows of two recipes together."""
 
 
 def get_recipe(name: str) -> Recipe:
@@ -33,5 +43,12 @@ def get_recipe(name: str) -> Recipe:
     for recipe in RECIPES:
         if recipe.name == name:
             return recipe
-    names = [recipe.name for recipe in RECIPES]
+    if find_two_stream(name) is not None:
+        raise RecipeError(f"{name} is a row of two streams, each a recipe of its own: `marey show {name}` names them.")
+    names = [recipe.name for recipe in RECIPES] + [row.name for row in TWO_STREAMS]
     raise RecipeError(f"there is no recipe {name!r}.{did_you_mean(name, names)} `marey list` names all.")
+
+
+def find_two_stream(name: str) -> TwoStream | None:
+    """The two-stream row of that name, if it is one."""
+    return next((row for row in TWO_STREAMS if row.name == name), None)

@@ -1,8 +1,11 @@
-"""The recipe of `marey train FOLDER`: good practice for a few hundred to some thousand short clips of one's own."""
+"""The recipes of `marey train FOLDER`: good practice for a few hundred to some thousand short clips of one's own."""
 
 from collections.abc import Sequence
 
+from marey.data.catalogue.mirror import mirror_swaps, one_sided
 from marey.models.slowonly.config import SlowOnlyConfig
+from marey.models.tsm.config import LiteTSMConfig
+from marey.models.tsn.config import LiteTSNConfig
 from marey.recipe import AdamW, CosineSchedule, Recipe, Test, Train, Warmup
 from marey.video.augment import RandomResizedCrop
 from marey.video.pixels import Pixels
@@ -29,21 +32,51 @@ FOLDER = Recipe(
     ),
 )
 
+FOLDER_TSM = FOLDER.variant(
+    name="tsm_lite0_8seg_folder_imagenet",
+    title="TSM EfficientNet-Lite0, 8 frames spread over the clip",
+    paper="https://arxiv.org/abs/1811.08383",
+    notes="Starts from ImageNet, sees the whole clip however long it is.",
+    pretraining="imagenet",
+    model=LiteTSMConfig(num_classes=2),
+    test={"size": 128},
+    pixels={"short_side": 144, "mean": (127.0, 127.0, 127.0), "std": (128.0, 128.0, 128.0)},
+    augment={"short_side": 144, "size": 128},
+    train={"epochs": 20, "optimizer": {"lr": 3e-4}},
+)
+
+FOLDER_TSN = FOLDER_TSM.variant(
+    name="tsn_lite0_8seg_folder_imagenet",
+    title="TSN EfficientNet-Lite0, 8 frames spread over the clip",
+    paper="https://arxiv.org/abs/1608.00859",
+    notes="Starts from ImageNet, sees each of the frames by itself: enough where a single picture shows the class.",
+    model=LiteTSNConfig(num_classes=2),
+)
+
+FOLDERS = (FOLDER, FOLDER_TSM, FOLDER_TSN)
+
 _CLIPS = 6000
-"""About how many clips training should see at least: few videos are shown more often."""
+"""About how many clips training should see at least: few videos are shown more often. Half of it with weights to
+start from."""
 
 
-def folder_recipe(class_names: Sequence[str], videos: int) -> Recipe:
-    """`FOLDER` for these classes and so many training videos.
+def folder_recipe(class_names: Sequence[str], videos: int, *, base: Recipe = FOLDER) -> Recipe:
+    """`base`, one of `FOLDERS`, for these classes and so many training videos.
 
-    Small sets get more epochs (30 to 100) and smaller batches. Class names with left or right in them turn the mirror
-    off, since it would change the class.
+    Small sets get more epochs (30 to 100, half of that with weights to start from) and smaller batches. Where class names
+    speak of left and right, mirrored clips take the other side's label, or there are none if a side has no partner.
     """
-    epochs = max(30, min(100, _CLIPS // max(videos, 1)))
-    sided = any(word in name.lower() for name in class_names for word in ("left", "right", "clockwise"))
-    return FOLDER.variant(
+    epochs = max(30, min(100, _CLIPS // max(videos, 1))) // (2 if base.pretraining else 1)
+    swaps, alone = mirror_swaps(class_names), one_sided(class_names)
+    note = ""
+    if alone:
+        note = f" No mirrored clips: {alone[0]} has no class for its mirror image."
+    elif swaps:
+        one, other = next(iter(swaps.items()))
+        note = f" A mirrored clip changes its class where the mirror does: {class_names[one]}, {class_names[other]}."
+    return base.variant(
         model={"num_classes": len(class_names)},
         train={"epochs": epochs, "base_batch": 16 if videos >= 64 else 8},
-        augment={"flip": 0.0 if sided else 0.5},
-        notes=FOLDER.notes + (" No mirrored clips: class names speak of sides." if sided else ""),
+        augment={"flip": 0.0 if alone else 0.5, "flip_classes": "swap" if swaps and not alone else "refuse"},
+        notes=base.notes + note,
     )

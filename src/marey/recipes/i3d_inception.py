@@ -65,6 +65,7 @@ I3D_RGB_K400 = Recipe(
     train=Train(
         epochs=100,
         base_batch=64,
+        norm_batch=8,
         optimizer=SGD(lr=0.01),
         schedule=StepSchedule(milestones=(40, 80)),
         clip_norm=40,

@@ -25,6 +25,7 @@ _VIDEO_ZOO = "PyTorchVideo docs/source/model_zoo.md"
 _TRAIN = Train(
     epochs=100,
     base_batch=64,
+    norm_batch=8,
     optimizer=SGD(lr=0.01),
     schedule=StepSchedule(milestones=(40, 80)),
     clip_norm=40,
@@ -143,7 +144,7 @@ C2D_R50_NOPOOL_MMACTION2 = I3D_R50.variant(
     **mmaction2(8, 8, size=224),
     pixels={"short_side": 224},
     augment=MultiScaleCrop(size=224, scales=(1.0, 0.875, 0.75, 0.66)),
-    train={"base_batch": 256},
+    train={"base_batch": 256, "norm_batch": 32},
     published=in_mmaction2(73.16, 90.88, "c2d", _C2D_PROTOCOL),
     weights=mmaction2_weights("c2d", "c2d_r50-in1k-pre-nopool_8xb32-8x8x1-100e_kinetics400-rgb", "20221027-e0227b22"),
 )

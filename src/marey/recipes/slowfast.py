@@ -26,6 +26,7 @@ _PAPER = "https://arxiv.org/abs/1812.03982"
 _TRAIN = Train(
     epochs=256,
     base_batch=64,
+    norm_batch=8,
     optimizer=SGD(lr=0.1),
     schedule=CosineSchedule(warmup=Warmup(epochs=34, start=0.1, ends="last")),
     clip_norm=40,

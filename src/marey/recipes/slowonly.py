@@ -33,6 +33,7 @@ def _scratch(*, lr: float, batch: int, epochs: int) -> Train:
     return Train(
         epochs=epochs,
         base_batch=batch,
+        norm_batch=batch // 8,
         optimizer=SGD(lr=lr),
         schedule=CosineSchedule(warmup=Warmup(epochs=34)),
         clip_norm=40,
@@ -43,6 +44,7 @@ def _finetune(*, lr: float, batch: int) -> Train:
     return Train(
         epochs=150,
         base_batch=batch,
+        norm_batch=batch // 8,
         optimizer=SGD(lr=lr),
         schedule=StepSchedule(milestones=(90, 130), warmup=Warmup(epochs=10)),
         clip_norm=40,
@@ -154,6 +156,7 @@ def _mmaction2(
             update={
                 "epochs": epochs,
                 "base_batch": 128,
+                "norm_batch": 16,
                 "optimizer": SGD(lr=0.2),
                 "schedule": CosineSchedule(begin=34, warmup=_mmaction2_warmup(34)),
                 "initialisation": Initialisation(last_gamma_zero=True),

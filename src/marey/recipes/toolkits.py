@@ -1,10 +1,10 @@
 """What the recipes of one toolkit share: sampling, crops, pixels, sources of numbers. No recipe of its own."""
 
-from typing import Any
+from typing import Any, Literal
 
-from marey.recipe import SGD, CosineSchedule, Initialisation, Published, Test, Train, Warmup, Weights
-from marey.video.augment import PySlowFastCrop
-from marey.video.pixels import FloatPixels
+from marey.recipe import SGD, CosineSchedule, Initialisation, Published, StepSchedule, Test, Train, Warmup, Weights
+from marey.video.augment import PySlowFastCrop, RandomCrop
+from marey.video.pixels import FloatPixels, Pixels
 from marey.video.sampling import (
     MMAction2Test,
     MMAction2Train,
@@ -23,11 +23,13 @@ _OPENMMLAB = "https://download.openmmlab.com/mmaction/v1.0/recognition/"
 FACEBOOK_TRAIN = Train(
     epochs=196,
     base_batch=64,
+    norm_batch=8,
+    precise_norms=200,
     optimizer=SGD(lr=0.1, nesterov=True, norm_weight_decay=0.0),
     schedule=CosineSchedule(by="step", warmup=Warmup(epochs=34, start=0.1, towards="end")),
     initialisation=Initialisation(last_gamma_zero=True),
 )
-"""PySlowFast's configs of Kinetics; PyTorchVideo's networks were trained with them too."""
+"""PySlowFast's configs of Kinetics, 8 GPUs of 8 clips; PyTorchVideo's networks were trained with them too."""
 
 
 def mmaction(frames: int, stride: int) -> dict[str, Any]:
@@ -72,10 +74,15 @@ def pyslowfast(frames: int, stride: int) -> dict[str, Any]:
     }
 
 
-def pytorchvideo(frames: int, stride: int) -> dict[str, Any]:
+def pytorchvideo(
+    frames: int,
+    stride: int,
+    *,
+    averaging: Literal["probabilities", "position_probabilities"] = "probabilities",
+) -> dict[str, Any]:
     """PyTorchVideo's clips, in seconds of `stride` frames at 30 a second, tested as PySlowFast does with its networks.
 
-    These average the logits over the head's positions.
+    These average the logits over the head's positions, unless `averaging` says otherwise.
     """
     seconds = frames * stride / 30
     return {
@@ -85,9 +92,43 @@ def pytorchvideo(frames: int, stride: int) -> dict[str, Any]:
             sampling=PyTorchVideoTest(clips=10, frames=frames, seconds=seconds),
             crops="three",
             size=256,
-            averaging="probabilities",
+            averaging=averaging,
         ),
     }
+
+
+VMZ_PIXELS = Pixels(mean=(110.2008, 100.63983, 95.99475), std=(58.14765, 56.46975, 55.332195))
+"""How VMZ and torchvision normalise, and MMAction2 with most weights that VMZ trained."""
+
+
+def vmz(frames: int, stride: int, *, short_side: Literal[128, 256]) -> dict[str, Any]:
+    """VMZ's clips and, as far as they are told, its tests and its training.
+
+    It does not say how many crops its numbers stand on; their FLOPs are those of crops as high as the resized frame. Its
+    own rule of spreading clips is not restated: they run from the first to the last that fits.
+    """
+    return {
+        "clip": MMAction2Train(frames=frames, stride=stride),
+        "test": Test(
+            sampling=MMAction2Test(clips=10, frames=frames, stride=stride),
+            crops="three",
+            size=short_side,
+            averaging="probabilities",
+        ),
+        "pixels": VMZ_PIXELS.model_copy(update={"short_side": short_side}),
+        "augment": RandomCrop(short_side=short_side, size=short_side * 7 // 8),
+        "train": VMZ_TRAIN,
+    }
+
+
+VMZ_TRAIN = Train(
+    epochs=45,
+    base_batch=24,
+    optimizer=SGD(lr=0.01),
+    schedule=StepSchedule(milestones=(20, 30, 40), warmup=Warmup(epochs=10, start=1e-5)),
+    dropout=0,
+)
+"""VMZ's and torchvision's PyTorch training by its defaults, which are for one GPU."""
 
 
 def announced(top1: float, top5: float) -> Published:

@@ -14,6 +14,7 @@ _SCALES = (1.0, 0.875, 0.75, 0.66)
 _TRAIN = Train(
     epochs=100,
     base_batch=256,
+    norm_batch=32,
     optimizer=SGD(lr=0.01),
     schedule=StepSchedule(milestones=(40, 80)),
     clip_norm=40,

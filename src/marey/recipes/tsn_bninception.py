@@ -9,10 +9,7 @@ from marey.video.augment import MultiScaleCrop
 from marey.video.pixels import Pixels
 from marey.video.sampling import MMActionTest, MMActionTrain
 
-_NOTES = (
-    "MMAction's network on UCF101, split 1, which the announcement does not list. MMAction lets the first batch norm "
-    "alone learn; here all do."
-)
+_NOTES = "MMAction's network on UCF101, split 1, which the announcement does not list."
 
 
 def _test(frames: int) -> Test:
@@ -35,11 +32,13 @@ TSN_BNINCEPTION_RGB = Recipe(
     train=Train(
         epochs=80,
         base_batch=256,
+        norm_batch=32,
         optimizer=SGD(lr=0.001, weight_decay=5e-4),
         schedule=StepSchedule(milestones=(30, 60)),
         clip_norm=20,
         dropout=0.8,
         initialisation=Initialisation(head_std=0.001),
+        frozen_norms="all_but_first",
     ),
 )
 

@@ -6,12 +6,29 @@ import time
 from pathlib import Path
 from typing import Any
 
+from marey.base.errors import RunError
 from marey.base.files import atomic_path
 
 COLUMNS = (
-    "epoch", "step", "lr", "train_loss", "train_top1", "val_loss", "val_top1", "val_top5",
+    "epoch", "step", "lr", "train_loss", "train_top1", "val_loss", "val_top1", "val_top5", "val_map",
     "seconds", "clips_per_second", "waited_share", "broken",
 )  # fmt: skip
+
+
+def write_tensorboard(out: Path, row: dict[str, Any]) -> None:
+    """Add an epoch's numbers to the folder tensorboard/.
+
+    Raises:
+        RunError: the extra is not installed.
+    """
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        raise RunError("--tensorboard needs the extra: pip install 'marey[tensorboard]'.") from None
+    with SummaryWriter(str(out / "tensorboard")) as writer:
+        for name, value in row.items():
+            if name not in ("epoch", "step"):
+                writer.add_scalar(name, value, row["step"])
 
 
 class RunLog:

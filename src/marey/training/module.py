@@ -5,7 +5,6 @@ from contextlib import nullcontext
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from lightning.pytorch import LightningModule
 from lightning.pytorch.core.optimizer import LightningOptimizer
 from lightning.pytorch.strategies import DDPStrategy
@@ -16,17 +15,27 @@ from marey.base.random import step_seed
 from marey.models.layers.freeze import hold_frozen
 from marey.recipe import Recipe
 from marey.training.bfloat16 import PaddedConvolutions
-from marey.training.optimizers import build_optimizer
-from marey.training.schedules import lr_factor
+from marey.training.losses import Loss, right_answers
+from marey.training.mixing import MixedBatch
+from marey.training.multigrid import phases_of
+from marey.training.norms import statistics_kept
+from marey.training.optimizers import build_optimizer, set_lr
+from marey.training.schedules import Calendar, learning_rate
 from marey.video.transforms import to_clip
 
 
 class TrainModule(LightningModule):
     """One loader batch is this process's share of one optimiser step.
 
-    It is passed in parts of at most `part` clips, each weighted by its share of the global batch, so that the gradient
-    is the mean over the global batch whatever the parts, the processes and the epoch's tail. Optimisation is manual for
-    that reason: Lightning brings precision, devices and processes.
+    It is passed in parts of at most `part` clips (one more where an epoch's last batch leaves no other way), each
+    weighted by its share of the global batch, so that the gradient is the mean over the global batch whatever the
+    parts, the processes and the epoch's tail. Optimisation is manual for that reason: Lightning brings precision,
+    devices and processes.
+
+    Part p of P takes every P-th clip from p on, as process r of R takes every R-th one of the global batch. So R
+    processes of P parts each pass the very groups of clips that R * P processes would. With `norm_batch` a part stands
+    for a device of the toolkits: batch norms see the part alone, and remember the first one only, since of the devices'
+    running statistics the first one's is saved.
     """
 
     def __init__(
@@ -34,15 +43,17 @@ class TrainModule(LightningModule):
         model: nn.Module,
         recipe: Recipe,
         *,
-        epoch_steps: int,
+        loss: Loss,
+        calendar: Calendar,
         part: int,
         seed: int,
         after_step: Callable[[Any], None],
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
-        self.model, self.recipe = model, recipe
-        self.epoch_steps, self.part, self.seed = epoch_steps, part, seed
+        self.model, self.recipe, self.loss = model, recipe, loss
+        self.calendar, self.part, self.seed = calendar, part, seed
+        self.phases = phases_of(recipe)
         self.after_step = after_step
         self.step = 0
         """Optimiser steps done since the run's beginning; a resumed run goes on counting."""
@@ -52,10 +63,10 @@ class TrainModule(LightningModule):
         """Set once the run has been saved for the last time; Lightning may still bring a batch fetched ahead."""
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        return build_optimizer(self.model, self.recipe.train.optimizer)
+        return build_optimizer(self.model, self.recipe.train)
 
     def on_train_start(self) -> None:
-        hold_frozen(self.model)
+        hold_frozen(self.model, self.recipe.train.frozen_norms)
 
     def transfer_batch_to_device(self, batch: dict[str, Any], device: torch.device, index: int) -> dict[str, Any]:
         """Clips travel as uint8: a quarter of float32."""
@@ -65,17 +76,24 @@ class TrainModule(LightningModule):
     @property
     def lr(self) -> float:
         """The learning rate of the step to come."""
-        train = self.recipe.train
-        factor = lr_factor(train.schedule, self.step, epoch_steps=self.epoch_steps, epochs=train.epochs)
-        return train.optimizer.lr * factor
+        return learning_rate(self.recipe.train, self.calendar, self.step, self.phases)
 
     def forward(self, clip_BTHWC: Tensor) -> Tensor:
         """Logits [B, K] of clips as the loader brings them."""
+        return self.answer(self.model, clip_BTHWC)
+
+    def answer(self, model: nn.Module, clip_BTHWC: Tensor) -> Tensor:
+        """The same of another network with the same input: the average of the weights."""
+        return self._logits(model, self._normalised(clip_BTHWC))
+
+    def _normalised(self, clip_BTHWC: Tensor) -> Tensor:
         pixels = self.recipe.pixels
-        clip = to_clip(clip_BTHWC, *pixels.normalisation, order=pixels.order)
-        reduced = clip_BTHWC.device.type == "cpu" and self.recipe.train.precision == "bfloat16"
+        return to_clip(clip_BTHWC, *pixels.normalisation, order=pixels.order)
+
+    def _logits(self, model: nn.Module, clip_BCTHW: Tensor) -> Tensor:
+        reduced = clip_BCTHW.device.type == "cpu" and self.recipe.train.precision == "bfloat16"
         with PaddedConvolutions() if reduced else nullcontext():
-            return self.model(clip)  # type: ignore[no-any-return]
+            return model(clip_BCTHW)  # type: ignore[no-any-return]
 
     def training_step(self, batch: dict[str, Any], batch_index: int) -> None:
         if self.stopped:
@@ -83,8 +101,7 @@ class TrainModule(LightningModule):
         optimizer = self.optimizers()
         assert isinstance(optimizer, LightningOptimizer)
         lr = self.lr
-        for group in optimizer.param_groups:
-            group["lr"] = lr
+        set_lr(optimizer.optimizer, lr)
         optimizer.zero_grad()
         loss = self._backward(batch["clip"], batch["target"], batch["size"])
         if not torch.isfinite(loss):
@@ -98,37 +115,49 @@ class TrainModule(LightningModule):
         self.step += 1
         self.after_step(batch | {"loss": float(loss), "lr": lr})
 
+    def parts(self, size: int) -> int:
+        """In how many parts a process passes its share of a global batch of `size` clips: the same in all processes."""
+        train, world = self.recipe.train, self.trainer.world_size
+        share = -(-size // world)
+        parts = -(-share // self.part)
+        if train.norm_batch is not None:  # the last batch of an epoch, which is smaller, still is for all devices
+            parts = max(parts, train.base_batch * train.repeats // (world * train.norm_batch))
+        return max(1, min(parts, size // world))
+
     def _backward(self, clips: Tensor, targets: Tensor, size: int) -> Tensor:
         """Gradients of the global batch's mean loss, part by part; this process's mean loss."""
-        world = self.trainer.world_size
-        parts = range(0, len(clips), self.part)
+        world, parts = self.trainer.world_size, self.parts(size)
         total = torch.zeros((), device=clips.device)
-        for number, begin in enumerate(parts):
+        batch = MixedBatch(
+            clips, targets, self._normalised, self.recipe.train,
+            key=(self.seed, self.step), rank=self.global_rank, world=world,
+        )  # fmt: skip
+        for number in range(parts):
             # Dropout draws from the step, not from what went before: a resumed run draws the same.
             torch.manual_seed(step_seed(self.seed, self.step, number, self.global_rank))
-            clip, target = clips[begin : begin + self.part], targets[begin : begin + self.part]
-            with self._no_sync(number < len(parts) - 1):
-                logits = self(clip)
-                loss = F.cross_entropy(
-                    _at_least_float32(logits),
-                    target,
-                    label_smoothing=self.recipe.train.label_smoothing,
-                    reduction="sum",
-                )
+            places = range(len(clips))[number::parts]
+            kept = number > 0 and self.recipe.train.norm_batch is not None
+            with self._no_sync(number < parts - 1), statistics_kept(self.model) if kept else nullcontext():
+                logits = self._logits(self.model, batch.clips(places))
+                target = batch.shares(places, logits)
+                loss = self.loss(logits, target)
                 # DDP averages over processes: `world` undoes it.
                 self.manual_backward(loss * (world / size))
             total += loss.detach()
-            self.sums[1] += (logits.detach().argmax(dim=1) == target).sum().cpu()
+            self.sums[1] += right_answers(logits.detach(), target).cpu()
         self.sums[0] += total.cpu()
         self.sums[2] += len(clips)
         return total / len(clips)
+
+    def summed(self, sums: Tensor) -> Tensor:
+        """The sum over all processes, on the CPU."""
+        if self.trainer.world_size == 1:
+            return sums
+        total = sums.clone().to(self.device)
+        torch.distributed.all_reduce(total)
+        return total.cpu()
 
     def _no_sync(self, wait: bool) -> Any:
         """Put off the exchange of gradients to the last part."""
         strategy = self.trainer.strategy
         return strategy.block_backward_sync() if wait and isinstance(strategy, DDPStrategy) else nullcontext()
-
-
-def _at_least_float32(logits: Tensor) -> Tensor:
-    """A loss is no place for bfloat16; float64 stays."""
-    return logits.to(torch.promote_types(logits.dtype, torch.float32))

@@ -1,31 +1,40 @@
 """Optimisers as recipes declare them."""
 
+from typing import Any
+
 import torch
 from torch import nn
 
-from marey.models.layers.initialise import NORMS
-from marey.recipe import SGD, AdamW
+from marey.base.errors import RecipeError
+from marey.recipe import SGD, Train
+from marey.training.groups import Setting, parameter_settings
 
 
-def build_optimizer(model: nn.Module, declared: SGD | AdamW) -> torch.optim.Optimizer:
-    """The optimiser over all parameters that learn, in two groups: norms (and with AdamW biases), and the rest."""
-    norm_names = {
-        f"{name}.{kind}"
-        for name, module in model.named_modules()
-        if isinstance(module, NORMS)
-        for kind in ("weight", "bias")
-    }
-    apart: list[nn.Parameter] = []
-    rest: list[nn.Parameter] = []
-    for name, parameter in model.named_parameters():
-        if parameter.requires_grad:
-            special = name in norm_names or (isinstance(declared, AdamW) and name.endswith(".bias"))
-            (apart if special else rest).append(parameter)
-    apart_decay = declared.weight_decay if declared.norm_weight_decay is None else declared.norm_weight_decay
-    groups = [
-        {"params": rest, "weight_decay": declared.weight_decay},
-        {"params": apart, "weight_decay": apart_decay},
+def build_optimizer(model: nn.Module, train: Train) -> torch.optim.Optimizer:
+    """The optimiser over all parameters that learn, one group for each setting that some of them share.
+
+    A group's `lr_scale` is what `set_lr` multiplies the learning rate by.
+
+    Raises:
+        RecipeError: nothing learns.
+    """
+    members: dict[Setting, list[nn.Parameter]] = {}
+    parameters = dict(model.named_parameters())
+    for name, setting in parameter_settings(model, train).items():
+        members.setdefault(setting, []).append(parameters[name])
+    if not members:
+        raise RecipeError("every parameter is frozen, so that nothing learns: freeze less (train.frozen_stages).")
+    declared = train.optimizer
+    groups: list[dict[str, Any]] = [
+        {"params": those, "weight_decay": setting.decay, "lr_scale": setting.scale}
+        for setting, those in members.items()
     ]
     if isinstance(declared, SGD):
         return torch.optim.SGD(groups, lr=declared.lr, momentum=declared.momentum, nesterov=declared.nesterov)
     return torch.optim.AdamW(groups, lr=declared.lr, betas=declared.betas)
+
+
+def set_lr(optimizer: torch.optim.Optimizer, lr: float) -> None:
+    """Give every group its share of the learning rate."""
+    for group in optimizer.param_groups:
+        group["lr"] = lr * group["lr_scale"]

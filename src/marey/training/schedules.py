@@ -1,15 +1,43 @@
 """Learning rates as pure functions of the step. Formulas: docs of each declaration in `marey.recipe`."""
 
 import math
+from bisect import bisect_right
+from collections.abc import Sequence
+from itertools import accumulate
 
-from marey.recipe import CosineSchedule, StepSchedule, Warmup
+from marey.recipe import CosineSchedule, StepSchedule, Train, Warmup
+from marey.training.multigrid import Phase, phase_at
 
 Schedule = CosineSchedule | StepSchedule
 
 
-def lr_factor(schedule: Schedule, step: int, *, epoch_steps: int, epochs: int) -> float:
+class Calendar:
+    """Which epoch and which of its steps a step of the whole run is; epochs may differ in length."""
+
+    def __init__(self, lengths: Sequence[int]) -> None:
+        self.lengths = tuple(lengths)
+        self._begins = (0, *accumulate(self.lengths))
+
+    def place(self, step: int) -> tuple[int, int, int]:
+        """(epoch, number of the step in it, steps of that epoch); past the end the last epoch's length holds on."""
+        epoch = min(bisect_right(self._begins, step) - 1, len(self.lengths))
+        return epoch, step - self._begins[epoch], self.lengths[min(epoch, len(self.lengths) - 1)]
+
+
+def learning_rate(train: Train, calendar: Calendar, step: int, phases: Sequence[Phase] = ()) -> float:
+    """The rate of optimiser step `step` (from 0). Multigrid's phases stand in place of the schedule's own factor."""
+    epoch, number, length = calendar.place(step)
+    at = epoch * length + number  # had all epochs been as long as this one
+    return train.optimizer.lr * lr_factor(train.schedule, at, epoch_steps=length, epochs=train.epochs, phases=phases)
+
+
+def lr_factor(schedule: Schedule, step: int, *, epoch_steps: int, epochs: int, phases: Sequence[Phase] = ()) -> float:
     """What the base learning rate is multiplied by at optimiser step `step` (from 0)."""
-    factor = _scheduled(schedule, step / epoch_steps, step // epoch_steps, epochs)
+
+    def scheduled(time: float, epoch: int) -> float:
+        return phase_at(phases, epoch).rate if phases else _scheduled(schedule, time, epoch, epochs)
+
+    factor = scheduled(step / epoch_steps, step // epoch_steps)
     warmup = schedule.warmup
     if warmup is None:
         return factor
@@ -19,7 +47,7 @@ def lr_factor(schedule: Schedule, step: int, *, epoch_steps: int, epochs: int) -
         return factor * (1 - (1 - done) * (1 - warmup.start))
     if step >= length:
         return factor
-    end = _scheduled(schedule, length / epoch_steps, int(length // epoch_steps), epochs)
+    end = scheduled(length / epoch_steps, int(length // epoch_steps))
     return warmup.start + (end - warmup.start) * done
 
 

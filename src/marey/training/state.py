@@ -18,7 +18,8 @@ class Progress:
     epoch: int = 0
     batch: int = 0
     step: int = 0
-    best_top1: float = -1.0
+    best_score: float = -1.0
+    """Validation top-1, or mean average precision with several labels per video."""
     best_epoch: int = -1
 
 

@@ -38,7 +38,10 @@ class TrainCrop(Declaration, ABC):
     size: PositiveInt
     """Side of the square clip, in pixels."""
     flip: Probability = 0.5
-    """Probability of mirroring; 0 where left and right are different classes."""
+    """Probability of mirroring."""
+    flip_classes: Literal["refuse", "swap"] = "refuse"
+    """Where a mirror turns one class into another (left, right): "refuse" to train, or "swap" the labels of mirrored clips
+    (MMAction2's flip_label_map)."""
 
     @property
     def square(self) -> Size:
@@ -156,8 +159,25 @@ class PySlowFastCrop(TrainCrop):
         else:
             short = round(float(random.uniform(low, high)))
         full = floor_size(height, width, short)
-        top, left = (int(random.randint(side - self.size)) if side > self.size else 0 for side in full)
-        return Geometry(size=full, window=Box(top, left, self.size, self.size), flip=_chance(self.flip, random))
+        window = _before_the_last(full, self.size, random)
+        return Geometry(size=full, window=window, flip=_chance(self.flip, random))
+
+
+class MMAction2RandomCrop(TrainCrop):
+    """MMAction2's RandomRescale and RandomCrop: the short side is a whole number of `short_sides`, both ends included
+    (nothing is drawn where they are the same, as after its Resize); the window lies anywhere but at the last place of
+    either side: the toolkit's bound is exclusive.
+    """
+
+    geometry: Literal["mmaction2_random"] = "mmaction2_random"
+    short_sides: tuple[PositiveInt, PositiveInt] = (256, 256)
+
+    def plan(self, height: int, width: int, random: RandomSource) -> Geometry:
+        low, high = self.short_sides
+        _check_fits(self.size, low)
+        full = short_side_size(height, width, int(random.randint(low, high + 1)) if high > low else low)
+        window = _before_the_last(full, self.size, random)
+        return Geometry(size=full, window=window, flip=_chance(self.flip, random))
 
 
 class MMActionRandomResizedCrop(TrainCrop):
@@ -184,7 +204,7 @@ class MMActionRandomResizedCrop(TrainCrop):
             w, h = round(np.sqrt(area * ratio)), round(np.sqrt(area / ratio))
             if random.uniform(0, 1) < 0.5:
                 w, h = h, w
-            if w <= height and h <= width:
+            if 0 < w <= height and 0 < h <= width:
                 left, top = int(random.randint(width - h + 1)), int(random.randint(height - w + 1))
                 return Box(top, left, h, w)
         side = min(height, width)
@@ -213,7 +233,7 @@ class RandomResizedCrop(_Resized):
         widths = np.round(np.sqrt(areas * ratios)).astype(int)
         heights = np.round(np.sqrt(areas / ratios)).astype(int)
         for w, h in zip(widths.tolist(), heights.tolist(), strict=True):
-            if w <= width and h <= height:
+            if 0 < w <= width and 0 < h <= height:
                 left, top = int(random.randint(width - w + 1)), int(random.randint(height - h + 1))
                 return Box(top, left, h, w)
         side = min(height, width)
@@ -227,7 +247,8 @@ TrainGeometry = Annotated[
     | MultiScaleCrop
     | MMActionRandomResizedCrop
     | RandomResizedCrop
-    | PySlowFastCrop,
+    | PySlowFastCrop
+    | MMAction2RandomCrop,
     Field(discriminator="geometry"),
 ]
 
@@ -244,6 +265,12 @@ def corner_offsets(size: Size, box: Size, count: Literal[5, 13]) -> list[tuple[i
     if count == 13:
         places += [(2, 0), (2, 4), (4, 2), (0, 2), (1, 1), (1, 3), (3, 1), (3, 3)]
     return [(v * down, h * right) for v, h in places]
+
+
+def _before_the_last(full: Size, side: int, random: RandomSource) -> Box:
+    """A square window anywhere but at the last row or column; the row is drawn first, and only where there is a choice."""
+    top, left = (int(random.randint(length - side)) if length > side else 0 for length in full)
+    return Box(top, left, side, side)
 
 
 def _clipped(box: Box, height: int, width: int) -> Box:

@@ -22,14 +22,14 @@ class FrameIndex:
     """The frames of a file in display order.
 
     `pts` are the time stamps [N] in units of the stream's time base, ascending. `keys` are the numbers of the frames
-    that start a group of pictures, and `key_dts` where the container has them. `counted` says that the packets' time
+    that start a group of pictures, and `key_pts` their time stamps, to seek to. `counted` says that the packets' time
     stamps are no use: frames are found by counting from the start only.
     """
 
     pts: NDArray[np.int64]
     timestamps: NDArray[np.float64]
     keys: NDArray[np.int64]
-    key_dts: NDArray[np.int64]
+    key_pts: NDArray[np.int64]
     counted: bool
 
     def __len__(self) -> int:
@@ -45,7 +45,7 @@ def index_packets(container: InputContainer, stream: VideoStream) -> FrameIndex 
         if packet.size == 0:  # the flush packet at the end
             continue
         if packet.is_keyframe:
-            keys.append((packet.pts, packet.dts))
+            keys.append(packet.pts)
         if not packet.is_discard:
             shown.append(packet.pts)
     if not shown or None in shown:
@@ -53,14 +53,13 @@ def index_packets(container: InputContainer, stream: VideoStream) -> FrameIndex 
     pts = np.sort(np.array(shown, dtype=np.int64))
     if (np.diff(pts) == 0).any():
         return None
-    usable = sorted((p, d if d is not None else p) for p, d in keys if p is not None)
-    key_pts = np.array([p for p, _ in usable], dtype=np.int64)
+    key_pts = np.array(sorted(p for p in keys if p is not None), dtype=np.int64)
     return FrameIndex(
         pts=pts,
         timestamps=np.asarray(pts * float(stream.time_base or 1), np.float64),
         # A discarded key frame before the first shown one counts as the start of frame 0's group.
         keys=np.searchsorted(pts, key_pts),
-        key_dts=np.array([d for _, d in usable], dtype=np.int64),
+        key_pts=key_pts,
         counted=False,
     )
 
@@ -78,7 +77,7 @@ def count_frames(container: InputContainer, stream: VideoStream) -> FrameIndex:
         timestamps = np.asarray(np.arange(len(shown)) / rate, np.float64)
     else:
         timestamps = np.asarray(pts * float(stream.time_base or 1), np.float64)
-    return FrameIndex(pts=pts, timestamps=timestamps, keys=empty, key_dts=empty, counted=True)
+    return FrameIndex(pts=pts, timestamps=timestamps, keys=empty, key_pts=empty, counted=True)
 
 
 def _trusted(container: InputContainer, stream: VideoStream) -> bool:

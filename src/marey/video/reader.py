@@ -4,14 +4,14 @@
         frames = video.read(range(0, 64, 2))        # uint8 [32, H, W, 3]
 
 A read is planned: the wanted frames in display order, a jump to a key frame only where it saves decoding, pictures that
-nobody wants or refers to skipped undecoded where that is proven exact, one decoder thread, one scaler.
+nobody wants or refers to skipped undecoded where that is proven exact, one decoder thread, one scaler. Errors are
+not hidden: a picture that FFmpeg patched up raises, and so do those after it until the next key frame.
 """
 
 import io
-import operator
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO, Self
+from typing import Any, BinaryIO, Self, get_args
 
 import av
 import numpy as np
@@ -25,7 +25,7 @@ from marey.base.errors import DataError, DecodeError
 from marey.video.conversion import Converter
 from marey.video.index import FrameIndex, count_frames, index_packets
 from marey.video.source import Box, Conversion, Frames, Size
-from marey.video.transforms import check_inside
+from marey.video.transforms import check_inside, check_size, frame_numbers
 
 _SKIPPABLE = {"h264"}
 """Codecs whose unwanted non-reference pictures may be skipped undecoded, each admitted by a test of bit equality.
@@ -37,13 +37,14 @@ about as much as decoding some frames (docs/performance/decoding.md)."""
 
 
 def open_video(source: str | Path | bytes | BinaryIO, *, conversion: Conversion = "rgb") -> "Video":
-    """Open a video file, given by path, as bytes or as a seekable binary file.
+    """Open a video file, given by path, as bytes or as a seekable binary file (which stays open and is the caller's).
 
     `conversion` says how pictures become RGB: "rgb" as the older toolkits did, "planes" by the small picture (see
     `marey.video.conversion`).
 
     Raises:
         DecodeError: there is no such file, it is no video, or not one frame of it can be decoded.
+        DataError: `source` or `conversion` is nothing of the kind.
     """
     return Video(source, conversion=conversion)
 
@@ -52,9 +53,12 @@ class Video:
     """N frames of a file, by number: a `FrameSource`. Not to be shared between threads."""
 
     def __init__(self, source: str | Path | bytes | BinaryIO, *, conversion: Conversion = "rgb") -> None:
-        self._source = io.BytesIO(source) if isinstance(source, bytes) else source
         self.name = str(source) if isinstance(source, str | Path) else f"<{type(source).__name__}>"
+        self._source = _file_or_path(source, self.name)
+        if conversion not in get_args(Conversion):
+            raise DataError(f"{self.name}: conversion={conversion!r}: expected {' or '.join(get_args(Conversion))}.")
         self._converter = Converter(conversion)
+        self._closed = False
         self._open()
         try:
             self._index = self._scan()
@@ -112,16 +116,16 @@ class Video:
         `crop` (top, left, height, width) cuts in displayed source pixels, then `size` (height, width) resizes.
 
         Raises:
-            DataError: a number outside 0 ... N - 1, or a crop that leaves the picture.
-            DecodeError: a frame cannot be decoded; nothing is put in its place.
+            DataError: a number outside 0 ... N - 1, a crop that leaves the picture, or a size below 1x1.
+            DecodeError: a frame cannot be decoded (nothing is put in its place), or the video is closed.
         """
-        wanted = np.array([operator.index(i) for i in indices], dtype=np.int64)
-        if wanted.size and not (wanted.min() >= 0 and wanted.max() < len(self)):
-            worst = wanted.max() if wanted.max() >= len(self) else wanted.min()
-            raise DataError(f"{self.name}: there is no frame {worst}; frames are numbered 0 to {len(self) - 1}.")
+        if self._closed:
+            raise DecodeError(self.name, "is closed; read inside the `with` block, or before close()")
+        wanted = frame_numbers(indices, len(self), self.name)
         if crop is not None:
             crop = Box(*crop)
             check_inside(crop, self.height, self.width)
+        check_size(size, self.name)
         height, width = size or ((crop.height, crop.width) if crop is not None else (self.height, self.width))
         frames = np.empty((len(wanted), height, width, 3), np.uint8)
         if not wanted.size:
@@ -139,8 +143,17 @@ class Video:
             frames[slot] = rgb
         return frames
 
+    def pictures(self) -> Iterator[VideoFrame]:
+        """All N frames in order as the decoder gives them, planes and colour tags untouched, not yet turned upright.
+
+        Raises:
+            DecodeError: a frame cannot be decoded.
+        """
+        return (picture for _, picture in self._pictures(np.arange(len(self))))
+
     def close(self) -> None:
         """Free the decoder and the file. A closed video cannot be read."""
+        self._closed = True
         self._container.close()
 
     def __enter__(self) -> Self:
@@ -167,6 +180,9 @@ class Video:
             raise DecodeError(self.name, "holds no video stream")
         self._container: InputContainer = container
         self._stream: VideoStream = container.streams.video[0]
+        if self._stream.codec_context is None:
+            container.close()
+            raise DecodeError(self.name, "holds video that this FFmpeg has no decoder for")
         # One thread: skipping is only exact then, and loaders run one reader per process anyway.
         self._stream.thread_type = "NONE"
 
@@ -191,8 +207,8 @@ class Video:
     def _rewind(self) -> None:
         """Start decoding at the beginning again: by a seek where that surely lands there, else by opening anew."""
         if not self._index.counted and self._index.keys.size and self._index.keys[0] == 0:
-            first = int(self._index.key_dts[0])
-            if self._land(first) == 0 and self._landed_dts == first:
+            first = int(self._index.key_pts[0])
+            if self._land(first) == 0 and self._landed_pts == first:
                 return
         self._reopen()
         self._start(self._container.demux(self._stream), 0)
@@ -205,11 +221,19 @@ class Video:
         """The smallest number that decoding has not passed."""
         self._skipped: set[int] = set()
         self._done = False
+        self._spoilt: int | None = None
+        """The first picture since the last key frame that was patched up."""
 
     def _peek(self) -> VideoFrame:
-        """The first picture, left in its place for the first read."""
-        _, picture = next(self._pictures(np.array([0])))
-        return picture
+        """The first picture that can be decoded, left in its place for the first read."""
+        first_error = None
+        for number in dict.fromkeys([0, *self._index.keys.tolist()]):
+            try:
+                return next(self._pictures(np.array([number])))[1]
+            except DecodeError as error:
+                first_error = first_error or error
+        assert first_error is not None
+        raise first_error
 
     # -- decoding
 
@@ -248,16 +272,20 @@ class Video:
     def _seek(self, number: int) -> None:
         """Go to the last key frame at or before `number`; check where the container landed, else go further back."""
         place = int(np.searchsorted(self._index.keys, number, side="right")) - 1
-        for candidate in range(place, max(place - 3, 0), -1):
-            landed = self._land(int(self._index.key_dts[candidate]))
+        for candidate in range(place, max(place - 3, -1), -1):
+            landed = self._land(int(self._index.key_pts[candidate]))
             if landed is not None and landed <= number:
                 return
         self._rewind()
 
-    def _land(self, dts: int) -> int | None:
-        """Seek; the frame that decoding starts with, or None where the container has no key frame to show for it."""
+    def _land(self, pts: int) -> int | None:
+        """Seek; the frame that decoding starts with, or None where the container has no key frame to show for it.
+
+        By the time at which a key frame is shown: with B-frames it is decoded earlier, and a seek to that time lands a
+        whole group too early.
+        """
         try:
-            self._container.seek(dts, stream=self._stream, backward=True)
+            self._container.seek(pts, stream=self._stream, backward=True)
             packets = self._container.demux(self._stream)
             first = next(packets)
         except (av.FFmpegError, StopIteration):
@@ -265,7 +293,7 @@ class Video:
         if first.pts is None or not first.is_keyframe:
             return None
         number = self._number(first.pts)
-        self._landed_dts = first.dts
+        self._landed_pts = first.pts
         self._start(_chain(first, packets), number)
         return number
 
@@ -286,6 +314,7 @@ class Video:
                 if position == len(numbers):
                     self._ready.insert(0, picture)  # the next read may begin with it
                     self._next = number
+                self._refuse_spoilt(number)
                 yield number, picture
 
     def _next_picture(self, wanted: set[int]) -> VideoFrame | None:
@@ -297,7 +326,21 @@ class Video:
         picture = self._ready.pop(0)
         if picture.pts is not None:
             self._next = self._number(picture.pts) + 1
+            self._look_at(picture)
         return picture
+
+    def _look_at(self, picture: VideoFrame) -> None:
+        """Note whether this picture, which `_next` has just passed, was patched up, or starts afresh."""
+        if picture.is_corrupt:
+            self._spoilt = self._next - 1 if self._spoilt is None or picture.key_frame else self._spoilt
+        elif picture.key_frame:
+            self._spoilt = None
+
+    def _refuse_spoilt(self, number: int) -> None:
+        if self._spoilt is not None:
+            raise DecodeError(
+                self.name, f"frame {number} of {len(self)}: the data is broken from frame {self._spoilt} on"
+            )
 
     def _feed(self, wanted: set[int]) -> list[VideoFrame]:
         """Send one packet to the decoder; the pictures that come out."""
@@ -331,12 +374,32 @@ class Video:
                     self._ready = self._feed(set())
                 picture = self._ready.pop(0)
                 self._next += 1
+                self._look_at(picture)
                 if self._next - 1 == number:
                     break
             if number == numbers[-1]:
                 self._ready.insert(0, picture)
                 self._next = number
+            self._refuse_spoilt(number)
             yield number, picture
+
+
+def _file_or_path(source: Any, name: str) -> str | Path | BinaryIO:
+    """The source, bytes as a file.
+
+    Raises:
+        DataError: neither a path nor bytes nor a file that can be sought.
+    """
+    if isinstance(source, bytes | bytearray | memoryview):
+        return io.BytesIO(source)
+    if isinstance(source, str | Path):
+        return source
+    if not (hasattr(source, "read") and hasattr(source, "seek")) or isinstance(source, io.TextIOBase):
+        raise DataError(f"{name}: open_video takes a path, bytes or a file opened in binary mode.")
+    if hasattr(source, "seekable") and not source.seekable():
+        raise DataError(f"{name}: this file cannot be sought; pass its content as bytes: open_video(file.read()).")
+    file: BinaryIO = source
+    return file
 
 
 def _chain(first: "Packet[Any]", rest: "Iterator[Packet[Any]]") -> "Iterator[Packet[Any]]":

@@ -4,10 +4,12 @@ Shape suffixes: B batch, T frames, H height, W width, C channels.
 """
 
 import math
-from collections.abc import Sequence
+import operator
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from marey.base.errors import DataError
 from marey.video.source import Box, Frames, Size
@@ -92,6 +94,25 @@ def check_inside(box: Box, height: int, width: int) -> None:
             f"a crop of {box.height}x{box.width} at row {box.top}, column {box.left} does not lie inside a frame of "
             f"{height}x{width} (height x width): choose a smaller crop, or resize to a larger short side first."
         )
+
+
+def check_size(size: Size | None, name: str) -> None:
+    """Refuse a size below 1x1; `name` is whose frames were asked for."""
+    if size is not None and (len(size) != 2 or min(size) < 1):
+        raise DataError(f"{name}: size is (height, width) in pixels, at least 1 each, got {tuple(size)}.")
+
+
+def frame_numbers(indices: Iterable[int] | NDArray[np.integer], count: int, name: str) -> NDArray[np.int64]:
+    """Frame numbers as an array, each of 0 ... count - 1.
+
+    Raises:
+        DataError: there is no such frame.
+    """
+    wanted = [operator.index(i) for i in indices]
+    if wanted and not (min(wanted) >= 0 and max(wanted) < count):
+        worst = max(wanted) if max(wanted) >= count else min(wanted)
+        raise DataError(f"{name}: there is no frame {worst}; frames are numbered 0 to {count - 1}.")
+    return np.array(wanted, dtype=np.int64)
 
 
 def mirror(frames_THWC: Frames) -> Frames:

@@ -2,6 +2,7 @@
 
 import pickle
 import warnings
+import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,14 +15,24 @@ from torch import Tensor
 from marey.base.declaration import first_problem
 from marey.base.errors import WeightsError
 from marey.recipe import NetworkConfig
+from marey.weights.caffe2 import is_caffe2, of_the_solver, read_caffe2
 from marey.weights.layouts import (
     deepmind,
     deepmind_tensorflow,
+    efficientnet_lite,
     mmaction,
     mmaction2,
+    mmaction2_separated,
     mmaction_inception,
+    mmaction_separated,
     pyslowfast,
+    pyslowfast_caffe2,
     pytorchvideo,
+    pytorchvideo_separated,
+    timm,
+    torchvision,
+    videoresnet,
+    vmz_caffe2,
 )
 from marey.weights.layouts.resnet import Variant
 from marey.weights.tensorflow import is_tensorflow, read_tensorflow
@@ -29,17 +40,30 @@ from marey.weights.tensorflow import is_tensorflow, read_tensorflow
 LAYOUTS: tuple[ModuleType, ...] = (
     mmaction,
     mmaction_inception,
+    mmaction_separated,
     mmaction2,
+    mmaction2_separated,
     pyslowfast,
+    pyslowfast_caffe2,
     pytorchvideo,
+    pytorchvideo_separated,
+    videoresnet,
+    vmz_caffe2,
     deepmind,
     deepmind_tensorflow,
+    torchvision,
+    timm,
+    efficientnet_lite,
 )
 """One module per toolkit and family of networks. Each says the toolkit's NAME, by which tensors (SIGNS) a file is known,
 which NETWORKS it has names for, `pairs(network)` of (their tensor, our tensor), and `variant_of(tensors)`, the network
-that shapes tell; some say which tensors are UNUSED, which of ours are ABSENT there, and `changes(network)` where a
-tensor lies otherwise."""
+that shapes tell; some say which tensors are UNUSED, which of ours are ABSENT there, `changes(network)` where a tensor
+lies otherwise, and `plain(tensors)` where names hold sizes."""
 _ROOTS = ("state_dict", "model_state", "model")
+_SOLVER = ("optimizer", "optimizer_state", "scaler_state")
+"""What training kept beside the network."""
+_MOST_GROWTH = 4
+"""Weights hardly compress; parts that share their bytes, or zeros by the gigabyte, are no checkpoint."""
 
 
 @dataclass(frozen=True)
@@ -61,17 +85,23 @@ def read_contents(path: Path) -> Contents:
     if is_tensorflow(path):
         checkpoint = read_tensorflow(path)
         return Contents(deepmind_tensorflow.arranged(checkpoint.variables), checkpoint.slots, checkpoint.notes)
-    return Contents(read_tensors(path))
+    if is_caffe2(path):
+        blobs = read_caffe2(path)
+        state = tuple(name for name in blobs if of_the_solver(name))
+        return Contents({name: blob for name, blob in blobs.items() if name not in state}, state)
+    return _read_torch(path)
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
-    """The tensors of a .pth file by their names there; a wrapping `state_dict` and `module.` are taken off.
+    """The network's tensors in a checkpoint of any form, by their names there (`read_contents` tells more)."""
+    return read_contents(path).tensors
 
-    Raises:
-        WeightsError: no such file, cut short, not a checkpoint, or with code inside (which is not run).
-    """
+
+def _read_torch(path: Path) -> Contents:
+    """A .pth or .pyth file; a wrapping `state_dict` and `module.` are taken off."""
     if not path.is_file():
-        raise WeightsError(f"{path}: no such checkpoint file.")
+        raise WeightsError(f"{path}: {'a folder, not a' if path.is_dir() else 'no such'} checkpoint file.")
+    _check_archive(path)
     try:
         with warnings.catch_warnings():
             # Files of other pickle protocols than torch's own are met here; whether they can be read is answered below.
@@ -81,17 +111,43 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         raise WeightsError(
             f"{path}: holds more than tensors, or is no checkpoint; nothing in it was run. Save the plain state dict anew."
         ) from None
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+    except Exception as error:
         raise WeightsError(f"{path}: cannot be read as a checkpoint; is it cut short? ({_first_line(error)})") from None
+    state: tuple[str, ...] = ()
     for root in _ROOTS:
         if isinstance(content, dict) and isinstance(content.get(root), dict):
+            state += tuple(name for name in _SOLVER if name in content)
             content = content[root]
     if not isinstance(content, dict):
         raise WeightsError(f"{path}: expected a dictionary of tensors, got {type(content).__name__}.")
-    tensors = {name.removeprefix("module."): t for name, t in content.items() if isinstance(t, Tensor)}
+    tensors = {str(name).removeprefix("module."): t for name, t in content.items() if isinstance(t, Tensor)}
     if not tensors:
         raise WeightsError(f"{path}: holds no tensors.")
-    return tensors
+    odd = [name for name, t in tensors.items() if t.layout != torch.strided or t.is_quantized or t.is_meta]
+    if odd:
+        raise WeightsError(f"{path}: {odd[0]} is sparse, quantised or empty: expected plain tensors.")
+    return Contents(tensors, state)
+
+
+def _check_archive(path: Path) -> None:
+    """Refuse an archive that grows on reading: torch stores tensors as they are, and then asks for all that it is told.
+
+    Raises:
+        WeightsError: its parts are together much larger than the file, or its table cannot be read.
+    """
+    if not zipfile.is_zipfile(path):
+        return
+    try:
+        with zipfile.ZipFile(path) as archive:
+            promised = sum(part.file_size for part in archive.infolist())
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+        raise WeightsError(f"{path}: cannot be read as a checkpoint; is it cut short? ({_first_line(error)})") from None
+    size = path.stat().st_size
+    if promised > _MOST_GROWTH * size:
+        raise WeightsError(
+            f"{path}: an archive of {size} bytes that promises {promised}: a checkpoint is stored uncompressed. "
+            "Nothing in it was read; save it anew with torch.save."
+        )
 
 
 def layouts_of(tensors: dict[str, Tensor], path: Path) -> Sequence[ModuleType]:

@@ -10,11 +10,13 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from marey.base.errors import WeightsError
+from marey.data.catalogue import class_names_of
 from marey.models.network import Network, Preprocess
 from marey.recipe import NetworkConfig, Recipe
 from marey.recipes import RECIPES, get_recipe
 from marey.weights.checkpoint import read_checkpoint
 from marey.weights.foreign import layout_for, layouts_of, read_contents, variant_of
+from marey.weights.hub import HUB, fetch, fetch_snapshot
 from marey.weights.layouts.resnet import Change, Variant
 from marey.weights.tensorflow import is_tensorflow
 
@@ -33,6 +35,16 @@ class LoadReport:
     notes: tuple[str, ...] = ()
     """What was decided that the file does not say."""
 
+    def as_json(self) -> dict[str, object]:
+        """Everything, the renamed tensors as a count."""
+        return {
+            "source": self.source,
+            "layout": self.layout,
+            "loaded": len(self.renamed),
+            "dropped": list(self.dropped),
+            "notes": list(self.notes),
+        }
+
     def __str__(self) -> str:
         parts = [f"{self.source}: {self.layout} layout, {len(self.renamed)} tensors loaded"]
         if self.dropped:
@@ -42,13 +54,21 @@ class LoadReport:
 
 
 def build_network(recipe: Recipe, class_names: Sequence[str] | None = None) -> Network:
-    """The recipe's network with random weights, and all of its surroundings: pixels, dropout, class names."""
+    """The recipe's network with random weights, and all of its surroundings: pixels, dropout, class names.
+
+    Without `class_names` they are those of the recipe's data set, where it is a public one and as many.
+    """
     network: Network = recipe.model.build()
     network.preprocess = Preprocess(*recipe.pixels.normalisation, recipe.pixels.order)
     network.dropout.p = recipe.train.dropout
     network.recipe = recipe
-    network.class_names = tuple(class_names) if class_names else None
+    network.class_names = tuple(class_names) if class_names else _published_names(recipe)
     return network
+
+
+def _published_names(recipe: Recipe) -> tuple[str, ...] | None:
+    names = class_names_of(recipe.dataset)
+    return names if names is not None and len(names) == recipe.model.num_classes else None
 
 
 def load_model(
@@ -60,39 +80,68 @@ def load_model(
 ) -> Network:
     """A network in eval mode, with `recipe`, `class_names` and a `load_report`.
 
+        load_model("slowonly_r50_8x8_k400")                the published weights, fetched and verified
         load_model("runs/a/best.safetensors")              our own file needs nothing else
+        load_model("hf://org/name@revision")               the same thing on the Hugging Face hub (extra `hub`)
         load_model(recipe, weights="old.pth")              an older toolkit's file; its layout is detected
-        load_model(weights="old.pth")                      network and class count taken from the file
+        load_model(weights="old.pth")                      network and class count taken from the file; a released
+                                                           file is known by its name
         load_model(weights="rgb_imagenet/")                a TensorFlow checkpoint: its folder, index or prefix
 
     `allow_new_head` accepts weights for another number of classes: the classifier then starts fresh, and the report
     says so.
 
     Raises:
-        WeightsError: a tensor is missing, left over, of another shape, or not finite; or the file cannot be read.
+        WeightsError: a tensor is missing, left over, of another shape, or not finite; the file cannot be read, or not be
+            fetched.
         RecipeError: a name that no recipe has.
     """
-    if isinstance(recipe, str | Path) and (Path(recipe).exists() or str(recipe).endswith(".safetensors")):
+    if recipe is not None and not isinstance(recipe, Recipe) and is_file_of_ours(recipe):
         if weights is not None:
             raise WeightsError(f"{recipe} holds weights of its own: leave out weights={weights}.")
-        return _own(Path(recipe), None, allow_new_head).to(device).eval()
-    declared = get_recipe(str(recipe)) if isinstance(recipe, str | Path) else recipe
-    if weights is None:
-        raise WeightsError(_no_weights(declared))
-    path = Path(weights)
+        return _own(_local(recipe), None, allow_new_head).to(device).eval()
+    declared = recipe if isinstance(recipe, Recipe) or recipe is None else get_recipe(str(recipe))
+    path = _published(declared) if weights is None else _local(weights)
     own = path.suffix == ".safetensors" or (path.is_dir() and not is_tensorflow(path))
     load = _own if own else _foreign
     return load(path, declared, allow_new_head).to(device).eval()
 
 
-def _no_weights(recipe: Recipe | None) -> str:
+def config_in(path: Path) -> NetworkConfig | None:
+    """The network that a checkpoint of ours or an older toolkit's holds; None where its shapes do not tell.
+
+    Raises:
+        WeightsError: the file cannot be read.
+    """
+    if path.suffix == ".safetensors" or (path.is_dir() and not is_tensorflow(path)):
+        return read_checkpoint(path).recipe.model
+    tensors = read_contents(path).tensors
+    layouts = layouts_of(tensors, path)
+    try:
+        return variant_of(tensors, layouts, path)[0].config
+    except WeightsError:
+        return None
+
+
+def is_file_of_ours(name_or_file: str | Path) -> bool:
+    """Whether a word names a checkpoint (a file, a folder, an address hf://org/name), not a recipe."""
+    word = str(name_or_file)
+    return word.startswith(HUB) or word.endswith(".safetensors") or Path(word).exists()
+
+
+def _local(name: str | Path) -> Path:
+    return fetch_snapshot(str(name)) if str(name).startswith(HUB) else Path(name)
+
+
+def _published(recipe: Recipe | None) -> Path:
+    """The weights that a recipe names, fetched if they are not there yet."""
     if recipe is None:
-        return "load_model needs a recipe, a checkpoint of ours, or weights=FILE."
+        raise WeightsError("load_model needs a recipe, a checkpoint of ours, or weights=FILE.")
     if recipe.weights is None:
-        return f"{recipe.name} has no published weights: pass weights=FILE (on the command line --weights FILE)."
-    return (
-        f"{recipe.name}: fetch {recipe.weights.url} and pass it as weights=FILE (on the command line --weights FILE)."
-    )
+        raise WeightsError(
+            f"{recipe.name} has no published weights: pass weights=FILE (on the command line --weights FILE)."
+        )
+    return fetch(recipe.weights.url, recipe.weights.sha256)
 
 
 def _own(path: Path, recipe: Recipe | None, allow_new_head: bool) -> Network:
@@ -108,11 +157,16 @@ def _foreign(path: Path, recipe: Recipe | None, allow_new_head: bool) -> Network
     layouts = layouts_of(tensors, path)
     if recipe is None:
         variant, layout = variant_of(tensors, layouts, path)
-        recipe, note = _recipe_for(variant.config, layout.NAME)
-        notes += (note, *variant.notes)
+        recipe = released_as(path.name, variant.config)
+        if recipe is not None:
+            notes += (f"published as {recipe.name}", *_variant_notes(recipe.model, layout, tensors))
+        else:
+            recipe, note = _recipe_for(variant.config, layout.NAME)
+            notes += (note, *variant.notes)
     else:
         layout = layout_for(recipe.model, layouts, path)
         notes += _variant_notes(recipe.model, layout, tensors)
+    tensors = layout.plain(tensors) if hasattr(layout, "plain") else tensors
     network = build_network(recipe)
     pairs = list(layout.pairs(network))
     unused = tuple(name for name in getattr(layout, "UNUSED", ()) if name in tensors)
@@ -155,6 +209,19 @@ def _variant_notes(config: NetworkConfig, layout: ModuleType, tensors: dict[str,
     )
 
 
+def released_as(file: str, config: NetworkConfig) -> Recipe | None:
+    """The recipe whose weights were published under this file name, if they are of such sizes; None if none were.
+
+    A released file is then read as its row wants it, where shapes tell less: which pool, which ReLU, which clips.
+    """
+    sizes = ("network", "depth", "width", "channels", "num_classes")
+    for recipe in RECIPES:
+        if recipe.weights is not None and recipe.weights.url.rpartition("/")[2] == file:
+            alike = [getattr(recipe.model, size, None) == getattr(config, size, None) for size in sizes]
+            return recipe if all(alike) else None
+    return None
+
+
 def _recipe_for(config: NetworkConfig, layout: str) -> tuple[Recipe, str]:
     """The shipped recipe that fits a network told from its tensors best, and what is to be said about that.
 
@@ -173,7 +240,7 @@ def _recipe_for(config: NetworkConfig, layout: str) -> tuple[Recipe, str]:
     return nearest if nearest.model == config else nearest.variant(model=config, dataset="unknown"), note
 
 
-_TOOLKITS = ("mmaction2", "pyslowfast", "pytorchvideo", "vmz", "deepmind")
+_TOOLKITS = ("mmaction2", "pyslowfast", "pytorchvideo", "vmz", "torchvision", "deepmind")
 """Whose recipes end in their name; MMAction's are the announcement's and end in none."""
 
 
@@ -222,7 +289,7 @@ def _filled(
         pairs,
         state,
         source,
-        hint="" if new_head else " (allow_new_head takes another number of classes)",
+        hint="" if new_head else " (allow_new_head, --allow-new-head: take it with a fresh classifier)",
     )
     for theirs, ours in pairs:
         state[ours].copy_(tensors[theirs])
@@ -248,8 +315,15 @@ def _check(
         "missing": [t for t, _ in pairs if t not in tensors],
         "left over": [t for t in tensors if t not in used],
         "of another shape": wrong,
-        "not finite": [t for t in used & tensors.keys() if not torch.isfinite(tensors[t]).all()],
+        # Of the right shapes only: a small file can name a tensor of any size whose values all lie in one place.
+        "not finite": [
+            t for t, o in pairs if t in tensors and tensors[t].shape == state[o].shape and not _finite(tensors[t])
+        ],
     }
     found = [f"{len(names)} {what}: {', '.join(names[:3])}" for what, names in problems.items() if names]
     if found:
         raise WeightsError(f"{source}: the weights do not fit: {'; '.join(found)}{hint if wrong else ''}.")
+
+
+def _finite(tensor: Tensor) -> bool:
+    return bool(torch.isfinite(tensor).all())

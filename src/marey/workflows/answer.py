@@ -1,114 +1,144 @@
 """Answers for one video or a million: what `marey predict` does."""
 
+import contextlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from marey.base.errors import DataError
-from marey.base.files import atomic_path
-from marey.base.progress import progress
-from marey.data.formats import read_manifest
-from marey.data.manifest import VIDEO_SUFFIXES
+import numpy as np
+
+from marey.base.errors import RunError
+from marey.base.files import locked, mend_lines
+from marey.base.processes import world_size
+from marey.base.progress import progress, say
+from marey.data.manifest import Manifest, Sample
 from marey.inference.predict import predict_many
+from marey.inference.resume import claim
 from marey.models.network import Network
-from marey.video.frames import holds_images
+
+Key = tuple[str, float | None, float | None]
+"""A path, and the part of it in seconds."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """The likeliest classes of one video, or why there is none."""
+    """The likeliest classes of one video, or of the part of it from `start` to `end` seconds; or why there are none."""
 
     path: str
     top: tuple[tuple[str, float], ...]
     error: str | None = None
+    start: float | None = None
+    end: float | None = None
+
+    @property
+    def key(self) -> Key:
+        return self.path, self.start, self.end
 
     def as_json(self) -> dict[str, Any]:
+        times = {name: time for name, time in (("start", self.start), ("end", self.end)) if time is not None}
         if self.error is not None:
-            return {"path": self.path, "error": self.error}
-        return {"path": self.path, "top": [{"label": label, "probability": p} for label, p in self.top]}
+            return {"path": self.path, **times, "error": self.error}
+        return {"path": self.path, **times, "top": [{"label": label, "probability": p} for label, p in self.top]}
 
     def as_text(self) -> str:
         if self.error is not None:
             return self.error
+        part = "" if self.start is None and self.end is None else f" {self.start or 0:g} s to {_second(self.end)}"
         lines = [f"  {probability:6.1%}  {label}" for label, probability in self.top]
-        return "\n".join([self.path, *lines])
+        return "\n".join([f"{self.path}{part}", *lines])
+
+
+def _second(time: float | None) -> str:
+    return "the end" if time is None else f"{time:g} s"
 
 
 def answer(
     network: Network,
-    paths: Iterable[Path],
+    videos: Manifest,
     *,
     top: int = 5,
     out: Path | None = None,
     batch: int = 8,
+    workers: int = 2,
     device: str = "auto",
     precision: Literal["float32", "bfloat16"] = "float32",
 ) -> Iterator[Answer]:
     """Answer for each video in turn, as soon as it is ready; a broken file gives an answer with `error`.
 
     With `out`, each answer is a line of that .jsonl file as well, and videos that it already answers are skipped:
-    a long list can be interrupted and gone on with.
-    """
-    wanted = list(paths)
-    done = _answered(out) if out else {}
-    todo = [path for path in wanted if str(path) not in done]
-    yield from (done[str(path)] for path in wanted if str(path) in done)
-    with progress("Predicting", total=len(todo), unit="videos") as bar:
-        for item in predict_many(network, todo, batch=batch, device=device, precision=precision):
-            found = Answer(str(item.path), () if item.error else tuple(item.top(top)), item.error)
-            if out:
-                _append(out, found)
-            bar.advance(1)
-            yield found
-
-
-def videos_of(words: Iterable[Path]) -> list[Path]:
-    """The videos that a command line names: files, folders of frames, folders that are searched, lists (.txt, .csv).
+    a long list can be interrupted and gone on with. NAME.run.json beside it says what answered.
 
     Raises:
-        DataError: nothing is there, or a folder holds no video.
+        RunError: `out` was begun with another network or protocol, or another process is writing it.
     """
-    found: list[Path] = []
-    for word in words:
-        if word.is_dir() and holds_images(word):
-            found.append(word)
-        elif word.is_dir():
-            inside = sorted(p for p in word.rglob("*") if p.suffix.lower() in VIDEO_SUFFIXES)
-            if not inside:
-                raise DataError(f"{word}: no video files in this folder ({', '.join(sorted(VIDEO_SUFFIXES))}).")
-            found += inside
-        elif word.suffix.lower() == ".csv":
-            found += [sample.path for sample in read_manifest(word)]
-        elif word.suffix.lower() == ".txt":
-            found += [word.parent / line for line in word.read_text(encoding="utf-8").splitlines() if line.strip()]
-        elif word.exists():
-            found.append(word)
-        else:
-            raise DataError(f"{word}: no such file.")
-    return found
+    with contextlib.ExitStack() as held:
+        if out is not None:
+            _take(held, out, network, top=top, precision=precision)
+        done = {given.key for given in read_answers(out)} if out else set()
+        rows = [row for row, sample in enumerate(videos) if _key(sample) not in done]
+        if len(rows) < len(videos):
+            say(f"going on: {len(videos) - len(rows)} of {len(videos)} videos are answered already")
+        todo = videos[np.array(rows, np.int64)]
+        failed = 0
+        with progress("Predicting", total=len(todo), unit="videos") as bar:
+            found = predict_many(network, todo, batch=batch, workers=workers, device=device, precision=precision)
+            for sample, item in zip(todo, found, strict=True):
+                given = Answer(
+                    str(sample.path), () if item.error else tuple(item.top(top)), item.error, sample.start, sample.end
+                )
+                if out:
+                    _append(out, given)
+                failed += given.error is not None
+                bar.advance(note=f"{failed} broken" if failed else None)
+                yield given
 
 
-def _answered(out: Path) -> dict[str, Answer]:
-    """What an earlier call wrote. A last line that a crash cut short is dropped, and the file mended."""
+def read_answers(out: Path) -> Iterator[Answer]:
+    """What earlier calls wrote to a .jsonl file.
+
+    Raises:
+        RunError: a line is none that they wrote.
+    """
     if not out.exists():
-        return {}
-    answers, whole = {}, []
-    for line in out.read_text(encoding="utf-8").splitlines():
-        try:
-            value = json.loads(line)
-            top = tuple((t["label"], t["probability"]) for t in value.get("top", ()))
-            answers[value["path"]] = Answer(value["path"], top, value.get("error"))
-        except (json.JSONDecodeError, KeyError, TypeError):
-            continue
-        whole.append(line)
-    with atomic_path(out) as temporary:
-        temporary.write_text("".join(f"{line}\n" for line in whole), encoding="utf-8")
-    return answers
+        return
+    with out.open(encoding="utf-8") as file:
+        for number, line in enumerate(file, start=1):
+            try:
+                value = json.loads(line)
+                top = tuple((t["label"], t["probability"]) for t in value.get("top", ()))
+                yield Answer(value["path"], top, value.get("error"), value.get("start"), value.get("end"))
+            except (json.JSONDecodeError, KeyError, TypeError, AttributeError):
+                raise RunError(f"{out}:{number}: no answer of `marey predict`: remove the line.") from None
 
 
-def _append(out: Path, found: Answer) -> None:
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with out.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(found.as_json(), ensure_ascii=False) + "\n")
+def answers_to(videos: Manifest, out: Path) -> list[Answer]:
+    """The answers in a file to the videos of a list, in the list's order."""
+    given = {answer.key: answer for answer in read_answers(out)}
+    return [given[_key(sample)] for sample in videos if _key(sample) in given]
+
+
+def _key(sample: Sample) -> Key:
+    return str(sample.path), sample.start, sample.end
+
+
+def _take(held: contextlib.ExitStack, out: Path, network: Network, *, top: int, precision: str) -> None:
+    """Hold the file `out` for this process and this network; mend what a kill cut short."""
+    if world_size() > 1:
+        raise RunError("marey predict answers in one process: give each its own part of the list and its own --out.")
+    try:
+        held.enter_context(locked(out.with_name(f".{out.name}.lock"), wait=False))
+    except BlockingIOError:
+        raise RunError(f"{out}: another process is writing it: wait for it, or choose another --out.") from None
+    run = out.with_suffix(".run.json")
+    if not out.exists():
+        run.unlink(missing_ok=True)
+    claim(run, network, place=out, top=top, precision=precision)
+    mend_lines(out)
+
+
+def _append(out: Path, given: Answer) -> None:
+    # One write for each line: a kill leaves whole lines and at most one without its end.
+    with out.open("ab", buffering=0) as file:
+        file.write((json.dumps(given.as_json(), ensure_ascii=False) + "\n").encode())

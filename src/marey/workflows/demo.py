@@ -11,6 +11,7 @@ from marey.data.motions import write_motions
 from marey.evaluation.evaluate import EvaluationResult
 from marey.inference.predict import predict
 from marey.recipes.motions import DEMO_DATA, MOTIONS
+from marey.training.folder import refuse_other_run
 from marey.weights.load import load_model
 from marey.workflows.train import TrainOptions, train_recipe
 
@@ -25,10 +26,12 @@ def run_demo(
 
     Raises:
         RecipeError: another network.
+        RunError: another run lives in `out`.
     """
     recipe = next((r for r in MOTIONS if r.model.network == network), None)
     if recipe is None:
         raise RecipeError(f"--network {network}: the demo trains {' or '.join(r.model.network for r in MOTIONS)}.")
+    refuse_other_run(out)
     start = time.monotonic()
     say("Writing the data set motions: real H.264 files in mirrored pairs of classes, the same frames in two orders.")
     train, test = write_motions(out / "videos", **DEMO_DATA, seed=seed, workers=workers)

@@ -1,15 +1,19 @@
 """From what a user names (a recipe, a file) to a network that is ready, or to a file of ours."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import torch
 
 from marey.base.errors import WeightsError
-from marey.data.catalogue import class_names_of
+from marey.base.files import sha256
 from marey.models.network import Network
 from marey.recipe import Recipe
 from marey.recipes import get_recipe
-from marey.weights.checkpoint import save_checkpoint
-from marey.weights.load import build_network, load_model
+from marey.weights.checkpoint import read_checkpoint, save_checkpoint, save_folder
+from marey.weights.load import LoadReport, build_network, is_file_of_ours, load_model
 
 
 def open_model(
@@ -17,34 +21,86 @@ def open_model(
 ) -> Network:
     """The network that a user names, in eval mode.
 
-    `name_or_file` is a recipe's name or a checkpoint of ours; `weights` gives a recipe its weights from a file,
-    `untrained` leaves them random (every answer is then a guess: for trying the path and for timing).
+    `name_or_file` is a recipe's name or a checkpoint of ours; a recipe takes its weights from the file `weights`, else
+    from where they were published; `untrained` leaves them random (every answer is then a guess: for trying the path
+    and for timing).
     `settings` are `--set` words that change the recipe, for example its test protocol.
 
     Raises:
         RecipeError, WeightsError: a wrong name, or weights that do not fit.
     """
-    is_file = Path(name_or_file).exists() or name_or_file.endswith(".safetensors")
+    is_file = is_file_of_ours(name_or_file)
     if is_file and (weights or untrained):
         raise WeightsError(f"{name_or_file} holds weights of its own: leave out --weights and --untrained.")
     if is_file:
-        network = load_model(Path(name_or_file))
+        network = load_model(name_or_file)
         network.recipe = _edited(network.recipe, settings)
         return network
     recipe = _edited(get_recipe(name_or_file), settings)
     if untrained:
-        return build_network(recipe, class_names_of(recipe.dataset)).eval()
+        return build_network(recipe).eval()
     return load_model(recipe, weights=weights)
 
 
-def convert_weights(file: Path, out: Path, *, recipe: Recipe | None) -> str:
-    """Write any checkpoint that we read as one file of ours; returns what to tell the user."""
-    if out.suffix != ".safetensors":
-        raise WeightsError(f"--out {out}: a file of ours ends in .safetensors.")
-    network = load_model(recipe, weights=file)
+@dataclass(frozen=True)
+class Converted:
+    """What `convert_weights` wrote, and what became of the tensors."""
+
+    out: Path
+    recipe: Recipe
+    report: LoadReport
+    was_there: bool
+    """The very same thing was there already; nothing was written."""
+
+    def as_json(self) -> dict[str, Any]:
+        network = {"recipe": self.recipe.name, "classes": self.recipe.model.num_classes}
+        return {"out": str(self.out)} | network | self.report.as_json()
+
+    def as_text(self) -> str:
+        written = " (was there already)" if self.was_there else ""
+        lines = [
+            f"{self.out}: {self.recipe.name}, {self.recipe.model.num_classes} classes{written}",
+            f"  from {self.report.source}, {self.report.layout} layout: {len(self.report.renamed)} tensors",
+        ]
+        if dropped := self.report.dropped:
+            more = f" and {len(dropped) - 5} more" if len(dropped) > 5 else ""
+            lines.append(f"  left out: {', '.join(dropped[:5])}{more}")
+        return "\n".join([*lines, *(f"  {note}" for note in self.report.notes)])
+
+
+def convert_weights(file: Path, out: Path, *, recipe: Recipe | None, allow_new_head: bool = False) -> Converted:
+    """Write any checkpoint that we read as one file of ours, or as a folder where `out` has no suffix.
+
+    Raises:
+        WeightsError: the checkpoint cannot be read or does not fit; something else is at `out` already.
+    """
+    if out.suffix not in (".safetensors", ""):
+        raise WeightsError(f"--out {out}: a file of ours ends in .safetensors; a folder has no ending.")
+    network = load_model(recipe, weights=file, allow_new_head=allow_new_head)
     assert isinstance(network.recipe, Recipe)
-    save_checkpoint(out, network, network.recipe, network.class_names, {"converted_from": file.name})
-    return f"{out}: {network.recipe.name}, {network.recipe.model.num_classes} classes."
+    assert isinstance(network.load_report, LoadReport)
+    provenance = {"converted_from": file.name, "layout": network.load_report.layout}
+    if file.is_file():
+        provenance["sha256"] = sha256(file)
+    there = out.exists()
+    if there and not _holds(out, network, provenance):
+        raise WeightsError(f"--out {out}: something else is there already: remove it, or choose another name.")
+    if not there:
+        save = save_checkpoint if out.suffix else save_folder
+        save(out, network, network.recipe, network.class_names, provenance)
+    return Converted(out, network.recipe, network.load_report, there)
+
+
+def _holds(path: Path, network: Network, provenance: dict[str, Any]) -> bool:
+    """Whether a checkpoint is this very one."""
+    try:
+        found = read_checkpoint(path)
+    except WeightsError:
+        return False
+    state = network.state_dict()
+    described = (network.recipe, network.class_names, provenance)
+    same = (found.recipe, found.class_names, found.provenance) == described and found.tensors.keys() == state.keys()
+    return same and all(torch.equal(value, state[name]) for name, value in found.tensors.items())
 
 
 def _edited(recipe: object, settings: Sequence[str]) -> Recipe:

@@ -7,9 +7,8 @@ from typing import Literal, get_args
 from marey.base.errors import DataError
 from marey.base.processes import rank
 from marey.base.progress import say
-from marey.data.formats import read_manifest
 from marey.data.manifest import Manifest
-from marey.evaluation.evaluate import EvaluationResult, evaluate
+from marey.evaluation.evaluate import EvaluationResult, evaluate, read_labelled
 from marey.evaluation.fusion import Fusion, fuse, search_weights
 from marey.evaluation.report import write_report
 from marey.evaluation.scores import Scores
@@ -23,34 +22,28 @@ def test_model(
     out: Path,
     split: str | None = None,
     root: Path | None = None,
+    classes: Path | None = None,
+    only: Path | None = None,
     batch: int = 8,
     workers: int = 2,
     device: str = "auto",
     precision: Literal["float32", "bfloat16"] = "float32",
+    max_broken: float = 0.01,
 ) -> EvaluationResult:
     """Evaluate by the protocol of `network.recipe`, write the report, say where it lies.
 
-    A network without class names (untrained, or of a toolkit's file that has none) takes the list's own.
+    `classes` is a file of class names for a network that has none (of a toolkit's file).
     """
-    manifest = data if isinstance(data, Manifest) else read_labelled(data, network, root=root, split=split)
-    result = evaluate(network, manifest, out=out, batch=batch, workers=workers, device=device, precision=precision)
+    manifest = data
+    if not isinstance(manifest, Manifest):
+        manifest = read_labelled(manifest, network, root=root, classes=classes, split=split)
+    result = evaluate(
+        network, manifest, out=out, only=only, batch=batch, workers=workers, device=device, precision=precision,
+        max_broken=max_broken,
+    )  # fmt: skip
     if rank() == 0:
         say(f"report: {write_report(out, manifest)}")
     return result
-
-
-def read_labelled(path: Path, network: Network, *, root: Path | None = None, split: str | None = None) -> Manifest:
-    """Read a list whose labels are the network's classes.
-
-    Raises:
-        DataError: a label is none of them, or the list has more classes than the network.
-    """
-    manifest = read_manifest(path, root=root, classes=network.class_names, split=split)
-    if network.class_names is None and len(manifest.class_names) > _classes(network):
-        raise DataError(
-            f"{path}: {len(manifest.class_names)} classes, but the network tells {_classes(network)} apart."
-        )
-    return manifest
 
 
 def fuse_files(
@@ -66,6 +59,8 @@ def fuse_files(
     """
     if len(paths) < 2:
         raise DataError("marey fuse takes two or more score files.")
+    if out is not None and out.suffix != ".npz":
+        raise DataError(f"--out {out}: a score file ends in .npz.")
     if of not in get_args(Fusion):
         raise DataError(f"--of {of}: expected one of {', '.join(get_args(Fusion))}.")
     kind: Fusion = of  # type: ignore[assignment]
@@ -90,7 +85,3 @@ def _weights(
         return [float(word) for word in weights.split(",")] if weights else None
     except ValueError:
         raise DataError(f"--weights {weights}: expected numbers separated by commas, for example 1,1.5.") from None
-
-
-def _classes(network: Network) -> int:
-    return int(network.recipe.model.num_classes)

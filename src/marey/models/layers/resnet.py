@@ -8,6 +8,7 @@ Shape suffixes: B batch, C channels, T frames, H height, W width.
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import cycle, islice
+from math import prod
 from typing import Protocol, cast
 
 from torch import Tensor, nn
@@ -52,11 +53,15 @@ class Residual(nn.Module):
     shortcut: nn.Module | None
     after: nn.Module | None
     """What the sum passes through at last: a non-local block, where a network puts one."""
+    before: nn.Module | None
+    """What the input passes through first: TSM's shift "in place"."""
+    before_branch: nn.Module | None
+    """What the branch's input alone passes through first: TSM's residual shift."""
 
     def __init__(self) -> None:
         super().__init__()
         self.relu = nn.ReLU(inplace=True)
-        self.after = None
+        self.after = self.before = self.before_branch = None
 
     def branch(self, x: Tensor) -> Tensor:
         raise NotImplementedError
@@ -66,13 +71,15 @@ class Residual(nn.Module):
         raise NotImplementedError
 
     def forward(self, x: Tensor) -> Tensor:
+        x = x if self.before is None else self.before(x)
         kept = x if self.shortcut is None else self.shortcut(x)
+        x = x if self.before_branch is None else self.before_branch(x)
         x = self.relu(self.branch(x) + kept)
         return x if self.after is None else self.after(x)
 
 
 class Block(Protocol):
-    """What the trunk builds its stages from: a class of residual blocks, or a function that makes one."""
+    """What the trunk builds its stages from: a function that makes a residual block."""
 
     def __call__(self, in_channels: int, width: int, *, temporal: int | None, step: tuple[int, ...]) -> Residual:
         """A block from `in_channels` to `width` * expansion channels.
@@ -82,43 +89,56 @@ class Block(Protocol):
 
 
 class BasicBlock(Residual):
-    """Two 3x3 convolutions; in 3D the first one has the temporal kernel."""
+    """Two layers, each a convolution and its norm, with ReLU between."""
 
-    expansion = 1
-
-    def __init__(self, in_channels: int, width: int, *, temporal: int | None, step: tuple[int, ...]) -> None:
+    def __init__(self, a: nn.Module, b: nn.Module, shortcut: nn.Module | None) -> None:
         super().__init__()
-        self.a = ConvNorm(in_channels, width, kernel(temporal, 3), step)
-        self.b = ConvNorm(width, width, kernel(temporal and 1, 3))
-        self.shortcut = projection(in_channels, width, step)
+        self.a, self.b, self.shortcut = a, b, shortcut
 
     @property
     def last(self) -> nn.Module:
-        return self.b.norm
+        return self.b.norm  # type: ignore[return-value]
 
     def branch(self, x: Tensor) -> Tensor:
         return self.b(self.relu(self.a(x)))  # type: ignore[no-any-return]
 
 
 class Bottleneck(Residual):
-    """1x1, 3x3 and 1x1 convolutions; in 3D the first one has the temporal kernel."""
+    """Three layers, each a convolution and its norm, with ReLU between; the outer ones are pointwise in space."""
 
     expansion = 4
+    """So many times more channels come out than the middle has."""
 
-    def __init__(self, in_channels: int, width: int, *, temporal: int | None, step: tuple[int, ...]) -> None:
+    def __init__(self, a: nn.Module, b: nn.Module, c: nn.Module, shortcut: nn.Module | None) -> None:
         super().__init__()
-        out_channels = width * self.expansion
-        self.a = ConvNorm(in_channels, width, kernel(temporal, 1))
-        self.b = ConvNorm(width, width, kernel(temporal and 1, 3), step)
-        self.c = ConvNorm(width, out_channels, kernel(temporal and 1, 1))
-        self.shortcut = projection(in_channels, out_channels, step)
+        self.a, self.b, self.c, self.shortcut = a, b, c, shortcut
 
     @property
     def last(self) -> nn.Module:
-        return self.c.norm
+        return self.c.norm  # type: ignore[return-value]
 
     def branch(self, x: Tensor) -> Tensor:
         return self.c(self.relu(self.b(self.relu(self.a(x)))))  # type: ignore[no-any-return]
+
+
+def basic_block(in_channels: int, width: int, *, temporal: int | None, step: tuple[int, ...]) -> BasicBlock:
+    """Two 3x3 convolutions; in 3D the first one has the temporal kernel."""
+    return BasicBlock(
+        a=ConvNorm(in_channels, width, kernel(temporal, 3), step),
+        b=ConvNorm(width, width, kernel(temporal and 1, 3)),
+        shortcut=projection(in_channels, width, step),
+    )
+
+
+def bottleneck(in_channels: int, width: int, *, temporal: int | None, step: tuple[int, ...]) -> Bottleneck:
+    """1x1, 3x3 and 1x1 convolutions; in 3D the first one has the temporal kernel."""
+    out_channels = width * Bottleneck.expansion
+    return Bottleneck(
+        a=ConvNorm(in_channels, width, kernel(temporal, 1)),
+        b=ConvNorm(width, width, kernel(temporal and 1, 3), step),
+        c=ConvNorm(width, out_channels, kernel(temporal and 1, 1)),
+        shortcut=projection(in_channels, out_channels, step),
+    )
 
 
 def projection(in_channels: int, out_channels: int, step: tuple[int, ...], *, eps: float = 1e-5) -> ConvNorm | None:
@@ -138,11 +158,12 @@ class ResNetTrunk(nn.Module):
         temporal_kernels: For the stem and each stage, the lengths that its blocks' temporal kernels take in turn;
             None builds the 2D network.
         temporal_strides: Of the stem, the pool behind it, and each stage's first block.
+        spatial_strides: Of each stage's first block.
         second_pool: Length and stride of a temporal max pool behind the first stage (I3D, C2D); 1 for none.
         joined: Channels that another pathway adds to the input of each stage (SlowFast).
         block: What the stages are built from, if not He et al.'s blocks.
         stem: (channels, width) to the first layer, if not one 7x7 convolution.
-        spatial_pool: Whether a 3x3 max pool of stride 2 follows the stem; without it the last stride is 16.
+        spatial_pool: Whether a 3x3 max pool of stride 2 follows the stem.
         pool_padding: Rows and columns that this pool adds at each border.
     """
 
@@ -154,6 +175,7 @@ class ResNetTrunk(nn.Module):
         width: int,
         temporal_kernels: Sequence[Sequence[int]] | None = None,
         temporal_strides: Sequence[int] = (1, 1, 1, 1, 1, 1),
+        spatial_strides: Sequence[int] = (1, 2, 2, 2),
         second_pool: int = 1,
         joined: Sequence[int] = (0, 0, 0, 0),
         block: Block | None = None,
@@ -162,8 +184,8 @@ class ResNetTrunk(nn.Module):
         pool_padding: int = 1,
     ) -> None:
         super().__init__()
-        build: Block = block or (Bottleneck if depth >= 50 else BasicBlock)
-        expansion = 4 if depth >= 50 else 1
+        build: Block = block or (bottleneck if depth >= 50 else basic_block)
+        expansion = Bottleneck.expansion if depth >= 50 else 1
         kernels: Sequence[Sequence[int | None]] = temporal_kernels or [(None,)] * 5
         self.flat = temporal_kernels is None
         first, *strides = [None if self.flat else s for s in temporal_strides]
@@ -179,7 +201,7 @@ class ResNetTrunk(nn.Module):
         in_channels = width
         for number, (count, cycled) in enumerate(zip(BLOCKS[depth], kernels[1:], strict=True)):
             in_channels += joined[number]
-            step = kernel(strides[number + 1], 2 if number > 0 else 1)
+            step = kernel(strides[number + 1], spatial_strides[number])
             blocks = []
             for temporal in islice(cycle(cycled), count):
                 blocks.append(build(in_channels, width * 2**number, temporal=temporal, step=step))
@@ -187,10 +209,8 @@ class ResNetTrunk(nn.Module):
                 step = (1,) * len(step)
             self.stages.append(nn.Sequential(*blocks))
         self.out_channels = in_channels
-        time = second_pool
-        for taken in temporal_strides:
-            time *= taken
-        side = 32 if spatial_pool else 16
+        time = second_pool * prod(temporal_strides)
+        side = (4 if spatial_pool else 2) * prod(spatial_strides)
         self.strides = (time, side, side)
 
     def forward(self, x: Tensor) -> Tensor:

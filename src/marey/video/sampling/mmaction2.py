@@ -55,7 +55,7 @@ class _MMAction2FPSRule(SamplingRule, ABC):
     """The rate, in frames per second, that `stride` is meant for (`target_fps`)."""
 
     def runs(self, num_frames: int, timestamps: NDArray[np.float64] | None, random: RandomSource | None) -> Indices:
-        length = max(self.span * rate(timestamps, self) / self.fps, 1.0)
+        length = max(self.span * (rate(timestamps, self) / self.fps), 1.0)
         inside = np.linspace(0, length - 1, self.frames).astype(np.int64)
         return (self._offsets(num_frames, length, random).astype(np.int64)[:, None] + inside) % num_frames
 
@@ -65,11 +65,16 @@ class _MMAction2FPSRule(SamplingRule, ABC):
 
 
 class MMAction2FPSTest(_MMAction2FPSRule):
-    """Test with `target_fps`: clips are floor((N - D) / (K - 1)) frames apart, from the first frame on."""
+    """Test with `target_fps`: clips are floor((N - D) / (K - 1)) frames apart, from the first frame on.
+
+    Single frames come from the middles of K equal parts, as without `target_fps`.
+    """
 
     rule: Literal["mmaction2_fps_test"] = "mmaction2_fps_test"
 
     def _offsets(self, num_frames: int, length: float, random: RandomSource | None) -> NDArray[Any]:
+        if self.frames == 1:
+            return middles(num_frames, self.clips)
         slack = max(num_frames - length, 0.0)
         if self.clips == 1:
             return np.array([slack // 2])

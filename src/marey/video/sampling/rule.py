@@ -90,9 +90,12 @@ def seconds_of(timestamps: NDArray[np.float64] | None, rule: SamplingRule) -> ND
 
 
 def rate(timestamps: NDArray[np.float64] | None, rule: SamplingRule) -> float:
-    """Frames per second on average; a single frame counts as one at 30."""
+    """Frames per second on average; a single frame counts as one at 30.
+
+    To nine decimals: 25 must not come out as 25.000000000000004, since the rules take whole parts of products with it.
+    """
     times = seconds_of(timestamps, rule)
-    return (len(times) - 1) / float(times[-1]) if len(times) > 1 and times[-1] > 0 else 30.0
+    return round((len(times) - 1) / float(times[-1]), 9) if len(times) > 1 and times[-1] > 0 else 30.0
 
 
 def evenly(start: float, end: float, count: int) -> NDArray[np.float32]:

@@ -9,10 +9,12 @@ from marey.models.layers.classifier import LinearClassifier
 from marey.models.non_local.config import NonLocalConfig
 from marey.models.non_local.network import C2D
 from marey.models.slowfast.network import SlowFast
+from marey.models.tsm.config import TSMConfig
 from marey.weights.layouts.mmaction import I3D_32X2, LATERALS, alpha_of, root
 from marey.weights.layouts.resnet import (
     NORM_TENSORS,
     Change,
+    Survey,
     Unit,
     Variant,
     attentions,
@@ -26,18 +28,26 @@ from marey.weights.layouts.resnet import (
 NAME = "mmaction2"
 SIGNS = ("backbone.conv1.conv.weight", "backbone.slow_path.conv1.conv.weight")
 """Tensors one of which every file of this layout has, and no other layout's."""
-NETWORKS = ("tsn", "c2d", "i3d_resnet", "slowonly", "slowfast")
+NETWORKS = ("tsn", "tsm", "c2d", "i3d_resnet", "slowonly", "slowfast")
 """What networks it has names for."""
 _HEAD = "cls_head.fc_cls"
+_WRAP = ".net."
+"""TSM's shift holds what it feeds as `net`: a block's first convolution, or the whole block."""
 _C2D = "taken for TSN: C2D without a temporal pool has the same tensors and logits, C2D with one needs a recipe"
 
 
 def pairs(network: LinearClassifier) -> Iterator[tuple[str, str]]:
     """(their tensor, our tensor), each of ours once."""
     for unit in units(network):
-        yield f"{_conv(unit)}.weight", f"{unit.ours}.conv.weight"
+        owner = network.get_submodule(unit.ours.rpartition(".")[0])
+        module, conv = _module(unit), "conv"
+        if getattr(owner, "before", None) is not None:
+            module = module.replace(unit.block, f"{unit.block}net.")
+        if unit.part == "a" and getattr(owner, "before_branch", None) is not None:
+            conv = "conv.net"
+        yield f"{module}.{conv}.weight", f"{unit.ours}.conv.weight"
         for tensor in NORM_TENSORS:
-            yield f"{_module(unit)}.bn.{tensor}", f"{unit.ours}.norm.{tensor}"
+            yield f"{module}.bn.{tensor}", f"{unit.ours}.norm.{tensor}"
     for block in attentions(network):
         theirs = f"backbone.layer{block.stage}.{block.place}.non_local_block"
         # What is pooled is a list of the convolution and its pool.
@@ -77,7 +87,7 @@ def _conv(unit: Unit) -> str:
 
 
 def variant_of(tensors: dict[str, Tensor]) -> Variant | None:
-    """TSN, I3D, SlowOnly or SlowFast on a ResNet by shapes; None if it is none of them."""
+    """TSN, TSM, I3D, SlowOnly or SlowFast on a ResNet by shapes; None if it is none of them."""
     head = tensors.get(f"{_HEAD}.weight")
     if head is None:
         return None
@@ -85,14 +95,25 @@ def variant_of(tensors: dict[str, Tensor]) -> Variant | None:
         slow, fast = (survey(tensors, _conv, pathway) for pathway in (0, 1))
         lateral = tensors.get(f"backbone.slow_path.{LATERALS[0]}.conv.weight")
         return two_resnets(slow, fast, lateral, len(head), alpha=alpha_of(lateral))
-    found = survey(tensors, _conv)
+    found = survey({name.replace(_WRAP, "."): tensor for name, tensor in tensors.items()}, _conv)
     if found is None:
         return None
     if not found.kernels:
-        return flat_resnet(found, len(head), (_C2D,))
+        wrapped = next((name for name in tensors if _WRAP in name), None)
+        return _shifted(found, len(head), wrapped) if wrapped else flat_resnet(found, len(head), (_C2D,))
     non_local, notes = _attention(tensors, slow_only=found.kernels[0] == (1,))
     c2d = {"second_pool": 1}
     return one_resnet(found, len(head), window=None, c2d=c2d, i3d=I3D_32X2, non_local=non_local, notes=notes)
+
+
+def _shifted(found: Survey, num_classes: int, wrapped: str) -> Variant:
+    """TSM; `wrapped` is a tensor behind a shift."""
+    told = dict(flat_resnet(found, num_classes).config) | {
+        "network": "tsm",
+        "style": "blockres" if ".conv.net." in wrapped else "block",
+    }
+    note = "the shift is taken for 1/8 of the channels each way among 8 frames: no tensor tells"
+    return Variant(TSMConfig.model_validate(told), (note,))
 
 
 def _attention(tensors: dict[str, Tensor], *, slow_only: bool) -> tuple[NonLocalConfig | None, tuple[str, ...]]:

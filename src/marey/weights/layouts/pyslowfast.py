@@ -1,9 +1,10 @@
 """PySlowFast's checkpoints: stages s1 to s5 of one or two pathways, the classifier under `head`.
 
-Its models were trained in Caffe2; the tensors' names here are those of its PyTorch networks.
+Its models were trained in Caffe2; the tensors' names here are those of its PyTorch networks (`pyslowfast_caffe2` has the
+others).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from torch import Tensor
 
@@ -73,18 +74,32 @@ def _norm(unit: Unit) -> str:
 
 def variant_of(tensors: dict[str, Tensor]) -> Variant | None:
     """C2D, I3D, Slow or SlowFast by shapes; None if it is none of them."""
-    head = tensors.get(f"{_HEAD}.weight")
-    slow, fast = (survey(tensors, _conv, pathway) for pathway in (0, 1))
-    if head is None or slow is None or not slow.kernels:
+    pathways = [survey(tensors, _conv, pathway) for pathway in (0, 1)]
+    return told(
+        tensors, pathways, head=f"{_HEAD}.weight", lateral="s1_fuse.conv_f2s.weight",
+        attention="s{stage}.pathway0_nonlocal{place}.conv_out.weight",
+    )  # fmt: skip
+
+
+def told(
+    tensors: dict[str, Tensor], pathways: Sequence[Survey | None], *, head: str, lateral: str, attention: str
+) -> Variant | None:
+    """The network of this toolkit that the shapes tell, in either form of its files.
+
+    `head`, `lateral` and `attention` are what the file calls the classifier, the first lateral and the last convolution
+    of a non-local block of stage 2 to 5.
+    """
+    slow, fast = pathways
+    if head not in tensors or slow is None or not slow.kernels:
         return None
-    non_local, notes = _attention(tensors, two=fast is not None)
+    num_classes = len(tensors[head])
+    non_local, notes = _attention(tensors, attention, two=fast is not None)
     if fast is not None:
-        lateral = tensors.get("s1_fuse.conv_f2s.weight")
-        return two_pathways(slow, fast, lateral, len(head), non_local=non_local, notes=notes)
+        return two_pathways(slow, fast, tensors.get(lateral), num_classes, non_local=non_local, notes=notes)
     c2d, i3d = {"second_pool": 1}, {"stem_stride": 1, "pool_stride": 1, "second_pool": 2}
     if all(set(stage) == {1} for stage in slow.kernels):
         notes = (*notes, "taken for C2D without a temporal pool: the one with a pool has the same tensors")
-    return one_resnet(slow, len(head), window=WINDOW, c2d=c2d, i3d=i3d, non_local=non_local, notes=notes)
+    return one_resnet(slow, num_classes, window=WINDOW, c2d=c2d, i3d=i3d, non_local=non_local, notes=notes)
 
 
 def two_pathways(
@@ -112,11 +127,10 @@ def two_pathways(
     )
 
 
-def _attention(tensors: dict[str, Tensor], *, two: bool) -> tuple[NonLocalConfig | None, tuple[str, ...]]:
+def _attention(tensors: dict[str, Tensor], name: str, *, two: bool) -> tuple[NonLocalConfig | None, tuple[str, ...]]:
     """The non-local blocks, and what had to be assumed: the two ways to compare positions have the same tensors."""
     places = tuple(
-        tuple(p for p in range(64) if f"s{stage + 1}.pathway0_nonlocal{p}.conv_out.weight" in tensors)
-        for stage in range(1, 5)
+        tuple(place for place in range(64) if name.format(stage=stage, place=place) in tensors) for stage in range(2, 6)
     )
     if not any(places):
         return None, ()

@@ -1,0 +1,58 @@
+"""The face of a public data set: what it should hold, and which file is which of its clips."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+Files = Mapping[str, Sequence[str]]
+"""From a clip's key to the files that are it, relative to the data set's folder; more than one are duplicates."""
+
+
+class Clip(NamedTuple):
+    """One published clip. `label` is "" where it is held back; `seconds` is the promised length, 0 where none is."""
+
+    key: str
+    label: str
+    group: str
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Part:
+    """The clips of one split: rows of the list `list_name`, marked `split`.
+
+    `official` is the published number of clips, `announced` that of the announcement's own copy; None: not known.
+    """
+
+    list_name: str
+    split: str
+    clips: Sequence[Clip]
+    official: int | None = None
+    announced: int | None = None
+
+
+class PublishedSet(Protocol):
+    """A public data set as `marey.data.prepare` wants it."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def class_names(self) -> tuple[str, ...]: ...
+
+    def key(self, path: str) -> str | None:
+        """Which clip a file is, told from its name; None for a name of another kind."""
+        ...
+
+    def parts(self, folder: Path, files: Files, lists: Sequence[Path]) -> list[Part]:
+        """The splits, from `lists`, from what is packed with Marey, or from the folders themselves.
+
+        Raises:
+            DataError: a list breaks its format or is not wanted, or there is none and the folders do not tell.
+        """
+        ...
+
+    def misplaced(self, path: str, clip: Clip) -> bool:
+        """Whether a file lies in the folder of another class than its own."""
+        ...

@@ -1,0 +1,185 @@
+"""A whole data set written anew: files of another size, or raw frames. Parallel; a run that was killed goes on."""
+
+import json
+import os
+import re
+import shutil
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from marey.base.errors import DataError, DecodeError, RunError
+from marey.base.files import write_json, write_text
+from marey.base.jobs import each_job
+from marey.data.manifest import Manifest, Sample
+from marey.data.quarantine import Broken
+from marey.video.source import Size
+
+_SETTINGS = "conversion.json"
+
+
+class Conversion(Protocol):
+    """How one video is written anew. A frozen dataclass: its fields are what a folder was made with."""
+
+    def target(self, name: str, sample: Sample) -> str:
+        """Where the video `name` goes, relative to the output folder; one place for samples that share a file."""
+        ...
+
+    def write(self, source: Path, target: Path, sample: Sample) -> None:
+        """Write it, whole or not at all.
+
+        Raises:
+            DecodeError, DataError: the source cannot be read to its end.
+        """
+        ...
+
+    @property
+    def keeps_times(self) -> bool:
+        """Whether `start` and `end` of the list still hold."""
+        ...
+
+
+@dataclass(frozen=True)
+class Resize:
+    """H.264 video files with a shorter side of `short_side` pixels (see `marey.video.transcode`)."""
+
+    short_side: int
+    crf: int = 20
+    gop: int = 32
+    preset: str = "medium"
+    keeps_times: bool = True
+
+    def target(self, name: str, sample: Sample) -> str:
+        return f"{os.path.splitext(name)[0]}.mp4"  # noqa: PTH122 - names stay text with "/"
+
+    def write(self, source: Path, target: Path, sample: Sample) -> None:
+        from marey.video.transcode import transcode
+
+        transcode(source, target, short_side=self.short_side, crf=self.crf, gop=self.gop, preset=self.preset)
+
+
+@dataclass(frozen=True)
+class Extract:
+    """Folders of images (see `marey.video.extract`); of the part from `start` to `end` where the list gives one."""
+
+    size: Size | None = None
+    short_side: int | None = None
+    quality: int = 95
+    template: str = "img_{:05d}.jpg"
+    keeps_times: bool = False
+
+    def target(self, name: str, sample: Sample) -> str:
+        part = "" if sample.start is None and sample.end is None else f"_{sample.start or 0:g}_{sample.end or 'end'}"
+        return f"{os.path.splitext(name)[0]}{part}"  # noqa: PTH122
+
+    def write(self, source: Path, target: Path, sample: Sample) -> None:
+        from marey.video.extract import extract_frames
+
+        seconds = (sample.start or 0.0, np.inf if sample.end is None else sample.end)
+        extract_frames(
+            source, target, size=self.size, short_side=self.short_side, quality=self.quality,
+            template=self.template, seconds=None if sample.start is None and sample.end is None else seconds,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Converted:
+    """What came of it. `there` were written by an earlier run; `manifest` lists all that are whole now."""
+
+    manifest: Manifest
+    written: int
+    there: int
+    broken: tuple[Broken, ...]
+
+
+@dataclass(frozen=True)
+class _Job:
+    how: Conversion
+    sample: Sample
+    target: Path
+
+
+def convert(manifest: Manifest, out: Path, how: Conversion, *, workers: int) -> Converted:
+    """Write every video of `manifest` to `out` at its own relative path. What is there already is not written again.
+
+    Broken files are left out of the new list and named with their reason in broken.jsonl; a later run tries them again.
+    Only one run at a time may write to a folder.
+
+    Raises:
+        RunError: `out` was made with other settings, or is where the videos are.
+        DataError: two videos would become one file, or not one could be read.
+    """
+    targets = _targets(manifest, how)
+    jobs = {t: _Job(how, sample, out / t) for t, sample in zip(targets, manifest, strict=True)}
+    if any(os.path.abspath(job.sample.path) == os.path.abspath(job.target) for job in jobs.values()):  # noqa: PTH100
+        raise RunError(f"{out} holds the videos themselves: choose another --out.")
+    _claim(out, how)
+    _sweep(out)
+    todo = [job for job in jobs.values() if not job.target.exists()]
+    reasons = each_job(_run, todo, workers=min(workers, len(todo)), title="Writing", unit="videos", chunk=1)
+    failed = {str(job.target): (job.sample, reason) for job, reason in zip(todo, reasons, strict=True) if reason}
+    broken = tuple(Broken(sample.id, str(sample.path), reason) for sample, reason in failed.values())
+    write_text(out / "broken.jsonl", "".join(json.dumps(asdict(b), ensure_ascii=False) + "\n" for b in broken))
+    kept = np.array([str(out / target) not in failed for target in targets])
+    if not kept.any():
+        raise DataError(f"{manifest.source}: not one video could be read; the first: {broken[0].reason}")
+    new = replace(
+        manifest[np.flatnonzero(kept)],
+        ids=np.array(targets)[kept],
+        root=out,
+        times=manifest.times[kept] if manifest.times is not None and how.keeps_times else None,
+    )
+    return Converted(new, len(todo) - len(broken), len(jobs) - len(todo), broken)
+
+
+def _run(job: _Job) -> str | None:
+    try:
+        job.how.write(job.sample.path, job.target, job.sample)
+    except (DecodeError, DataError, OSError) as error:
+        return str(error)
+    return None
+
+
+def _targets(manifest: Manifest, how: Conversion) -> list[str]:
+    names = _inside(manifest)
+    targets = [how.target(name, sample) for name, sample in zip(names, manifest, strict=True)]
+    owner: dict[str, str] = {}
+    for name, target in zip(names, targets, strict=True):
+        if owner.setdefault(target, name) != name:
+            raise DataError(f"{manifest.source}: {owner[target]} and {name} would both become {target}; rename one.")
+    return targets
+
+
+def _inside(manifest: Manifest) -> list[str]:
+    """The videos' paths relative to the folder that holds them all: the list's own, unless a path leads out of it."""
+    names: list[str] = manifest.ids.tolist()
+    if not any(os.path.isabs(name) or name.startswith("..") for name in names):  # noqa: PTH117
+        return names
+    whole = [os.path.abspath(manifest.root / name) for name in names]  # noqa: PTH100
+    shared = os.path.commonpath([os.path.dirname(path) for path in whole])  # noqa: PTH120
+    return [os.path.relpath(path, shared).replace(os.sep, "/") for path in whole]
+
+
+def _claim(out: Path, how: Conversion) -> None:
+    """Note what `out` is made with, or see that it is the same."""
+    settings: dict[str, Any] = json.loads(json.dumps({"kind": type(how).__name__, **asdict(how)}))  # type: ignore[call-overload]
+    path = out / _SETTINGS
+    if not path.exists():
+        write_json(path, settings)
+        return
+    there = json.loads(path.read_text(encoding="utf-8"))
+    if there != settings:
+        other = ", ".join(f"{k} {there.get(k)}" for k in settings if there.get(k) != settings[k])
+        raise RunError(f"{out} was made with other settings ({other}): choose another --out, or the same settings.")
+
+
+def _sweep(out: Path) -> None:
+    """Remove what a killed run left half written: hidden files and folders with a random ending."""
+    for folder, folders, files in os.walk(out):
+        for name in [*folders, *files]:
+            if re.fullmatch(r"\..+-[a-z0-9_]{8}(\.\w+)?", name):
+                path = Path(folder) / name
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+        folders[:] = [name for name in folders if not name.startswith(".")]

@@ -1,0 +1,180 @@
+"""What a network sees in videos, as arrays: one file for each, for long lists that may be interrupted."""
+
+import csv
+import hashlib
+import re
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from marey.backends.eager import EagerBackend, Precision
+from marey.base.errors import RunError
+from marey.base.files import atomic_path, locked, mend_lines
+from marey.base.processes import rank, world_size
+from marey.base.progress import progress, say
+from marey.data.clips import ViewDataset
+from marey.data.manifest import Manifest
+from marey.data.quarantine import Broken, Quarantine
+from marey.evaluation.views import Views, read_ahead
+from marey.inference.resume import claim
+from marey.models.network import Network
+
+INDEX = "index.csv"
+_COLUMNS = ("video", "start", "end", "file", "error")
+
+
+@dataclass(frozen=True)
+class FeatureFiles:
+    """What lies in a folder of features."""
+
+    out: Path
+    videos: int
+    """In the list."""
+    computed: int
+    """By this call and process; the others were there already."""
+    broken: tuple[Broken, ...]
+    """Files that could not be read."""
+
+    def as_json(self) -> dict[str, Any]:
+        """For programs."""
+        return vars(self) | {"out": str(self.out), "broken": [vars(b) for b in self.broken]}
+
+    def summary(self) -> str:
+        """One line for a person."""
+        there = self.videos - len(self.broken)
+        broken = f", {len(self.broken)} broken (named in {INDEX})" if self.broken else ""
+        return f"{self.out}: features of {there} videos, {self.computed} computed now{broken}; {INDEX} names the files"
+
+
+def features(
+    model: Network,
+    videos: Manifest,
+    *,
+    out: str | Path,
+    per_clip: bool = False,
+    batch: int = 8,
+    workers: int = 2,
+    device: str = "auto",
+    precision: Precision = "float32",
+) -> FeatureFiles:
+    """The pooled features of each video, over the views of `model.recipe.test`, as float32 .npy files in `out`.
+
+    An interrupted call is gone on with: arrays that are there are not computed again. A file takes its name when it is
+    whole. Under several processes (torchrun) each video is computed by exactly one of them.
+
+    Args:
+        model: With its recipe, as `load_model` gives it.
+        videos: Which; labels do not matter.
+        out: The folder: NAME-HASH.npy for each video, broken.jsonl, and at the end index.csv
+            (video, start, end, file, error).
+        per_clip: [clips, D], each the mean over its crops; else [D], the mean over all views.
+        batch: Views in one pass.
+        workers: Processes that decode ahead.
+
+    Raises:
+        RunError: `out` belongs to another model or protocol, or another process is writing there.
+    """
+    work = _Work(Path(out), videos, rank(), world_size())
+    try:
+        with locked(work.lock, wait=False):
+            claim(work.out / "features.json", model, place=work.out, per_clip=per_clip, precision=precision)
+            return work.run(model, per_clip=per_clip, batch=batch, workers=workers, device=device, precision=precision)
+    except BlockingIOError:
+        raise RunError(f"{work.out}: another process is writing there: wait for it, or choose another --out.") from None
+
+
+def file_name(video: str) -> str:
+    """The file of a video's features: readable, safe on every system, and another one for every other video."""
+    readable = re.sub(r"[^A-Za-z0-9._-]+", "_", Path(video).stem).strip("._")[:60] or "video"
+    return f"{readable}-{hashlib.sha256(video.encode('utf-8', 'surrogateescape')).hexdigest()[:32]}.npy"
+
+
+class _Work:
+    """One folder of features on its way; what is done is what lies there."""
+
+    def __init__(self, out: Path, videos: Manifest, number: int, world: int) -> None:
+        self.out, self.videos, self.rank, self.world = out, videos, number, world
+        self.lock = out / f".lock-{number}"
+        self.ids = [sample.id for sample in videos]
+        self.names = [file_name(video) for video in self.ids]
+        self.record = out / f"broken{f'-{number}' if number else ''}.jsonl"
+
+    def run(
+        self, model: Network, *, per_clip: bool, batch: int, workers: int, device: str, precision: Precision
+    ) -> FeatureFiles:
+        """Compute what is missing, then bring everything together."""
+        backend = EagerBackend(model, device=device, precision=precision)
+        test, pixels = model.recipe.test, model.recipe.pixels
+        rows, broken = self._rows_to_do()
+        views = ViewDataset(self.videos, test.sampling, pixels)
+        computed = 0
+        with progress("Features", total=len(rows), unit="videos") as bar:
+            for row, item in zip(rows, read_ahead(views, rows, workers=workers), strict=True):
+                if "broken" in item:
+                    broken.record(item["broken"])
+                else:
+                    cuts = Views.of(item, test, pixels)
+                    seen = torch.cat([backend.features(part) for part in cuts.batches(batch)]).numpy()[cuts.places]
+                    self._save(self.names[row], _averaged(seen, clips=len(item["clips"]) if per_clip else None))
+                    computed += 1
+                bar.advance(note=f"{len(broken)} broken" if len(broken) else None)
+        if self.rank:
+            return FeatureFiles(self.out, len(self.videos), computed, broken.files)
+        found = self._bring_together()
+        self._write_index(found)
+        return FeatureFiles(self.out, len(self.videos), computed, tuple(found.values()))
+
+    def _rows_to_do(self) -> tuple[list[int], Quarantine]:
+        if self.world == 1:
+            for left in self.out.glob(".*.npy"):  # what a killed process was writing
+                left.unlink()
+        mend_lines(self.record)
+        broken = Quarantine(self.record, total=len(self.videos), max_share=1)
+        done, failed = self._there(), {b.id for b in broken.files}
+        mine = range(self.rank, len(self.videos), self.world)
+        rows = [row for row in mine if self.names[row] not in done and self.ids[row] not in failed]
+        if len(rows) < len(mine):
+            say(f"going on: {len(mine) - len(rows)} of {len(mine)} videos are done already")
+        return rows, broken
+
+    def _there(self) -> set[str]:
+        return {path.name for path in self.out.iterdir() if path.suffix == ".npy"}
+
+    def _save(self, name: str, values: NDArray[np.float32]) -> None:
+        with atomic_path(self.out / name) as temporary:
+            np.save(temporary, values)
+
+    def _bring_together(self) -> dict[str, Broken]:
+        """Wait until every video is there or in somebody's record of broken files; returns these by id."""
+        while True:
+            there = self._there()
+            found = {b.id: b for b in self._broken()}
+            if all(name in there or video in found for name, video in zip(self.names, self.ids, strict=True)):
+                return {video: found[video] for video in self.ids if video in found}
+            time.sleep(0.3)
+
+    def _broken(self) -> Iterator[Broken]:
+        for record in self.out.glob("broken*.jsonl"):
+            yield from Quarantine(record, total=len(self.videos), max_share=1).files
+
+    def _write_index(self, broken: dict[str, Broken]) -> None:
+        with atomic_path(self.out / INDEX) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(_COLUMNS)
+            for sample, name in zip(self.videos, self.names, strict=True):
+                times = ("" if time is None else f"{time:g}" for time in (sample.start, sample.end))
+                failed = broken.get(sample.id)
+                writer.writerow([sample.path, *times, "" if failed else name, failed.reason if failed else ""])
+
+
+def _averaged(seen_VD: NDArray[np.float32], *, clips: int | None) -> NDArray[np.float32]:
+    """[D], or [clips, D]: views come as all crops of the first clip, then of the next one."""
+    shape = (len(seen_VD), -1) if clips is None else (clips, len(seen_VD) // clips, -1)
+    averaged: NDArray[np.float32] = seen_VD.reshape(shape).mean(axis=len(shape) - 2)
+    return averaged

@@ -1,0 +1,145 @@
+"""EfficientNet-Lite in two dimensions: Tan and Le, EfficientNet, ICML 2019 (table 1), in the form for small devices.
+
+Lite differs from the paper's B0 to B2 by three things, as its authors released it (tensorflow/tpu, efficientnet/lite): no
+squeeze and excitation, ReLU6 in place of swish, and a stem, a last convolution and first and last blocks that are not
+scaled. Stages bear the paper's numbers less 2: the paper's stage 2 is `stages[0]`, and the last convolution `stages[7]`.
+
+Shape suffixes: B batch, C channels, H height, W width.
+"""
+
+from collections import OrderedDict
+from collections.abc import Iterator
+from math import ceil
+from typing import Literal, NamedTuple
+
+from torch import Tensor, nn
+
+from marey.models.layers.inception import SamePad
+
+Padding = Literal["same", "symmetric"]
+
+
+class _Stage(NamedTuple):
+    """A row of table 1: `repeats` blocks of `size` x `size`, the first of which has the stride."""
+
+    expansion: int
+    size: int
+    stride: int
+    channels: int
+    repeats: int
+
+
+_STAGES = (
+    _Stage(expansion=1, size=3, stride=1, channels=16, repeats=1),
+    _Stage(expansion=6, size=3, stride=2, channels=24, repeats=2),
+    _Stage(expansion=6, size=5, stride=2, channels=40, repeats=2),
+    _Stage(expansion=6, size=3, stride=2, channels=80, repeats=3),
+    _Stage(expansion=6, size=5, stride=1, channels=112, repeats=3),
+    _Stage(expansion=6, size=5, stride=2, channels=192, repeats=4),
+    _Stage(expansion=6, size=3, stride=1, channels=320, repeats=1),
+)
+_STEM, _LAST = 32, 1280
+_SCALES = {0: (1.0, 1.0), 1: (1.0, 1.1), 2: (1.1, 1.2)}
+"""Of channels and of repeats, by the number of the network."""
+
+
+class ConvNorm6(nn.Module):
+    """A convolution without bias, batch norm, and ReLU6 if `active`; padded to keep the size (divided by the stride)."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        size: int,
+        stride: int = 1,
+        *,
+        padding: Padding,
+        eps: float,
+        groups: int = 1,
+        active: bool = True,
+    ) -> None:
+        super().__init__()
+        # A step of one needs the same border in front and behind, so that only longer ones pad by length.
+        by_length = padding == "same" and stride > 1
+        self.pad = SamePad(2, size, stride) if by_length else nn.Identity()
+        border = 0 if by_length else size // 2
+        self.conv = nn.Conv2d(in_channels, out_channels, size, stride, border, groups=groups, bias=False)
+        self.norm = nn.BatchNorm2d(out_channels, eps=eps, momentum=0.1)
+        self.act = nn.ReLU6(inplace=True) if active else nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.act(self.norm(self.conv(self.pad(x))))  # type: ignore[no-any-return]
+
+
+class InvertedResidual(nn.Module):
+    """Widen by 1x1, filter each channel by itself, narrow by 1x1 without ReLU; the input is added where shapes allow."""
+
+    before_branch: nn.Module | None
+    """What the branch's input passes through first: TSM's shift."""
+
+    def __init__(
+        self, in_channels: int, out_channels: int, size: int, stride: int, expansion: int, padding: Padding, eps: float
+    ) -> None:
+        super().__init__()
+        inner = in_channels * expansion
+        self.expand = ConvNorm6(in_channels, inner, 1, padding=padding, eps=eps) if expansion > 1 else None
+        self.depthwise = ConvNorm6(inner, inner, size, stride, padding=padding, eps=eps, groups=inner)
+        self.project = ConvNorm6(inner, out_channels, 1, padding=padding, eps=eps, active=False)
+        self.residual = stride == 1 and in_channels == out_channels
+        self.before_branch = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        inner: Tensor = x if self.before_branch is None else self.before_branch(x)
+        inner = inner if self.expand is None else self.expand(inner)
+        inner = self.project(self.depthwise(inner))
+        return x + inner if self.residual else inner
+
+
+class EfficientNetLiteTrunk(nn.Module):
+    """[B, C, H, W] to [B, 1280, H / 32, W / 32].
+
+    Args:
+        size: The network's number: 0, 1 or 2.
+        channels: Input channels.
+        width: Channels of the stem; all others scale with it. The published weights have 32.
+        padding: "same" pads as TensorFlow; "symmetric" by half a kernel on all sides. They differ where the stride is 2.
+        eps: Of the batch norms.
+    """
+
+    def __init__(self, size: Literal[0, 1, 2], *, channels: int, width: int, padding: Padding, eps: float) -> None:
+        super().__init__()
+        wider, deeper = _SCALES[size]
+        self.stem = ConvNorm6(channels, width, 3, 2, padding=padding, eps=eps)
+        self.stages = nn.ModuleList()
+        in_channels = width
+        for number, stage in enumerate(_STAGES):
+            ends = number in (0, len(_STAGES) - 1)
+            repeats = stage.repeats if ends else ceil(stage.repeats * deeper)
+            out_channels = max(1, _round_to_eights(stage.channels * wider) * width // _STEM)
+            blocks = []
+            for place in range(repeats):
+                stride = 1 if place else stage.stride
+                blocks.append(
+                    InvertedResidual(in_channels, out_channels, stage.size, stride, stage.expansion, padding, eps)
+                )
+                in_channels = out_channels
+            self.stages.append(nn.Sequential(*blocks))
+        self.out_channels = _LAST * width // _STEM
+        last = ConvNorm6(in_channels, self.out_channels, 1, padding=padding, eps=eps)
+        self.stages.append(nn.Sequential(OrderedDict(last=last)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.stem(x)
+        for stage in self.stages:
+            x = stage(x)
+        return x
+
+    def residuals(self) -> Iterator[InvertedResidual]:
+        """The blocks that add their input to their output, in the order of depth."""
+        return (module for module in self.modules() if isinstance(module, InvertedResidual) and module.residual)
+
+
+def _round_to_eights(channels: float) -> int:
+    """The nearest multiple of 8, but never less than nine tenths of `channels`."""
+    rounded = max(8, int(channels + 4) // 8 * 8)
+    return rounded if rounded >= 0.9 * channels else rounded + 8

@@ -1,0 +1,56 @@
+"""Two-stream rows of I3D: Carreira and Zisserman, Quo Vadis, Action Recognition?, CVPR 2017 (section 3.4).
+
+DeepMind adds the two logits with equal weights (README of kinetics-i3d). MMAction shipped no tool for its rows.
+"""
+
+from typing import Literal
+
+from marey.recipe import Published, TwoStream
+
+_PAPER = "https://arxiv.org/abs/1705.07750"
+
+
+def _row(
+    dataset: Literal["kinetics400", "ucf101", "hmdb51"], published: Published, *, toolkit: str = "", notes: str
+) -> TwoStream:
+    short = "k400" if dataset == "kinetics400" else dataset
+    title = {"kinetics400": "Kinetics-400", "ucf101": "UCF101", "hmdb51": "HMDB51"}[dataset]
+    return TwoStream(
+        name=f"i3d_incv1_twostream_64x1_{short}{toolkit}",
+        title=f"I3D Inception-V1 64x1, RGB and flow, on {title}",
+        paper=_PAPER,
+        notes=notes,
+        dataset=dataset,
+        rgb=f"i3d_incv1_rgb_64x1_{short}{toolkit}",
+        flow=f"i3d_incv1_flow_64x1_{short}{toolkit}",
+        fusion="logits",
+        published=published,
+    )
+
+
+def _transferred(top1: float, videos: int) -> Published:
+    return Published(
+        top1=top1,
+        source="MMAction v0.2.0 announcement",
+        protocol="10 clips x 3 crops of 256, both streams",
+        split="test, split 1",
+        videos=videos,
+    )
+
+
+_DEEPMIND = Published(
+    top1=74.2,
+    top5=91.3,
+    source="README of deepmind/kinetics-i3d",
+    protocol="the whole video at 25 frames per second, centre crop of 224, sum of the logits",
+    split="test",
+)
+_QUOTED = _DEEPMIND.model_copy(update={"source": "MMAction v0.2.0 announcement", "kind": "quoted"})
+_NO_TOOL = "MMAction v0.2's row. It does not say how the streams are fused: DeepMind's sum of logits stands in."
+
+TWO_STREAM = (
+    _row("kinetics400", _QUOTED, notes=_NO_TOOL),
+    _row("ucf101", _transferred(97.8, 3783), notes=_NO_TOOL),
+    _row("hmdb51", _transferred(80.8, 1530), notes=_NO_TOOL),
+    _row("kinetics400", _DEEPMIND, toolkit="_deepmind", notes="DeepMind's row."),
+)

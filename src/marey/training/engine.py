@@ -1,0 +1,110 @@
+"""Lightning's Trainer, driven: devices, processes, precision, and how a run is asked to stop."""
+
+import logging
+import os
+import signal
+import threading
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from lightning.pytorch import Trainer
+from torch import nn
+
+from marey.backends.device import pick_device
+from marey.base.processes import world_size
+from marey.data.loader import ClipLoader
+from marey.training.module import TrainModule
+
+_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Stop:
+    """Whether the run was asked to end: by Ctrl-C, by SIGTERM or by itself."""
+
+    def __init__(self) -> None:
+        self.asked = False
+
+    def listen(self) -> None:
+        """From here on both signals end the run after the step in flight, with everything saved."""
+        if threading.current_thread() is threading.main_thread():
+            for number in _STOP_SIGNALS:
+                signal.signal(number, self._ask)
+
+    def _ask(self, number: int, frame: object) -> None:
+        self.asked = True
+
+
+def drive(module: TrainModule, loader: ClipLoader, stop: Stop, *, device: str, begins: Callable[[], None]) -> None:
+    """Train until the loader ends or the run is asked to stop; `begins` is called once the optimiser exists."""
+    with _quiet_lightning(), _signals_restored():
+        trainer = _trainer(module, device)
+        module.on_fit_start = begins  # type: ignore[method-assign]
+        trainer.fit(module, train_dataloaders=_Stream(loader, stop))
+
+
+def _trainer(module: TrainModule, device: str) -> Trainer:
+    chosen, world, train = pick_device(device), world_size(), module.recipe.train
+    local = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    devices: int | list[int] = local if world > 1 or chosen.index is None else [chosen.index]
+    if chosen.type == "cuda" and world > 1 and train.norm_batch is None:
+        module.model = nn.SyncBatchNorm.convert_sync_batchnorm(module.model)  # type: ignore[no-untyped-call]
+    return Trainer(
+        accelerator="gpu" if chosen.type == "cuda" else "cpu",
+        devices=devices,
+        num_nodes=world // local,
+        strategy="ddp" if world > 1 else "auto",
+        precision="bf16-mixed" if train.precision == "bfloat16" else "32-true",
+        max_epochs=1,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+    )
+
+
+class _Stream:
+    """The loader's batches until the run stops. To Lightning the whole run is one epoch: places, validation and
+    resuming are ours, since its own way of resuming in mid-epoch feeds other batches.
+    """
+
+    def __init__(self, loader: ClipLoader, stop: Stop) -> None:
+        self._loader, self._stop = loader, stop
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        self._stop.listen()  # now, since Lightning has just set handlers of its own
+        for batch in self._loader:
+            if self._stop.asked:
+                return
+            yield batch
+
+
+@contextmanager
+def _quiet_lightning() -> Iterator[None]:
+    """Lightning's banners and hints are not the user's: the run says what matters itself."""
+    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric", "pytorch_lightning")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module=r"lightning\..*")
+            warnings.filterwarnings("ignore", message=".*LeafSpec.*", category=FutureWarning)
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+@contextmanager
+def _signals_restored() -> Iterator[None]:
+    """Leave the handlers of SIGINT and SIGTERM as they were."""
+    old = {number: signal.getsignal(number) for number in _STOP_SIGNALS}
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            for number, handler in old.items():
+                signal.signal(number, handler)

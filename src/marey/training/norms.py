@@ -1,0 +1,88 @@
+"""What batch norms remember: their true statistics, and passes that leave them alone."""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from marey.models.layers.freeze import BatchNorm, FrozenNorms, batch_norms, hold_frozen
+
+
+@contextmanager
+def statistics_kept(network: nn.Module) -> Iterator[None]:
+    """Batch norms in training mode normalise by the batch as ever, but remember nothing of it."""
+    tracking = [norm for norm in batch_norms(network) if norm.training and norm.track_running_stats]
+    for norm in tracking:
+        norm.track_running_stats = False
+    try:
+        yield
+    finally:
+        for norm in tracking:
+            norm.track_running_stats = True
+
+
+class _Moments:
+    """Count, sum and sum of squares of the values of each channel that a batch norm saw, in float64."""
+
+    def __init__(self, norm: BatchNorm) -> None:
+        self.norm = norm
+        self.sums = torch.zeros(3, norm.num_features, dtype=torch.float64)
+
+    def see(self, norm: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        x = inputs[0].detach()
+        count = x.numel() // x.shape[1]
+        others = [axis for axis in range(x.ndim) if axis != 1]
+        var, mean = torch.var_mean(x.to(torch.promote_types(x.dtype, torch.float32)), others, correction=0)
+        mean, var = mean.double().cpu(), var.double().cpu()
+        self.sums += count * torch.stack([torch.ones_like(mean), mean, var + mean.square()])
+
+    def keep(self, sums: Tensor) -> None:
+        """Take these sums' mean and variance as what the norm remembers."""
+        mean = sums[1] / sums[0]
+        var = (sums[2] / sums[0] - mean.square()).clamp_min(0)
+        for buffer, value in ((self.norm.running_mean, mean), (self.norm.running_var, var)):
+            if buffer is not None:
+                buffer.copy_(value)
+
+
+@torch.no_grad()
+def measure_norms(
+    network: nn.Module,
+    passes: Iterable[Tensor],
+    run: Callable[[Tensor], Any],
+    *,
+    frozen: FrozenNorms = "none",
+    summed: Callable[[Tensor], Tensor] = lambda sums: sums,
+) -> None:
+    """Give batch norms the true statistics of the weights as they are: precise batch norm.
+
+    Mean and variance are those of all values that a norm sees over all passes, each normalised by its own pass further
+    ahead: the population moments of Wu and Johnson, Rethinking "Batch" in BatchNorm, 2021, section 3, which fvcore's
+    `update_bn_stats` computes and PySlowFast uses. (Older fvcore: the mean over passes of the unbiased variance.)
+    Norms that keep their statistics are left alone. Leaves the network in eval mode.
+
+    Args:
+        passes: Batches of clips.
+        run: The forward pass of `network` on one of them.
+        frozen: Which norms keep their statistics.
+        summed: Adds a tensor up over all processes.
+    """
+    network.train()
+    hold_frozen(network, frozen)
+    measured = [_Moments(norm) for norm in batch_norms(network) if norm.training]
+    network.eval()  # dropout and the like have no part in it
+    for moments in measured:
+        moments.norm.train()
+    hooks = [moments.norm.register_forward_pre_hook(moments.see) for moments in measured]
+    try:
+        with statistics_kept(network):
+            for clips in passes:
+                run(clips)
+    finally:
+        for hook in hooks:
+            hook.remove()
+        network.eval()
+    for moments in measured:
+        moments.keep(summed(moments.sums))

@@ -1,0 +1,90 @@
+"""How good a network is between epochs: the centre clip of every validation video, each once over all processes."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from marey.evaluation.metrics import mean_average_precision
+from marey.recipe import MultiLabel, Task
+from marey.training.losses import plain_loss
+from marey.training.module import TrainModule
+
+
+class Accuracy:
+    """Loss, top-1 and top-5 of videos with one label."""
+
+    score = "val_top1"
+
+    def __init__(self, task: Task) -> None:
+        self.loss = plain_loss(task)
+        self.sums = torch.zeros(4, dtype=torch.float64)
+
+    def add(self, logits: Tensor, targets: Tensor) -> None:
+        best = logits.topk(min(5, logits.shape[1]), dim=1).indices == targets[:, None]
+        loss = self.loss(logits, targets)
+        self.sums += torch.stack([
+            loss.double(), best[:, 0].sum(), best.any(dim=1).sum(), loss.new_tensor(len(targets)),
+        ]).cpu()  # fmt: skip
+
+    def result(self, module: TrainModule) -> dict[str, float]:
+        """The numbers over all processes."""
+        loss, top1, top5, count = module.summed(self.sums).tolist()
+        return {"val_loss": loss / count, "val_top1": top1 / count, "val_top5": top5 / count}
+
+
+class AveragePrecision:
+    """Loss and mean average precision of videos with several labels."""
+
+    score = "val_map"
+
+    def __init__(self, task: Task) -> None:
+        self.loss = plain_loss(task)
+        self.sums = torch.zeros(2, dtype=torch.float64)
+        self.logits: list[Tensor] = []
+        self.targets: list[Tensor] = []
+
+    def add(self, logits: Tensor, targets: Tensor) -> None:
+        loss = self.loss(logits, targets)
+        self.sums += torch.stack([loss.double(), loss.new_tensor(len(targets))]).cpu()
+        self.logits.append(logits.cpu())
+        self.targets.append(targets.cpu())
+
+    def result(self, module: TrainModule) -> dict[str, float]:
+        """The numbers over all processes."""
+        loss, count = module.summed(self.sums).tolist()
+        own = (torch.cat(self.logits).numpy(), torch.cat(self.targets).numpy())
+        shares: list[Any] = [own]
+        if module.trainer.world_size > 1:
+            shares = [None] * module.trainer.world_size
+            torch.distributed.all_gather_object(shares, own)
+        logits, targets = (np.concatenate(parts) for parts in zip(*shares, strict=True))
+        if targets.ndim == 1:
+            targets = np.eye(logits.shape[1], dtype=np.float32)[targets]
+        return {"val_loss": loss / count, "val_map": mean_average_precision(logits, targets > 0)}
+
+
+def judge_of(task: Task) -> Accuracy | AveragePrecision:
+    """What judges a network at this task; its `score` names the number by which the best epoch is chosen."""
+    return AveragePrecision(task) if isinstance(task, MultiLabel) else Accuracy(task)
+
+
+@torch.inference_mode()
+def validate(module: TrainModule, network: nn.Module, batches: Iterable[dict[str, Any]]) -> dict[str, float]:
+    """The judge's numbers of `network`, which is left in eval mode.
+
+    Batch norms of all processes use the first one's running statistics: those are what is saved.
+    """
+    network.eval()
+    if module.trainer.world_size > 1:
+        for buffer in network.buffers():
+            torch.distributed.broadcast(buffer, 0)
+    judge = judge_of(module.recipe.task)
+    for batch in batches:
+        moved = module.transfer_batch_to_device(batch, module.device, 0)
+        with module.trainer.precision_plugin.val_step_context():
+            logits = module.answer(network, moved["clip"]).float()
+        judge.add(logits, moved["target"])
+    return judge.result(module)

@@ -1,0 +1,64 @@
+"""A video file as a folder of images."""
+
+import shutil
+import tempfile
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from marey.base.errors import DataError
+from marey.video.reader import open_video
+from marey.video.source import Size
+from marey.video.transforms import short_side_size
+
+_AT_ONCE = 64
+"""Frames in memory."""
+
+
+def extract_frames(
+    source: Path,
+    target: Path,
+    *,
+    size: Size | None = None,
+    short_side: int | None = None,
+    quality: int = 95,
+    template: str = "img_{:05d}.jpg",
+    seconds: tuple[float, float] | None = None,
+) -> None:
+    """Write every frame of `source`, or those shown from `seconds[0]` to `seconds[1]`, as images numbered from 1.
+
+    `size` (height, width) stretches, `short_side` keeps the ratio; both bilinear, as the reader resizes. `quality` is
+    JPEG's, 1 to 100. The folder `target` is whole or absent.
+
+    Raises:
+        DecodeError: a frame of the source cannot be decoded.
+        DataError: no frame lies in `seconds`, or OpenCV cannot write such images.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+    try:
+        with open_video(source) as video:
+            times = video.timestamps - video.timestamps[0]
+            first, last = (0, len(video)) if seconds is None else np.searchsorted(times, np.array(seconds) - 1e-6)
+            if last <= first:
+                raise DataError(f"{source}: no frame lies between {seconds} s.")
+            if short_side is not None:
+                size = short_side_size(video.height, video.width, short_side)
+            for start in range(first, last, _AT_ONCE):
+                numbers = range(start, min(start + _AT_ONCE, last))
+                for number, frame in zip(numbers, video.read(numbers, size=size), strict=True):
+                    _write(partial / template.format(number - first + 1), frame, quality)
+        partial.chmod(0o755)
+        partial.rename(target)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _write(path: Path, frame: np.ndarray, quality: int) -> None:
+    try:
+        done = cv2.imwrite(str(path), frame[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
+    except cv2.error as error:
+        raise DataError(f"{path.name}: OpenCV cannot write such images ({error.err}).") from None
+    if not done:
+        raise DataError(f"{path}: the image cannot be written (is the disk full?).")

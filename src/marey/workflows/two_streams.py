@@ -1,0 +1,118 @@
+"""Two networks on the same videos, their scores added: testing and answering."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from marey.base.errors import RecipeError
+from marey.base.files import write_json
+from marey.base.processes import rank
+from marey.base.progress import say
+from marey.evaluation.compare import compare_fused
+from marey.evaluation.evaluate import EvaluationResult, read_labelled
+from marey.evaluation.fusion import Fusion, fuse
+from marey.evaluation.report import write_report
+from marey.evaluation.scores import Scores
+from marey.inference.predict import Prediction, predict_many
+from marey.models.network import Network
+from marey.recipe import TwoStream
+from marey.recipes import find_two_stream
+from marey.workflows.models import open_model
+from marey.workflows.testing import test_model
+
+
+@dataclass(frozen=True)
+class Streams:
+    """Networks that answer together, and how."""
+
+    networks: tuple[Network, ...]
+    fusion: Fusion = "logits"
+    weights: tuple[float, ...] | None = None
+    row: TwoStream | None = None
+    """The row that they reproduce, if they do."""
+
+    def __post_init__(self) -> None:
+        classes = [network.recipe.model.num_classes for network in self.networks]
+        if len(set(classes)) > 1:
+            raise RecipeError(
+                f"the streams tell {' and '.join(map(str, classes))} classes apart: they cannot be fused."
+            )
+
+
+def open_streams(
+    first: str,
+    second: str | None,
+    *,
+    weights: Path | None,
+    fuse_weights: Path | None,
+    untrained: bool,
+    settings: Sequence[str] = (),
+) -> Streams | None:
+    """The streams that a user names: a row of two, or a model and one to fuse with it; None where it is one model."""
+    row = find_two_stream(first)
+    if row is None and second is None:
+        return None
+    if row is not None and second is not None:
+        raise RecipeError(f"{first} has two streams already: leave out --fuse {second}.")
+    names = (row.rgb, row.flow) if row else (first, str(second))
+    networks = tuple(
+        open_model(name, weights=file, untrained=untrained, settings=settings)
+        for name, file in zip(names, (weights, fuse_weights), strict=True)
+    )
+    if row is None:
+        return Streams(networks)
+    return Streams(networks, row.fusion, row.weights, row)
+
+
+def test_streams(streams: Streams, data: Path, *, out: Path, split: str | None, **options: Any) -> EvaluationResult:
+    """Test each stream in a folder of its own, fuse, compare, report. Goes on where it was interrupted."""
+    scores = []
+    for number, network in enumerate(streams.networks, start=1):
+        folder = out / f"stream{number}-{network.recipe.name}"
+        say(f"stream {number} of {len(streams.networks)}: {network.recipe.name}")
+        scores.append(test_model(network, data, out=folder, split=split, **options).scores)
+    fused = _fused(streams, scores)
+    if rank() == 0:
+        fused.scores.save(out / "scores.npz")
+        write_json(out / "result.json", fused.as_json())
+        where = {name: options.get(name) for name in ("root", "classes")}
+        manifest = read_labelled(data, streams.networks[0], **where, split=split)
+        say(f"report: {write_report(out, manifest)}")
+    return fused
+
+
+def _fused(streams: Streams, scores: Sequence[Scores]) -> EvaluationResult:
+    """Fused over the videos that every stream could read."""
+    common = set(scores[0].ids).intersection(*(part.ids for part in scores[1:]))
+    if not common:
+        raise RecipeError("the streams have not one video in common.")
+    fused = fuse([part.keep(common) for part in scores], weights=streams.weights, of=streams.fusion)
+    result = EvaluationResult.from_scores(fused)
+    if streams.row is None or streams.row.published is None:
+        return result
+    recipes = [network.recipe for network in streams.networks]
+    comparison = compare_fused(
+        streams.row.published, recipes, fused.protocol["fused"], top1=result.top1, videos=result.num_videos
+    )
+    return EvaluationResult(fused, comparisons=(comparison,))
+
+
+def predict_streams(streams: Streams, videos: Sequence[Path], **options: Any) -> Iterator[Prediction]:
+    """Answers of all streams together, video by video."""
+    for path in videos:
+        parts = [next(predict_many(network, [path], **options)) for network in streams.networks]
+        broken = next((part for part in parts if part.error is not None), None)
+        yield broken or _together(streams, parts)
+
+
+def _together(streams: Streams, parts: Sequence[Prediction]) -> Prediction:
+    first = parts[0]
+    scores = [
+        Scores((str(part.path),), np.zeros(1, np.int64), part.probabilities[None], first.class_names, {})
+        for part in parts
+    ]
+    fused = fuse(scores, weights=streams.weights, of=streams.fusion)
+    return Prediction(first.path, fused.probabilities[0], first.class_names)

@@ -1,0 +1,169 @@
+"""What is packed about public data sets equals the lists that were published."""
+
+import csv
+import re
+
+import pytest
+import torch
+from made_videos import coded_frame
+
+from marey.data.catalogue import class_names_of, hmdb51, kinetics, ucf101
+from marey.data.catalogue.folders import Spellings
+from marey.data.prepare import PUBLISHED_SETS
+from marey.inference.predict import predict
+from marey.recipes import get_recipe
+from marey.video.writer import write_video
+from marey.weights.layouts import mmaction_inception
+from marey.weights.load import build_network, load_model
+
+LABEL_MAPS = {
+    "kinetics400": "kinetics_label_map_k400",
+    "kinetics600": "kinetics_label_map_k600",
+    "kinetics700": "kinetics_label_map_k700",
+    "ucf101": "ucf101_label_map",
+    "hmdb51": "hmdb51_label_map",
+    "sthv2": "sthv2_label_map",
+    "jester": "jester_label_map",
+    "diving48": "diving48_label_map",
+    "gym99": "gym_label_map",
+}
+COUNTS = {"kinetics400": 400, "kinetics600": 600, "kinetics700": 700, "ucf101": 101, "hmdb51": 51, "sthv2": 174,
+          "jester": 27, "diving48": 48, "gym99": 99}  # fmt: skip
+
+
+def lines(path) -> list[str]:
+    return path.read_text(encoding="utf-8").splitlines()
+
+
+@pytest.mark.parametrize("dataset", LABEL_MAPS)
+def test_class_names(dataset, shared) -> None:
+    assert class_names_of(dataset) == tuple(lines(shared / "labels" / f"mmaction2_{LABEL_MAPS[dataset]}.txt"))
+
+
+@pytest.mark.parametrize("number", [400, 600])
+def test_deepmind_has_the_same_order(number, shared) -> None:
+    theirs = lines(shared / "labels" / f"kinetics{number}_deepmind_label_map.txt")
+    assert class_names_of(f"kinetics{number}") == tuple(theirs)
+
+
+def test_numbers_of_classes() -> None:
+    assert {name: len(class_names_of(name) or ()) for name in COUNTS} == COUNTS
+    assert class_names_of("of my own") is None
+
+
+@pytest.mark.parametrize("split", [1, 2, 3])
+@pytest.mark.parametrize("side", ["train", "test"])
+def test_ucf101_splits(split, side, shared) -> None:
+    published = {line.split()[0] for line in lines(shared / "labels" / "ucf101_splits" / f"{side}list0{split}.txt")}
+    ours = {f"{clip.label}/{clip.key}.avi" for clip in ucf101.split_clips(split, side)}
+    assert ours == published
+    other = {f"{clip.label}/{clip.key}.avi" for clip in ucf101.split_clips(split % 3 + 1, side)}
+    assert other != published
+
+
+def test_ucf101_counts() -> None:
+    assert len(ucf101.clips()) == 13_320
+    for split, numbers in ucf101.OFFICIAL.items():
+        train, test = (ucf101.split_clips(split, side) for side in ("train", "test"))
+        assert (len(train), len(test)) == numbers
+        assert sum(numbers) == 13_320
+        assert {c.group for c in train}.isdisjoint(c.group for c in test)
+    assert {
+        (label, len({c.group for c, _ in ucf101.clips() if c.label == label})) for label in ["Archery", "YoYo"]
+    } == {
+        ("Archery", 25),
+        ("YoYo", 25),
+    }
+
+
+@pytest.mark.parametrize("split", [1, 2, 3])
+def test_hmdb51_splits(split, shared) -> None:
+    published: dict[str, set[tuple[str, str]]] = {"1": set(), "2": set(), "0": set()}
+    for path in (shared / "labels" / "hmdb51_splits").glob(f"*_test_split{split}.txt"):
+        label = re.sub(r"_test_split\d$", "", path.stem)
+        for line in lines(path):
+            name, use = line.rsplit(maxsplit=1)
+            published[use].add((label, name.removesuffix(".avi")))
+    assert {(c.label, c.key) for c in hmdb51.split_clips(split, "train")} == published["1"]
+    assert {(c.label, c.key) for c in hmdb51.split_clips(split, "test")} == published["2"]
+    assert {(c.label, c.key) for c in hmdb51.split_clips(split % 3 + 1, "test")} != published["2"]
+
+
+def test_hmdb51_counts() -> None:
+    assert len(hmdb51.clips()) == 6766
+    for split in (1, 2, 3):
+        for side, each in (("train", 70), ("test", 30)):
+            clips = hmdb51.split_clips(split, side)
+            assert len(clips) == hmdb51.OFFICIAL[side] == 51 * each
+            assert {name: sum(c.label == name for c in clips) for name in class_names_of("hmdb51")} == dict.fromkeys(
+                class_names_of("hmdb51"), each
+            )
+    # Published as a rule of the splits; it only holds if groups are told right.
+    for split in (1, 2, 3):
+        sides = ({(c.label, c.group) for c in hmdb51.split_clips(split, side)} for side in ("train", "test"))
+        assert set.intersection(*sides) == set()
+    assert "" not in {clip.group for clip, _ in hmdb51.clips()}
+
+
+@pytest.mark.parametrize("split", ["val", "test"])
+def test_kinetics_official_counts(split, shared) -> None:
+    with (shared / "labels" / f"kinetics-400_{split}.csv").open(encoding="utf-8") as file:
+        assert sum(1 for _ in csv.DictReader(file)) == kinetics.OFFICIAL["kinetics400"][split]
+
+
+@pytest.mark.parametrize("dataset", ["kinetics400", "kinetics600", "kinetics700", "ucf101", "hmdb51"])
+def test_classes_are_told_from_folders(dataset) -> None:
+    names = class_names_of(dataset)
+    spellings = Spellings(names)
+    assert len(spellings) == len(names)
+    for name in names:
+        assert spellings.class_of(f"train_256/{name.replace(' ', '_')}/x.mp4") == name
+    assert spellings.class_of("train/nothing/x.mp4") is None
+
+
+@pytest.mark.parametrize(
+    ("path", "key"),
+    [
+        ("val/yoga/0wR5jVB-WPk_000417_000427.mp4", "0wR5jVB-WPk_417"),
+        ("-_abcdefghi_417_427.mkv", "-_abcdefghi_417"),
+        ("0wR5jVB-WPk.mp4", "0wR5jVB-WPk"),
+        ("frames/0wR5jVB-WPk_000417_000427", "0wR5jVB-WPk_417"),
+        ("__________A_000010_000020.mp4", "__________A_10"),
+        ("holiday.mp4", None),
+        ("0wR5jVB-WPk_000417.mp4", None),
+    ],
+)
+def test_kinetics_names(path, key) -> None:
+    assert kinetics.KINETICS400.key(path) == key
+
+
+def test_other_names() -> None:
+    ucf, hmdb = PUBLISHED_SETS[3:]
+    assert ucf.key("UCF-101/HandstandPushups/v_HandStandPushups_g01_c02.avi") == "v_HandStandPushups_g01_c02"
+    assert ucf.key("notes.avi") is None
+    odd = "#437_How_To_Ride_A_Bike_ride_bike_f_cm_np1_le_med_0"
+    known = next(clip.key for clip, _ in hmdb51.clips() if clip.key.startswith("#437_How_To_Ride_A_Bike"))
+    assert hmdb.key(f"ride_bike/ride_bike/{known}.avi") == known
+    assert hmdb.key(f"{odd}9.avi") is None
+
+
+def test_recipes_of_public_sets_name_their_classes() -> None:
+    recipe = get_recipe("slowonly_r50_4x16_k400").variant(model={"width": 4})
+    assert build_network(recipe).class_names == class_names_of("kinetics400")
+    assert build_network(recipe.variant(model={"num_classes": 7})).class_names is None
+    assert build_network(recipe, ["a"] * 400).class_names == ("a",) * 400
+
+
+def test_an_older_toolkits_weights_answer_with_names(tmp_path) -> None:
+    """MMAction's file says no names: they come from the recipe's data set, in the order of the published label map."""
+    recipe = get_recipe("i3d_incv1_rgb_64x1_k400").variant(
+        model={"width": 4}, test={"size": 32}, pixels={"short_side": 32}
+    )
+    network = build_network(recipe)
+    network.head.bias.data[class_names_of("kinetics400").index("juggling balls")] = 100
+    theirs = {name: network.state_dict()[ours] for name, ours in mmaction_inception.pairs(network)}
+    torch.save({"state_dict": theirs}, tmp_path / "f.pth")
+    write_video(tmp_path / "x.mp4", [coded_frame(n) for n in range(8)], preset="ultrafast")
+    prediction = predict(load_model(recipe, weights=tmp_path / "f.pth"), tmp_path / "x.mp4")
+    assert prediction.top(1)[0][0] == "juggling balls"
+    assert prediction.class_names == class_names_of("kinetics400")

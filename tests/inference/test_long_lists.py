@@ -1,0 +1,283 @@
+"""Long lists: predict and features go on after a kill, name broken files, and give what one video at a time gives."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from made_videos import coded_frame
+from typer.testing import CliRunner
+
+from marey.backends.eager import EagerBackend
+from marey.base.errors import DataError, RunError
+from marey.base.files import locked, mend_lines
+from marey.cli.app import app
+from marey.data.clips import ViewDataset
+from marey.evaluation.views import Views
+from marey.inference.features import features, file_name
+from marey.inference.predict import predict
+from marey.recipes import get_recipe
+from marey.video.writer import write_video
+from marey.weights.checkpoint import save_checkpoint
+from marey.weights.load import build_network, load_model
+from marey.workflows.videos import videos_of
+
+RECIPE = get_recipe("slowonly_r18_8x2_motions").variant(
+    model={"width": 4, "num_classes": 2}, test={"size": 32, "crops": "three"}, pixels={"short_side": 32}
+)
+
+
+def marey(*words: object):
+    return CliRunner().invoke(app, [str(word) for word in words])
+
+
+@pytest.fixture(scope="module")
+def videos(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("clips")
+    for i in range(5):
+        write_video(folder / f"v{i}.mp4", [coded_frame(n + 7 * i) for n in range(12)], fps=10, preset="ultrafast")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory) -> Path:
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("model") / "tiny.safetensors"
+    save_checkpoint(path, build_network(RECIPE), RECIPE, ("jump", "run"))
+    return path
+
+
+@pytest.fixture
+def long_list(videos, tmp_path) -> Path:
+    """60 names of 5 videos, and one that is broken."""
+    (tmp_path / "long").mkdir()
+    for i in range(60):
+        (tmp_path / "long" / f"{i:02}.mp4").symlink_to(videos / f"v{i % 5}.mp4")
+    (tmp_path / "long" / "07b.mp4").write_text("no video")
+    return tmp_path / "long"
+
+
+# -- which videos
+
+
+def test_lists_of_every_kind_name_the_same_videos(videos, tmp_path) -> None:
+    names = [f"v{i}.mp4" for i in range(5)]
+    (tmp_path / "a.txt").write_text("\n".join(names))
+    (tmp_path / "b.txt").write_text("\n".join(f"{name} {i % 2}" for i, name in enumerate(names)))
+    (tmp_path / "c.csv").write_text("path,label\n" + "\n".join(f"{name},x{i % 2}" for i, name in enumerate(names)))
+    expected = [str(videos / name) for name in names]
+    for word in (videos, tmp_path / "a.txt", tmp_path / "b.txt", tmp_path / "c.csv"):
+        assert [str(sample.path) for sample in videos_of([word], root=videos)] == expected
+    assert len(videos_of([videos, tmp_path / "a.txt", videos / "v0.mp4"], root=videos)) == 5
+    (tmp_path / "empty.txt").write_text("\n")
+    for word in ("empty.txt", "none.mp4"):
+        with pytest.raises(DataError, match=word):
+            videos_of([tmp_path / word])
+
+
+def test_parts_of_a_video_are_videos_of_their_own(videos, checkpoint, tmp_path) -> None:
+    (tmp_path / "parts.csv").write_text("path,label,start,end\nv0.mp4,x,0,0.5\nv0.mp4,x,0.5,\nv1.mp4,y,,\n")
+    out = tmp_path / "a.jsonl"
+    done = marey("predict", checkpoint, tmp_path / "parts.csv", "--root", videos, "--out", out, "--workers", "0")
+    assert done.exit_code == 0, done.output
+    lines = [json.loads(line) for line in out.read_text().splitlines()]
+    assert [(line.get("start"), line.get("end")) for line in lines] == [(0, 0.5), (0.5, None), (None, None)]
+    assert lines[0]["top"] != lines[1]["top"]
+    assert "going on: 3 of 3" in marey(
+        "predict", checkpoint, tmp_path / "parts.csv", "--root", videos, "--out", out, "--workers", "0"
+    ).stderr  # fmt: skip
+
+
+# -- predict
+
+
+def test_predict_says_of_a_list_what_it_says_of_each(videos, checkpoint, tmp_path) -> None:
+    out = tmp_path / "a.jsonl"
+    assert marey("predict", checkpoint, videos, "--out", out, "--workers", "2").exit_code == 0
+    network = load_model(checkpoint)
+    for line in map(json.loads, out.read_text().splitlines()):
+        top = predict(network, line["path"]).top(5)
+        assert [(t["label"], t["probability"]) for t in line["top"]] == top
+
+
+def test_broken_videos_are_counted(videos, checkpoint, tmp_path) -> None:
+    (tmp_path / "l.txt").write_text(f"{videos / 'v0.mp4'}\n/nowhere.mp4\n{videos / 'v1.mp4'}")
+    out = tmp_path / "a.jsonl"
+    for _ in range(2):
+        done = marey("predict", checkpoint, tmp_path / "l.txt", "--out", out, "--workers", "1")
+        assert done.exit_code == 1
+        assert f"1 of 3 videos could not be read ({out})" in done.stderr
+    told = marey("predict", checkpoint, tmp_path / "l.txt", "--out", out, "--json")
+    assert [line.get("error", "")[:12] for line in json.loads(told.stdout)] == ["", "/nowhere.mp4", ""]
+    assert len(out.read_text().splitlines()) == 3
+
+
+def test_answers_of_two_models_never_mix(videos, checkpoint, tmp_path) -> None:
+    out = tmp_path / "a.jsonl"
+    words = ("predict", videos / "v0.mp4", "--out", out, "--workers", "0")
+    assert marey(words[0], checkpoint, *words[1:]).exit_code == 0
+    save_checkpoint(tmp_path / "b.safetensors", build_network(RECIPE), RECIPE, ("jump", "run"))
+    other = marey(words[0], tmp_path / "b.safetensors", *words[1:])
+    assert other.exit_code == 1
+    assert "begun with something else (weights_sha256 differ)" in other.stderr
+    with locked(out.with_name(f".{out.name}.lock")):
+        assert "another process is writing" in marey(words[0], checkpoint, *words[1:]).stderr
+    out.unlink()
+    assert marey(words[0], tmp_path / "b.safetensors", *words[1:]).exit_code == 0
+    out.write_text("hello\n")
+    assert f"{out}:1: no answer" in marey(words[0], tmp_path / "b.safetensors", *words[1:]).stderr
+
+
+@pytest.mark.parametrize("text", [b"", b"a\n", b"a\nb", b"b", b"a\n" + b"c" * 200_000])
+def test_a_line_cut_short_is_taken_off(text, tmp_path) -> None:
+    (tmp_path / "a").write_bytes(text)
+    mend_lines(tmp_path / "a")
+    assert (tmp_path / "a").read_bytes() == (b"a\n" if b"a\n" in text else b"")
+    mend_lines(tmp_path / "none")
+
+
+def kill_in_the_middle(words: list[str], enough) -> None:
+    """Run a command until `enough()`, then kill it, and nothing but it."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "marey", *words], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    ) as process:
+        end = time.monotonic() + 60
+        while not enough():
+            assert process.poll() is None, process.communicate()
+            assert time.monotonic() < end
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+
+
+def test_predict_goes_on_after_a_kill(long_list, checkpoint, tmp_path) -> None:
+    out, whole = tmp_path / "a.jsonl", tmp_path / "whole.jsonl"
+    words = [str(word) for word in ("predict", checkpoint, long_list, "--workers", 1, "--device", "cpu", "--out")]
+    kill_in_the_middle([*words, str(out)], lambda: out.exists() and len(out.read_bytes().splitlines()) >= 4)
+    before = out.read_bytes()
+    kept = before[: before.rfind(b"\n") + 1]
+    assert 4 <= len(kept.splitlines()) < 61
+    out.write_bytes(kept + b'{"path": "cut sh')
+    assert marey(*words, out).exit_code == 1  # one file is broken
+    assert marey(*words, whole).exit_code == 1
+    assert out.read_bytes().startswith(kept)
+    assert out.read_bytes() == whole.read_bytes()
+    assert len(out.read_bytes().splitlines()) == 61
+
+
+# -- features
+
+
+def test_features_are_means_over_views(videos, checkpoint, tmp_path) -> None:
+    network = load_model(checkpoint)
+    wanted = videos_of([videos])
+    features(network, wanted, out=tmp_path / "a", batch=5, workers=0)
+    features(network, wanted, out=tmp_path / "b", batch=5, workers=2, per_clip=True)
+    item = ViewDataset(wanted, RECIPE.test.sampling, RECIPE.pixels)[2]
+    backend = EagerBackend(network)
+    cuts = Views.of(item, RECIPE.test, RECIPE.pixels)
+    views = torch.cat([backend.features(part) for part in cuts.batches(5)])[cuts.places]
+    name = file_name(str(wanted[2].path))
+    one, clips = np.load(tmp_path / "a" / name), np.load(tmp_path / "b" / name)
+    assert one.dtype == clips.dtype == np.float32
+    assert clips.shape == (len(item["clips"]), 32)
+    np.testing.assert_allclose(one, views.mean(0), atol=1e-6)
+    np.testing.assert_allclose(clips, views.reshape(len(clips), 3, -1).mean(1), atol=1e-6)
+    logits = torch.from_numpy(one) @ network.head.weight.T + network.head.bias
+    answer = torch.tensor([p for _, p in sorted(predict(network, wanted[2].path).top(2))])
+    if RECIPE.test.averaging == "logits":
+        torch.testing.assert_close(logits.softmax(0), answer, atol=1e-5, rtol=0)
+
+
+def test_features_of_a_list(videos, checkpoint, tmp_path) -> None:
+    (tmp_path / "l.txt").write_text(f"{videos / 'v0.mp4'}\n{tmp_path / 'bad.mp4'}\n{videos / 'v1.mp4'}")
+    (tmp_path / "bad.mp4").write_text("no video")
+    words = ("features", checkpoint, "--data", tmp_path / "l.txt", "--out", tmp_path / "f", "--workers", "1")
+    done = marey(*words)
+    assert done.exit_code == 1
+    assert "features of 2 videos, 2 computed now, 1 broken" in done.stdout
+    assert "1 of 3 videos could not be read" in done.stderr
+    with (tmp_path / "f" / "index.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [bool(row["file"]) for row in rows] == [True, False, True]
+    assert "not a video" in rows[1]["error"]
+    assert np.load(tmp_path / "f" / rows[2]["file"]).shape == (32,)
+    times = [(tmp_path / "f" / rows[i]["file"]).stat().st_mtime_ns for i in (0, 2)]
+    again = marey(*words, "--json")
+    assert json.loads(again.stdout)["computed"] == 0
+    assert times == [(tmp_path / "f" / rows[i]["file"]).stat().st_mtime_ns for i in (0, 2)]
+    other = marey(*words, "--per-clip")
+    assert "begun with something else (per_clip differ)" in other.stderr
+    with locked(tmp_path / "f" / ".lock-0"):
+        assert "another process is writing there" in marey(*words).stderr
+
+
+def test_names_are_safe_and_never_the_same() -> None:
+    videos = ["a/b.mp4", "a_b.mp4", "a b.mp4", "A/b.mp4", "../../etc/passwd", "x" * 300 + ".mp4", "ü/é.mp4", ".mp4",
+              "a/b.mp4@0-1", "con.mp4", "a\nb.mp4", "b.mp4", "b.avi", "\udcff.mp4"]  # fmt: skip
+    names = [file_name(video) for video in videos]
+    assert len({name.lower() for name in names}) == len(videos)
+    for name in names:
+        assert len(name) < 120
+        assert name.isascii()
+        assert Path(name).name == name
+        assert not name.startswith(".")
+
+
+def test_features_go_on_after_a_kill(long_list, checkpoint, tmp_path) -> None:
+    out, whole = tmp_path / "f", tmp_path / "whole"
+    words = [str(word) for word in ("features", checkpoint, "--data", long_list, "--workers", 1, "--out")]
+    kill_in_the_middle([*words, str(out)], lambda: out.exists() and len(list(out.glob("[0-9]*.npy"))) >= 4)
+    kept = {path.name: path.stat().st_mtime_ns for path in out.glob("[0-9]*.npy")}
+    assert 4 <= len(kept) < 60
+    assert not (out / "index.csv").exists()
+    (out / ".00-x.npy").write_bytes(b"half")
+    with (out / "broken.jsonl").open("a") as file:
+        file.write('{"id": "cut sh')
+    assert marey(*words, out).exit_code == marey(*words, whole).exit_code == 1
+    assert all((out / name).stat().st_mtime_ns == when for name, when in kept.items())
+    files = sorted(path.name for path in whole.iterdir())
+    assert sorted(path.name for path in out.iterdir()) == files
+    assert len(files) == 60 + 4
+    for name in files:
+        assert (out / name).read_bytes() == (whole / name).read_bytes(), name
+
+
+@pytest.mark.slow
+def test_features_under_several_processes(long_list, checkpoint, tmp_path) -> None:
+    """Each video by exactly one of them; the first brings them together."""
+    words = [str(word) for word in ("features", checkpoint, "--data", long_list, "--workers", 0, "--json", "--out")]
+    both = [
+        subprocess.Popen(
+            [sys.executable, "-m", "marey", *words, str(tmp_path / "f")],
+            env=os.environ | {"RANK": str(n), "WORLD_SIZE": "2"}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )
+        for n in range(2)
+    ]  # fmt: skip
+    told = [process.communicate(timeout=120) for process in both]
+    assert json.loads(told[0][0])["computed"] in (30, 31), told
+    assert told[1][0] == ""
+    assert len(list((tmp_path / "f").glob("[0-9]*.npy"))) == 60
+    with (tmp_path / "f" / "index.csv").open() as file:
+        assert sum(bool(row["error"]) for row in csv.DictReader(file)) == 1
+
+
+def test_several_processes_are_told_apart_or_refused(videos, checkpoint, tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    done = marey("predict", checkpoint, videos, "--out", tmp_path / "a.jsonl")
+    assert "answers in one process" in done.stderr
+
+
+def test_a_dead_decoder_is_said(videos, checkpoint, tmp_path, monkeypatch) -> None:
+    def dies(self, index):
+        os._exit(3)
+
+    monkeypatch.setattr(ViewDataset, "__getitem__", dies)
+    with pytest.raises(RunError, match="a process that decodes videos died"):
+        features(load_model(checkpoint), videos_of([videos]), out=tmp_path / "f", workers=1)

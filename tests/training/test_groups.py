@@ -1,0 +1,134 @@
+"""Which parameter learns at which rate and decays how: each rule told a second time, by the kind of layer."""
+
+import pytest
+import torch
+from pydantic import ValidationError
+from torch import nn
+
+from marey.base.errors import RecipeError
+from marey.models.layers.freeze import freeze
+from marey.models.slowfast.config import SlowFastConfig
+from marey.models.slowonly.config import SlowOnlyConfig
+from marey.models.tsn.config import BNInceptionTSNConfig, TSNConfig
+from marey.recipe import SGD, AdamW, DepthGroups, Recipe, TSNGroups
+from marey.recipes import get_recipe
+from marey.training.groups import Setting, parameter_settings
+from marey.training.optimizers import build_optimizer, set_lr
+
+NETWORKS = {
+    "tsn": TSNConfig(depth=50, width=4, num_classes=5),
+    "bninception": BNInceptionTSNConfig(width=8, num_classes=5),
+    "slowonly": SlowOnlyConfig(depth=18, width=4, num_classes=5),
+    "slowfast": SlowFastConfig(depth=50, width=8, num_classes=5),
+}
+
+
+@pytest.fixture(params=NETWORKS)
+def network(request):
+    return NETWORKS[request.param].build()
+
+
+def recipe(**train) -> Recipe:
+    return get_recipe("slowonly_r18_8x2_motions").variant(train={"optimizer": SGD(lr=0.1, weight_decay=0.01), **train})
+
+
+def told_again(network: nn.Module, first: float, head: float) -> dict[str, Setting]:
+    """tsn-pytorch's policies: walk the layers, sort by kind, count convolutions."""
+    settings, convolutions = {}, 0
+    for name, module in network.named_modules():
+        if isinstance(module, nn.Conv2d | nn.Conv3d):
+            convolutions += 1
+            scale = first if convolutions == 1 else 1
+        elif isinstance(module, nn.Linear):
+            scale = head
+        elif isinstance(module, nn.BatchNorm2d | nn.BatchNorm3d):
+            settings[f"{name}.weight"] = settings[f"{name}.bias"] = Setting(1, 0)
+            continue
+        else:
+            continue
+        settings[f"{name}.weight"] = Setting(scale, 0.01)
+        if module.bias is not None:
+            settings[f"{name}.bias"] = Setting(2 * scale, 0)
+    return settings
+
+
+@pytest.mark.parametrize(("first", "head"), [(1, 1), (1, 5), (5, 1)], ids=["TSN RGB", "TSM fc_lr5", "TSN flow"])
+def test_tsns_groups(network, first, head) -> None:
+    train = recipe(groups=TSNGroups(first=first, head=head)).train
+    assert parameter_settings(network, train) == told_again(network, first, head)
+
+
+def test_tsns_classifier_and_first_convolution() -> None:
+    """The numbers that the sources print: weight and bias of the classifier 5 and 10, of the first layer 5 and 10."""
+    network = NETWORKS["bninception"].build()
+    found = parameter_settings(network, recipe(groups=TSNGroups(first=5, head=5)).train)
+    names = ("head.weight", "head.bias", "inception.stem.a.conv.weight", "inception.stem.a.conv.bias")
+    assert [found[name].scale for name in names] == [5, 10, 5, 10]
+    assert [found[name].decay for name in names] == [0.01, 0, 0.01, 0]
+
+
+def test_rates_by_depth(network) -> None:
+    train = recipe(groups=DepthGroups(decay=0.5, head=3)).train
+    found = parameter_settings(network, train)
+    deepest = network.num_stages + 1
+    for name, setting in found.items():
+        depth = network.layer_depth(name)
+        assert setting == Setting(0.5 ** (deepest - depth) * (3 if depth == deepest else 1), 0.01), name
+    assert {setting.scale for setting in found.values()} == {3, *(0.5**n for n in range(1, deepest + 1))}
+
+
+def test_the_head_alone() -> None:
+    found = parameter_settings(NETWORKS["tsn"].build(), recipe(groups=DepthGroups(decay=1, head=10)).train)
+    assert {name for name, setting in found.items() if setting.scale == 10} == {"head.weight", "head.bias"}
+    assert {setting.scale for setting in found.values()} == {1, 10}
+
+
+def test_decay_by_kind(network) -> None:
+    """PySlowFast: norms 0. AdamW: norms and biases 0."""
+    norms = {
+        f"{name}.{kind}"
+        for name, module in network.named_modules()
+        if isinstance(module, nn.BatchNorm2d | nn.BatchNorm3d)
+        for kind in ("weight", "bias")
+    }
+    for optimizer, apart in (
+        (SGD(lr=0.1, weight_decay=0.01, norm_weight_decay=0), lambda name: name in norms),
+        (SGD(lr=0.1, weight_decay=0.01), lambda name: False),
+        (AdamW(lr=0.1, weight_decay=0.01), lambda name: name in norms or name.endswith(".bias")),
+    ):
+        found = parameter_settings(network, recipe(optimizer=optimizer).train)
+        assert found == {name: Setting(1, 0 if apart(name) else 0.01) for name, _ in network.named_parameters()}
+
+
+@pytest.mark.parametrize("groups", [None, TSNGroups(head=5), DepthGroups(decay=0.7, head=2)])
+def test_one_step_moves_each_parameter_by_its_rate(groups) -> None:
+    """-scale * lr * (gradient + decay * value), momentum being still at rest."""
+    network = NETWORKS["tsn"].build().double()
+    declared = recipe(groups=groups)
+    before = {name: value.detach().clone() for name, value in network.named_parameters()}
+    network(torch.randn(2, 3, 3, 32, 32, dtype=torch.float64)).square().sum().backward()
+    optimizer = build_optimizer(network, declared.train)
+    set_lr(optimizer, 0.02)
+    optimizer.step()
+    settings = parameter_settings(network, declared.train)
+    for name, value in network.named_parameters():
+        setting = settings[name]
+        expected = before[name] - setting.scale * 0.02 * (value.grad + setting.decay * before[name])
+        torch.testing.assert_close(value.detach(), expected, rtol=1e-12, atol=1e-12)
+
+
+def test_what_is_frozen_is_in_no_group() -> None:
+    network = NETWORKS["tsn"].build()
+    freeze(network, norms="all_but_first")
+    found = parameter_settings(network, recipe(groups=TSNGroups()).train)
+    assert {name for name in found if ".norm." in name} == {"resnet.stem.norm.weight", "resnet.stem.norm.bias"}
+
+
+def test_bad_groups() -> None:
+    module = nn.Linear(2, 2)
+    with pytest.raises(RecipeError, match=r"kind=tsn needs to know .* Linear is not a marey Network"):
+        parameter_settings(module, recipe(groups=TSNGroups()).train)
+    with pytest.raises(ValidationError):
+        DepthGroups(decay=0)
+    with pytest.raises(RecipeError, match="every parameter is frozen"):
+        build_optimizer(module.requires_grad_(False), recipe().train)

@@ -1,0 +1,128 @@
+"""How a network starts that takes no weights from elsewhere: each kind of tensor, in every family, by distribution."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from marey.base.errors import RecipeError
+from marey.models.layers.efficientnet import InvertedResidual
+from marey.models.layers.freeze import batch_norms
+from marey.models.layers.initialise import initialise
+from marey.models.layers.non_local import NonLocal
+from marey.models.layers.resnet import Residual
+from marey.recipes import RECIPES
+
+FAMILIES = {recipe.model.network: recipe for recipe in reversed(RECIPES)}
+LIMIT = 1.95
+"""Of sqrt(n) times the Kolmogorov-Smirnov distance: exceeded once in a thousand draws. The draws here are fixed."""
+
+
+def small(recipe):
+    try:
+        return recipe.variant(model={"width": 8, "num_classes": 50})
+    except RecipeError:  # a family whose width is no field
+        return recipe.variant(model={"num_classes": 50})
+
+
+@pytest.fixture(scope="module", params=FAMILIES)
+def network(request):
+    built = small(FAMILIES[request.param]).model.build()
+    torch.manual_seed(7)
+    initialise(built, last_gamma_zero=True, head_std=0.02)
+    return built
+
+
+def distance(values: torch.Tensor) -> float:
+    """sqrt(n) times the largest distance of the values' distribution to the standard normal one."""
+    ordered = values.double().flatten().sort().values
+    normal = 0.5 * (1 + torch.erf(ordered / math.sqrt(2)))
+    steps = torch.arange(len(ordered) + 1, dtype=torch.float64) / len(ordered)
+    return float(torch.maximum(normal - steps[:-1], steps[1:] - normal).max()) * math.sqrt(len(ordered))
+
+
+def standardised(network: nn.Module) -> torch.Tensor:
+    """All weights of convolutions over their deviation."""
+    parts = []
+    for module, fan in fans(network):
+        parts.append((module.weight.detach() * math.sqrt(fan / 2)).flatten())
+        assert module.bias is None or not module.bias.detach().any()
+    return torch.cat(parts)
+
+
+def fans(network: nn.Module) -> list[tuple[nn.Module, int]]:
+    """Convolutions and what their deviation sqrt(2 / fan) counts: output channels * kernel (Kaiming, fan out); of
+    EfficientNet's depthwise filters, each of which leads to one channel, the kernel alone.
+    """
+    depthwise = {module.depthwise.conv for module in network.modules() if isinstance(module, InvertedResidual)}
+    convolutions = [module for module in network.modules() if isinstance(module, nn.Conv2d | nn.Conv3d)]
+    return [(m, m.weight[0, 0].numel() if m in depthwise else m.weight[:, 0].numel()) for m in convolutions]
+
+
+def test_convolutions(network) -> None:
+    assert distance(standardised(network)) < LIMIT
+    for module, fan in fans(network):
+        if module.weight.numel() > 1000:
+            tolerance = 5 / math.sqrt(2 * module.weight.numel())
+            assert float(module.weight.detach().std()) == pytest.approx(math.sqrt(2 / fan), rel=tolerance)
+
+
+@pytest.mark.parametrize("mistake", ["fan in", "uniform", "xavier"])
+def test_another_distribution_is_seen(mistake) -> None:
+    drawn = {
+        "fan in": nn.init.kaiming_normal_,
+        "uniform": lambda weight: nn.init.kaiming_uniform_(weight, mode="fan_out", nonlinearity="relu"),
+        "xavier": nn.init.xavier_normal_,
+    }[mistake]
+    built = small(FAMILIES["tsn"]).model.build()
+    for module in built.modules():
+        if isinstance(module, nn.Conv2d | nn.Conv3d):
+            drawn(module.weight)
+    assert distance(standardised(built)) > 2 * LIMIT
+
+
+def test_classifier(network) -> None:
+    assert distance(network.head.weight.detach() / 0.02) < LIMIT
+    assert not network.head.bias.detach().any()
+
+
+def test_norms(network) -> None:
+    """Scale 1 and shift 0; the last scale of each residual block 0, and that of a non-local block."""
+    zero = {module.last for module in network.modules() if isinstance(module, Residual)}
+    zero |= {module.norm for module in network.modules() if isinstance(module, NonLocal)}
+    for norm in batch_norms(network):
+        assert (norm.weight == (0 if norm in zero else 1)).all()
+        assert not norm.bias.detach().any()
+        assert (norm.running_mean == 0).all()
+        assert (norm.running_var == 1).all()
+
+
+def test_without_zeros() -> None:
+    built = small(FAMILIES["slowonly"]).model.build()
+    initialise(built, last_gamma_zero=False, head_std=0.01)
+    assert all((norm.weight == 1).all() for norm in batch_norms(built))
+
+
+# What each toolkit's own initialisation left in built networks: which ones start residual blocks at zero. (MMAction has
+# no training config of SlowFast, and its builder could not be asked.)
+
+SCRATCH_ZERO = {("mmaction2", "slowonly"), ("mmaction2", "slowfast")}
+ALWAYS_ZERO = {(t, n) for t in ("pyslowfast", "pytorchvideo") for n in ("slowonly", "slowfast", "i3d_resnet")}
+NEVER_ZERO = {("mmaction", n) for n in ("tsn", "slowonly", "i3d_resnet", "i3d_incv1", "tsn_bninception")}
+NEVER_ZERO |= {("mmaction2", "tsn"), ("mmaction2", "i3d_resnet")}
+TOOLKITS = ("mmaction2", "pyslowfast", "pytorchvideo", "deepmind", "vmz")
+
+
+@pytest.mark.parametrize(
+    "recipe", [r for r in RECIPES if r.dataset.startswith(("kinetics", "ucf"))], ids=lambda r: r.name
+)
+def test_recipes_start_as_their_toolkit_did(recipe) -> None:
+    last = recipe.name.rpartition("_")[2]
+    key = (last if last in TOOLKITS else "mmaction", recipe.model.network)
+    how = recipe.train.initialisation
+    if key in ALWAYS_ZERO or (key in SCRATCH_ZERO and recipe.pretraining is None):
+        assert how.last_gamma_zero
+    elif key in NEVER_ZERO | SCRATCH_ZERO:
+        assert not how.last_gamma_zero
+    assert how.head_std == (0.001 if recipe.model.network in ("tsn_bninception", "tsm") else 0.01)

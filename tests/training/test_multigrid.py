@@ -1,0 +1,188 @@
+"""Multigrid: phases, batches and rates as PySlowFast lays them out; clips of those shapes in training; resume."""
+
+import pytest
+import torch
+from made_videos import coded_frame
+from pydantic import ValidationError
+
+from marey.data.formats import list_folder
+from marey.recipe import SGD, CosineSchedule, Multigrid, StepSchedule, Warmup
+from marey.recipes import get_recipe
+from marey.training.fit import fit
+from marey.training.module import TrainModule
+from marey.training.multigrid import Shape, phase_at, phases_of, plan_phases, views_of
+from marey.training.run import Run
+from marey.training.schedules import Calendar, learning_rate
+from marey.video.sampling import PyTorchVideoTrain
+from marey.video.writer import write_video
+from marey.weights.checkpoint import read_checkpoint
+
+# What the arithmetic of PySlowFast's MultigridSchedule (and, for the short cycle, of its batch sampler) gives:
+# (epochs until, relative rate, frames, side, batch) of each phase.
+
+STEPWISE = [
+    (73, 8, 8, 158, 8), (110, 4, 16, 158, 4), (142, 2, 16, 224, 2), (158, 1, 32, 224, 1),
+    (205, 0.8, 8, 158, 8), (228, 0.4, 16, 158, 4), (248, 0.2, 16, 224, 2), (259, 0.1, 32, 224, 1),
+    (291, 0.08, 8, 158, 8), (308, 0.04, 16, 158, 4), (322, 0.02, 16, 224, 2), (329, 0.01, 32, 224, 1),
+    (343, 0.01, 32, 224, 1), (358, 0.001, 32, 224, 1),
+]  # fmt: skip
+"""SLOWFAST_8x8_R50_stepwise_multigrid: 32 frames of 224, milestones 94, 154 and 196 of 239 epochs."""
+SHORT = [
+    (24, 8, 2, 158, 8), (36, 4, 4, 158, 4), (47, 2, 4, 224, 2), (52, 1, 8, 224, 1),
+    (76, 0.8, 2, 158, 8), (88, 0.4, 4, 158, 4), (98, 0.2, 4, 224, 2), (104, 0.1, 8, 224, 1),
+    (111, 0.1, 8, 224, 1), (118, 0.01, 8, 224, 1),
+]  # fmt: skip
+SMALL = [(17, 8, 4, 79, 8), (26, 4, 8, 79, 4), (34, 2, 8, 112, 2), (37, 1, 16, 112, 1), (41, 1, 16, 112, 1),
+         (45, 0.1, 16, 112, 1)]  # fmt: skip
+CASES = [
+    ((94, 154, 196), 239, 32, 224, 1.5, STEPWISE),
+    ((44, 88), 118, 8, 224, 1.0, SHORT),
+    ((20,), 30, 16, 112, 1.5, SMALL),
+]
+
+
+def laid_out(milestones, epochs, frames, side, factor, **changes):
+    multigrid = Multigrid(epoch_factor=factor, **changes)
+    phases = plan_phases(multigrid, StepSchedule(milestones=milestones), epochs, frames, side)
+    return [(p.until, p.rate, p.shapes[-1].frames, p.shapes[-1].side, p.shapes[-1].batch) for p in phases]
+
+
+@pytest.mark.parametrize(("milestones", "epochs", "frames", "side", "factor", "expected"), CASES)
+def test_phases(milestones, epochs, frames, side, factor, expected) -> None:
+    found = laid_out(milestones, epochs, frames, side, factor)
+    for ours, theirs in zip(found, expected, strict=True):
+        assert ours == pytest.approx(theirs)
+
+
+@pytest.mark.parametrize("changes", [{"short": ()}, {"long": ((0.5, 1), (1, 1))}])
+def test_other_cycles_are_seen(changes) -> None:
+    assert laid_out(*CASES[0][:5], **changes) != [pytest.approx(phase) for phase in STEPWISE]
+
+
+def test_the_short_cycle() -> None:
+    """Two smaller sides, then the shape's own; a clip of a fourth of the volume comes in four times the batch."""
+    phases = plan_phases(Multigrid(), StepSchedule(milestones=(94, 154, 196)), 239, 32, 224)
+    assert phases[0].shapes == (Shape(8, 112, 16), Shape(8, 158, 8), Shape(8, 158, 8))
+    assert phases[2].shapes == (Shape(16, 112, 8), Shape(16, 158, 4), Shape(16, 224, 2))
+    assert phases[-1].shapes == (Shape(32, 112, 4), Shape(32, 158, 2), Shape(32, 224, 1))
+    for phase in phases:
+        for shape in phase.shapes:
+            assert shape.frames * shape.side**2 * shape.batch == pytest.approx(32 * 224**2, rel=0.01)
+    assert phase_at(phases, 72) is phases[0]
+    assert phase_at(phases, 73) is phases[1]
+
+
+RECIPE = get_recipe("slowonly_r18_8x2_motions").variant(
+    name="multigrid",
+    model={"width": 4, "num_classes": 2},
+    clip={"frames": 4, "stride": 1},
+    augment={"geometry": "pyslowfast", "size": 64, "short_sides": (72, 90), "flip": 0.5},
+    pixels={"short_side": 64},
+    test={"size": 64, "sampling": {"frames": 4}},
+    train={
+        "epochs": 3,
+        "base_batch": 2,
+        "dropout": 0.3,
+        "optimizer": SGD(lr=1e-3),
+        "schedule": StepSchedule(milestones=(2,), warmup=Warmup(epochs=1.5, start=0.1, towards="end")),
+        "multigrid": {"epoch_factor": 2},
+        "norm_batch": 2,
+    },
+)
+
+
+def test_rates_rise_with_the_batch() -> None:
+    """Through the warm-up to the rate at its end, then the phases'; epochs differ in length."""
+    lengths = [3, 5, 4, 8, 8, 8]
+    phases = phases_of(RECIPE)
+    assert [phase.until for phase in phases][-1] == 6
+    rates = [
+        [learning_rate(RECIPE.train, Calendar(lengths), sum(lengths[:epoch]) + i, phases) for i in range(length)]
+        for epoch, length in enumerate(lengths)
+    ]
+    at_end = 1e-3 * phase_at(phases, 1).rate
+    line = [1e-4 + (at_end - 1e-4) * time / 1.5 for time in (0, 1 / 3, 2 / 3)]
+    assert rates[0] == pytest.approx(line)
+    assert rates[1] == pytest.approx(
+        [1e-4 + (at_end - 1e-4) * (1 + i / 5) / 1.5 if 1 + i / 5 < 1.5 else at_end for i in range(5)]
+    )
+    for epoch in range(2, 6):
+        assert rates[epoch] == pytest.approx([1e-3 * phase_at(phases, epoch).rate] * lengths[epoch])
+
+
+def test_sampling_and_crops() -> None:
+    recipe = get_recipe("slowfast_r50_8x8_k400_pyslowfast")
+    (sampling, crop), *_ = views_of(recipe, [Shape(8, 112, 16)])
+    assert (sampling.frames, sampling.stride) == (8, 4 * recipe.clip.stride)
+    assert (crop.size, crop.short_sides) == (112, (128, 320))
+    seconds = recipe.variant(clip=PyTorchVideoTrain(frames=32, seconds=2))
+    (sampling, _), *_ = views_of(seconds, [Shape(8, 112, 16)])
+    assert (sampling.frames, sampling.seconds) == (8, 2)
+
+
+@pytest.fixture(scope="module")
+def videos(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("videos")
+    for label in ("jump", "run"):
+        (folder / label).mkdir()
+        for i in range(10):
+            frames = [coded_frame(n + 7 * i + (label == "run")) for n in range(8)]
+            write_video(folder / label / f"v{i}.mp4", frames, fps=10, preset="ultrafast")
+    return list_folder(folder)
+
+
+def test_training_sees_those_shapes(videos, tmp_path) -> None:
+    seen = []
+    with pytest.MonkeyPatch.context() as patched:
+        backward = TrainModule._backward
+
+        def watched(self, clips, targets, size):
+            seen.append((self.calendar.place(self.step)[0], tuple(clips.shape[1:4]), size))
+            return backward(self, clips, targets, size)
+
+        patched.setattr(TrainModule, "_backward", watched)
+        result = fit(RECIPE, train=videos, val=videos, out=tmp_path, workers=0)
+    phases = phases_of(RECIPE)
+    assert result.epochs == 6
+    for epoch in range(6):
+        of_epoch = [batch[1:] for batch in seen if batch[0] == epoch]
+        assert sum(size for _, size in of_epoch) == len(videos)
+        shapes = phase_at(phases, epoch).shapes
+        for place, (clip, size) in enumerate(of_epoch):
+            shape = shapes[place % len(shapes)]
+            assert clip == (shape.frames, shape.side, shape.side)
+            assert size == 2 * shape.batch or place == len(of_epoch) - 1
+
+
+@pytest.mark.parametrize("cut", [1, 3])
+def test_goes_on_in_mid_epoch(cut, videos, tmp_path, monkeypatch) -> None:
+    class CrashError(Exception):
+        pass
+
+    fit(RECIPE, train=videos, out=tmp_path / "whole", workers=0)
+    after = Run._after_step
+
+    def crash(self, batch):
+        after(self, batch)
+        if self.at.step == cut:
+            self.save()
+        if self.at.step == cut + 1:
+            raise CrashError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Run, "_after_step", crash)
+        with pytest.raises(CrashError):
+            fit(RECIPE, train=videos, out=tmp_path / "cut", workers=0)
+    fit(RECIPE, train=videos, out=tmp_path / "cut", workers=1, resume=True)
+    whole, cut_ = (read_checkpoint(tmp_path / name / "last.safetensors").tensors for name in ("whole", "cut"))
+    assert all(torch.equal(whole[name], cut_[name]) for name in whole)
+
+
+def test_bad_multigrid() -> None:
+    with pytest.raises(ValidationError, match="its last shape is"):
+        Multigrid(long=((0.5, 1.0),))
+    train = RECIPE.train.model_dump()
+    with pytest.raises(ValidationError, match=r"multigrid needs train\.schedule\.kind=step"):
+        type(RECIPE.train).model_validate(train | {"schedule": CosineSchedule()})
+    with pytest.raises(ValidationError, match="multigrid needs epochs after the last milestone"):
+        type(RECIPE.train).model_validate(train | {"epochs": 2})

@@ -1,0 +1,103 @@
+"""A server on this machine that answers as servers do on bad days. Each answer is a function; the last one repeats."""
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+Answer = Callable[[BaseHTTPRequestHandler], None]
+
+
+class Server:
+    def __init__(self, answers: list[Answer]) -> None:
+        self.answers, self.asked = answers, []
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                with outer.lock:
+                    answer = outer.answers[min(len(outer.asked), len(outer.answers) - 1)]
+                    outer.asked.append((self.path, dict(self.headers)))
+                # The other side hangs up when it has had enough.
+                with contextlib.suppress(ConnectionError):
+                    answer(self)
+                self.close_connection = True
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self.lock = threading.Lock()
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+
+    @property
+    def ranges(self) -> list[str | None]:
+        return [headers.get("Range") for _, headers in self.asked]
+
+
+@contextlib.contextmanager
+def serving(*answers: Answer) -> Iterator[Server]:
+    server = Server(list(answers))
+    thread = threading.Thread(target=server.server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.server.shutdown()
+        server.server.server_close()
+        thread.join()
+
+
+def whole(content: bytes, *, mark: str = '"one"', only: int | None = None, length: int | None = None,
+          stall: threading.Event | None = None, ranges: bool = True, if_range: bool = True) -> Answer:  # fmt: skip
+    """Send `content`: `only` so many bytes of it, then hang up, or wait for `stall`; `length` is what it claims."""
+
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        start = 0
+        asked = request.headers.get("Range")
+        known = request.headers.get("If-Range")
+        if asked and ranges and (known in (None, mark) or not if_range):
+            start = int(asked.removeprefix("bytes=").rstrip("-"))
+            if start >= len(content):
+                request.send_error(416)
+                return
+            request.send_response(206)
+            request.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{length or len(content)}")
+        else:
+            request.send_response(200)
+        request.send_header("Content-Length", str((length or len(content)) - start))
+        request.send_header("ETag", mark)
+        request.end_headers()
+        request.wfile.write(content[start:] if only is None else content[start : start + only])
+        request.wfile.flush()
+        if stall is not None:
+            stall.wait(10)
+
+    return answer
+
+
+def says(status: int, **headers: str) -> Answer:
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        request.send_response(status)
+        for name, value in headers.items():
+            request.send_header(name, value)
+        request.send_header("Content-Length", "0")
+        request.end_headers()
+
+    return answer
+
+
+def chunked(content: bytes, *, only: int | None = None) -> Answer:
+    """Without saying how much comes."""
+
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        request.protocol_version = "HTTP/1.1"
+        request.send_response(200)
+        request.send_header("Transfer-Encoding", "chunked")
+        request.end_headers()
+        sent = content if only is None else content[:only]
+        request.wfile.write(f"{len(content):x}\r\n".encode() + sent)
+        if only is None:
+            request.wfile.write(b"\r\n0\r\n\r\n")
+
+    return answer

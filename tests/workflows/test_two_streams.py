@@ -1,0 +1,77 @@
+"""Two networks on the same videos: tested, fused, compared, answering."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from made_videos import coded_frame
+
+from marey.base.errors import RecipeError
+from marey.evaluation.scores import Scores
+from marey.recipes import TWO_STREAMS, find_two_stream, get_recipe
+from marey.video.writer import write_video
+from marey.weights.load import build_network
+from marey.workflows import two_streams
+from marey.workflows.two_streams import Streams, open_streams, predict_streams
+
+RECIPE = get_recipe("slowonly_r18_8x2_motions").variant(
+    name="tiny", model={"width": 4, "num_classes": 2}, pixels={"short_side": 32}, test={"size": 32}
+)
+
+
+@pytest.fixture(scope="module")
+def videos(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("videos")
+    for label in ("jump", "run"):
+        (folder / label).mkdir()
+        for i in range(2):
+            frames = [coded_frame(n + 7 * i) for n in range(10)]
+            write_video(folder / label / f"v{i}.mp4", frames, fps=10, preset="ultrafast")
+    return folder
+
+
+def network(seed: int, classes: int = 2):
+    torch.manual_seed(seed)
+    recipe = RECIPE.variant(name=f"tiny{seed}", model={"num_classes": classes})
+    return build_network(recipe, [f"c{i}" for i in range(classes)] if classes != 2 else ("jump", "run")).eval()
+
+
+def test_streams_are_tested_fused_and_reported(videos, tmp_path) -> None:
+    streams = Streams((network(1), network(2)))
+    result = two_streams.test_streams(streams, videos, out=tmp_path, split=None, workers=0)
+    parts = [Scores.load(tmp_path / f"stream{n}-tiny{n}" / "scores.npz").probabilities for n in (1, 2)]
+    product = parts[0].astype(float) * parts[1]
+    expected = product / product.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(result.scores.probabilities, expected, atol=1e-6)
+    assert json.loads((tmp_path / "result.json").read_text())["videos"] == 4
+    assert (tmp_path / "report.html").exists()
+    answers = list(predict_streams(streams, [videos / "run" / "v1.mp4"], batch=8))
+    row = result.scores.ids.index("run/v1.mp4")
+    np.testing.assert_array_equal(answers[0].probabilities, result.scores.probabilities[row])
+
+
+def test_streams_of_other_classes_do_not_fuse() -> None:
+    with pytest.raises(RecipeError, match="2 and 3 classes"):
+        Streams((network(1), network(2, classes=3)))
+
+
+def test_rows_name_recipes_that_are_there() -> None:
+    for row in TWO_STREAMS:
+        rgb, flow = get_recipe(row.rgb), get_recipe(row.flow)
+        assert (rgb.modality, flow.modality) == ("rgb", "flow")
+        assert rgb.dataset == flow.dataset == row.dataset
+        assert rgb.model.num_classes == flow.model.num_classes
+    with pytest.raises(RecipeError, match="two streams, each a recipe of its own"):
+        get_recipe(TWO_STREAMS[0].name)
+
+
+def test_what_a_user_names() -> None:
+    nothing = {"weights": None, "fuse_weights": None, "untrained": True}
+    assert open_streams("slowonly_r18_8x2_motions", None, **nothing) is None
+    two = open_streams("slowonly_r18_8x2_motions", "tsn_r18_8seg_motions", **nothing)
+    assert [n.recipe.name for n in two.networks] == ["slowonly_r18_8x2_motions", "tsn_r18_8seg_motions"]
+    row = find_two_stream("i3d_incv1_twostream_64x1_ucf101")
+    assert row.published.top1 == 97.8
+    with pytest.raises(RecipeError, match="has two streams already"):
+        open_streams(row.name, "tsn_r18_8seg_motions", **nothing)
