@@ -70,6 +70,11 @@ def test_stored_and_live_flow_score_alike(videos, checkpoint, tmp_path) -> None:
     assert plain["top"][0]["probability"] == pytest.approx(live[2].max(), abs=1e-6)
     other = marey("predict", checkpoint, videos / "run" / "v0.mp4", "--json", "--set", "flow_method.method=farneback")
     assert json.loads(other.stdout)[0]["top"] != plain["top"]
+    assert marey("predict", checkpoint, videos, "--out", tmp_path / "a.jsonl").exit_code == 0
+    mixed = marey("predict", checkpoint, videos, "--out", tmp_path / "a.jsonl", "--set", "flow_method.preset=fast")
+    assert "flow differ" in mixed.stderr
+    done = marey("features", checkpoint, "--data", videos, "--out", tmp_path / "features", "--workers", "0")
+    assert done.exit_code == 0, done.output
 
 
 def test_training_on_plain_video_and_on_stored_flow(videos, checkpoint, tmp_path) -> None:

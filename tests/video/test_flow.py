@@ -86,6 +86,7 @@ def test_a_pair_does_not_depend_on_its_batch(pairs) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch's compiler meets its own
 def test_compiled_is_the_same(pairs) -> None:
     first, second, expected = pairs
     fused = TVL1().build(compiled=True)

@@ -159,13 +159,14 @@ class TorchEstimator:
             ) from None
         # On a CPU a pair that stops early leaves nothing idle, and its arrays stay in the cache.
         self.at_once = 1 if self.device.type == "cpu" else 32
-        self._solve = Solver(rule, compiled=compiled)
+        self._solve = Solver(rule)
         if compiled:
             try:
-                self._solve(*torch.zeros(2, self.at_once, 32, 40, device=self.device))
+                solve = Solver(rule, compiled=True)
+                solve(*torch.zeros(2, self.at_once, 32, 40, device=self.device))
+                self._solve = solve
             except Exception as error:  # whatever a compiler may meet, the work can be done without it
                 say(f"flow: torch.compile does not work here ({type(error).__name__}); going on without, more slowly")
-                self._solve = Solver(rule)
 
     def __call__(self, first_THW: Grey, second_THW: Grey) -> Flow:
         import torch
