@@ -24,6 +24,9 @@ FLOW_AGREEMENT = 0.02
 much when 1e-5 grey levels of noise are added (five warps at five scales amplify roundings where the data say nothing);
 leaving out the median, a warp or a scale moves it by 0.05 and more."""
 
+FLOW_REAL = 0.05
+"""The same on real video at 170x128, where a pair may have large regions without texture."""
+
 FLOW_FUSED = 2e-3
 """Pixels at the most, fused against plain TV-L1 where few warps do not amplify roundings yet."""
 

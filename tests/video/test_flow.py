@@ -21,7 +21,7 @@ from marey.video.source import Box
 from marey.video.transforms import crop, flip
 from marey.video.transforms import resize as resize_levels
 from marey.video.writer import write_video
-from tolerances import FLOW_AGREEMENT, FLOW_FUSED
+from tolerances import FLOW_AGREEMENT, FLOW_FUSED, FLOW_REAL
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +47,18 @@ def test_tvl1_is_opencvs_to_the_last_digits_where_both_are_stable(pairs) -> None
     for rule in ({"scales": 1}, {"scales": 2, "warps": 1}):
         ours, theirs = TVL1(**rule).build()(first, second), OpenCVTVL1(**rule).build()(first, second)
         assert abs(ours - theirs).max() < 2e-3, rule
+
+
+@pytest.mark.slow
+@pytest.mark.shared
+@pytest.mark.parametrize("name", ["arm_wrestling.mp4", "test_h264.mp4", "waving.avi"])
+def test_tvl1_is_opencvs_on_real_video(shared, name) -> None:
+    with open_video(shared / "videos" / "clips" / name) as video:
+        starts = [len(video) // 4, len(video) // 2]
+        grey = to_grey(video.read([*starts, *(number + 1 for number in starts)], size=(128, 170)))
+    ours, theirs = TVL1().build()(grey[:2], grey[2:]), OpenCVTVL1().build()(grey[:2], grey[2:])
+    assert end_point_error(ours, theirs) < FLOW_REAL
+    assert end_point_error(TVL1(warps=4).build()(grey[:2], grey[2:]), theirs) > end_point_error(ours, theirs)
 
 
 @pytest.mark.parametrize(
