@@ -80,6 +80,7 @@ def predict(
     root: Root = None,
     top: Annotated[int, typer.Option("--top", min=1, help="How many answers per video.")] = 5,
     weights: WeightsFile = None,
+    settings: Set = None,
     untrained: Untrained = False,
     out: Annotated[
         Path | None, typer.Option("--out", help="A .jsonl file, one line per video; a second call goes on.")
@@ -96,7 +97,7 @@ def predict(
     from marey.workflows.videos import videos_of
 
     wanted = videos_of(videos, root=root)
-    network = open_model(model, weights=weights, untrained=untrained)
+    network = open_model(model, weights=weights, untrained=untrained, settings=settings or ())
     answers = answer(
         network, wanted, top=top, out=out, batch=batch, workers=workers, device=device, precision=precision
     )

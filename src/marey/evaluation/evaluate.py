@@ -243,7 +243,7 @@ def _scored(
 ) -> Iterator[tuple[int, ViewItem, NDArray[np.float32] | None]]:
     """(row, item, probabilities) of every video that is still to be tested by this process."""
     test, pixels = model.recipe.test, model.recipe.pixels
-    views = ViewDataset(data, test.sampling, pixels)
+    views = ViewDataset(data, test.sampling, pixels, model.recipe.flow)
     rows = run.rows_to_do()
     task = model.recipe.task
     with progress("Testing", total=len(rows), unit="videos") as bar:
@@ -378,6 +378,7 @@ def _protocol(model: Network, data: Manifest, backend: EagerBackend, batch: int)
         "recipe": recipe.name,
         "test": recipe.test.model_dump(mode="json"),
         "pixels": recipe.pixels.model_dump(mode="json"),
+        "flow": None if recipe.flow is None else recipe.flow.model_dump(mode="json"),
         "weights_sha256": weights_hash(model),
         "data_fingerprint": data.fingerprint,
         "videos": len(data),
