@@ -3,7 +3,7 @@
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -248,6 +248,59 @@ def train(
     if data is None:
         raise MareyError(f"marey train {recipe}: name the videos with --data LIST_OR_FOLDER.")
     train_recipe(found, data, val=val, out=out or next_run(found.name), options=options)
+
+
+@command(app, "reproduce")
+def reproduce(
+    data: Data,
+    row: Annotated[str | None, typer.Argument(help="A recipe's name, or that of a row of two streams.")] = None,
+    train: Annotated[bool, typer.Option("--train", help="Train every stream instead of loading its weights.")] = False,
+    ablation: Annotated[
+        Literal["imagenet", "segments"] | None,
+        typer.Option("--ablation", help="One of the announcement's findings, as a pair of trainings; needs no row."),
+    ] = None,
+    weights: WeightsFile = None,
+    fuse_weights: FuseWeights = None,
+    init: Annotated[
+        list[str] | None, typer.Option("--init", help="What training starts from, once for each stream.")
+    ] = None,
+    splits: Annotated[str, typer.Option("--splits", help="Official splits of UCF101 and HMDB51: 1,2,3.")] = "1",
+    root: Root = None,
+    settings: Set = None,
+    out: Out = None,
+    as_json: AsJson = False,
+    seed: Seed = 0,
+    batch: Batch = 8,
+    workers: Workers = 2,
+    device: Device = "auto",
+    max_broken: MaxBroken = 0.01,
+) -> None:
+    """All steps of a published row: prepare the data, train or load, test, fuse, compare. A second call goes on."""
+    from marey.workflows.reproduce import How, ablate
+    from marey.workflows.reproduce import reproduce as run
+    from marey.workflows.train import TrainOptions
+
+    if (row is None) == (ablation is None):
+        raise MareyError("marey reproduce takes a row's name, or --ablation imagenet or segments.")
+    if not all(word in ("1", "2", "3") for word in splits.split(",")):
+        raise MareyError(f"--splits {splits}: expected numbers of official splits, for example 1,2,3.")
+    how = How(
+        weights=(weights, fuse_weights),
+        train=train,
+        init=(*(init or ()), None, None)[:2],
+        splits=tuple(int(word) for word in splits.split(",")),
+        settings=settings or (),
+        root=root,
+        batch=batch,
+        options=TrainOptions(seed=seed, workers=workers, device=device, max_broken=max_broken),
+    )
+    folder = out or next_run(f"{row or ablation}-reproduce")
+    if ablation is not None:
+        print(ablate(ablation, data, out=folder, how=how))
+        return
+    assert row is not None
+    found = run(row, data, out=folder, how=how)
+    print(json.dumps(found.as_json(), indent=2, ensure_ascii=False) if as_json else found.summary())
 
 
 @command(app, "demo")

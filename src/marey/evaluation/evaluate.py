@@ -3,6 +3,7 @@
 import hashlib
 import json
 import platform
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -382,13 +383,21 @@ def _protocol(model: Network, data: Manifest, backend: EagerBackend, batch: int)
         "weights_sha256": weights_hash(model),
         "data_fingerprint": data.fingerprint,
         "videos": len(data),
-        "split": data.split_names[0] if len(data.split_names) == 1 else None,
+        "split": _split_of(data),
         "batch": batch,
         "precision": backend.precision,
         "device": str(backend.device),
         "versions": {name: version(name) for name in ("torch", "numpy", "av", "opencv-contrib-python-headless")}
         | {"marey": version("marey"), "python": platform.python_version()},
     }
+
+
+def _split_of(data: Manifest) -> str | None:
+    """What the videos are called, "val" or "test, split 1": by the split column, and the number in the list's name."""
+    if len(data.split_names) != 1:
+        return None
+    number = re.search(r"split(\d)$", Path(data.source).stem)
+    return f"{data.split_names[0]}, split {number[1]}" if number else data.split_names[0]
 
 
 def weights_hash(model: Network) -> str:
