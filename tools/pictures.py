@@ -19,7 +19,7 @@ FOLDER = Path(__file__).parent.parent / "docs" / "pictures"
 _STYLE = """<style>
 text { font: 11px system-ui, sans-serif; fill: #333; text-anchor: middle }
 .title { font-weight: 600 }
-.map { fill: #dbe7f5; stroke: #34689b } .thin { fill: #f7e3d0; stroke: #b0682a } .plain { fill: #eee; stroke: #777 }
+.map { fill: #9dc0e8; stroke: #34689b } .thin { fill: #f7e3d0; stroke: #b0682a } .plain { fill: #eee; stroke: #777 }
 .arrow { stroke: #555; fill: none; marker-end: url(#tip) }
 @media (prefers-color-scheme: dark) { text { fill: #ddd } .map { fill: #24405c } .thin { fill: #5c3b1e }
   .plain { fill: #333 } .arrow { stroke: #bbb } #tip path { fill: #bbb } }
@@ -151,7 +151,53 @@ def slowfast() -> str:
     return svg(6 * _STEP, 370, parts)
 
 
-PICTURES = {"tsn": tsn, "i3d": i3d, "slowfast": slowfast}
+def _column(x: float, title: str, steps: Sequence[tuple[str, str]], kind: str) -> list[str]:
+    """A block as a column of convolutions from top to bottom: (kernel, what it is)."""
+    parts = [text(x, 20, title, "title")]
+    for place, (kernel, what) in enumerate(steps):
+        y = 36 + 62 * place
+        parts += [box(x - 66, y, 132, 40, kind if what else "plain"), text(x, y + 17, kernel, "title")]
+        parts.append(text(x, y + 32, what))
+        parts.append(arrow(x, y + 40, x, y + 60))
+    return parts
+
+
+def r2plus1d() -> str:
+    parts = _column(90, "R3D", [("3 × 3 × 3", "64 → 64")], "map")
+    parts += _column(270, "R(2+1)D", [("1 × 3 × 3", "space: 64 → 144"), ("3 × 1 × 1", "time: 144 → 64")], "thin")
+    parts.append(text(90, 120, "110,592 weights"))
+    parts.append(text(270, 178, "82,944 + 27,648 weights"))
+    return svg(360, 192, parts)
+
+
+def csn() -> str:
+    full = [("1 × 1 × 1", "mixes channels"), ("3 × 3 × 3", "mixes both"), ("1 × 1 × 1", "mixes channels")]
+    reduced = [full[0], ("3 × 3 × 3, depthwise", "mixes places"), full[2]]
+    preserved = [full[0], ("1 × 1 × 1", "mixes channels"), ("3 × 3 × 3, depthwise", "mixes places"), full[2]]
+    parts = _column(90, "3D bottleneck", full, "map")
+    parts += _column(260, "ir-CSN", reduced, "thin")
+    parts += _column(430, "ip-CSN", preserved, "thin")
+    return svg(510, 290, parts)
+
+
+def tsm() -> str:
+    """Channels from left to right, frames from top to bottom, each in the shade of the frame that it came from."""
+    parts = [text(128, 20, "channels →", "title"), text(430, 20, "after the shift", "title")]
+    shades = (0.25, 0.45, 0.65, 0.85)
+    for side, x0 in enumerate((64, 366)):
+        for frame in range(4):
+            y = 36 + 34 * frame
+            parts.append(text(x0 - 34, y + 18, f"frame {frame + 1}"))
+            for group in range(8):
+                origin = frame + (1 if group == 0 else -1 if group == 1 else 0) * side
+                kind = "map" if 0 <= origin < 4 else "plain"
+                opacity = shades[origin] if 0 <= origin < 4 else 1
+                parts.append(box(x0 + 16 * group, y, 16, 26, kind).replace("/>", f' fill-opacity="{opacity}"/>'))
+    parts.append(arrow(214, 102, 306, 102))
+    return svg(510, 180, parts)
+
+
+PICTURES = {"tsn": tsn, "i3d": i3d, "slowfast": slowfast, "r2plus1d": r2plus1d, "csn": csn, "tsm": tsm}
 
 if __name__ == "__main__":
     FOLDER.mkdir(exist_ok=True)

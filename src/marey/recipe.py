@@ -30,6 +30,8 @@ from marey.models.tsm.config import LiteTSMConfig, TSMConfig
 from marey.models.tsn.config import BNInceptionTSNConfig, LiteTSNConfig, TSNConfig
 from marey.video.appearance import Appearance
 from marey.video.augment import TrainGeometry
+from marey.video.flow.methods import TVL1, FlowMethod
+from marey.video.flow.rule import FlowRule
 from marey.video.pixels import PixelRule, Pixels
 from marey.video.sampling import TestRule, TrainRule
 
@@ -367,6 +369,15 @@ class Weights(Declaration):
     licence: str
 
 
+_STORED: dict[str, tuple[int | None, tuple[int, int] | None]] = {
+    "original": (None, None),
+    "short256": (256, None),
+    "short320": (320, None),
+    "frames340x256": (None, (256, 340)),
+}
+"""Kinds of storage as (short side, size) of the pictures."""
+
+
 class Recipe(Declaration):
     """Everything behind a row. Immutable: `variant` makes another one."""
 
@@ -388,6 +399,9 @@ class Recipe(Declaration):
     clip: TrainRule
     test: Test
     pixels: PixelRule = Pixels()
+    flow_method: FlowMethod | None = None
+    """How flow is computed of plain video; None: by TV-L1, which published flow weights were trained on. Flow that is
+    stored beforehand is taken as it is."""
     augment: TrainGeometry
     appearance: tuple[Appearance, ...] = ()
     """What changes the look of a training clip after that, in this order."""
@@ -409,6 +423,14 @@ class Recipe(Declaration):
         if self.task.kind == "multilabel" and self.train.draw.kind == "by_class":
             raise ValueError("drawing by class is for one label per video: set train.draw.kind to each_once")
         return self
+
+    @property
+    def flow(self) -> FlowRule | None:
+        """How flow is made of plain video, on pictures as they were stored; None for a recipe on RGB."""
+        if self.modality != "flow":
+            return None
+        short, size = _STORED[self.storage]
+        return FlowRule(method=self.flow_method or TVL1(), short_side=short, size=size)
 
     def variant(self, **changes: Any) -> "Recipe":
         """A validated copy with a few fields changed, nested ones as dictionaries.
@@ -512,7 +534,7 @@ def _yaml(text: str, source: str) -> Any:
         raise RecipeError(f"{source}: not valid YAML ({str(error).splitlines()[0]}).") from None
 
 
-_KINDS = ("network", "rule", "geometry", "kind")
+_KINDS = ("network", "rule", "geometry", "kind", "method")
 """The fields that tell the members of a union apart."""
 
 

@@ -5,6 +5,8 @@ import signal
 import stat
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -43,7 +45,7 @@ def test_a_lock_is_one_process_at_a_time_and_ends_with_it(tmp_path) -> None:
         "import os, sys, time\nfrom marey.base.files import locked\n"
         f"with locked({str(tmp_path / 'lock')!r}):\n"
         "    child = os.fork()\n"
-        "    if child: print(child, flush=True)\n"
+        "    if not child: print(os.getpid(), flush=True)\n"
         "    time.sleep(60)\n"
     )
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as process:
@@ -144,3 +146,25 @@ def test_wrong_recipes(tmp_path) -> None:
         with pytest.raises(RecipeError, match=r"r\.yaml"):
             read_recipe(path)
     np.testing.assert_equal(len(RECIPES) >= 14, True)
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="processes are looked up in /proc")
+def test_workers_end_with_their_parent(tmp_path) -> None:
+    """A killed run leaves no processes that wait for ever."""
+    script = (
+        "import os, pathlib, time\nfrom marey.base.jobs import run_jobs\n"
+        "def work(path):\n    pathlib.Path(path).write_text(str(os.getpid()))\n    time.sleep(100)\n"
+        f"if __name__ == '__main__':\n    run_jobs(work, [{str(tmp_path / 'pid')!r}], workers=1, title='x')\n"
+    )
+    (tmp_path / "parent.py").write_text(script)
+    parent = subprocess.Popen([sys.executable, tmp_path / "parent.py"], stderr=subprocess.DEVNULL)
+    until = time.monotonic() + 60
+    while not ((tmp_path / "pid").exists() and (tmp_path / "pid").read_text()):
+        assert parent.poll() is None and time.monotonic() < until
+        time.sleep(0.02)
+    worker = int((tmp_path / "pid").read_text())
+    parent.kill()
+    parent.wait()
+    while Path(f"/proc/{worker}").exists() and "Z" not in Path(f"/proc/{worker}/stat").read_text().split()[2]:
+        assert time.monotonic() < until
+        time.sleep(0.02)

@@ -324,6 +324,9 @@ def test_stops_early(videos, tmp_path) -> None:
     assert len(epochs(tmp_path)) < 9
 
 
+TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node"]
+
+
 @pytest.mark.slow
 def test_two_processes_equal_one(videos, tmp_path) -> None:
     recipe = RECIPE.variant(train={"dropout": 0.0, "frozen_norms": "all", "epochs": 7, "optimizer": {"lr": 1e-4}})
@@ -332,8 +335,7 @@ def test_two_processes_equal_one(videos, tmp_path) -> None:
     words = ["s.py", "r.yaml", str(videos)]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     subprocess.run([sys.executable, *words, "one", "0"], cwd=tmp_path, check=True, capture_output=True)
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "29617"]
-    subprocess.run([*torchrun, *words, "two", "0"], cwd=tmp_path, check=True, capture_output=True, env=environment)
+    subprocess.run([*TORCHRUN, "2", *words, "two", "0"], cwd=tmp_path, check=True, capture_output=True, env=environment)
     one, two = weights(tmp_path / "one"), weights(tmp_path / "two")
     assert len(steps(tmp_path / "one", "loss")) >= 20
     for name in one:
@@ -352,10 +354,8 @@ def test_one_device_imitates_several(norm_batch, frozen, videos, tmp_path) -> No
     (tmp_path / "r.yaml").write_text(recipe.to_yaml())
     (tmp_path / "s.py").write_text(SCRIPT)
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    port = str(29630 + norm_batch + (frozen != "none"))
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--master-port", port, "--nproc-per-node"]
     for out, count in (("one", 1), ("two", 2)):
-        words = [*torchrun, str(count), "s.py", "r.yaml", str(videos), out, "0"]
+        words = [*TORCHRUN, str(count), "s.py", "r.yaml", str(videos), out, "0"]
         subprocess.run(words, cwd=tmp_path, check=True, capture_output=True, env=environment)
     one, two = (torch.load(tmp_path / out / "last.ckpt", weights_only=True) for out in ("one", "two"))
     assert one["progress"]["step"] == two["progress"]["step"] == 8
@@ -367,13 +367,12 @@ def test_one_device_imitates_several(norm_batch, frozen, videos, tmp_path) -> No
 @pytest.mark.slow
 def test_the_command_under_torchrun(videos, tmp_path) -> None:
     """Train, test and report by two processes: every video tested once, one report, one summary."""
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "29618"]
     (tmp_path / "r.yaml").write_text(RECIPE.to_yaml())
     words = ["-m", "marey", "train", "r.yaml", "--data", str(videos), "--val", str(videos), "--workers", "0"]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
 
     def run(*more: str) -> subprocess.CompletedProcess[str]:
-        command = [*torchrun, *words, *more]
+        command = [*TORCHRUN, "2", *words, *more]
         return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
 
     done = run("--out", "out")

@@ -47,27 +47,18 @@ Untrained = Annotated[bool, typer.Option("--untrained", help="Random weights: to
 
 @command(app, "list")
 def list_recipes(as_json: AsJson = False) -> None:
-    """Name every recipe: network, data set, published accuracy."""
-    from marey.recipes import RECIPES, TWO_STREAMS
-
+    """Name every recipe: network, input, data set, published accuracy, and whether its weights are here."""
     if as_json:
+        from marey.recipes import RECIPES, TWO_STREAMS
+
         print(json.dumps([r.model_dump(mode="json") for r in (*RECIPES, *TWO_STREAMS)], indent=2, ensure_ascii=False))
         return
     from rich.console import Console
-    from rich.table import Table
 
-    table = Table("recipe", "network", "data set", "starts from", "top-1", "top-5", "weights", box=None, pad_edge=False)
-    for r in RECIPES:
-        numbers = (r.published.top1, r.published.top5) if r.published else (None, None)
-        top1, top5 = ("" if number is None else f"{number:.1f}" for number in numbers)
-        weights = "published" if r.weights else ""
-        table.add_row(r.name, r.model.network, r.dataset, r.pretraining or "scratch", top1, top5, weights)
-    for row in TWO_STREAMS:
-        numbers = (row.published.top1, row.published.top5) if row.published else (None, None)
-        top1, top5 = ("" if number is None else f"{number:.1f}" for number in numbers)
-        table.add_row(row.name, "two streams", row.dataset, "", top1, top5, "")
+    from marey.cli.listing import recipe_table
+
     # A pipe has no width: a name cut short by a guess of 80 columns would be no use to grep.
-    Console(width=None if sys.stdout.isatty() else 200).print(table)
+    Console(width=None if sys.stdout.isatty() else 200).print(recipe_table())
 
 
 @command(app, "show")
@@ -89,6 +80,7 @@ def predict(
     root: Root = None,
     top: Annotated[int, typer.Option("--top", min=1, help="How many answers per video.")] = 5,
     weights: WeightsFile = None,
+    settings: Set = None,
     untrained: Untrained = False,
     out: Annotated[
         Path | None, typer.Option("--out", help="A .jsonl file, one line per video; a second call goes on.")
@@ -105,7 +97,7 @@ def predict(
     from marey.workflows.videos import videos_of
 
     wanted = videos_of(videos, root=root)
-    network = open_model(model, weights=weights, untrained=untrained)
+    network = open_model(model, weights=weights, untrained=untrained, settings=settings or ())
     answers = answer(
         network, wanted, top=top, out=out, batch=batch, workers=workers, device=device, precision=precision
     )
@@ -258,6 +250,59 @@ def train(
     if data is None:
         raise MareyError(f"marey train {recipe}: name the videos with --data LIST_OR_FOLDER.")
     train_recipe(found, data, val=val, out=out or next_run(found.name), options=options)
+
+
+@command(app, "reproduce")
+def reproduce(
+    data: Data,
+    row: Annotated[str | None, typer.Argument(help="A recipe's name, or that of a row of two streams.")] = None,
+    train: Annotated[bool, typer.Option("--train", help="Train every stream instead of loading its weights.")] = False,
+    ablation: Annotated[
+        Literal["imagenet", "segments"] | None,
+        typer.Option("--ablation", help="One of the announcement's findings, as a pair of trainings; needs no row."),
+    ] = None,
+    weights: WeightsFile = None,
+    fuse_weights: FuseWeights = None,
+    init: Annotated[
+        list[str] | None, typer.Option("--init", help="What training starts from, once for each stream.")
+    ] = None,
+    splits: Annotated[str, typer.Option("--splits", help="Official splits of UCF101 and HMDB51: 1,2,3.")] = "1",
+    root: Root = None,
+    settings: Set = None,
+    out: Out = None,
+    as_json: AsJson = False,
+    seed: Seed = 0,
+    batch: Batch = 8,
+    workers: Workers = 2,
+    device: Device = "auto",
+    max_broken: MaxBroken = 0.01,
+) -> None:
+    """All steps of a published row: prepare the data, train or load, test, fuse, compare. A second call goes on."""
+    from marey.workflows.reproduce import How, ablate
+    from marey.workflows.reproduce import reproduce as run
+    from marey.workflows.train import TrainOptions
+
+    if (row is None) == (ablation is None):
+        raise MareyError("marey reproduce takes a row's name, or --ablation imagenet or segments.")
+    if not all(word in ("1", "2", "3") for word in splits.split(",")):
+        raise MareyError(f"--splits {splits}: expected numbers of official splits, for example 1,2,3.")
+    how = How(
+        weights=(weights, fuse_weights),
+        train=train,
+        init=(*(init or ()), None, None)[:2],
+        splits=tuple(int(word) for word in splits.split(",")),
+        settings=settings or (),
+        root=root,
+        batch=batch,
+        options=TrainOptions(seed=seed, workers=workers, device=device, max_broken=max_broken),
+    )
+    folder = out or next_run(f"{row or ablation}-reproduce")
+    if ablation is not None:
+        print(ablate(ablation, data, out=folder, how=how))
+        return
+    assert row is not None
+    found = run(row, data, out=folder, how=how)
+    print(json.dumps(found.as_json(), indent=2, ensure_ascii=False) if as_json else found.summary())
 
 
 @command(app, "demo")

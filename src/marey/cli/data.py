@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from marey.base.errors import MareyError
-from marey.cli.command import AsJson, Root, Seed, command
+from marey.base.errors import DataError, MareyError
+from marey.cli.command import AsJson, Device, Root, Seed, command
 
 if TYPE_CHECKING:
     from marey.data.audit import Audit
     from marey.data.convert import Conversion
     from marey.data.prepare import Preparation
 
-data = typer.Typer(help="Make, check, split and convert sets of videos.", no_args_is_help=True)
+data = typer.Typer(help="Make, check, split and convert sets of videos; compute their flow.", no_args_is_help=True)
 
 List = Annotated[Path, typer.Argument(help="A list, or a folder per class.")]
 Processes = Annotated[
@@ -283,3 +283,66 @@ def _print(table: object) -> None:
     from rich.console import Console
 
     Console(width=None if sys.stdout.isatty() else 200).print(table)
+
+
+@command(data, "flow")
+def flow(
+    source: Annotated[Path, typer.Argument(metavar="DATA", help="A list of videos, or a folder per class.")],
+    out: Annotated[Path, typer.Option("--out", help="The folder for the flow and its list, flow.csv.")],
+    method: Annotated[
+        Literal["tvl1", "tvl1_opencv", "dis", "farneback"],
+        typer.Option(
+            "--method", help="tvl1 is what published weights were trained on; dis is a hundred times as fast."
+        ),
+    ] = "tvl1",
+    short_side: Annotated[
+        int | None, typer.Option("--short-side", min=16, help="Resize so that the shorter side has so many pixels.")
+    ] = None,
+    size: Annotated[
+        str | None, typer.Option("--size", metavar="WIDTHxHEIGHT", help="Resize to this, for example 340x256.")
+    ] = None,
+    bound: Annotated[float, typer.Option("--bound", min=0.1, help="Pixels that level 255 stands for.")] = 20.0,
+    storage: Annotated[
+        Literal["jpg", "png", "video", "lossless"],
+        typer.Option("--storage", help="Image pairs, as the older toolkits read them; or one video file."),
+    ] = "jpg",
+    template: Annotated[str, typer.Option("--template", help="Names of the images.")] = "flow_{}_{:05d}",
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A parameter of the method: preset=fast.")
+    ] = None,
+    root: Root = None,
+    workers: Processes = _CORES,
+    device: Device = "auto",
+    compiled: Annotated[
+        bool, typer.Option("--compile/--no-compile", help="Fuse tvl1 by torch.compile: twice as fast after a minute.")
+    ] = True,
+) -> None:
+    """Compute the optical flow of every video of a list and store it; an interrupted call goes on."""
+    from marey.backends.device import pick_device
+    from marey.data.extract import LIST, extract_flow
+    from marey.data.formats import read_manifest
+    from marey.video.flow.methods import flow_method
+    from marey.video.flow.rule import FlowRule
+
+    if short_side is not None and size is not None:
+        raise DataError("--short-side and --size say two things: leave out one of them.")
+    rule = FlowRule(
+        method=flow_method(method, settings or ()), short_side=short_side, size=_height_width(size), bound=bound
+    )
+    # What runs on the CPU alone should not have to be told so.
+    where = str(pick_device(device)) if method == "tvl1" or device != "auto" else "cpu"
+    found = extract_flow(
+        read_manifest(source, root=root), out, rule, storage=storage, template=template, workers=workers, device=where,
+        compiled=compiled,
+    )  # fmt: skip
+    broken = f"; {len(found.broken)} could not be read ({out / 'quarantine.jsonl'})" if found.broken else ""
+    print(f"{out / LIST}: flow of {len(found.manifest)} videos{broken}.")
+
+
+def _height_width(size: str | None) -> tuple[int, int] | None:
+    if size is None:
+        return None
+    width, cross, height = size.partition("x")
+    if not (cross and width.isdigit() and height.isdigit() and int(width) >= 16 and int(height) >= 16):
+        raise DataError(f"--size {size}: expected WIDTHxHEIGHT in pixels, for example 340x256.")
+    return int(height), int(width)

@@ -15,6 +15,8 @@ from marey.data.manifest import Manifest, Sample
 from marey.data.quarantine import Broken, replacements
 from marey.video.appearance import AppearanceStep
 from marey.video.augment import Geometry
+from marey.video.flow.files import is_flow_video, open_flow
+from marey.video.flow.rule import FlowRule
 from marey.video.frames import FrameFolder
 from marey.video.pixels import FloatPixels, Pixels
 from marey.video.reader import open_video
@@ -56,8 +58,18 @@ class ViewItem(TypedDict, total=False):
     """In place of frames, where the file cannot be read."""
 
 
-def open_source(path: Path, conversion: Conversion = "rgb") -> FrameSource:
-    """A video file, or a folder of frames."""
+def open_source(path: Path, conversion: Conversion = "rgb", flow: FlowRule | None = None) -> FrameSource:
+    """A video file, or a folder of frames; with `flow`, the flow that lies there or is computed by that rule.
+
+    Raises:
+        DecodeError: nothing there that can be read, or flow where frames are asked for.
+    """
+    if flow is not None:
+        return open_flow(path, flow)
+    if is_flow_video(path):
+        raise DecodeError(
+            path, "is a video of optical flow, and frames are asked for: take a recipe whose modality is flow"
+        )
     return FrameFolder(path) if path.is_dir() else open_video(path, conversion=conversion)
 
 
@@ -70,6 +82,7 @@ class ClipDataset(Dataset[ClipItem]):
         transform: Where to look.
         seed: With epoch and index, all that randomness depends on.
         pixels: How RGB is made, resized and mirrored.
+        flow: Show optical flow, and compute it by this rule where it is not stored.
         appearance: What changes the look of a clip after that.
         swaps: The class of a mirrored clip, where it is another one (`marey.data.catalogue.mirror`).
         shapes: Other pairs of sampling and transform, for clips of other shapes (multigrid).
@@ -89,9 +102,10 @@ class ClipDataset(Dataset[ClipItem]):
         shapes: Sequence[tuple[SamplingRule, Transform]] = (),
         appearance: Sequence[AppearanceStep] = (),
         swaps: Mapping[int, int] | None = None,
+        flow: FlowRule | None = None,
     ) -> None:
         self.manifest, self.shapes = manifest, shapes or [(sampling, transform)]
-        self.seed, self.pixels = seed, pixels or Pixels()
+        self.seed, self.pixels, self.flow = seed, pixels or Pixels(), flow
         self.appearance, self.swaps = tuple(appearance), dict(swaps or {})
 
     def __len__(self) -> int:
@@ -118,7 +132,7 @@ class ClipDataset(Dataset[ClipItem]):
         self, sample: Sample, random: np.random.RandomState, sampling: SamplingRule, transform: Transform
     ) -> tuple[Frames, bool]:
         """The clip, and whether it is mirrored."""
-        with open_source(sample.path, self.pixels.conversion) as source:
+        with open_source(sample.path, self.pixels.conversion, self.flow) as source:
             first, count = frame_range(sample, source)
             indices = first + sampling.sample(count, source.timestamps[first : first + count], random).ravel()
             plan = transform.plan(source.height, source.width, random)
@@ -131,8 +145,10 @@ class ClipDataset(Dataset[ClipItem]):
 class ViewDataset(Dataset[ViewItem]):
     """Videos for testing: each is decoded once, for all its clips and crops."""
 
-    def __init__(self, manifest: Manifest, sampling: SamplingRule, pixels: Pixels | FloatPixels) -> None:
-        self.manifest, self.sampling, self.pixels = manifest, sampling, pixels
+    def __init__(
+        self, manifest: Manifest, sampling: SamplingRule, pixels: Pixels | FloatPixels, flow: FlowRule | None = None
+    ) -> None:
+        self.manifest, self.sampling, self.pixels, self.flow = manifest, sampling, pixels, flow
 
     def __len__(self) -> int:
         return len(self.manifest)
@@ -146,7 +162,7 @@ class ViewDataset(Dataset[ViewItem]):
             return {"id": sample.id, "target": self.manifest.target(index), "broken": broken}
 
     def _views(self, sample: Sample) -> ViewItem:
-        with open_source(sample.path, self.pixels.conversion) as source:
+        with open_source(sample.path, self.pixels.conversion, self.flow) as source:
             first, count = frame_range(sample, source)
             indices = first + self.sampling.sample(count, source.timestamps[first : first + count])
             unique, places = np.unique(indices, return_inverse=True)

@@ -73,7 +73,8 @@ def compare_fused(
 
 def _protocol_differs(recipe: Recipe, protocol: dict[str, Any]) -> list[str]:
     """Frames, crops, averages and pixels other than the recipe's, or other arithmetic."""
-    declared = {"test": recipe.test.model_dump(mode="json"), "pixels": recipe.pixels.model_dump(mode="json")}
+    rules = {"test": recipe.test, "pixels": recipe.pixels} | ({} if recipe.flow is None else {"flow": recipe.flow})
+    declared = {part: rule.model_dump(mode="json") for part, rule in rules.items()}
     reasons = [f"the {part} rule is not the recipe's" for part, rule in declared.items() if protocol.get(part) != rule]
     if protocol.get("precision", "float32") != "float32":
         reasons.append(f"the network ran in {protocol['precision']}")

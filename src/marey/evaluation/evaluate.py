@@ -3,6 +3,7 @@
 import hashlib
 import json
 import platform
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -241,7 +242,7 @@ def _scored(
 ) -> Iterator[tuple[int, ViewItem, NDArray[np.float32] | None]]:
     """(row, item, probabilities) of every video that is still to be tested by this process."""
     test, pixels = model.recipe.test, model.recipe.pixels
-    views = ViewDataset(data, test.sampling, pixels)
+    views = ViewDataset(data, test.sampling, pixels, model.recipe.flow)
     rows = run.rows_to_do()
     task = model.recipe.task
     with progress("Testing", total=len(rows), unit="videos") as bar:
@@ -376,16 +377,25 @@ def _protocol(model: Network, data: Manifest, backend: EagerBackend, batch: int)
         "recipe": recipe.name,
         "test": recipe.test.model_dump(mode="json"),
         "pixels": recipe.pixels.model_dump(mode="json"),
+        "flow": None if recipe.flow is None else recipe.flow.model_dump(mode="json"),
         "weights_sha256": weights_hash(model),
         "data_fingerprint": data.fingerprint,
         "videos": len(data),
-        "split": data.split_names[0] if len(data.split_names) == 1 else None,
+        "split": _split_of(data),
         "batch": batch,
         "precision": backend.precision,
         "device": str(backend.device),
         "versions": {name: version(name) for name in ("torch", "numpy", "av", "opencv-contrib-python-headless")}
         | {"marey": version("marey"), "python": platform.python_version()},
     }
+
+
+def _split_of(data: Manifest) -> str | None:
+    """What the videos are called, "val" or "test, split 1": by the split column, and the number in the list's name."""
+    if len(data.split_names) != 1:
+        return None
+    number = re.search(r"split(\d)$", Path(data.source).stem)
+    return f"{data.split_names[0]}, split {number[1]}" if number else data.split_names[0]
 
 
 def weights_hash(model: Network) -> str:

@@ -112,7 +112,7 @@ class _Work:
         backend = EagerBackend(model, device=device, precision=precision)
         test, pixels = model.recipe.test, model.recipe.pixels
         rows, broken = self._rows_to_do()
-        views = ViewDataset(self.videos, test.sampling, pixels)
+        views = ViewDataset(self.videos, test.sampling, pixels, model.recipe.flow)
         computed = 0
         with progress("Features", total=len(rows), unit="videos") as bar:
             for row, item in zip(rows, read_ahead(views, rows, workers=workers), strict=True):

@@ -72,7 +72,7 @@ def predict_many(
         return
     backend = EagerBackend(model, device=device, precision=precision)
     test, pixels = model.recipe.test, model.recipe.pixels
-    views = ViewDataset(listed, test.sampling, pixels)
+    views = ViewDataset(listed, test.sampling, pixels, model.recipe.flow)
     ahead = read_ahead(views, range(len(listed)), workers=workers if len(listed) > 1 else 0)
     for sample, item in zip(listed, ahead, strict=True):
         if "broken" in item:

@@ -13,7 +13,7 @@ from marey.models.network import Network
 def claim(path: Path, model: Network, *, place: Path, **more: Any) -> None:
     """Leave what answers at `path`; if something is there already, it must be the same.
 
-    Network, weights, test protocol and pixels count, and `more`. How many views make a pass and on which device may
+    Network, weights, test protocol, pixels and flow count, and `more`. How many views make a pass and on which device may
     change in between.
 
     Raises:
@@ -25,6 +25,7 @@ def claim(path: Path, model: Network, *, place: Path, **more: Any) -> None:
         "weights_sha256": weights_hash(model),
         "test": recipe.test.model_dump(mode="json"),
         "pixels": recipe.pixels.model_dump(mode="json"),
+        "flow": None if recipe.flow is None else recipe.flow.model_dump(mode="json"),
     } | more
     if not path.exists():
         write_json(path, identity)

@@ -79,7 +79,7 @@ class Run:
         self.clips = ClipDataset(
             train, recipe.clip, recipe.augment, seed=seed, pixels=recipe.pixels,
             shapes=views_of(recipe, self.shapes),
-            appearance=recipe.appearance, swaps=swaps_of(recipe.augment, train.class_names),
+            appearance=recipe.appearance, swaps=swaps_of(recipe.augment, train.class_names), flow=recipe.flow,
         )  # fmt: skip
         self.at = Progress()
         self.stop = Stop()
@@ -288,7 +288,9 @@ class Run:
     def _validate(self, val: Manifest) -> dict[str, float]:
         pixels = self.recipe.pixels
         centre = CentreView(pixels, self.recipe.augment.size)
-        clips = ClipDataset(val, self.recipe.clip.validation(), centre, seed=self.seed, pixels=pixels)
+        clips = ClipDataset(
+            val, self.recipe.clip.validation(), centre, seed=self.seed, pixels=pixels, flow=self.recipe.flow
+        )
 
         def batches() -> Iterator[dict[str, Any]]:
             for batch in self._loader(clips, epochs=1):

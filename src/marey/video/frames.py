@@ -1,5 +1,6 @@
 """Folders of images with the face of a video: RGB frames, and optical flow as pairs of images."""
 
+import json
 import os
 import re
 from collections.abc import Sequence
@@ -16,6 +17,8 @@ from marey.video.transforms import check_inside, check_size, crop, frame_numbers
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp"})
 _SUFFIXES = tuple(IMAGE_SUFFIXES)
+FLOW_NOTE = "flow.json"
+"""Beside flow images that Marey wrote: the frame rate, which images do not know."""
 
 
 def natural_key(path: Path) -> list[str | int]:
@@ -153,7 +156,8 @@ class FrameFolder(_ImageFolder):
 class FlowFolder(_ImageFolder):
     """Optical flow stored as pairs of grey images (flow_x_00001.jpg and flow_y_00001.jpg, or x_... and y_...).
 
-    Two channels: x, y; 128 is no motion. N frames of a video give N - 1 fields.
+    Two channels: x, y; 128 is no motion. N frames of a video give N - 1 fields. `fps` is the rate at which the frames
+    were taken; without it, what `marey data flow` noted beside the images, or 30.
 
     Raises:
         DecodeError: no such folder, no pairs in it, or an x without its y.
@@ -161,12 +165,12 @@ class FlowFolder(_ImageFolder):
 
     _channels = 2
 
-    def __init__(self, path: str | Path, *, fps: float = 30.0) -> None:
+    def __init__(self, path: str | Path, *, fps: float | None = None) -> None:
         images = _images(path)
         across, down = (_in_order([name for name in images if _flow_axis(name) == axis]) for axis in "xy")
         if len(across) != len(down):
             raise DecodeError(path, f"holds {len(across)} x images and {len(down)} y images; flow needs pairs")
-        super().__init__(path, list(zip(across, down, strict=True)), fps)
+        super().__init__(path, list(zip(across, down, strict=True)), _noted_fps(Path(path)) if fps is None else fps)
 
     def _load(self, number: int) -> NDArray[np.uint8]:
         pair = [_image(self._path(name), cv2.IMREAD_GRAYSCALE) for name in self._files[number]]
@@ -176,6 +180,21 @@ class FlowFolder(_ImageFolder):
 
     def _store(self, image: NDArray[np.uint8], out: NDArray[np.uint8]) -> None:
         out[:] = image
+
+
+def holds_images(folder: Path) -> bool:
+    """Whether image files lie in a folder."""
+    return bool(_images(folder))
+
+
+def holds_flow(folder: Path) -> bool:
+    """Whether flow images lie in a folder, be it beside frames."""
+    return any(_flow_axis(name) for name in _images(folder))
+
+
+def _noted_fps(folder: Path) -> float:
+    note = folder / FLOW_NOTE
+    return float(json.loads(note.read_text(encoding="utf-8"))["fps"]) if note.exists() else 30.0
 
 
 def _images(path: str | Path) -> list[str]:

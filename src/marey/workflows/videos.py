@@ -8,6 +8,7 @@ import numpy as np
 from marey.base.errors import DataError
 from marey.data.formats import read_manifest
 from marey.data.manifest import VIDEO_SUFFIXES, Manifest
+from marey.video.frames import holds_images
 
 Part = tuple[str, float, float]
 """A path, and from when to when in seconds; NaN: from the beginning, to the end."""
@@ -15,7 +16,7 @@ _WHOLE = (float("nan"), float("nan"))
 
 
 def videos_of(words: Iterable[Path], *, root: Path | None = None) -> Manifest:
-    """Files, folders (searched through) and lists, in order, each video once; labels are of no account.
+    """Files, folders of frames, folders that are searched, and lists, in order, each video once; labels are of no account.
 
     A list is any that `read_manifest` reads, or a plain one with a path on each line; `root` is the folder of its
     relative paths, else its own.
@@ -41,7 +42,9 @@ def _keyed(part: Part) -> tuple[str, float | None, float | None]:
 
 
 def _parts(word: Path, root: Path | None) -> Iterator[Part]:
-    if word.is_dir():
+    if word.is_dir() and holds_images(word):
+        yield str(word), *_WHOLE
+    elif word.is_dir():
         inside = sorted(p for p in word.rglob("*") if p.suffix.lower() in VIDEO_SUFFIXES and not p.name.startswith("."))
         if not inside:
             raise DataError(f"{word}: no video files in this folder ({', '.join(sorted(VIDEO_SUFFIXES))}).")

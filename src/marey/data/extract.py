@@ -1,0 +1,177 @@
+"""The flow of a whole list of videos, computed once and stored: `marey data flow`."""
+
+import json
+import shutil
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+
+from marey.base.errors import DataError, DecodeError, RunError
+from marey.base.files import write_json
+from marey.base.jobs import each_job
+from marey.base.progress import say
+from marey.data.manifest import Manifest
+from marey.data.quarantine import Broken, Quarantine
+from marey.video.flow.files import TEMPLATE, UNFINISHED, Storage, check_template, place_of, write_flow
+from marey.video.flow.rule import FlowRule, compute_levels
+from marey.video.frames import FrameFolder
+from marey.video.reader import open_video
+
+LIST = "flow.csv"
+_SETTINGS = "extraction.json"
+
+
+@dataclass(frozen=True)
+class Extracted:
+    """What `extract_flow` left: the list of the videos that have flow, and those that could not be read."""
+
+    manifest: Manifest
+    broken: tuple[Broken, ...]
+
+
+@dataclass(frozen=True)
+class _Job:
+    video: Path
+    place: Path
+    rule: FlowRule
+    storage: Storage
+    template: str
+    device: str
+    compiled: bool
+    alone: bool
+    """In this process, which keeps its threads; workers have one each."""
+
+
+def extract_flow(
+    manifest: Manifest,
+    out: str | Path,
+    rule: FlowRule,
+    *,
+    storage: Storage = "jpg",
+    template: str = TEMPLATE,
+    workers: int = 2,
+    device: str = "cpu",
+    compiled: bool = False,
+) -> Extracted:
+    """Compute and store the flow of every video of a list; its list `flow.csv` has the same labels, splits and times.
+
+    Each video's flow is written beside its place and then moved there: whatever interrupts the work, what lies there is
+    whole, and a second call does only the rest. Files that cannot be read are noted in `quarantine.jsonl`, left out of
+    the list, and tried again by the next call.
+
+    Args:
+        out: The folder; run/v0.mp4 becomes out/run/v0 (images) or out/run/v0.flow.mkv.
+        storage: JPEG or PNG pairs, or a video with or without loss.
+        template: Names of images.
+        workers: Processes, each with one thread; 0 works in this one.
+        device: For TV-L1 in torch: cpu or cuda.
+        compiled: See `marey.video.flow.methods`.
+
+    Raises:
+        RunError: `out` holds flow made with other settings.
+        DataError: two videos would have the same place, or not one could be read.
+    """
+    out = Path(out)
+    check_template(template)
+    _claim(out, {"flow": rule.model_dump(mode="json"), "storage": storage, "template": template})
+    stems = [_stem(name) for name in manifest.ids.tolist()]
+    places = _places(manifest, out, stems, storage)
+    _clear({place.parent for place in places.values()})
+    todo = {stem: place for stem, place in places.items() if not place.exists()}
+    if len(todo) < len(places):
+        say(f"going on: {len(places) - len(todo)} of {len(places)} videos have their flow already")
+    first = {stem: row for row, stem in reversed(list(enumerate(stems)))}
+    jobs = [
+        _Job(manifest[first[stem]].path, place, rule, storage, template, device, compiled, alone=workers < 1)
+        for stem, place in todo.items()
+    ]
+    (out / "quarantine.jsonl").unlink(missing_ok=True)
+    quarantine = Quarantine(out / "quarantine.jsonl", total=len(places), max_share=1)
+    for job, reason in zip(
+        jobs, each_job(_extract, jobs, workers=workers, title="Flow", unit="videos", chunk=1), strict=True
+    ):
+        if reason is not None:
+            quarantine.record(Broken(str(job.place.relative_to(out)), str(job.video), reason))
+    return Extracted(_listed(manifest, out, stems, places), quarantine.files)
+
+
+def _extract(job: _Job) -> str | None:
+    """The work on one video; the reason where it cannot be read."""
+    if not job.alone:
+        _one_thread()
+    try:
+        with FrameFolder(job.video) if job.video.is_dir() else open_video(job.video) as source:
+            if len(source) < 2:
+                return f"{job.video}: has a single frame; flow needs two"
+            estimator = job.rule.method.build(device=job.device, compiled=job.compiled)
+            chunks = compute_levels(source, np.arange(len(source) - 1), job.rule, estimator)
+            write_flow(job.place, chunks, source.fps, storage=job.storage, template=job.template)
+    except DecodeError as error:
+        return str(error)
+    return None
+
+
+def _one_thread() -> None:
+    """Processes do not share cores with each other's threads."""
+    import cv2
+    import torch
+
+    cv2.setNumThreads(1)
+    torch.set_num_threads(1)
+
+
+def _claim(out: Path, settings: dict[str, Any]) -> None:
+    note = out / _SETTINGS
+    if not note.exists():
+        write_json(note, settings)
+        return
+    old = json.loads(note.read_text(encoding="utf-8"))
+    differing = sorted(name for name, value in settings.items() if old.get(name) != value)
+    if differing:
+        raise RunError(
+            f"{out} holds flow made with another {', '.join(differing)}: choose another --out, or remove it."
+        )
+
+
+def _stem(name: str) -> str:
+    """A video's path without its suffix, below the output folder wherever the video lies."""
+    path = PurePosixPath(name)
+    parts = [part for part in path.parts if part not in (path.anchor, "..")]
+    return PurePosixPath(*parts).with_suffix("").as_posix()
+
+
+def _places(manifest: Manifest, out: Path, stems: list[str], storage: Storage) -> dict[str, Path]:
+    """Where each video's flow will lie, in the list's order; parts of a video share it."""
+    names: dict[str, str] = {}
+    for name, stem in zip(manifest.ids.tolist(), stems, strict=True):
+        if names.setdefault(stem, name) != name:
+            raise DataError(
+                f"{manifest.source or 'the list'}: the flow of {names[stem]} and of {name} would have the same place, "
+                f"{out / stem}: extract them into different folders."
+            )
+    return {stem: place_of(out, stem, storage) for stem in names}
+
+
+def _clear(folders: Iterable[Path]) -> None:
+    """Remove what a killed run left half written."""
+    for folder in folders:
+        for path in folder.glob(".*") if folder.is_dir() else ():
+            if path.name.endswith(UNFINISHED):
+                shutil.rmtree(path)
+            elif path.suffix == ".mkv":
+                path.unlink()
+
+
+def _listed(manifest: Manifest, out: Path, stems: list[str], places: dict[str, Path]) -> Manifest:
+    rows = np.array([row for row, stem in enumerate(stems) if places[stem].exists()], np.int64)
+    if not len(rows):
+        raise DataError(
+            f"{manifest.source or 'the list'}: not one video could be read; see {out / 'quarantine.jsonl'}."
+        )
+    ids = np.array([places[stems[row]].relative_to(out).as_posix() for row in rows])
+    listed = replace(manifest[rows], ids=ids, root=out, source=str(out / LIST))
+    listed.write_csv(out / LIST)
+    return listed

@@ -1,0 +1,202 @@
+"""Stored flow: folders of image pairs that the older toolkits read, or one video file; written whole or not at all."""
+
+import contextlib
+import re
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import av
+import cv2
+import numpy as np
+from av.video.frame import VideoFrame
+from numpy.typing import NDArray
+
+from marey.base.errors import DataError, DecodeError
+from marey.base.files import atomic_path, write_json
+from marey.video import transforms
+from marey.video.flow.live import LiveFlow
+from marey.video.flow.rule import FlowRule
+from marey.video.frames import FLOW_NOTE, FlowFolder, FrameFolder, holds_flow
+from marey.video.reader import Video, open_video
+from marey.video.source import Box, Frames, FrameSource, Size
+
+Storage = Literal["jpg", "png", "video", "lossless"]
+"""Images at JPEG quality 95 or as PNG; H.264 at a quality that loses half as much as the 8 bits do, or without loss."""
+
+VIDEO_SUFFIX = ".flow.mkv"
+TEMPLATE = "flow_{}_{:05d}"
+"""MMAction's names of flow images: x or y, and a number from 1."""
+UNFINISHED = ".unfinished"
+"""Ends the names of folders that are being written, which begin with a dot."""
+
+_CRF = {"video": 12, "lossless": 0}
+_KEY_FRAMES = 32
+"""Fields from one key frame to the next: a clip from the middle decodes no more than these before it begins."""
+
+
+def open_flow(path: Path, rule: FlowRule) -> FrameSource:
+    """Flow by path: stored fields as they are; those of a video or a folder of frames computed as they are read.
+
+    Raises:
+        DecodeError: nothing there that can be read.
+    """
+    if is_flow_video(path):
+        return FlowVideo(path)
+    if path.is_dir():
+        return FlowFolder(path) if holds_flow(path) else LiveFlow(FrameFolder(path), rule, name=str(path))
+    return LiveFlow(open_video(path), rule, name=str(path))
+
+
+def is_flow_video(path: Path) -> bool:
+    """Whether a path names a video file of flow, as `marey data flow` writes it."""
+    return path.name.endswith(VIDEO_SUFFIX)
+
+
+def place_of(folder: Path, stem: str, storage: Storage) -> Path:
+    """Where the flow of a video lies."""
+    return folder / (stem if storage in ("jpg", "png") else stem + VIDEO_SUFFIX)
+
+
+def check_template(template: str) -> None:
+    """Refuse names that no reader of flow folders would know.
+
+    Raises:
+        DataError: not of the form flow_{}_{:05d} or {}_{:05d}.
+    """
+    if not re.fullmatch(r"(flow_)?\{\}_\{:0[1-9]d\}", template):
+        raise DataError(
+            f"--template {template}: expected flow_{{}}_{{:05d}} or {{}}_{{:05d}}: x or y, then the number."
+        )
+
+
+def write_flow(
+    place: Path, chunks: Iterable[NDArray[np.uint8]], fps: float, *, storage: Storage, template: str = TEMPLATE
+) -> int:
+    """Write chunks of fields uint8 [T, H, W, 2] to `place`, which is there whole afterwards or not at all; returns how many.
+
+    Raises:
+        DataError: there are no fields.
+    """
+    write = _write_images if storage in ("jpg", "png") else _write_video
+    return write(place, chunks, fps, storage, template)
+
+
+def _write_images(place: Path, chunks: Iterable[NDArray[np.uint8]], fps: float, storage: Storage, template: str) -> int:
+    count = 0
+    with _atomic_folder(place) as temporary:
+        for field in _fields(chunks):
+            count += 1
+            for axis, levels in zip("xy", np.moveaxis(field, -1, 0), strict=True):
+                path = temporary / f"{template.format(axis, count)}.{storage}"
+                if not cv2.imwrite(str(path), np.ascontiguousarray(levels)):
+                    raise OSError(f"{path}: cannot be written")
+        if not count:
+            raise DataError(f"{place}: there is no flow to write.")
+        write_json(temporary / FLOW_NOTE, {"fps": fps, "fields": count})
+    return count
+
+
+@contextlib.contextmanager
+def _atomic_folder(place: Path) -> Iterator[Path]:
+    """A folder beside `place` that takes its place in one step at the end, or is removed."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{place.name}-", suffix=UNFINISHED, dir=place.parent))
+    try:
+        yield temporary
+        temporary.chmod(place.parent.stat().st_mode & 0o777)  # mkdtemp makes folders private
+        if not place.exists():  # another process may have been faster
+            temporary.rename(place)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _write_video(place: Path, chunks: Iterable[NDArray[np.uint8]], fps: float, storage: Storage, template: str) -> int:
+    """Grey H.264, x above y: one picture twice as high, so that both are decoded at once and any size will do."""
+    count = 0
+    options = {"crf": str(_CRF[storage]), "preset": "medium", "threads": "1"}
+    with atomic_path(place) as temporary, av.open(str(temporary), "w") as container:
+        stream: Any = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001), options=options)
+        for field in _fields(chunks):
+            if not count:
+                stream.width, stream.height, stream.pix_fmt = field.shape[1], 2 * field.shape[0], "gray"
+                stream.codec_context.color_range = 2  # full: 0..255 are levels, not head and foot room
+                stream.codec_context.gop_size = _KEY_FRAMES
+            picture = VideoFrame.from_ndarray(np.concatenate((field[..., 0], field[..., 1])), format="gray")
+            container.mux(stream.encode(picture))
+            count += 1
+        if not count:
+            raise DataError(f"{place}: there is no flow to write.")
+        container.mux(stream.encode(None))
+    return count
+
+
+def _fields(chunks: Iterable[NDArray[np.uint8]]) -> Iterator[NDArray[np.uint8]]:
+    for chunk in chunks:
+        yield from chunk
+
+
+class FlowVideo:
+    """A video file of flow as `marey data flow` writes it, with the face of a `FlowFolder`: [T, H, W, 2], x and y.
+
+    Raises:
+        DecodeError: no such file, or no video of an even height.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.name = str(path)
+        self._video: Video = open_video(path)
+        if self._video.height % 2:
+            self._video.close()
+            raise DecodeError(path, "is no video of flow: x above y has an even height")
+
+    def __len__(self) -> int:
+        return len(self._video)
+
+    @property
+    def fps(self) -> float:
+        return self._video.fps
+
+    @property
+    def timestamps(self) -> NDArray[np.float64]:
+        """When the first frame of each field is shown, in seconds [N]."""
+        return self._video.timestamps
+
+    @property
+    def duration_seconds(self) -> float:
+        return self._video.duration_seconds
+
+    @property
+    def width(self) -> int:
+        return self._video.width
+
+    @property
+    def height(self) -> int:
+        return self._video.height // 2
+
+    def read(
+        self,
+        indices: Sequence[int] | NDArray[np.integer],
+        *,
+        size: Size | None = None,
+        crop: Box | None = None,
+    ) -> Frames:
+        """Fields uint8 [T, H, W, 2]; `crop` cuts first, `size` resizes then. Errors as those of a video."""
+        box = Box(0, 0, self.height, self.width) if crop is None else Box(*crop)
+        transforms.check_inside(box, self.height, self.width)
+        transforms.check_size(size, self.name)
+        grey = self._video.read(indices)[..., 0]
+        both = np.stack((grey[:, : self.height], grey[:, self.height :]), axis=-1)
+        return transforms.resize(np.ascontiguousarray(transforms.crop(both, box)), size or (box.height, box.width))
+
+    def close(self) -> None:
+        self._video.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()

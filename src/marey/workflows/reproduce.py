@@ -1,0 +1,257 @@
+"""All steps of a published row, from the data set as it was downloaded to the number beside the published one."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import fmean
+from typing import Any, Literal
+
+import numpy as np
+
+from marey.base.errors import DataError, RecipeError
+from marey.base.progress import say
+from marey.data.catalogue import class_names_of
+from marey.data.formats import read_manifest
+from marey.data.prepare import PUBLISHED_SETS, prepare, published_set
+from marey.evaluation.evaluate import EvaluationResult
+from marey.recipe import Recipe, TwoStream
+from marey.recipes import RECIPES, find_two_stream, get_recipe
+from marey.training.fit import fit
+from marey.training.folder import STATE
+from marey.weights.load import load_model
+from marey.workflows.testing import test_model
+from marey.workflows.train import TrainOptions
+from marey.workflows.two_streams import Streams, test_streams
+
+_HELD_OUT = ("val", "test")
+"""What the other side of a training split is called."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class How:
+    """How to go about it here and now.
+
+    `weights` are checkpoints and `init` weights to start training from, one per stream. `splits` are the official ones of
+    UCF101 and HMDB51. `settings` are `--set` words: the row is then another experiment, without a published number.
+    """
+
+    weights: Sequence[Path | None] = (None, None)
+    train: bool = False
+    init: Sequence[str | None] = (None, None)
+    splits: Sequence[int] = (1,)
+    settings: Sequence[str] = ()
+    root: Path | None = None
+    batch: int = 8
+    options: TrainOptions = TrainOptions()  # noqa: RUF009 - frozen
+
+
+@dataclass(frozen=True)
+class Lists:
+    """The videos of one split: the list to train on, and the list and split to test on."""
+
+    name: str
+    train: Path
+    test: Path
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """What came of a row: a result for each official split."""
+
+    row: str
+    lists: tuple[Lists, ...]
+    results: tuple[EvaluationResult, ...]
+
+    @property
+    def top1(self) -> float:
+        """The mean over the splits."""
+        return fmean(result.top1 for result in self.results)
+
+    def as_json(self) -> dict[str, Any]:
+        parts = {part.name: result.as_json() for part, result in zip(self.lists, self.results, strict=True)}
+        return {"row": self.row, "top1": self.top1, "splits": parts}
+
+    def summary(self) -> str:
+        """The table that a reproduction ends with."""
+        lines = [self.row]
+        for part, result in zip(self.lists, self.results, strict=True):
+            lines.append(
+                f"  {part.name}: top-1 {result.top1:.1%}  top-5 {result.top5:.1%}  mean class {result.mean_class:.1%}  "
+                f"({result.num_videos} videos, {len(result.broken)} broken)"
+            )
+            lines += [f"    {comparison}" for comparison in result.comparisons]
+        if len(self.results) > 1:
+            lines.append(f"  mean of {len(self.results)} splits: top-1 {self.top1:.1%}")
+        return "\n".join(lines)
+
+
+def reproduce(name: str, data: Path, *, out: Path, how: How) -> Reproduction:
+    """Prepare, train where asked, test by the row's protocol, fuse where it has two streams, compare.
+
+    `data` is a list of videos, or the folder of a public data set as it was downloaded. A second call goes on where the
+    first one was interrupted.
+
+    Raises:
+        RecipeError, WeightsError, DataError: no such row, no weights and no training, data of another set.
+    """
+    row = find_two_stream(name)
+    recipes = [get_recipe(stream) for stream in ((row.rgb, row.flow) if row else (name,))]
+    recipes = [recipe.with_settings(how.settings) if how.settings else recipe for recipe in recipes]
+    lists = find_lists(recipes[0].dataset, data, out=out / "lists", splits=how.splits)
+    results = []
+    for part in lists:
+        folder = out / part.name if len(lists) > 1 else out
+        results.append(_tested(row, recipes, part, out=folder, how=how))
+    return Reproduction(name, tuple(lists), tuple(results))
+
+
+def find_lists(dataset: str, data: Path, *, out: Path, splits: Sequence[int]) -> list[Lists]:
+    """The lists to work on: `data` itself, or those that preparing the folder writes, one per official split.
+
+    Raises:
+        DataError: a folder of a data set that Marey cannot prepare, or without the clips that are wanted.
+    """
+    if data.is_file():
+        return [Lists(data.stem, data, data)]
+    if dataset not in [known.name for known in PUBLISHED_SETS]:
+        raise DataError(f"{data}: {dataset} is no set that Marey prepares: name a list of its videos with --data.")
+    say(f"preparing {dataset} in {data}")
+    written = {Path(path).stem: Path(path) for path in prepare(published_set(dataset), data, out=out).lists}
+    if dataset in ("ucf101", "hmdb51"):
+        wanted = [(f"{dataset}_split{number}",) * 2 for number in splits]
+    else:
+        wanted = [(f"{dataset}_train", f"{dataset}_val")]
+    missing = [test for _, test in wanted if test not in written]
+    if missing:
+        there = ", ".join(written) or "none"
+        raise DataError(f"{data}: preparing wrote no list {', '.join(missing)} (lists: {there}).")
+    return [Lists(test, written.get(train, written[test]), written[test]) for train, test in wanted]
+
+
+def _tested(row: TwoStream | None, recipes: Sequence[Recipe], part: Lists, *, out: Path, how: How) -> EvaluationResult:
+    """One split: every stream trained or loaded, then tested."""
+    networks = []
+    for recipe, weights, init in zip(recipes, how.weights, how.init, strict=False):
+        if how.train:
+            networks.append(load_model(_trained(recipe, part, init, out=out / f"train-{recipe.name}", how=how)))
+        else:
+            networks.append(load_model(recipe, weights=weights))
+    options: dict[str, Any] = {
+        "root": how.root, "batch": how.batch, "workers": how.options.workers, "device": how.options.device,
+        "max_broken": how.options.max_broken, "split": _held_out(part.test),
+    }  # fmt: skip
+    if row is None:
+        return test_model(networks[0], part.test, out=out / "test", **options)
+    declared = row if not how.settings else row.model_copy(update={"published": None})
+    streams = Streams(tuple(networks), row.fusion, row.weights, declared)
+    return test_streams(streams, part.test, out=out / "test", **options)
+
+
+def _trained(recipe: Recipe, part: Lists, init: str | None, *, out: Path, how: How) -> Path:
+    """The checkpoint of a training that is begun, gone on with, or over."""
+    held_out = _held_out(part.test)
+    # All classes of a public set, also where a copy of it lacks some.
+    names = class_names_of(recipe.dataset)
+    train = read_manifest(part.train, root=how.root, classes=names, split="train" if _splits(part.train) else None)
+    val = read_manifest(part.test, root=how.root, classes=train.class_names, split=held_out)
+    options = how.options
+    fitted = fit(
+        recipe,
+        train=train,
+        val=val,
+        out=out,
+        init=init or _base_of(recipe),
+        seed=options.seed,
+        batch=options.batch,
+        workers=options.workers,
+        device=options.device,
+        precision=options.precision,
+        resume=(out / STATE).exists(),
+        max_broken=options.max_broken,
+    )
+    return fitted.last
+
+
+def _base_of(recipe: Recipe) -> str | None:
+    """The Kinetics row of the same network, where a transfer row starts from it; None: as the recipe itself says."""
+    base = recipe.name.replace(f"_{recipe.dataset}", "_k400")
+    known = any(other.name == base for other in RECIPES)
+    return base if recipe.pretraining == "kinetics400" and known else None
+
+
+def _splits(path: Path) -> tuple[str, ...]:
+    return read_manifest(path).split_names
+
+
+def _held_out(path: Path) -> str | None:
+    """The split of a list that is tested on; None where it has no split column."""
+    names = _splits(path)
+    found = next((name for name in _HELD_OUT if name in names), None)
+    if names and found is None:
+        raise DataError(
+            f"{path}: the split column names {', '.join(names)}, but no row is to be tested on (val, test)."
+        )
+    return found
+
+
+# The announcement's two findings --------------------------------------------------------------------------------------
+
+Ablation = Literal["imagenet", "segments"]
+
+
+@dataclass(frozen=True)
+class _Pair:
+    """A claim of the announcement, and the two trainings whose difference it is."""
+
+    claim: str
+    with_it: tuple[str, str | None]
+    """(recipe, init)."""
+    without: tuple[str, str | None]
+
+
+_PAIRS: dict[Ablation, _Pair] = {
+    "imagenet": _Pair(
+        "ImageNet pretraining brings about 2 points",
+        ("tsn_r50_3seg_k400", "imagenet"),
+        ("tsn_r50_3seg_k400", "none"),
+    ),
+    "segments": _Pair(
+        "8 segments bring 1.0 points over 3 (71.6 and 70.6)",
+        ("tsn_r50_8seg_k400", None),
+        ("tsn_r50_3seg_k400", None),
+    ),
+}
+
+
+def ablate(which: Ablation, data: Path, *, out: Path, how: How) -> str:
+    """Train both sides of one of the announcement's findings on the same videos; what the difference is.
+
+    Raises:
+        As `reproduce`.
+    """
+    pair = _PAIRS[which]
+    if how.splits != (1,):
+        raise RecipeError("--ablation: Kinetics-400 has one split; leave out --splits.")
+    found = []
+    for side, (name, init) in {"with": pair.with_it, "without": pair.without}.items():
+        say(f"{side}: {name}{f', --init {init}' if init else ''}")
+        found.append(reproduce(name, data, out=out / side, how=replace(how, train=True, init=(init, None))).results[0])
+    difference, half = paired_difference(*found)
+    return (
+        f"{pair.claim}.\nHere: {100 * found[0].top1:.1f} with, {100 * found[1].top1:.1f} without, a difference of "
+        f"{100 * difference:+.1f} points (95 % interval {100 * (difference - half):+.1f} to "
+        f"{100 * (difference + half):+.1f}, {found[0].num_videos} videos, one seed each)."
+    )
+
+
+def paired_difference(one: EvaluationResult, other: EvaluationResult) -> tuple[float, float]:
+    """The difference of two top-1 on the same videos, and half of its 95 % interval.
+
+    Videos that both judge alike say nothing about it: the variance is that of the ones on which they differ.
+    """
+    if one.scores.ids != other.scores.ids:
+        common = set(one.scores.ids) & set(other.scores.ids)
+        one, other = (EvaluationResult.from_scores(r.scores.keep(common)) for r in (one, other))
+    right = [result.scores.probabilities.argmax(axis=1) == result.scores.labels for result in (one, other)]
+    apart = right[0].astype(float) - right[1].astype(float)
+    return float(apart.mean()), float(1.96 * apart.std() / np.sqrt(len(apart)))
