@@ -80,6 +80,8 @@ def predict(
     root: Root = None,
     top: Annotated[int, typer.Option("--top", min=1, help="How many answers per video.")] = 5,
     weights: WeightsFile = None,
+    fuse: Fuse = None,
+    fuse_weights: FuseWeights = None,
     settings: Set = None,
     untrained: Untrained = False,
     out: Annotated[
@@ -94,13 +96,13 @@ def predict(
     """Answer for videos: the most likely classes and their probabilities."""
     from marey.workflows.answer import answer, answers_to
     from marey.workflows.models import open_model
+    from marey.workflows.two_streams import open_streams
     from marey.workflows.videos import videos_of
 
     wanted = videos_of(videos, root=root)
-    network = open_model(model, weights=weights, untrained=untrained, settings=settings or ())
-    answers = answer(
-        network, wanted, top=top, out=out, batch=batch, workers=workers, device=device, precision=precision
-    )
+    how: dict[str, Any] = {"weights": weights, "untrained": untrained, "settings": settings or ()}
+    opened = open_streams(model, fuse, fuse_weights=fuse_weights, **how) or open_model(model, **how)
+    answers = answer(opened, wanted, top=top, out=out, batch=batch, workers=workers, device=device, precision=precision)
     given = []
     for found in answers:
         if found.error is not None and not as_json and len(wanted) == 1:

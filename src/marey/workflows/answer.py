@@ -14,9 +14,11 @@ from marey.base.files import locked, mend_lines
 from marey.base.processes import world_size
 from marey.base.progress import progress, say
 from marey.data.manifest import Manifest, Sample
+from marey.evaluation.evaluate import weights_hash
 from marey.inference.predict import predict_many
 from marey.inference.resume import claim
 from marey.models.network import Network
+from marey.workflows.two_streams import Streams, predict_streams
 
 Key = tuple[str, float | None, float | None]
 """A path, and the part of it in seconds."""
@@ -55,7 +57,7 @@ def _second(time: float | None) -> str:
 
 
 def answer(
-    network: Network,
+    model: Network | Streams,
     videos: Manifest,
     *,
     top: int = 5,
@@ -75,7 +77,7 @@ def answer(
     """
     with contextlib.ExitStack() as held:
         if out is not None:
-            _take(held, out, network, top=top, precision=precision)
+            _take(held, out, model, top=top, precision=precision)
         done = {given.key for given in read_answers(out)} if out else set()
         rows = [row for row, sample in enumerate(videos) if _key(sample) not in done]
         if len(rows) < len(videos):
@@ -83,7 +85,10 @@ def answer(
         todo = videos[np.array(rows, np.int64)]
         failed = 0
         with progress("Predicting", total=len(todo), unit="videos") as bar:
-            found = predict_many(network, todo, batch=batch, workers=workers, device=device, precision=precision)
+            how: dict[str, Any] = {"batch": batch, "workers": workers, "device": device, "precision": precision}
+            found = (
+                predict_streams(model, todo, **how) if isinstance(model, Streams) else predict_many(model, todo, **how)
+            )
             for sample, item in zip(todo, found, strict=True):
                 given = Answer(
                     str(sample.path), () if item.error else tuple(item.top(top)), item.error, sample.start, sample.end
@@ -123,8 +128,8 @@ def _key(sample: Sample) -> Key:
     return str(sample.path), sample.start, sample.end
 
 
-def _take(held: contextlib.ExitStack, out: Path, network: Network, *, top: int, precision: str) -> None:
-    """Hold the file `out` for this process and this network; mend what a kill cut short."""
+def _take(held: contextlib.ExitStack, out: Path, model: Network | Streams, *, top: int, precision: str) -> None:
+    """Hold the file `out` for this process and this model; mend what a kill cut short."""
     if world_size() > 1:
         raise RunError("marey predict answers in one process: give each its own part of the list and its own --out.")
     try:
@@ -134,7 +139,9 @@ def _take(held: contextlib.ExitStack, out: Path, network: Network, *, top: int, 
     run = out.with_suffix(".run.json")
     if not out.exists():
         run.unlink(missing_ok=True)
-    claim(run, network, place=out, top=top, precision=precision)
+    first, others = (model.networks[0], model.networks[1:]) if isinstance(model, Streams) else (model, ())
+    fused = [weights_hash(network) for network in others]
+    claim(run, first, place=out, top=top, precision=precision, fused=fused)
     mend_lines(out)
 
 

@@ -11,6 +11,7 @@ from marey.base.errors import RecipeError
 from marey.base.files import write_json
 from marey.base.processes import rank
 from marey.base.progress import say
+from marey.data.manifest import Manifest
 from marey.evaluation.compare import compare_fused
 from marey.evaluation.evaluate import EvaluationResult, read_labelled
 from marey.evaluation.fusion import Fusion, fuse
@@ -100,10 +101,9 @@ def _fused(streams: Streams, scores: Sequence[Scores]) -> EvaluationResult:
     return EvaluationResult(fused, comparisons=(comparison,))
 
 
-def predict_streams(streams: Streams, videos: Sequence[Path], **options: Any) -> Iterator[Prediction]:
-    """Answers of all streams together, video by video."""
-    for path in videos:
-        parts = [next(predict_many(network, [path], **options)) for network in streams.networks]
+def predict_streams(streams: Streams, videos: Manifest, **options: Any) -> Iterator[Prediction]:
+    """Answers of all streams together, video by video, as `predict_many` gives those of one."""
+    for parts in zip(*(predict_many(network, videos, **options) for network in streams.networks), strict=True):
         broken = next((part for part in parts if part.error is not None), None)
         yield broken or _together(streams, parts)
 
