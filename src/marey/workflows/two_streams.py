@@ -75,13 +75,14 @@ def test_streams(streams: Streams, data: Path, *, out: Path, split: str | None, 
         folder = out / f"stream{number}-{network.recipe.name}"
         say(f"stream {number} of {len(streams.networks)}: {network.recipe.name}")
         scores.append(test_model(network, data, out=folder, split=split, **options).scores)
+    if rank() != 0:
+        return EvaluationResult.from_scores(scores[0])  # what this process tested; the first one has all and fuses
     fused = _fused(streams, scores)
-    if rank() == 0:
-        fused.scores.save(out / "scores.npz")
-        write_json(out / "result.json", fused.as_json())
-        where = {name: options.get(name) for name in ("root", "classes")}
-        manifest = read_labelled(data, streams.networks[0], **where, split=split)
-        say(f"report: {write_report(out, manifest)}")
+    fused.scores.save(out / "scores.npz")
+    write_json(out / "result.json", fused.as_json())
+    where = {name: options.get(name) for name in ("root", "classes")}
+    manifest = read_labelled(data, streams.networks[0], **where, split=split)
+    say(f"report: {write_report(out, manifest)}")
     return fused
 
 

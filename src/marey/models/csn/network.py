@@ -13,6 +13,8 @@ from marey.models.layers.separated import Layer, TwoSteps, bottlenecks
 class CSN(PooledClassifier):
     """Channels are mixed by pointwise convolutions alone; the stem is the one full convolution."""
 
+    channels_last = False
+
     def __init__(self, config: CSNConfig) -> None:
         trunk = ResNetTrunk(
             config.depth,

@@ -1,7 +1,7 @@
 """What TSN, SlowOnly, SlowFast and their kin share behind the trunk: a pool, dropout and one linear layer."""
 
 from abc import ABC, abstractmethod
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -90,6 +90,9 @@ class LinearClassifier(Network, ABC):
 class PooledClassifier(LinearClassifier):
     """A linear classifier on one trunk, whose tensors are called `name` in checkpoints."""
 
+    channels_last: ClassVar[bool] = True
+    """How weights and maps lie in memory: channels together, which makes pointwise convolutions several times faster on a
+    CPU, or frame by frame, which factorised ones prefer (docs/performance/networks.md)."""
     resnet: ResNetTrunk
     inception: InceptionV1Trunk | BNInceptionTrunk
     efficientnet: EfficientNetLiteTrunk
@@ -108,7 +111,8 @@ class PooledClassifier(LinearClassifier):
         self._name = name
         if isinstance(trunk, ResNetTrunk):
             self.strides = (trunk.strides,)
-        self._store_channels_last(flat=next(trunk.parameters()).ndim == 4)
+        if self.channels_last:
+            self._store_channels_last(flat=next(trunk.parameters()).ndim == 4)
 
     @property
     def backbone(self) -> Trunk:
@@ -121,4 +125,4 @@ class PooledClassifier(LinearClassifier):
 
     def trunk(self, clip_BCTHW: Tensor) -> tuple[Tensor, ...]:
         """The last map, [B, D, T / t, H / h, W / w]."""
-        return (self.backbone(clip_BCTHW),)
+        return (self.backbone(clip_BCTHW if self.channels_last else clip_BCTHW.contiguous()),)

@@ -16,6 +16,8 @@ _MIXED = ((3,), (3,), (1,), (1,), (1,))
 class R2Plus1D(PooledClassifier):
     """Every block sees three frames, so that time is seen from the first layer to the last."""
 
+    channels_last = False
+
     def __init__(self, config: R2Plus1DConfig) -> None:
         make = bottlenecks if config.depth >= 50 else basic_blocks
         trunk = ResNetTrunk(
