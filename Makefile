@@ -30,8 +30,11 @@ format: setup    ## let ruff put things in order
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# One process per core with one thread each: the tests are many and small.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal
+
 test: lint       ## lint, types and the tests, under 10 minutes
-	$(BIN)/python -m pytest -m 'not slow'
+	$(PYTEST) -m 'not slow'
 
 test-all: test   ## the slow tests too, under 40 minutes
 	$(BIN)/python -m pytest -m slow
