@@ -127,7 +127,8 @@ def features(
     model: NameOrFile,
     data: Annotated[Path, typer.Option("--data", help="A list of videos, a folder of them, or one video.")],
     per_clip: Annotated[
-        bool, typer.Option("--per-clip", help="[clips, D] for each video; else [D], the mean over all views.")
+        bool,
+        typer.Option("--per-clip", help="An array of clips x D for each video; else of D, the mean over all views."),
     ] = False,
     root: Root = None,
     weights: WeightsFile = None,

@@ -1,6 +1,7 @@
 """Older toolkits' checkpoint files: read without running anything in them, and told apart by their tensors."""
 
 import pickle
+import re
 import warnings
 import zipfile
 from collections.abc import Sequence
@@ -66,6 +67,33 @@ _MOST_GROWTH = 4
 """Weights hardly compress; parts that share their bytes, or zeros by the gigabyte, are no checkpoint."""
 
 
+class _Inert:
+    """What a training run kept beside its tensors and nobody needs here: read over, and neither made nor called."""
+
+    def __init__(self, *_: object) -> None:
+        pass
+
+    def __setstate__(self, _: object) -> None:
+        pass
+
+
+_BESIDE = tuple(
+    (_Inert, f"{module}.{name}")
+    for module, names in {
+        "numpy.core.multiarray": ("_reconstruct", "scalar"),
+        "numpy._core.multiarray": ("_reconstruct", "scalar"),
+        "numpy": ("ndarray", "dtype"),
+        "argparse": ("Namespace",),
+        "mmengine.logging.history_buffer": ("HistoryBuffer",),
+    }.items()
+    for name in names
+)
+"""Names in the checkpoints of a run, which hold scores, curves and options: MMAction2's and VMZ's do. The reader takes
+`_Inert` for each, so that none of numpy's or a toolkit's code runs; any other name is refused."""
+_REFUSED_NAME = re.compile(r"(?:GLOBAL|class) ([\w.]+)")
+"""Where torch's reader says what it refused."""
+
+
 @dataclass(frozen=True)
 class Contents:
     """The tensors of a checkpoint file by their names there."""
@@ -106,11 +134,12 @@ def _read_torch(path: Path) -> Contents:
         with warnings.catch_warnings():
             # Files of other pickle protocols than torch's own are met here; whether they can be read is answered below.
             warnings.filterwarnings("ignore", message="Detected pickle protocol", category=UserWarning)
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError:
-        raise WeightsError(
-            f"{path}: holds more than tensors, or is no checkpoint; nothing in it was run. Save the plain state dict anew."
-        ) from None
+            with torch.serialization.safe_globals(list(_BESIDE)):
+                content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        refused = _REFUSED_NAME.search(str(error))
+        what = f"more than tensors ({refused[1][:80]})" if refused else "more than tensors, or is no checkpoint"
+        raise WeightsError(f"{path}: holds {what}; nothing in it was run. Save the plain state dict anew.") from None
     except Exception as error:
         raise WeightsError(f"{path}: cannot be read as a checkpoint; is it cut short? ({_first_line(error)})") from None
     state: tuple[str, ...] = ()

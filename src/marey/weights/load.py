@@ -311,10 +311,19 @@ def _check(
         for t, o in pairs
         if t in tensors and tensors[t].shape != state[o].shape
     ]
+    only_head = bool(wrong) and len(wrong) == sum(
+        o.startswith("head.") and t in tensors and tensors[t].shape != state[o].shape for t, o in pairs
+    )
+    kinds = [
+        f"{t} is {_kind(tensors[t])}, expected {_kind(state[o])}"
+        for t, o in pairs
+        if t in tensors and state[o].is_floating_point() and not tensors[t].is_floating_point()
+    ]
     problems = {
         "missing": [t for t, _ in pairs if t not in tensors],
         "left over": [t for t in tensors if t not in used],
         "of another shape": wrong,
+        "of another type": kinds,
         # Of the right shapes only: a small file can name a tensor of any size whose values all lie in one place.
         "not finite": [
             t for t, o in pairs if t in tensors and tensors[t].shape == state[o].shape and not _finite(tensors[t])
@@ -322,7 +331,11 @@ def _check(
     }
     found = [f"{len(names)} {what}: {', '.join(names[:3])}" for what, names in problems.items() if names]
     if found:
-        raise WeightsError(f"{source}: the weights do not fit: {'; '.join(found)}{hint if wrong else ''}.")
+        raise WeightsError(f"{source}: the weights do not fit: {'; '.join(found)}{hint if only_head else ''}.")
+
+
+def _kind(tensor: Tensor) -> str:
+    return str(tensor.dtype).removeprefix("torch.")
 
 
 def _finite(tensor: Tensor) -> bool:
