@@ -250,7 +250,7 @@ def paired_difference(one: EvaluationResult, other: EvaluationResult) -> tuple[f
     Videos that both judge alike say nothing about it: the variance is that of the ones on which they differ.
     """
     if one.scores.ids != other.scores.ids:
-        common = set(one.scores.ids) & set(other.scores.ids)
+        common = set(one.scores.keys) & set(other.scores.keys)
         one, other = (EvaluationResult.from_scores(r.scores.keep(common)) for r in (one, other))
     right = [result.scores.probabilities.argmax(axis=1) == result.scores.labels for result in (one, other)]
     apart = right[0].astype(float) - right[1].astype(float)
