@@ -235,7 +235,8 @@ def ablate(which: Ablation, data: Path, *, out: Path, how: How) -> str:
     found = []
     for side, (name, init) in {"with": pair.with_it, "without": pair.without}.items():
         say(f"{side}: {name}{f', --init {init}' if init else ''}")
-        found.append(reproduce(name, data, out=out / side, how=replace(how, train=True, init=(init, None))).results[0])
+        arm = replace(how, train=True, init=(init or how.init[0], None))
+        found.append(reproduce(name, data, out=out / side, how=arm).results[0])
     difference, half = paired_difference(*found)
     return (
         f"{pair.claim}.\nHere: {100 * found[0].top1:.1f} with, {100 * found[1].top1:.1f} without, a difference of "
