@@ -257,6 +257,7 @@ _FLOW_8X8_MMACTION2 = _FLOW_4X16_MMACTION2.variant(
     test={"sampling": {"frames": 8, "stride": 8}},
     train={"epochs": 196},
     published=in_zoo(65.76, 86.25, "MMAction2 0.24 configs/recognition/slowonly", _PROTOCOL),
+    weights=None,
 )
 
 SLOWONLY = (
