@@ -42,6 +42,7 @@ test-all: test   ## the slow tests too, under 40 minutes
 docs: setup      ## the site under site/; generated pages anew, warnings are errors
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]'
 	$(BIN)/python tools/zoo.py
+	$(BIN)/python tools/rows.py
 	$(BIN)/python tools/pictures.py
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 

@@ -3,9 +3,12 @@
 import runpy
 from pathlib import Path
 
+import pytest
+
 TOOLS = Path(__file__).parents[1] / "tools"
 
 
-def test_the_zoo_is_fresh() -> None:
-    zoo = runpy.run_path(str(TOOLS / "zoo.py"))
-    assert zoo["PAGE"].read_text(encoding="utf-8") == zoo["page"](), "run `python tools/zoo.py`"
+@pytest.mark.parametrize("name", ["zoo", "rows"])
+def test_a_generated_page_is_fresh(name) -> None:
+    tool = runpy.run_path(str(TOOLS / f"{name}.py"))
+    assert tool["PAGE"].read_text(encoding="utf-8") == tool["page"](), f"run `python tools/{name}.py`"

@@ -443,30 +443,32 @@ class Recipe(Declaration):
         Raises:
             RecipeError: a field does not exist, or a value breaks its rule.
         """
+        return self._changed(changes, source=f"variant of {self.name}")
+
+    def _changed(self, changes: dict[str, Any], *, source: str) -> "Recipe":
         numbers = {"published": None, "measured": None} | ({"weights": None} if "model" in changes else {})
-        return recipe_from(_merged(self.model_dump(), numbers | changes), source=f"variant of {self.name}")
+        return recipe_from(_merged(self.model_dump(), numbers | changes), source=source)
 
     def with_settings(self, settings: Iterable[str]) -> "Recipe":
         """A variant by `key=value` words as on the command line: `train.epochs=30`, `model.num_classes=12`.
 
-        Values are YAML; a hand-typed `1e-5` is a number.
+        Values are YAML; a hand-typed `1e-5` is a number. Where one word names another kind of a part, others may set
+        that kind's fields: `train.schedule.kind=step`, `train.schedule.milestones=[30]`.
 
         Raises:
             RecipeError: a word without "=", an unknown key (the nearest are named) or a value of the wrong type.
         """
         changes: dict[str, Any] = {}
-        keys = list(_dotted(self.model_dump()))
-        for word in settings:
+        words = list(settings)
+        keys, chosen = list(_dotted(self.model_dump())), _parts_of_chosen_kind(words)
+        for word in words:
             key, equals, text = word.partition("=")
             if not equals:
                 raise RecipeError(f"--set {word}: expected key=value, for example train.epochs=30.")
-            if key not in keys and not _optional_part(self, key):
+            if key not in keys and not key.startswith(chosen) and not _optional_part(self, key):
                 raise RecipeError(f"--set {word}: the recipe has no key {key!r}.{did_you_mean(key, keys)}")
             changes = _merged(changes, _nested(key.split("."), _yaml(text, f"--set {word}")))
-        try:
-            return self.variant(**changes)
-        except RecipeError as error:
-            raise RecipeError(f"--set {' '.join(settings)}: {error}") from None
+        return self._changed(changes, source=f"--set {words[0]}" if len(words) == 1 else "--set")
 
     def to_yaml(self) -> str:
         """The whole recipe as YAML, to be edited and read back by `read_recipe`."""
@@ -510,7 +512,7 @@ def recipe_from(values: Any, *, source: str) -> Recipe:
         return Recipe.model_validate(values)
     except ValidationError as error:
         field, rule = first_problem(error)
-        raise RecipeError(f"{source}: {field}: {rule}.") from None
+        raise RecipeError(f"{source}: {field}: {rule}." if field else f"{source}: {rule}.") from None
 
 
 def read_recipe(path: str | Path) -> Recipe:
@@ -557,7 +559,13 @@ def _merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
 
 
 def _another_kind(old: dict[str, Any], new: dict[str, Any]) -> bool:
-    return any(kind in new and old.get(kind) != new[kind] for kind in _KINDS)
+    return any(kind in old and kind in new and old[kind] != new[kind] for kind in _KINDS)
+
+
+def _parts_of_chosen_kind(words: Iterable[str]) -> tuple[str, ...]:
+    """What begins the keys of each part whose kind one of these `key=value` words names."""
+    keys = (word.partition("=")[0] for word in words)
+    return tuple(key.rpartition(".")[0] + "." for key in keys if "." in key and key.rpartition(".")[2] in _KINDS)
 
 
 def _nested(keys: list[str], value: Any) -> dict[str, Any]:

@@ -16,8 +16,10 @@ from marey.base.files import atomic_path, cache_folder, locked
 from marey.base.jobs import run_jobs
 from marey.base.nearest import did_you_mean
 from marey.base.random import random_for, step_seed
-from marey.recipe import CosineSchedule, Recipe, read_recipe
+from marey.data.draw import ByClass
+from marey.recipe import CosineSchedule, Recipe, StepSchedule, Warmup, read_recipe
 from marey.recipes import RECIPES, get_recipe
+from marey.video.sampling import PySlowFastTest
 
 
 def test_a_file_is_whole_or_absent(tmp_path) -> None:
@@ -116,6 +118,24 @@ def test_settings_are_typed() -> None:
     adamw = recipe.with_settings(["train.optimizer={kind: adamw, lr: 0.001}"])
     assert adamw.train.optimizer.kind == "adamw"
     assert recipe.variant(train={"schedule": CosineSchedule(by="step")}).train.schedule.warmup is None
+
+
+@pytest.mark.parametrize("turn", [1, -1])
+def test_settings_change_a_kind_and_its_fields(turn) -> None:
+    recipe = get_recipe("slowonly_r50_8x8_k400")
+    words = ["train.schedule.kind=step", "train.schedule.milestones=[30, 40]", "train.schedule.warmup.epochs=5"]
+    changed = recipe.with_settings(words[::turn])
+    assert changed.train.schedule == StepSchedule(milestones=(30, 40), warmup=Warmup(epochs=5))
+    words = ["train.draw.kind=by_class", "train.draw.power=0.5", "test.sampling.rule=pyslowfast_test"]
+    changed = recipe.with_settings(words[::turn])
+    assert changed.train.draw == ByClass(power=0.5)
+    assert changed.test.sampling == PySlowFastTest()
+    with pytest.raises(RecipeError, match="powr: Extra inputs"):
+        recipe.with_settings(["train.draw.kind=by_class", "train.draw.powr=1"])
+    with pytest.raises(RecipeError, match=r"^--set: train\.schedule\.step\.milestones: Field required\.$"):
+        recipe.with_settings(["train.epochs=3", "train.schedule.kind=step"])
+    with pytest.raises(RecipeError, match="^--set: label smoothing is for one label"):
+        recipe.with_settings(["task.kind=multilabel", "train.label_smoothing=0.1"])
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from datetime import date
 import numpy as np
 import pytest
 
+from marey.base.errors import DataError
 from marey.evaluation.compare import compare
 from marey.evaluation.fusion import fuse, search_weights
 from marey.evaluation.scores import Scores
@@ -49,6 +50,20 @@ def test_a_vanished_probability_stays_finite() -> None:
     labels = np.array([0])
     files = [scores_of(np.array([[200.0, 0.0]]), labels), scores_of(np.array([[0.0, 10.0]]), labels)]
     assert np.isfinite(fuse(files, of="logits").probabilities).all()
+
+
+def test_a_video_and_the_folder_of_its_flow_are_one() -> None:
+    labels, scores = np.array([0, 1]), np.array([[0.9, 0.1], [0.2, 0.8]], np.float32)
+
+    def named(*ids: str) -> Scores:
+        return Scores(ids, labels, scores, ("a", "b"), {})
+
+    rgb = named("k/a.mp4", "k/b.AVI@1-2.5")
+    for flow in (named("k/a", "k/b@1-2.5"), named("k/a.flow.mkv", "k/b.flow.mkv@1-2.5")):
+        assert fuse([rgb, flow]).ids == rgb.ids
+    assert named("a.mp4", "a.avi").keys == ("a.mp4", "a.avi")
+    with pytest.raises(DataError, match="lacks 1 videos of the first and has 1 others, for example k/b"):
+        fuse([rgb, named("k/a", "k/c")])
 
 
 def test_searched_weights() -> None:

@@ -5,6 +5,7 @@ from pydantic import ValidationError
 from recorded import load
 
 from marey.recipe import CosineSchedule, StepSchedule, Warmup
+from marey.recipes import get_recipe
 from marey.training.schedules import lr_factor
 from tolerances import LEARNING_RATE
 
@@ -73,6 +74,48 @@ def test_mmaction2(name) -> None:
 def test_pyslowfast(name) -> None:
     curve = PYSLOWFAST[name]
     assert worst(pyslowfast(curve), curve, base=curve["base_lr"], epochs=curve["max_epoch"]) < LEARNING_RATE
+
+
+DECLARED = [
+    (MMACTION, "slowonly_r50_4x16_scratch", "slowonly_r50_4x16_k400"),
+    (MMACTION, "slowonly_r50_4x16_finetune", "slowonly_r50_4x16_k400_imagenet"),
+    (MMACTION, "i3d_r50_32x2", "i3d_r50_32x2_k400"),
+    (MMACTION, "tsn_r50", "tsn_r50_3seg_k400"),
+    (MMACTION, "tsn_bninception_flow_ucf101", "tsn_bninception_flow_3seg_ucf101"),
+    (MMACTION2, "slowonly_r50_8xb16-4x16x1-256e_kinetics400-rgb", "slowonly_r50_4x16_k400_mmaction2"),
+    (
+        MMACTION2,
+        "slowonly_imagenet-pretrained-r50_8xb16-4x16x1-steplr-150e_kinetics400-rgb",
+        "slowonly_r50_4x16_k400_imagenet_mmaction2",
+    ),
+    (MMACTION2, "i3d_imagenet-pretrained-r50_8xb8-32x2x1-100e_kinetics400-rgb", "i3d_r50_32x2_k400_mmaction2"),
+    (MMACTION2, "tsn_imagenet-pretrained-r50_8xb32-1x1x3-100e_kinetics400-rgb", "tsn_r50_3seg_k400_mmaction2"),
+    (MMACTION2, "r2plus1d_r34_8xb8-8x8x1-180e_kinetics400-rgb", "r2plus1d_r34_8x8_k400_mmaction2"),
+    (MMACTION2, "ircsn_r152_32x2x1-180e_kinetics400-rgb", "ircsn_r152_32x2_k400_mmaction2"),
+    (MMACTION2, "slowfast_r50_8xb8-4x16x1-256e_kinetics400-rgb", "slowfast_r50_4x16_k400_mmaction2"),
+    (PYSLOWFAST, "SLOW_4x16_R50", "slowonly_r50_4x16_k400_pyslowfast"),
+    (PYSLOWFAST, "SLOWFAST_4x16_R50", "slowfast_r50_4x16_k400_pyslowfast"),
+    (PYSLOWFAST, "I3D_8x8_R50", "i3d_r50_8x8_k400_pyslowfast"),
+]
+
+
+@pytest.mark.parametrize(("curves", "config", "name"), DECLARED, ids=[name for *_, name in DECLARED])
+def test_recipes_declare_what_their_config_says(curves, config, name) -> None:
+    """Rates, epochs, batch, momentum, decay and clipping of the shipped recipe are the recorded config's."""
+    curve, train = curves[config], get_recipe(name).train
+    settings = {"base": train.optimizer.lr, "epochs": train.epochs}
+    assert worst(train.schedule, curve, epoch_steps=curve.get("iters_per_epoch", 100), **settings) < LEARNING_RATE
+    wrapper = curve.get("optim_wrapper", curve)
+    optimizer = wrapper.get("optimizer", curve)
+    clip = wrapper.get("clip_grad") or curve.get("grad_clip") or {}
+    device_batch = curve.get("videos_per_gpu") or curve.get("batch_per_gpu")
+    declared = train.optimizer
+    assert train.epochs == next(curve[key] for key in ("total_epochs", "max_epochs", "max_epoch") if key in curve)
+    assert train.base_batch == (8 * device_batch if device_batch else curve["batch_size"])
+    assert train.clip_norm == clip.get("max_norm")
+    assert declared.nesterov == optimizer.get("nesterov", False)
+    assert (declared.momentum, declared.weight_decay) == (optimizer["momentum"], optimizer["weight_decay"])
+    assert declared.norm_weight_decay == curve.get("bn_weight_decay")
 
 
 # Broken on purpose: each must be seen.

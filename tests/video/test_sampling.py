@@ -85,6 +85,13 @@ def test_pyslowfast_training_is_its_test_from_a_random_start() -> None:
     assert got.tolist() == [np.linspace(start, start + 63, 8).astype(int).tolist()]
 
 
+def test_a_pyslowfast_clip_is_at_least_one_frame_long() -> None:
+    """At 5 frames per second one frame of 30 is a sixth of a frame: np.maximum(1.0, ...) in its decoder."""
+    taken = PySlowFastTest(clips=20, frames=1).sample(24, seconds(24, 5))
+    assert taken.ravel().tolist() == [int(23 * k / 20) for k in range(20)]
+    assert taken.ravel().tolist() != [int((24 - 1 / 6) * k / 20) for k in range(20)]
+
+
 def test_evenly_is_the_toolkits_linspace() -> None:
     recorded = load("clips/pytorchvideo_pixels_synthetic")
     for name, indices in recorded["uniform_temporal_subsample"].items():

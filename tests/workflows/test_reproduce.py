@@ -89,6 +89,27 @@ def test_data_of_another_set(ucf101, tmp_path) -> None:
         reproduce("slowonly_r50", ucf101, out=tmp_path, how=How())
 
 
+def test_a_finding_as_a_pair_of_trainings(ucf101, tmp_path) -> None:
+    """Segments, from scratch, on two of Kinetics' classes."""
+    files = {"abseiling": "Archery", "zumba": "YoYo"}
+    lines = ["path,label,split"]
+    for label, folder in files.items():
+        for number, path in enumerate(sorted((ucf101 / folder).iterdir())):
+            lines.append(f"{path},{label},{'val' if number % 2 else 'train'}")
+    (tmp_path / "list.csv").write_text("\n".join(lines))
+    small = (
+        "model.width=4", "test.sampling.segments=3", "test.crops=centre", "test.size=32", "pixels.short_side=32",
+        "augment.size=32", "augment.short_side=40", "train.base_batch=4", "train.epochs=1", "train.norm_batch=null",
+    )  # fmt: skip
+    how = How(init=("none", None), settings=small, options=OPTIONS)
+    said = module.ablate("segments", tmp_path / "list.csv", out=tmp_path / "out", how=how)
+    assert said.startswith("8 segments bring 1.0 points over 3 (71.6 and 70.6).\nHere: ")
+    assert "4 videos, one seed each" in said
+    assert (tmp_path / "out" / "with" / "train-tsn_r50_8seg_k400" / "last.safetensors").exists()
+    with pytest.raises(RecipeError, match="leave out --splits"):
+        module.ablate("segments", tmp_path / "list.csv", out=tmp_path, how=How(splits=(1, 2)))
+
+
 def test_the_difference_of_two_results() -> None:
     labels = np.zeros(100, np.int64)
 

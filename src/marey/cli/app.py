@@ -171,6 +171,9 @@ def evaluate(
     weights: WeightsFile = None,
     fuse: Fuse = None,
     fuse_weights: FuseWeights = None,
+    fuse_data: Annotated[
+        Path | None, typer.Option("--fuse-data", help="The second model's list, where its flow is stored.")
+    ] = None,
     untrained: Untrained = False,
     settings: Set = None,
     out: Out = None,
@@ -200,7 +203,7 @@ def evaluate(
     }
     folder = out or next_run(f"{Path(model).stem}-evaluate")
     if streams is not None:
-        result = test_streams(streams, data, out=folder, split=split, **options)
+        result = test_streams(streams, data, second=fuse_data, out=folder, split=split, **options)
     else:
         result = test_model(open_model(model, **how), data, out=folder, split=split, **options)
     if rank() == 0:

@@ -21,7 +21,7 @@ from marey.video.frames import FrameFolder
 from marey.video.reader import open_video
 
 LIST = "flow.csv"
-_SETTINGS = "extraction.json"
+EXTRACTION = "extraction.json"
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ def _one_thread() -> None:
 
 
 def _claim(out: Path, settings: dict[str, Any]) -> None:
-    note = out / _SETTINGS
+    note = out / EXTRACTION
     if not note.exists():
         write_json(note, settings)
         return

@@ -68,15 +68,15 @@ def _joined(files: Sequence[Scores]) -> NDArray[np.float64]:
 def _aligned(scores: Scores, first: Scores, number: int) -> NDArray[np.float64]:
     if scores.class_names != first.class_names:
         raise DataError(f"score file {number} names other classes than the first.")
-    rows = {name: row for row, name in enumerate(scores.ids)}
-    missing = [name for name in first.ids if name not in rows]
+    rows = {key: row for row, key in enumerate(scores.keys)}
+    missing = [key for key in first.keys if key not in rows]
     extra = len(rows) - (len(first.ids) - len(missing))
     if missing or extra:
         example = f", for example {missing[0]}" if missing else ""
         raise DataError(
             f"score file {number} lacks {len(missing)} videos of the first and has {extra} others{example}."
         )
-    order = [rows[name] for name in first.ids]
+    order = [rows[key] for key in first.keys]
     if not np.array_equal(scores.labels[order], first.labels):
         raise DataError(f"score file {number} labels some videos otherwise than the first.")
     return scores.probabilities[order].astype(np.float64)

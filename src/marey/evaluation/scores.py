@@ -1,6 +1,7 @@
 """Score files: what a network said about every video, and by which protocol."""
 
 import json
+import re
 import zipfile
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -12,6 +13,10 @@ from numpy.typing import NDArray
 
 from marey.base.errors import DataError
 from marey.base.files import atomic_path
+from marey.data.manifest import VIDEO_SUFFIXES
+
+_ENDING = re.compile(rf"(\.flow)?({'|'.join(map(re.escape, sorted(VIDEO_SUFFIXES)))})(?=@|$)", re.IGNORECASE)
+"""Of a video file or a file of flow, before the part of it that an id may name."""
 
 
 @dataclass(frozen=True)
@@ -49,9 +54,17 @@ class Scores:
                 protocol=np.array(json.dumps(self.protocol, ensure_ascii=False)),
             )
 
-    def keep(self, ids: Collection[str]) -> "Scores":
-        """The scores of these videos only, in our order."""
-        rows = np.array([row for row, name in enumerate(self.ids) if name in ids], dtype=np.int64)
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """What names each video in whatever form it lies, a file or a folder of its flow: its id without a file's ending.
+        The ids themselves where two videos differ by nothing else.
+        """
+        short = tuple(_ENDING.sub("", name) for name in self.ids)
+        return short if len(set(short)) == len(short) else self.ids
+
+    def keep(self, keys: Collection[str]) -> "Scores":
+        """The scores of the videos with these keys only, in our order."""
+        rows = np.array([row for row, key in enumerate(self.keys) if key in keys], dtype=np.int64)
         kept = tuple(self.ids[row] for row in rows.tolist())
         return Scores(kept, self.labels[rows], self.probabilities[rows], self.class_names, self.protocol)
 

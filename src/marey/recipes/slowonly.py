@@ -225,6 +225,41 @@ _8X8_IMAGENET_MMACTION2 = _mmaction2(
     SLOWONLY_R50_8X8_IMAGENET, frames=8, stride=8, epochs=150, top1=76.45, top5=92.55, start="imagenet"
 )
 
+_FLOW_4X16_MMACTION2 = _4X16_IMAGENET_MMACTION2.variant(
+    name="slowonly_r50_flow_4x16_k400_imagenet_mmaction2",
+    title="SlowOnly ResNet-50 4x16 on flow from ImageNet, MMAction2's",
+    notes="A row of MMAction2 0.x, which 1.x dropped; 8 GPUs of 24 clips.",
+    modality="flow",
+    storage="short320",
+    model={"channels": 2},
+    pixels={"mean": (128.0, 128.0), "std": (128.0, 128.0)},
+    train={
+        "epochs": 256,
+        "base_batch": 192,
+        "norm_batch": 24,
+        "optimizer": {"lr": 0.06},
+        "schedule": CosineSchedule(warmup=Warmup(epochs=34, start=0.1)),
+    },
+    published=in_zoo(61.79, 83.62, "MMAction2 0.24 configs/recognition/slowonly", _PROTOCOL),
+    weights=Weights(
+        url="https://download.openmmlab.com/mmaction/recognition/slowonly/slowonly_r50_4x16x1_256e_kinetics400_flow/"
+        "slowonly_r50_4x16x1_256e_kinetics400_flow_20200704-decb8568.pth",
+        sha256="decb8568",
+        layout="mmaction2",
+        licence="Apache-2.0",
+    ),
+)
+_FLOW_8X8_MMACTION2 = _FLOW_4X16_MMACTION2.variant(
+    name="slowonly_r50_flow_8x8_k400_imagenet_mmaction2",
+    title="SlowOnly ResNet-50 8x8 on flow from ImageNet, MMAction2's",
+    notes="A row of MMAction2 0.x, which 1.x dropped. The settings of 4x16 with its 196 epochs stand in for its config.",
+    clip={"frames": 8, "stride": 8},
+    test={"sampling": {"frames": 8, "stride": 8}},
+    train={"epochs": 196},
+    published=in_zoo(65.76, 86.25, "MMAction2 0.24 configs/recognition/slowonly", _PROTOCOL),
+    weights=None,
+)
+
 SLOWONLY = (
     SLOWONLY_R50_4X16,
     SLOWONLY_R50_4X16_IMAGENET,
@@ -253,6 +288,8 @@ SLOWONLY = (
         top5=92.47,
         notes="Its zoo gives the file the hash of another row's file, so no weights are named here.",
     ),
+    _FLOW_4X16_MMACTION2,
+    _FLOW_8X8_MMACTION2,
     _facebook(SLOWONLY_R50_4X16, "pyslowfast", pyslowfast(4, 16), in_zoo(72.7, 90.3, _ZOO)),
     _facebook(SLOWONLY_R50_8X8, "pyslowfast", pyslowfast(8, 8), in_zoo(74.8, 91.6, _ZOO)),
     _facebook(SLOWONLY_R50_4X16, "pytorchvideo", pytorchvideo(4, 16), in_zoo(72.40, 90.18, _VIDEO_ZOO)),

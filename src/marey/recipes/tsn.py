@@ -81,4 +81,17 @@ TSN_R50_3SEG_MMACTION2 = TSN_R50_3SEG.variant(
     weights=None,
 )
 
-TSN = (TSN_R50_3SEG, TSN_R50_8SEG, TSN_R50_3SEG_MMACTION2)
+TSN_R50_8SEG_MMACTION2 = TSN_R50_3SEG_MMACTION2.variant(
+    name="tsn_r50_8seg_k400_mmaction2",
+    title="TSN ResNet-50, 8 segments, MMAction2's",
+    clip={"segments": 8},
+    published=Published(
+        top1=74.12,
+        top5=91.34,
+        source="MMAction2 1.2 configs/recognition/tsn",
+        protocol=_PROTOCOL,
+        split="val",
+    ),
+)
+
+TSN = (TSN_R50_3SEG, TSN_R50_8SEG, TSN_R50_3SEG_MMACTION2, TSN_R50_8SEG_MMACTION2)

@@ -235,7 +235,8 @@ def ablate(which: Ablation, data: Path, *, out: Path, how: How) -> str:
     found = []
     for side, (name, init) in {"with": pair.with_it, "without": pair.without}.items():
         say(f"{side}: {name}{f', --init {init}' if init else ''}")
-        found.append(reproduce(name, data, out=out / side, how=replace(how, train=True, init=(init, None))).results[0])
+        arm = replace(how, train=True, init=(init or how.init[0], None))
+        found.append(reproduce(name, data, out=out / side, how=arm).results[0])
     difference, half = paired_difference(*found)
     return (
         f"{pair.claim}.\nHere: {100 * found[0].top1:.1f} with, {100 * found[1].top1:.1f} without, a difference of "
@@ -250,7 +251,7 @@ def paired_difference(one: EvaluationResult, other: EvaluationResult) -> tuple[f
     Videos that both judge alike say nothing about it: the variance is that of the ones on which they differ.
     """
     if one.scores.ids != other.scores.ids:
-        common = set(one.scores.ids) & set(other.scores.ids)
+        common = set(one.scores.keys) & set(other.scores.keys)
         one, other = (EvaluationResult.from_scores(r.scores.keep(common)) for r in (one, other))
     right = [result.scores.probabilities.argmax(axis=1) == result.scores.labels for result in (one, other)]
     apart = right[0].astype(float) - right[1].astype(float)

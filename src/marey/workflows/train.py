@@ -1,5 +1,6 @@
 """Train, test and report in one go: a recipe on a list, or a classifier from a folder of clips."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 from marey.base.errors import DataError
 from marey.base.processes import rank
 from marey.base.progress import say
+from marey.data.extract import EXTRACTION
 from marey.data.formats import list_folder, read_manifest
 from marey.data.manifest import Manifest
 from marey.data.split import split_manifest
@@ -16,6 +18,7 @@ from marey.recipe import Recipe
 from marey.recipes.folder import FOLDER, FOLDER_TSM, folder_recipe
 from marey.training.fit import fit
 from marey.training.folder import refuse_other_run
+from marey.video.flow.rule import FlowRule
 from marey.weights.load import load_model
 from marey.weights.starts import has_lite
 from marey.workflows.testing import test_model
@@ -54,6 +57,8 @@ def train_recipe(
     then nothing is tested. The network gets as many classes as the list names.
     """
     train, held_out = _sides(data, val, options.root, options.classes)
+    if isinstance(data, Path):
+        recipe = _for_stored_flow(recipe, data)
     return _train_and_test(_for_classes(recipe, train), train, held_out, out=out, options=options)
 
 
@@ -138,6 +143,23 @@ def _sides(
         raise DataError(f"{data}: the split column names {', '.join(names)}, but no row is for training (train).")
     held_out = next((name for name in ("val", "test") if name in names), None)
     return whole.split("train"), whole.split(held_out) if held_out else None
+
+
+def _for_stored_flow(recipe: Recipe, data: Path) -> Recipe:
+    """The recipe with the flow that `marey data flow` stored beside a list, so that flow computed later is the same."""
+    note = data.parent / EXTRACTION
+    if recipe.flow is None or not note.exists():
+        return recipe
+    stored = FlowRule.model_validate(json.loads(note.read_text(encoding="utf-8"))["flow"])
+    if (stored.short_side, stored.size) != (recipe.flow.short_side, recipe.flow.size):
+        say(
+            f"{data}: flow of pictures of another size than {recipe.name} computes it on: test with stored flow too "
+            "(--fuse-data)."
+        )
+    if stored.method == recipe.flow.method:
+        return recipe
+    say(f"{data}: flow by {stored.method.method}; the recipe computes it so from now on.")
+    return recipe.variant(flow_method=stored.method)
 
 
 def _for_classes(recipe: Recipe, manifest: Manifest) -> Recipe:

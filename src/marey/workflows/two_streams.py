@@ -68,13 +68,19 @@ def open_streams(
     return Streams(networks, row.fusion, row.weights, row)
 
 
-def test_streams(streams: Streams, data: Path, *, out: Path, split: str | None, **options: Any) -> EvaluationResult:
-    """Test each stream in a folder of its own, fuse, compare, report. Goes on where it was interrupted."""
+def test_streams(
+    streams: Streams, data: Path, *, second: Path | None = None, out: Path, split: str | None, **options: Any
+) -> EvaluationResult:
+    """Test each stream in a folder of its own, fuse, compare, report. Goes on where it was interrupted.
+
+    `second` is the list of the second stream, where its flow is stored.
+    """
     scores = []
     for number, network in enumerate(streams.networks, start=1):
+        listed = second if second is not None and number == 2 else data
         folder = out / f"stream{number}-{network.recipe.name}"
         say(f"stream {number} of {len(streams.networks)}: {network.recipe.name}")
-        scores.append(test_model(network, data, out=folder, split=split, **options).scores)
+        scores.append(test_model(network, listed, out=folder, split=split, **options).scores)
     if rank() != 0:
         return EvaluationResult.from_scores(scores[0])  # what this process tested; the first one has all and fuses
     fused = _fused(streams, scores)
@@ -88,7 +94,7 @@ def test_streams(streams: Streams, data: Path, *, out: Path, split: str | None, 
 
 def _fused(streams: Streams, scores: Sequence[Scores]) -> EvaluationResult:
     """Fused over the videos that every stream could read."""
-    common = set(scores[0].ids).intersection(*(part.ids for part in scores[1:]))
+    common = set(scores[0].keys).intersection(*(part.keys for part in scores[1:]))
     if not common:
         raise RecipeError("the streams have not one video in common.")
     fused = fuse([part.keep(common) for part in scores], weights=streams.weights, of=streams.fusion)

@@ -1,9 +1,9 @@
 """PySlowFast's rules (slowfast/datasets/decoder.py: get_start_end_idx, temporal_sampling), counted from 0.
 
-With N frames at r frames per second, a clip spans D = frames * stride * r / fps of them, so that clips cover the same
-time whatever the video's rate. From its start s, a real number, the frames are the whole parts of `frames` places
-evenly from s to s + D - 1, both included, held inside the video. So neighbours are up to D - 1 / (frames - 1) apart,
-not `stride`.
+With N frames at r frames per second, a clip spans D = frames * stride * r / fps of them, at least one, so that clips
+cover the same time whatever the video's rate. From its start s, a real number, the frames are the whole parts of
+`frames` places evenly from s to s + D - 1, both included, held inside the video. So neighbours are up to
+(D - 1) / (frames - 1) apart, not `stride`.
 """
 
 from abc import ABC
@@ -24,7 +24,7 @@ class _PySlowFastRule(SamplingRule, ABC):
 
     def _length(self, timestamps: NDArray[np.float64] | None) -> float:
         """D: a clip's length in frames of this video."""
-        return self.span * rate(timestamps, self) / self.fps
+        return max(self.span * rate(timestamps, self) / self.fps, 1.0)
 
     def _frames(self, starts: NDArray[np.float64], length: float, num_frames: int) -> Indices:
         clips = [evenly(start, start + length - 1, self.frames) for start in starts]

@@ -1,0 +1,74 @@
+"""Every recipe builds, trains an epoch, goes on, and is tested by its own protocol: at reduced sizes, on real files."""
+
+import numpy as np
+import pytest
+from made_videos import coded_frame
+
+from marey.data.formats import list_folder
+from marey.evaluation.evaluate import evaluate
+from marey.recipe import Recipe
+from marey.recipes import RECIPES
+from marey.training.fit import fit
+from marey.video.writer import write_video
+from marey.weights.load import load_model
+
+SIDE = 64
+
+
+@pytest.fixture(scope="module")
+def videos(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("videos")
+    for label in ("jump", "run"):
+        (folder / label).mkdir()
+        for i in range(2):
+            frames = [np.kron(coded_frame(n + 7 * i)[:48, :64], np.ones((2, 2, 1), np.uint8)) for n in range(40)]
+            write_video(folder / label / f"v{i}.mp4", frames, fps=25, preset="ultrafast")
+    return folder
+
+
+def reduced(recipe: Recipe) -> Recipe:
+    """The same recipe at sizes that a test can bear: thin network, short clips, few views, one epoch."""
+    model = dict(recipe.model)
+    changes = {"num_classes": 2} | ({"width": 8} if model["width"] >= 32 else {})
+    if model.get("pool_window"):
+        changes["pool_window"] = 1
+    clip, sampling = recipe.clip, recipe.test.sampling
+    frames = min(clip.frames, 16)
+    segments = {"segments": min(sampling.segments, clip.segments)} if sampling.segments > 1 else {"clips": 2}
+    if sampling.clips == 1 and sampling.segments == 1:
+        segments = {}
+    augment = {"size": SIDE} | ({"short_side": SIDE} if hasattr(recipe.augment, "short_side") else {})
+    if hasattr(recipe.augment, "short_sides"):
+        augment["short_sides"] = (SIDE, SIDE + 8)
+    train = {"epochs": 1, "base_batch": 2, "norm_batch": None, "clip_norm": 5.0, "optimizer": {"lr": 1e-4}}
+    flow = {} if recipe.flow is None else {"flow_method": {"method": "dis"}}
+    return recipe.variant(
+        model=changes,
+        clip={"frames": frames, "stride": min(clip.stride, 2)},
+        test={
+            "sampling": {"frames": min(sampling.frames, 16), "stride": min(sampling.stride, 2)} | segments,
+            "size": SIDE,
+        },
+        pixels={"short_side": SIDE},
+        augment=augment,
+        train=train,
+        **flow,
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda r: r.name)
+def test_an_epoch_a_resume_and_a_test(recipe, videos, tmp_path) -> None:
+    small = reduced(recipe)
+    manifest = list_folder(videos)
+    how = {"train": manifest, "val": manifest, "out": tmp_path, "init": "none", "workers": 0, "device": "cpu"}
+    fitted = fit(small, **how)
+    assert (fitted.epochs, fitted.steps) == (1, 2)
+    again = fit(small, **how, resume=True)  # nothing is left to do, and nothing is lost
+    assert again.steps == 2
+    network = load_model(fitted.last)
+    assert network.recipe == small
+    result = evaluate(network, manifest, workers=0, batch=4, device="cpu")
+    assert result.num_videos == 4
+    assert np.isfinite(result.scores.probabilities).all()
+    np.testing.assert_allclose(result.scores.probabilities.sum(axis=1), 1, atol=1e-5)
