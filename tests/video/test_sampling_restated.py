@@ -106,7 +106,7 @@ def mmaction2(case: Case, kind: str, *, beyond: str = "loop", ratio: float | Non
 
 
 def pyslowfast(case: Case) -> list[int]:
-    length = case.frames * case.stride * case.rate / case.target
+    length = max(case.frames * case.stride * case.rate / case.target, 1.0)
     taken = []
     for k in range(case.clips):
         start = max(case.count - length, 0) * k / case.clips
@@ -149,7 +149,7 @@ def test_thousands_of_videos(block) -> None:
 def test_pyslowfast_training_starts_anywhere_that_fits() -> None:
     for seed in range(200):
         case = Case(seed)
-        length = case.frames * case.stride * case.rate / 30
+        length = max(case.frames * case.stride * case.rate / 30, 1.0)
         start = case.random.uniform(0, max(case.count - length, 0))
         expected = torch.clamp(torch.linspace(start, start + length - 1, case.frames), 0, case.count - 1).long()
         rule = PySlowFastTrain(frames=case.frames, stride=case.stride)
