@@ -108,7 +108,7 @@ def _judged_by_accuracy(scores: Scores) -> dict[str, Any]:
     names = scores.class_names
     small = len(names) <= _HEAT_CLASSES
     return {
-        "subtitle": f"{scores.protocol.get('recipe', '')} · 95 % interval of top-1: {low:.1%} to {high:.1%}",
+        "subtitle": f"{_tested_by(scores)} · 95 % interval of top-1: {low:.1%} to {high:.1%}",
         "numbers": numbers,
         "heat": heat_map("confusion matrix", confusion.tolist(), names) if small else None,
         "confused": [] if small else _most_confused(confusion, names),
@@ -130,7 +130,7 @@ def _judged_by_precision(scores: Scores) -> dict[str, Any]:
         if count
     ]  # fmt: skip
     return {
-        "subtitle": f"{scores.protocol.get('recipe', '')} · several labels per video",
+        "subtitle": f"{_tested_by(scores)} · several labels per video",
         "numbers": [
             {"name": "mAP", "value": f"{mean_average_precision(scores.probabilities, scores.positives):.1%}"},
             {"name": "labels per video", "value": f"{scores.positives.sum(axis=1).mean():.1f}"},
@@ -144,6 +144,12 @@ def _judged_by_precision(scores: Scores) -> dict[str, Any]:
 def _plain(value: Any) -> str:
     """A setting as a reader writes it: a name without quotes, the rest as JSON."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _tested_by(scores: Scores) -> str:
+    """The recipe, or those of fused streams."""
+    parts = scores.protocol.get("fused", [scores.protocol])
+    return " + ".join(str(part.get("recipe", "")) for part in parts)
 
 
 def _most_confused(confusion: Any, names: tuple[str, ...], count: int = 20) -> list[dict[str, Any]]:
