@@ -37,18 +37,13 @@ def compare(recipe: Recipe, protocol: dict[str, Any], *, top1: float, videos: in
 
     `recipe` is the shipped one whose name `protocol` bears: an edited one has no numbers to compare with.
     """
-    low, high = (100 * end for end in wilson_interval(round(top1 * videos), videos))
-
-    def against(name: str, number: Published | Measured, reasons: list[str]) -> Comparison:
-        return Comparison(name, number.top1, 100 * top1, low, high, tuple(reasons))
-
     found = []
     if recipe.published is not None:
         reasons = _protocol_differs(recipe, protocol) + _published_differs(recipe.published, protocol, videos)
-        found.append(against(f"published ({recipe.published.source})", recipe.published, reasons))
+        found.append(_beside(recipe.published, top1, videos, reasons))
     if recipe.measured is not None:
         reasons = _protocol_differs(recipe, protocol) + _measured_differs(recipe.measured, protocol)
-        found.append(against(f"measured by Marey ({recipe.measured.date})", recipe.measured, reasons))
+        found.append(_beside(recipe.measured, top1, videos, reasons))
     return tuple(found)
 
 
@@ -61,14 +56,19 @@ def compare_fused(
     videos: int,
 ) -> Comparison:
     """The top-1 of fused streams, each tested by its own recipe, against a published one."""
-    low, high = (100 * end for end in wilson_interval(round(top1 * videos), videos))
     reasons = [
         f"{recipe.name}: {reason}"
         for recipe, protocol in zip(recipes, protocols, strict=True)
         for reason in _protocol_differs(recipe, protocol)
     ]
     reasons += _published_differs(published, protocols[0], videos)
-    return Comparison(f"published ({published.source})", published.top1, 100 * top1, low, high, tuple(reasons))
+    return _beside(published, top1, videos, reasons)
+
+
+def _beside(number: Published | Measured, top1: float, videos: int, reasons: Sequence[str]) -> Comparison:
+    low, high = (100 * end for end in wilson_interval(round(top1 * videos), videos))
+    name = f"published ({number.source})" if isinstance(number, Published) else f"measured by Marey ({number.date})"
+    return Comparison(name, number.top1, 100 * top1, low, high, tuple(reasons))
 
 
 def _protocol_differs(recipe: Recipe, protocol: dict[str, Any]) -> list[str]:

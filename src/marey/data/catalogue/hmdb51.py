@@ -6,14 +6,12 @@ stand on both sides of an official split, so the source is the group.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache
 from pathlib import Path
 
 from marey.base.errors import DataError
-from marey.data.catalogue import class_names_of
-from marey.data.catalogue.folders import Spellings
 from marey.data.catalogue.packed import unpack
-from marey.data.catalogue.published import Clip, Files, Part
+from marey.data.catalogue.published import Clip, Files, Part, PublishedSet
 
 OFFICIAL = {"train": 3570, "test": 1530}
 """Clips of each of the three splits; the other 1,666 are in none of it."""
@@ -22,20 +20,10 @@ _USES = {"train": "1", "test": "2"}
 
 
 @dataclass(frozen=True)
-class Hmdb51:
+class Hmdb51(PublishedSet):
     """The published set."""
 
     name: str = "hmdb51"
-
-    @property
-    def class_names(self) -> tuple[str, ...]:
-        names = class_names_of(self.name)
-        assert names is not None
-        return names
-
-    @cached_property
-    def _spellings(self) -> Spellings:
-        return Spellings(self.class_names)
 
     def key(self, path: str) -> str | None:
         """Names are free text with every sign in it: a file is a clip if its name is one."""
@@ -56,9 +44,6 @@ class Hmdb51:
             for split in (1, 2, 3)
             for side, official in OFFICIAL.items()
         ]
-
-    def misplaced(self, path: str, clip: Clip) -> bool:
-        return self._spellings.class_of(path) not in (None, clip.label)
 
 
 @cache

@@ -8,15 +8,12 @@ import csv
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import TextIO
 
 from marey.base.errors import DataError
 from marey.base.nearest import did_you_mean
-from marey.data.catalogue import class_names_of
-from marey.data.catalogue.folders import Spellings
-from marey.data.catalogue.published import Clip, Files, Part
+from marey.data.catalogue.published import Clip, Files, Part, PublishedSet
 
 OFFICIAL = {"kinetics400": {"train": 246_534, "val": 19_906, "test": 38_685}}
 """Rows of DeepMind's lists. Those of Kinetics-600 and -700 are counted from the lists that the user gives."""
@@ -29,20 +26,8 @@ _NAME = re.compile(r"([\w-]{11})(?:_(\d+)(?:\.\d+)?_\d+(?:\.\d+)?)?(?:\.\w+)?")
 
 
 @dataclass(frozen=True)
-class Kinetics:
+class Kinetics(PublishedSet):
     """One of the three published sets."""
-
-    name: str
-
-    @property
-    def class_names(self) -> tuple[str, ...]:
-        names = class_names_of(self.name)
-        assert names is not None
-        return names
-
-    @cached_property
-    def _spellings(self) -> Spellings:
-        return Spellings(self.class_names)
 
     def key(self, path: str) -> str | None:
         """`id_start` with plain seconds, or the id alone where the name has no times."""
@@ -61,9 +46,6 @@ class Kinetics:
             for split in ("train", "val", "test")
             if split in by_split
         ]
-
-    def misplaced(self, path: str, clip: Clip) -> bool:
-        return bool(clip.label) and self._spellings.class_of(path) not in (None, clip.label)
 
     def _listed(self, lists: Sequence[Path], files: Files) -> dict[str, list[Clip]]:
         by_split: dict[str, dict[str, Clip]] = {}

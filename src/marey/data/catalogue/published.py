@@ -1,9 +1,14 @@
 """The face of a public data set: what it should hold, and which file is which of its clips."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
+
+from marey.data.catalogue import class_names_of
+from marey.data.catalogue.folders import Spellings
 
 Files = Mapping[str, Sequence[str]]
 """From a clip's key to the files that are it, relative to the data set's folder; more than one are duplicates."""
@@ -32,27 +37,35 @@ class Part:
     announced: int | None = None
 
 
-class PublishedSet(Protocol):
+@dataclass(frozen=True)
+class PublishedSet(ABC):
     """A public data set as `marey.data.prepare` wants it."""
 
-    @property
-    def name(self) -> str: ...
+    name: str
 
     @property
-    def class_names(self) -> tuple[str, ...]: ...
+    def class_names(self) -> tuple[str, ...]:
+        """Its classes in the order in which published weights have them."""
+        names = class_names_of(self.name)
+        assert names is not None
+        return names
 
+    @abstractmethod
     def key(self, path: str) -> str | None:
         """Which clip a file is, told from its name; None for a name of another kind."""
-        ...
 
+    @abstractmethod
     def parts(self, folder: Path, files: Files, lists: Sequence[Path]) -> list[Part]:
         """The splits, from `lists`, from what is packed with Marey, or from the folders themselves.
 
         Raises:
-            DataError: a list breaks its format or is not wanted, or there is none and the folders do not tell.
+            DataError: a list breaks its format, or there is none and the folders do not tell.
         """
-        ...
 
     def misplaced(self, path: str, clip: Clip) -> bool:
         """Whether a file lies in the folder of another class than its own."""
-        ...
+        return bool(clip.label) and self._spellings.class_of(path) not in (None, clip.label)
+
+    @cached_property
+    def _spellings(self) -> Spellings:
+        return Spellings(self.class_names)

@@ -7,14 +7,12 @@ others: the published ucfTrainTestlist is exactly that.
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache
 from pathlib import Path
 
 from marey.base.errors import DataError
-from marey.data.catalogue import class_names_of
-from marey.data.catalogue.folders import Spellings
 from marey.data.catalogue.packed import unpack
-from marey.data.catalogue.published import Clip, Files, Part
+from marey.data.catalogue.published import Clip, Files, Part, PublishedSet
 
 OFFICIAL = {1: (9537, 3783), 2: (9586, 3734), 3: (9624, 3696)}
 """Training and test clips of each split."""
@@ -24,20 +22,10 @@ _FILE_CLASS = {"HandstandPushups": "HandStandPushups"}
 
 
 @dataclass(frozen=True)
-class Ucf101:
+class Ucf101(PublishedSet):
     """The published set."""
 
     name: str = "ucf101"
-
-    @property
-    def class_names(self) -> tuple[str, ...]:
-        names = class_names_of(self.name)
-        assert names is not None
-        return names
-
-    @cached_property
-    def _spellings(self) -> Spellings:
-        return Spellings(self.class_names)
 
     def key(self, path: str) -> str | None:
         stem = path.rpartition("/")[2].partition(".")[0]
@@ -56,9 +44,6 @@ class Ucf101:
             for split, numbers in OFFICIAL.items()
             for side, official in zip(("train", "test"), numbers, strict=True)
         ]
-
-    def misplaced(self, path: str, clip: Clip) -> bool:
-        return self._spellings.class_of(path) not in (None, clip.label)
 
 
 @cache
