@@ -52,6 +52,8 @@ class Lists:
     name: str
     train: Path
     test: Path
+    split: str | None
+    """What the tested rows are called; None where the list has no split column."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,7 @@ def find_lists(dataset: str, data: Path, *, out: Path, splits: Sequence[int]) ->
         DataError: a folder of a data set that Marey cannot prepare, or without the clips that are wanted.
     """
     if data.is_file():
-        return [Lists(data.stem, data, data)]
+        return [Lists(data.stem, data, data, _held_out(data))]
     if dataset not in [known.name for known in PUBLISHED_SETS]:
         raise DataError(f"{data}: {dataset} is no set that Marey prepares: name a list of its videos with --data.")
     say(f"preparing {dataset} in {data}")
@@ -125,7 +127,10 @@ def find_lists(dataset: str, data: Path, *, out: Path, splits: Sequence[int]) ->
     if missing:
         there = ", ".join(written) or "none"
         raise DataError(f"{data}: preparing wrote no list {', '.join(missing)} (lists: {there}).")
-    return [Lists(test, written.get(train, written[test]), written[test]) for train, test in wanted]
+    return [
+        Lists(test, written.get(train, written[test]), written[test], _held_out(written[test]))
+        for train, test in wanted
+    ]
 
 
 def _tested(row: TwoStream | None, recipes: Sequence[Recipe], part: Lists, *, out: Path, how: How) -> EvaluationResult:
@@ -138,7 +143,7 @@ def _tested(row: TwoStream | None, recipes: Sequence[Recipe], part: Lists, *, ou
             networks.append(load_model(recipe, weights=weights))
     options: dict[str, Any] = {
         "root": how.root, "batch": how.batch, "workers": how.options.workers, "device": how.options.device,
-        "max_broken": how.options.max_broken, "split": _held_out(part.test),
+        "max_broken": how.options.max_broken, "split": part.split,
     }  # fmt: skip
     if row is None:
         return test_model(networks[0], part.test, out=out / "test", **options)
@@ -149,11 +154,10 @@ def _tested(row: TwoStream | None, recipes: Sequence[Recipe], part: Lists, *, ou
 
 def _trained(recipe: Recipe, part: Lists, init: str | None, *, out: Path, how: How) -> Path:
     """The checkpoint of a training that is begun, gone on with, or over."""
-    held_out = _held_out(part.test)
     # All classes of a public set, also where a copy of it lacks some.
-    names = class_names_of(recipe.dataset)
-    train = read_manifest(part.train, root=how.root, classes=names, split="train" if _splits(part.train) else None)
-    val = read_manifest(part.test, root=how.root, classes=train.class_names, split=held_out)
+    whole = read_manifest(part.train, root=how.root, classes=class_names_of(recipe.dataset))
+    train = whole.split("train") if whole.split_names else whole
+    val = read_manifest(part.test, root=how.root, classes=train.class_names, split=part.split)
     options = how.options
     fitted = fit(
         recipe,
@@ -179,13 +183,9 @@ def _base_of(recipe: Recipe) -> str | None:
     return base if recipe.pretraining == "kinetics400" and known else None
 
 
-def _splits(path: Path) -> tuple[str, ...]:
-    return read_manifest(path).split_names
-
-
 def _held_out(path: Path) -> str | None:
     """The split of a list that is tested on; None where it has no split column."""
-    names = _splits(path)
+    names = read_manifest(path).split_names
     found = next((name for name in _HELD_OUT if name in names), None)
     if names and found is None:
         raise DataError(
