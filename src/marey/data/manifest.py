@@ -3,7 +3,7 @@
 import csv
 import hashlib
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, overload
@@ -214,7 +214,27 @@ def make_manifest(
     def where(row: int) -> str:
         return f"{source}:{lines[row]}" if lines else source
 
-    texts = [label for _, label in rows]
+    names, sets = _labelled([label for _, label in rows], classes, source, where)
+    keys = [path for path, _ in rows] if times is None else [f"{p}@{t}" for (p, _), t in zip(rows, times, strict=True)]
+    if (row := _first_repeated(keys)) is not None:
+        raise DataError(f"{where(row)}: {rows[row][0]} stands in the list twice.")
+    return Manifest(
+        ids=np.array([path for path, _ in rows]),
+        labels=sets[:, 0].copy(),
+        class_names=tuple(names),
+        root=root,
+        splits=np.array(splits) if splits else None,
+        groups=np.array(groups) if groups else None,
+        times=np.array(times, np.float64) if times else None,
+        source=source,
+        label_sets=sets if sets.shape[1] > 1 else None,
+    )
+
+
+def _labelled(
+    texts: Sequence[str], classes: Sequence[str] | None, source: str, where: Callable[[int], str]
+) -> tuple[list[str], NDArray[np.int64]]:
+    """The class names, and for each row its labels as places in them [N, most labels of a row], filled up with -1."""
     words = {text: [word.strip() for word in text.split("|")] for text in set(texts)}
     names = list(classes) if classes is not None else _class_names({w for row in words.values() for w in row}, source)
     index = {name: place for place, name in enumerate(names)}
@@ -228,23 +248,15 @@ def make_manifest(
                 )
     most = max(map(len, words.values()))
     places = {text: [index[w] for w in row] + [-1] * (most - len(row)) for text, row in words.items()}
-    sets = np.array([places[text] for text in texts], np.int64)
-    keys = [path for path, _ in rows] if times is None else [f"{p}@{t}" for (p, _), t in zip(rows, times, strict=True)]
-    if len(set(keys)) < len(keys):
-        seen: set[str] = set()
-        row = next(i for i, key in enumerate(keys) if key in seen or seen.add(key))  # type: ignore[func-returns-value]
-        raise DataError(f"{where(row)}: {rows[row][0]} stands in the list twice.")
-    return Manifest(
-        ids=np.array([path for path, _ in rows]),
-        labels=sets[:, 0].copy(),
-        class_names=tuple(names),
-        root=root,
-        splits=np.array(splits) if splits else None,
-        groups=np.array(groups) if groups else None,
-        times=np.array(times, np.float64) if times else None,
-        source=source,
-        label_sets=sets if sets.shape[1] > 1 else None,
-    )
+    return names, np.array([places[text] for text in texts], np.int64)
+
+
+def _first_repeated(keys: Sequence[str]) -> int | None:
+    """The first row whose key an earlier row has."""
+    if len(set(keys)) == len(keys):
+        return None
+    seen: set[str] = set()
+    return next(i for i, key in enumerate(keys) if key in seen or seen.add(key))  # type: ignore[func-returns-value]
 
 
 _MOST_CLASSES = 100_000
