@@ -1,0 +1,156 @@
+"""`motions` on disk: scenes rendered in both orders, written as videos, listed."""
+
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from marey.base.errors import DataError
+from marey.base.files import write_json
+from marey.base.jobs import run_jobs
+from marey.base.progress import say
+from marey.base.random import random_for
+from marey.data.formats import read_manifest
+from marey.data.manifest import Manifest, make_manifest
+from marey.data.motions.looks import DRAWN, MARGIN, Look, Sprite
+from marey.data.motions.paths import CLASS_NAMES, MIRROR_PAIRS, Pose, path_of
+from marey.video.source import Frames
+from marey.video.writer import write_video
+
+_FPS = 15
+_QP = 24
+
+
+def render_scene(pair: int, scene: int, *, size: int, frames: int, seed: int, look: Look = DRAWN) -> Frames:
+    """The frames uint8 [frames, size, size, 3] of a scene, in the order of the pair's first class.
+
+    The same arguments give the same frames. `look` draws the scene; how its objects move does not depend on it.
+    """
+    random = random_for(seed, pair, scene)
+    path = path_of(pair, random)
+    drawn = look.appearance(size, random)
+    nearest, farthest = MARGIN - drawn.shake, MARGIN + drawn.shake
+    rendered = np.empty((frames, size, size, 3), np.uint8)
+    for number in range(frames):
+        top, left = random.randint(nearest, farthest + 1, size=2)
+        image = drawn.ground[top : top + size, left : left + size].copy()
+        for pose in path(number / (frames - 1)):
+            _place(image, drawn.sprite, pose, jitter=random.uniform(-0.6, 0.6, size=2))
+        image += random.standard_normal(image.shape[:2])[..., None] * drawn.noise
+        rendered[number] = np.clip(image, 0, 255)
+    return rendered
+
+
+def _place(image: NDArray[np.float32], sprite: Sprite, pose: Pose, *, jitter: NDArray[np.float64]) -> None:
+    """Blend the object into the image at its pose, in place."""
+    picture = sprite.picture(pose.scale)
+    size, side = len(image), len(picture)
+    scale, turn = pose.scale * (sprite.side / side), pose.turn * sprite.turning
+    matrix = cv2.getRotationMatrix2D(((side - 1) / 2, (side - 1) / 2), math.degrees(-turn), scale)
+    matrix[:, 2] += np.array([pose.x, pose.y]) * size + jitter - (side - 1) / 2
+    placed = cv2.warpAffine(picture, matrix, (size, size), flags=cv2.INTER_LINEAR)
+    opacity = placed[..., 3:]
+    image += opacity * (placed[..., :3] - image)
+
+
+@dataclass(frozen=True)
+class _Scene:
+    """One job: a scene and the two files that show it forwards and backwards."""
+
+    folder: Path
+    split: str
+    pair: int
+    scene: int
+    size: int
+    frames: int
+    seed: int
+    look: Look
+
+    @property
+    def rows(self) -> list[tuple[str, str]]:
+        """(path, class) of both videos."""
+        return [(f"{self.split}/{name}/{name}_{self.scene:05d}.mp4", name) for name in MIRROR_PAIRS[self.pair]]
+
+
+def _write_scene(job: _Scene) -> None:
+    paths = [job.folder / path for path, _ in job.rows]
+    if all(path.exists() for path in paths):
+        return
+    rendered = render_scene(job.pair, job.scene, size=job.size, frames=job.frames, seed=job.seed, look=job.look)
+    for path, order in zip(paths, (rendered, rendered[::-1]), strict=True):
+        write_video(path, order, fps=_FPS, qp=_QP, gop=1, bframes=0, preset="veryfast")
+
+
+def write_motions(
+    folder: str | Path,
+    *,
+    train: int,
+    test: int,
+    size: int,
+    frames: int,
+    seed: int = 0,
+    workers: int = 2,
+    look: Look = DRAWN,
+) -> tuple[Manifest, Manifest]:
+    """Write the data set and its list `motions.csv`; returns the manifests of train and test.
+
+    `train` and `test` count videos (twelve classes, so multiples of 12), `size` pixels a side (even), `frames` a video.
+    An interrupted call goes on; a folder that is complete is only read. `motions.json` notes the arguments.
+
+    Raises:
+        DataError: the folder holds motions of other arguments.
+    """
+    folder = Path(folder)
+    settings = {"train": train, "test": test, "size": size, "frames": frames, "seed": seed, **look.settings}
+    listing, noted = folder / "motions.csv", folder / "motions.json"
+    known = noted.exists()
+    if known:
+        _refuse_others(folder, json.loads(noted.read_text()), settings)
+    if not (known and listing.exists()):
+        jobs = _jobs(folder, train, test, size, frames, seed, look)
+        if not known:
+            _remove_unknown(folder, jobs)
+            write_json(noted, settings)
+        run_jobs(_write_scene, jobs, workers=workers, title="Writing motions", unit="scenes")
+        rows = [row for job in jobs for row in job.rows]
+        twice = [job for job in jobs for _ in job.rows]
+        make_manifest(
+            rows, root=folder, source=str(folder), classes=CLASS_NAMES,
+            splits=[job.split for job in twice], groups=[f"{job.pair}-{job.scene}" for job in twice],
+        ).write_csv(listing)  # fmt: skip
+    whole = read_manifest(listing, classes=CLASS_NAMES)
+    return whole.split("train"), whole.split("test")
+
+
+def _refuse_others(folder: Path, noted: dict[str, str | int], settings: dict[str, str | int]) -> None:
+    """Videos of other arguments would be taken for those that are asked for: they have the same names."""
+    differ = [name for name in sorted({*noted, *settings}) if noted.get(name) != settings.get(name)]
+    if differ:
+        raise DataError(
+            f"{folder}: holds motions written with other arguments ({', '.join(differ)} differ); "
+            "name another folder, or remove this one."
+        )
+
+
+def _remove_unknown(folder: Path, jobs: list[_Scene]) -> None:
+    """Videos without a note of their arguments may be of any look and size: they are written anew."""
+    found = [folder / path for job in jobs for path, _ in job.rows if (folder / path).exists()]
+    for path in found:
+        path.unlink()
+    if found:
+        say(f"{folder}: {len(found)} videos lie there without motions.json, and are written anew.")
+
+
+def _jobs(folder: Path, train: int, test: int, size: int, frames: int, seed: int, look: Look) -> list[_Scene]:
+    """Scene numbers run on from train to test: no scene stands in both."""
+    jobs = []
+    for split, first, count in (("train", 0, train // 12), ("test", train // 12, test // 12)):
+        for name in (name for pair in MIRROR_PAIRS for name in pair):
+            (folder / split / name).mkdir(parents=True, exist_ok=True)
+        for scene in range(first, first + count):
+            jobs += [_Scene(folder, split, pair, scene, size, frames, seed, look) for pair in range(len(MIRROR_PAIRS))]
+    return jobs

@@ -1,0 +1,108 @@
+"""The twelve motions: how the objects of a scene move, in the sense of each pair's first class."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+MIRROR_PAIRS = (
+    ("left", "right"),
+    ("up", "down"),
+    ("clockwise", "counter-clockwise"),
+    ("nearer", "farther"),
+    ("opening", "closing"),
+    ("accelerating", "braking"),
+)
+"""Classes whose videos are each other's, played backwards."""
+
+FLIP_PAIRS = (("left", "right"), ("clockwise", "counter-clockwise"))
+"""Classes that a mirror swaps: recipes for this set must not flip."""
+
+CLASS_NAMES = tuple(sorted(name for pair in MIRROR_PAIRS for name in pair))
+
+@dataclass(frozen=True)
+class Pose:
+    """Where an object is in one frame: centre in shares of the side (0..1), size as a factor, turn in radians."""
+
+    x: float
+    y: float
+    scale: float = 1.0
+    turn: float = 0.0
+
+
+Path2D = Callable[[float], list[Pose]]
+"""From time 0..1 to the poses of all objects, in the order of the pair's first class."""
+
+
+def path_of(pair: int, random: np.random.RandomState) -> Path2D:
+    """How the objects of a scene move, in the sense of the pair's first class."""
+    return _PATHS[pair](random)
+
+
+def _along(random: np.random.RandomState, angle: float) -> Path2D:
+    """A straight line through the middle region, at a steady speed."""
+    length, side, wobble = random.uniform(0.4, 0.6), random.uniform(-0.22, 0.22), random.uniform(-0.15, 0.15)
+    middle = 0.5 + random.uniform(-0.08, 0.08)
+    dx, dy = math.cos(angle + wobble), math.sin(angle + wobble)
+
+    def at(t: float) -> list[Pose]:
+        step = (t - 0.5) * length
+        return [Pose(middle + step * dx - side * dy, middle + step * dy + side * dx)]
+
+    return at
+
+
+def _orbit(random: np.random.RandomState) -> Path2D:
+    """Clockwise as seen on the screen (y points down) around a point near the middle."""
+    start, arc, radius = random.uniform(0, 2 * math.pi), random.uniform(3.2, 4.8), random.uniform(0.24, 0.32)
+    x, y = 0.5 + random.uniform(-0.06, 0.06, size=2)
+
+    def at(t: float) -> list[Pose]:
+        angle = start + arc * t
+        return [Pose(x + radius * math.cos(angle), y + radius * math.sin(angle))]
+
+    return at
+
+
+def _approach(random: np.random.RandomState) -> Path2D:
+    """Nearer: the object grows by a factor of about three."""
+    x, y = 0.5 + random.uniform(-0.15, 0.15, size=2)
+    small, large = random.uniform(0.45, 0.7), random.uniform(1.7, 2.3)
+    return lambda t: [Pose(x, y, scale=small * (large / small) ** t)]
+
+
+def _open(random: np.random.RandomState) -> Path2D:
+    """Two halves move apart along a random axis."""
+    angle, far = random.uniform(0, math.pi), random.uniform(0.3, 0.36)
+    near = random.uniform(0.06, 0.1)
+    x, y = 0.5 + random.uniform(-0.06, 0.06, size=2)
+
+    def at(t: float) -> list[Pose]:
+        gap = near + (far - near) * t
+        dx, dy = gap * math.cos(angle), gap * math.sin(angle)
+        return [Pose(x - dx, y - dy, 0.8, angle), Pose(x + dx, y + dy, 0.8, angle)]
+
+    return at
+
+
+def _accelerate(random: np.random.RandomState) -> Path2D:
+    """A long straight line in a random direction, slow at first and fast at last."""
+    angle, length, power = random.uniform(0, 2 * math.pi), random.uniform(0.65, 0.8), random.uniform(2.4, 3.2)
+    x, y = 0.5 + random.uniform(-0.06, 0.06, size=2)
+
+    def at(t: float) -> list[Pose]:
+        step = (t**power - 0.5) * length
+        return [Pose(x + step * math.cos(angle), y + step * math.sin(angle))]
+
+    return at
+
+
+_PATHS: tuple[Callable[[np.random.RandomState], Path2D], ...] = (
+    lambda random: _along(random, math.pi),
+    lambda random: _along(random, -math.pi / 2),
+    _orbit,
+    _approach,
+    _open,
+    _accelerate,
+)
