@@ -5,14 +5,13 @@ import json
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
-from marey.base.errors import DataError, DecodeError
+from marey.base.errors import DataError
 from marey.base.files import write_text
-from marey.base.page import Line, heat_map, jpeg_uri, line_chart, render
-from marey.data.clips import open_source
+from marey.base.page import Line, heat_map, line_chart, render
 from marey.data.manifest import Manifest
+from marey.evaluation.answers import FILM_FRAMES, choose_answers
 from marey.evaluation.compare import Comparison
 from marey.evaluation.metrics import (
     average_precision,
@@ -28,14 +27,12 @@ from marey.evaluation.scores import Scores
 
 _HEAT_CLASSES = 40
 """More classes than this make a heat map unreadable: the most confused pairs are listed instead."""
-_WORST = 8
-_FRAMES = 5
 
 
 def write_report(folder: str | Path, data: Manifest | None = None) -> Path:
     """Write report.html of a run from what lies in its folder: log.csv, scores.npz, result.json, recipe.yaml.
 
-    `data` says where the videos are, to show frames of the worst-judged ones; without it the page has none.
+    `data` says where the videos are, to show some that were judged right and wrong; without it the page has none.
 
     Raises:
         DataError: the folder holds neither a log nor scores.
@@ -49,8 +46,8 @@ def write_report(folder: str | Path, data: Manifest | None = None) -> Path:
     recipe = folder / "recipe.yaml"
     values: dict[str, Any] = {
         "title": folder.resolve().name, "subtitle": "", "numbers": [], "charts": _charts(log) if log.exists() else [],
-        "heat": None, "confused": [], "classes": [], "classes_note": "", "worst": [], "broken": [], "protocol": [],
-        "comparisons": [],
+        "heat": None, "confused": [], "classes": [], "classes_note": "", "broken": [], "protocol": [],
+        "answers": None, "film_frames": FILM_FRAMES, "comparisons": [],
         "recipe": recipe.read_text(encoding="utf-8") if recipe.exists() else "",
     }  # fmt: skip
     if scores.exists():
@@ -87,7 +84,7 @@ def _charts(log: Path) -> list[dict[str, Any]]:
 
 def _tested(scores: Scores, data: Manifest | None) -> dict[str, Any]:
     return (_judged_by_precision(scores) if scores.several_labels else _judged_by_accuracy(scores)) | {
-        "worst": _worst(scores, data) if data is not None else [],
+        "answers": choose_answers(scores, data) if data is not None else None,
         "protocol": [(key, _plain(value)) for key, value in scores.protocol.items()],
     }
 
@@ -169,35 +166,3 @@ def _class_rows(confusion: Any, names: tuple[str, ...]) -> list[dict[str, Any]]:
                 "low": round(100 * low, 1), "wide": round(100 * (high - low), 1),
             })  # fmt: skip
     return sorted(rows, key=lambda row: row["share"])
-
-
-def _worst(scores: Scores, data: Manifest) -> list[dict[str, Any]]:
-    """The videos one of whose own classes got the least probability, with frames; one that cannot be opened shows none.
-
-    A video whose own classes all score higher than any other one is well judged and never shown.
-    """
-    least = np.where(scores.positives, scores.probabilities, np.inf).min(axis=1)
-    others = np.where(scores.positives, -np.inf, scores.probabilities)
-    places = {data[i].id: i for i in range(len(data))}
-    worst = []
-    for row in np.argsort(least, kind="stable")[:_WORST].tolist():
-        answer = int(others[row].argmax())
-        if least[row] > others[row, answer] or scores.ids[row] not in places:
-            continue
-        own = [scores.class_names[k] for k in np.flatnonzero(scores.positives[row]).tolist()]
-        worst.append({
-            "id": scores.ids[row], "label": ", ".join(own), "own": f"{least[row]:.1%}",
-            "answer": scores.class_names[answer], "score": f"{scores.probabilities[row, answer]:.1%}",
-            "frames": _film(data[places[scores.ids[row]]].path),
-        })  # fmt: skip
-    return worst
-
-
-def _film(path: Path) -> list[str]:
-    try:
-        with open_source(path, "planes") as source:
-            size = (round(96 * source.height / source.width), 96)
-            frames = source.read(np.linspace(0, len(source) - 1, _FRAMES).astype(int), size=size)
-    except (DecodeError, OSError):
-        return []
-    return [jpeg_uri(cv2.imencode(".jpg", frame[:, :, ::-1])[1].tobytes()) for frame in frames]

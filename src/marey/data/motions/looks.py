@@ -165,7 +165,8 @@ def _outline(ground: NDArray[np.float32]) -> Colour:
 def _object(cast: Cast, paint: Colour, outline: Colour, size: int) -> tuple[NDArray[np.float32], ...]:
     """The object at full size, at a half, a quarter and an eighth."""
     side = 8 * max(round(cast.share * size * _LARGEST / 8), 2)
-    canvas = Canvas(side, paper=outline)
+    room = side // 16
+    canvas = Canvas(side - 2 * room, margin=room, paper=outline)
     cast.thing.draw(canvas, paint)
     canvas.outline(_OUTLINE)
     picture = canvas.picture()

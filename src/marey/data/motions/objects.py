@@ -132,7 +132,7 @@ def cat(canvas: Canvas, paint: Colour) -> None:
         for y, end in ((0.64, 0.58), (0.7, 0.72)):
             canvas.line([(0.5 + side * 0.16, y), (0.5 + side * 0.42, end)], 0.02, _DARK)
     canvas.polygon([(0.44, 0.6), (0.56, 0.6), (0.5, 0.68)], (226, 90, 110))
-    canvas.line([(0.42, 0.76), (0.5, 0.72), (0.58, 0.76)], 0.025, _DARK)
+    canvas.line([(0.4, 0.72), (0.45, 0.765), (0.5, 0.72), (0.55, 0.765), (0.6, 0.72)], 0.025, _DARK)
 
 
 def star(canvas: Canvas, paint: Colour) -> None:

@@ -248,12 +248,12 @@ def _cactus(canvas: Canvas, x: float, foot: float, high: float, green: Colour) -
 def underwater(canvas: Canvas, random: RandomSource) -> None:
     """Beams of light, sand, weed, coral, bubbles."""
     top, deep = vary((84, 206, 224), random), vary((8, 62, 128), random)
-    canvas.gradient(-0.4, 1.0, top, deep)
+    canvas.gradient(-0.2, 1.0, top, deep)
     for number in range(3):
         x = 0.1 + 0.35 * number + random.uniform(-0.08, 0.08)
         for step in range(8):
             y0, y1 = -0.4 + 0.14 * step, -0.26 + 0.14 * step
-            colour = mix(mix(top, deep, (y0 + 0.47) / 1.4), (255, 255, 255), 0.2 * (1 - step / 8))
+            colour = mix(mix(top, deep, max(y0 + 0.27, 0) / 1.2), (255, 255, 255), 0.2 * (1 - step / 8))
             left, wide = x - 0.12 * (y0 + 0.4), 0.07 + 0.06 * (y0 + 0.4)
             canvas.polygon([(left, y0), (left + wide, y0), (left + wide - 0.01, y1), (left - 0.017, y1)], colour)
     canvas.polygon(_waving(0.87, 0.03, random.uniform(0.8, 1.3), random.uniform(0, 1)), vary((214, 196, 140), random))
@@ -297,9 +297,9 @@ def _window(canvas: Canvas, random: RandomSource, x: float) -> None:
     left, right, top, bottom = x - 0.17, x + 0.17, 0.1, 0.52
     sky, curtain = _HOURS[random.randint(len(_HOURS))], vary((190, 66, 74), random, 24)
     canvas.box(left - 0.03, top - 0.03, right + 0.03, bottom + 0.03, (250, 248, 242))
-    for step in range(8):
-        y = top + (bottom - top) * step / 8
-        canvas.box(left, y, right, y + (bottom - top) / 8 + 0.004, mix(sky.top, sky.horizon, step / 7))
+    for step in range(14):
+        y = top + (bottom - top) * step / 14
+        canvas.box(left, y, right, y + (bottom - top) / 14 + 0.004, mix(sky.top, sky.horizon, step / 13))
     canvas.box(left, bottom - 0.1, right, bottom, sky.on((96, 164, 84)))
     canvas.box(x - 0.012, top, x + 0.012, bottom, (250, 248, 242))
     canvas.box(left, 0.3, right, 0.324, (250, 248, 242))
@@ -330,14 +330,24 @@ def space(canvas: Canvas, random: RandomSource) -> None:
     side = random.randint(2)
     x, y = 0.24 + 0.52 * side + random.uniform(-0.05, 0.05), random.uniform(0.2, 0.28)
     body, radius = vary((226, 176, 110), random, 24), random.uniform(0.11, 0.14)
-    ring = mix(body, (255, 255, 255), 0.45)
-    canvas.ellipse(x, y, 1.9 * radius, 0.6 * radius, ring, turn=-18)
-    canvas.ellipse(x, y, 1.5 * radius, 0.36 * radius, (16, 12, 36), turn=-18)
-    canvas.ellipse(x, y, radius, radius, body, turn=-18, start=180, end=360)
-    canvas.ellipse(x, y, radius, radius, mix(body, (120, 70, 40), 0.3), turn=-18, start=200, end=340)
-    canvas.ellipse(x, y, radius, 0.55 * radius, body, turn=-18, start=180, end=360)
-    canvas.ellipse(x, y, radius, radius, body, turn=-18, start=60, end=120)
+    _ring(canvas, x, y, radius, body, half=180)
+    canvas.disc(x, y, radius, body)
+    canvas.ellipse(x + 0.1 * radius, y + 0.3 * radius, 0.8 * radius, 0.14 * radius, mix(body, (110, 60, 40), 0.3), turn=-18)
+    canvas.ellipse(x, y - 0.45 * radius, 0.75 * radius, 0.12 * radius, mix(body, (110, 60, 40), 0.3), turn=-18)
+    _ring(canvas, x, y, radius, body, half=0)
     _globe(canvas, 0.8 - 0.62 * side + random.uniform(-0.05, 0.05), random.uniform(0.78, 0.88), random.uniform(0.16, 0.22))
+
+
+def _ring(canvas: Canvas, x: float, y: float, radius: float, body: Colour, *, half: int) -> None:
+    """Half of a planet's ring: from 0 degrees the one in front, from 180 the one behind."""
+    tilt = math.radians(-18)
+    points = []
+    for step in range(13):
+        angle = math.radians(half + 15 * step)
+        across, down = 1.8 * radius * math.cos(angle), 0.5 * radius * math.sin(angle)
+        turned = across * math.cos(tilt) - down * math.sin(tilt), across * math.sin(tilt) + down * math.cos(tilt)
+        points.append((x + turned[0], y + turned[1]))
+    canvas.line(points, 0.28 * radius, mix(body, (255, 255, 255), 0.5))
 
 
 def _globe(canvas: Canvas, x: float, y: float, radius: float) -> None:

@@ -1,0 +1,152 @@
+"""Right and wrong answers of a tested network, each with a short film of its video, for the report."""
+
+import math
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from marey.base.errors import DecodeError
+from marey.base.page import jpeg_uri
+from marey.data.clips import frame_range, open_source
+from marey.data.manifest import Manifest, Sample
+from marey.evaluation.scores import Scores
+from marey.video.source import Frames
+
+FILM_FRAMES = 12
+"""Frames of a film, spread evenly over the video."""
+_AREA = 24_000
+"""Pixels of a film's frame, roughly at most; smaller videos keep their size."""
+_BLOCK = 16
+"""JPEG codes colour in blocks of this side: frames that are whole blocks do not blur into each other."""
+_SECONDS = (1.2, 3.0)
+"""A film lasts as long as its video, but no shorter and no longer than this."""
+
+
+@dataclass(frozen=True)
+class Film:
+    """Frames side by side in one JPEG, which a page shows one after the other."""
+
+    uri: str
+    width: int
+    """Of a frame of the video, in pixels, for its aspect ratio."""
+    height: int
+    seconds: float
+    """How long the page takes to show it once."""
+    duration: float
+    """How long the video is, in seconds."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One video: what it shows, what the network said, and its film where the video can be read."""
+
+    id: str
+    label: str
+    """Its class, or its classes with commas between."""
+    own: str
+    """Probability of its class; of several, the least."""
+    answer: str
+    """The class that was answered; with several labels, the likeliest of those that it does not have."""
+    score: str
+    film: Film | None
+
+
+@dataclass(frozen=True)
+class Answers:
+    """A choice of right answers, a choice of wrong ones, and how many there are of each."""
+
+    right: tuple[Answer, ...]
+    wrong: tuple[Answer, ...]
+    right_count: int
+    wrong_count: int
+
+
+def choose_answers(scores: Scores, data: Manifest, *, count: int = 8) -> Answers:
+    """Up to `count` right answers, spread over the classes, and up to `count` wrong ones, the worst judged first.
+
+    Right means that the class of a video has the highest score, as top-1 counts it; of a video with several labels,
+    that each of them scores higher than every other class. Only videos that are in `data` are chosen. A video that
+    cannot be read has no film.
+    """
+    places = {data[row].id: row for row in range(len(data))}
+    own = np.where(scores.positives, scores.probabilities, np.inf).min(axis=1)
+    foreign = np.where(scores.positives, -np.inf, scores.probabilities)
+    rival = foreign.argmax(axis=1)
+    right = own > foreign.max(axis=1) if scores.several_labels else scores.probabilities.argmax(axis=1) == scores.labels
+    here = np.array([video in places for video in scores.ids], dtype=bool)
+    good, bad = np.flatnonzero(right & here), np.flatnonzero(~right & here)
+
+    def shown(row: int) -> Answer:
+        sample = data[places[scores.ids[row]]]
+        names = [scores.class_names[k] for k in np.flatnonzero(scores.positives[row]).tolist()]
+        best = int(scores.probabilities[row].argmax()) if right[row] else int(rival[row])
+        return Answer(
+            id=scores.ids[row], label=", ".join(names), own=f"{own[row]:.1%}", answer=scores.class_names[best],
+            score=f"{scores.probabilities[row, best]:.1%}", film=film_of(sample),
+        )  # fmt: skip
+
+    spread = _over_classes(good, scores.positives[good].argmax(axis=1), own[good], count)
+    worst = bad[np.argsort(own[bad], kind="stable")][:count].tolist()
+    return Answers(
+        right=tuple(shown(row) for row in spread),
+        wrong=tuple(shown(row) for row in worst),
+        right_count=int(right.sum()),
+        wrong_count=int((~right).sum()),
+    )
+
+
+def _over_classes(
+    rows: NDArray[np.int64], classes: NDArray[np.int64], own: NDArray[np.float32], count: int
+) -> list[int]:
+    """`count` of the rows from as many classes as possible: of each the video that is judged neither best nor worst."""
+    queues = []
+    for name in np.unique(classes).tolist():
+        mine = np.flatnonzero(classes == name)
+        order = mine[np.argsort(own[mine], kind="stable")]
+        middle = len(order) // 2
+        queues.append(rows[np.concatenate([order[middle:], order[:middle][::-1]])].tolist())
+    chosen: list[int] = []
+    for turn in range(count):
+        waiting = [queue[turn] for queue in queues if turn < len(queue)]
+        free = count - len(chosen)
+        if not waiting or not free:
+            break
+        places = np.linspace(0, len(waiting) - 1, min(free, len(waiting))).round().astype(int)
+        chosen += [waiting[place] for place in places.tolist()]
+    return chosen
+
+
+def film_of(sample: Sample) -> Film | None:
+    """A film of a video, or of the part of it that the sample is; None where it cannot be read as pictures."""
+    try:
+        with open_source(sample.path, "planes") as source:
+            first, count = frame_range(sample, source)
+            indices = first + np.linspace(0, count - 1, FILM_FRAMES).round().astype(int)
+            width, height = source.width, source.height
+            frames = source.read(indices, size=_film_size(width, height))
+            times = source.timestamps[first : first + count]
+    except (DecodeError, OSError):
+        return None
+    duration = float(times[-1] - times[0]) * count / max(count - 1, 1)
+    return Film(
+        uri=_filmstrip(frames),
+        width=width,
+        height=height,
+        seconds=round(min(max(duration, _SECONDS[0]), _SECONDS[1]), 2),
+        duration=duration,
+    )
+
+
+def _film_size(width: int, height: int) -> tuple[int, int]:
+    """(height, width) of a film's frames: whole blocks, about the video's aspect ratio."""
+    scale = min(1.0, (_AREA / (width * height)) ** 0.5)
+    across, down = (math.ceil(side * scale / _BLOCK) * _BLOCK for side in (width, height))
+    return down, across
+
+
+def _filmstrip(frames: Frames) -> str:
+    """Frames uint8 [N, H, W, 3] side by side, as the address of a JPEG."""
+    strip = np.hstack(list(frames))[:, :, ::-1]
+    return jpeg_uri(cv2.imencode(".jpg", np.ascontiguousarray(strip), [cv2.IMWRITE_JPEG_QUALITY, 80])[1].tobytes())
