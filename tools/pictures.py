@@ -1,4 +1,4 @@
-"""Draw docs/pictures/*.svg: one picture per family of networks. `python tools/pictures.py`.
+"""Draw docs/pictures: one SVG per family of networks, and what `motions` looks like. `python tools/pictures.py`.
 
 Sizes of maps are those of our networks, read off a pass without numbers.
 """
@@ -7,9 +7,18 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from marey.base.random import random_for
+from marey.data.motions.dataset import place_object
+from marey.data.motions.looks import DRAWN, MARGIN, Cast
+from marey.data.motions.objects import THINGS, Thing
+from marey.data.motions.paths import Pose
+from marey.data.motions.scenes import SCENES, Scene
 from marey.models.i3d.config import InceptionI3DConfig
 from marey.models.slowfast.config import SlowFastConfig
 from marey.models.tsn.config import TSNConfig
@@ -199,7 +208,37 @@ def tsm() -> str:
 
 PICTURES = {"tsn": tsn, "i3d": i3d, "slowfast": slowfast, "r2plus1d": r2plus1d, "csn": csn, "tsm": tsm}
 
+# The generated data set -----------------------------------------------------------------------------------------------
+
+
+def _fitting_scenes() -> list[tuple[Thing, Scene]]:
+    """Every object on a scene where it is met; scenes are shown about equally often."""
+    shown = dict.fromkeys((scene.name for scene in SCENES), 0)
+    pairs = []
+    for thing in THINGS:
+        scene = min((scene for scene in SCENES if thing in scene.things), key=lambda scene: shown[scene.name])
+        shown[scene.name] += 1
+        pairs.append((thing, scene))
+    return pairs
+
+
+def _motions_frame(thing: Thing, scene: Scene, number: int, size: int) -> NDArray[np.uint8]:
+    """A frame without noise, uint8 [size, size, 3]."""
+    drawn = DRAWN.draw(Cast(scene, thing, mirrored=False, share=0.42), size, random_for(4, number))
+    image = drawn.ground[MARGIN:-MARGIN, MARGIN:-MARGIN].copy()
+    place_object(image, drawn.sprite, Pose(0.5, 0.54))
+    return image.clip(0, 255).astype(np.uint8)
+
+
+def motions_sheet(size: int = 128, columns: int = 6) -> bytes:
+    """A PNG of every object of the drawn look, and every scene at least once."""
+    frames = [_motions_frame(thing, scene, number, size) for number, (thing, scene) in enumerate(_fitting_scenes())]
+    rows = [np.hstack(frames[first : first + columns]) for first in range(0, len(frames), columns)]
+    return cv2.imencode(".png", np.ascontiguousarray(np.vstack(rows)[:, :, ::-1]))[1].tobytes()
+
+
 if __name__ == "__main__":
     FOLDER.mkdir(exist_ok=True)
     for name, draw in PICTURES.items():
         (FOLDER / f"{name}.svg").write_text(draw(), encoding="utf-8")
+    (FOLDER / "motions.png").write_bytes(motions_sheet())

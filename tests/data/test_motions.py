@@ -1,15 +1,27 @@
 """The generated data set: the class is the motion and nothing else."""
 
-import numpy as np
+import json
 
+import numpy as np
+import pytest
+
+from marey.base.errors import DataError
 from marey.base.random import random_for
-from marey.data.motions import CLASS_NAMES, FLIP_PAIRS, MIRROR_PAIRS, _along, render_scene, write_motions
+from marey.data.motions import CLASS_NAMES, DRAWN, FLIP_PAIRS, MIRROR_PAIRS, NOISE, render_scene, write_motions
+from marey.data.motions.dataset import place_object
+from marey.data.motions.looks import MARGIN, Cast, Sprite
+from marey.data.motions.objects import THINGS
+from marey.data.motions.paths import Pose, _along, path_of
+from marey.data.motions.scenes import SCENES
 from marey.recipes.motions import MOTIONS
 from marey.video.reader import open_video
 
+LOOKS = pytest.mark.parametrize("look", [DRAWN, NOISE], ids=["drawn", "noise"])
 
-def test_pairs_share_their_frames_to_the_last_bit(tmp_path) -> None:
-    train, test = write_motions(tmp_path, train=12, test=12, size=48, frames=10, workers=0)
+
+@LOOKS
+def test_pairs_share_their_frames_to_the_last_bit(look, tmp_path) -> None:
+    train, test = write_motions(tmp_path, train=12, test=12, size=48, frames=10, workers=0, look=look)
     assert len(CLASS_NAMES) == 12
     assert (np.bincount(train.labels) == 1).all()
     assert not set(train.groups.tolist()) & set(test.groups.tolist())
@@ -20,16 +32,42 @@ def test_pairs_share_their_frames_to_the_last_bit(tmp_path) -> None:
         assert by_class[one].group == by_class[other].group
 
 
-def test_written_once_and_the_same_again(tmp_path) -> None:
-    first, _ = write_motions(tmp_path / "a", train=12, test=12, size=48, frames=6, workers=0)
-    before = {p: p.stat().st_mtime_ns for p in (tmp_path / "a").rglob("*.mp4")}
-    (next(iter(before))).unlink()
-    (tmp_path / "a" / "motions.json").unlink()
-    again, _ = write_motions(tmp_path / "a", train=12, test=12, size=48, frames=6, workers=0)
+def test_written_once_and_the_same_again(tmp_path, capsys) -> None:
+    arguments = {"train": 12, "test": 12, "size": 48, "frames": 6, "workers": 0, "look": NOISE}
+    first, _ = write_motions(tmp_path / "a", **arguments)
+    written = {path: path.stat().st_mtime_ns for path in (tmp_path / "a").rglob("*.mp4")}
+    one, *rest = written
+    one.unlink()
+    (tmp_path / "a" / "motions.csv").unlink()
+    again, _ = write_motions(tmp_path / "a", **arguments)
     assert again.fingerprint == first.fingerprint
-    other, _ = write_motions(tmp_path / "b", train=12, test=12, size=48, frames=6, workers=0)
+    assert sum(path.stat().st_mtime_ns != written[path] for path in rest) == 1, "its twin alone is written again"
+    other, _ = write_motions(tmp_path / "b", **arguments)
     for one, two in zip(again, other, strict=True):
         assert one.path.read_bytes() == two.path.read_bytes()
+    assert "anew" not in capsys.readouterr().err
+
+
+def test_a_folder_holds_one_look(tmp_path, capsys) -> None:
+    """The files of all looks have the same names: what lies there is never taken for another look."""
+    arguments = {"train": 12, "test": 12, "size": 48, "frames": 6, "workers": 0}
+    write_motions(tmp_path, **arguments, look=NOISE)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*.mp4")}
+    with pytest.raises(DataError, match=r"other arguments \(look differ\); name another folder"):
+        write_motions(tmp_path, **arguments)
+    with pytest.raises(DataError, match=r"\(seed differ\)"):
+        write_motions(tmp_path, **arguments, seed=1, look=NOISE)
+    (tmp_path / "motions.json").unlink()
+    write_motions(tmp_path, **arguments)
+    assert "24 videos lie there without motions.json, and are written anew" in capsys.readouterr().err
+    assert all(path.read_bytes() != content for path, content in before.items())
+
+
+def test_folders_of_old_are_known(tmp_path) -> None:
+    """Before there were looks, motions.json named none: such a folder is complete, and of the noise look."""
+    arguments = {"train": 12, "test": 12, "size": 48, "frames": 6}
+    write_motions(tmp_path, **arguments, workers=0, look=NOISE)
+    assert json.loads((tmp_path / "motions.json").read_text()) == {**arguments, "seed": 0, "version": 1}
 
 
 def test_objects_travel_a_third_of_the_frame() -> None:
@@ -50,8 +88,90 @@ def test_a_mirror_swaps_left_and_right() -> None:
         centre = (weight * columns).sum(axis=1) / np.maximum(weight.sum(axis=1), 1)
         return float(centre[-3:].mean() - centre[:3].mean())
 
-    left = [render_scene(0, scene, size=72, frames=12, seed=0) for scene in range(12)]
+    left = [render_scene(0, scene, size=72, frames=12, seed=0, look=NOISE) for scene in range(12)]
     assert np.median([drift(f) for f in left]) < -8
     assert np.median([drift(f[:, :, ::-1]) for f in left]) > 8
     assert ("left", "right") in FLIP_PAIRS
     assert all(recipe.augment.flip == 0 and recipe.test.crops != "ten" for recipe in MOTIONS)
+
+
+def test_the_look_tells_nothing_of_the_motion() -> None:
+    """Scene, object and the way it faces are drawn alike in all pairs (a chi-squared test; the draws are fixed)."""
+    scenes = 1500
+    casts = []
+    for pair in range(len(MIRROR_PAIRS)):
+        for scene in range(scenes):
+            random = random_for(0, pair, scene)
+            path_of(pair, random)
+            casts.append(DRAWN.cast(random))
+    for kind in ((lambda c: c.scene.name), (lambda c: (c.scene.name, c.thing.name)), (lambda c: c.mirrored)):
+        values = [kind(cast) for cast in casts]
+        places = {value: place for place, value in enumerate(dict.fromkeys(values))}
+        codes = np.array([places[value] for value in values]).reshape(len(MIRROR_PAIRS), scenes)
+        counts = np.stack([np.bincount(row, minlength=len(places)) for row in codes])
+        expected = counts.mean(axis=0)
+        freedom = (len(MIRROR_PAIRS) - 1) * (len(places) - 1)
+        assert expected.min() > 5
+        assert (np.square(counts - expected) / expected).sum() < freedom + 3 * np.sqrt(2 * freedom)
+    assert {cast.scene.name for cast in casts} == {scene.name for scene in SCENES}
+    assert {cast.thing.name for cast in casts} == {thing.name for thing in THINGS}
+
+
+def test_the_way_an_object_faces_is_not_the_way_it_goes() -> None:
+    """What moves left faces left in half of the scenes."""
+    mirrored = []
+    for scene in range(400):
+        random = random_for(0, 0, scene)
+        path_of(0, random)
+        mirrored.append(DRAWN.cast(random).mirrored)
+    assert abs(np.mean(mirrored) - 0.5) < 0.075
+
+
+def object_mask(sprite: Sprite, pose: Pose, size: int) -> np.ndarray:
+    """Where the object is opaque."""
+    white = tuple(np.dstack([np.ones_like(p[..., :3]), p[..., 3:]]) for p in sprite.pictures)
+    image = np.zeros((size, size, 3), np.float32)
+    place_object(image, Sprite(sprite.side, white, sprite.turning), pose)
+    return image[..., 0] > 0.5
+
+
+@pytest.mark.parametrize("size", [48, 72, 128])
+@pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.name)
+def test_objects_stand_out(scene, size) -> None:
+    """Every object of a scene, at nine places: its colours lie 40 levels from what it hides, in the mean."""
+    for number, thing in enumerate(scene.things):
+        drawn = DRAWN.draw(Cast(scene, thing, mirrored=number % 2 == 0, share=0.38), size, random_for(number, size))
+        assert drawn.ground.shape == (size + 2 * MARGIN, size + 2 * MARGIN, 3)
+        ground = drawn.ground[MARGIN:-MARGIN, MARGIN:-MARGIN]
+        for x in (0.2, 0.5, 0.8):
+            for y in (0.2, 0.5, 0.8):
+                image, pose = ground.copy(), Pose(x, y)
+                place_object(image, drawn.sprite, pose)
+                hidden = object_mask(drawn.sprite, pose, size)
+                assert 0.02 < hidden.mean() < 0.15
+                distance = np.sqrt(np.square(image - ground)[hidden].mean(axis=1)).mean()
+                assert distance > 40, (thing.name, x, y, distance)
+
+
+@pytest.mark.parametrize("thing", THINGS, ids=lambda thing: thing.name)
+def test_objects_are_whole_at_every_scale(thing) -> None:
+    """Nothing is cut off at the edge of the object's square, and no motion enlarges the largest picture."""
+    scene = next(scene for scene in SCENES if thing in scene.things)
+    for share in (0.34, 0.44):
+        sprite = DRAWN.draw(Cast(scene, thing, mirrored=False, share=share), 72, random_for(1)).sprite
+        largest = sprite.pictures[0]
+        assert [len(picture) * 2**n for n, picture in enumerate(sprite.pictures)] == [len(largest)] * 4
+        edge = np.concatenate([largest[0], largest[-1], largest[:, 0], largest[:, -1]])[:, 3]
+        assert edge.max() == 0
+        assert 0.2 < (largest[..., 3] > 0.5).mean() < 0.8
+        for scale in (0.45, 1.0, 2.3):
+            assert scale * sprite.side <= len(sprite.picture(scale)) < 2 * scale * sprite.side + 2
+
+
+def test_scenes_of_train_and_test_differ(tmp_path) -> None:
+    train, test = write_motions(tmp_path, train=24, test=24, size=48, frames=4, workers=0)
+    assert not set(train.groups.tolist()) & set(test.groups.tolist())
+    shown = [render_scene(0, scene, size=48, frames=4, seed=0) for scene in range(4)]
+    for one in range(4):
+        for other in range(one):
+            assert np.abs(shown[one].astype(int) - shown[other]).mean() > 5

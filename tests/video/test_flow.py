@@ -7,7 +7,7 @@ import torch
 from flow_pairs import MOTIONS, end_point_error, moved_pair
 
 from marey.base.errors import DataError, DecodeError
-from marey.data.motions import render_scene
+from marey.data.motions import NOISE, render_scene
 from marey.video.flow import DIS, TVL1, Farneback, OpenCVTVL1, tvl1
 from marey.video.flow.levels import from_levels, to_levels
 from marey.video.flow.live import LiveFlow
@@ -28,7 +28,7 @@ from tolerances import FLOW_AGREEMENT, FLOW_FUSED, FLOW_REAL
 def pairs():
     """Four pairs of noisy frames with an object that moves over a shaking ground; what OpenCV says of them."""
     turning, opening = (
-        to_grey(render_scene(pair, scene, size=96, frames=12, seed=0)) for pair, scene in ((2, 0), (4, 1))
+        to_grey(render_scene(pair, scene, size=96, frames=12, seed=0, look=NOISE)) for pair, scene in ((2, 0), (4, 1))
     )
     first = np.stack([turning[2], turning[6], opening[3], opening[7]])
     second = np.stack([turning[3], turning[7], opening[4], opening[8]])

@@ -2,7 +2,7 @@
 
 import pytest
 
-from marey.data.motions import write_motions
+from marey.data.motions import NOISE, write_motions
 from marey.evaluation.evaluate import evaluate
 from marey.recipes.motions import MOTIONS_SLOWONLY, MOTIONS_TSN
 from marey.training.fit import fit
@@ -18,7 +18,7 @@ SMALL = {"clip": {"frames": 4, "stride": 4}, "test": {"sampling": {"frames": 4, 
 def test_inside_the_pairs(recipe, tmp_path_factory) -> None:
     """1,200 videos, four frames each, five epochs: order is learnt by SlowOnly and stays invisible to TSN."""
     folder = tmp_path_factory.getbasetemp() / "motions"
-    train, test = write_motions(folder, train=1200, test=240, size=72, frames=16, workers=2)
+    train, test = write_motions(folder, train=1200, test=240, size=72, frames=16, workers=2, look=NOISE)
     out = tmp_path_factory.mktemp(recipe.model.network)
     fitted = fit(recipe.variant(train={"epochs": 6}, **SMALL), train=train, out=out, workers=2)
     result = evaluate(load_model(fitted.last), test, workers=2)

@@ -1,5 +1,7 @@
 """The demo's recipes, on the generated data set `motions`: one network that sees motion, one that sees single frames."""
 
+from typing import TypedDict
+
 from marey.models.slowonly.config import SlowOnlyConfig
 from marey.models.tsn.config import TSNConfig
 from marey.recipe import AdamW, CosineSchedule, Recipe, Test, Train, Warmup
@@ -7,7 +9,17 @@ from marey.video.augment import RandomCrop
 from marey.video.pixels import Pixels
 from marey.video.sampling import MMAction2Test, MMAction2Train
 
-DEMO_DATA = {"train": 4032, "test": 504, "size": 72, "frames": 20}
+
+class MotionsData(TypedDict):
+    """How much of `motions` to write, as `write_motions` takes it."""
+
+    train: int
+    test: int
+    size: int
+    frames: int
+
+
+DEMO_DATA: MotionsData = {"train": 4032, "test": 504, "size": 72, "frames": 20}
 """How much of `motions` the demo writes: videos in all, pixels a side, frames a video."""
 
 MOTIONS_SLOWONLY = Recipe(

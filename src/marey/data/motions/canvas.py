@@ -32,8 +32,9 @@ class Canvas:
     def __init__(self, size: int, *, margin: int = 0, paper: Colour = (0, 0, 0)) -> None:
         self.size, self.margin = size, margin
         side = (size + 2 * margin) * _FINE
-        self._pixels = np.empty((side, side, 4), np.uint8)
-        self._pixels[:] = (*paper, 0)
+        self._pixels = np.zeros((side, side, 4), np.uint8)
+        if paper != (0, 0, 0):
+            cv2.rectangle(self._pixels, (0, 0), (side, side), (*paper, 0), cv2.FILLED)
 
     def polygon(self, points: Sequence[Point], colour: Colour) -> None:
         """Fill the polygon with these corners."""
@@ -68,11 +69,11 @@ class Canvas:
         """Fill the whole width from `top` to `bottom`, one colour passing into the other."""
         first, last = self._length(top) + self.margin * _FINE, self._length(bottom) + self.margin * _FINE
         share = np.linspace(0, 1, max(last - first, 1))[:, None]
-        rows = np.asarray(upper) * (1 - share) + np.asarray(lower) * share
-        side = len(self._pixels)
-        shown = slice(max(first, 0), max(min(last, side), 0))
-        self._pixels[shown, :, :3] = rows[shown.start - first : shown.stop - first, None]
-        self._pixels[shown, :, 3] = 255
+        rows = np.asarray((*upper, 255)) * (1 - share) + np.asarray((*lower, 255)) * share
+        shown = slice(max(first, 0), max(min(last, len(self._pixels)), 0))
+        packed = np.ascontiguousarray(np.round(rows), np.uint8).view(np.uint32)
+        # A pixel as one number of 32 bits: numpy fills four times faster than byte by byte.
+        self._pixels.view(np.uint32)[shown, :, 0] = packed[shown.start - first : shown.stop - first]
 
     def outline(self, width: float) -> None:
         """Make a border of `width` around what is drawn opaque: there the paper shows."""

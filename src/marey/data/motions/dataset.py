@@ -39,19 +39,26 @@ def render_scene(pair: int, scene: int, *, size: int, frames: int, seed: int, lo
         top, left = random.randint(nearest, farthest + 1, size=2)
         image = drawn.ground[top : top + size, left : left + size].copy()
         for pose in path(number / (frames - 1)):
-            _place(image, drawn.sprite, pose, jitter=random.uniform(-0.6, 0.6, size=2))
+            place_object(image, drawn.sprite, pose, jitter=random.uniform(-0.6, 0.6, size=2))
         image += random.standard_normal(image.shape[:2])[..., None] * drawn.noise
         rendered[number] = np.clip(image, 0, 255)
     return rendered
 
 
-def _place(image: NDArray[np.float32], sprite: Sprite, pose: Pose, *, jitter: NDArray[np.float64]) -> None:
-    """Blend the object into the image at its pose, in place."""
+def place_object(
+    image: NDArray[np.float32], sprite: Sprite, pose: Pose, *, jitter: NDArray[np.float64] | None = None
+) -> None:
+    """Blend the object into the image, float32 [size, size, 3], at its pose, in place.
+
+    `jitter` is how far it is off, [2], in pixels to the right and down.
+    """
     picture = sprite.picture(pose.scale)
     size, side = len(image), len(picture)
     scale, turn = pose.scale * (sprite.side / side), pose.turn * sprite.turning
-    matrix = cv2.getRotationMatrix2D(((side - 1) / 2, (side - 1) / 2), math.degrees(-turn), scale)
-    matrix[:, 2] += np.array([pose.x, pose.y]) * size + jitter - (side - 1) / 2
+    middle = (side - 1) / 2
+    matrix = np.asarray(cv2.getRotationMatrix2D((middle, middle), math.degrees(-turn), scale), np.float64)
+    offset = np.zeros(2) if jitter is None else jitter
+    matrix[:, 2] += np.array([pose.x, pose.y]) * size + offset - middle
     placed = cv2.warpAffine(picture, matrix, (size, size), flags=cv2.INTER_LINEAR)
     opacity = placed[..., 3:]
     image += opacity * (placed[..., :3] - image)

@@ -129,7 +129,10 @@ class DrawnLook:
         return Cast(scene, thing, mirrored=random.uniform() < 0.5, share=random.uniform(0.34, 0.44))
 
     def appearance(self, size: int, random: np.random.RandomState) -> Appearance:
-        cast = self.cast(random)
+        return self.draw(self.cast(random), size, random)
+
+    def draw(self, cast: Cast, size: int, random: np.random.RandomState) -> Appearance:
+        """Draw this choice; colours, light and the places of things in the scene are drawn at random."""
         canvas = Canvas(size, margin=MARGIN)
         cast.scene.draw(canvas, random)
         ground = canvas.picture()[..., :3] * np.float32(random.uniform(0.88, 1.06))
@@ -164,7 +167,7 @@ def _outline(ground: NDArray[np.float32]) -> Colour:
 
 def _object(cast: Cast, paint: Colour, outline: Colour, size: int) -> tuple[NDArray[np.float32], ...]:
     """The object at full size, at a half, a quarter and an eighth."""
-    side = 8 * max(round(cast.share * size * _LARGEST / 8), 2)
+    side = 8 * math.ceil(cast.share * size * _LARGEST / 8)
     room = side // 16
     canvas = Canvas(side - 2 * room, margin=room, paper=outline)
     cast.thing.draw(canvas, paint)
@@ -172,10 +175,8 @@ def _object(cast: Cast, paint: Colour, outline: Colour, size: int) -> tuple[NDAr
     picture = canvas.picture()
     if cast.mirrored:
         picture = np.ascontiguousarray(picture[:, ::-1])
-    return tuple(
-        picture if part == 1 else cv2.resize(picture, (side // part, side // part), interpolation=cv2.INTER_AREA)
-        for part in (1, 2, 4, 8)
-    )
+    smaller = (cv2.resize(picture, (side // n, side // n), interpolation=cv2.INTER_AREA) for n in (2, 4, 8))
+    return picture, *(np.asarray(one, np.float32) for one in smaller)
 
 
 NOISE = NoiseLook()

@@ -123,7 +123,9 @@ def cat(canvas: Canvas, paint: Colour) -> None:
     """A face: pointed ears, eyes, nose, whiskers."""
     for side in (-1, 1):
         canvas.polygon([(0.5 + side * 0.1, 0.26), (0.5 + side * 0.34, 0.06), (0.5 + side * 0.4, 0.46)], paint)
-        canvas.polygon([(0.5 + side * 0.2, 0.25), (0.5 + side * 0.31, 0.15), (0.5 + side * 0.34, 0.34)], (246, 170, 176))
+        canvas.polygon(
+            [(0.5 + side * 0.2, 0.25), (0.5 + side * 0.31, 0.15), (0.5 + side * 0.34, 0.34)], (246, 170, 176)
+        )
     canvas.ellipse(0.5, 0.56, 0.41, 0.35, paint)
     canvas.ellipse(0.5, 0.7, 0.19, 0.15, _lighter(paint, 0.7))
     for side in (-1, 1):

@@ -21,6 +21,7 @@ FLIP_PAIRS = (("left", "right"), ("clockwise", "counter-clockwise"))
 
 CLASS_NAMES = tuple(sorted(name for pair in MIRROR_PAIRS for name in pair))
 
+
 @dataclass(frozen=True)
 class Pose:
     """Where an object is in one frame: centre in shares of the side (0..1), size as a factor, turn in radians."""

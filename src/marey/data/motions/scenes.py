@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from marey.base.random import RandomSource
 from marey.data.motions import objects
@@ -178,7 +179,9 @@ def road(canvas: Canvas, random: RandomSource) -> None:
     """A road to the horizon with lane markings, fields and trees on both sides."""
     horizon, far = random.uniform(0.38, 0.46), 0.5 + random.uniform(-0.08, 0.08)
     sky = _open_sky(canvas, random, horizon + 0.02)
-    canvas.polygon(_waving(horizon - 0.02, 0.03, random.uniform(0.8, 1.3), random.uniform(0, 1)), sky.on((96, 140, 120)))
+    canvas.polygon(
+        _waving(horizon - 0.02, 0.03, random.uniform(0.8, 1.3), random.uniform(0, 1)), sky.on((96, 140, 120))
+    )
     canvas.gradient(horizon, _BOTTOM, sky.on((122, 176, 84)), sky.on(vary((84, 150, 60), random)))
 
     def at(side: float, depth: float) -> Point:
@@ -218,7 +221,11 @@ def _peak(canvas: Canvas, x: float, top: float, wide: float, grey: Colour, sky: 
     canvas.polygon([(x, top), (x - wide, 0.95), (x + wide, 0.95)], grey)
     canvas.polygon([(x, top), (x + 0.15 * wide, 0.95), (x + wide, 0.95)], mix(grey, (40, 46, 70), 0.35))
     down = 0.17
-    edge = [(x - slope * down, top + down), (x - slope * 0.5 * down, top + 0.75 * down), (x - 0.1 * slope * down, top + down)]
+    edge = [
+        (x - slope * down, top + down),
+        (x - slope * 0.5 * down, top + 0.75 * down),
+        (x - 0.1 * slope * down, top + down),
+    ]
     edge += [(x + slope * 0.35 * down, top + 0.7 * down), (x + slope * down, top + down)]
     canvas.polygon([(x, top), *edge], sky.on((250, 252, 255)))
 
@@ -227,9 +234,13 @@ def desert(canvas: Canvas, random: RandomSource) -> None:
     """Dunes and cactuses."""
     sky = _open_sky(canvas, random, 0.7)
     sand = vary((238, 190, 112), random, 10)
-    canvas.polygon(_waving(0.58, 0.05, random.uniform(0.8, 1.2), random.uniform(0, 1)), sky.on(mix(sand, (150, 90, 50), 0.3)))
+    canvas.polygon(
+        _waving(0.58, 0.05, random.uniform(0.8, 1.2), random.uniform(0, 1)), sky.on(mix(sand, (150, 90, 50), 0.3))
+    )
     canvas.polygon(_waving(0.7, 0.05, random.uniform(0.6, 1.0), random.uniform(0, 1)), sky.on(sand))
-    canvas.polygon(_waving(0.9, 0.03, random.uniform(0.6, 1.0), random.uniform(0, 1)), sky.on(mix(sand, (255, 240, 200), 0.35)))
+    canvas.polygon(
+        _waving(0.9, 0.03, random.uniform(0.6, 1.0), random.uniform(0, 1)), sky.on(mix(sand, (255, 240, 200), 0.35))
+    )
     side = random.randint(2)
     green = sky.on(vary((52, 128, 66), random))
     _cactus(canvas, 0.14 + 0.72 * side + random.uniform(-0.04, 0.04), 0.93, 0.42, green)
@@ -332,10 +343,14 @@ def space(canvas: Canvas, random: RandomSource) -> None:
     body, radius = vary((226, 176, 110), random, 24), random.uniform(0.11, 0.14)
     _ring(canvas, x, y, radius, body, half=180)
     canvas.disc(x, y, radius, body)
-    canvas.ellipse(x + 0.1 * radius, y + 0.3 * radius, 0.8 * radius, 0.14 * radius, mix(body, (110, 60, 40), 0.3), turn=-18)
+    canvas.ellipse(
+        x + 0.1 * radius, y + 0.3 * radius, 0.8 * radius, 0.14 * radius, mix(body, (110, 60, 40), 0.3), turn=-18
+    )
     canvas.ellipse(x, y - 0.45 * radius, 0.75 * radius, 0.12 * radius, mix(body, (110, 60, 40), 0.3), turn=-18)
     _ring(canvas, x, y, radius, body, half=0)
-    _globe(canvas, 0.8 - 0.62 * side + random.uniform(-0.05, 0.05), random.uniform(0.78, 0.88), random.uniform(0.16, 0.22))
+    _globe(
+        canvas, 0.8 - 0.62 * side + random.uniform(-0.05, 0.05), random.uniform(0.78, 0.88), random.uniform(0.16, 0.22)
+    )
 
 
 def _ring(canvas: Canvas, x: float, y: float, radius: float, body: Colour, *, half: int) -> None:
@@ -371,7 +386,7 @@ def pitch(canvas: Canvas, random: RandomSource) -> None:
     canvas.box(_LEFT, 0.31, _RIGHT, 0.37, vary((226, 226, 232), random, 20))
     light = vary((92, 178, 76), random)
     edges = (0.37, 0.43, 0.51, 0.62, 0.76, 0.95, _BOTTOM)
-    for number, (top, bottom) in enumerate(zip(edges, edges[1:], strict=False)):
+    for number, (top, bottom) in enumerate(pairwise(edges)):
         canvas.box(_LEFT, top, _RIGHT, bottom, mix(light, (30, 90, 40), 0.3 * (number % 2)))
     x, white = 0.5 + random.uniform(-0.12, 0.12), (250, 250, 250)
     canvas.line([(_LEFT, 0.45), (_RIGHT, 0.45)], 0.012, white)
