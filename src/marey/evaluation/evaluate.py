@@ -2,12 +2,10 @@
 
 import hashlib
 import json
-import platform
 import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +17,7 @@ from marey.base.errors import DataError, RunError
 from marey.base.files import atomic_path, write_json
 from marey.base.processes import rank, world_size
 from marey.base.progress import progress, say
+from marey.base.versions import versions
 from marey.data.clips import ViewDataset, ViewItem
 from marey.data.formats import read_classes, read_manifest
 from marey.data.manifest import Manifest
@@ -385,8 +384,7 @@ def _protocol(model: Network, data: Manifest, backend: EagerBackend, batch: int)
         "batch": batch,
         "precision": backend.precision,
         "device": str(backend.device),
-        "versions": {name: version(name) for name in ("torch", "numpy", "av", "opencv-contrib-python-headless")}
-        | {"marey": version("marey"), "python": platform.python_version()},
+        "versions": versions(),
     }
 
 
