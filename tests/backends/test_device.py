@@ -4,7 +4,14 @@ import pytest
 import torch
 
 from marey.backends import device as devices
-from marey.backends.device import on_device, operators_of, pick_device, pick_training_device, tell_of_spare
+from marey.backends.device import (
+    on_device,
+    operators_of,
+    pick_device,
+    pick_own_device,
+    pick_training_device,
+    tell_of_spare,
+)
 from marey.base.errors import RunError
 from marey.evaluation.evaluate import evaluate
 from marey.inference.features import features
@@ -137,6 +144,19 @@ def test_training_by_several_processes(monkeypatch) -> None:
     assert pick_training_device("cuda") == torch.device("cuda")
     with pytest.raises(RunError, match="name none by number"):
         pick_training_device("cuda:1")
+
+
+def test_testing_by_several_processes(monkeypatch) -> None:
+    machine_with(monkeypatch, "cuda", 2)
+    assert pick_own_device("auto") == torch.device("cuda")
+    monkeypatch.setenv("WORLD_SIZE", "3")
+    found = []
+    for number in range(3):
+        monkeypatch.setenv("LOCAL_RANK", str(number))
+        found.append(pick_own_device("auto").index)
+    assert found == [0, 1, 0]
+    assert pick_own_device("cuda:1").index == 1
+    assert pick_own_device("cpu") == torch.device("cpu")
 
 
 @pytest.mark.parametrize(

@@ -52,6 +52,14 @@ def pick_device(name: str) -> torch.device:
     return device
 
 
+def pick_own_device(name: str) -> torch.device:
+    """As `pick_device`; of several processes on a machine with several GPUs each gets one of its own."""
+    device = pick_device(name)
+    if device.type != "cuda" or device.index is not None or world_size() == 1:
+        return device
+    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")) % _count("cuda"))
+
+
 def pick_training_device(name: str) -> torch.device:
     """The device of that name, if a network can be trained on it, by as many processes as there are.
 

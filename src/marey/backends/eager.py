@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager, nullcontext
 import torch
 from torch import Tensor
 
-from marey.backends.device import on_device, operators_of, pick_device
+from marey.backends.device import on_device, operators_of, pick_own_device
 from marey.backends.precision import computing_in, pick_precision
 from marey.base.precision import Precision
 from marey.models.network import Network
@@ -17,7 +17,7 @@ class EagerBackend:
 
     Args:
         network: Put in eval mode and on the device.
-        device: As `marey.backends.device.pick_device` takes it.
+        device: As `marey.backends.device.pick_device` takes it. Of several processes each has a GPU of its own.
         precision: "bfloat16" runs the network under autocast; the logits come back as float32. "auto" is float32.
 
     Raises:
@@ -25,7 +25,7 @@ class EagerBackend:
     """
 
     def __init__(self, network: Network, *, device: str = "auto", precision: Precision = "auto") -> None:
-        self.device = pick_device(device)
+        self.device = pick_own_device(device)
         self.precision = pick_precision(precision, self.device)
         self.network = network.to(self.device).eval()
 
