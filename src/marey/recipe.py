@@ -19,6 +19,7 @@ from pydantic import (
 from marey.base.declaration import Declaration, first_problem
 from marey.base.errors import RecipeError
 from marey.base.nearest import did_you_mean
+from marey.base.precision import Arithmetic
 from marey.data.draw import ByClass, EachOnce
 from marey.models.csn.config import CSNConfig
 from marey.models.i3d.config import InceptionI3DConfig
@@ -321,7 +322,7 @@ class Train(Declaration):
     (PySlowFast: 200). None: the running averages."""
     ema: EMA | None = None
     multigrid: Multigrid | None = None
-    precision: Literal["float32", "bfloat16"] = "float32"
+    precision: Arithmetic = "float32"
     stop_after: PositiveInt | None = None
     """Stop when the validation score (top-1, or mean average precision with several labels) has not risen for so many
     epochs; None trains to the end."""

@@ -145,7 +145,7 @@ def test_settings_change_a_kind_and_its_fields(turn) -> None:
         ("train.epochs=many", "train.epochs: .*integer"),
         ("train.epochs=-1", "greater than 0"),
         ("train.epochs", "expected key=value"),
-        ("train.precision=float8", "'float32' or 'bfloat16'"),
+        ("train.precision=float8", "'float32', 'tf32' or 'bfloat16'"),
     ],
 )
 def test_wrong_settings(word, message) -> None:

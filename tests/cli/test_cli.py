@@ -242,6 +242,10 @@ def test_convert(checkpoint, tmp_path) -> None:
         (["train", "slowonly_r50_8x8_k400"], "name the videos with --data"),
         (["train", "VIDEOS", "--resume"], "--out"),
         (["predict", "CHECKPOINT", "VIDEO", "--device", "cuda:7"], "--device"),
+        (
+            ["predict", "CHECKPOINT", "VIDEO", "--precision", "tf32", "--device", "cpu"],
+            "--precision tf32: cpu has no TF32",
+        ),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -264,6 +268,42 @@ def test_bad_input_is_one_clear_line(words, message, videos, checkpoint, tmp_pat
     lines = [line for line in done.stderr.splitlines() if line.startswith("marey ")]
     assert len(lines) == 1
     assert message in lines[0]
+
+
+@pytest.mark.parametrize("device", ["mps", "xpu", "meta", "nonsense"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["predict", "CHECKPOINT", "/none.mp4", "--out", "OUT/a.jsonl"],
+        ["predict", "slowonly_r50_8x8_k400", "VIDEOS", "--out", "OUT/a.jsonl"],
+        ["features", "CHECKPOINT", "--data", "VIDEOS", "--out", "OUT"],
+        ["evaluate", "CHECKPOINT", "--data", "/none.csv", "--out", "OUT"],
+        ["train", "VIDEOS", "--out", "OUT"],
+        ["train", "slowonly_r18_8x2_motions", "--data", "/none.csv", "--out", "OUT"],
+        ["reproduce", "slowonly_r50_8x8_k400", "--data", "/none.csv", "--out", "OUT"],
+        ["reproduce", "--ablation", "imagenet", "--data", "/none.csv", "--out", "OUT"],
+        ["demo", "--out", "OUT"],
+        ["data", "flow", "/none.csv", "--out", "OUT"],
+    ],
+    ids=" ".join,
+)
+def test_a_device_that_is_not_there_is_refused_before_any_work(words, device, videos, checkpoint, tmp_path) -> None:
+    """By name, in one line, before a list is read, weights are fetched or a file is written."""
+    places = {"CHECKPOINT": checkpoint, "VIDEOS": videos, "OUT": tmp_path / "out", "OUT/a.jsonl": tmp_path / "a.jsonl"}
+    done = marey(*[places.get(word, word) for word in words], "--device", device)
+    assert done.exit_code == 1, done.output
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f"marey {words[words[0] == 'data']}: --device {device}: ")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_answers_is_printed(videos, checkpoint, tmp_path) -> None:
+    how = ("--workers", "0", "--device", "cpu")
+    assert "answering on cpu, float32\n" in marey("predict", checkpoint, videos / "run" / "v0.mp4", *how).stderr
+    out = tmp_path / "out"
+    assert "on cpu, float32\n" in marey("evaluate", checkpoint, "--data", videos, "--out", out, *how).stderr
+    protocol = json.loads((out / "result.json").read_text())["protocol"]
+    assert (protocol["device"], protocol["precision"]) == ("cpu", "float32")
 
 
 def test_wrong_usage_is_exit_code_2() -> None:

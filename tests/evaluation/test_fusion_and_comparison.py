@@ -98,6 +98,7 @@ def test_a_number_that_compares() -> None:
         ({"test": ROW.test.model_dump(mode="json") | {"crops": "centre"}}, "the test rule is not the recipe's"),
         ({"pixels": {}}, "the pixels rule is not the recipe's"),
         ({"precision": "bfloat16"}, "the network ran in bfloat16"),
+        ({"precision": "tf32"}, "the network ran in tf32"),
         ({"only": {"list": "theirs.csv"}}, "only the videos of theirs.csv were scored"),
     ],
 )

@@ -13,6 +13,7 @@ import torch
 from made_videos import coded_frame
 
 import marey
+from marey.backends import precision
 from marey.base.errors import RecipeError, RunError, WeightsError
 from marey.data.formats import list_folder
 from marey.recipe import SGD
@@ -304,12 +305,48 @@ def test_asked_to_stop(videos, tmp_path) -> None:
 
 
 def test_bfloat16(videos, tmp_path) -> None:
-    """Clips of two frames under temporal kernels of three, 1x1 maps at the end."""
+    """Clips of two frames under temporal kernels of three, 1x1 maps at the end. Asked for, it is used on every CPU."""
     manifest = list_folder(videos)
     recipe = RECIPE.variant(train={"epochs": 8})
     fit(recipe, train=manifest, val=manifest, out=tmp_path, workers=0, precision="bfloat16")
     assert read_checkpoint(tmp_path / "last.safetensors").recipe.train.precision == "bfloat16"
     assert all(torch.isfinite(value).all() for value in read_checkpoint(tmp_path / "last.safetensors").tensors.values())
+
+
+def test_auto_on_a_cpu_without_bfloat16_and_a_resume_elsewhere(videos, tmp_path, monkeypatch, capsys) -> None:
+    """float32 in place of the recipe's bfloat16, also when the run goes on where bfloat16 would be fast."""
+    recipe, manifest = RECIPE.variant(train={"precision": "bfloat16"}), list_folder(videos)
+    monkeypatch.setattr(precision, "bfloat16_cost", lambda: 90.0)
+    fit(recipe, train=manifest, out=tmp_path, workers=0)
+    assert "the recipe's bfloat16 is replaced by float32: bfloat16 takes 90 times" in capsys.readouterr().err
+    assert read_checkpoint(tmp_path / "last.safetensors").recipe.train.precision == "float32"
+    monkeypatch.setattr(precision, "bfloat16_cost", lambda: 0.3)
+    assert fit(recipe, train=manifest, out=tmp_path, workers=0, resume=True).finished
+    assert "the run began in float32 and goes on in it, not in the recipe's bfloat16" in capsys.readouterr().err
+    with pytest.raises(RunError, match="holds another run"):
+        fit(recipe, train=manifest, out=tmp_path, workers=0, resume=True, precision="bfloat16")
+
+
+def test_a_run_in_bfloat16_goes_on_in_it_on_a_slower_cpu(videos, tmp_path, monkeypatch, capsys) -> None:
+    recipe, manifest = RECIPE.variant(train={"precision": "bfloat16", "epochs": 1}), list_folder(videos)
+    monkeypatch.setattr(precision, "bfloat16_cost", lambda: 0.3)
+    fit(recipe, train=manifest, out=tmp_path, workers=0)
+    monkeypatch.setattr(precision, "bfloat16_cost", lambda: 90.0)
+    assert fit(recipe, train=manifest, out=tmp_path, workers=0, resume=True).finished
+    assert "the run began in bfloat16 and goes on in it: bfloat16 takes 90 times" in capsys.readouterr().err
+
+
+def test_training_in_float32_is_float32(videos, tmp_path) -> None:
+    """Whatever a program told torch before; and torch is left as it was told."""
+    manifest = list_folder(videos)
+    fit(RECIPE, train=manifest, val=manifest, out=tmp_path / "a", workers=0)
+    torch.set_float32_matmul_precision("medium")  # bfloat16 inside oneDNN, where the CPU has it
+    try:
+        fit(RECIPE, train=manifest, val=manifest, out=tmp_path / "b", workers=0)
+        assert torch.get_float32_matmul_precision() == "medium"
+    finally:
+        torch.set_float32_matmul_precision("highest")
+    assert_same(tmp_path / "a", tmp_path / "b")
 
 
 def test_tensorboard(videos, tmp_path) -> None:

@@ -1,22 +1,144 @@
 """Which device a network runs on."""
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
+from torch import Tensor
 
 from marey.base.errors import RunError
+from marey.base.processes import rank, world_size
+from marey.base.progress import say
+
+_TRAINED_ON = ("cpu", "cuda", "mps")
+"""Where Lightning's Trainer can train."""
 
 
 def pick_device(name: str) -> torch.device:
-    """The device of that name: "auto" (CUDA where there is one, else the CPU), "cpu", "cuda" or "cuda:1".
+    """The device of that name, if this machine can compute on it.
+
+    Args:
+        name: "auto", "cpu", or a kind of device that torch names, with or without a number: "cuda", "cuda:1", "mps",
+            "xpu". "auto" is CUDA where there is one, else the CPU. Other accelerators are used when they are named,
+            because torch lacks operators of these networks on some of them.
 
     Raises:
-        RunError: an unknown name, or CUDA where torch sees none.
+        RunError: torch knows no such device, this machine has none, or not so many.
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
-    except RuntimeError:
-        raise RunError(f"--device {name}: expected auto, cpu, cuda or cuda:N.") from None
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise RunError(f"--device {name}: this torch sees no CUDA device; use --device cpu, or see `marey doctor`.")
+    except (RuntimeError, ValueError):
+        raise RunError(
+            f"--device {name}: expected auto, cpu, or a device that torch names, for example cuda, cuda:1, mps or xpu."
+        ) from None
+    count = _count(device.type)
+    if not count:
+        raise RunError(
+            f"--device {name}: this torch ({torch.__version__}) finds no {device.type} device here; use --device cpu, or "
+            "see `marey doctor`."
+        )
+    if device.index is not None and device.index >= count:
+        raise RunError(
+            f"--device {name}: there is no such number; torch finds {count} {device.type} device{'s' * (count > 1)} "
+            f"here, counted from 0: {', '.join(f'{device.type}:{number}' for number in range(count))}."
+        )
+    if device.type == "cpu":
+        return torch.device("cpu")  # without a number: Lightning counts CPUs otherwise
+    if device.type != "cuda":
+        _try(device, name)
     return device
+
+
+def pick_own_device(name: str) -> torch.device:
+    """As `pick_device`; of several processes on a machine with several GPUs each gets one of its own."""
+    device = pick_device(name)
+    if device.type != "cuda" or device.index is not None or world_size() == 1:
+        return device
+    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")) % _count("cuda"))
+
+
+def pick_training_device(name: str) -> torch.device:
+    """The device of that name, if a network can be trained on it, by as many processes as there are.
+
+    Raises:
+        RunError: as `pick_device`; or training does not run there.
+    """
+    device, world = pick_device(name), world_size()
+    if device.type not in _TRAINED_ON:
+        raise RunError(
+            f"--device {name}: training runs on {', '.join(_TRAINED_ON[:-1])} or {_TRAINED_ON[-1]} (Lightning's Trainer "
+            f"knows no {device.type}); predict, evaluate and features do run on {device.type}."
+        )
+    if device.type == "mps" and world > 1:
+        raise RunError(f"--device {name}: training on mps takes one process, not {world}: start it without torchrun.")
+    if device.index is not None and world > 1:
+        raise RunError(
+            f"--device {name}: each of {world} processes trains on a device of its own: name none by number."
+        )
+    local = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    if device.type == "cuda" and world > 1 and local > _count("cuda"):
+        raise RunError(
+            f"--device {name}: {local} processes on this machine, but torch finds {_count('cuda')} CUDA devices: start "
+            "as many processes as there are devices, or use --device cpu."
+        )
+    return device
+
+
+def tell_of_spare(name: str) -> None:
+    """Say that this machine has an accelerator which `name`, if it is "auto", does not take."""
+    if name != "auto" or rank() != 0:
+        return
+    found = torch.accelerator.current_accelerator()
+    if found is not None and found.type != "cuda" and torch.accelerator.is_available():
+        say(f"--device auto takes CUDA or the CPU; this machine has {found.type} too: --device {found.type} uses it")
+
+
+def on_device(tensor: Tensor, device: torch.device) -> Tensor:
+    """`tensor` on `device`. Only CUDA's copies run beside the CPU: MPS may read memory that was reused meanwhile."""
+    return tensor.to(device, non_blocking=device.type == "cuda")
+
+
+@contextmanager
+def operators_of(device: torch.device) -> Iterator[None]:
+    """Turn torch's error about an operator that an accelerator lacks into one line.
+
+    Raises:
+        RunError: what runs within the block needs an operator that torch does not have on `device`.
+    """
+    try:
+        yield
+    except NotImplementedError as error:
+        if device.type in ("cpu", "cuda"):
+            raise
+        fallback = ", or let the CPU compute what is missing: PYTORCH_ENABLE_MPS_FALLBACK=1 in the environment"
+        raise RunError(
+            f"--device {device}: torch lacks an operator of this network there ({str(error).splitlines()[0][:120]}): use "
+            f"--device cpu{fallback if device.type == 'mps' else ''}."
+        ) from None
+
+
+def _count(kind: str) -> int:
+    """How many devices of a kind this machine can use."""
+    if kind == "cpu":
+        return 1
+    if kind == "cuda":
+        return torch.cuda.device_count() if torch.cuda.is_available() else 0
+    found = torch.accelerator.current_accelerator()
+    same = found is not None and found.type == kind and torch.accelerator.is_available()
+    return torch.accelerator.device_count() if same else 0
+
+
+def _try(device: torch.device, name: str) -> None:
+    """Add two numbers there, so that a driver that does not work is known before any work."""
+    try:
+        well = torch.ones(2, device=device).sum().item() == 2
+    except (RuntimeError, AssertionError) as error:
+        raise RunError(
+            f"--device {name}: torch finds the device and cannot compute on it ({str(error).splitlines()[0]}); use "
+            "--device cpu."
+        ) from None
+    if not well:
+        raise RunError(f"--device {name}: torch adds 1 and 1 to something else there; use --device cpu.")

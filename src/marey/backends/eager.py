@@ -1,15 +1,15 @@
 """A network on batches of views, as plain PyTorch runs it."""
 
 from collections.abc import Callable
-from typing import Literal
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor
 
-from marey.backends.device import pick_device
+from marey.backends.device import on_device, operators_of, pick_own_device
+from marey.backends.precision import computing_in, pick_precision
+from marey.base.precision import Precision
 from marey.models.network import Network
-
-Precision = Literal["float32", "bfloat16"]
 
 
 class EagerBackend:
@@ -17,13 +17,16 @@ class EagerBackend:
 
     Args:
         network: Put in eval mode and on the device.
-        device: "auto", "cpu", "cuda" or "cuda:1".
-        precision: "bfloat16" runs the network under autocast; the logits come back as float32.
+        device: As `marey.backends.device.pick_device` takes it. Of several processes each has a GPU of its own.
+        precision: "bfloat16" runs the network under autocast; the logits come back as float32. "auto" is float32.
+
+    Raises:
+        RunError: this machine does not have the device, or the device not the precision.
     """
 
-    def __init__(self, network: Network, *, device: str = "auto", precision: Precision = "float32") -> None:
-        self.device = pick_device(device)
-        self.precision: Precision = precision
+    def __init__(self, network: Network, *, device: str = "auto", precision: Precision = "auto") -> None:
+        self.device = pick_own_device(device)
+        self.precision = pick_precision(precision, self.device)
         self.network = network.to(self.device).eval()
 
     def __call__(self, views_VTHWC: Tensor) -> Tensor:
@@ -40,8 +43,13 @@ class EagerBackend:
 
     @torch.inference_mode()
     def _run(self, network: Callable[[Tensor], Tensor], views_VTHWC: Tensor) -> Tensor:
-        views = views_VTHWC.to(self.device, non_blocking=True)
-        reduced = self.precision == "bfloat16"
-        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=reduced):
+        views = on_device(views_VTHWC, self.device)
+        with operators_of(self.device), computing_in(self.precision), self._autocast():
             logits = network(self.network.preprocess(views))
         return logits.float().cpu()
+
+    def _autocast(self) -> AbstractContextManager[object]:
+        """On where the precision is bfloat16, and off elsewhere, whatever the caller has switched on."""
+        if not torch.amp.is_autocast_available(self.device.type):
+            return nullcontext()
+        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.precision == "bfloat16")

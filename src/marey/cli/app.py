@@ -16,7 +16,7 @@ from marey.cli.command import (
     Device,
     MaxBroken,
     Out,
-    Precision,
+    PrecisionOption,
     Root,
     Seed,
     Set,
@@ -91,14 +91,16 @@ def predict(
     batch: Batch = 8,
     workers: Workers = 2,
     device: Device = "auto",
-    precision: Precision = "float32",
+    precision: PrecisionOption = "auto",
 ) -> None:
     """Answer for videos: the most likely classes and their probabilities."""
+    from marey.backends.precision import check_machine
     from marey.workflows.answer import answer, answers_to
     from marey.workflows.models import open_model
     from marey.workflows.two_streams import open_streams
     from marey.workflows.videos import videos_of
 
+    check_machine(device, precision)
     wanted = videos_of(videos, root=root)
     how: dict[str, Any] = {"weights": weights, "untrained": untrained, "settings": settings or ()}
     opened = open_streams(model, fuse, fuse_weights=fuse_weights, **how) or open_model(model, **how)
@@ -139,13 +141,15 @@ def features(
     batch: Batch = 8,
     workers: Workers = 2,
     device: Device = "auto",
-    precision: Precision = "float32",
+    precision: PrecisionOption = "auto",
 ) -> None:
     """Save what a network sees in each video, before its classifier: one float32 .npy each; a second call goes on."""
+    from marey.backends.precision import check_machine
     from marey.inference.features import features as compute
     from marey.workflows.models import open_model
     from marey.workflows.videos import videos_of
 
+    check_machine(device, precision)
     videos = videos_of([data], root=root)
     network = open_model(model, weights=weights, untrained=untrained, settings=settings or ())
     folder = out or next_run(f"{Path(model).stem}-features")
@@ -181,14 +185,16 @@ def evaluate(
     batch: Batch = 8,
     workers: Workers = 2,
     device: Device = "auto",
-    precision: Precision = "float32",
+    precision: PrecisionOption = "auto",
     max_broken: MaxBroken = 0.01,
 ) -> None:
     """Test a model on labelled videos by its recipe's protocol; scores, metrics and report go to --out."""
+    from marey.backends.precision import check_machine
     from marey.workflows.models import open_model
     from marey.workflows.testing import test_model
     from marey.workflows.two_streams import open_streams, test_streams
 
+    check_machine(device, precision)
     how: dict[str, Any] = {"weights": weights, "untrained": untrained, "settings": settings or ()}
     streams = open_streams(model, fuse, fuse_weights=fuse_weights, **how)
     options: dict[str, Any] = {
@@ -233,9 +239,7 @@ def train(
     ] = None,
     workers: Workers = 2,
     device: Device = "auto",
-    precision: Annotated[
-        Literal["float32", "bfloat16"] | None, typer.Option("--precision", help="Else the recipe's.")
-    ] = None,
+    precision: PrecisionOption = "auto",
     max_broken: MaxBroken = 0.01,
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Write TensorBoard files too.")] = False,
 ) -> None:
@@ -322,8 +326,10 @@ def demo(
     ] = "slowonly",
 ) -> None:
     """Generate real video files whose class is a motion, train on them, test, answer, report."""
+    from marey.backends.precision import check_machine
     from marey.workflows.demo import run_demo
 
+    check_machine(device, training=True)
     run_demo(out or next_run("demo"), network=network, seed=seed, workers=workers, device=device)
 
 

@@ -5,18 +5,24 @@ import inspect
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 
 from marey.base.errors import MareyError, RunError
+from marey.base.precision import Precision
 from marey.base.processes import world_size
 
-Device = Annotated[str, typer.Option("--device", help="auto (CUDA where there is one), cpu, cuda or cuda:1.")]
+Device = Annotated[
+    str, typer.Option("--device", help="auto (CUDA where there is one, else the CPU), cpu, cuda, cuda:1, mps, xpu.")
+]
 Seed = Annotated[int, typer.Option("--seed", help="Seed of everything random.")]
 Workers = Annotated[int, typer.Option("--workers", min=0, help="Processes that decode ahead; 0 decodes in this one.")]
 Batch = Annotated[int, typer.Option("--batch", min=1, help="Views in one forward pass.")]
-Precision = Annotated[Literal["float32", "bfloat16"], typer.Option("--precision", help="Arithmetic of the network.")]
+PrecisionOption = Annotated[
+    Precision,
+    typer.Option("--precision", help="Arithmetic of the network: auto is the recipe's in training, float32 elsewhere."),
+]
 Out = Annotated[Path | None, typer.Option("--out", help="Output folder.  [default: runs/<name>-<n>]")]
 Root = Annotated[Path | None, typer.Option("--root", help="Folder that the list's paths are relative to.")]
 Classes = Annotated[

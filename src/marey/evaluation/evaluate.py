@@ -2,23 +2,24 @@
 
 import hashlib
 import json
-import platform
 import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from marey.backends.eager import EagerBackend, Precision
+from marey.backends.device import tell_of_spare
+from marey.backends.eager import EagerBackend
 from marey.base.errors import DataError, RunError
 from marey.base.files import atomic_path, write_json
+from marey.base.precision import Precision
 from marey.base.processes import rank, world_size
 from marey.base.progress import progress, say
+from marey.base.versions import versions
 from marey.data.clips import ViewDataset, ViewItem
 from marey.data.formats import read_classes, read_manifest
 from marey.data.manifest import Manifest
@@ -163,7 +164,7 @@ def evaluate(
     batch: int = 8,
     workers: int = 2,
     device: str = "auto",
-    precision: Precision = "float32",
+    precision: Precision = "auto",
     max_broken: float = 0.01,
 ) -> EvaluationResult:
     """Test `model` by the protocol of its recipe.
@@ -176,27 +177,33 @@ def evaluate(
         only: A list of videos: score those that it names, and say what was left out.
         batch: Views in one pass.
         workers: Processes that decode ahead.
+        device: "auto" (CUDA where there is one, else the CPU), "cpu", or what torch names: "cuda", "cuda:1", "mps", "xpu".
+        precision: "float32", "tf32" or "bfloat16"; "auto" is float32.
         max_broken: A larger share of broken files stops the run.
 
     Under several processes (torchrun) every video is tested by exactly one of them; process 0 writes the result and
     returns all of it; the others return what they tested themselves.
 
     Raises:
-        RunError: `out` holds another run, or too many files are broken.
+        RunError: `out` holds another run, or too many files are broken; this machine does not have the device, or the
+            device not the precision.
         DataError: videos with several labels, and the recipe's task is one.
     """
+    backend = EagerBackend(model, device=device, precision=precision)
     if not isinstance(data, Manifest):
         data = read_labelled(data, model, root=root)
     if model.recipe.task.kind != "multilabel":
         data.require_one_label(model.recipe.name)
     overlap = restricted(data, only) if only is not None else None
     data = overlap.manifest if overlap else data
-    backend = EagerBackend(model, device=device, precision=precision)
     protocol = _protocol(model, data, backend, batch)
     if overlap:
         say(f"{only}: {overlap}")
         protocol["only"] = {"list": str(only), "left_out": overlap.left_out, "missing": overlap.missing}
     run = _Run(Path(out) if out else None, protocol, data, max_broken)
+    if run.rank == 0:
+        tell_of_spare(device)
+        say(f"testing {model.recipe.name} on {backend.device}, {backend.precision}")
     run.finish(_scored(backend, model, data, run, batch=batch, workers=workers))
     return run.result(model)
 
@@ -385,8 +392,7 @@ def _protocol(model: Network, data: Manifest, backend: EagerBackend, batch: int)
         "batch": batch,
         "precision": backend.precision,
         "device": str(backend.device),
-        "versions": {name: version(name) for name in ("torch", "numpy", "av", "opencv-contrib-python-headless")}
-        | {"marey": version("marey"), "python": platform.python_version()},
+        "versions": versions(),
     }
 
 

@@ -13,9 +13,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from marey.backends.eager import EagerBackend, Precision
+from marey.backends.device import tell_of_spare
+from marey.backends.eager import EagerBackend
 from marey.base.errors import RunError
 from marey.base.files import atomic_path, locked, mend_lines
+from marey.base.precision import Precision
 from marey.base.processes import rank, world_size
 from marey.base.progress import progress, say
 from marey.data.clips import ViewDataset
@@ -61,7 +63,7 @@ def features(
     batch: int = 8,
     workers: int = 2,
     device: str = "auto",
-    precision: Precision = "float32",
+    precision: Precision = "auto",
 ) -> FeatureFiles:
     """The pooled features of each video, over the views of `model.recipe.test`, as float32 .npy files in `out`.
 
@@ -76,15 +78,21 @@ def features(
         per_clip: [clips, D], each the mean over its crops; else [D], the mean over all views.
         batch: Views in one pass.
         workers: Processes that decode ahead.
+        device, precision: As `marey.evaluate` takes them.
 
     Raises:
-        RunError: `out` belongs to another model or protocol, or another process is writing there.
+        RunError: `out` belongs to another model or protocol, or another process is writing there; this machine does not
+            have the device, or the device not the precision.
     """
+    backend = EagerBackend(model, device=device, precision=precision)
     work = _Work(Path(out), videos, rank(), world_size())
+    if work.rank == 0:
+        tell_of_spare(device)
+        say(f"features of {model.recipe.name} on {backend.device}, {backend.precision}")
     try:
         with locked(work.lock, wait=False):
-            claim(work.out / "features.json", model, place=work.out, per_clip=per_clip, precision=precision)
-            return work.run(model, per_clip=per_clip, batch=batch, workers=workers, device=device, precision=precision)
+            claim(work.out / "features.json", model, place=work.out, per_clip=per_clip, precision=backend.precision)
+            return work.run(model, backend, per_clip=per_clip, batch=batch, workers=workers)
     except BlockingIOError:
         raise RunError(f"{work.out}: another process is writing there: wait for it, or choose another --out.") from None
 
@@ -105,11 +113,8 @@ class _Work:
         self.names = [file_name(video) for video in self.ids]
         self.record = out / f"broken{f'-{number}' if number else ''}.jsonl"
 
-    def run(
-        self, model: Network, *, per_clip: bool, batch: int, workers: int, device: str, precision: Precision
-    ) -> FeatureFiles:
+    def run(self, model: Network, backend: EagerBackend, *, per_clip: bool, batch: int, workers: int) -> FeatureFiles:
         """Compute what is missing, then bring everything together."""
-        backend = EagerBackend(model, device=device, precision=precision)
         test, pixels = model.recipe.test, model.recipe.pixels
         rows, broken = self._rows_to_do()
         views = ViewDataset(self.videos, test.sampling, pixels, model.recipe.flow)

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from marey.backends.eager import EagerBackend, Precision
+from marey.backends.eager import EagerBackend
 from marey.base.errors import DecodeError
+from marey.base.precision import Precision
 from marey.data.clips import ViewDataset
 from marey.data.manifest import Manifest
 from marey.evaluation.views import read_ahead, score_video
@@ -39,14 +40,17 @@ def predict(
     *,
     batch: int = 8,
     device: str = "auto",
-    precision: Precision = "float32",
+    precision: Precision = "auto",
 ) -> Prediction:
     """Answer for one video, by all the views of `model.recipe.test`.
 
     The probabilities equal those that `evaluate` writes for the same video and `batch`, to the last bit.
 
+    `device` and `precision` are taken as by `marey.evaluate`.
+
     Raises:
         DecodeError: the video cannot be read.
+        RunError: this machine does not have the device, or the device not the precision.
     """
     (found,) = predict_many(model, [video], batch=batch, device=device, precision=precision)
     if found.error is not None:
@@ -61,7 +65,7 @@ def predict_many(
     batch: int = 8,
     workers: int = 0,
     device: str = "auto",
-    precision: Precision = "float32",
+    precision: Precision = "auto",
 ) -> Iterator[Prediction]:
     """Answer for each video in turn; one that cannot be read gives a prediction with `error` and no probabilities.
 

@@ -9,10 +9,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import torch
 from lightning.pytorch import Trainer
 from torch import nn
 
-from marey.backends.device import pick_device
+from marey.backends.device import operators_of
+from marey.backends.precision import computing_in
 from marey.base.processes import world_size
 from marey.data.loader import ClipLoader
 from marey.training.module import TrainModule
@@ -36,22 +38,25 @@ class Stop:
         self.asked = True
 
 
-def drive(module: TrainModule, loader: ClipLoader, stop: Stop, *, device: str, begins: Callable[[], None]) -> None:
+def drive(
+    module: TrainModule, loader: ClipLoader, stop: Stop, *, device: torch.device, begins: Callable[[], None]
+) -> None:
     """Train until the loader ends or the run is asked to stop; `begins` is called once the optimiser exists."""
-    with _quiet_lightning(), _signals_restored():
+    arithmetic = module.recipe.train.precision
+    with _quiet_lightning(), _signals_restored(), operators_of(device), computing_in(arithmetic):
         trainer = _trainer(module, device)
         module.on_fit_start = begins  # type: ignore[method-assign]
         trainer.fit(module, train_dataloaders=_Stream(loader, stop))
 
 
-def _trainer(module: TrainModule, device: str) -> Trainer:
-    chosen, world, train = pick_device(device), world_size(), module.recipe.train
+def _trainer(module: TrainModule, device: torch.device) -> Trainer:
+    world, train = world_size(), module.recipe.train
     local = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-    devices: int | list[int] = local if world > 1 or chosen.index is None else [chosen.index]
-    if chosen.type == "cuda" and world > 1 and train.norm_batch is None:
+    devices: int | list[int] = local if world > 1 or device.index is None else [device.index]
+    if device.type == "cuda" and world > 1 and train.norm_batch is None:
         module.model = nn.SyncBatchNorm.convert_sync_batchnorm(module.model)  # type: ignore[no-untyped-call]
     return Trainer(
-        accelerator="gpu" if chosen.type == "cuda" else "cpu",
+        accelerator=device.type,
         devices=devices,
         num_nodes=world // local,
         strategy="ddp" if world > 1 else "auto",

@@ -5,13 +5,17 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from marey.backends.device import pick_training_device, tell_of_spare
+from marey.backends.precision import keep_precision, pick_precision
 from marey.base.errors import RecipeError
+from marey.base.precision import Precision
 from marey.base.progress import say
 from marey.data.formats import read_manifest
 from marey.data.manifest import Manifest
 from marey.models.layers.freeze import freeze
 from marey.models.network import Network
 from marey.recipe import Recipe
+from marey.training.folder import precision_of_run
 from marey.training.run import FitResult, Run
 from marey.weights.pretraining import WORDS, start
 
@@ -28,7 +32,7 @@ def fit(
     batch: int | None = None,
     workers: int = 2,
     device: str = "auto",
-    precision: str | None = None,
+    precision: Precision = "auto",
     resume: bool = False,
     root: str | Path | None = None,
     tensorboard: bool = False,
@@ -45,7 +49,9 @@ def fit(
         init: What to start from: "none", "imagenet", "ig65m", a recipe's name, or a checkpoint file of ours or of any
             toolkit (`marey.weights.pretraining.start`). None is what the recipe starts from.
         batch: Clips in one pass of this process.
-        precision: "float32" or "bfloat16"; else the recipe's.
+        device: "auto" (CUDA where there is one, else the CPU), "cpu", "cuda", "cuda:1" or "mps".
+        precision: "float32", "tf32" or "bfloat16". "auto" is the recipe's, or float32 where the device does not have it;
+            a run that is resumed stays in what it began in.
         resume: Go on with the run in `out`, bit for bit as if it had never stopped.
         checkpoint_minutes: How much work a crash may cost.
         max_broken: A larger share of broken files stops the run.
@@ -53,16 +59,17 @@ def fit(
     Several processes: `torchrun --nproc-per-node N -m marey train ...`; only the first writes and prints.
 
     Raises:
-        RunError: `out` holds another run, the loss is not finite, or too many files are broken.
+        RunError: `out` holds another run, the loss is not finite, or too many files are broken; this machine does not have
+            the device, or the device not the precision.
         RecipeError: the recipe starts from weights that were not given, or its parts do not fit each other.
         WeightsError: what `init` names cannot be had, or does not fit.
         DataError: the list has several labels per video and the recipe's task one, or a weighted class has no video.
     """
+    chosen = pick_training_device(device)
+    recipe = _computed(recipe, precision, chosen, resumed=Path(out) if resume else None)
     train = train if isinstance(train, Manifest) else read_manifest(train, root=root)
     if val is not None and not isinstance(val, Manifest):
         val = read_manifest(val, root=root, classes=train.class_names)
-    if precision is not None:
-        recipe = recipe.variant(train={"precision": precision})
     for manifest in (train, val):
         if manifest is not None and recipe.task.kind != "multilabel":
             manifest.require_one_label(recipe.name)
@@ -77,10 +84,23 @@ def fit(
         tensorboard=tensorboard,
     )
     run.claim(resume)
+    tell_of_spare(device)
     torch.manual_seed(seed)
     network = model if model is not None else _start(recipe, train, init, resume)
     _freeze(network, recipe)
-    return run.train(network, batch=batch, device=device, resume=resume, checkpoint_minutes=checkpoint_minutes)
+    return run.train(network, batch=batch, device=chosen, resume=resume, checkpoint_minutes=checkpoint_minutes)
+
+
+def _computed(recipe: Recipe, precision: Precision, device: torch.device, *, resumed: Path | None) -> Recipe:
+    """The recipe with the arithmetic that this run computes in."""
+    declared = recipe.train.precision
+    begun = precision_of_run(resumed) if resumed is not None and precision == "auto" else None
+    found = (
+        pick_precision(precision, device, declared=declared)
+        if begun is None
+        else keep_precision(begun, device, declared=declared)
+    )
+    return recipe if found == declared else recipe.variant(train={"precision": found})
 
 
 def _start(recipe: Recipe, train: Manifest, init: str | Path | None, resume: bool) -> Network:

@@ -4,12 +4,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
 from torch import nn
 
 from marey.base.errors import RunError
 from marey.base.files import write_json, write_text
+from marey.base.precision import Arithmetic
 from marey.recipe import Recipe
-from marey.training.state import Progress, load_state, save_state
+from marey.training.state import Progress, load_state, recorded_run, save_state
 from marey.weights.checkpoint import save_checkpoint
 
 STATE = "last.ckpt"
@@ -24,6 +26,15 @@ def refuse_other_run(path: Path) -> None:
     taken = next((name for name in (STATE, "log.csv", "scores.npz") if (path / name).exists()), None)
     if taken:
         raise RunError(f"{path} holds another run ({taken}): go on with --resume, or choose another --out.")
+
+
+def precision_of_run(path: Path) -> Arithmetic | None:
+    """The arithmetic of the run that lives in a folder; None where there is none to go on with."""
+    found = recorded_run(path / STATE)
+    try:
+        return None if found is None else Recipe.model_validate_json(found["recipe"]).train.precision
+    except ValidationError:  # of another version of Marey: `load_state` says that it is another run
+        return None
 
 
 class RunFolder:

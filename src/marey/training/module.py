@@ -10,6 +10,7 @@ from lightning.pytorch.core.optimizer import LightningOptimizer
 from lightning.pytorch.strategies import DDPStrategy
 from torch import Tensor, nn
 
+from marey.backends.device import on_device
 from marey.base.errors import RunError
 from marey.base.random import step_seed
 from marey.models.layers.freeze import hold_frozen
@@ -70,7 +71,7 @@ class TrainModule(LightningModule):
 
     def transfer_batch_to_device(self, batch: dict[str, Any], device: torch.device, index: int) -> dict[str, Any]:
         """Clips travel as uint8: a quarter of float32."""
-        moved = {name: batch[name].to(device, non_blocking=True) for name in ("clip", "target")}
+        moved = {name: on_device(batch[name], device) for name in ("clip", "target")}
         return batch | moved
 
     @property

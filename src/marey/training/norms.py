@@ -35,7 +35,7 @@ class _Moments:
         count = x.numel() // x.shape[1]
         others = [axis for axis in range(x.ndim) if axis != 1]
         var, mean = torch.var_mean(x.to(torch.promote_types(x.dtype, torch.float32)), others, correction=0)
-        mean, var = mean.double().cpu(), var.double().cpu()
+        mean, var = mean.cpu().double(), var.cpu().double()  # MPS has no float64
         self.sums += count * torch.stack([torch.ones_like(mean), mean, var + mean.square()])
 
     def keep(self, sums: Tensor) -> None:

@@ -10,7 +10,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from marey.backends.device import pick_device
 from marey.base.errors import RecipeError, RunError
 from marey.base.processes import rank, world_size
 from marey.base.progress import progress, say
@@ -100,7 +99,7 @@ class Run:
     # -- the run
 
     def train(
-        self, network: nn.Module, *, batch: int | None, device: str, resume: bool, checkpoint_minutes: float
+        self, network: nn.Module, *, batch: int | None, device: torch.device, resume: bool, checkpoint_minutes: float
     ) -> FitResult:
         train, count = self.recipe.train, len(self.train_list)
         self.loader = self._loader(self.clips, epochs=self.epochs)
@@ -181,16 +180,16 @@ class Run:
         if self.first:
             say(f"going on at epoch {self.at.epoch + 1}, step {self.at.step}")
 
-    def _announce(self, device: str) -> None:
+    def _announce(self, device: torch.device) -> None:
         if not self.first:
             return
-        train, chosen = self.recipe.train, pick_device(device)
+        train = self.recipe.train
         parameters = sum(p.numel() for p in self.network.parameters())
         say(
             f"training {self.recipe.name}: {parameters / 1e6:.2f} M parameters, {len(self.train_list)} videos, "
-            f"{self._plan()} on {chosen}, {train.precision}"
+            f"{self._plan()} on {device}, {train.precision}"
         )
-        if self.world > 1 and chosen.type == "cpu" and train.norm_batch is None:
+        if self.world > 1 and device.type == "cpu" and train.norm_batch is None:
             say("batch norms see each process's own clips: synchronised batch norm needs CUDA")
 
     def _plan(self) -> str:

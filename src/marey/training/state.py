@@ -29,6 +29,16 @@ def save_state(path: Path, progress: Progress, run: dict[str, Any], parts: dict[
         torch.save({"progress": asdict(progress), "run": run, **parts}, temporary)
 
 
+def recorded_run(path: Path) -> dict[str, Any] | None:
+    """What identifies the run whose state lies at `path`; None where there is none that can be read."""
+    try:
+        # Mapped: the weights stay on the disk.
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except (RuntimeError, EOFError, OSError, pickle.UnpicklingError):
+        return None
+    return dict(content["run"])
+
+
 def load_state(path: Path, run: dict[str, Any]) -> tuple[Progress, dict[str, Any]]:
     """Read what `save_state` wrote, for the same run.
 

@@ -25,9 +25,9 @@ class Accuracy:
     def add(self, logits: Tensor, targets: Tensor) -> None:
         best = logits.topk(min(5, logits.shape[1]), dim=1).indices == targets[:, None]
         loss = self.loss(logits, targets)
-        self.sums += torch.stack([
-            loss.double(), best[:, 0].sum(), best.any(dim=1).sum(), loss.new_tensor(len(targets)),
-        ]).cpu()  # fmt: skip
+        right = (best[:, 0].sum(), best.any(dim=1).sum())
+        # Counts of one batch are exact in float32; MPS has no float64.
+        self.sums += torch.stack([loss, *(n.to(loss.dtype) for n in right), loss.new_tensor(len(targets))]).cpu()
 
     def result(self, module: TrainModule) -> dict[str, float]:
         """The numbers over all processes."""
@@ -48,7 +48,7 @@ class AveragePrecision:
 
     def add(self, logits: Tensor, targets: Tensor) -> None:
         loss = self.loss(logits, targets)
-        self.sums += torch.stack([loss.double(), loss.new_tensor(len(targets))]).cpu()
+        self.sums += torch.stack([loss, loss.new_tensor(len(targets))]).cpu()
         self.logits.append(logits.cpu())
         self.targets.append(targets.cpu())
 

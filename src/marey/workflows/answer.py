@@ -5,12 +5,15 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
+from marey.backends.device import pick_device, tell_of_spare
+from marey.backends.precision import pick_precision
 from marey.base.errors import RunError
 from marey.base.files import locked, mend_lines
+from marey.base.precision import Arithmetic, Precision
 from marey.base.processes import world_size
 from marey.base.progress import progress, say
 from marey.data.manifest import Manifest, Sample
@@ -65,7 +68,7 @@ def answer(
     batch: int = 8,
     workers: int = 2,
     device: str = "auto",
-    precision: Literal["float32", "bfloat16"] = "float32",
+    precision: Precision = "auto",
 ) -> Iterator[Answer]:
     """Answer for each video in turn, as soon as it is ready; a broken file gives an answer with `error`.
 
@@ -73,11 +76,16 @@ def answer(
     a long list can be interrupted and gone on with. NAME.run.json beside it says what answered.
 
     Raises:
-        RunError: `out` was begun with another network or protocol, or another process is writing it.
+        RunError: `out` was begun with another network or protocol, or another process is writing it; this machine does not
+            have the device, or the device not the precision.
     """
+    chosen = pick_device(device)
+    arithmetic = pick_precision(precision, chosen, tell=False)
+    tell_of_spare(device)
+    say(f"answering on {chosen}, {arithmetic}")
     with contextlib.ExitStack() as held:
         if out is not None:
-            _take(held, out, model, top=top, precision=precision)
+            _take(held, out, model, top=top, precision=arithmetic)
         done = {given.key for given in read_answers(out)} if out else set()
         rows = [row for row, sample in enumerate(videos) if _key(sample) not in done]
         if len(rows) < len(videos):
@@ -128,7 +136,7 @@ def _key(sample: Sample) -> Key:
     return str(sample.path), sample.start, sample.end
 
 
-def _take(held: contextlib.ExitStack, out: Path, model: Network | Streams, *, top: int, precision: str) -> None:
+def _take(held: contextlib.ExitStack, out: Path, model: Network | Streams, *, top: int, precision: Arithmetic) -> None:
     """Hold the file `out` for this process and this model; mend what a kill cut short."""
     if world_size() > 1:
         raise RunError("marey predict answers in one process: give each its own part of the list and its own --out.")

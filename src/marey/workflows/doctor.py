@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from marey.base.versions import OPENCV, opencv, version_of
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -47,8 +49,8 @@ class Report:
 
 
 def examine() -> Report:
-    """Look at versions, clashing packages, the decoder, network arithmetic, the GPU and the disk."""
-    looks = (_versions, _clashes, _decoder, _arithmetic, _gpu, _disk)
+    """Look at versions, OpenCV, clashing packages, the decoder, network arithmetic, the GPU and the disk."""
+    looks = (_versions, _opencv, _clashes, _decoder, _arithmetic, _gpu, _disk)
     return Report(tuple(_guarded(look) for look in looks))
 
 
@@ -67,17 +69,36 @@ def _guarded(look: Callable[[], Finding]) -> Finding:
 
 
 def _versions() -> Finding:
-    names = ("torch", "numpy", "av", "opencv-contrib-python-headless", "lightning", "pydantic")
-    versions = " ".join(f"{n.split('-')[0]} {importlib.metadata.version(n)}" for n in names)
-    return Finding("versions", True, f"python {platform.python_version()} {versions}")
+    modules = ("marey", "torch", "numpy", "av", "lightning", "pydantic")
+    found = " ".join(f"{name} {version_of(name, name)}" for name in modules)
+    return Finding("versions", True, f"python {platform.python_version()} {found}")
+
+
+def _opencv() -> Finding:
+    """Which wheel brings it, and whether the one method of the contrib modules that Marey offers is there."""
+    import cv2
+
+    name, number = opencv()
+    try:
+        well = bool(cv2.optflow.DualTVL1OpticalFlow_create)  # type: ignore[attr-defined]
+    except AttributeError:
+        well = False
+    lack = (
+        ""
+        if well
+        else f"; without contrib modules: all works but `marey data flow --method tvl1_opencv` ({OPENCV} has it)"
+    )
+    return Finding("opencv", True, f"{name} {number}{lack}")
 
 
 def _clashes() -> Finding:
     installed = {d.metadata["Name"].lower() for d in importlib.metadata.distributions() if d.metadata["Name"]}
-    wheels = sorted(n for n in installed if n.startswith("opencv-") and n != "opencv-contrib-python-headless")
-    if wheels:
-        mend = f"pip uninstall {' '.join(wheels)}; pip install --force-reinstall opencv-contrib-python-headless"
-        return Finding("clashes", False, f"a second OpenCV beside ours: {', '.join(wheels)}", mend)
+    wheels = sorted(name for name in installed if name.startswith("opencv-"))
+    if len(wheels) > 1:
+        mend = f"pip uninstall {' '.join(wheels)}; pip install {OPENCV}"
+        return Finding(
+            "clashes", False, f"{len(wheels)} OpenCV wheels write over each other: {', '.join(wheels)}", mend
+        )
     if importlib.util.find_spec("torchvision"):
         try:
             import torchvision  # type: ignore[import-not-found]  # noqa: F401
@@ -134,8 +155,14 @@ def _arithmetic() -> Finding:
 def _gpu() -> Finding:
     import torch
 
+    from marey.backends.device import pick_device
+
     if not torch.cuda.is_available():
-        return Finding("gpu", True, "none that torch can use: everything runs on the CPU")
+        found = torch.accelerator.current_accelerator()
+        if found is None or not torch.accelerator.is_available():
+            return Finding("gpu", True, "none that torch can use: everything runs on the CPU")
+        pick_device(found.type)
+        return Finding("gpu", True, f"{torch.accelerator.device_count()} x {found.type}, used by --device {found.type}")
     names = ", ".join(torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count()))
     torch.ones(8, device="cuda").sum().item()
     return Finding("gpu", True, f"{names} (CUDA {torch.version.cuda})")

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from marey.backends.precision import check_machine
 from marey.base.errors import DataError, RecipeError
 from marey.base.progress import say
 from marey.data.catalogue import class_names_of
@@ -96,6 +97,7 @@ def reproduce(name: str, data: Path, *, out: Path, how: How) -> Reproduction:
     Raises:
         RecipeError, WeightsError, DataError: no such row, no weights and no training, data of another set.
     """
+    check_machine(how.options.device, how.options.precision, training=how.train)
     row = find_two_stream(name)
     recipes = [get_recipe(stream) for stream in ((row.rgb, row.flow) if row else (name,))]
     recipes = [recipe.with_settings(how.settings) if how.settings else recipe for recipe in recipes]
@@ -229,6 +231,7 @@ def ablate(which: Ablation, data: Path, *, out: Path, how: How) -> str:
     Raises:
         As `reproduce`.
     """
+    check_machine(how.options.device, how.options.precision, training=True)
     pair = _PAIRS[which]
     if how.splits != (1,):
         raise RecipeError("--ablation: Kinetics-400 has one split; leave out --splits.")

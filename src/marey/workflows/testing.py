@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, get_args
+from typing import get_args
 
+from marey.backends.precision import check_machine
 from marey.base.errors import DataError
+from marey.base.precision import Precision
 from marey.base.processes import rank
 from marey.base.progress import say
 from marey.data.manifest import Manifest
@@ -27,13 +29,14 @@ def test_model(
     batch: int = 8,
     workers: int = 2,
     device: str = "auto",
-    precision: Literal["float32", "bfloat16"] = "float32",
+    precision: Precision = "auto",
     max_broken: float = 0.01,
 ) -> EvaluationResult:
     """Evaluate by the protocol of `network.recipe`, write the report, say where it lies.
 
     `classes` is a file of class names for a network that has none (of a toolkit's file).
     """
+    check_machine(device, precision)
     manifest = data
     if not isinstance(manifest, Manifest):
         manifest = read_labelled(manifest, network, root=root, classes=classes, split=split)

@@ -5,7 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from marey.backends.precision import check_machine
 from marey.base.errors import DataError
+from marey.base.precision import Precision
 from marey.base.processes import rank
 from marey.base.progress import say
 from marey.data.extract import EXTRACTION
@@ -34,7 +36,7 @@ class TrainOptions:
     batch: int | None = None
     workers: int = 2
     device: str = "auto"
-    precision: str | None = None
+    precision: Precision = "auto"
     resume: bool = False
     init: str | None = None
     root: Path | None = None
@@ -56,6 +58,7 @@ def train_recipe(
     Without `val` the list's own split column (train, val) decides; a list without one is all for training, and
     then nothing is tested. The network gets as many classes as the list names.
     """
+    check_machine(options.device, options.precision, training=True)
     train, held_out = _sides(data, val, options.root, options.classes)
     if isinstance(data, Path):
         recipe = _for_stored_flow(recipe, data)
@@ -74,6 +77,7 @@ def train_folder(
         DataError: no videos, fewer than two classes, or a class with a single source of clips.
         RunError: another run lives in `out`.
     """
+    check_machine(options.device, options.precision, training=True)
     manifest = split_manifest(list_folder(folder), val=0.2, seed=options.seed)
     train, val = manifest.split("train"), manifest.split("val")
     pictures = options.init == "imagenet" or (options.init is None and has_lite(0))

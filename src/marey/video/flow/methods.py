@@ -11,6 +11,7 @@ from pydantic import Field, PositiveFloat, PositiveInt, TypeAdapter, ValidationE
 from marey.base.declaration import Declaration, first_problem
 from marey.base.errors import DataError
 from marey.base.progress import say
+from marey.base.versions import OPENCV
 
 Grey = NDArray[np.uint8]
 """Grey pictures [T, H, W], 0..255."""
@@ -75,7 +76,14 @@ class OpenCVTVL1(_TVL1):
 
         _only_on_cpu(self.method, device)
         # By place: the names differ between OpenCV's versions. A 0 stands for gamma, the weight of changing brightness.
-        flow = cv2.optflow.DualTVL1OpticalFlow_create(  # type: ignore[attr-defined]
+        try:
+            create = cv2.optflow.DualTVL1OpticalFlow_create  # type: ignore[attr-defined]
+        except AttributeError:
+            raise DataError(
+                f"--method {self.method}: the OpenCV installed here lacks its contrib modules (cv2.optflow): pip install "
+                f"{OPENCV} in place of it, or use tvl1, which is the same method in torch."
+            ) from None
+        flow = create(
             self.tau, self.attachment, self.theta, self.scales, self.warps, self.epsilon, self.inner_iterations,
             self.outer_iterations, self.scale_step, 0, 5 if self.median else 1,
         )  # fmt: skip
@@ -152,7 +160,7 @@ class TorchEstimator:
 
         try:
             self.device = torch.device(device)
-            torch.empty(0, device=self.device)
+            torch.ones(1, device=self.device).cpu()
         except (RuntimeError, AssertionError) as error:
             raise DataError(
                 f"--device {device}: torch has no such device here ({str(error).splitlines()[0]})."

@@ -183,7 +183,9 @@ def resize(image_BHW: Tensor, size: Size, step: tuple[float, float]) -> Tensor:
 def _places(image: Tensor, dimension: int, count: int, step: float) -> tuple[Tensor, Tensor, Tensor]:
     """For each new place the two old ones that it lies between, and how far it lies from the first of them, 0..1."""
     last = image.shape[dimension] - 1
-    place = ((torch.arange(count, device=image.device, dtype=torch.float64) + 0.5) * step - 0.5).clamp(0, last)
+    # In float64 on the CPU: MPS has none.
+    place = ((torch.arange(count, dtype=torch.float64) + 0.5) * step - 0.5).clamp(0, last)
     low = place.floor()
     share = (place - low).to(image.dtype)
-    return low.long(), (low + 1).clamp(max=last).long(), share
+    low, high, share = (part.to(image.device) for part in (low.long(), (low + 1).clamp(max=last).long(), share))
+    return low, high, share

@@ -1,0 +1,254 @@
+"""Which arithmetic a network runs in, and how torch is told so."""
+
+import functools
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Literal, Protocol, cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from marey.backends.device import pick_device, pick_training_device
+from marey.base.errors import RunError
+from marey.base.precision import Arithmetic, Precision
+from marey.base.processes import rank
+from marey.base.progress import say
+
+_SLOWER = 1.5
+"""A CPU on which bfloat16 takes so many times as long as float32 does not have it: 0.2 to 0.6 with it, 9 to 400 without."""
+
+
+def pick_precision(
+    precision: Precision, device: torch.device, *, declared: Arithmetic = "float32", tell: bool = True
+) -> Arithmetic:
+    """What a network on `device` runs in.
+
+    Args:
+        precision: What was asked for. "auto" is `declared`, or float32 where `declared` is slow or not to be had.
+        declared: The recipe's in training.
+        tell: Print what is replaced, and what bfloat16 costs on a CPU without it (in the first process).
+
+    Raises:
+        RunError: the device does not have what was asked for.
+    """
+    wanted: Arithmetic = declared if precision == "auto" else precision
+    why = None if wanted == "float32" else _lacking(wanted, device)
+    if why is None:
+        return wanted
+    if precision == "auto":
+        _say(tell, f"the recipe's {wanted} is replaced by float32: {why}")
+        return "float32"
+    if wanted == "bfloat16" and device.type == "cpu":
+        _say(tell, f"--precision bfloat16: {why}; --precision float32 is faster")
+        return wanted
+    raise RunError(f"--precision {wanted}: {why}; use --precision float32.")
+
+
+def check_machine(device: str, precision: Precision = "auto", *, training: bool = False) -> None:
+    """Refuse what this machine does not have before any work begins.
+
+    Raises:
+        RunError: as `pick_device` (or `pick_training_device`) and `pick_precision`.
+    """
+    pick_precision(precision, pick_training_device(device) if training else pick_device(device), tell=False)
+
+
+def keep_precision(begun: Arithmetic, device: torch.device, *, declared: Arithmetic) -> Arithmetic:
+    """`begun`, in which a run that is resumed has computed so far; it is said where that is not what one would expect.
+
+    Raises:
+        RunError: the device does not have it.
+    """
+    why = None if begun == "float32" else _lacking(begun, device)
+    if why is not None and not (begun == "bfloat16" and device.type == "cpu"):
+        raise RunError(f"the run began in {begun}: {why}; resume it on such a device, or begin anew in another --out.")
+    if why is not None:
+        _say(True, f"the run began in {begun} and goes on in it: {why}")
+    elif begun != declared:
+        _say(True, f"the run began in {begun} and goes on in it, not in the recipe's {declared}")
+    return begun
+
+
+def _say(tell: bool, message: str) -> None:
+    if tell and rank() == 0:
+        say(message)
+
+
+def _lacking(wanted: Literal["tf32", "bfloat16"], device: torch.device) -> str | None:
+    """Why the device is not for this arithmetic; None where it is."""
+    if wanted == "tf32":
+        return None if _has_tf32(device) else f"{device} has no TF32 (NVIDIA GPUs have it from Ampere on)"
+    if device.type == "cpu":
+        cost = bfloat16_cost()
+        return None if cost <= _SLOWER else (
+            f"bfloat16 takes {cost:.3g} times as long as float32 on this CPU (measured now on a small 3D convolution)"
+        )  # fmt: skip
+    return None if _has_bfloat16(device) else f"torch does not compute in bfloat16 on {device}"
+
+
+def _has_tf32(device: torch.device) -> bool:
+    if device.type != "cuda":
+        return False
+    with torch.cuda.device(device):
+        return torch.cuda.is_tf32_supported()
+
+
+def _has_bfloat16(device: torch.device) -> bool:
+    """Whether a convolution runs there under autocast."""
+    if not torch.amp.is_autocast_available(device.type):
+        return False
+    one = torch.ones(1, 1, 1, 1, 1, device=device)
+    try:
+        with warnings.catch_warnings(), torch.inference_mode():
+            warnings.simplefilter("ignore")  # MPS on an old macOS warns, and computes in float32
+            with torch.autocast(device.type, dtype=torch.bfloat16):
+                return F.conv3d(one, one).dtype == torch.bfloat16
+    except (RuntimeError, TypeError):
+        return False
+
+
+@functools.cache
+def bfloat16_cost() -> float:
+    """How many times as long a convolution takes in bfloat16 as in float32 on this CPU; below 1 it is faster.
+
+    Measured, in less than a second: what torch says of the CPU leaves out oneDNN's own limits (ONEDNN_MAX_CPU_ISA). On
+    one thread: several on a busy machine wait for each other longer than they compute.
+    """
+    clip, weight = torch.ones(1, 32, 4, 14, 14), torch.ones(32, 32, 3, 3, 3)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with computing_in("float32"):
+            whole, half = (_fastest(clip.to(kind), weight.to(kind)) for kind in (torch.float32, torch.bfloat16))
+    finally:
+        torch.set_num_threads(threads)
+    return half / whole
+
+
+def _fastest(clip: Tensor, weight: Tensor) -> float:
+    """Seconds of the fastest of up to 8 convolutions; no more are begun after a fifth of a second."""
+    times: list[float] = []
+    begun = time.perf_counter()
+    with torch.inference_mode(), torch.autocast("cpu", enabled=False):
+        while len(times) < 8 and time.perf_counter() - begun < 0.2:
+            start = time.perf_counter()
+            F.conv3d(clip, weight, padding=1)
+            times.append(time.perf_counter() - start)
+    return min(times)
+
+
+# -- torch's switches --------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def computing_in(arithmetic: Arithmetic) -> Iterator[None]:
+    """Convolutions and matrix products of float32 tensors in float32 proper, or in TF32 for "tf32".
+
+    By default torch lets cuDNN's convolutions use TF32, and programs may have allowed more, for example bfloat16 inside
+    oneDNN. Within the block that does not hold; after it torch is as it was. ("bfloat16" is autocast, which is switched
+    on elsewhere; what it leaves in float32 is float32.)
+
+    The switches are the process's, not the thread's. Threads may be in such blocks at once: TF32 is on only while all of
+    them want it, so that float32 is never anything else.
+    """
+    _SWITCHES.enter(arithmetic)
+    try:
+        yield
+    finally:
+        _SWITCHES.leave(arithmetic)
+
+
+class _Switches:
+    """Torch's global settings of float32 arithmetic, and who wants them how."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._wanted: list[Arithmetic] = []
+        self._restore: Callable[[], None] = _nothing
+
+    def enter(self, arithmetic: Arithmetic) -> None:
+        with self._lock, _without_advice():
+            if not self._wanted:
+                self._restore = _settings_kept()
+            self._wanted.append(arithmetic)
+            self._set()
+
+    def leave(self, arithmetic: Arithmetic) -> None:
+        with self._lock, _without_advice():
+            self._wanted.remove(arithmetic)
+            if self._wanted:
+                self._set()
+            else:
+                self._restore()
+
+    def _set(self) -> None:
+        _allow_tf32(all(arithmetic == "tf32" for arithmetic in self._wanted))
+
+
+def _nothing() -> None:
+    pass
+
+
+class _Operation(Protocol):
+    """A kind of operation of a backend: torch.backends.cudnn.conv and its like."""
+
+    fp32_precision: str
+    """"ieee", "tf32" or "bf16"; set to "none", that of the whole backend."""
+
+
+def _operations() -> tuple[_Operation, ...]:
+    """CUDA's three, then oneDNN's on the CPU."""
+    cuda, cudnn, mkldnn = torch.backends.cuda, torch.backends.cudnn, torch.backends.mkldnn
+    found = (cuda.matmul, cudnn.conv, cudnn.rnn, mkldnn.matmul, mkldnn.conv, mkldnn.rnn)  # type: ignore[attr-defined]
+    return cast("tuple[_Operation, ...]", found)
+
+
+def _settings_kept() -> Callable[[], None]:
+    """Note torch's settings; what is returned brings them back.
+
+    Torch 2.9 and later have two sets of settings, an older and a newer one, and refuse to read the older where the two
+    contradict each other. Both are kept and set, so that they agree for whoever reads either of them.
+    """
+    operations = _operations()
+    precisions = [operation.fp32_precision for operation in operations]
+    for operation in operations:
+        operation.fp32_precision = "ieee"
+    matmul = torch.get_float32_matmul_precision()  # readable now, whatever the newer settings were
+    try:
+        convolutions = torch.backends.cudnn.allow_tf32
+    except RuntimeError:  # it contradicts "ieee"
+        convolutions = True
+
+    def restore() -> None:
+        torch.set_float32_matmul_precision(matmul)
+        torch.backends.cudnn.allow_tf32 = convolutions
+        for operation, precision in zip(operations, precisions, strict=True):
+            operation.fp32_precision = "none"
+            if operation.fp32_precision != precision:  # else it was that of the backend, and follows it further
+                operation.fp32_precision = precision
+
+    return restore
+
+
+def _allow_tf32(allowed: bool) -> None:
+    torch.set_float32_matmul_precision("high" if allowed else "highest")
+    torch.backends.cudnn.allow_tf32 = allowed
+    for operation in _operations()[:3]:
+        operation.fp32_precision = "tf32" if allowed else "ieee"
+    for operation in _operations()[3:]:
+        operation.fp32_precision = "ieee"
+
+
+@contextmanager
+def _without_advice() -> Iterator[None]:
+    """Torch 2.9 warns of its older settings, which have to agree with the newer ones all the same."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*new API settings", category=UserWarning)
+        yield
+
+
+_SWITCHES = _Switches()

@@ -1,0 +1,238 @@
+"""Devices by name: used where torch has them, else one clear line. The hardware is imitated: nothing here needs it."""
+
+import pytest
+import torch
+
+from marey.backends import device as devices
+from marey.backends.device import (
+    on_device,
+    operators_of,
+    pick_device,
+    pick_own_device,
+    pick_training_device,
+    tell_of_spare,
+)
+from marey.base.errors import RunError
+from marey.evaluation.evaluate import evaluate
+from marey.inference.features import features
+from marey.inference.predict import predict
+from marey.recipes import get_recipe
+from marey.training import engine
+from marey.training.fit import fit
+from marey.training.norms import _Moments
+from marey.training.validation import Accuracy, AveragePrecision
+
+
+def machine_with(monkeypatch, kind: str, count: int = 1) -> None:
+    """A machine whose torch has `count` accelerators of that kind, and adds there."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: kind == "cuda")
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: count if kind == "cuda" else 0)
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda *_: torch.device(kind))
+    monkeypatch.setattr(torch.accelerator, "is_available", lambda: True)
+    monkeypatch.setattr(torch.accelerator, "device_count", lambda: count)
+    monkeypatch.setattr(devices, "_try", lambda device, name: None)
+
+
+@pytest.fixture
+def bare(monkeypatch) -> None:
+    """A machine with a CPU alone, whatever runs the tests."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.accelerator, "is_available", lambda: False)
+
+
+@pytest.mark.parametrize("name", ["mps", "mps:0", "xpu", "xpu:1", "hpu", "meta", "vulkan", "cuda", "cuda:7"])
+def test_what_the_machine_lacks(name, bare) -> None:
+    with pytest.raises(
+        RunError, match=rf"^--device {name}: this torch .* finds no {name.split(':')[0]} device here; use"
+    ):
+        pick_device(name)
+
+
+@pytest.mark.parametrize("name", ["nonsense", "", "0", "0,1", "gpu", "cuda:", "cuda:x", "mps:-1"])
+def test_what_torch_does_not_know(name) -> None:
+    with pytest.raises(RunError, match="expected auto, cpu, or a device that torch names, for example cuda"):
+        pick_device(name)
+
+
+def test_the_cpu_has_no_numbers(bare) -> None:
+    assert pick_device("auto") == pick_device("cpu") == pick_device("cpu:0") == torch.device("cpu")
+    with pytest.raises(RunError, match=r"--device cpu:4: there is no such number; torch finds 1 cpu device here"):
+        pick_device("cpu:4")
+
+
+@pytest.mark.parametrize("kind", ["mps", "xpu", "cuda"])
+def test_what_the_machine_has(kind, monkeypatch) -> None:
+    machine_with(monkeypatch, kind)
+    assert pick_device(kind) == torch.device(kind)
+    assert pick_device(f"{kind}:0") == torch.device(kind, 0)
+    with pytest.raises(RunError, match=rf"there is no such number; torch finds 1 {kind} device here, .*: {kind}:0"):
+        pick_device(f"{kind}:1")
+
+
+def test_another_kind_than_the_machine_s(monkeypatch) -> None:
+    machine_with(monkeypatch, "xpu", 2)
+    assert pick_device("xpu:1").index == 1
+    with pytest.raises(RunError, match="finds no mps device here"):
+        pick_device("mps")
+
+
+def test_auto_takes_no_accelerator_but_cuda(monkeypatch, capsys) -> None:
+    machine_with(monkeypatch, "mps")
+    assert pick_device("auto").type == "cpu"
+    tell_of_spare("auto")
+    assert capsys.readouterr().err == (
+        "--device auto takes CUDA or the CPU; this machine has mps too: --device mps uses it\n"
+    )
+    tell_of_spare("cpu")
+    machine_with(monkeypatch, "cuda")
+    assert pick_device("auto").type == "cuda"
+    tell_of_spare("auto")
+    assert capsys.readouterr().err == ""
+
+
+def test_a_driver_that_does_not_work(monkeypatch) -> None:
+    """Torch finds the device, and its first sum fails: here because torch was built without it."""
+    tried = devices._try
+    machine_with(monkeypatch, "xpu")
+    monkeypatch.setattr(devices, "_try", tried)
+    with pytest.raises(RunError, match="finds the device and cannot compute on it"):
+        pick_device("xpu")
+
+
+def test_a_missing_operator_is_one_line() -> None:
+    with (
+        pytest.raises(RunError, match=r"lacks an operator .*avg_pool3d.*PYTORCH_ENABLE_MPS_FALLBACK=1"),
+        operators_of(torch.device("mps")),
+    ):
+        raise NotImplementedError("The operator 'aten::avg_pool3d.out' is not implemented for MPS.\nMore words.")
+    with pytest.raises(NotImplementedError), operators_of(torch.device("cpu")):
+        raise NotImplementedError("a module's own")
+
+
+def test_only_cuda_copies_beside_the_cpu(monkeypatch) -> None:
+    asked = []
+    monkeypatch.setattr(torch.Tensor, "to", lambda self, device, *, non_blocking: asked.append(non_blocking))
+    for kind in ("cpu", "mps", "xpu", "cuda"):
+        on_device(torch.zeros(1), torch.device(kind))
+    assert asked == [False, False, False, True]
+
+
+# -- training ----------------------------------------------------------------------------------------------------------
+
+
+def test_training_where_lightning_can(monkeypatch) -> None:
+    for kind in ("mps", "cuda"):
+        machine_with(monkeypatch, kind)
+        assert pick_training_device(kind).type == kind
+    machine_with(monkeypatch, "xpu")
+    with pytest.raises(
+        RunError, match=r"training runs on cpu, cuda or mps .*predict, evaluate and features do run on xpu"
+    ):
+        pick_training_device("xpu")
+
+
+def test_training_by_several_processes(monkeypatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    machine_with(monkeypatch, "mps")
+    with pytest.raises(RunError, match="training on mps takes one process, not 2"):
+        pick_training_device("mps")
+    machine_with(monkeypatch, "cuda", 1)
+    with pytest.raises(RunError, match="2 processes on this machine, but torch finds 1 CUDA devices"):
+        pick_training_device("auto")
+    machine_with(monkeypatch, "cuda", 2)
+    assert pick_training_device("cuda") == torch.device("cuda")
+    with pytest.raises(RunError, match="name none by number"):
+        pick_training_device("cuda:1")
+
+
+def test_testing_by_several_processes(monkeypatch) -> None:
+    machine_with(monkeypatch, "cuda", 2)
+    assert pick_own_device("auto") == torch.device("cuda")
+    monkeypatch.setenv("WORLD_SIZE", "3")
+    found = []
+    for number in range(3):
+        monkeypatch.setenv("LOCAL_RANK", str(number))
+        found.append(pick_own_device("auto").index)
+    assert found == [0, 1, 0]
+    assert pick_own_device("cuda:1").index == 1
+    assert pick_own_device("cpu") == torch.device("cpu")
+
+
+@pytest.mark.parametrize(
+    ("device", "expected"),
+    [
+        ("cpu", ("cpu", 1)),
+        ("mps", ("mps", 1)),
+        ("mps:0", ("mps", [0])),
+        ("cuda", ("cuda", 1)),
+        ("cuda:3", ("cuda", [3])),
+    ],
+)
+def test_the_trainer_gets_the_device_that_is_printed(device, expected, monkeypatch) -> None:
+    class Module:
+        recipe = get_recipe("slowonly_r18_8x2_motions")
+
+    given = {}
+    monkeypatch.setattr(engine, "Trainer", lambda **options: given.update(options))
+    engine._trainer(Module(), torch.device(device))  # type: ignore[arg-type]
+    assert (given["accelerator"], given["devices"]) == expected
+
+
+# -- before any work ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("device", ["mps", "meta", "cuda:7", "nonsense"])
+def test_refused_before_any_file_is_read_or_written(device, bare, tmp_path) -> None:
+    recipe = get_recipe("slowonly_r18_8x2_motions")
+    for work in (
+        lambda: fit(recipe, train="/none.csv", out=tmp_path / "out", device=device),
+        lambda: evaluate(torch.nn.Identity(), "/none.csv", out=tmp_path / "out", device=device),  # type: ignore[arg-type]
+        lambda: features(torch.nn.Identity(), (), out=tmp_path / "out", device=device),  # type: ignore[arg-type]
+        lambda: predict(torch.nn.Identity(), "/none.mp4", device=device),  # type: ignore[arg-type]
+    ):
+        with pytest.raises(RunError, match=f"--device {device}: "):
+            work()
+    assert list(tmp_path.iterdir()) == []
+
+
+# -- no float64 on the device ------------------------------------------------------------------------------------------
+
+
+class WithoutFloat64(torch.Tensor):
+    """A tensor of a device such as MPS: no float64 until it is copied to the CPU."""
+
+    @classmethod
+    def __torch_function__(cls, func, types, args=(), kwargs=None):
+        if func is torch.Tensor.cpu:
+            return args[0].as_subclass(torch.Tensor)
+        found = super().__torch_function__(func, types, args, kwargs)
+        if isinstance(found, cls) and found.dtype == torch.float64:
+            raise TypeError(
+                "Cannot convert a MPS Tensor to float64 dtype as the MPS framework doesn't support float64."
+            )
+        return found
+
+
+def test_the_imitation_of_mps() -> None:
+    with pytest.raises(TypeError, match="float64"):
+        torch.zeros(2).as_subclass(WithoutFloat64).double()
+
+
+@pytest.mark.parametrize("judge", [Accuracy, AveragePrecision])
+def test_validation_without_float64(judge) -> None:
+    logits, targets = torch.randn(6, 7), torch.arange(6)
+    task = get_recipe("slowonly_r18_8x2_motions").task
+    plain, other = judge(task), judge(task)
+    plain.add(logits, targets)
+    other.add(logits.as_subclass(WithoutFloat64), targets.as_subclass(WithoutFloat64))
+    assert other.sums.dtype == torch.float64
+    assert torch.equal(plain.sums, other.sums)
+
+
+def test_norms_without_float64() -> None:
+    x, norm = torch.randn(4, 3, 5, 5), torch.nn.BatchNorm2d(3)
+    plain, other = _Moments(norm), _Moments(norm)
+    plain.see(norm, (x,))
+    other.see(norm, (x.as_subclass(WithoutFloat64),))
+    assert torch.equal(plain.sums, other.sums)
