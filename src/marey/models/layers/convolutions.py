@@ -16,6 +16,7 @@ Shape suffixes: B batch, C channels, T frames, H height, W width.
 """
 
 from collections.abc import Callable, Sequence
+from types import EllipsisType
 from typing import Any, NamedTuple
 
 import torch
@@ -26,7 +27,7 @@ from torch.overrides import TorchFunctionMode
 Sizes = int | Sequence[int]
 """One number for all axes, or one for each."""
 
-_FUNCTIONS = (F.conv1d, F.conv2d, F.conv3d)
+_FUNCTIONS: tuple[Callable[..., Any], ...] = (F.conv1d, F.conv2d, F.conv3d)
 _SAFE_CHANNELS = 16
 """So many input channels fill one block of oneDNN's on AVX-512 (8 on AVX2), from where on the first fault is gone."""
 
@@ -76,7 +77,8 @@ def _without_stride(given: Arguments) -> Arguments:
     narrow = given.weight.shape[1] < _SAFE_CHANNELS and given.groups == 1
     if not (narrow and unpadded and any(s > 1 for s in strides)):
         return given
-    return given._replace(input=given.input[(..., *(slice(None, None, s) for s in strides))], stride=1)
+    places: tuple[EllipsisType | slice, ...] = (..., *(slice(None, None, s) for s in strides))
+    return given._replace(input=given.input[places], stride=1)
 
 
 def _padded(given: Arguments) -> Arguments:
