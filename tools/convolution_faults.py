@@ -15,6 +15,7 @@ FOUND
 """
 
 import argparse
+import faulthandler
 import json
 import os
 import random
@@ -37,7 +38,8 @@ CHANNELS = (*range(1, 18), 20, 24, 31, 32, 33, 48, 64)
 WIDTHS = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 16, 24)
 TOLERANCE = {"float32": 1e-4, "bfloat16": 2e-2}
 """Of a gradient's difference, in norms of the gradient."""
-PER_CHILD, SECONDS = 300, 300
+PER_CHILD, SECONDS = 300, 20
+"""Cases of a child process, and how long one may take until it counts as never ending."""
 
 
 @dataclass(frozen=True)
@@ -120,7 +122,11 @@ def cases(draws: int, seed: int, only: str) -> Iterator[Case]:
 
 def draw(rng: random.Random, geometry: Geometry, channels: tuple[int, int]) -> Case:
     """A case of this geometry; large inputs for narrow ones only."""
-    sides = (1, 2, 3, 4, 6, 7, 8) if max(channels) > 64 else (1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 15, 16, 32)
+    sides = (
+        (1, 2, 3, 4, 6, 7, 8)
+        if max(channels) > 64
+        else (1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 15, 16, 32, *((56, 64) if geometry.pointwise else ()))
+    )
     axes = len(geometry.kernel)
     side = rng.choice(sides)
     other = side if rng.random() < 0.7 else rng.choice(sides)
@@ -183,6 +189,7 @@ def work(safe: bool) -> None:
     """The child: cases from standard input; a line when each begins, and one for what is wrong with it."""
     for number, line in enumerate(sys.stdin):
         case = Case(**{name: _tuples(value) for name, value in json.loads(line).items()})
+        faulthandler.dump_traceback_later(SECONDS, exit=True)
         print("begins", number, flush=True)
         for _ in range(2):
             wrong = {n: e for n, e in errors(case, safe).items() if not e <= TOLERANCE[case.dtype]}
@@ -204,17 +211,11 @@ def run(batch: list[Case], arguments: argparse.Namespace) -> tuple[dict[int, str
         environment |= {"ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2"}
     command = [sys.executable, __file__, "--child", *(["--safe"] if arguments.safe else [])]
     lines = "".join(json.dumps(asdict(case)) + "\n" for case in batch)
-    try:
-        done = subprocess.run(
-            command, input=lines, env=environment, capture_output=True, text=True, timeout=SECONDS, check=False
-        )
-        output, ended = (
-            done.stdout,
-            "" if done.returncode == 0 else f"exit {done.returncode} {done.stderr[-60:].strip()}",
-        )
-    except subprocess.TimeoutExpired as error:
-        output, ended = (error.stdout or b"").decode(), "no end"  # bytes, whatever `text` says
-    said = [line.split(maxsplit=2) for line in output.splitlines()]
+    done = subprocess.run(command, input=lines, env=environment, capture_output=True, text=True, check=False)
+    ended = ""
+    if done.returncode != 0:
+        ended = "no end" if "Timeout" in done.stderr else f"exit {done.returncode} {done.stderr[-60:].strip()}"
+    said = [line.split(maxsplit=2) for line in done.stdout.splitlines()]
     begun = [int(words[1]) for words in said if words[0] == "begins"]
     wrong = {int(words[1]): words[2] for words in said if words[0] == "wrong"}
     return wrong, (begun[-1] if begun else 0) if ended else None, ended
@@ -232,10 +233,9 @@ def search(arguments: argparse.Namespace) -> int:
         if stopped is not None:
             alone = run([batch[stopped]] * 10, arguments)[2]
             findings.append((batch[stopped], f"{ended}; alone: {alone or 'nothing'}"))
-        done = len(batch) if stopped is None else stopped + 1
         for case, what in findings[len(findings) - len(wrong) - (stopped is not None) :]:
             print(what, case, flush=True)
-        rest = rest[done:]
+        rest = rest[len(batch) if stopped is None else stopped + 1 :]
         print(f"{len(rest)} left, {len(findings)} found", file=sys.stderr, flush=True)
     summary = Counter((c.kernel, c.stride, c.groups > 1, c.dtype, what.split()[0]) for c, what in findings)
     for key, count in sorted(summary.items(), key=str):

@@ -2,8 +2,8 @@
 
 Both faults lie in the gradient of the weights, and both were seen with torch 2.13 (oneDNN 3.12):
 
-- A pointwise convolution (kernel 1 everywhere) with a stride, fewer than 16 input channels and channels-last input: the
-  gradient writes behind its buffer. One thread corrupts the heap, several threads compute wrong values or wait for ever.
+- A pointwise convolution (kernel 1 everywhere) with a stride and channels-last input of fewer than 8 channels (AVX2) or
+  16 (AVX-512) writes behind its buffer: one thread corrupts the heap, several compute wrong values or wait for ever.
   https://github.com/uxlfoundation/oneDNN/issues/6035
 - bfloat16 and a kernel longer than its input (3 over 2 padded frames is enough): wrong values, NaN, a corrupted heap.
 
