@@ -204,7 +204,8 @@ def _tuples(value: object) -> object:
 
 def run(batch: list[Case], arguments: argparse.Namespace) -> tuple[dict[int, str], int | None, str]:
     """(what is wrong, by the case's number; the case where the child stopped, if it did; how it stopped)."""
-    environment = dict(os.environ)
+    # Threads that wait without spinning: there may be more of them than cores.
+    environment = os.environ | {"OMP_WAIT_POLICY": "passive"}
     if CHECKER.exists():
         environment |= {"LD_PRELOAD": CHECKER.name, "MALLOC_CHECK_": "3"}
     if arguments.avx2:
@@ -224,6 +225,7 @@ def run(batch: list[Case], arguments: argparse.Namespace) -> tuple[dict[int, str
 def search(arguments: argparse.Namespace) -> int:
     """Print what is found, then a summary; the number of findings."""
     rest = list(cases(arguments.draws, arguments.seed, arguments.only))
+    random.Random(arguments.seed).shuffle(rest)  # a search cut short has seen some of everything
     print(f"{len(rest)} cases, torch {torch.__version__}, {'AVX2' if arguments.avx2 else 'own instructions'}")
     findings: list[tuple[Case, str]] = []
     while rest:

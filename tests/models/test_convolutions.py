@@ -94,6 +94,7 @@ def test_all_else_passes_untouched() -> None:
     assert untouched(x, narrow, None, (2, 2), (1, 1))  # padded
     assert untouched(x, weight(8, 2, 1, 1), None, 2, 0, 1, 2)  # in groups
     assert untouched(x, weight(8, 4, 3, 1), None, 2)  # not pointwise
+    assert untouched(torch.randn(1, 4, 8, 8, 8), weight(8, 4, 1, 1, 1), None, 2)  # 3D
     assert untouched(torch.randn(1, 16, 8, 8), weight(8, 16, 1, 1), None, 2)  # wide
     assert untouched(torch.randn(1, 4, 2, 2), weight(8, 4, 3, 3), None, 1, 1)  # float32
     assert untouched(torch.randn(1, 4, 3, 3).bfloat16(), weight(8, 4, 3, 3).bfloat16(), None, 1, 1)  # long enough
@@ -130,6 +131,12 @@ def test_compiles_whole_while_gradients_are_recorded(config) -> None:
     expected = network(x)
     got = torch.compile(network, fullgraph=True, backend="eager")(x)
     torch.testing.assert_close(got, expected)
+
+
+def test_exports_keep_pytorch_s_convolutions() -> None:
+    layer, x = Conv2d(4, 8, 1, 2), torch.randn(1, 4, 8, 8)
+    assert torch.equal(torch.export.export(layer, (x,)).module()(x), F.conv2d(x, layer.weight, layer.bias, 2))
+    assert "slice" not in torch.export.export(layer, (x,)).graph_module.code
 
 
 REPRODUCTION = """

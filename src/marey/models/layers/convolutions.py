@@ -2,8 +2,9 @@
 
 Both faults lie in the gradient of the weights, and both were seen with torch 2.13 (oneDNN 3.12):
 
-- A pointwise convolution (kernel 1 everywhere) with a stride and channels-last input of fewer than 8 channels (AVX2) or
-  16 (AVX-512) writes behind its buffer: one thread corrupts the heap, several compute wrong values or wait for ever.
+- A pointwise 2D convolution with a stride and channels-last input of fewer than 8 channels (AVX2) or
+  16 (AVX-512) writes behind its buffer: one thread corrupts the heap, several compute wrong values or wait for ever. 1D and 3D
+  convolutions, those in groups and sides that the stride does not divide are sound.
   https://github.com/uxlfoundation/oneDNN/issues/6035
 - bfloat16 and a kernel longer than its input (3 over 2 padded frames is enough): wrong values, NaN, a corrupted heap.
 
@@ -60,16 +61,18 @@ def safe_arguments(
         weight: [out channels, C / groups, ...]; the others as PyTorch has them.
     """
     given = Arguments(input, weight, bias, stride, padding, dilation, groups)
+    # oneDNN computes the gradients of weight and bias together, so that either calls for both.
     learns = weight.requires_grad or (bias is not None and bias.requires_grad)
-    if not (learns and torch.is_grad_enabled() and input.device.type == "cpu"):
+    recorded = learns and torch.is_grad_enabled() and not torch.compiler.is_exporting()
+    if not recorded or input.device.type != "cpu":
         return given
-    if all(k == 1 for k in weight.shape[2:]):
+    if weight.shape[2:] == (1, 1):
         return _without_stride(given)
     return _padded(given) if _in_bfloat16(input) else given
 
 
 def _without_stride(given: Arguments) -> Arguments:
-    """A narrow pointwise convolution of every stride-th place alone: the others never enter the sum."""
+    """A narrow pointwise 2D convolution of every stride-th place alone: the others never enter the sum."""
     strides = _per_axis(given.stride, given.weight)
     unpadded = given.padding == "valid" or (
         not isinstance(given.padding, str) and not any(_per_axis(given.padding, given.weight))
