@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 from made_videos import coded_frame
+from torch import nn
 
 import marey
 from marey.backends import precision
@@ -347,6 +348,28 @@ def test_training_in_float32_is_float32(videos, tmp_path) -> None:
     finally:
         torch.set_float32_matmul_precision("highest")
     assert_same(tmp_path / "a", tmp_path / "b")
+
+
+@pytest.mark.parametrize("arithmetic", ["float32", "bfloat16"])
+def test_convolutions_of_users_modules_are_safe(videos, tmp_path, arithmetic) -> None:
+    """Of what oneDNN computes wrongly nothing is left: no narrow pointwise stride, no padding of a short input."""
+    strides, paddings = set(), set()
+
+    class Own(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.narrow = nn.Conv2d(3, 2, 1, stride=2)
+            self.long = nn.Conv3d(3, 2, (5, 1, 1), padding=(2, 0, 0))
+
+        def forward(self, clip_BCTHW: torch.Tensor) -> torch.Tensor:
+            still, moving = self.narrow(clip_BCTHW[:, :, 0]), self.long(clip_BCTHW)
+            strides.add(still.grad_fn._saved_stride)
+            paddings.add(moving.grad_fn._saved_padding)
+            return still.mean(dim=(2, 3)) + moving.mean(dim=(2, 3, 4))
+
+    fit(RECIPE, train=list_folder(videos), out=tmp_path, workers=0, model=Own(), precision=arithmetic)
+    assert strides == {(1, 1)}
+    assert paddings == {(0, 0, 0) if arithmetic == "bfloat16" else (2, 0, 0)}
 
 
 def test_tensorboard(videos, tmp_path) -> None:

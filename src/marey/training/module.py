@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from marey.backends.device import on_device
 from marey.base.errors import RunError
 from marey.base.random import step_seed
+from marey.models.layers.convolutions import SafeConvolutions
 from marey.models.layers.freeze import hold_frozen
 from marey.recipe import Recipe
-from marey.training.bfloat16 import PaddedConvolutions
 from marey.training.losses import Loss, right_answers
 from marey.training.mixing import MixedBatch
 from marey.training.multigrid import phases_of
@@ -85,16 +85,11 @@ class TrainModule(LightningModule):
 
     def answer(self, model: nn.Module, clip_BTHWC: Tensor) -> Tensor:
         """The same of another network with the same input: the average of the weights."""
-        return self._logits(model, self._normalised(clip_BTHWC))
+        return model(self._normalised(clip_BTHWC))  # type: ignore[no-any-return]
 
     def _normalised(self, clip_BTHWC: Tensor) -> Tensor:
         pixels = self.recipe.pixels
         return to_clip(clip_BTHWC, *pixels.normalisation, order=pixels.order)
-
-    def _logits(self, model: nn.Module, clip_BCTHW: Tensor) -> Tensor:
-        reduced = clip_BCTHW.device.type == "cpu" and self.recipe.train.precision == "bfloat16"
-        with PaddedConvolutions() if reduced else nullcontext():
-            return model(clip_BCTHW)  # type: ignore[no-any-return]
 
     def training_step(self, batch: dict[str, Any], batch_index: int) -> None:
         if self.stopped:
@@ -104,7 +99,9 @@ class TrainModule(LightningModule):
         lr = self.lr
         set_lr(optimizer.optimizer, lr)
         optimizer.zero_grad()
-        loss = self._backward(batch["clip"], batch["target"], batch["size"])
+        # Around the backward pass too: with activation checkpoints it runs forward passes.
+        with SafeConvolutions() if self.device.type == "cpu" else nullcontext():
+            loss = self._backward(batch["clip"], batch["target"], batch["size"])
         if not torch.isfinite(loss):
             raise RunError(
                 f"the loss is {loss.item()} at step {self.step}: try a smaller learning rate "
@@ -139,7 +136,7 @@ class TrainModule(LightningModule):
             places = range(len(clips))[number::parts]
             kept = number > 0 and self.recipe.train.norm_batch is not None
             with self._no_sync(number < parts - 1), statistics_kept(self.model) if kept else nullcontext():
-                logits = self._logits(self.model, batch.clips(places))
+                logits = self.model(batch.clips(places))
                 target = batch.shares(places, logits)
                 loss = self.loss(logits, target)
                 # DDP averages over processes: `world` undoes it.

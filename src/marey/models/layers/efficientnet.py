@@ -14,6 +14,7 @@ from typing import Literal, NamedTuple
 
 from torch import Tensor, nn
 
+from marey.models.layers.convolutions import Conv2d
 from marey.models.layers.inception import SamePad
 
 Padding = Literal["same", "symmetric"]
@@ -63,7 +64,7 @@ class ConvNorm6(nn.Module):
         by_length = padding == "same" and stride > 1
         self.pad = SamePad(2, size, stride) if by_length else nn.Identity()
         border = 0 if by_length else size // 2
-        self.conv = nn.Conv2d(in_channels, out_channels, size, stride, border, groups=groups, bias=False)
+        self.conv = Conv2d(in_channels, out_channels, size, stride, border, groups=groups, bias=False)
         self.norm = nn.BatchNorm2d(out_channels, eps=eps, momentum=0.1)
         self.act = nn.ReLU6(inplace=True) if active else nn.Identity()
 

@@ -15,6 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from marey.models.layers.convolutions import Conv2d, Conv3d
+
 
 def same_padding(length: int, kernel: int, stride: int) -> tuple[int, int]:
     """TensorFlow's 'SAME' padding (front, back) of one axis: ceil(length / stride) steps, the odd zero at the back.
@@ -75,7 +77,7 @@ class ConvNormReLU(nn.Module):
         eps: float = 1e-5,
     ) -> None:
         super().__init__()
-        convolution, norm = (nn.Conv2d, nn.BatchNorm2d) if axes == 2 else (nn.Conv3d, nn.BatchNorm3d)
+        convolution, norm = (Conv2d, nn.BatchNorm2d) if axes == 2 else (Conv3d, nn.BatchNorm3d)
         padding = size // 2 if padded else 0
         self.conv = convolution(in_channels, out_channels, size, stride, padding, bias=axes == 2)
         self.norm = norm(out_channels, eps=eps, momentum=0.1)

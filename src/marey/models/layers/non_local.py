@@ -3,6 +3,7 @@
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
+from marey.models.layers.convolutions import Conv3d
 from marey.models.layers.resnet import ResNetTrunk
 from marey.models.non_local.config import NonLocalConfig
 
@@ -19,10 +20,10 @@ class NonLocal(nn.Module):
         self.config = config
         self.inner = inner
         if config.pairwise != "gaussian":
-            self.theta = nn.Conv3d(channels, inner, 1)
-            self.phi = nn.Conv3d(channels, inner, 1)
-        self.g = nn.Conv3d(channels, inner, 1)
-        self.out = nn.Conv3d(inner, channels, 1, bias=config.out_bias)
+            self.theta = Conv3d(channels, inner, 1)
+            self.phi = Conv3d(channels, inner, 1)
+        self.g = Conv3d(channels, inner, 1)
+        self.out = Conv3d(inner, channels, 1, bias=config.out_bias)
         self.norm = nn.BatchNorm3d(channels)
         self.pool = nn.MaxPool3d((1, 2, 2))
 

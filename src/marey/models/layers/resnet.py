@@ -13,6 +13,8 @@ from typing import Protocol, cast
 
 from torch import Tensor, nn
 
+from marey.models.layers.convolutions import Conv2d, Conv3d
+
 BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
 """Residual blocks in each of the four stages, by depth (table 1)."""
 
@@ -37,7 +39,7 @@ class ConvNorm(nn.Module):
     ) -> None:
         super().__init__()
         flat = len(size) == 2
-        convolution, norm = (nn.Conv2d, nn.BatchNorm2d) if flat else (nn.Conv3d, nn.BatchNorm3d)
+        convolution, norm = (Conv2d, nn.BatchNorm2d) if flat else (Conv3d, nn.BatchNorm3d)
         padding = tuple(k // 2 for k in size)
         step = step or (1,) * len(size)
         self.conv = convolution(in_channels, out_channels, size, step, padding, groups=groups, bias=False)  # type: ignore[arg-type]

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from marey.models.layers.classifier import LinearClassifier
+from marey.models.layers.convolutions import Conv3d
 from marey.models.layers.non_local import insert_non_local
 from marey.models.layers.resnet import BLOCKS, ResNetTrunk
 from marey.models.slowfast.config import SlowFastConfig
@@ -15,7 +16,7 @@ class Lateral(nn.Module):
     def __init__(self, in_channels: int, config: SlowFastConfig) -> None:
         super().__init__()
         length = config.lateral_kernel
-        self.conv = nn.Conv3d(
+        self.conv = Conv3d(
             in_channels,
             2 * in_channels,
             (length, 1, 1),
