@@ -1,12 +1,16 @@
 """What every test may use."""
 
+import ctypes
 import os
+import signal
 import sys
 from pathlib import Path
 
 import pytest
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
+SLOW_LIMIT = 1200
+"""Seconds that a slow test may take; the others' limit stands in pyproject.toml."""
 
 
 @pytest.fixture(scope="session")
@@ -22,3 +26,21 @@ def pytest_configure() -> None:
     os.environ["MAREY_OFFLINE"] = "1"
     for folder in (".", "video", "golden", "weights"):
         sys.path.insert(0, str(Path(__file__).parent / folder))
+    if sys.platform == "linux":
+        os.register_at_fork(after_in_child=_end_with_parent)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Slow tests have a limit of their own."""
+    for item in items:
+        if item.get_closest_marker("slow") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(SLOW_LIMIT))
+
+
+def _end_with_parent() -> None:
+    """A forked process (a decoding worker) holds pytest-xdist's pipes too.
+
+    If it outlived a test process that crashed, pytest-xdist would not see the crash and wait for ever.
+    """
+    pr_set_pdeathsig = 1
+    ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
