@@ -1,9 +1,11 @@
 """What every test may use."""
 
 import ctypes
+import multiprocessing
 import os
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,6 +21,17 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip("reference data (../shared) is not there")
     return SHARED
+
+
+@pytest.fixture
+def forked() -> Iterator[None]:
+    """Decoding workers are forked, so that they see what the test replaced in this process. Python 3.14 forks no more."""
+    if "fork" not in multiprocessing.get_all_start_methods():
+        pytest.skip("this system cannot fork")
+    default = multiprocessing.get_start_method()
+    multiprocessing.set_start_method("fork", force=True)
+    yield
+    multiprocessing.set_start_method(default, force=True)
 
 
 def pytest_configure() -> None:

@@ -89,7 +89,7 @@ def predict(
     ] = None,
     as_json: AsJson = False,
     batch: Batch = 8,
-    workers: Workers = 2,
+    workers: Workers = None,
     device: Device = "auto",
     precision: Precision = "float32",
 ) -> None:
@@ -137,7 +137,7 @@ def features(
     out: Out = None,
     as_json: AsJson = False,
     batch: Batch = 8,
-    workers: Workers = 2,
+    workers: Workers = None,
     device: Device = "auto",
     precision: Precision = "float32",
 ) -> None:
@@ -179,7 +179,7 @@ def evaluate(
     out: Out = None,
     as_json: AsJson = False,
     batch: Batch = 8,
-    workers: Workers = 2,
+    workers: Workers = None,
     device: Device = "auto",
     precision: Precision = "float32",
     max_broken: MaxBroken = 0.01,
@@ -231,7 +231,7 @@ def train(
         int | None,
         typer.Option("--batch", min=1, help="Clips per pass and process; accumulated to the recipe's."),
     ] = None,
-    workers: Workers = 2,
+    workers: Workers = None,
     device: Device = "auto",
     precision: Annotated[
         Literal["float32", "bfloat16"] | None, typer.Option("--precision", help="Else the recipe's.")
@@ -279,7 +279,7 @@ def reproduce(
     as_json: AsJson = False,
     seed: Seed = 0,
     batch: Batch = 8,
-    workers: Workers = 2,
+    workers: Workers = None,
     device: Device = "auto",
     max_broken: MaxBroken = 0.01,
 ) -> None:
@@ -315,7 +315,7 @@ def reproduce(
 def demo(
     out: Out = None,
     seed: Seed = 0,
-    workers: Workers = 2,
+    workers: Workers = None,
     device: Device = "auto",
     network: Annotated[
         str, typer.Option("--network", help="slowonly, or tsn: the one that cannot see order.")

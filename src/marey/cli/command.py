@@ -10,11 +10,18 @@ from typing import Annotated, Any, Literal
 import typer
 
 from marey.base.errors import MareyError, RunError
-from marey.base.processes import world_size
+from marey.base.processes import MOST_DECODING, world_size
 
 Device = Annotated[str, typer.Option("--device", help="auto (CUDA where there is one), cpu, cuda or cuda:1.")]
 Seed = Annotated[int, typer.Option("--seed", help="Seed of everything random.")]
-Workers = Annotated[int, typer.Option("--workers", min=0, help="Processes that decode ahead; 0 decodes in this one.")]
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        "--workers",
+        min=0,
+        help=f"Processes that decode ahead; 0 decodes in this one.  [default: one per core, at most {MOST_DECODING}]",
+    ),
+]
 Batch = Annotated[int, typer.Option("--batch", min=1, help="Views in one forward pass.")]
 Precision = Annotated[Literal["float32", "bfloat16"], typer.Option("--precision", help="Arithmetic of the network.")]
 Out = Annotated[Path | None, typer.Option("--out", help="Output folder.  [default: runs/<name>-<n>]")]

@@ -209,7 +209,7 @@ def _write_scene(job: _Scene) -> None:
 
 
 def write_motions(
-    folder: str | Path, *, train: int, test: int, size: int, frames: int, seed: int = 0, workers: int = 2
+    folder: str | Path, *, train: int, test: int, size: int, frames: int, seed: int = 0, workers: int | None = None
 ) -> tuple[Manifest, Manifest]:
     """Write the data set and its list `motions.csv`; returns the manifests of train and test.
 

@@ -161,7 +161,7 @@ def evaluate(
     root: str | Path | None = None,
     only: str | Path | None = None,
     batch: int = 8,
-    workers: int = 2,
+    workers: int | None = None,
     device: str = "auto",
     precision: Precision = "float32",
     max_broken: float = 0.01,
@@ -175,7 +175,7 @@ def evaluate(
         root: Folder that the list's paths are relative to.
         only: A list of videos: score those that it names, and say what was left out.
         batch: Views in one pass.
-        workers: Processes that decode ahead.
+        workers: Processes that decode ahead; None is one per core, eight at the most.
         max_broken: A larger share of broken files stops the run.
 
     Under several processes (torchrun) every video is tested by exactly one of them; process 0 writes the result and
@@ -238,7 +238,7 @@ def read_labelled(
 
 
 def _scored(
-    backend: EagerBackend, model: Network, data: Manifest, run: "_Run", *, batch: int, workers: int
+    backend: EagerBackend, model: Network, data: Manifest, run: "_Run", *, batch: int, workers: int | None
 ) -> Iterator[tuple[int, ViewItem, NDArray[np.float32] | None]]:
     """(row, item, probabilities) of every video that is still to be tested by this process."""
     test, pixels = model.recipe.test, model.recipe.pixels

@@ -59,7 +59,7 @@ def features(
     out: str | Path,
     per_clip: bool = False,
     batch: int = 8,
-    workers: int = 2,
+    workers: int | None = None,
     device: str = "auto",
     precision: Precision = "float32",
 ) -> FeatureFiles:
@@ -75,7 +75,7 @@ def features(
             (video, start, end, file, error).
         per_clip: [clips, D], each the mean over its crops; else [D], the mean over all views.
         batch: Views in one pass.
-        workers: Processes that decode ahead.
+        workers: Processes that decode ahead; None is one per core, eight at the most.
 
     Raises:
         RunError: `out` belongs to another model or protocol, or another process is writing there.
@@ -106,7 +106,7 @@ class _Work:
         self.record = out / f"broken{f'-{number}' if number else ''}.jsonl"
 
     def run(
-        self, model: Network, *, per_clip: bool, batch: int, workers: int, device: str, precision: Precision
+        self, model: Network, *, per_clip: bool, batch: int, workers: int | None, device: str, precision: Precision
     ) -> FeatureFiles:
         """Compute what is missing, then bring everything together."""
         backend = EagerBackend(model, device=device, precision=precision)

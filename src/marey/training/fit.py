@@ -26,7 +26,7 @@ def fit(
     init: str | Path | None = None,
     seed: int = 0,
     batch: int | None = None,
-    workers: int = 2,
+    workers: int | None = None,
     device: str = "auto",
     precision: str | None = None,
     resume: bool = False,
@@ -45,6 +45,7 @@ def fit(
         init: What to start from: "none", "imagenet", "ig65m", a recipe's name, or a checkpoint file of ours or of any
             toolkit (`marey.weights.pretraining.start`). None is what the recipe starts from.
         batch: Clips in one pass of this process.
+        workers: Processes that decode ahead; None is one per core, eight at the most. How many changes no number.
         precision: "float32" or "bfloat16"; else the recipe's.
         resume: Go on with the run in `out`, bit for bit as if it had never stopped.
         checkpoint_minutes: How much work a crash may cost.

@@ -63,7 +63,7 @@ def answer(
     top: int = 5,
     out: Path | None = None,
     batch: int = 8,
-    workers: int = 2,
+    workers: int | None = None,
     device: str = "auto",
     precision: Literal["float32", "bfloat16"] = "float32",
 ) -> Iterator[Answer]:

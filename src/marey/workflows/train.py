@@ -32,7 +32,7 @@ class TrainOptions:
 
     seed: int = 0
     batch: int | None = None
-    workers: int = 2
+    workers: int | None = None
     device: str = "auto"
     precision: str | None = None
     resume: bool = False
