@@ -7,7 +7,7 @@ import pytest
 import torch
 from recorded import load as recorded_file
 from recorded import state_dict, write_checkpoint
-from test_weights import PAIRS, difference, given
+from test_weights import PAIRS, a_relu_too_many, difference, given
 
 from marey.base.errors import WeightsError
 from marey.models.csn.config import CSNConfig
@@ -23,7 +23,7 @@ from marey.weights.layouts import (
 )
 from marey.weights.layouts.mmaction_separated import letters
 from marey.weights.load import load_model, released_as
-from tolerances import GOLDEN_LOGITS
+from tolerances import GOLDEN_LOGITS, ILL_CONDITIONED
 
 LAYOUTS = {
     "mmaction": (mmaction_separated,),
@@ -332,6 +332,15 @@ def test_a_small_mistake_is_seen(name, mistake, tmp_path) -> None:
     mistake(network)
     found = difference(network, name, strict=False)
     assert found > GOLDEN_LOGITS, found
+
+
+@pytest.mark.parametrize("mistake", [small_epsilon, a_relu_too_many])
+@pytest.mark.parametrize("name", ILL_CONDITIONED)
+def test_a_small_mistake_is_seen_in_float64(name, mistake, tmp_path) -> None:
+    network = load_model(PAIRS[name], weights=write_checkpoint(name, tmp_path / "old.pth"))
+    mistake(network)
+    found = difference(network.double(), name, strict=False)
+    assert found > 50 * ILL_CONDITIONED[name], found
 
 
 @pytest.mark.slow
