@@ -321,10 +321,10 @@ def one_temporal_stride_less(network) -> None:
     ("name", "mistake"),
     [
         ("mmaction2/ircsn_r50", small_epsilon),
-        ("mmaction2/ircsn_r50", one_temporal_stride_less),
+        pytest.param("mmaction2/ircsn_r50", one_temporal_stride_less, marks=pytest.mark.slow),
         pytest.param("mmaction2/r2plus1d_r34_8x8", one_epsilon, marks=pytest.mark.slow),
         ("vmz/ip_csn_152", relus_too_many),
-        ("mmaction1/r2plus1d_r34_8x8_k400", without_pool),
+        pytest.param("mmaction1/r2plus1d_r34_8x8_k400", without_pool, marks=pytest.mark.slow),
     ],
 )
 def test_a_small_mistake_is_seen(name, mistake, tmp_path) -> None:
@@ -334,7 +334,7 @@ def test_a_small_mistake_is_seen(name, mistake, tmp_path) -> None:
     assert found > GOLDEN_LOGITS, found
 
 
-@pytest.mark.parametrize("mistake", [small_epsilon, a_relu_too_many])
+@pytest.mark.parametrize("mistake", [pytest.param(small_epsilon, marks=pytest.mark.slow), a_relu_too_many])
 @pytest.mark.parametrize("name", ILL_CONDITIONED)
 def test_a_small_mistake_is_seen_in_float64(name, mistake, tmp_path) -> None:
     network = load_model(PAIRS[name], weights=write_checkpoint(name, tmp_path / "old.pth"))
