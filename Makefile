@@ -30,14 +30,14 @@ format: setup    ## let ruff put things in order
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# One process per core with one thread each: the tests are many and small.
+# One process per core with one thread each: the tests are many and small. pyproject.toml says what ends a test that hangs.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal
 
 test: lint       ## lint, types and the tests, under 10 minutes
 	$(PYTEST) -m 'not slow'
 
 test-all: test   ## the slow tests too, under 40 minutes
-	$(BIN)/python -m pytest -m slow
+	$(PYTEST) -m slow
 
 docs: setup      ## the site under site/; generated pages anew, warnings are errors
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]'

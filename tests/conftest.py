@@ -1,12 +1,18 @@
 """What every test may use."""
 
+import ctypes
+import multiprocessing
 import os
+import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
+SLOW_LIMIT = 1200
+"""Seconds that a slow test may take; the others' limit stands in pyproject.toml."""
 
 
 @pytest.fixture(scope="session")
@@ -17,8 +23,37 @@ def shared() -> Path:
     return SHARED
 
 
+@pytest.fixture
+def forked() -> Iterator[None]:
+    """Decoding workers are forked, so that they see what the test replaced in this process. Python 3.14 forks no more."""
+    if "fork" not in multiprocessing.get_all_start_methods():
+        pytest.skip("this system cannot fork")
+    default = multiprocessing.get_start_method()
+    multiprocessing.set_start_method("fork", force=True)
+    yield
+    multiprocessing.set_start_method(default, force=True)
+
+
 def pytest_configure() -> None:
     """Helper modules beside the tests import by name; no test asks the network for weights."""
     os.environ["MAREY_OFFLINE"] = "1"
     for folder in (".", "video", "golden", "weights"):
         sys.path.insert(0, str(Path(__file__).parent / folder))
+    if sys.platform == "linux":
+        os.register_at_fork(after_in_child=_end_with_parent)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Slow tests have a limit of their own."""
+    for item in items:
+        if item.get_closest_marker("slow") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(SLOW_LIMIT))
+
+
+def _end_with_parent() -> None:
+    """A forked process (a decoding worker) holds pytest-xdist's pipes too.
+
+    If it outlived a test process that crashed, pytest-xdist would not see the crash and wait for ever.
+    """
+    pr_set_pdeathsig = 1
+    ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)

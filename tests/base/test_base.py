@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from marey.base import processes
 from marey.base.errors import RecipeError
 from marey.base.files import atomic_path, cache_folder, locked
 from marey.base.jobs import run_jobs
@@ -76,6 +77,31 @@ def test_cache_folder(monkeypatch, tmp_path) -> None:
 @pytest.mark.parametrize("workers", [0, 2])
 def test_jobs_keep_their_order(workers) -> None:
     assert run_jobs(abs, list(range(-20, 0)), workers=workers, title="Counting") == list(range(20, 0, -1))
+
+
+def test_no_items_need_no_process() -> None:
+    assert run_jobs(abs, [], workers=None, title="Counting") == []
+
+
+def test_cores_that_a_process_may_use(monkeypatch, tmp_path) -> None:
+    assert 1 <= processes.usable_cores() <= (os.cpu_count() or 1)
+    for said, cores in [
+        ("max 100000\n", sys.maxsize),
+        ("250000 100000\n", 2),
+        ("50000 100000\n", 1),
+        ("", sys.maxsize),
+    ]:
+        (tmp_path / "cpu.max").write_text(said)
+        assert processes._quota(tmp_path / "cpu.max") == cores
+    assert processes._quota(tmp_path / "missing") == sys.maxsize
+
+
+@pytest.mark.parametrize(("cores", "started", "workers"), [(1, 1, 1), (6, 1, 6), (64, 1, 8), (64, 16, 4), (2, 4, 1)])
+def test_decoding_workers(cores, started, workers, monkeypatch) -> None:
+    monkeypatch.setattr(processes, "usable_cores", lambda: cores)
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", str(started))
+    assert processes.decoding_workers(None) == workers
+    assert [processes.decoding_workers(asked) for asked in (0, 3, 99)] == [0, 3, 99]
 
 
 def test_nearest_names() -> None:

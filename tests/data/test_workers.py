@@ -1,15 +1,18 @@
 """Workers hand errors over as they are, and end with the program."""
 
+import multiprocessing
 import subprocess
 import sys
 
 import pytest
 from made_videos import coded_frame
+from torch.utils.data import DataLoader
 
 from marey.base.errors import DataError
 from marey.data.clips import ClipDataset
 from marey.data.formats import list_folder
 from marey.data.loader import ClipLoader
+from marey.data.workers import AheadLoader
 from marey.video.augment import RandomCrop
 from marey.video.sampling import MMAction2Train
 from marey.video.writer import write_video
@@ -38,7 +41,16 @@ def test_an_error_arrives_as_it_was_raised(videos, workers) -> None:
     assert str(caught.value) == "x.csv: this is what is wrong."
 
 
+def test_more_workers_than_cores_are_no_warning() -> None:
+    """Warnings are errors here. The same check stands at the start of each pass, on any number of cores."""
+    loader = AheadLoader(list(range(8)), workers=1000, sampler=[0])
+    loader.check_worker_number_rationality()
+    with pytest.warns(UserWarning, match="worker"):
+        DataLoader(list(range(8)), num_workers=1000)
+
+
 PROGRAM = """
+import multiprocessing
 import sys
 from marey.data.clips import ClipDataset
 from marey.data.formats import list_folder
@@ -46,6 +58,7 @@ from marey.data.loader import ClipLoader
 from marey.video.augment import RandomCrop
 from marey.video.sampling import MMAction2Train
 
+multiprocessing.set_start_method(sys.argv[2])
 clips = ClipDataset(list_folder(sys.argv[1]), MMAction2Train(frames=2), RandomCrop(short_side=48, size=40))
 held = iter(ClipLoader(clips, global_batch=2, epochs=50, workers=2))
 next(held)
@@ -53,9 +66,9 @@ sys.stdout.write("one batch")
 """
 
 
-def test_a_program_ends_though_batches_are_left(videos) -> None:
+@pytest.mark.parametrize("method", multiprocessing.get_all_start_methods())
+def test_a_program_ends_though_batches_are_left(method, videos) -> None:
     """Workers that ignore SIGTERM would keep Python waiting for them for ever."""
-    done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, str(videos)], capture_output=True, text=True, timeout=60, check=False
-    )
+    command = [sys.executable, "-c", PROGRAM, str(videos), method]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert (done.returncode, done.stdout) == (0, "one batch"), done.stderr

@@ -274,6 +274,7 @@ def test_several_processes_are_told_apart_or_refused(videos, checkpoint, tmp_pat
     assert "answers in one process" in done.stderr
 
 
+@pytest.mark.usefixtures("forked")
 def test_a_dead_decoder_is_said(videos, checkpoint, tmp_path, monkeypatch) -> None:
     def dies(self, index):
         os._exit(3)

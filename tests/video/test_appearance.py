@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 from made_videos import coded_frame
 from recorded import synthetic_frames
-from torch.utils.data import DataLoader
 
 from marey.base.errors import DataError, RecipeError
 from marey.base.random import random_for
 from marey.data.clips import ClipDataset, collate
 from marey.data.formats import list_folder
+from marey.data.workers import AheadLoader
 from marey.recipes import get_recipe
 from marey.video import appearance, randaugment
 from marey.video.appearance import AppearanceStep, ColourJitter, Lighting, MMAction2ColourJitter, RandAugment
@@ -247,7 +247,8 @@ def test_the_same_clip_in_any_worker(tmp_path) -> None:
             list_folder(tmp_path), MMAction2Train(frames=4), RandomCrop(size=32, short_side=40), seed=3,
             appearance=(ColourJitter(), RandAugment()),
         )  # fmt: skip
-        return np.stack([b["clip"][0].numpy() for b in DataLoader(dataset, num_workers=workers, collate_fn=collate)])
+        loader = AheadLoader(dataset, workers=workers, collate_fn=collate)
+        return np.stack([batch["clip"][0].numpy() for batch in loader])
 
     alone = clips(0)
     assert alone.dtype == np.uint8

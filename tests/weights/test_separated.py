@@ -7,7 +7,7 @@ import pytest
 import torch
 from recorded import load as recorded_file
 from recorded import state_dict, write_checkpoint
-from test_weights import PAIRS, difference, given
+from test_weights import PAIRS, a_relu_too_many, difference, given
 
 from marey.base.errors import WeightsError
 from marey.models.csn.config import CSNConfig
@@ -23,7 +23,7 @@ from marey.weights.layouts import (
 )
 from marey.weights.layouts.mmaction_separated import letters
 from marey.weights.load import load_model, released_as
-from tolerances import GOLDEN_LOGITS
+from tolerances import GOLDEN_LOGITS, ILL_CONDITIONED
 
 LAYOUTS = {
     "mmaction": (mmaction_separated,),
@@ -321,10 +321,10 @@ def one_temporal_stride_less(network) -> None:
     ("name", "mistake"),
     [
         ("mmaction2/ircsn_r50", small_epsilon),
-        ("mmaction2/ircsn_r50", one_temporal_stride_less),
+        pytest.param("mmaction2/ircsn_r50", one_temporal_stride_less, marks=pytest.mark.slow),
         pytest.param("mmaction2/r2plus1d_r34_8x8", one_epsilon, marks=pytest.mark.slow),
         ("vmz/ip_csn_152", relus_too_many),
-        ("mmaction1/r2plus1d_r34_8x8_k400", without_pool),
+        pytest.param("mmaction1/r2plus1d_r34_8x8_k400", without_pool, marks=pytest.mark.slow),
     ],
 )
 def test_a_small_mistake_is_seen(name, mistake, tmp_path) -> None:
@@ -332,6 +332,15 @@ def test_a_small_mistake_is_seen(name, mistake, tmp_path) -> None:
     mistake(network)
     found = difference(network, name, strict=False)
     assert found > GOLDEN_LOGITS, found
+
+
+@pytest.mark.parametrize("mistake", [pytest.param(small_epsilon, marks=pytest.mark.slow), a_relu_too_many])
+@pytest.mark.parametrize("name", ILL_CONDITIONED)
+def test_a_small_mistake_is_seen_in_float64(name, mistake, tmp_path) -> None:
+    network = load_model(PAIRS[name], weights=write_checkpoint(name, tmp_path / "old.pth"))
+    mistake(network)
+    found = difference(network.double(), name, strict=False)
+    assert found > 50 * ILL_CONDITIONED[name], found
 
 
 @pytest.mark.slow

@@ -6,6 +6,7 @@ import pickle
 import sys
 import types
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -27,7 +28,7 @@ from marey.weights.foreign import layouts_of as possible_layouts
 from marey.weights.foreign import read_tensors, variant_of
 from marey.weights.layouts import efficientnet_lite, mmaction, mmaction2, pyslowfast, pytorchvideo, timm, torchvision
 from marey.weights.load import build_network, load_model
-from tolerances import GOLDEN_LOGITS
+from tolerances import GOLDEN_LOGITS, ILL_CONDITIONED
 
 PAIRS = {
     "mmaction1/tsn2d_r50_k400": "tsn_r50_3seg_k400",
@@ -67,24 +68,36 @@ AMBIGUOUS = {"mmaction2/c2d_r50_nopool"}
 """Told from the file alone these become another network with the same tensors and logits."""
 SLOW = {
     "mmaction1/ircsn_r152_32x2_k400",
+    "mmaction2/i3d_r50_nl_gauss",
+    "mmaction2/slowonly_r50_8x8",
+    "mmaction2/r2plus1d_r34_8x8",
     "mmaction2/ipcsn_r152",
+    "pyslowfast/SLOW_8x8_R50",
+    "pyslowfast/SLOWFAST_8x8_R50",
+    "pytorchvideo/slowfast_r50",
+    "pytorchvideo/r2plus1d_r50",
+    "pytorchvideo/csn_r101",
     "vmz/r2plus1d_34_8",
     "vmz/ir_csn_152",
 }
-"""Pairs whose toolkit and network have another one that is faster."""
-SENSITIVE = {"mmaction1/ipcsn_r152_32x2_k400_dw"}
-"""Float32 is short here: noise of 1e-7 of the input moves the logits by 1.3e-3 deviations, and so does one thread, which
-splits sums otherwise than any larger number. So it is compared on two, and its pooled features are not compared."""
+"""Pairs whose toolkit, and whose network, are each in another pair that is faster."""
 SMALL = get_recipe("slowonly_r18_8x2_motions").variant(model={"width": 4, "num_classes": 3})
 
 
 def difference(network: LinearClassifier, name: str, *, strict: bool = True) -> float:
-    """The largest difference to the recorded logits, in standard deviations of the logits."""
+    """The largest difference to the recorded logits, in standard deviations of the logits.
+
+    The network computes in the type of its weights, float32 or float64.
+    """
     worst = 0.0
-    for clips, recorded in runs(name):
+    for values, recorded in runs(name):
+        clips = values.to(network.head.weight.dtype)
         with torch.inference_mode():
-            positions = network.positions(clips)
-            assert torch.equal(network(clips), positions.mean(dim=(2, 3, 4)))
+            maps = network.trunk(clips)
+            # Logits and features are taken from the same maps, so that the network runs once.
+            with patch.object(network, "trunk", lambda _, maps=maps: maps):
+                positions, logits, features = network.positions(clips), network(clips), network.features(clips)
+        assert torch.equal(logits, positions.mean(dim=(2, 3, 4)))
         # PySlowFast's logits at each position [B, T', H', W', K]; the others' mean over positions.
         mapped = "logits_map" in recorded
         logits = positions.movedim(1, -1) if mapped else positions.mean(dim=(2, 3, 4))
@@ -98,8 +111,6 @@ def difference(network: LinearClassifier, name: str, *, strict: bool = True) -> 
         if strict and mapped:
             assert_same_probabilities(positions.softmax(dim=1).mean(dim=(2, 3, 4)), recorded["out_prob"], expected)
         if strict and "pooled" in recorded and len(clips) == 1:
-            with torch.inference_mode():
-                features = network.features(clips)
             assert (features - torch.from_numpy(recorded["pooled"])).abs().max() < 1e-3
     return worst
 
@@ -111,21 +122,14 @@ def assert_same_probabilities(mean: Tensor, recorded: np.ndarray, logits: Tensor
     assert ((mean - expected).abs() <= allowed * expected).all()
 
 
-@pytest.fixture
-def two_threads():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(2)
-    yield
-    torch.set_num_threads(threads)
-
-
 @pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.slow] if n in SLOW else []) for n in PAIRS])
-def test_logits_are_those_of_the_toolkit(name, tmp_path, request) -> None:
-    if name in SENSITIVE:
-        request.getfixturevalue("two_threads")
+def test_logits_are_those_of_the_toolkit(name, tmp_path) -> None:
     file = write_checkpoint(name, tmp_path / "old.pth")
     named = load_model(PAIRS[name], weights=file)
-    assert difference(named, name, strict=name not in SENSITIVE) < GOLDEN_LOGITS
+    if name in ILL_CONDITIONED:
+        assert difference(named.double(), name, strict=False) < ILL_CONDITIONED[name]
+    else:
+        assert difference(named, name) < GOLDEN_LOGITS
     assert named.recipe.name == PAIRS[name]
     tensors = read_tensors(file)
     told = variant_of(tensors, possible_layouts(tensors, file), file)[0].config
@@ -133,6 +137,22 @@ def test_logits_are_those_of_the_toolkit(name, tmp_path, request) -> None:
         assert difference(load_model(weights=file), name) < GOLDEN_LOGITS
     else:
         assert told == named.recipe.model
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("threads", [1, 2, 4])
+@pytest.mark.parametrize("name", ILL_CONDITIONED)
+def test_float32_of_an_ill_conditioned_pair(name, threads, tmp_path) -> None:
+    """The recorded distance between float32 and float64, computed anew: of the same size on any CPU and thread count."""
+    network = load_model(PAIRS[name], weights=write_checkpoint(name, tmp_path / "old.pth"))
+    ((clips, _),) = runs(name)
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    with torch.inference_mode():
+        logits, exact = network(clips), network.double()(clips.double())
+    torch.set_num_threads(before)
+    distance = float((logits - exact).abs().max() / exact.std())
+    assert ILL_CONDITIONED[name] / 4 < distance < 2 * ILL_CONDITIONED[name]
 
 
 def wrong_epsilon(network) -> None:
@@ -190,16 +210,16 @@ def gaussian_for_dot_product(network) -> None:
     [
         ("mmaction2/slowonly_r50_4x16", wrong_epsilon),
         ("mmaction2/slowonly_r50_4x16", a_relu_too_many),
-        ("mmaction2/slowonly_r50_4x16", swapped_columns),
+        pytest.param("mmaction2/slowonly_r50_4x16", swapped_columns, marks=pytest.mark.slow),
         ("mmaction2/tsm_r50", shifted_the_other_way),
-        ("mmaction2/tsm_r50", a_quarter_shifted),
-        ("mmaction2/tsm_r50", shortcut_shifted),
+        pytest.param("mmaction2/tsm_r50", a_quarter_shifted, marks=pytest.mark.slow),
+        pytest.param("mmaction2/tsm_r50", shortcut_shifted, marks=pytest.mark.slow),
         ("mmaction1/i3d_r50_32x2_k400", wrong_epsilon),
-        ("mmaction2/i3d_r50", without_second_pool),
-        ("mmaction2/i3d_r50_nl_dot", gaussian_for_dot_product),
-        ("mmaction2/slowfast_r50_8x8", swapped_columns),
-        ("pyslowfast/SLOWFAST_8x8_R50", every_fourth_frame),
-        ("pytorchvideo/c2d_r50", no_window),
+        pytest.param("mmaction2/i3d_r50", without_second_pool, marks=pytest.mark.slow),
+        pytest.param("mmaction2/i3d_r50_nl_dot", gaussian_for_dot_product, marks=pytest.mark.slow),
+        pytest.param("mmaction2/slowfast_r50_8x8", swapped_columns, marks=pytest.mark.slow),
+        pytest.param("pyslowfast/SLOWFAST_8x8_R50", every_fourth_frame, marks=pytest.mark.slow),
+        pytest.param("pytorchvideo/c2d_r50", no_window, marks=pytest.mark.slow),
     ],
 )
 def test_a_small_mistake_is_seen(name, mistake, tmp_path) -> None:

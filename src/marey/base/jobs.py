@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from typing import TypeVar
 
+from marey.base.processes import usable_cores
 from marey.base.progress import progress
 
 Item = TypeVar("Item")
@@ -17,11 +18,13 @@ def run_jobs(
     function: Callable[[Item], Result],
     items: Sequence[Item],
     *,
-    workers: int,
+    workers: int | None,
     title: str,
     unit: str = "items",
 ) -> list[Result]:
-    """`function` of every item, results in the items' order, with progress. `workers=0` runs in this process.
+    """`function` of every item, results in the items' order, with progress.
+
+    `workers` processes do the work: None is one per core, 0 is this process.
 
     `function` and the items must be picklable. An exception in one item stops the rest and is raised here.
     """
@@ -32,7 +35,7 @@ def each_job(
     function: Callable[[Item], Result],
     items: Sequence[Item],
     *,
-    workers: int,
+    workers: int | None,
     title: str,
     unit: str = "items",
     chunk: int | None = None,
@@ -41,18 +44,19 @@ def each_job(
 
     `chunk` items go to a process at a time: 1 for long work, else the time left is told in leaps.
     """
+    processes = min(usable_cores() if workers is None else workers, len(items))
     with progress(title, total=len(items), unit=unit) as bar:
-        if workers < 1:
+        if processes < 1:
             for item in items:
                 yield function(item)
                 bar.advance()
             return
         # Not fork: torch, OpenCV and FFmpeg may have threads running that a fork would lose.
         context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with_parent) as pool:
+        with ProcessPoolExecutor(processes, mp_context=context, initializer=_end_with_parent) as pool:
             try:
                 for result in pool.map(
-                    function, items, chunksize=chunk or max(1, min(32, len(items) // (4 * workers)))
+                    function, items, chunksize=chunk or max(1, min(32, len(items) // (4 * processes)))
                 ):
                     yield result
                     bar.advance()

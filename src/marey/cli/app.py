@@ -89,7 +89,7 @@ def predict(
     ] = None,
     as_json: AsJson = False,
     batch: Batch = 8,
-    workers: Workers = 2,
+    workers: Workers = None,
     device: Device = "auto",
     precision: PrecisionOption = "auto",
 ) -> None:
@@ -139,7 +139,7 @@ def features(
     out: Out = None,
     as_json: AsJson = False,
     batch: Batch = 8,
-    workers: Workers = 2,
+    workers: Workers = None,
     device: Device = "auto",
     precision: PrecisionOption = "auto",
 ) -> None:
@@ -183,7 +183,7 @@ def evaluate(
     out: Out = None,
     as_json: AsJson = False,
     batch: Batch = 8,
-    workers: Workers = 2,
+    workers: Workers = None,
     device: Device = "auto",
     precision: PrecisionOption = "auto",
     max_broken: MaxBroken = 0.01,
@@ -237,7 +237,7 @@ def train(
         int | None,
         typer.Option("--batch", min=1, help="Clips per pass and process; accumulated to the recipe's."),
     ] = None,
-    workers: Workers = 2,
+    workers: Workers = None,
     device: Device = "auto",
     precision: PrecisionOption = "auto",
     max_broken: MaxBroken = 0.01,
@@ -283,7 +283,7 @@ def reproduce(
     as_json: AsJson = False,
     seed: Seed = 0,
     batch: Batch = 8,
-    workers: Workers = 2,
+    workers: Workers = None,
     device: Device = "auto",
     max_broken: MaxBroken = 0.01,
 ) -> None:
@@ -319,7 +319,7 @@ def reproduce(
 def demo(
     out: Out = None,
     seed: Seed = 0,
-    workers: Workers = 2,
+    workers: Workers = None,
     device: Device = "auto",
     network: Annotated[
         str, typer.Option("--network", help="slowonly, or tsn: the one that cannot see order.")

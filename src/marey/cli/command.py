@@ -11,13 +11,20 @@ import typer
 
 from marey.base.errors import MareyError, RunError
 from marey.base.precision import Precision
-from marey.base.processes import world_size
+from marey.base.processes import MOST_DECODING, world_size
 
 Device = Annotated[
     str, typer.Option("--device", help="auto (CUDA where there is one, else the CPU), cpu, cuda, cuda:1, mps, xpu.")
 ]
 Seed = Annotated[int, typer.Option("--seed", help="Seed of everything random.")]
-Workers = Annotated[int, typer.Option("--workers", min=0, help="Processes that decode ahead; 0 decodes in this one.")]
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        "--workers",
+        min=0,
+        help=f"Processes that decode ahead; 0 decodes in this one.  [default: one per core, at most {MOST_DECODING}]",
+    ),
+]
 Batch = Annotated[int, typer.Option("--batch", min=1, help="Views in one forward pass.")]
 PrecisionOption = Annotated[
     Precision,

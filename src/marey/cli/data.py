@@ -1,7 +1,6 @@
 """`marey data ...`: lists of videos, and the files behind them."""
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -20,9 +19,9 @@ data = typer.Typer(help="Make, check, split and convert sets of videos; compute 
 
 List = Annotated[Path, typer.Argument(help="A list, or a folder per class.")]
 Processes = Annotated[
-    int, typer.Option("--workers", min=0, help="Processes at work; 0 is this one alone.  [default: one per core]")
+    int | None,
+    typer.Option("--workers", min=0, help="Processes at work; 0 is this one alone.  [default: one per core]"),
 ]
-_CORES = os.cpu_count() or 1
 
 
 @command(data, "list")
@@ -70,7 +69,7 @@ def prepare(
         Literal["files", "open", "decode"],
         typer.Option("--check", help="files: there and not empty; open: first frame decodes; decode: all frames do."),
     ] = "open",
-    workers: Processes = _CORES,
+    workers: Processes = None,
     as_json: AsJson = False,
 ) -> None:
     """Lists of a public data set, checked against what was published: missing, extra, unreadable, short, duplicate."""
@@ -94,7 +93,7 @@ def audit(
         Literal["open", "decode"], typer.Option("--check", help="open: first frame decodes; decode: all frames do.")
     ] = "open",
     short: Annotated[int, typer.Option("--short", min=1, help="Videos of fewer frames are too short.")] = 16,
-    workers: Processes = _CORES,
+    workers: Processes = None,
     as_json: AsJson = False,
 ) -> None:
     """What is wrong with a data set: files, duplicates, leaks between splits, balance. Exit code 1: there are faults."""
@@ -124,7 +123,7 @@ def resize(
     gop: Annotated[int, typer.Option("--gop", min=1, help="A key frame at least every so many frames.")] = 32,
     preset: Annotated[str, typer.Option("--preset", help="x264's: veryfast ... medium ... slow.")] = "medium",
     root: Root = None,
-    workers: Processes = _CORES,
+    workers: Processes = None,
 ) -> None:
     """Write a set anew as H.264 of a smaller size, the same frames at the same times, without sound."""
     from marey.data.convert import Resize
@@ -149,7 +148,7 @@ def frames(
         str, typer.Option("--template", help="Name of an image; its number starts at 1.")
     ] = "img_{:05d}.jpg",
     root: Root = None,
-    workers: Processes = _CORES,
+    workers: Processes = None,
 ) -> None:
     """Write a set as raw frames: a folder of images per video."""
     from marey.data.convert import Extract
@@ -160,7 +159,7 @@ def frames(
     _convert(source, root, out, how, workers)
 
 
-def _convert(source: Path, root: Path | None, out: Path, how: "Conversion", workers: int) -> None:
+def _convert(source: Path, root: Path | None, out: Path, how: "Conversion", workers: int | None) -> None:
     from marey.data.convert import convert
     from marey.data.formats import read_manifest
 
@@ -311,7 +310,7 @@ def flow(
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A parameter of the method: preset=fast.")
     ] = None,
     root: Root = None,
-    workers: Processes = _CORES,
+    workers: Processes = None,
     device: Device = "auto",
     compiled: Annotated[
         bool, typer.Option("--compile/--no-compile", help="Fuse tvl1 by torch.compile: twice as fast after a minute.")

@@ -106,7 +106,7 @@ def audit(
     cache: ProbeCache,
     check: Literal["open", "decode"] = "open",
     short_frames: int = 16,
-    workers: int = 0,
+    workers: int | None = 0,
 ) -> Audit:
     """Look at every video of the lists, which are taken as one data set; a list without a split column is one split.
 

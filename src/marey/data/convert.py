@@ -101,7 +101,7 @@ class _Job:
     target: Path
 
 
-def convert(manifest: Manifest, out: Path, how: Conversion, *, workers: int) -> Converted:
+def convert(manifest: Manifest, out: Path, how: Conversion, *, workers: int | None) -> Converted:
     """Write every video of `manifest` to `out` at its own relative path. What is there already is not written again.
 
     Broken files are left out of the new list and named with their reason in broken.jsonl; a later run tries them again.
@@ -118,7 +118,7 @@ def convert(manifest: Manifest, out: Path, how: Conversion, *, workers: int) -> 
     _claim(out, how)
     _sweep(out)
     todo = [job for job in jobs.values() if not job.target.exists()]
-    reasons = each_job(_run, todo, workers=min(workers, len(todo)), title="Writing", unit="videos", chunk=1)
+    reasons = each_job(_run, todo, workers=workers, title="Writing", unit="videos", chunk=1)
     failed = {str(job.target): (job.sample, reason) for job, reason in zip(todo, reasons, strict=True) if reason}
     broken = tuple(Broken(sample.id, str(sample.path), reason) for sample, reason in failed.values())
     write_text(out / "broken.jsonl", "".join(json.dumps(asdict(b), ensure_ascii=False) + "\n" for b in broken))

@@ -52,7 +52,7 @@ def extract_flow(
     *,
     storage: Storage = "jpg",
     template: str = TEMPLATE,
-    workers: int = 2,
+    workers: int | None = None,
     device: str = "cpu",
     compiled: bool = False,
 ) -> Extracted:
@@ -66,7 +66,7 @@ def extract_flow(
         out: The folder; run/v0.mp4 becomes out/run/v0 (images) or out/run/v0.flow.mkv.
         storage: JPEG or PNG pairs, or a video with or without loss.
         template: Names of images.
-        workers: Processes, each with one thread; 0 works in this one.
+        workers: Processes, each with one thread; None is one per core, 0 works in this one.
         device: For TV-L1 in torch: cpu or cuda.
         compiled: See `marey.video.flow.methods`.
 
@@ -85,7 +85,7 @@ def extract_flow(
         say(f"going on: {len(places) - len(todo)} of {len(places)} videos have their flow already")
     first = {stem: row for row, stem in reversed(list(enumerate(stems)))}
     jobs = [
-        _Job(manifest[first[stem]].path, place, rule, storage, template, device, compiled, alone=workers < 1)
+        _Job(manifest[first[stem]].path, place, rule, storage, template, device, compiled, alone=workers == 0)
         for stem, place in todo.items()
     ]
     (out / "quarantine.jsonl").unlink(missing_ok=True)

@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import Sampler
 
 from marey.base.errors import DataError
+from marey.base.processes import decoding_workers
 from marey.data.clips import ClipDataset, collate
 from marey.data.draw import ByClass, EachOnce
-from marey.data.workers import Guarded, Manners, delivered, first_error
+from marey.data.workers import AheadLoader, delivered, first_error
 
 Draw = EachOnce | ByClass
 Cycle = Callable[[int], Sequence[tuple[int, int]]]
@@ -44,7 +45,7 @@ class ClipLoader:
         repeats: Clips of each video in a batch, next to each other, each with randomness of its own.
         cycle: For each epoch, (videos, shape) of its batches in turn, again and again: a batch of so many videos over all
             processes, with clips of that place in the data set's `shapes`. None: always (global_batch, 0).
-        workers: Processes that decode ahead; how many changes no batch.
+        workers: Processes that decode ahead; None is one per core, eight at the most. How many changes no batch.
         rank, world: This process among how many.
 
     Each batch is {"clip": uint8 [b, T, H, W, C], "target": int64 [b], "id", "broken", "size": clips in the global
@@ -58,7 +59,7 @@ class ClipLoader:
         global_batch: int,
         epochs: int,
         seed: int = 0,
-        workers: int = 0,
+        workers: int | None = 0,
         rank: int = 0,
         world: int = 1,
         draw: Draw | None = EachOnce(),  # noqa: B008 - frozen
@@ -72,13 +73,8 @@ class ClipLoader:
         self._plan = _Plan(
             labels, global_batch, epochs, seed=seed, rank=rank, world=world, draw=draw, repeats=repeats, cycle=cycle,
         )  # fmt: skip
-        self._loader: DataLoader[Any] = DataLoader(
-            Guarded(dataset),
-            batch_sampler=self._plan,
-            num_workers=workers,
-            collate_fn=_collate,
-            prefetch_factor=2 if workers else None,
-            worker_init_fn=Manners() if workers else None,
+        self._loader = AheadLoader(
+            dataset, workers=decoding_workers(workers), batch_sampler=self._plan, collate_fn=_collate
         )
         self._next = (0, 0)
 

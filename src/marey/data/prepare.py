@@ -89,7 +89,7 @@ def prepare(
     out: Path | None = None,
     lists: Sequence[Path] = (),
     check: Check = "open",
-    workers: int = 0,
+    workers: int | None = 0,
     cache: ProbeCache | None = None,
 ) -> Preparation:
     """Find a public data set's clips below `folder`, check them, and write a list per split (Kinetics: train, val, test;
@@ -145,7 +145,9 @@ def _by_key(dataset: PublishedSet, paths: Iterable[str]) -> tuple[dict[str, list
     return files, extra
 
 
-def _probes(folder: Path, wanted: Files, check: Check, workers: int, cache: ProbeCache | None) -> dict[str, Probe]:
+def _probes(
+    folder: Path, wanted: Files, check: Check, workers: int | None, cache: ProbeCache | None
+) -> dict[str, Probe]:
     paths = [path for found in wanted.values() for path in found]
     cache = cache or (ProbeCache(None) if check == "files" else probe_cache(folder))
     probes = cache.probes([f"{folder}/{path}" for path in paths], check=check, workers=workers)

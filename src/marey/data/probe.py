@@ -118,7 +118,7 @@ class ProbeCache:
                         key, stamp, result = json.loads(line)
                         self._known[key] = (stamp, result)
 
-    def probes(self, paths: Sequence[str], *, check: Check, workers: int) -> list[Probe]:
+    def probes(self, paths: Sequence[str], *, check: Check, workers: int | None) -> list[Probe]:
         """A probe of each path; those that are known already from an equal or deeper check are not opened again."""
         if check == "files":
             return [probe(path, "files") for path in paths]
@@ -127,7 +127,7 @@ class ProbeCache:
         names = [f.name for f in fields(Probe)]
         return [Probe(**dict(zip(names, row, strict=True))) for row in found]
 
-    def hashes(self, paths: Sequence[str], *, workers: int) -> list[str]:
+    def hashes(self, paths: Sequence[str], *, workers: int | None) -> list[str]:
         """The SHA-256 of each path's content."""
         return self._each(paths, content_hash, ("sha256",), "sha256", workers, "Comparing")
 
@@ -137,7 +137,7 @@ class ProbeCache:
         function: Callable[[str], Any],
         kinds: Sequence[str],
         kind: str,
-        workers: int,
+        workers: int | None,
         title: str,
     ) -> list[Any]:
         stamps = [_stamp(path) for path in paths]
@@ -150,7 +150,7 @@ class ProbeCache:
             else:
                 todo[path] = stamp
         if todo:
-            each = each_job(function, list(todo), workers=min(workers, len(todo)), title=title, unit="files")
+            each = each_job(function, list(todo), workers=workers, title=title, unit="files")
             with _Lines(self.path) as lines:
                 for (path, stamp), result in zip(todo.items(), each, strict=True):
                     results[path] = result

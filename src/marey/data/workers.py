@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from multiprocessing.util import Finalize
 from typing import Any
 
-from torch.utils.data import Dataset
+from torch.utils.data import DataLoader, Dataset
 
 from marey.base.errors import MareyError
 
@@ -69,3 +69,22 @@ class Manners:
     def _leave_at_exit(self, number: int, frame: object) -> None:
         if self._exiting.is_set():
             os._exit(0)
+
+
+class AheadLoader(DataLoader[Any]):
+    """A loader over a data set, guarded, that `workers` processes decode ahead; each has two batches waiting at most.
+
+    0 decodes in this process. `sampling` is how torch's `DataLoader` draws and collates.
+    """
+
+    def __init__(self, dataset: Dataset[Any], *, workers: int, **sampling: Any) -> None:
+        super().__init__(
+            Guarded(dataset),
+            num_workers=workers,
+            prefetch_factor=2 if workers else None,
+            worker_init_fn=Manners() if workers else None,
+            **sampling,
+        )
+
+    def check_worker_number_rationality(self) -> None:
+        """Does not warn of more workers than cores: by default there are not, and videos on a network may want them."""

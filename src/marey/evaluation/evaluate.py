@@ -162,7 +162,7 @@ def evaluate(
     root: str | Path | None = None,
     only: str | Path | None = None,
     batch: int = 8,
-    workers: int = 2,
+    workers: int | None = None,
     device: str = "auto",
     precision: Precision = "auto",
     max_broken: float = 0.01,
@@ -176,7 +176,7 @@ def evaluate(
         root: Folder that the list's paths are relative to.
         only: A list of videos: score those that it names, and say what was left out.
         batch: Views in one pass.
-        workers: Processes that decode ahead.
+        workers: Processes that decode ahead; None is one per core, eight at the most.
         device: "auto" (CUDA where there is one, else the CPU), "cpu", or what torch names: "cuda", "cuda:1", "mps", "xpu".
         precision: "float32", "tf32" or "bfloat16"; "auto" is float32.
         max_broken: A larger share of broken files stops the run.
@@ -245,7 +245,7 @@ def read_labelled(
 
 
 def _scored(
-    backend: EagerBackend, model: Network, data: Manifest, run: "_Run", *, batch: int, workers: int
+    backend: EagerBackend, model: Network, data: Manifest, run: "_Run", *, batch: int, workers: int | None
 ) -> Iterator[tuple[int, ViewItem, NDArray[np.float32] | None]]:
     """(row, item, probabilities) of every video that is still to be tested by this process."""
     test, pixels = model.recipe.test, model.recipe.pixels

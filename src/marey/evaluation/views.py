@@ -7,36 +7,29 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.utils.data import DataLoader
 
 from marey.backends.eager import EagerBackend
 from marey.base.errors import RunError
+from marey.base.processes import decoding_workers
 from marey.data.clips import ViewDataset, ViewItem
-from marey.data.workers import Guarded, Manners, delivered
+from marey.data.workers import AheadLoader, delivered
 from marey.recipe import Classify, Task, Test
 from marey.video.pixels import FloatPixels, Pixels
 from marey.video.source import Frames
 from marey.video.transforms import View, crop, flip
 
 
-def read_ahead(views: ViewDataset, rows: Sequence[int], *, workers: int) -> Iterator[ViewItem]:
+def read_ahead(views: ViewDataset, rows: Sequence[int], *, workers: int | None) -> Iterator[ViewItem]:
     """The videos of `rows` in turn, decoded by `workers` processes ahead of the network.
 
-    Each process has at most two videos waiting, so that memory stays bounded; 0 decodes in this process.
+    Each process has at most two videos waiting, so that memory stays bounded; 0 decodes in this process, None takes one
+    process per core, eight at the most.
 
     Raises:
         RunError: a process died, by a lack of memory or in a decoder.
     """
-    processes = min(workers, len(rows))
-    loader: DataLoader[ViewItem] = DataLoader(
-        Guarded(views),
-        sampler=rows,
-        batch_size=None,
-        num_workers=processes,
-        prefetch_factor=2 if processes else None,
-        collate_fn=_as_it_is,
-        worker_init_fn=Manners() if processes else None,
-    )
+    processes = min(decoding_workers(workers), len(rows))
+    loader = AheadLoader(views, workers=processes, sampler=rows, batch_size=None, collate_fn=_as_it_is)
     try:
         yield from delivered(loader)
     except RuntimeError as error:

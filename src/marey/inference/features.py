@@ -61,7 +61,7 @@ def features(
     out: str | Path,
     per_clip: bool = False,
     batch: int = 8,
-    workers: int = 2,
+    workers: int | None = None,
     device: str = "auto",
     precision: Precision = "auto",
 ) -> FeatureFiles:
@@ -77,7 +77,7 @@ def features(
             (video, start, end, file, error).
         per_clip: [clips, D], each the mean over its crops; else [D], the mean over all views.
         batch: Views in one pass.
-        workers: Processes that decode ahead.
+        workers: Processes that decode ahead; None is one per core, eight at the most.
         device, precision: As `marey.evaluate` takes them.
 
     Raises:
@@ -113,7 +113,9 @@ class _Work:
         self.names = [file_name(video) for video in self.ids]
         self.record = out / f"broken{f'-{number}' if number else ''}.jsonl"
 
-    def run(self, model: Network, backend: EagerBackend, *, per_clip: bool, batch: int, workers: int) -> FeatureFiles:
+    def run(
+        self, model: Network, backend: EagerBackend, *, per_clip: bool, batch: int, workers: int | None
+    ) -> FeatureFiles:
         """Compute what is missing, then bring everything together."""
         test, pixels = model.recipe.test, model.recipe.pixels
         rows, broken = self._rows_to_do()

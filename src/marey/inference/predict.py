@@ -63,7 +63,7 @@ def predict_many(
     videos: Manifest | Iterable[str | Path],
     *,
     batch: int = 8,
-    workers: int = 0,
+    workers: int | None = 0,
     device: str = "auto",
     precision: Precision = "auto",
 ) -> Iterator[Prediction]:

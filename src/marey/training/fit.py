@@ -30,7 +30,7 @@ def fit(
     init: str | Path | None = None,
     seed: int = 0,
     batch: int | None = None,
-    workers: int = 2,
+    workers: int | None = None,
     device: str = "auto",
     precision: Precision = "auto",
     resume: bool = False,
@@ -49,6 +49,7 @@ def fit(
         init: What to start from: "none", "imagenet", "ig65m", a recipe's name, or a checkpoint file of ours or of any
             toolkit (`marey.weights.pretraining.start`). None is what the recipe starts from.
         batch: Clips in one pass of this process.
+        workers: Processes that decode ahead; None is one per core, eight at the most. How many changes no number.
         device: "auto" (CUDA where there is one, else the CPU), "cpu", "cuda", "cuda:1" or "mps".
         precision: "float32", "tf32" or "bfloat16". "auto" is the recipe's, or float32 where the device does not have it;
             a run that is resumed stays in what it began in.

@@ -59,7 +59,7 @@ class Run:
 
     def __init__(
         self, recipe: Recipe, train: Manifest, val: Manifest | None, out: Path,
-        *, seed: int, workers: int, max_broken: float, tensorboard: bool,
+        *, seed: int, workers: int | None, max_broken: float, tensorboard: bool,
     ) -> None:  # fmt: skip
         self.recipe, self.train_list, self.val_list = recipe, train, val
         self.seed, self.workers, self.max_broken = seed, workers, max_broken

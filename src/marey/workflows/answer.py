@@ -66,7 +66,7 @@ def answer(
     top: int = 5,
     out: Path | None = None,
     batch: int = 8,
-    workers: int = 2,
+    workers: int | None = None,
     device: str = "auto",
     precision: Precision = "auto",
 ) -> Iterator[Answer]:

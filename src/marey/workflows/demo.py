@@ -17,7 +17,7 @@ from marey.workflows.train import TrainOptions, train_recipe
 
 
 def run_demo(
-    out: Path, *, network: str = "slowonly", seed: int = 0, workers: int = 2, device: str = "auto"
+    out: Path, *, network: str = "slowonly", seed: int = 0, workers: int | None = None, device: str = "auto"
 ) -> EvaluationResult:
     """Write `motions`, train, test with several views per video, answer for videos never seen, report.
 

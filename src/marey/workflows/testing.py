@@ -27,7 +27,7 @@ def test_model(
     classes: Path | None = None,
     only: Path | None = None,
     batch: int = 8,
-    workers: int = 2,
+    workers: int | None = None,
     device: str = "auto",
     precision: Precision = "auto",
     max_broken: float = 0.01,

@@ -34,7 +34,7 @@ class TrainOptions:
 
     seed: int = 0
     batch: int | None = None
-    workers: int = 2
+    workers: int | None = None
     device: str = "auto"
     precision: Precision = "auto"
     resume: bool = False

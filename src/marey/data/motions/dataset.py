@@ -100,7 +100,7 @@ def write_motions(
     size: int,
     frames: int,
     seed: int = 0,
-    workers: int = 2,
+    workers: int | None = None,
     look: Look = DRAWN,
 ) -> tuple[Manifest, Manifest]:
     """Write the data set and its list `motions.csv`; returns the manifests of train and test.
