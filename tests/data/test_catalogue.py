@@ -161,7 +161,8 @@ def test_an_older_toolkits_weights_answer_with_names(tmp_path) -> None:
     )
     network = build_network(recipe)
     network.head.bias.data[class_names_of("kinetics400").index("juggling balls")] = 100
-    theirs = {name: network.state_dict()[ours] for name, ours in mmaction_inception.pairs(network)}
+    state = network.state_dict()
+    theirs = {name: state[ours] for name, ours in mmaction_inception.pairs(network)}
     torch.save({"state_dict": theirs}, tmp_path / "f.pth")
     write_video(tmp_path / "x.mp4", [coded_frame(n) for n in range(8)], preset="ultrafast")
     prediction = predict(load_model(recipe, weights=tmp_path / "f.pth"), tmp_path / "x.mp4")

@@ -47,8 +47,9 @@ def test_logits_are_deepminds_in_both_forms(name, tmp_path) -> None:
     told, named = load_model(weights=folder), load_model(PAIRS[name], weights=folder / "model.ckpt")
     for other in (told, named):
         assert other.recipe == network.recipe
+        state = other.state_dict()
         for ours, value in network.state_dict().items():
-            assert ours.endswith("num_batches_tracked") or torch.equal(value, other.state_dict()[ours]), ours
+            assert ours.endswith("num_batches_tracked") or torch.equal(value, state[ours]), ours
     assert "the data was rewritten under an old index" in str(told.load_report)
     slots = [theirs for theirs in told.load_report.dropped if theirs.endswith("/Momentum")]
     assert len(slots) == len(told.load_report.dropped) == (116 if "kin600" in name else 0)
@@ -144,9 +145,9 @@ def variables(scope: str = "") -> dict[str, torch.Tensor]:
     """A small network's weights as TensorFlow would hold them, with the state of an optimiser."""
     torch.manual_seed(0)
     network = build_network(SMALL)
-    found = {}
+    state, found = network.state_dict(), {}
     for theirs, ours in deepmind_tensorflow.pairs(network):
-        value = network.state_dict()[ours].clone()
+        value = state[ours].clone()
         if theirs.endswith("/w"):
             value = value[..., None, None, None] if value.ndim == 2 else value
             value = value.permute(2, 3, 4, 1, 0)

@@ -267,7 +267,8 @@ def test_load_model_fetches(tmp_path) -> None:
             licence="Apache-2.0",
         )  # fmt: skip
         loaded = load_model(SMALL.variant(weights=weights))
-    assert all((value == network.state_dict()[name]).all() for name, value in loaded.state_dict().items())
+    state = network.state_dict()
+    assert all((value == state[name]).all() for name, value in loaded.state_dict().items())
 
 
 def test_hugging_face(tmp_path, monkeypatch) -> None:

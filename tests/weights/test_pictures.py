@@ -136,15 +136,16 @@ def test_lite_layouts_are_bijections_and_tell_the_size(layout, size, tmp_path) -
     config = LiteTSMConfig(size=size, width=8, num_classes=5)
     torch.manual_seed(0)
     network = config.build()
+    state = network.state_dict()
     theirs, ours = zip(*layout.pairs(network), strict=True)
-    assert sorted(ours) == sorted(network.state_dict())
+    assert sorted(ours) == sorted(state)
     assert len(set(theirs)) == len(theirs)
     assert any(sign in theirs for sign in layout.SIGNS)
-    torch.save({name: network.state_dict()[our] for name, our in zip(theirs, ours, strict=True)}, tmp_path / "x.pth")
+    torch.save({name: state[our] for name, our in zip(theirs, ours, strict=True)}, tmp_path / "x.pth")
     loaded = load_model(weights=tmp_path / "x.pth")
     assert loaded.recipe.model == LiteTSNConfig(size=size, width=8, num_classes=5)
     shifted = load_model(PICTURES.variant(model=config), weights=tmp_path / "x.pth")
-    assert all(torch.equal(value, network.state_dict()[name]) for name, value in shifted.state_dict().items())
+    assert all(torch.equal(value, state[name]) for name, value in shifted.state_dict().items())
 
 
 def test_pictures_are_one_frame_or_several() -> None:
@@ -159,7 +160,8 @@ def test_pictures_are_one_frame_or_several() -> None:
 def test_networks_of_another_kind_are_told_apart(tmp_path) -> None:
     """ResNeXt's middle convolutions are grouped; ResNet-D's stem is deep; MobileNet shares EfficientNet's stem."""
     network = TSNConfig(depth=50, width=8, num_classes=3).build()
-    grouped = {theirs: network.state_dict()[ours] for theirs, ours in torchvision.pairs(network)}
+    state = network.state_dict()
+    grouped = {theirs: state[ours] for theirs, ours in torchvision.pairs(network)}
     grouped |= {name: value[:, :2] for name, value in grouped.items() if name.endswith("conv2.weight")}
     other = {"conv_stem.weight": torch.zeros(8, 3, 3, 3), "classifier.weight": torch.zeros(3, 9)}
     for tensors in (grouped, other):

@@ -129,7 +129,8 @@ def test_variants_are_told_and_tensors_come_back(layout, config, tmp_path) -> No
     torch.save({"state_dict": given(layout, network)}, tmp_path / "x.pth")
     loaded = load_model(weights=tmp_path / "x.pth")
     assert loaded.recipe.model == config
-    assert all(torch.equal(value, network.state_dict()[name]) for name, value in loaded.state_dict().items())
+    state = network.state_dict()
+    assert all(torch.equal(value, state[name]) for name, value in loaded.state_dict().items())
 
 
 def test_blocks_by_letters() -> None:
