@@ -324,13 +324,16 @@ def demo(
     network: Annotated[
         str, typer.Option("--network", help="slowonly, or tsn: the one that cannot see order.")
     ] = "slowonly",
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with a stopped demo in --out.")] = False,
 ) -> None:
-    """Generate real video files whose class is a motion, train on them, test, answer, report."""
+    """Generate real video files whose class is a motion, train on them, test, answer, report: a few minutes."""
     from marey.backends.precision import check_machine
     from marey.workflows.demo import run_demo
 
     check_machine(device, training=True)
-    run_demo(out or next_run("demo"), network=network, seed=seed, workers=workers, device=device)
+    if resume and out is None:
+        raise MareyError("marey demo --resume: name the folder of the stopped demo with --out.")
+    run_demo(out or next_run("demo"), network=network, seed=seed, workers=workers, device=device, resume=resume)
 
 
 @command(app, "doctor")

@@ -19,8 +19,13 @@ class MotionsData(TypedDict):
     frames: int
 
 
-DEMO_DATA: MotionsData = {"train": 4032, "test": 504, "size": 72, "frames": 20}
-"""How much of `motions` the demo writes: videos in all, pixels a side, frames a video."""
+DEMO_SIZES: tuple[MotionsData, ...] = (
+    {"train": 1680, "test": 504, "size": 72, "frames": 20},
+    {"train": 2520, "test": 504, "size": 72, "frames": 20},
+    {"train": 4032, "test": 504, "size": 72, "frames": 20},
+)
+"""How much of `motions` the demo may write, smallest first. With the smallest, 8,400 clips in all, the network below is
+right on 99 % of the test videos; with 6,000 to 7,000 clips it is not yet (82 to 93 %)."""
 
 MOTIONS_SLOWONLY = Recipe(
     name="slowonly_r18_8x2_motions",
@@ -40,8 +45,8 @@ MOTIONS_SLOWONLY = Recipe(
     augment=RandomCrop(short_side=72, size=64, flip=0.0),
     train=Train(
         epochs=5,
-        base_batch=32,
-        optimizer=AdamW(lr=3e-3),
+        base_batch=12,  # many steps: with 32 it takes about twice as many clips to come as far
+        optimizer=AdamW(lr=2e-3),
         schedule=CosineSchedule(by="step", warmup=Warmup(epochs=1)),
         clip_norm=5,
         dropout=0.2,

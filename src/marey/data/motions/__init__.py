@@ -9,7 +9,9 @@ which way is drawn independently of the motion. Scenes of train and test are dis
 the same side, in one group. `DRAWN` shows objects on recognisable scenes, `NOISE` plain shapes on smoothed noise.
 """
 
+from marey.data.motions.dataset import recorded_settings as recorded_settings
 from marey.data.motions.dataset import render_scene as render_scene
+from marey.data.motions.dataset import write_examples as write_examples
 from marey.data.motions.dataset import write_motions as write_motions
 from marey.data.motions.looks import DRAWN as DRAWN
 from marey.data.motions.looks import NOISE as NOISE

@@ -114,12 +114,12 @@ def write_motions(
     folder = Path(folder)
     settings = {"train": train, "test": test, "size": size, "frames": frames, "seed": seed, **look.settings}
     listing, noted = folder / "motions.csv", folder / "motions.json"
-    known = noted.exists()
-    if known:
-        _refuse_others(folder, json.loads(noted.read_text()), settings)
-    if not (known and listing.exists()):
+    recorded = recorded_settings(folder)
+    if recorded is not None:
+        _refuse_others(folder, recorded, settings)
+    if recorded is None or not listing.exists():
         jobs = _jobs(folder, train, test, size, frames, seed, look)
-        if not known:
+        if recorded is None:
             _remove_unknown(folder, jobs)
             write_json(noted, settings)
         run_jobs(_write_scene, jobs, workers=workers, title="Writing motions", unit="scenes")
@@ -131,6 +131,23 @@ def write_motions(
         ).write_csv(listing)  # fmt: skip
     whole = read_manifest(listing, classes=CLASS_NAMES)
     return whole.split("train"), whole.split("test")
+
+
+def write_examples(folder: str | Path, *, size: int, frames: int, look: Look = DRAWN) -> list[tuple[str, str]]:
+    """Write one video of each class, without a list, in this process; returns (path in the folder, class) of each."""
+    jobs = _jobs(Path(folder), 12, 0, size, frames, 0, look)
+    for job in jobs:
+        _write_scene(job)
+    return [row for job in jobs for row in job.rows]
+
+
+def recorded_settings(folder: str | Path) -> dict[str, str | int] | None:
+    """The arguments of the call of `write_motions` that began `folder`; None where none did."""
+    noted = Path(folder) / "motions.json"
+    if not noted.exists():
+        return None
+    found: dict[str, str | int] = json.loads(noted.read_text(encoding="utf-8"))
+    return found
 
 
 def _refuse_others(folder: Path, noted: dict[str, str | int], settings: dict[str, str | int]) -> None:
