@@ -1,14 +1,17 @@
 """The demo at the smallest size: its story, its plan, and going on; what it learns is in test_learning."""
 
+import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from marey.base.errors import RunError
-from marey.recipes.motions import DEMO_SIZES, MOTIONS_SLOWONLY
-from marey.workflows.demo import _in_words, run_demo
+from marey.base.errors import DataError, RunError
+from marey.data.motions import write_motions
+from marey.recipes.motions import DEMO_SIZES, MOTIONS_SLOWONLY, MOTIONS_TSN
+from marey.workflows.demo import _in_words, _verdict, run_demo
 from marey.workflows.pace import Pace
 
 TINY = ({"train": 24, "test": 12, "size": 72, "frames": 20}, {"train": 36, "test": 12, "size": 72, "frames": 20})
@@ -26,29 +29,70 @@ def test_demo_tells_what_it_does(tmp_path, capsys) -> None:
         run_demo(out, workers=0, sizes=TINY[:1])
 
 
-def test_what_is_printed_can_be_typed(tmp_path, capsys) -> None:
+def test_what_is_printed_can_be_typed(tmp_path, capsys, monkeypatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["/somewhere/bin/marey", "demo"])
+    monkeypatch.setattr("shutil.which", lambda name: None)  # the environment is not activated, as after `make demo`
     out = tmp_path / "demo"
     run_demo(out, network="tsn", workers=0, sizes=TINY[:1])
     printed = capsys.readouterr().out
-    (line,) = (line for line in printed.splitlines() if line.startswith("  marey predict"))
-    words = line.split()
-    assert words[2] == str(out / "last.safetensors")
-    assert all(os.path.exists(word) for word in words[2:])  # noqa: PTH110
-    assert "inside the mirrored pairs" in printed
-    assert "marey demo --network slowonly" in printed
+    (line,) = (line for line in printed.splitlines() if " predict " in line)
+    program, _, *files = line.split()
+    assert program == "/somewhere/bin/marey"
+    assert files[0] == str(out / "last.safetensors")
+    assert all(Path(file).exists() for file in files)
+    assert "(guessing: 50 %): it sees single frames" in printed
+    assert "demo --network slowonly" in printed
 
 
-def test_a_stopped_demo_goes_on_with_the_videos_that_it_began(tmp_path, capsys) -> None:
+def test_the_verdict_follows_the_result() -> None:
+    assert _verdict(0.99, MOTIONS_SLOWONLY) == "it sees the motion"
+    assert "has not learnt" in _verdict(0.6, MOTIONS_SLOWONLY)
+    assert "single frames" in _verdict(0.5, MOTIONS_TSN)
+
+
+def test_a_demo_that_stopped_while_writing_goes_on(tmp_path, capsys) -> None:
     """A second measurement may find another size right; the videos that are there decide."""
-    from marey.data.motions import write_motions
-
-    write_motions(tmp_path / "videos", **TINY[0], workers=0)
-    run_demo(tmp_path, workers=0, sizes=TINY[1:])
+    write_motions(tmp_path / "videos", **TINY[0], workers=0, seed=3)
+    run_demo(tmp_path, workers=0, sizes=TINY[1:], resume=True)
     assert "24 videos to learn from" in capsys.readouterr().err
+    assert json.loads((tmp_path / "run.json").read_text())["seed"] == 3
+
+
+def test_a_demo_that_stopped_while_training_goes_on_with_its_network(tmp_path, monkeypatch) -> None:
+    class CutError(Exception):
+        """Stands for a crash."""
+
+    def crash(*args: object, **options: object) -> None:
+        raise CutError
+
+    with monkeypatch.context() as patched:
+        patched.setattr("marey.workflows.demo.test_model", crash)
+        with pytest.raises(CutError):
+            run_demo(tmp_path, network="tsn", seed=2, workers=0, sizes=TINY[:1])
+    recipe = (tmp_path / "recipe.yaml").read_bytes()
+    with pytest.raises(RunError, match="holds another run"):
+        run_demo(tmp_path, network="slowonly", workers=0, sizes=TINY[:1], resume=True)
+    assert (tmp_path / "recipe.yaml").read_bytes() == recipe
+    run_demo(tmp_path, workers=0, sizes=TINY[:1], resume=True)
+    assert (tmp_path / "report.html").exists()
+    assert (tmp_path / "recipe.yaml").read_bytes() == recipe
+
+
+def test_nothing_to_go_on_with(tmp_path, monkeypatch) -> None:
+    with pytest.raises(RunError, match="no demo to go on with"):
+        run_demo(tmp_path, resume=True)
+    (tmp_path / "videos").mkdir()
+    (tmp_path / "videos" / "motions.json").write_text('{"train": 24')
+    with pytest.raises(DataError, match=r"motions\.json: no JSON object"):
+        run_demo(tmp_path, workers=0, sizes=TINY[:1])
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(RunError, match="without torchrun"):
+        run_demo(tmp_path / "other")
+    assert not (tmp_path / "other").exists()
 
 
 def pace(train: float, cores: int = 2) -> Pace:
-    return Pace(write=0.01, decode=0.004, train=train, cores=cores, workers=cores)
+    return Pace(write=0.01, decode=0.004, train=train, cores=cores, writers=cores, workers=cores)
 
 
 def test_a_slow_machine_gets_less_to_do() -> None:

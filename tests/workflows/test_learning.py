@@ -4,7 +4,7 @@ import pytest
 
 from marey.data.motions import NOISE, write_motions
 from marey.evaluation.evaluate import evaluate
-from marey.recipes.motions import MOTIONS_SLOWONLY, MOTIONS_TSN
+from marey.recipes.motions import DEMO_SIZES, MOTIONS_SLOWONLY, MOTIONS_TSN
 from marey.training.fit import fit
 from marey.weights.load import load_model
 from marey.workflows.demo import mirror_pairs
@@ -28,3 +28,18 @@ def test_inside_the_pairs(recipe, tmp_path_factory) -> None:
     else:
         # 240 videos in pairs that share their frames: half of them right, give or take chance.
         assert abs(inside - 0.5) < 0.1, inside
+
+
+def test_the_demo_as_its_slowest_machine_runs_it(tmp_path) -> None:
+    """The smallest size of the demo, on the look that it shows: above 95 %."""
+    train, test = write_motions(tmp_path / "videos", **DEMO_SIZES[0], workers=2)
+    fitted = fit(MOTIONS_SLOWONLY, train=train, out=tmp_path, workers=2)
+    result = evaluate(load_model(fitted.last), test, workers=2)
+    assert result.top1 > 0.95, result.top1
+
+
+def test_single_frames_of_the_demo_tell_nothing_inside_the_pairs(tmp_path) -> None:
+    train, test = write_motions(tmp_path / "videos", train=600, test=504, size=72, frames=20, workers=2)
+    fitted = fit(MOTIONS_TSN.variant(train={"epochs": 2}), train=train, out=tmp_path, workers=2)
+    inside = evaluate(load_model(fitted.last), test, workers=2).pairs(mirror_pairs(test.class_names))
+    assert abs(inside - 0.5) < 0.1, inside

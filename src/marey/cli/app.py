@@ -318,21 +318,22 @@ def reproduce(
 @command(app, "demo")
 def demo(
     out: Out = None,
-    seed: Seed = 0,
+    seed: Annotated[int | None, typer.Option("--seed", help="Seed of everything random.  [default: 0]")] = None,
     workers: Workers = None,
     device: Device = "auto",
     network: Annotated[
-        str, typer.Option("--network", help="slowonly, or tsn: the one that cannot see order.")
-    ] = "slowonly",
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with a stopped demo in --out.")] = False,
+        str | None,
+        typer.Option("--network", help="slowonly, or tsn: the one that cannot see order.  [default: slowonly]"),
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the stopped demo in --out.")] = False,
 ) -> None:
-    """Generate real video files whose class is a motion, train on them, test, answer, report: a few minutes."""
+    """Write videos whose class is a motion, train on them, test, answer, report: under five minutes on two cores."""
     from marey.backends.precision import check_machine
     from marey.workflows.demo import run_demo
 
     check_machine(device, training=True)
     if resume and out is None:
-        raise MareyError("marey demo --resume: name the folder of the stopped demo with --out.")
+        raise MareyError("--resume needs the folder of the stopped demo: --out FOLDER.")
     run_demo(out or next_run("demo"), network=network, seed=seed, workers=workers, device=device, resume=resume)
 
 

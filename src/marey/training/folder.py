@@ -11,7 +11,7 @@ from marey.base.errors import RunError
 from marey.base.files import write_json, write_text
 from marey.base.precision import Arithmetic
 from marey.recipe import Recipe
-from marey.training.state import Progress, load_state, recorded_run, save_state
+from marey.training.state import Progress, load_state, recorded_run, refuse_other_state, save_state
 from marey.weights.checkpoint import save_checkpoint
 
 STATE = "last.ckpt"
@@ -57,9 +57,11 @@ class RunFolder:
         """Take the folder; `facts` of the run go into run.json.
 
         Raises:
-            RunError: another run lives there and `resume` was not asked for.
+            RunError: another run lives there, or with `resume` none that could go on. Nothing is written then.
         """
-        if not resume:
+        if resume:
+            refuse_other_state(self.path / STATE, self.identity)
+        else:
             refuse_other_run(self.path)
         if self.writes:
             self.path.mkdir(parents=True, exist_ok=True)

@@ -32,11 +32,18 @@ def save_state(path: Path, progress: Progress, run: dict[str, Any], parts: dict[
 def recorded_run(path: Path) -> dict[str, Any] | None:
     """What identifies the run whose state lies at `path`; None where there is none that can be read."""
     try:
-        # Mapped: the weights stay on the disk.
-        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except (RuntimeError, EOFError, OSError, pickle.UnpicklingError):
+        return dict(_read(path, mapped=True)["run"])
+    except RunError:
         return None
-    return dict(content["run"])
+
+
+def refuse_other_state(path: Path, run: dict[str, Any]) -> None:
+    """Make sure that the state at `path` is there and is this run's, without reading its weights.
+
+    Raises:
+        RunError: as `load_state`.
+    """
+    _refuse_differing(path, _read(path, mapped=True)["run"], run)
 
 
 def load_state(path: Path, run: dict[str, Any]) -> tuple[Progress, dict[str, Any]]:
@@ -45,16 +52,30 @@ def load_state(path: Path, run: dict[str, Any]) -> tuple[Progress, dict[str, Any
     Raises:
         RunError: there is nothing to go on from, the file is cut short, or it belongs to another run.
     """
+    content = _read(path, mapped=False)
+    _refuse_differing(path, content["run"], run)
+    return Progress(**content["progress"]), content
+
+
+def _read(path: Path, *, mapped: bool) -> dict[str, Any]:
+    """What the file holds; if `mapped`, its tensors stay on the disk.
+
+    Raises:
+        RunError: there is no file, or it cannot be read.
+    """
     if not path.exists():
         raise RunError(f"{path.parent} holds no run to go on with (no {path.name}): leave out --resume.")
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except (RuntimeError, EOFError, OSError, pickle.UnpicklingError) as error:
         raise RunError(f"{path}: cannot be read; is it cut short? ({str(error).splitlines()[0]})") from None
-    differing = [name for name in run if content["run"].get(name) != run[name]]
+    return content
+
+
+def _refuse_differing(path: Path, found: dict[str, Any], run: dict[str, Any]) -> None:
+    differing = [name for name in run if found.get(name) != run[name]]
     if differing:
         raise RunError(
             f"{path.parent} holds another run ({', '.join(differing)} differ): resume with the same settings, "
             "or choose another --out."
         )
-    return Progress(**content["progress"]), content

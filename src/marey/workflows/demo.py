@@ -1,10 +1,14 @@
 """`marey demo`: from nothing to a trained, tested, answering classifier, on real video files made here."""
 
+import shutil
+import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-from marey.base.errors import RecipeError
+from marey.base.errors import RecipeError, RunError
+from marey.base.processes import world_size
 from marey.base.progress import say
 from marey.base.random import random_for
 from marey.data.manifest import Manifest
@@ -14,20 +18,23 @@ from marey.inference.predict import predict
 from marey.recipe import Recipe
 from marey.recipes.motions import DEMO_SIZES, MOTIONS, MotionsData
 from marey.training.fit import fit
-from marey.training.folder import refuse_other_run
+from marey.training.folder import STATE, refuse_other_run
+from marey.training.state import recorded_run
 from marey.weights.load import load_model
 from marey.workflows.pace import measure_pace
 from marey.workflows.testing import test_model
 
 _SECONDS = 200.0
 """What the demo may take by its own estimate. The estimate leaves out what else the machine does meanwhile."""
+_SEEN = 0.9
+"""Right inside the mirrored pairs: a network that has come so far sees the order of frames."""
 
 
 def run_demo(
     out: Path,
     *,
-    network: str = "slowonly",
-    seed: int = 0,
+    network: str | None = None,
+    seed: int | None = None,
     workers: int | None = None,
     device: str = "auto",
     resume: bool = False,
@@ -37,79 +44,132 @@ def run_demo(
 
     Args:
         out: Afterwards holds videos/, checkpoints, logs, scores.npz and report.html.
-        network: "slowonly" or "tsn": the second sees single frames only, and so cannot tell a motion from its mirror,
-            however long it trains.
-        resume: Go on with the demo in `out`, whose training was stopped.
+        network: "slowonly" (also None) or "tsn": the second sees single frames only, and so cannot tell a motion from its
+            mirror, however long it trains.
+        seed: Of everything random; None is 0.
+        resume: Go on with the demo in `out` where it stopped, by default with its own network and seed.
         sizes: How much data there may be; the largest that this machine gets through in time is taken.
 
     Raises:
         RecipeError: another network.
-        RunError: another run lives in `out`.
+        RunError: another run lives in `out`, or with `resume` none; or there are several processes (torchrun).
+        DataError: `out` holds videos of other arguments.
     """
-    recipe = next((r for r in MOTIONS if r.model.network == network), None)
-    if recipe is None:
-        raise RecipeError(f"--network {network}: the demo trains {' or '.join(r.model.network for r in MOTIONS)}.")
+    if world_size() > 1:
+        raise RunError("the demo runs in one process: start it without torchrun.")
     if not resume:
         refuse_other_run(out)
+    begun = _begun(out) if resume else _Begun()
+    recipe = _recipe_of(network or begun.network)
+    seed = begun.seed if seed is None else seed
     start = time.monotonic()
     data = _plan(recipe, out / "videos", sizes, device=device, workers=workers)
     _say_what_is_made()
     train, test = write_motions(out / "videos", **data, seed=seed, workers=workers)
     say(
-        f"\n3/4  Training {recipe.title.partition(',')[0]} on {len(train):,} videos, {recipe.train.epochs} times over. At "
-        f"first it guesses: 1 in {len(train.class_names)} is right."
+        f"\n3/4  Training {recipe.title.partition(',')[0]}: {len(train):,} videos in each of {recipe.train.epochs} epochs. "
+        f"Guessing would be right for 1 video in {len(train.class_names)}."
     )
-    fitted = fit(recipe, train=train, val=test, out=out, seed=seed, workers=workers, device=device, resume=resume)
+    fitted = fit(
+        recipe, train=train, val=test, out=out, seed=seed, workers=workers, device=device, resume=begun.training
+    )
     say(f"\n4/4  Testing on {len(test)} videos of scenes that it has never seen")
     # The last checkpoint, not the best: an epoch chosen by these very videos would flatter the number.
     result = test_model(load_model(fitted.last), test, out=out, workers=workers, device=device)
-    _print_outcome(result, test, fitted.last, device=device, seconds=time.monotonic() - start)
-    _print_next_steps(out, test, network)
+    _print_outcome(result, recipe, test)
+    _print_answers(fitted.last, test, device=device)
+    print(f"\nall of it took {_in_words(time.monotonic() - start)}")
+    _print_next_steps(out, test, recipe)
     return result
+
+
+@dataclass(frozen=True)
+class _Begun:
+    """What an earlier demo in the same folder began with."""
+
+    network: str = "slowonly"
+    seed: int = 0
+    training: bool = False
+    """Whether its training began; else only its videos are there."""
+
+
+def _begun(out: Path) -> _Begun:
+    """The demo that stopped in `out`.
+
+    Raises:
+        RunError: there is none.
+    """
+    run, videos = recorded_run(out / STATE), recorded_settings(out / "videos")
+    if run is not None:
+        return _Begun(Recipe.model_validate_json(run["recipe"]).model.network, int(run["seed"]), training=True)
+    if videos is not None:
+        return _Begun(seed=int(videos["seed"]))
+    raise RunError(f"{out} holds no demo to go on with: leave out --resume.")
+
+
+def _recipe_of(network: str) -> Recipe:
+    recipe = next((r for r in MOTIONS if r.model.network == network), None)
+    if recipe is None:
+        raise RecipeError(f"--network {network}: the demo trains {' or '.join(r.model.network for r in MOTIONS)}.")
+    return recipe
 
 
 def _plan(
     recipe: Recipe, videos: Path, sizes: tuple[MotionsData, ...], *, device: str, workers: int | None
 ) -> MotionsData:
     """Measure this machine, choose how much to write, and say how long all of it will take."""
+    begun = recorded_settings(videos)
     say("1/4  Measuring this machine for a second or two")
     pace = measure_pace(recipe, sizes[0], device=device, workers=workers)
-    begun = recorded_settings(videos)
-    if begun is None:
-        data = pace.choose(recipe, sizes, seconds=_SECONDS)
-    else:  # an interrupted demo goes on with the videos that it began
+    if begun is not None and begun.keys() >= MotionsData.__annotations__.keys():
+        # A stopped demo goes on with the videos that it began, whatever is measured this time.
         data = cast(MotionsData, {name: begun[name] for name in MotionsData.__annotations__})
+    else:
+        data = pace.choose(recipe, sizes, seconds=_SECONDS)
     say(
-        f"     {pace.cores} core{'s' * (pace.cores > 1)}; on one of them {1 / pace.write:.0f} videos written or "
-        f"{1 / pace.decode:.0f} clips decoded per second; {1 / pace.train:.0f} clips learned from per second\n"
-        f"     so: {data['train']:,} videos to learn from and {data['test']:,} to be tested on, "
-        f"{_in_words(pace.seconds(recipe, data))} if nothing else runs here"
+        f"     {pace.cores} core{'s' * (pace.cores > 1)}. Per second, one of them writes {1 / pace.write:.2g} videos or "
+        f"decodes {1 / pace.decode:.2g} clips, and training takes {1 / pace.train:.2g} clips.\n"
+        f"     {data['train']:,} videos to learn from and {data['test']:,} to be tested on: about "
+        f"{_in_words(pace.seconds(recipe, data))} in all{' for the first time' * (begun is not None)}, if nothing else "
+        "runs here"
     )
     return data
 
 
 def _say_what_is_made() -> None:
-    pairs = ", ".join(f"{a}/{b}" for a, b in MIRROR_PAIRS)
+    pairs = [f"{a}/{b}" for a, b in MIRROR_PAIRS]
     say(
-        "\n2/4  Writing real H.264 videos: things that move through drawn scenes\n"
-        f"     {2 * len(MIRROR_PAIRS)} classes in mirrored pairs: {pairs}\n"
+        "\n2/4  Real H.264 videos: things that move through drawn scenes\n"
+        f"     {2 * len(pairs)} classes in mirrored pairs: {', '.join(pairs[:3])},\n     {', '.join(pairs[3:])}\n"
         "     Both videos of a pair show the same frames, in opposite order: no single frame tells which is which."
     )
 
 
-def _print_outcome(result: EvaluationResult, test: Manifest, checkpoint: Path, *, device: str, seconds: float) -> None:
+def _print_outcome(result: EvaluationResult, recipe: Recipe, test: Manifest) -> None:
     right, inside = round(result.top1 * result.num_videos), result.pairs(mirror_pairs(test.class_names))
-    print(f"\n{result.top1:.1%} right: {right} of {result.num_videos} (guessing: {1 / len(test.class_names):.1%})")
-    print(f"{inside:.1%} inside the mirrored pairs, where single frames give 50 %: it sees the motion")
+    print(
+        f"\n{result.top1:.1%} right: {right} of {result.num_videos} videos (guessing: {1 / len(test.class_names):.1%})"
+    )
+    print(f"{inside:.1%} right inside the mirrored pairs (guessing: 50 %): {_verdict(inside, recipe)}")
     if right < result.num_videos:
-        print(f"mistaken most often: {', '.join(_confusions(result))}")
-    print("\nanswers for single videos it has never seen:")
+        print(f"most frequent mistakes: {', '.join(_confusions(result))}")
+
+
+def _verdict(inside: float, recipe: Recipe) -> str:
+    if recipe.model.network == "tsn":
+        return "it sees single frames, and those are the same in both classes of a pair"
+    return "it sees the motion" if inside > _SEEN else "it has not learnt to tell the order of frames"
+
+
+def _print_answers(checkpoint: Path, test: Manifest, *, device: str) -> None:
+    print("\nanswers for single videos that it has never seen:")
     model = load_model(checkpoint)
     for row in random_for(len(test)).permutation(len(test))[:4].tolist():
         sample = test[row]
-        top = ", ".join(f"{label} {p:.0%}" for label, p in predict(model, sample.path, device=device).top(3))
-        print(f"  {sample.id}: {top}")
-    print(f"\nall of it took {_in_words(seconds)}")
+        top = predict(model, sample.path, device=device).top(3)
+        right = top[0][0] == test.class_names[test.labels[row]]
+        shares = ", ".join(f"{label} {p:.0%}" for label, p in top)
+        print(f"  {sample.id}: {shares} ({'right' if right else 'wrong'})")
 
 
 def _confusions(result: EvaluationResult, count: int = 3) -> list[str]:
@@ -124,16 +184,28 @@ def _confusions(result: EvaluationResult, count: int = 3) -> list[str]:
     ]
 
 
-def _print_next_steps(out: Path, test: Manifest, network: str) -> None:
-    other = "tsn" if network == "slowonly" else "slowonly"
-    why = "a network of single frames: 50 % inside the pairs" if other == "tsn" else "a network that sees motion"
+def _print_next_steps(out: Path, test: Manifest, recipe: Recipe) -> None:
+    marey = _program()
+    other, why = (
+        ("slowonly", "a network that sees motion")
+        if recipe.model.network == "tsn"
+        else ("tsn", "a network of single frames: 50 % inside the pairs")
+    )
     print(
         "\nnext:\n"
-        f"  open {out / 'report.html'} in a browser: the answers as films, right and wrong\n"
-        f"  marey predict {out / 'last.safetensors'} {test[0].path}\n"
-        f"  marey demo --network {other}    # {why}\n"
-        "  marey train MY_CLIPS/    # the same for clips of your own, in one folder per class"
+        f"  open {out / 'report.html'} in a browser: right and wrong answers as short films\n"
+        f"  {marey} predict {out / 'last.safetensors'} {test[0].path}\n"
+        f"  {marey} demo --network {other}    # {why}\n"
+        f"  {marey} train MY_CLIPS/    # the same for clips of your own, in one folder per class"
     )
+
+
+def _program() -> str:
+    """How the `marey` command is typed here: by its name where the shell finds it, else as it was started."""
+    started = Path(sys.argv[0])
+    if started.name not in ("marey", "marey.exe"):
+        return "python -m marey"
+    return "marey" if shutil.which("marey") else str(started)
 
 
 def mirror_pairs(class_names: tuple[str, ...]) -> list[tuple[int, int]]:

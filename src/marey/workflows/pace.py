@@ -1,5 +1,6 @@
 """How fast this machine makes and learns `motions`, by a short measurement, and what it can do in the demo's time."""
 
+import statistics
 import tempfile
 import time
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from marey.recipes.motions import MotionsData
 from marey.training.optimizers import build_optimizer
 from marey.video.transforms import to_clip
 
-_STEPS = 4
+_STEPS = 6
 _START = 10.0
 """Seconds that no measurement of videos and clips covers: processes that start, the report, the answers."""
 
@@ -35,15 +36,17 @@ class Pace:
     train: float
     """To learn from a clip: forward, backward and its share of an optimiser step, on the device."""
     cores: int
+    writers: int
+    """Processes that write videos."""
     workers: int
-    """Processes that decode beside the training."""
+    """Processes that decode beside the training; 0 is the training process itself."""
 
     def seconds(self, recipe: Recipe, data: MotionsData) -> float:
         """How long writing, training with a validation after each epoch, and testing will take."""
         epochs, clips, videos = recipe.train.epochs, recipe.test.sampling.clips, data["train"] + data["test"]
         decode = self.decode / max(1, min(self.cores, self.workers))
         forward = self.train / 3  # the backward pass takes twice the time of the forward pass
-        writing = videos * self.write / self.cores
+        writing = videos * self.write / max(1, min(self.cores, self.writers))
         training = epochs * data["train"] * (self.train + decode)
         testing = data["test"] * (epochs * (forward + decode) + clips * forward + 2 * decode)
         return _START + writing + training + testing
@@ -69,11 +72,12 @@ def measure_pace(recipe: Recipe, data: MotionsData, *, device: str, workers: int
     size = recipe.train.base_batch
     batch = torch.from_numpy(np.stack([clips[number % len(clips)] for number in range(size)]))
     train = _step_seconds(recipe, batch, pick_training_device(device)) / size
-    return Pace(write, decode, train, usable_cores(), decoding_workers(workers))
+    cores = usable_cores()
+    return Pace(write, decode, train, cores, cores if workers is None else workers, decoding_workers(workers))
 
 
 def _step_seconds(recipe: Recipe, batch_BTHWC: torch.Tensor, device: torch.device) -> float:
-    """One optimiser step of a network with random weights, the fastest of a few."""
+    """One optimiser step of a network with random weights: the median, without the first, which sets up much."""
     network = recipe.model.build().to(device).train()
     optimizer = build_optimizer(network, recipe.train)
     target = torch.zeros(len(batch_BTHWC), dtype=torch.int64, device=device)
@@ -88,4 +92,4 @@ def _step_seconds(recipe: Recipe, batch_BTHWC: torch.Tensor, device: torch.devic
         loss.item()  # waits for the device
         next(network.parameters()).sum().item()
         times.append(time.perf_counter() - start)
-    return min(times)
+    return statistics.median(times[1:])

@@ -142,11 +142,20 @@ def write_examples(folder: str | Path, *, size: int, frames: int, look: Look = D
 
 
 def recorded_settings(folder: str | Path) -> dict[str, str | int] | None:
-    """The arguments of the call of `write_motions` that began `folder`; None where none did."""
+    """The arguments of the call of `write_motions` that began `folder`; None where none did.
+
+    Raises:
+        DataError: the file that notes them is damaged.
+    """
     noted = Path(folder) / "motions.json"
     if not noted.exists():
         return None
-    found: dict[str, str | int] = json.loads(noted.read_text(encoding="utf-8"))
+    try:
+        found = json.loads(noted.read_text(encoding="utf-8"))
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise DataError(f"{noted}: no JSON object of arguments; remove this file, and the videos are written anew.")
     return found
 
 
@@ -155,7 +164,8 @@ def _refuse_others(folder: Path, noted: dict[str, str | int], settings: dict[str
     differ = [name for name in sorted({*noted, *settings}) if noted.get(name) != settings.get(name)]
     if differ:
         raise DataError(
-            f"{folder}: holds motions written with other arguments ({', '.join(differ)} differ); "
+            f"{folder}: holds motions written with other arguments ({', '.join(differ)} "
+            f"differ{'s' * (len(differ) == 1)}); "
             "name another folder, or remove this one."
         )
 
