@@ -127,13 +127,18 @@ def _plan(
     else:
         data = pace.choose(recipe, sizes, seconds=_SECONDS)
     say(
-        f"     {pace.cores} core{'s' * (pace.cores > 1)}. Per second, one of them writes {1 / pace.write:.2g} videos or "
-        f"decodes {1 / pace.decode:.2g} clips, and training takes {1 / pace.train:.2g} clips.\n"
+        f"     {pace.cores} core{'s' * (pace.cores > 1)}. Per second, one of them writes {_rate(pace.write)} videos or "
+        f"decodes {_rate(pace.decode)} clips, and training takes {_rate(pace.train)} clips.\n"
         f"     {data['train']:,} videos to learn from and {data['test']:,} to be tested on: about "
         f"{_in_words(pace.seconds(recipe, data))} in all{' for the first time' * (begun is not None)}, if nothing else "
         "runs here"
     )
     return data
+
+
+def _rate(seconds: float) -> str:
+    """How many of what takes so long there are in a second."""
+    return f"{1 / seconds:.0f}" if seconds < 0.1 else f"{1 / seconds:.1f}"
 
 
 def _say_what_is_made() -> None:
