@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from marey.base.progress import say_once
+
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 SLOW_LIMIT = 1200
 """Seconds that a slow test may take; the others' limit stands in pyproject.toml."""
@@ -21,6 +23,12 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip("reference data (../shared) is not there")
     return SHARED
+
+
+@pytest.fixture(autouse=True)
+def nothing_said_yet() -> None:
+    """What is said once in a process is said in each test."""
+    say_once.cache_clear()
 
 
 @pytest.fixture
