@@ -107,7 +107,9 @@ def broken_cuda(monkeypatch) -> None:
 
 @pytest.mark.parametrize("name", ["cuda", "cuda:1"])
 def test_a_device_that_cannot_compute(name, broken_cuda) -> None:
-    message = rf"--device {name}: .*cannot compute on it \(CUDA error: no kernel .* on the device\); use --device cpu\.$"
+    message = (
+        rf"--device {name}: .*cannot compute on it \(CUDA error: no kernel .* on the device\); use --device cpu\.$"
+    )
     for pick in (pick_device, pick_own_device, pick_training_device):
         with pytest.raises(RunError, match=message):
             pick(name)
