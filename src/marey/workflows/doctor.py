@@ -1,6 +1,5 @@
 """`marey doctor`: does this machine do what Marey needs, and if not, what mends it."""
 
-import importlib.metadata
 import importlib.util
 import platform
 import shutil
@@ -13,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from marey.base.errors import RunError
-from marey.base.versions import OPENCV, opencv, version_of
+from marey.base.versions import OPENCV, named_distributions, opencv, version_of
 
 
 @dataclass(frozen=True)
@@ -93,7 +92,7 @@ def _opencv() -> Finding:
 
 
 def _clashes() -> Finding:
-    installed = {d.metadata["Name"].lower() for d in importlib.metadata.distributions() if d.metadata["Name"]}
+    installed = {name.lower() for name, _ in named_distributions()}
     wheels = sorted(name for name in installed if name.startswith("opencv-"))
     if len(wheels) > 1:
         mend = f"pip uninstall {' '.join(wheels)}; pip install {OPENCV}"
