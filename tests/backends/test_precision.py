@@ -2,15 +2,25 @@
 
 import threading
 import time
+from pathlib import Path
 
 import pytest
 import torch
+from made_videos import coded_frame
 from torch.nn import functional as F
 
 from marey.backends import precision as module
 from marey.backends.precision import bfloat16_cost, check_machine, computing_in, keep_precision, pick_precision
 from marey.base.errors import RunError
 from marey.base.progress import say_once
+from marey.data.formats import list_folder
+from marey.evaluation.evaluate import evaluate
+from marey.inference.features import features
+from marey.inference.predict import predict
+from marey.recipes import get_recipe
+from marey.training.fit import fit
+from marey.video.writer import write_video
+from marey.weights.load import build_network
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 
@@ -136,6 +146,80 @@ def test_float32_on_the_cpu_whatever_was_set() -> None:
     with computing_in("float32"):
         assert torch.equal(a @ b, product)
         assert torch.equal(F.conv3d(clip, weight), convolved)
+
+
+# -- Marey's own passes ------------------------------------------------------------------------------------------------
+
+
+RECIPE = get_recipe("slowonly_r18_8x2_motions").variant(
+    model={"width": 4, "num_classes": 2},
+    clip={"frames": 2, "stride": 2},
+    augment={"short_side": 40, "size": 32},
+    pixels={"short_side": 40},
+    test={"size": 32, "sampling": {"frames": 2}},
+    train={"epochs": 1, "base_batch": 4},
+)
+
+
+@pytest.fixture(scope="module")
+def videos(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("videos")
+    for number, label in enumerate(("jump", "run")):
+        frames = [coded_frame(n + 7 * number) for n in range(8)]
+        write_video(folder / label / "v.mp4", frames, fps=10, preset="ultrafast")
+    return folder
+
+
+class Recorder:
+    """What torch says of float32 arithmetic during each pass through a network, forward and backward."""
+
+    def __init__(self) -> None:
+        self.network = build_network(RECIPE)
+        self.forward: list[list[object]] = []
+        self.backward: list[list[object]] = []
+        watched = next(module for module in self.network.modules() if isinstance(module, torch.nn.Conv3d))
+        watched.register_forward_hook(self._see)
+
+    def _see(self, module: object, inputs: object, output: torch.Tensor) -> None:
+        self.forward.append(settings())
+        if output.requires_grad:
+            output.register_hook(lambda gradient: self.backward.append(settings()))
+
+
+@pytest.fixture
+def everything_allowed(torch_as_it_was) -> list[object]:
+    """A program that allowed torch whatever it can be allowed."""
+    torch.set_float32_matmul_precision("medium")
+    torch.backends.cudnn.allow_tf32 = True
+    set_onednn()
+    before = settings()
+    assert not set(before) & {"ieee", "highest", False}
+    return before
+
+
+WORK = {
+    "evaluate": lambda network, videos, out: evaluate(network, list_folder(videos), device="cpu", workers=0),
+    "predict": lambda network, videos, out: predict(network, videos / "run" / "v.mp4", device="cpu"),
+    "features": lambda network, videos, out: features(network, list_folder(videos), out=out, device="cpu", workers=0),
+}
+
+
+@pytest.mark.parametrize("work", WORK.values(), ids=WORK)
+def test_passes_of_testing_are_in_float32(work, everything_allowed, videos, tmp_path) -> None:
+    recorder = Recorder()
+    work(recorder.network, videos, tmp_path)
+    assert recorder.forward
+    assert all(found == FLOAT32 for found in recorder.forward)
+    assert settings() == everything_allowed
+
+
+def test_passes_of_training_are_in_float32(everything_allowed, videos, tmp_path) -> None:
+    """Forward, backward and validation."""
+    recorder, manifest = Recorder(), list_folder(videos)
+    fit(RECIPE, train=manifest, val=manifest, out=tmp_path, model=recorder.network, device="cpu", workers=0)
+    assert len(recorder.forward) > len(recorder.backward) > 0
+    assert all(found == FLOAT32 for found in recorder.forward + recorder.backward)
+    assert settings() == everything_allowed
 
 
 # -- which arithmetic --------------------------------------------------------------------------------------------------
