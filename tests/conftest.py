@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from marey.base.progress import say_once
+
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 SLOW_LIMIT = 1200
 """Seconds that a slow test may take; the others' limit stands in pyproject.toml."""
@@ -21,6 +23,12 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip("reference data (../shared) is not there")
     return SHARED
+
+
+@pytest.fixture(autouse=True)
+def nothing_said_yet() -> None:
+    """What is said once in a process is said in each test."""
+    say_once.cache_clear()
 
 
 @pytest.fixture
@@ -40,7 +48,8 @@ def pytest_configure() -> None:
     for folder in (".", "video", "golden", "weights"):
         sys.path.insert(0, str(Path(__file__).parent / folder))
     if sys.platform == "linux":
-        os.register_at_fork(after_in_child=_end_with_parent)
+        ends = _EndsWithParent()
+        os.register_at_fork(before=ends.note_parent, after_in_child=ends.begin)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -50,10 +59,24 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.timeout(SLOW_LIMIT))
 
 
-def _end_with_parent() -> None:
+class _EndsWithParent:
     """A forked process (a decoding worker) holds pytest-xdist's pipes too.
 
     If it outlived a test process that crashed, pytest-xdist would not see the crash and wait for ever.
     """
-    pr_set_pdeathsig = 1
-    ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
+
+    def __init__(self) -> None:
+        # Looked up once here: in a forked child the loader's lock may be held by a thread that is not there any more.
+        self._prctl = ctypes.CDLL(None).prctl
+        self.note_parent()
+
+    def note_parent(self) -> None:
+        """In the process that is about to fork."""
+        self._parent = os.getpid()
+
+    def begin(self) -> None:
+        """In the child: ask the kernel for SIGKILL when the parent ends, which does not tell of one that has ended."""
+        pr_set_pdeathsig = 1
+        self._prctl(pr_set_pdeathsig, signal.SIGKILL)
+        if os.getppid() != self._parent:
+            os._exit(1)

@@ -13,6 +13,7 @@ from marey.backends.device import (
     tell_of_spare,
 )
 from marey.base.errors import RunError
+from marey.base.progress import say_once
 from marey.evaluation.evaluate import evaluate
 from marey.inference.features import features
 from marey.inference.predict import predict
@@ -21,6 +22,7 @@ from marey.training import engine
 from marey.training.fit import fit
 from marey.training.norms import _Moments
 from marey.training.validation import Accuracy, AveragePrecision
+from marey.workflows import doctor
 
 
 def machine_with(monkeypatch, kind: str, count: int = 1) -> None:
@@ -30,7 +32,7 @@ def machine_with(monkeypatch, kind: str, count: int = 1) -> None:
     monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda *_: torch.device(kind))
     monkeypatch.setattr(torch.accelerator, "is_available", lambda: True)
     monkeypatch.setattr(torch.accelerator, "device_count", lambda: count)
-    monkeypatch.setattr(devices, "_try", lambda device, name: None)
+    monkeypatch.setattr(devices, "_fault", lambda device: None)
 
 
 @pytest.fixture
@@ -90,13 +92,74 @@ def test_auto_takes_no_accelerator_but_cuda(monkeypatch, capsys) -> None:
     assert capsys.readouterr().err == ""
 
 
-def test_a_driver_that_does_not_work(monkeypatch) -> None:
-    """Torch finds the device, and its first sum fails: here because torch was built without it."""
-    tried = devices._try
-    machine_with(monkeypatch, "xpu")
-    monkeypatch.setattr(devices, "_try", tried)
-    with pytest.raises(RunError, match="finds the device and cannot compute on it"):
-        pick_device("xpu")
+@pytest.fixture
+def broken_cuda(monkeypatch) -> None:
+    """Torch finds two GPUs, and fails at the first kernel: here because it was built without CUDA."""
+    fault = devices._fault
+    machine_with(monkeypatch, "cuda", 2)
+    monkeypatch.setattr(devices, "_fault", fault)
+
+    def no_kernels(*_: object, **__: object) -> None:
+        raise RuntimeError("CUDA error: no kernel image is available for execution on the device\nMore words.")
+
+    monkeypatch.setattr(torch, "ones", no_kernels)
+
+
+@pytest.mark.parametrize("name", ["cuda", "cuda:1"])
+def test_a_device_that_cannot_compute(name, broken_cuda) -> None:
+    message = (
+        rf"--device {name}: .*cannot compute on it \(CUDA error: no kernel .* on the device\); use --device cpu\.$"
+    )
+    for pick in (pick_device, pick_own_device, pick_training_device):
+        with pytest.raises(RunError, match=message):
+            pick(name)
+
+
+def test_an_error_without_words(broken_cuda, monkeypatch) -> None:
+    def wordless(*_: object, **__: object) -> None:
+        raise torch.cuda.DeferredCudaCallError
+
+    monkeypatch.setattr(torch, "ones", wordless)
+    with pytest.raises(RunError, match=r"cannot compute on it \(DeferredCudaCallError\)"):
+        pick_device("cuda")
+
+
+def test_auto_takes_the_cpu_where_cuda_cannot_compute(broken_cuda, capsys, monkeypatch) -> None:
+    for pick in (pick_device, pick_own_device, pick_training_device):
+        assert pick("auto") == torch.device("cpu")
+    assert capsys.readouterr().err == (
+        "--device auto takes the CPU, not cuda: torch finds the device and cannot compute on it (CUDA error: no kernel "
+        "image is available for execution on the device)\n"
+    )
+    say_once.cache_clear()
+    monkeypatch.setenv("RANK", "1")
+    assert pick_device("auto") == torch.device("cpu")
+    assert capsys.readouterr().err == "", "the first process speaks for all"
+
+
+def test_of_several_training_processes_none_takes_the_cpu_alone(broken_cuda, monkeypatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(RunError, match="cannot compute on it .*; use --device cpu"):
+        pick_training_device("auto")
+
+
+def test_each_process_tries_its_own_gpu(monkeypatch) -> None:
+    """On the first one they would all take memory; a GPU that one process may use at a time would refuse the others."""
+    machine_with(monkeypatch, "cuda", 2)
+    tried = []
+    monkeypatch.setattr(devices, "_fault", tried.append)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    for name in ("auto", "cuda"):
+        pick_device(name)
+    assert tried == [torch.device("cuda", 1)] * 2
+
+
+def test_doctor_names_a_gpu_that_cannot_compute(broken_cuda) -> None:
+    found = doctor._gpu()
+    assert not found.well
+    assert "cannot compute on it (CUDA error: no kernel image" in found.found
+    assert "https://pytorch.org" in found.mend
 
 
 def test_a_missing_operator_is_one_line() -> None:

@@ -2,14 +2,25 @@
 
 import threading
 import time
+from pathlib import Path
 
 import pytest
 import torch
+from made_videos import coded_frame
 from torch.nn import functional as F
 
 from marey.backends import precision as module
 from marey.backends.precision import bfloat16_cost, check_machine, computing_in, keep_precision, pick_precision
 from marey.base.errors import RunError
+from marey.base.progress import say_once
+from marey.data.formats import list_folder
+from marey.evaluation.evaluate import evaluate
+from marey.inference.features import features
+from marey.inference.predict import predict
+from marey.recipes import get_recipe
+from marey.training.fit import fit
+from marey.video.writer import write_video
+from marey.weights.load import build_network
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 
@@ -137,6 +148,80 @@ def test_float32_on_the_cpu_whatever_was_set() -> None:
         assert torch.equal(F.conv3d(clip, weight), convolved)
 
 
+# -- Marey's own passes ------------------------------------------------------------------------------------------------
+
+
+RECIPE = get_recipe("slowonly_r18_8x2_motions").variant(
+    model={"width": 4, "num_classes": 2},
+    clip={"frames": 2, "stride": 2},
+    augment={"short_side": 40, "size": 32},
+    pixels={"short_side": 40},
+    test={"size": 32, "sampling": {"frames": 2}},
+    train={"epochs": 1, "base_batch": 4},
+)
+
+
+@pytest.fixture(scope="module")
+def videos(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("videos")
+    for number, label in enumerate(("jump", "run")):
+        frames = [coded_frame(n + 7 * number) for n in range(8)]
+        write_video(folder / label / "v.mp4", frames, fps=10, preset="ultrafast")
+    return folder
+
+
+class Recorder:
+    """What torch says of float32 arithmetic during each pass through a network, forward and backward."""
+
+    def __init__(self) -> None:
+        self.network = build_network(RECIPE)
+        self.forward: list[list[object]] = []
+        self.backward: list[list[object]] = []
+        watched = next(module for module in self.network.modules() if isinstance(module, torch.nn.Conv3d))
+        watched.register_forward_hook(self._see)
+
+    def _see(self, module: object, inputs: object, output: torch.Tensor) -> None:
+        self.forward.append(settings())
+        if output.requires_grad:
+            output.register_hook(lambda gradient: self.backward.append(settings()))
+
+
+@pytest.fixture
+def everything_allowed(torch_as_it_was) -> list[object]:
+    """A program that allowed torch whatever it can be allowed."""
+    torch.set_float32_matmul_precision("medium")
+    torch.backends.cudnn.allow_tf32 = True
+    set_onednn()
+    before = settings()
+    assert not set(before) & {"ieee", "highest", False}
+    return before
+
+
+WORK = {
+    "evaluate": lambda network, videos, out: evaluate(network, list_folder(videos), device="cpu", workers=0),
+    "predict": lambda network, videos, out: predict(network, videos / "run" / "v.mp4", device="cpu"),
+    "features": lambda network, videos, out: features(network, list_folder(videos), out=out, device="cpu", workers=0),
+}
+
+
+@pytest.mark.parametrize("work", WORK.values(), ids=WORK)
+def test_passes_of_testing_are_in_float32(work, everything_allowed, videos, tmp_path) -> None:
+    recorder = Recorder()
+    work(recorder.network, videos, tmp_path)
+    assert recorder.forward
+    assert all(found == FLOAT32 for found in recorder.forward)
+    assert settings() == everything_allowed
+
+
+def test_passes_of_training_are_in_float32(everything_allowed, videos, tmp_path) -> None:
+    """Forward, backward and validation."""
+    recorder, manifest = Recorder(), list_folder(videos)
+    fit(RECIPE, train=manifest, val=manifest, out=tmp_path, model=recorder.network, device="cpu", workers=0)
+    assert len(recorder.forward) > len(recorder.backward) > 0
+    assert all(found == FLOAT32 for found in recorder.forward + recorder.backward)
+    assert settings() == everything_allowed
+
+
 # -- which arithmetic --------------------------------------------------------------------------------------------------
 
 
@@ -163,14 +248,17 @@ def test_auto_is_the_recipe_s(fast, capsys) -> None:
 def test_auto_never_takes_a_slow_bfloat16(slow, capsys) -> None:
     assert pick_precision("auto", CPU, declared="bfloat16") == "float32"
     assert capsys.readouterr().err == (
-        "the recipe's bfloat16 is replaced by float32: bfloat16 takes 87.4 times as long as float32 on this CPU (measured "
-        "now on a small 3D convolution)\n"
+        "the recipe's bfloat16 is replaced by float32: bfloat16 takes 87.4 times as long as float32 (measured on this CPU "
+        "with a small 3D convolution)\n"
     )
 
 
 def test_a_slow_bfloat16_that_is_asked_for_is_warned_of(slow, capsys, monkeypatch) -> None:
     assert pick_precision("bfloat16", CPU) == "bfloat16"
-    assert "bfloat16 takes 87.4 times as long as float32 on this CPU" in capsys.readouterr().err
+    assert "bfloat16 takes 87.4 times as long as float32 (measured on this CPU" in capsys.readouterr().err
+    assert pick_precision("bfloat16", CPU) == "bfloat16"
+    assert capsys.readouterr().err == "", "once in a process"
+    say_once.cache_clear()
     monkeypatch.setenv("RANK", "1")
     assert pick_precision("bfloat16", CPU) == "bfloat16"
     assert capsys.readouterr().err == "", "the first process speaks for all"

@@ -19,11 +19,12 @@ from torchmetrics.functional.classification import (
 )
 
 import marey
+from marey.backends.eager import EagerBackend
 from marey.base.errors import DataError, DecodeError, RunError
 from marey.base.page import heat_map
 from marey.data.formats import list_folder
 from marey.data.manifest import make_manifest
-from marey.evaluation.evaluate import evaluate, read_labelled
+from marey.evaluation.evaluate import _protocol, evaluate, read_labelled
 from marey.evaluation.fusion import fuse
 from marey.evaluation.metrics import (
     calibration_error,
@@ -308,6 +309,13 @@ def test_report_is_one_page(videos, model, tmp_path) -> None:
         write_report(tmp_path / "none")
 
 
+def test_a_protocol_names_no_gpu_by_number(videos, model) -> None:
+    """Each process under torchrun has a number of its own."""
+    backend = EagerBackend(model, device="cpu")
+    backend.device = torch.device("cuda", 1)
+    assert _protocol(model, list_folder(videos), backend, 4)["device"] == "cuda"
+
+
 @pytest.mark.slow
 def test_torchrun_equals_one_process(videos, model, tmp_path) -> None:
     """Two real processes, with a broken file in the share of the second."""
@@ -324,7 +332,7 @@ def test_torchrun_equals_one_process(videos, model, tmp_path) -> None:
         "--workers",
         "1",
     ]
-    words += ["--max-broken", "0.5", "--json"]
+    words += ["--device", "cpu", "--max-broken", "0.5", "--json"]
     # torchrun gives each process one thread where nobody says how many; other threads add in another order.
     how = {"capture_output": True, "text": True, "env": os.environ | {"OMP_NUM_THREADS": "1"}}
     alone = subprocess.run([sys.executable, *words, "--out", str(tmp_path / "one")], check=True, **how)

@@ -19,6 +19,7 @@ from marey.base.errors import RecipeError, RunError, WeightsError
 from marey.data.formats import list_folder
 from marey.recipe import SGD
 from marey.recipes import get_recipe
+from marey.training.engine import refuse_mixed
 from marey.training.fit import fit
 from marey.training.module import TrainModule
 from marey.video.writer import write_video
@@ -400,6 +401,40 @@ def test_two_processes_equal_one(videos, tmp_path) -> None:
     assert len(steps(tmp_path / "one", "loss")) >= 20
     for name in one:
         torch.testing.assert_close(one[name], two[name], rtol=DISTRIBUTED, atol=DISTRIBUTED)
+
+
+@pytest.mark.parametrize("other", ["float32", "bfloat16"])
+def test_processes_compare_their_arithmetic(other, monkeypatch) -> None:
+    def gathered(found: list[object], mine: object) -> None:
+        found[:] = [mine, other, mine]  # what three processes chose
+
+    monkeypatch.setenv("WORLD_SIZE", "3")
+    monkeypatch.setattr(torch.distributed, "all_gather_object", gathered)
+    refuse_mixed(other)
+    with pytest.raises(
+        RunError, match=rf"arithmetic: {other} on rank 1; tf32 on rank 0, 2\..* use --precision float32"
+    ):
+        refuse_mixed("tf32")
+
+
+@pytest.mark.slow
+def test_machines_of_which_one_lacks_bfloat16(videos, tmp_path) -> None:
+    """Two real processes; both end, by the same line, and the folder is free for another call."""
+    (tmp_path / "r.yaml").write_text(RECIPE.variant(train={"precision": "bfloat16"}).to_yaml())
+    imitated = "import os\nfrom marey.backends import precision\n"
+    imitated += "precision.bfloat16_cost = lambda: (0.3, 90.0)[int(os.environ['RANK'])]\n"
+    (tmp_path / "s.py").write_text(imitated + SCRIPT)
+    words = [*TORCHRUN, "2", "s.py", "r.yaml", str(videos), "out", "0"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        words, cwd=tmp_path, capture_output=True, env=environment, timeout=300, text=True, check=False
+    )
+    assert done.returncode != 0
+    assert "different arithmetic: bfloat16 on rank 0; float32 on rank 1." in done.stderr
+    assert not (tmp_path / "out" / "last.ckpt").exists()
+    (tmp_path / "s.py").write_text(SCRIPT)
+    (tmp_path / "r.yaml").write_text(RECIPE.to_yaml())
+    subprocess.run(words, cwd=tmp_path, check=True, capture_output=True, env=environment)
 
 
 @pytest.mark.slow

@@ -5,6 +5,7 @@ import os
 import pickle
 import sys
 import types
+from collections.abc import Iterator
 from pathlib import Path
 from unittest.mock import patch
 
@@ -139,18 +140,24 @@ def test_logits_are_those_of_the_toolkit(name, tmp_path) -> None:
         assert told == named.recipe.model
 
 
+@pytest.fixture(params=[1, 2, 4])
+def threads(request) -> Iterator[None]:
+    """Torch computes with so many threads, and afterwards with as many as before."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(request.param)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("threads", [1, 2, 4])
+@pytest.mark.usefixtures("threads")
 @pytest.mark.parametrize("name", ILL_CONDITIONED)
-def test_float32_of_an_ill_conditioned_pair(name, threads, tmp_path) -> None:
+def test_float32_of_an_ill_conditioned_pair(name, tmp_path) -> None:
     """The recorded distance between float32 and float64, computed anew: of the same size on any CPU and thread count."""
     network = load_model(PAIRS[name], weights=write_checkpoint(name, tmp_path / "old.pth"))
     ((clips, _),) = runs(name)
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
     with torch.inference_mode():
         logits, exact = network(clips), network.double()(clips.double())
-    torch.set_num_threads(before)
     distance = float((logits - exact).abs().max() / exact.std())
     assert ILL_CONDITIONED[name] / 4 < distance < 2 * ILL_CONDITIONED[name]
 

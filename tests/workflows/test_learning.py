@@ -16,7 +16,7 @@ SMALL = {"clip": {"frames": 4, "stride": 4}, "test": {"sampling": {"frames": 4, 
 
 @pytest.mark.parametrize("recipe", [MOTIONS_SLOWONLY, MOTIONS_TSN], ids=lambda r: r.model.network)
 def test_inside_the_pairs(recipe, tmp_path_factory) -> None:
-    """1,200 videos, four frames each, five epochs: order is learnt by SlowOnly and stays invisible to TSN."""
+    """1,200 videos, four frames each, six epochs: order is learnt by SlowOnly and stays invisible to TSN."""
     folder = tmp_path_factory.getbasetemp() / "motions"
     train, test = write_motions(folder, train=1200, test=240, size=72, frames=16, workers=2, look=NOISE)
     out = tmp_path_factory.mktemp(recipe.model.network)

@@ -1,6 +1,7 @@
 """Which device a network runs on."""
 
 import os
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -9,7 +10,7 @@ from torch import Tensor
 
 from marey.base.errors import RunError
 from marey.base.processes import rank, world_size
-from marey.base.progress import say
+from marey.base.progress import say, say_once
 
 _TRAINED_ON = ("cpu", "cuda", "mps")
 """Where Lightning's Trainer can train."""
@@ -20,14 +21,14 @@ def pick_device(name: str) -> torch.device:
 
     Args:
         name: "auto", "cpu", or a kind of device that torch names, with or without a number: "cuda", "cuda:1", "mps",
-            "xpu". "auto" is CUDA where there is one, else the CPU. Other accelerators are used when they are named,
-            because torch lacks operators of these networks on some of them.
+            "xpu". "auto" is CUDA where there is one that computes, else the CPU. Other accelerators are used when they
+            are named, because torch lacks operators of these networks on some of them.
 
     Raises:
-        RunError: torch knows no such device, this machine has none, or not so many.
+        RunError: torch knows no such device, this machine has none, or not so many, or it cannot compute.
     """
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        return _cuda_or_cpu()
     try:
         device = torch.device(name)
     except (RuntimeError, ValueError):
@@ -47,14 +48,30 @@ def pick_device(name: str) -> torch.device:
         )
     if device.type == "cpu":
         return torch.device("cpu")  # without a number: Lightning counts CPUs otherwise
-    if device.type != "cuda":
-        _try(device, name)
+    fault = _fault(_own(device))
+    if fault is not None:
+        raise RunError(f"--device {name}: {fault}; use --device cpu.")
     return device
+
+
+def _cuda_or_cpu() -> torch.device:
+    if not torch.cuda.is_available():
+        return torch.device("cpu")
+    fault = _fault(_own(torch.device("cuda")))
+    if fault is None:
+        return torch.device("cuda")
+    if rank() == 0:
+        say_once(f"--device auto takes the CPU, not cuda: {fault}")
+    return torch.device("cpu")
 
 
 def pick_own_device(name: str) -> torch.device:
     """As `pick_device`; of several processes on a machine with several GPUs each gets one of its own."""
-    device = pick_device(name)
+    return _own(pick_device(name))
+
+
+def _own(device: torch.device) -> torch.device:
+    """The GPU of this process where several processes share a machine's GPUs; any other device as it is."""
     if device.type != "cuda" or device.index is not None or world_size() == 1:
         return device
     return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")) % _count("cuda"))
@@ -66,7 +83,9 @@ def pick_training_device(name: str) -> torch.device:
     Raises:
         RunError: as `pick_device`; or training does not run there.
     """
-    device, world = pick_device(name), world_size()
+    world = world_size()
+    # Processes that train together need devices of one kind: none may take the CPU because its own GPU does not work.
+    device = pick_device("cuda" if name == "auto" and world > 1 and torch.cuda.is_available() else name)
     if device.type not in _TRAINED_ON:
         raise RunError(
             f"--device {name}: training runs on {', '.join(_TRAINED_ON[:-1])} or {_TRAINED_ON[-1]} (Lightning's Trainer "
@@ -131,14 +150,17 @@ def _count(kind: str) -> int:
     return torch.accelerator.device_count() if same else 0
 
 
-def _try(device: torch.device, name: str) -> None:
-    """Add two numbers there, so that a driver that does not work is known before any work."""
+def _fault(device: torch.device) -> str | None:
+    """Why torch cannot compute on a device that it finds; None where it can.
+
+    Two numbers are added there: that fails where this torch has no kernels for the device, its driver does not work, or
+    another process holds it for itself.
+    """
     try:
-        well = torch.ones(2, device=device).sum().item() == 2
-    except (RuntimeError, AssertionError) as error:
-        raise RunError(
-            f"--device {name}: torch finds the device and cannot compute on it ({str(error).splitlines()[0]}); use "
-            "--device cpu."
-        ) from None
-    if not well:
-        raise RunError(f"--device {name}: torch adds 1 and 1 to something else there; use --device cpu.")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch warns at length of a GPU that is too old for it, before it fails
+            well = torch.ones(2, device=device).sum().item() == 2
+    except (RuntimeError, AssertionError, torch.cuda.DeferredCudaCallError) as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        return f"torch finds the device and cannot compute on it ({reason})"
+    return None if well else "torch adds 1 and 1 to something else there"

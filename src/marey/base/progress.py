@@ -1,5 +1,6 @@
 """Progress of long work: a bar with rate and time left on a terminal, plain lines in a log. All on standard error."""
 
+import functools
 import sys
 import time
 from types import TracebackType
@@ -22,6 +23,12 @@ _LINE_EVERY = 15.0
 def say(message: str) -> None:
     """One message to the user, beside the results on standard output."""
     print(message, file=sys.stderr, flush=True)  # noqa: T201
+
+
+@functools.cache
+def say_once(message: str) -> None:
+    """As `say`, once in this process: for what is true of the machine, and found again by every call."""
+    say(message)
 
 
 class progress:  # noqa: N801 - reads as a word: `with progress("Testing", total=n) as bar`

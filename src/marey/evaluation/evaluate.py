@@ -391,7 +391,7 @@ def _protocol(model: Network, data: Manifest, backend: EagerBackend, batch: int)
         "split": _split_of(data),
         "batch": batch,
         "precision": backend.precision,
-        "device": str(backend.device),
+        "device": backend.device.type,  # without the number that a process has under torchrun
         "versions": versions(),
     }
 

@@ -15,6 +15,8 @@ from torch import nn
 
 from marey.backends.device import operators_of
 from marey.backends.precision import computing_in
+from marey.base.errors import RunError
+from marey.base.precision import Arithmetic
 from marey.base.processes import world_size
 from marey.data.loader import ClipLoader
 from marey.training.module import TrainModule
@@ -41,12 +43,41 @@ class Stop:
 def drive(
     module: TrainModule, loader: ClipLoader, stop: Stop, *, device: torch.device, begins: Callable[[], None]
 ) -> None:
-    """Train until the loader ends or the run is asked to stop; `begins` is called once the optimiser exists."""
+    """Train until the loader ends or the run is asked to stop; `begins` is called once the optimiser exists.
+
+    Raises:
+        RunError: the processes of this run do not all compute in the same arithmetic.
+    """
     arithmetic = module.recipe.train.precision
+
+    def ready() -> None:
+        refuse_mixed(arithmetic)
+        begins()
+
     with _quiet_lightning(), _signals_restored(), operators_of(device), computing_in(arithmetic):
         trainer = _trainer(module, device)
-        module.on_fit_start = begins  # type: ignore[method-assign]
+        module.on_fit_start = ready  # type: ignore[method-assign]
         trainer.fit(module, train_dataloaders=_Stream(loader, stop))
+
+
+def refuse_mixed(arithmetic: Arithmetic) -> None:
+    """Compare what the processes of a run compute in. Each chose by its own machine, and machines may differ.
+
+    Raises:
+        RunError: they differ; in every process, so that none waits for the others.
+    """
+    world = world_size()
+    if world == 1:
+        return
+    chosen: list[Arithmetic] = [arithmetic] * world
+    torch.distributed.all_gather_object(chosen, arithmetic)
+    if len(set(chosen)) == 1:
+        return
+    ranks = {name: ", ".join(str(n) for n, other in enumerate(chosen) if other == name) for name in sorted(set(chosen))}
+    raise RunError(
+        f"the processes would train in different arithmetic: {'; '.join(f'{k} on rank {v}' for k, v in ranks.items())}. "
+        "Not all of these machines have what the recipe asks for; use --precision float32."
+    )
 
 
 def _trainer(module: TrainModule, device: torch.device) -> Trainer:

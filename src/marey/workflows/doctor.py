@@ -1,6 +1,5 @@
 """`marey doctor`: does this machine do what Marey needs, and if not, what mends it."""
 
-import importlib.metadata
 import importlib.util
 import platform
 import shutil
@@ -12,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from marey.base.versions import OPENCV, opencv, version_of
+from marey.base.errors import RunError
+from marey.base.versions import OPENCV, named_distributions, opencv, version_of
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def _opencv() -> Finding:
 
 
 def _clashes() -> Finding:
-    installed = {d.metadata["Name"].lower() for d in importlib.metadata.distributions() if d.metadata["Name"]}
+    installed = {name.lower() for name, _ in named_distributions()}
     wheels = sorted(name for name in installed if name.startswith("opencv-"))
     if len(wheels) > 1:
         mend = f"pip uninstall {' '.join(wheels)}; pip install {OPENCV}"
@@ -157,14 +157,17 @@ def _gpu() -> Finding:
 
     from marey.backends.device import pick_device
 
-    if not torch.cuda.is_available():
-        found = torch.accelerator.current_accelerator()
-        if found is None or not torch.accelerator.is_available():
-            return Finding("gpu", True, "none that torch can use: everything runs on the CPU")
+    found = torch.accelerator.current_accelerator()
+    if found is None or not torch.accelerator.is_available():
+        return Finding("gpu", True, "none that torch can use: everything runs on the CPU")
+    try:
         pick_device(found.type)
+    except RunError as error:
+        mend = "Use --device cpu; or install a driver and a torch made for this GPU (https://pytorch.org/get-started)."
+        return Finding("gpu", False, str(error), mend)
+    if found.type != "cuda":
         return Finding("gpu", True, f"{torch.accelerator.device_count()} x {found.type}, used by --device {found.type}")
     names = ", ".join(torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count()))
-    torch.ones(8, device="cuda").sum().item()
     return Finding("gpu", True, f"{names} (CUDA {torch.version.cuda})")
 
 

@@ -3,8 +3,8 @@
 Both faults lie in the gradient of the weights, and both were seen with torch 2.13 (oneDNN 3.12):
 
 - A pointwise 2D convolution with a stride and channels-last input of fewer than 8 channels (AVX2) or 16 (AVX-512) writes
-  behind its buffer: one thread corrupts the heap, several compute wrong values or wait for ever. 1D and 3D convolutions,
-  those in groups and sides that the stride does not divide are sound.
+  past the end of its buffer: one thread corrupts the heap, several compute wrong values or wait for ever. 1D and 3D
+  convolutions, those in groups and sides that the stride does not divide are sound.
   https://github.com/uxlfoundation/oneDNN/issues/6035
 - bfloat16 and a kernel longer than its input (3 over 2 padded frames is enough): wrong values, NaN, a corrupted heap.
 
