@@ -11,6 +11,7 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from marey.backends.device import on_device, pick_training_device
+from marey.backends.precision import computing_in
 from marey.base.processes import decoding_workers, usable_cores
 from marey.data.clips import ClipDataset
 from marey.data.manifest import make_manifest
@@ -71,7 +72,8 @@ def measure_pace(recipe: Recipe, data: MotionsData, *, device: str, workers: int
         decode = (time.perf_counter() - start) / (len(videos) - 1)
     size = recipe.train.base_batch
     batch = torch.from_numpy(np.stack([clips[number % len(clips)] for number in range(size)]))
-    train = _step_seconds(recipe, batch, pick_training_device(device)) / size
+    with computing_in(recipe.train.precision):
+        train = _step_seconds(recipe, batch, pick_training_device(device)) / size
     cores = usable_cores()
     return Pace(write, decode, train, cores, cores if workers is None else workers, decoding_workers(workers))
 
