@@ -53,9 +53,9 @@ def test_a_folder_holds_one_look(tmp_path, capsys) -> None:
     arguments = {"train": 12, "test": 12, "size": 48, "frames": 6, "workers": 0}
     write_motions(tmp_path, **arguments, look=NOISE)
     before = {path: path.read_bytes() for path in tmp_path.rglob("*.mp4")}
-    with pytest.raises(DataError, match=r"other arguments \(look differ\); name another folder"):
+    with pytest.raises(DataError, match=r"other arguments \(look differs\); name another folder"):
         write_motions(tmp_path, **arguments)
-    with pytest.raises(DataError, match=r"\(seed differ\)"):
+    with pytest.raises(DataError, match=r"\(seed differs\)"):
         write_motions(tmp_path, **arguments, seed=1, look=NOISE)
     (tmp_path / "motions.json").unlink()
     write_motions(tmp_path, **arguments)
