@@ -130,7 +130,7 @@ def _plan(
         f"     {pace.cores} core{'s' * (pace.cores > 1)}. Per second, one of them writes {_rate(pace.write)} videos or "
         f"decodes {_rate(pace.decode)} clips, and training takes {_rate(pace.train)} clips.\n"
         f"     {data['train']:,} videos to learn from and {data['test']:,} to be tested on: about "
-        f"{_in_words(pace.seconds(recipe, data))} in all{' for the first time' * (begun is not None)}, if nothing else "
+        f"{_in_words(pace.seconds(recipe, data))} in all{', less what is done already' * (begun is not None)}, if nothing else "
         "runs here"
     )
     return data
