@@ -126,12 +126,12 @@ def _plan(
         data = cast(MotionsData, {name: begun[name] for name in MotionsData.__annotations__})
     else:
         data = pace.choose(recipe, sizes, seconds=_SECONDS)
+    done = ", less what is done already" if begun is not None else ""
     say(
         f"     {pace.cores} core{'s' * (pace.cores > 1)}. Per second, one of them writes {_rate(pace.write)} videos or "
         f"decodes {_rate(pace.decode)} clips, and training takes {_rate(pace.train)} clips.\n"
         f"     {data['train']:,} videos to learn from and {data['test']:,} to be tested on: about "
-        f"{_in_words(pace.seconds(recipe, data))} in all{', less what is done already' * (begun is not None)}, if nothing else "
-        "runs here"
+        f"{_in_words(pace.seconds(recipe, data))} in all{done}, if nothing else runs here"
     )
     return data
 
