@@ -45,6 +45,8 @@ def forked() -> Iterator[None]:
 def pytest_configure() -> None:
     """Helper modules beside the tests import by name; no test asks the network for weights."""
     os.environ["MAREY_OFFLINE"] = "1"
+    # As in the command, before any test loads torch: with more threads than free cores, tests else take many times as long.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     for folder in (".", "video", "golden", "weights"):
         sys.path.insert(0, str(Path(__file__).parent / folder))
     if sys.platform == "linux":
