@@ -66,7 +66,7 @@ def test_a_demo_that_stopped_while_training_goes_on_with_its_network(tmp_path, m
         raise CutError
 
     with monkeypatch.context() as patched:
-        patched.setattr("marey.workflows.demo.test_model", crash)
+        patched.setattr("marey.workflows.demo.test_last", crash)
         with pytest.raises(CutError):
             run_demo(tmp_path, network="tsn", seed=2, workers=0, sizes=TINY[:1])
     recipe = (tmp_path / "recipe.yaml").read_bytes()

@@ -327,11 +327,9 @@ def demo(
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the stopped demo in --out.")] = False,
 ) -> None:
-    """Write videos whose class is a motion, train on them, test, answer, report: under five minutes on two cores."""
-    from marey.backends.precision import check_machine
+    """Write videos whose class is a motion, train on them, test, answer, report: a few minutes."""
     from marey.workflows.demo import run_demo
 
-    check_machine(device, training=True)
     if resume and out is None:
         raise MareyError("--resume needs the folder of the stopped demo: --out FOLDER.")
     run_demo(out or next_run("demo"), network=network, seed=seed, workers=workers, device=device, resume=resume)

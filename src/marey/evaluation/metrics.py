@@ -24,6 +24,14 @@ def confusion_matrix(scores: Scores2D, labels: Labels) -> NDArray[np.int64]:
     return np.bincount(labels * classes + answers, minlength=classes**2).reshape(classes, classes)
 
 
+def most_confused(confusion: NDArray[np.int64], count: int) -> list[tuple[int, int, int]]:
+    """Up to `count` kinds of wrong answer, the most frequent first: (true class, answer, how many videos)."""
+    off = confusion - np.diag(np.diag(confusion))
+    order = np.argsort(-off, axis=None, kind="stable")[:count]
+    pairs = [divmod(flat, len(off)) for flat in order.tolist()]
+    return [(true, answer, int(off[true, answer])) for true, answer in pairs if off[true, answer]]
+
+
 def class_accuracy(confusion: NDArray[np.int64]) -> NDArray[np.float64]:
     """Each class's share of right answers [K]; NaN for classes without videos."""
     totals = confusion.sum(axis=1)

@@ -20,6 +20,7 @@ from marey.evaluation.metrics import (
     macro_f1,
     mean_average_precision,
     mean_class_accuracy,
+    most_confused,
     top_k_accuracy,
     wilson_interval,
 )
@@ -27,6 +28,8 @@ from marey.evaluation.scores import Scores
 
 _HEAT_CLASSES = 40
 """More classes than this make a heat map unreadable: the most confused pairs are listed instead."""
+_CONFUSED = 20
+"""How many of these pairs are listed."""
 
 
 def write_report(folder: str | Path, data: Manifest | None = None) -> Path:
@@ -108,7 +111,12 @@ def _judged_by_accuracy(scores: Scores) -> dict[str, Any]:
         "subtitle": f"{_tested_by(scores)} · 95 % interval of top-1: {low:.1%} to {high:.1%}",
         "numbers": numbers,
         "heat": heat_map("confusion matrix", confusion.tolist(), names) if small else None,
-        "confused": [] if small else _most_confused(confusion, names),
+        "confused": []
+        if small
+        else [
+            {"true": names[true], "answer": names[answer], "count": n}
+            for true, answer, n in most_confused(confusion, _CONFUSED)
+        ],
         "classes": _class_rows(confusion, names),
         "classes_note": "The thin stripe is the 95 % interval of the share.",
     }
@@ -147,13 +155,6 @@ def _tested_by(scores: Scores) -> str:
     """The recipe, or those of fused streams."""
     parts = scores.protocol.get("fused", [scores.protocol])
     return " + ".join(str(part.get("recipe", "")) for part in parts)
-
-
-def _most_confused(confusion: Any, names: tuple[str, ...], count: int = 20) -> list[dict[str, Any]]:
-    off = confusion - np.diag(np.diag(confusion))
-    order = np.argsort(-off, axis=None, kind="stable")[:count]
-    pairs = [np.unravel_index(flat, off.shape) for flat in order]
-    return [{"true": names[i], "answer": names[j], "count": int(off[i, j])} for i, j in pairs if off[i, j]]
 
 
 def _class_rows(confusion: Any, names: tuple[str, ...]) -> list[dict[str, Any]]:

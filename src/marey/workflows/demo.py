@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
+from marey.backends.precision import check_machine
 from marey.base.errors import RecipeError, RunError
 from marey.base.processes import world_size
 from marey.base.progress import say
@@ -14,6 +15,7 @@ from marey.base.random import random_for
 from marey.data.manifest import Manifest
 from marey.data.motions import MIRROR_PAIRS, recorded_settings, write_motions
 from marey.evaluation.evaluate import EvaluationResult
+from marey.evaluation.metrics import most_confused
 from marey.inference.predict import predict
 from marey.recipe import Recipe
 from marey.recipes.motions import DEMO_SIZES, MOTIONS, MotionsData
@@ -22,12 +24,12 @@ from marey.training.folder import STATE, refuse_other_run
 from marey.training.state import recorded_run
 from marey.weights.load import load_model
 from marey.workflows.pace import measure_pace
-from marey.workflows.testing import test_model
+from marey.workflows.train import TrainOptions, test_last
 
 _SECONDS = 200.0
 """What the demo may take by its own estimate. The estimate leaves out what else the machine does meanwhile."""
 _SEEN = 0.9
-"""Right inside the mirrored pairs: a network that has come so far sees the order of frames."""
+"""Accuracy inside the mirrored pairs, 0..1, above which a network counts as seeing the order of frames."""
 
 
 def run_demo(
@@ -47,16 +49,18 @@ def run_demo(
         network: "slowonly" (also None) or "tsn": the second sees single frames only, and so cannot tell a motion from its
             mirror, however long it trains.
         seed: Of everything random; None is 0.
-        resume: Go on with the demo in `out` where it stopped, by default with its own network and seed.
+        resume: Resume the demo in `out` where it stopped, by default with its own network and seed.
         sizes: How much data there may be; the largest that this machine gets through in time is taken.
 
     Raises:
         RecipeError: another network.
-        RunError: another run lives in `out`, or with `resume` none; or there are several processes (torchrun).
+        RunError: another run lives in `out`, or with `resume` none; there are several processes (torchrun); or the
+            network cannot be trained on this device.
         DataError: `out` holds videos of other arguments.
     """
     if world_size() > 1:
         raise RunError("the demo runs in one process: start it without torchrun.")
+    check_machine(device, training=True)
     if not resume:
         refuse_other_run(out)
     begun = _begun(out) if resume else _Begun()
@@ -74,8 +78,7 @@ def run_demo(
         recipe, train=train, val=test, out=out, seed=seed, workers=workers, device=device, resume=begun.training
     )
     say(f"\n4/4  Testing on {len(test)} videos of scenes that it has never seen")
-    # The last checkpoint, not the best: an epoch chosen by these very videos would flatter the number.
-    result = test_model(load_model(fitted.last), test, out=out, workers=workers, device=device)
+    result = test_last(fitted, test, out=out, options=TrainOptions(workers=workers, device=device))
     _print_outcome(result, recipe, test)
     _print_answers(fitted.last, test, device=device)
     print(f"\nall of it took {_in_words(time.monotonic() - start)}")
@@ -122,7 +125,7 @@ def _plan(
     say("1/4  Measuring this machine for a second or two")
     pace = measure_pace(recipe, sizes[0], device=device, workers=workers)
     if begun is not None and begun.keys() >= MotionsData.__annotations__.keys():
-        # A stopped demo goes on with the videos that it began, whatever is measured this time.
+        # A stopped demo resumes with the videos that it began, whatever is measured this time.
         data = cast(MotionsData, {name: begun[name] for name in MotionsData.__annotations__})
     else:
         data = pace.choose(recipe, sizes, seconds=_SECONDS)
@@ -177,15 +180,12 @@ def _print_answers(checkpoint: Path, test: Manifest, *, device: str) -> None:
         print(f"  {sample.id}: {shares} ({'right' if right else 'wrong'})")
 
 
-def _confusions(result: EvaluationResult, count: int = 3) -> list[str]:
-    """The commonest wrong answers: "left taken for right (3 times)"."""
-    names, matrix = result.scores.class_names, result.confusion.copy()
-    matrix[range(len(names)), range(len(names))] = 0
-    found = [divmod(int(flat), len(names)) for flat in (-matrix).argsort(axis=None, kind="stable")[:count]]
+def _confusions(result: EvaluationResult) -> list[str]:
+    """The most frequent mistakes: "left taken for right (3 times)"."""
+    names = result.scores.class_names
     return [
         f"{names[true]} taken for {names[answer]} ({n} time{'s' * (n > 1)})"
-        for true, answer in found
-        if (n := int(matrix[true, answer]))
+        for true, answer, n in most_confused(result.confusion, 3)
     ]
 
 

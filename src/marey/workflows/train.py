@@ -20,6 +20,7 @@ from marey.recipe import Recipe
 from marey.recipes.folder import FOLDER, FOLDER_TSM, folder_recipe
 from marey.training.fit import fit
 from marey.training.folder import refuse_other_run
+from marey.training.run import FitResult
 from marey.video.flow.rule import FlowRule
 from marey.weights.load import load_model
 from marey.weights.starts import has_lite
@@ -121,15 +122,19 @@ def _train_and_test(
         if rank() == 0:
             say(f"report: {write_report(out)}")
         return None
-    # The last checkpoint, not the best: an epoch chosen by these very videos would flatter the number.
-    result = test_model(
-        load_model(fitted.last), val, out=out, workers=options.workers, device=options.device,
-        max_broken=options.max_broken,
-    )  # fmt: skip
+    result = test_last(fitted, val, out=out, options=options)
     if rank() == 0:
         print(result.summary())
         print(f"\nanswer for a video:  marey predict {fitted.last} VIDEO")
     return result
+
+
+def test_last(fitted: FitResult, val: Manifest, *, out: Path, options: TrainOptions) -> EvaluationResult:
+    """Test the last checkpoint of a run, not the best: an epoch chosen by these very videos would flatter the number."""
+    return test_model(
+        load_model(fitted.last), val, out=out, workers=options.workers, device=options.device,
+        max_broken=options.max_broken,
+    )  # fmt: skip
 
 
 def _sides(
