@@ -18,7 +18,7 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,tensorboard]'
 	touch $@
 
-demo: setup      ## generate real video files, train on them, test, answer, report: under five minutes on two cores
+demo: setup      ## generate real video files, train on them, test, answer, report: a few minutes
 	$(BIN)/marey demo
 
 lint: setup      ## ruff, format check, mypy strict on src

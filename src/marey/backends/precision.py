@@ -1,4 +1,4 @@
-"""Which arithmetic a network runs in, and how torch is told so."""
+"""Which arithmetic a network runs in, and torch's settings for it."""
 
 import functools
 import threading
@@ -58,7 +58,7 @@ def check_machine(device: str, precision: Precision = "auto", *, training: bool 
 
 
 def keep_precision(begun: Arithmetic, device: torch.device, *, declared: Arithmetic) -> Arithmetic:
-    """`begun`, in which a run that is resumed has computed so far; it is said where that is not what one would expect.
+    """`begun`, in which a resumed run has computed so far. If it is not the recipe's, or slow here, a line says so.
 
     Raises:
         RunError: the device does not have it.
@@ -216,7 +216,7 @@ def _settings_kept() -> Callable[[], None]:
     """Note torch's settings; what is returned brings them back.
 
     Torch 2.9 and later have two sets of settings, an older and a newer one, and refuse to read the older where the two
-    contradict each other. Both are kept and set, so that they agree for whoever reads either of them.
+    contradict each other. Both are kept and set, so that both read the same.
     """
     operations = _operations()
     precisions = [operation.fp32_precision for operation in operations]

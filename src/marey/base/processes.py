@@ -5,8 +5,8 @@ import sys
 from pathlib import Path
 
 MOST_DECODING = 8
-"""Decoding processes that nobody asked for. Each keeps batches ready in memory, and starts by importing torch where
-processes are not forked; who has more cores and waits for videos is told to ask for more."""
+"""The most decoding processes that are started by default. Each keeps batches ready in memory, and starts by importing
+torch where processes are not forked. Where training waits for videos, a line advises to ask for more."""
 
 
 def rank() -> int:

@@ -5,7 +5,7 @@ moves left is, played backwards, what moves right. Every frame is coded by itsel
 frames, too, are the same to the last bit: no single frame and no trace of compression tells the two apart.
 
 An object travels at least a third of the frame over a noisy, shaking background. Which object, on which scene, facing
-which way is drawn independently of the motion. Scenes of train and test are disjoint; a scene's two videos stand on
+which way is drawn independently of the motion. Scenes of train and test are disjoint; a scene's two videos are on
 the same side, in one group. `DRAWN` shows objects on recognisable scenes, `NOISE` plain shapes on smoothed noise.
 """
 

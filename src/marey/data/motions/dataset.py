@@ -180,7 +180,7 @@ def _remove_unknown(folder: Path, jobs: list[_Scene]) -> None:
 
 
 def _jobs(folder: Path, train: int, test: int, size: int, frames: int, seed: int, look: Look) -> list[_Scene]:
-    """Scene numbers run on from train to test: no scene stands in both."""
+    """Scene numbers run on from train to test: no scene is in both."""
     jobs = []
     for split, first, count in (("train", 0, train // 12), ("test", train // 12, test // 12)):
         for name in (name for pair in MIRROR_PAIRS for name in pair):

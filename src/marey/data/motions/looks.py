@@ -1,6 +1,6 @@
 """What the videos of `motions` look like: objects on scenes drawn by code, or plain shapes on noise.
 
-A look decides how a scene's background and object appear, and nothing about how the object moves. It is told neither
+A look decides how a scene's background and object appear, and nothing about how the object moves. It knows neither
 the pair nor the class, so what one frame shows says nothing about either.
 """
 
