@@ -1,13 +1,12 @@
 """A network on batches of views, as plain PyTorch runs it."""
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor
 
 from marey.backends.device import on_device, operators_of, pick_own_device
-from marey.backends.precision import computing_in, pick_precision
+from marey.backends.precision import autocast, computing_in, pick_precision
 from marey.base.precision import Precision
 from marey.models.network import Network
 
@@ -44,12 +43,6 @@ class EagerBackend:
     @torch.inference_mode()
     def _run(self, network: Callable[[Tensor], Tensor], views_VTHWC: Tensor) -> Tensor:
         views = on_device(views_VTHWC, self.device)
-        with operators_of(self.device), computing_in(self.precision), self._autocast():
+        with operators_of(self.device), computing_in(self.precision), autocast(self.device, self.precision):
             logits = network(self.network.preprocess(views))
         return logits.float().cpu()
-
-    def _autocast(self) -> AbstractContextManager[object]:
-        """On where the precision is bfloat16, and off elsewhere, whatever the caller has switched on."""
-        if not torch.amp.is_autocast_available(self.device.type):
-            return nullcontext()
-        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.precision == "bfloat16")

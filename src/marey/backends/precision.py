@@ -5,7 +5,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Literal, Protocol, cast
 
 import torch
@@ -144,6 +144,13 @@ def _fastest(clip: Tensor, weight: Tensor) -> float:
             F.conv3d(clip, weight, padding=1)
             times.append(time.perf_counter() - start)
     return min(times)
+
+
+def autocast(device: torch.device, arithmetic: Arithmetic) -> AbstractContextManager[object]:
+    """Torch's autocast to bfloat16 where that is the arithmetic; off elsewhere, whatever the caller has switched on."""
+    if not torch.amp.is_autocast_available(device.type):
+        return nullcontext()
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=arithmetic == "bfloat16")
 
 
 # -- torch's switches --------------------------------------------------------------------------------------------------

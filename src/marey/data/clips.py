@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol, TypedDict
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,9 @@ from marey.video.pixels import FloatPixels, Pixels
 from marey.video.reader import open_video
 from marey.video.sampling import SamplingRule
 from marey.video.source import Conversion, Frames, FrameSource
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _REPEAT = 3
 """Tells the random stream of a clip that is drawn again in the same epoch."""
@@ -43,6 +46,29 @@ class ClipItem(TypedDict):
     id: str
     broken: list[Broken]
     """Files that were met on the way and could not be read; another sample then stands in (see `quarantine`)."""
+
+
+class ClipBatch(TypedDict):
+    """Several training clips as tensors."""
+
+    clip: "Tensor"
+    """[B, T, H, W, C], type as in a clip."""
+    target: "Tensor"
+    """int64 [B]; float32 [B, K] of a list with several labels per video."""
+    id: list[str]
+    broken: list[Broken]
+
+
+class ClipKey(NamedTuple):
+    """Which clip of a data set is asked for."""
+
+    epoch: int
+    row: int
+    """Of the manifest."""
+    repeat: int = 0
+    """Which of several clips of the same video in the same epoch."""
+    shape: int = 0
+    """Which of the data set's `shapes`."""
 
 
 class ViewItem(TypedDict, total=False):
@@ -87,8 +113,8 @@ class ClipDataset(Dataset[ClipItem]):
         swaps: The class of a mirrored clip, where it is another one (`marey.data.catalogue.mirror`).
         shapes: Other pairs of sampling and transform, for clips of other shapes (multigrid).
 
-    `dataset[i]` is the clip of epoch 0; `dataset[epoch, i]` that of another one; `dataset[epoch, i, repeat]` one of
-    several in the same epoch; `dataset[epoch, i, repeat, n]` the same by number n of `shapes`.
+    `dataset[i]` is the clip of epoch 0; `dataset[epoch, i]` that of another one; a `ClipKey`, or a tuple of its fields,
+    says the rest.
     """
 
     def __init__(
@@ -112,8 +138,7 @@ class ClipDataset(Dataset[ClipItem]):
         return len(self.manifest)
 
     def __getitem__(self, key: int | tuple[int, ...]) -> ClipItem:
-        given = key if isinstance(key, tuple) else (0, key)
-        epoch, index, repeat, shape = (*given, 0, 0)[:4]
+        epoch, index, repeat, shape = ClipKey(*key) if isinstance(key, tuple) else ClipKey(0, key)
         random = (self.seed, epoch, index, _REPEAT, repeat) if repeat else (self.seed, epoch, index)
         broken: list[Broken] = []
         for place in [index, *replacements(self.seed, epoch, index, len(self))]:
@@ -190,10 +215,8 @@ def frame_range(sample: Sample, source: FrameSource) -> tuple[int, int]:
     return first, last - first
 
 
-def collate(items: list[ClipItem]) -> dict[str, Any]:
-    """A batch as tensors: clips [B, T, H, W, C] and targets int64 [B] (float32 [B, K] of a list with several labels per
-    video); ids and broken files as lists.
-    """
+def collate(items: list[ClipItem]) -> ClipBatch:
+    """A batch of clips of the same size."""
     import torch
 
     return {

@@ -4,15 +4,15 @@ import itertools
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 from torch.utils.data import Sampler
 
-from marey.base.errors import DataError
+from marey.base.errors import DataError, MareyError
 from marey.base.processes import decoding_workers
-from marey.data.clips import ClipDataset, collate
+from marey.data.clips import ClipBatch, ClipDataset, ClipItem, ClipKey, collate
 from marey.data.draw import ByClass, EachOnce
 from marey.data.workers import AheadLoader, delivered, first_error
 
@@ -28,6 +28,14 @@ class Place:
     epoch: int
     number: int
     last: bool
+
+
+class Batch(ClipBatch):
+    """One process's share of a global batch."""
+
+    place: Place
+    size: int
+    """Clips in the global batch."""
 
 
 class ClipLoader:
@@ -48,8 +56,7 @@ class ClipLoader:
         workers: Processes that decode ahead; None is one per core, eight at the most. How many changes no batch.
         rank, world: This process among how many.
 
-    Each batch is {"clip": uint8 [b, T, H, W, C], "target": int64 [b], "id", "broken", "size": clips in the global
-    batch, "place": Place}. `waited` counts the seconds that the caller waited for batches.
+    `waited` counts the seconds that the caller waited for batches.
     """
 
     def __init__(
@@ -87,16 +94,16 @@ class ClipLoader:
         epoch, number = self._next
         return max(sum(self.epoch_batches(e) for e in range(epoch, self.epochs)) - number, 0)
 
-    def __iter__(self) -> Iterator[dict[str, Any]]:
+    def __iter__(self) -> Iterator[Batch]:
         self._plan.start = self._next
         places = self._plan.places()
         batches = delivered(self._loader)
         for place in places:
             begun = time.monotonic()
-            batch = next(batches)
+            batch: ClipBatch = next(batches)
             self.waited += time.monotonic() - begun
             self._next = (place.epoch + 1, 0) if place.last else (place.epoch, place.number + 1)
-            yield batch | {"place": place, "size": self._plan.size(place)}
+            yield {**batch, "place": place, "size": self._plan.size(place)}
 
     def state_dict(self) -> dict[str, int]:
         """Where the next batch stands. Counts what was delivered, not what workers fetched ahead."""
@@ -107,8 +114,8 @@ class ClipLoader:
         self._next = (state["epoch"], state["batch"])
 
 
-def _collate(items: list[Any]) -> Any:
-    return first_error(items) or collate(items)
+def _collate(items: list[ClipItem | MareyError]) -> ClipBatch | MareyError:
+    return first_error(items) or collate(cast("list[ClipItem]", items))
 
 
 @dataclass(frozen=True)
@@ -120,8 +127,8 @@ class _Batch:
     shape: int
 
 
-class _Plan(Sampler[list[tuple[int, ...]]]):
-    """Which samples stand in which batch: lists of (epoch, index, repeat, shape) for one process."""
+class _Plan(Sampler[list[ClipKey]]):
+    """Which samples stand in which batch: lists of keys for one process."""
 
     def __init__(
         self, labels: NDArray[np.int64], global_batch: int, epochs: int,
@@ -167,14 +174,14 @@ class _Plan(Sampler[list[tuple[int, ...]]]):
             for number in range(first_batch if epoch == first_epoch else 0, count):
                 yield Place(epoch, number, number == count - 1)
 
-    def __iter__(self) -> Iterator[list[tuple[int, ...]]]:
+    def __iter__(self) -> Iterator[list[ClipKey]]:
         epoch, keys = -1, np.empty((0, 2), np.int64)
         for place in self.places():
             if place.epoch != epoch:
                 epoch, keys = place.epoch, self._keys(place.epoch)
             batch = self.batches(epoch)[place.number]
             mine = keys[batch.begin + self.rank : batch.end : self.world]
-            yield [(epoch, i, first + r, batch.shape) for i, first in mine.tolist() for r in range(self.repeats)]
+            yield [ClipKey(epoch, i, first + r, batch.shape) for i, first in mine.tolist() for r in range(self.repeats)]
 
     def _keys(self, epoch: int) -> NDArray[np.int64]:
         """[N, 2]: the epoch's rows in order, and how many clips of the same row came before in this epoch."""

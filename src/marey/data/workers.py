@@ -31,7 +31,7 @@ class Guarded(Dataset[Any]):
             return error
 
 
-def first_error(items: list[Any]) -> MareyError | None:
+def first_error(items: Iterable[object]) -> MareyError | None:
     """The first error among the items of a batch."""
     return next((item for item in items if isinstance(item, MareyError)), None)
 
