@@ -18,7 +18,7 @@ from marey.evaluation.evaluate import evaluate
 from marey.inference.features import features
 from marey.inference.predict import predict
 from marey.recipes import get_recipe
-from marey.training import engine
+from marey.training import distributed
 from marey.training.fit import fit
 from marey.training.norms import _Moments
 from marey.training.validation import Accuracy, AveragePrecision
@@ -232,13 +232,18 @@ def test_testing_by_several_processes(monkeypatch) -> None:
         ("cuda:3", ("cuda", [3])),
     ],
 )
-def test_the_trainer_gets_the_device_that_is_printed(device, expected, monkeypatch) -> None:
-    class Module:
-        recipe = get_recipe("slowonly_r18_8x2_motions")
-
+def test_fabric_gets_the_device_that_is_printed(device, expected, monkeypatch) -> None:
     given = {}
-    monkeypatch.setattr(engine, "Trainer", lambda **options: given.update(options))
-    engine._trainer(Module(), torch.device(device))  # type: ignore[arg-type]
+
+    class Fabric:
+        def __init__(self, **options: object) -> None:
+            given.update(options)
+
+        def launch(self) -> None:
+            pass
+
+    monkeypatch.setattr(distributed, "Fabric", Fabric)
+    distributed.start_fabric(torch.device(device), "float32")
     assert (given["accelerator"], given["devices"]) == expected
 
 

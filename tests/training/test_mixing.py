@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from crashing import CrashError, crash_after
 from made_videos import coded_frame
 
 from marey.base.errors import RecipeError
@@ -271,25 +272,11 @@ def weights(out: Path) -> dict[str, torch.Tensor]:
     return read_checkpoint(out / "last.safetensors").tensors
 
 
-class CrashError(Exception):
-    """Stands for a crash."""
-
-
 def test_a_resumed_run_mixes_the_same(videos, tmp_path, monkeypatch) -> None:
-    from marey.training.run import Run
-
-    manifest, after = list_folder(videos), Run._after_step
+    manifest = list_folder(videos)
     fit(TINY, train=manifest, out=tmp_path / "whole", workers=0)
-
-    def crash(self, batch):
-        after(self, batch)
-        if self.at.step == 1:
-            self.save()
-        if self.at.step == 2:
-            raise CrashError
-
     with monkeypatch.context() as patched:
-        patched.setattr(Run, "_after_step", crash)
+        crash_after(1, patched)
         with pytest.raises(CrashError):
             fit(TINY, train=manifest, out=tmp_path / "cut", workers=0)
     fit(TINY, train=manifest, out=tmp_path / "cut", workers=2, resume=True)

@@ -2,17 +2,18 @@
 
 import pytest
 import torch
+from crashing import CrashError, crash_after
 from made_videos import coded_frame
 from pydantic import ValidationError
 
 from marey.data.formats import list_folder
 from marey.recipe import SGD, CosineSchedule, Multigrid, StepSchedule, Warmup
 from marey.recipes import get_recipe
+from marey.training.batches import RunBatches
 from marey.training.fit import fit
-from marey.training.module import TrainModule
 from marey.training.multigrid import Shape, phase_at, phases_of, plan_phases, views_of
-from marey.training.run import Run
 from marey.training.schedules import Calendar, learning_rate
+from marey.training.step import GradientStep
 from marey.video.sampling import PyTorchVideoTrain
 from marey.video.writer import write_video
 from marey.weights.checkpoint import read_checkpoint
@@ -143,13 +144,14 @@ def videos(tmp_path_factory):
 def test_training_sees_those_shapes(videos, tmp_path) -> None:
     seen = []
     with pytest.MonkeyPatch.context() as patched:
-        backward = TrainModule._backward
+        backward = GradientStep.backward
 
-        def watched(self, clips, targets, size):
-            seen.append((self.calendar.place(self.step)[0], tuple(clips.shape[1:4]), size))
-            return backward(self, clips, targets, size)
+        def watched(self, batch, step):
+            seen.append((calendar.place(step)[0], tuple(batch["clip"].shape[1:4]), batch["size"]))
+            return backward(self, batch, step)
 
-        patched.setattr(TrainModule, "_backward", watched)
+        calendar = RunBatches(RECIPE, videos, None, seed=0, workers=0).calendar
+        patched.setattr(GradientStep, "backward", watched)
         result = fit(RECIPE, train=videos, val=videos, out=tmp_path, workers=0)
     phases = phases_of(RECIPE)
     assert result.epochs == 6
@@ -173,20 +175,8 @@ def whole(videos, tmp_path_factory):
 
 @pytest.mark.parametrize("cut", [1, 3])
 def test_goes_on_in_mid_epoch(cut, whole, videos, tmp_path, monkeypatch) -> None:
-    class CrashError(Exception):
-        pass
-
-    after = Run._after_step
-
-    def crash(self, batch):
-        after(self, batch)
-        if self.at.step == cut:
-            self.save()
-        if self.at.step == cut + 1:
-            raise CrashError
-
     with monkeypatch.context() as patched:
-        patched.setattr(Run, "_after_step", crash)
+        crash_after(cut, patched)
         with pytest.raises(CrashError):
             fit(RECIPE, train=videos, out=tmp_path, workers=0)
     fit(RECIPE, train=videos, out=tmp_path, workers=1, resume=True)

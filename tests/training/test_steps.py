@@ -1,21 +1,25 @@
-"""Five optimiser steps in float64 through our own training module, against what each toolkit's own code gave."""
+"""Five optimiser steps in float64 through our own training loop, against what each toolkit's own code gave."""
 
+import json
 import math
-import warnings
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from lightning.pytorch import Trainer
 from recorded import drawn, load
 
+from marey.data.loader import Place
 from marey.models.network import Network
 from marey.models.slowonly.config import SlowOnlyConfig
 from marey.recipe import SGD, CosineSchedule, Recipe, TSNGroups, Warmup
 from marey.recipes import get_recipe
+from marey.training.batches import RunBatches
+from marey.training.distributed import start_fabric
+from marey.training.folder import RunFolder
+from marey.training.loop import TrainingLoop
 from marey.training.losses import one_label
-from marey.training.module import TrainModule
 from marey.training.schedules import Calendar
 from marey.weights.layouts import mmaction, mmaction2, pyslowfast
 from tolerances import TRAINED_TENSOR
@@ -49,11 +53,16 @@ def declared(toolkit: str, case: dict) -> tuple[SGD, CosineSchedule, int, float 
     return optimizer, schedule, 8, clip and clip["max_norm"]
 
 
-class Batches(TrainModule):
-    """Takes the recorded batches, which are normalised already, and keeps the losses and rates of the steps."""
+class Recorded(RunBatches):
+    """The recorded batches, which are normalised already, as one epoch of training."""
 
-    def _normalised(self, clip):
-        return clip
+    def __init__(self, recipe: Recipe, steps: int) -> None:
+        self.recipe, self.train, self.val, self.seed, self.phases = recipe, (), None, 0, ()
+        self.epochs, self.calendar, self.loader = 1, Calendar([steps] * 8), Loader(batches())
+
+
+class Loader(list):
+    waited = 0.0
 
 
 def epoch_steps(toolkit: str, case: dict) -> int:
@@ -65,11 +74,16 @@ def batches() -> list[dict]:
     for step in range(5):
         clip = np.random.RandomState(1000 + step).standard_normal((8, 3, 4, 32, 32)).astype(np.float32)
         target = np.random.RandomState(2000 + step).randint(0, 5, 8)
-        made.append({"clip": torch.from_numpy(clip).double(), "target": torch.from_numpy(target), "size": 8})
+        made.append(
+            {
+                "clip": torch.from_numpy(clip).double(), "target": torch.from_numpy(target), "size": 8,
+                "id": [], "broken": [], "place": Place(0, step, step == 4),
+            }
+        )  # fmt: skip
     return made
 
 
-def five_steps(recipe: Recipe, pairs: Pairs, *, steps: int) -> tuple[Network, list[dict]]:
+def five_steps(recipe: Recipe, pairs: Pairs, out: Path, *, steps: int) -> tuple[Network, list[dict]]:
     torch.set_default_dtype(torch.float64)
     try:
         network = recipe.model.build()
@@ -80,21 +94,18 @@ def five_steps(recipe: Recipe, pairs: Pairs, *, steps: int) -> tuple[Network, li
     for theirs, ours in pairs(network):
         if not theirs.endswith("num_batches_tracked"):
             state[ours].copy_(torch.from_numpy(drawn(theirs, tuple(state[ours].shape))))
-    seen: list[dict] = []
-    module = Batches(
-        network, recipe, loss=one_label, calendar=Calendar([steps] * 8), part=8, seed=0, after_step=seen.append
-    )
-    trainer = Trainer(
-        max_epochs=1, accelerator="cpu", precision="64-true", logger=False, enable_checkpointing=False,
-        enable_progress_bar=False, enable_model_summary=False,
+    loop = TrainingLoop(
+        start_fabric(torch.device("cpu"), "float32"), network, Recorded(recipe, steps), one_label,
+        RunFolder(out, recipe, [], {}, writes=False),
+        micro_batch=recipe.train.norm_batch or 8, max_broken=0.0, checkpoint_minutes=60.0, tensorboard=False,
     )  # fmt: skip
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Lightning's own, about torch's trees and few workers
-        trainer.fit(module, torch.utils.data.DataLoader(batches(), batch_size=None))
+    loop.step.normalise = lambda clip: clip
+    loop.run(resume=False)
+    seen = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()][:5]
     return network, seen
 
 
-def worst(toolkit: str, name: str, pairs: Pairs, **changed) -> float:
+def worst(toolkit: str, name: str, pairs: Pairs, out: Path, **changed) -> float:
     """The largest difference after five steps, of losses relative and of tensors over their rms."""
     case = RECORDED[toolkit][name]
     optimizer, schedule, epochs, clip = declared(toolkit, case)
@@ -104,7 +115,7 @@ def worst(toolkit: str, name: str, pairs: Pairs, **changed) -> float:
     recipe = get_recipe("slowonly_r50_4x16_k400").variant(
         model=SlowOnlyConfig(depth=50, width=width, num_classes=5), train=train
     )
-    network, seen = five_steps(recipe, pairs, steps=epoch_steps(toolkit, case))
+    network, seen = five_steps(recipe, pairs, out, steps=epoch_steps(toolkit, case))
     largest = 0.0
     for ours, theirs in zip(seen, case["steps_float64"], strict=True):
         largest = max(largest, abs(ours["loss"] - theirs["loss"]) / theirs["loss"])
@@ -135,8 +146,8 @@ NARROW = [case for case in CASES if "w8" in case[1]]
 
 
 @pytest.mark.parametrize(("toolkit", "name", "pairs"), WIDE + NARROW)
-def test_five_steps(toolkit, name, pairs) -> None:
-    assert worst(toolkit, name, pairs) < TRAINED_TENSOR
+def test_five_steps(toolkit, name, pairs, tmp_path) -> None:
+    assert worst(toolkit, name, pairs, tmp_path) < TRAINED_TENSOR
 
 
 @pytest.mark.parametrize(
@@ -150,5 +161,5 @@ def test_five_steps(toolkit, name, pairs) -> None:
     ],
     ids=["no Nesterov", "decay of norms too", "clipping", "norms of two devices", "biases twice as fast"],
 )
-def test_another_optimiser_is_seen(changed) -> None:
-    assert worst("pyslowfast", "w8_lr1e-4_wd.1", pyslowfast.pairs, **changed) > 100 * TRAINED_TENSOR
+def test_another_optimiser_is_seen(changed, tmp_path) -> None:
+    assert worst("pyslowfast", "w8_lr1e-4_wd.1", pyslowfast.pairs, tmp_path, **changed) > 100 * TRAINED_TENSOR

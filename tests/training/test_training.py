@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from crashing import CrashError, crash_after
 from made_videos import coded_frame
 from torch import nn
 
@@ -19,9 +20,10 @@ from marey.base.errors import RecipeError, RunError, WeightsError
 from marey.data.formats import list_folder
 from marey.recipe import SGD
 from marey.recipes import get_recipe
-from marey.training.engine import refuse_mixed
+from marey.training.distributed import refuse_mixed
+from marey.training.ema import AveragedWeights
 from marey.training.fit import fit
-from marey.training.module import TrainModule
+from marey.training.step import GradientStep
 from marey.video.writer import write_video
 from marey.weights.checkpoint import read_checkpoint
 from tolerances import DISTRIBUTED
@@ -116,10 +118,6 @@ def test_accumulation_is_the_same_gradient(videos, tmp_path) -> None:
         assert one == pytest.approx(two, abs=1e-4)
 
 
-class CrashError(Exception):
-    """Stands for a crash."""
-
-
 EVERYTHING = {
     "repeats": 2,
     "draw": {"kind": "by_class"},
@@ -135,23 +133,12 @@ EVERYTHING = {
 
 @pytest.mark.parametrize(("cut", "parts"), [(2, {}), (3, {}), (5, {}), (2, EVERYTHING), (3, EVERYTHING)])
 def test_resume_equals_never_having_stopped(cut, parts, videos, tmp_path, monkeypatch) -> None:
-    from marey.training.run import Run
-
     recipe = RECIPE.variant(train=parts)
     manifest = list_folder(videos)
     options = {"train": manifest, "val": manifest}
     fit(recipe, out=tmp_path / "whole", workers=0, **options)
-    after = Run._after_step
-
-    def crash(self, batch):
-        after(self, batch)
-        if self.at.step == cut:
-            self.save()
-        if self.at.step == cut + 1:
-            raise CrashError
-
     with monkeypatch.context() as patched:
-        patched.setattr(Run, "_after_step", crash)
+        crash_after(cut, patched)
         with pytest.raises(CrashError):
             fit(recipe, out=tmp_path / "cut", workers=0, **options)
     fit(recipe, out=tmp_path / "cut", workers=2, resume=True, **options)
@@ -177,16 +164,14 @@ def test_the_average_is_what_is_kept(videos, tmp_path) -> None:
     manifest = list_folder(videos)
     seen, recipe = [], RECIPE.variant(train={"epochs": 1, "dropout": 0.0})
     plain = fit(recipe, train=manifest, val=manifest, out=tmp_path / "plain", workers=0)
-    module_step = TrainModule.training_step
+    begin, update = AveragedWeights.__init__, AveragedWeights.update
 
-    def watched(self, batch, index):
-        if not seen:
-            seen.append({name: value.clone() for name, value in self.model.state_dict().items()})
-        module_step(self, batch, index)
-        seen.append({name: value.clone() for name, value in self.model.state_dict().items()})
+    def note(network: nn.Module) -> None:
+        seen.append({name: value.clone() for name, value in network.state_dict().items()})
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(TrainModule, "training_step", watched)
+        patched.setattr(AveragedWeights, "__init__", lambda self, *a: note(a[0]) or begin(self, *a))
+        patched.setattr(AveragedWeights, "update", lambda self, step: note(self.network) or update(self, step))
         averaged = recipe.variant(train={"ema": {"decay": 0.2}})
         result = fit(averaged, train=manifest, val=manifest, out=tmp_path / "averaged", workers=0)
     assert len(seen) == 4
@@ -221,8 +206,13 @@ def test_repeats_show_each_video_several_times_a_step(videos, tmp_path) -> None:
     """As many steps an epoch as without, each with twice the clips, cut anew each time."""
     seen = []
     with pytest.MonkeyPatch.context() as patched:
-        backward = TrainModule._backward
-        patched.setattr(TrainModule, "_backward", lambda self, *batch: seen.append(batch) or backward(self, *batch))
+        backward = GradientStep.backward
+
+        def watched(self, batch, step):
+            seen.append((batch["clip"], batch["target"], batch["size"]))
+            return backward(self, batch, step)
+
+        patched.setattr(GradientStep, "backward", watched)
         recipe = RECIPE.variant(train={"repeats": 2, "epochs": 1})
         result = fit(recipe, train=list_folder(videos), out=tmp_path, workers=0)
     assert result.steps == 3

@@ -88,7 +88,7 @@ def pick_training_device(name: str) -> torch.device:
     device = pick_device("cuda" if name == "auto" and world > 1 and torch.cuda.is_available() else name)
     if device.type not in _TRAINED_ON:
         raise RunError(
-            f"--device {name}: training runs on {', '.join(_TRAINED_ON[:-1])} or {_TRAINED_ON[-1]} (Lightning's Trainer "
+            f"--device {name}: training runs on {', '.join(_TRAINED_ON[:-1])} or {_TRAINED_ON[-1]} (Lightning Fabric "
             f"knows no {device.type}); predict, evaluate and features do run on {device.type}."
         )
     if device.type == "mps" and world > 1:

@@ -29,6 +29,11 @@ class Place:
     number: int
     last: bool
 
+    @property
+    def next(self) -> tuple[int, int]:
+        """Epoch and number of the batch that follows."""
+        return (self.epoch + 1, 0) if self.last else (self.epoch, self.number + 1)
+
 
 class Batch(ClipBatch):
     """One process's share of a global batch."""
@@ -102,7 +107,7 @@ class ClipLoader:
             begun = time.monotonic()
             batch: ClipBatch = next(batches)
             self.waited += time.monotonic() - begun
-            self._next = (place.epoch + 1, 0) if place.last else (place.epoch, place.number + 1)
+            self._next = place.next
             yield {**batch, "place": place, "size": self._plan.size(place)}
 
     def state_dict(self) -> dict[str, int]:

@@ -1,31 +1,68 @@
 """The exponential moving average of a network's weights."""
 
-import copy
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from marey.recipe import EMA
+from marey.training.sharding import shard_like
 
 
 class AveragedWeights:
-    """A copy of a network that follows it. Formula: `marey.recipe.EMA`."""
+    """The average of every parameter and buffer of a network. Formula: `marey.recipe.EMA`.
+
+    Tensors lie where the network's lie, in the same shards.
+    """
 
     def __init__(self, network: nn.Module, declared: EMA) -> None:
-        self.declared = declared
-        self.network = copy.deepcopy(network).eval().requires_grad_(False)
+        self.network, self.declared = network, declared
+        first: dict[int, str] = {}
+        self._names = {name: first.setdefault(id(t), name) for name, t in network.state_dict(keep_vars=True).items()}
+        """Of each tensor, the first name that it has: modules may share one."""
+        self._average = {name: self._tensors()[name].clone() for name in first.values()}
+
+    def _tensors(self) -> dict[str, Tensor]:
+        state = self.network.state_dict()
+        return {name: state[name] for name in self._names.values()}
 
     def decay(self, step: int) -> float:
         """What the average keeps of itself after optimiser step `step`, from 1."""
         return min(self.declared.decay, (1 + step) / (10 + step))
 
     @torch.no_grad()
-    def update(self, network: nn.Module, step: int) -> None:
-        """Move a step towards `network`, which is on the same device."""
+    def update(self, step: int) -> None:
+        """Move a step towards the network; counters are copied."""
         weight = 1 - self.decay(step)
-        current = network.state_dict()
-        for name, average in self.network.state_dict().items():
-            if average.is_floating_point():
-                average.lerp_(current[name], weight)
+        for name, current in self._tensors().items():
+            if current.is_floating_point():
+                self._average[name].lerp_(current, weight)
             else:
-                average.copy_(current[name])
+                self._average[name].copy_(current)
+
+    @contextmanager
+    def in_network(self) -> Iterator[None]:
+        """Within the block the network has the averaged weights; what changes there (running statistics) is kept."""
+        self._exchange()
+        try:
+            yield
+        finally:
+            self._exchange()
+
+    @torch.no_grad()
+    def _exchange(self) -> None:
+        for name, current in self._tensors().items():
+            kept = current.clone()
+            current.copy_(self._average[name])
+            self._average[name].copy_(kept)
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """The average under the names of the network's own state dict."""
+        return {name: self._average[first] for name, first in self._names.items()}
+
+    @torch.no_grad()
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Take the average from whole tensors."""
+        for name, average in self._average.items():
+            average.copy_(shard_like(state[name], average))

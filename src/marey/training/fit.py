@@ -1,5 +1,6 @@
 """Train a network by its recipe: `marey.fit`."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -7,17 +8,39 @@ from torch import nn
 
 from marey.backends.device import pick_training_device, tell_of_spare
 from marey.backends.precision import keep_precision, pick_precision
-from marey.base.errors import RecipeError
+from marey.base.errors import RecipeError, RunError
 from marey.base.precision import Precision
+from marey.base.processes import rank, world_size
 from marey.base.progress import say
 from marey.data.formats import read_manifest
 from marey.data.manifest import Manifest
 from marey.models.layers.freeze import freeze
 from marey.models.network import Network
 from marey.recipe import Recipe
-from marey.training.folder import precision_of_run
-from marey.training.run import FitResult, Run
+from marey.training.batches import RunBatches
+from marey.training.distributed import start_fabric
+from marey.training.folder import RunFolder, precision_of_run
+from marey.training.loop import TrainingLoop
+from marey.training.losses import training_loss
+from marey.training.state import Progress
+from marey.training.step import micro_batch_size
 from marey.weights.pretraining import WORDS, start
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """Where a run left its files. `best` is the epoch with the highest validation score (absent without validation):
+    top-1, or mean average precision with several labels per video.
+    """
+
+    out: Path
+    last: Path
+    best: Path | None
+    epochs: int
+    steps: int
+    best_score: float | None
+    finished: bool
+    """False where the run was asked to stop; it goes on with `resume=True`."""
 
 
 def fit(
@@ -74,22 +97,43 @@ def fit(
     for manifest in (train, val):
         if manifest is not None and recipe.task.kind != "multilabel":
             manifest.require_one_label(recipe.name)
-    run = Run(
-        recipe,
-        train,
-        val,
-        Path(out),
-        seed=seed,
-        workers=workers,
-        max_broken=max_broken,
-        tensorboard=tensorboard,
-    )
-    run.claim(resume)
+    batches = RunBatches(recipe, train, val, seed=seed, workers=workers)
+    loss = training_loss(recipe, train)
+    size = micro_batch_size(recipe.train, batch, world_size())
+    folder = RunFolder(Path(out), recipe, train.class_names, _identity(recipe, train, val, seed), writes=rank() == 0)
+    folder.claim(resume, {"videos": len(train), "processes": world_size()})
     tell_of_spare(device)
     torch.manual_seed(seed)
     network = model if model is not None else _start(recipe, train, init, resume)
     _freeze(network, recipe)
-    return run.train(network, batch=batch, device=chosen, resume=resume, checkpoint_minutes=checkpoint_minutes)
+    fabric = start_fabric(chosen, recipe.train.precision)
+    loop = TrainingLoop(
+        fabric, network, batches, loss, folder, micro_batch=size,
+        max_broken=max_broken, checkpoint_minutes=checkpoint_minutes, tensorboard=tensorboard,
+    )  # fmt: skip
+    at = loop.run(resume=resume)
+    fabric.barrier()  # nobody reads the files before the first process has written them
+    if at.epoch < batches.epochs:
+        raise RunError(f"stopped after step {at.step}; go on with --resume --out {out}")
+    return _result(Path(out), at)
+
+
+def _identity(recipe: Recipe, train: Manifest, val: Manifest | None, seed: int) -> dict[str, str | int]:
+    """What tells this run from another one."""
+    return {
+        "recipe": recipe.model_dump_json(),
+        "data": train.fingerprint,
+        "validation": val.fingerprint if val is not None else "",
+        "seed": seed,
+    }
+
+
+def _result(out: Path, at: Progress) -> FitResult:
+    judged = at.best_epoch >= 0
+    return FitResult(
+        out=out, last=out / "last.safetensors", best=out / "best.safetensors" if judged else None,
+        epochs=at.epoch, steps=at.step, best_score=at.best_score if judged else None, finished=True,
+    )  # fmt: skip
 
 
 def _computed(recipe: Recipe, precision: Precision, device: torch.device, *, resumed: Path | None) -> Recipe:

@@ -1,11 +1,11 @@
 """The files of a run, written by its first process only."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
-from torch import nn
+from torch import Tensor
 
 from marey.base.errors import RunError
 from marey.base.files import write_json, write_text
@@ -81,8 +81,8 @@ class RunFolder:
         """
         return load_state(self.path / STATE, self.identity)
 
-    def write_weights(self, name: str, network: nn.Module, facts: dict[str, Any]) -> None:
+    def write_weights(self, name: str, tensors: Mapping[str, Tensor], facts: dict[str, Any]) -> None:
         """A checkpoint that needs nothing beside it; `facts` say where its weights come from."""
         if self.writes:
             provenance = {"run": self.identity["data"], "seed": self.identity["seed"], **facts}
-            save_checkpoint(self.path / name, network, self.recipe, self.class_names, provenance)
+            save_checkpoint(self.path / name, tensors, self.recipe, self.class_names, provenance)

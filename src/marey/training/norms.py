@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -51,7 +50,7 @@ class _Moments:
 def measure_norms(
     network: nn.Module,
     passes: Iterable[Tensor],
-    run: Callable[[Tensor], Any],
+    run: Callable[[Tensor], object],
     *,
     frozen: FrozenNorms = "none",
     summed: Callable[[Tensor], Tensor] = lambda sums: sums,

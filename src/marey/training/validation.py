@@ -1,16 +1,19 @@
 """How good a network is between epochs: the centre clip of every validation video, each once over all processes."""
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import torch
+from lightning_fabric import Fabric
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from marey.backends.device import on_device
+from marey.data.loader import Batch
 from marey.evaluation.metrics import mean_average_precision
 from marey.recipe import MultiLabel, Task
+from marey.training.distributed import summed
 from marey.training.losses import plain_loss
-from marey.training.module import TrainModule
 
 
 class Accuracy:
@@ -29,9 +32,9 @@ class Accuracy:
         # Counts of one batch are exact in float32; MPS has no float64.
         self.sums += torch.stack([loss, *(n.to(loss.dtype) for n in right), loss.new_tensor(len(targets))]).cpu()
 
-    def result(self, module: TrainModule) -> dict[str, float]:
+    def result(self, fabric: Fabric) -> dict[str, float]:
         """The numbers over all processes."""
-        loss, top1, top5, count = module.summed(self.sums).tolist()
+        loss, top1, top5, count = summed(fabric, self.sums).tolist()
         return {"val_loss": loss / count, "val_top1": top1 / count, "val_top5": top5 / count}
 
 
@@ -52,13 +55,12 @@ class AveragePrecision:
         self.logits.append(logits.cpu())
         self.targets.append(targets.cpu())
 
-    def result(self, module: TrainModule) -> dict[str, float]:
+    def result(self, fabric: Fabric) -> dict[str, float]:
         """The numbers over all processes."""
-        loss, count = module.summed(self.sums).tolist()
+        loss, count = summed(fabric, self.sums).tolist()
         own = (torch.cat(self.logits).numpy(), torch.cat(self.targets).numpy())
-        shares: list[Any] = [own]
-        if module.trainer.world_size > 1:
-            shares = [None] * module.trainer.world_size
+        shares: list[tuple[NDArray[np.float32], NDArray[np.float32]]] = [own] * fabric.world_size
+        if fabric.world_size > 1:
             torch.distributed.all_gather_object(shares, own)
         logits, targets = (np.concatenate(parts) for parts in zip(*shares, strict=True))
         if targets.ndim == 1:
@@ -72,19 +74,22 @@ def judge_of(task: Task) -> Accuracy | AveragePrecision:
 
 
 @torch.inference_mode()
-def validate(module: TrainModule, network: nn.Module, batches: Iterable[dict[str, Any]]) -> dict[str, float]:
+def validate(
+    fabric: Fabric, network: nn.Module, batches: Iterable[Batch], task: Task, forward: Callable[[Tensor], Tensor]
+) -> dict[str, float]:
     """The judge's numbers of `network`, which is left in eval mode.
 
     Batch norms of all processes use the first one's running statistics: those are what is saved.
+
+    Args:
+        forward: Frames [B, T, H, W, C] as the loader brings them, on the device, to logits [B, K].
     """
     network.eval()
-    if module.trainer.world_size > 1:
+    if fabric.world_size > 1:
         for buffer in network.buffers():
             torch.distributed.broadcast(buffer, 0)
-    judge = judge_of(module.recipe.task)
+    judge = judge_of(task)
     for batch in batches:
-        moved = module.transfer_batch_to_device(batch, module.device, 0)
-        with module.trainer.precision_plugin.val_step_context():
-            logits = module.answer(network, moved["clip"]).float()
-        judge.add(logits, moved["target"])
-    return judge.result(module)
+        logits = forward(on_device(batch["clip"], fabric.device)).float()
+        judge.add(logits, on_device(batch["target"], fabric.device))
+    return judge.result(fabric)

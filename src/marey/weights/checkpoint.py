@@ -4,7 +4,7 @@ A folder `model.safetensors` + `recipe.json` is the same thing where a hub wants
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,12 +32,16 @@ class Checkpoint:
 
 def save_checkpoint(
     path: str | Path,
-    network: nn.Module,
+    network: nn.Module | Mapping[str, Tensor],
     recipe: Recipe,
     class_names: Sequence[str] | None = None,
     provenance: dict[str, Any] | None = None,
 ) -> None:
-    """Write one file that `marey predict` and `marey evaluate` need nothing beside. Whole or absent."""
+    """Write one file that `marey predict` and `marey evaluate` need nothing beside. Whole or absent.
+
+    Args:
+        network: The network, or the tensors of its state dict.
+    """
     metadata = {
         "format": "pt",
         "marey": FORMAT,
@@ -45,7 +49,8 @@ def save_checkpoint(
         "class_names": json.dumps(list(class_names) if class_names else None, ensure_ascii=False),
         "provenance": json.dumps(provenance or {}, ensure_ascii=False),
     }
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
+    state = network.state_dict() if isinstance(network, nn.Module) else network
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
     with atomic_path(path) as temporary:
         save_file(tensors, temporary, metadata)
 

@@ -18,9 +18,8 @@ from marey.evaluation.evaluate import EvaluationResult
 from marey.evaluation.report import write_report
 from marey.recipe import Recipe
 from marey.recipes.folder import FOLDER, FOLDER_TSM, folder_recipe
-from marey.training.fit import fit
+from marey.training.fit import FitResult, fit
 from marey.training.folder import refuse_other_run
-from marey.training.run import FitResult
 from marey.video.flow.rule import FlowRule
 from marey.weights.load import load_model
 from marey.weights.starts import has_lite

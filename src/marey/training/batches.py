@@ -1,0 +1,84 @@
+"""The videos of a run as batches: for training, for validation, and the first ones of an epoch once more."""
+
+from collections.abc import Iterator
+from itertools import islice
+
+from marey.base.processes import rank, world_size
+from marey.data.catalogue.mirror import swaps_of
+from marey.data.clips import ClipDataset
+from marey.data.loader import Batch, ClipLoader
+from marey.data.manifest import Manifest
+from marey.recipe import Recipe
+from marey.training.multigrid import phase_at, phases_of, views_of
+from marey.training.schedules import Calendar, learning_rate
+from marey.video.pixels import CentreView
+
+
+class RunBatches:
+    """All batches of a run, of which this process gets its share, and the learning rate of each step.
+
+    Args:
+        recipe: Says how clips are drawn, and how many make a batch.
+        train, val: The videos.
+        workers: Processes that decode ahead; None is one per core, eight at the most.
+    """
+
+    def __init__(
+        self, recipe: Recipe, train: Manifest, val: Manifest | None, *, seed: int, workers: int | None
+    ) -> None:
+        self.recipe, self.train, self.val = recipe, train, val
+        self.seed, self.workers = seed, workers
+        self.phases = phases_of(recipe)
+        self.shapes = list(dict.fromkeys(shape for phase in self.phases for shape in phase.shapes))
+        self.epochs = self.phases[-1].until if self.phases else recipe.train.epochs
+        self._clips = ClipDataset(
+            train, recipe.clip, recipe.augment, seed=seed, pixels=recipe.pixels,
+            shapes=views_of(recipe, self.shapes),
+            appearance=recipe.appearance, swaps=swaps_of(recipe.augment, train.class_names), flow=recipe.flow,
+        )  # fmt: skip
+        self.loader = self._training(self.epochs)
+        self.calendar = Calendar([self.loader.epoch_batches(epoch) for epoch in range(self.epochs)])
+
+    def learning_rate(self, step: int) -> float:
+        """The rate of optimiser step `step`, from 0."""
+        return learning_rate(self.recipe.train, self.calendar, step, self.phases)
+
+    def first(self, epoch: int, count: int) -> Iterator[Batch]:
+        """The first batches of an epoch once more."""
+        loader = self._training(epoch + 1)
+        loader.load_state_dict({"epoch": epoch, "batch": 0})
+        return islice(loader, count)
+
+    def validation(self, val: Manifest) -> ClipLoader:
+        """The centre clip of every video of the list, once."""
+        recipe = self.recipe
+        centre = CentreView(recipe.pixels, recipe.augment.size)
+        clips = ClipDataset(
+            val, recipe.clip.validation(), centre, seed=self.seed, pixels=recipe.pixels, flow=recipe.flow
+        )
+        return ClipLoader(
+            clips, global_batch=recipe.train.base_batch, epochs=1, seed=self.seed, workers=self.workers,
+            rank=rank(), world=world_size(), draw=None,
+        )  # fmt: skip
+
+    def describe(self) -> str:
+        """How long training is, in words."""
+        clips, lengths = self.recipe.train.base_batch * self.recipe.train.repeats, self.calendar.lengths
+        if not self.phases:
+            return f"{self.epochs} epochs of {lengths[0]} steps of {clips} clips"
+        sizes = ", ".join(f"{frames}x{side}" for frames, side in sorted({(s.frames, s.side) for s in self.shapes}))
+        most = clips * max(shape.batch for shape in self.shapes)
+        return f"{self.epochs} epochs, {sum(lengths)} steps of {clips} to {most} clips of {sizes}"
+
+    def _training(self, epochs: int) -> ClipLoader:
+        train = self.recipe.train
+        return ClipLoader(
+            self._clips, global_batch=train.base_batch, epochs=epochs, seed=self.seed, workers=self.workers,
+            rank=rank(), world=world_size(), draw=train.draw, repeats=train.repeats,
+            cycle=self._cycle if self.phases else None,
+        )  # fmt: skip
+
+    def _cycle(self, epoch: int) -> tuple[tuple[int, int], ...]:
+        """The batches of an epoch of multigrid training in turn: videos, and the number of their shape."""
+        base = self.recipe.train.base_batch
+        return tuple((base * s.batch, self.shapes.index(s)) for s in phase_at(self.phases, epoch).shapes)

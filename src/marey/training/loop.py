@@ -1,0 +1,302 @@
+"""The training loop: from batches of clips to the files of a run."""
+
+import time
+from collections.abc import Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+
+from marey.backends.device import on_device, operators_of
+from marey.backends.precision import autocast, computing_in
+from marey.base.errors import RunError
+from marey.base.progress import progress, say
+from marey.data.loader import Batch
+from marey.data.manifest import Manifest
+from marey.data.quarantine import Quarantine
+from marey.models.layers.freeze import hold_frozen
+from marey.models.network import Network, Preprocess
+from marey.training.batches import RunBatches
+from marey.training.distributed import StopSignals, any_process, summed
+from marey.training.ema import AveragedWeights
+from marey.training.folder import RunFolder
+from marey.training.logs import RunLog, write_tensorboard
+from marey.training.losses import Loss
+from marey.training.norms import measure_norms
+from marey.training.optimizers import build_optimizer, set_lr
+from marey.training.sharding import load_network, load_optimizer, whole
+from marey.training.state import Progress
+from marey.training.step import BatchLoss, GradientStep
+from marey.training.validation import judge_of, validate
+
+_STARVED = 0.3
+"""Above this share of time spent waiting for batches, the user is told."""
+
+
+@dataclass(frozen=True)
+class _EpochStart:
+    """What clocks and counters showed when an epoch began, or the rest of it after resuming."""
+
+    time: float
+    waited: float
+    clips: float
+
+
+class TrainingLoop:
+    """One run of training, from where it stands to its end.
+
+    Args:
+        fabric: The processes of the run, each with its device.
+        network: As training finds it, with what the recipe freezes frozen.
+        batches: The videos. Their recipe is the one that is trained by.
+        loss: Sums over the clips of a micro-batch.
+        folder: Where the files go.
+        micro_batch: Clips that a process passes at once.
+        max_broken: A larger share of broken files stops the run.
+        checkpoint_minutes: How much work a crash may cost.
+        tensorboard: Also write each epoch's numbers for TensorBoard.
+    """
+
+    def __init__(
+        self, fabric: Fabric, network: nn.Module, batches: RunBatches, loss: Loss, folder: RunFolder,
+        *, micro_batch: int, max_broken: float, checkpoint_minutes: float, tensorboard: bool,
+    ) -> None:  # fmt: skip
+        recipe, train = batches.recipe, batches.recipe.train
+        self.fabric, self.batches, self.recipe, self.folder = fabric, batches, recipe, folder
+        self.checkpoint_seconds, self.tensorboard = checkpoint_minutes * 60, tensorboard
+        if fabric.device.type == "cuda" and fabric.world_size > 1 and train.norm_batch is None:
+            network = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
+        self.network = network
+        self.model = fabric.setup_module(network)
+        # Sharded strategies replace the parameters of a network: what refers to them comes after its set-up.
+        self.optimizer = build_optimizer(network, train)
+        self.average = AveragedWeights(network, train.ema) if train.ema is not None else None
+        self.normalise = Preprocess(*recipe.pixels.normalisation, order=recipe.pixels.order)
+        self.step = GradientStep(
+            fabric, self.model, train, loss, self.normalise, micro_batch=micro_batch, seed=batches.seed
+        )
+        self.broken = Quarantine(
+            folder.path / "quarantine.jsonl" if self.first else None, total=len(batches.train), max_share=max_broken
+        )
+        self.at = Progress()
+        self.sums = torch.zeros(3, dtype=torch.float64)
+        """Of this epoch and process: loss times clips, right answers, clips."""
+        self.epoch_start = self._epoch_start()
+        self.saved = time.monotonic()
+
+    @property
+    def first(self) -> bool:
+        """Whether this is the process that writes and prints."""
+        return bool(self.fabric.is_global_zero)
+
+    # -- the loop
+
+    def run(self, *, resume: bool) -> Progress:
+        """Train until the last epoch ends, validation has not improved for long enough, or a signal asks to stop.
+
+        Args:
+            resume: Continue from the state that lies in the folder.
+
+        Returns:
+            How far training came.
+
+        Raises:
+            RunError: the loss is not finite, too many files are broken, or the folder holds no state of this run.
+        """
+        train, device = self.recipe.train, self.fabric.device
+        if resume:
+            self._restore()
+        log = RunLog(self.folder.path, resume_step=self.at.step if resume else None) if self.first else None
+        self._announce()
+        self._set_training()
+        steps = len(self.batches.loader) if self.first else 0
+        with (
+            StopSignals() as stop, operators_of(device), computing_in(train.precision),
+            progress("Training", total=steps, unit="steps") as bar,
+        ):  # fmt: skip
+            for batch in self.batches.loader:
+                rate = self.batches.learning_rate(self.at.step)
+                set_lr(self.optimizer, rate)
+                self.optimizer.zero_grad()
+                loss = self.step.backward(batch, self.at.step)
+                self._refuse_infinite(loss, rate)
+                if train.clip_norm is not None:
+                    self.fabric.clip_gradients(
+                        self.model, self.optimizer, max_norm=train.clip_norm, error_if_nonfinite=False
+                    )
+                self.optimizer.step()
+                self._count(batch, loss)
+                if self.average is not None:
+                    self.average.update(self.at.step)
+                if log is not None:
+                    epoch, value = batch["place"].epoch, loss.mean.item()
+                    log.step(step=self.at.step, epoch=epoch, loss=value, lr=rate)
+                    bar.advance(note=f"epoch {epoch + 1}/{self.batches.epochs} loss {value:.3f}")
+                due = time.monotonic() - self.saved > self.checkpoint_seconds
+                asked, due = any_process(self.fabric, stop.received, due)
+                if batch["place"].last:
+                    self._end_epoch(batch["place"].epoch, log)
+                elif asked or due:
+                    self._save()
+                if asked or self.at.epoch >= self.batches.epochs:
+                    break
+        return self.at
+
+    def _set_training(self) -> None:
+        self.network.train()
+        hold_frozen(self.network, self.recipe.train.frozen_norms)
+
+    def _refuse_infinite(self, loss: BatchLoss, rate: float) -> None:
+        if not torch.isfinite(loss.mean):
+            raise RunError(
+                f"the loss is {loss.mean.item()} at step {self.at.step}: try a smaller learning rate "
+                f"(--set train.optimizer.lr={rate / 10:.1g}), clipping (--set train.clip_norm=5) or --precision float32."
+            )
+
+    def _count(self, batch: Batch, loss: BatchLoss) -> None:
+        """Note that a step is done."""
+        self.at.step += 1
+        self.at.epoch, self.at.batch = batch["place"].next
+        self.sums += loss.sums
+        for found in batch["broken"]:
+            self.broken.record(found)
+
+    # -- after each epoch
+
+    def _end_epoch(self, epoch: int, log: RunLog | None) -> None:
+        """Measure, judge, save and log."""
+        row = self._trained(epoch)
+        with nullcontext() if self.average is None else self.average.in_network():
+            if self.recipe.train.precise_norms is not None:
+                self._measure_norms(epoch, self.recipe.train.precise_norms)
+            if self.batches.val is not None:
+                row |= validate(
+                    self.fabric, self.network, self._validation(self.batches.val), self.recipe.task, self._logits
+                )
+        if self.batches.val is not None and (score := row[judge_of(self.recipe.task).score]) > self.at.best_score:
+            self.at.best_score, self.at.best_epoch = score, epoch
+            self._write_weights("best.safetensors")
+        patience = self.recipe.train.stop_after
+        stopped = patience is not None and 0 <= self.at.best_epoch <= epoch - patience
+        if stopped:
+            self.at.epoch, self.at.batch = self.batches.epochs, 0
+        self._save()
+        if log is not None:
+            log.epoch(**row)
+            self._tell(row)
+            if stopped:
+                say(f"stopped: the validation score has not risen for {patience} epochs")
+        self._set_training()
+        self.epoch_start = self._epoch_start()
+
+    def _epoch_start(self) -> _EpochStart:
+        return _EpochStart(time.monotonic(), self.batches.loader.waited, float(self.sums[2]))
+
+    def _trained(self, epoch: int) -> dict[str, Any]:
+        """What is to be said of the epoch's training; its sums begin anew."""
+        start, sums = self.epoch_start, summed(self.fabric, self.sums)
+        seconds = max(time.monotonic() - start.time, 1e-9)
+        clips = (float(self.sums[2]) - start.clips) * self.fabric.world_size
+        self.sums = torch.zeros_like(self.sums)
+        right = {} if self.recipe.task.kind == "multilabel" else {"train_top1": float(sums[1] / sums[2])}
+        return {
+            "epoch": epoch + 1, "step": self.at.step, "lr": self.batches.learning_rate(self.at.step),
+            "seconds": round(seconds, 2), "train_loss": float(sums[0] / sums[2]), **right,
+            "clips_per_second": round(clips / seconds, 1),
+            "waited_share": round((self.batches.loader.waited - start.waited) / seconds, 3), "broken": len(self.broken),
+        }  # fmt: skip
+
+    def _measure_norms(self, epoch: int, count: int) -> None:
+        """True statistics over the first batches of the epoch that has just ended."""
+
+        def passes() -> Iterator[Tensor]:
+            for batch in self.batches.first(epoch, count):
+                clips = on_device(batch["clip"], self.fabric.device)
+                number = self.step.count(batch["size"])
+                yield from (clips[first::number] for first in range(number))
+
+        measure_norms(
+            self.network, passes(), self._logits,
+            frozen=self.recipe.train.frozen_norms, summed=lambda sums: summed(self.fabric, sums),
+        )  # fmt: skip
+
+    def _validation(self, val: Manifest) -> Iterator[Batch]:
+        for batch in self.batches.validation(val):
+            for found in batch["broken"]:
+                self.broken.record(found)
+            yield batch
+
+    def _logits(self, frames_BTHWC: Tensor) -> Tensor:
+        """Logits [B, K] of frames as the loader brings them, on the device."""
+        with autocast(self.fabric.device, self.recipe.train.precision):
+            logits: Tensor = self.network(self.normalise(frames_BTHWC))
+        return logits
+
+    # -- files
+
+    def _save(self) -> None:
+        """Write all that the run resumes from. Every process takes part: each may hold other shards of the state."""
+        self.saved = time.monotonic()
+        parts = {
+            "model": whole(self.network.state_dict()),
+            "optimizer": whole(self.optimizer.state_dict()),
+            "sums": summed(self.fabric, self.sums),
+        }
+        if self.average is not None:
+            parts["average"] = whole(self.average.state_dict())
+        self.folder.save_state(self.at, parts)
+        self._write_weights("last.safetensors")
+
+    def _write_weights(self, name: str) -> None:
+        """Write what is tested later: the average of the weights where there is one."""
+        facts: dict[str, Any] = {"epoch": self.at.epoch, "step": self.at.step}
+        if not isinstance(self.network, Network):
+            facts["module"] = f"{type(self.network).__module__}.{type(self.network).__qualname__}"
+        kept = self.network if self.average is None else self.average
+        self.folder.write_weights(name, whole(kept.state_dict()), facts)
+
+    def _restore(self) -> None:
+        """Take everything from the state that lies in the folder."""
+        self.at, saved = self.folder.load_state()
+        load_network(self.network, saved["model"])
+        load_optimizer(self.optimizer, saved["optimizer"])
+        if self.average is not None:
+            self.average.load_state_dict(saved["average"])
+        if self.first:  # the file holds the sum over all processes
+            self.sums = saved["sums"]
+        self.batches.loader.load_state_dict({"epoch": self.at.epoch, "batch": self.at.batch})
+        self.epoch_start = self._epoch_start()
+        if self.first:
+            say(f"going on at epoch {self.at.epoch + 1}, step {self.at.step}")
+
+    # -- what is said
+
+    def _announce(self) -> None:
+        if not self.first:
+            return
+        recipe, device = self.recipe, self.fabric.device
+        parameters = sum(p.numel() for p in self.network.parameters())
+        say(
+            f"training {recipe.name}: {parameters / 1e6:.2f} M parameters, {len(self.batches.train)} videos, "
+            f"{self.batches.describe()} on {device}, {recipe.train.precision}"
+        )
+        if self.fabric.world_size > 1 and device.type == "cpu" and recipe.train.norm_batch is None:
+            say("batch norms see each process's own clips: synchronised batch norm needs CUDA")
+
+    def _tell(self, row: dict[str, Any]) -> None:
+        named = {"train_top1": "train top-1", "val_top1": "val top-1", "val_map": "val mAP"}
+        shares = "".join(f"  {name} {row[key]:.1%}" for key, name in named.items() if key in row)
+        say(
+            f"epoch {row['epoch']}/{self.batches.epochs}  loss {row['train_loss']:.3f}{shares}  "
+            f"{row['clips_per_second']:.0f} clips/s"
+        )
+        if row["waited_share"] > _STARVED and row["epoch"] in (2, 5):
+            say(
+                f"waiting for videos took {row['waited_share']:.0%} of the time: more --workers, or videos of a shorter "
+                "side, would help"
+            )
+        if self.tensorboard:
+            write_tensorboard(self.folder.path, row)

@@ -1,0 +1,53 @@
+"""State dicts of networks and optimisers, whatever part of each tensor a process holds.
+
+Data parallel training keeps every tensor whole in every process. Sharded training (torch's FSDP2, tensor parallelism)
+keeps `DTensor`s, of which each process holds a part. Files always hold whole tensors.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.distributed.tensor import DTensor, distribute_tensor
+
+
+def whole(value: Any) -> Any:
+    """The same nested state with every tensor whole and on the CPU. Every process of a sharded run has to call it."""
+    if isinstance(value, DTensor):
+        value = value.full_tensor()
+    if isinstance(value, Tensor):
+        return value.detach().cpu()
+    if isinstance(value, dict):
+        return {key: whole(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [whole(item) for item in value]
+    return value
+
+
+def shard_like(tensor: Tensor, target: Tensor) -> Tensor:
+    """The part of a whole tensor that this process holds, if `target` is sharded; else the tensor itself."""
+    if isinstance(target, DTensor):
+        return distribute_tensor(tensor.to(target.device), target.device_mesh, target.placements)
+    return tensor
+
+
+def load_network(network: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    """Fill a network, sharded or not, from whole tensors."""
+    own = network.state_dict()
+    network.load_state_dict({name: shard_like(t, own[name]) if name in own else t for name, t in tensors.items()})
+
+
+def load_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
+    """Fill an optimiser over sharded or whole parameters from the state dict of one over whole ones."""
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    moments = {
+        index: {
+            name: shard_like(value, parameters[index])
+            if isinstance(value, Tensor) and value.shape == parameters[index].shape
+            else value
+            for name, value in kept.items()
+        }
+        for index, kept in state["state"].items()
+    }
+    optimizer.load_state_dict({"state": moments, "param_groups": state["param_groups"]})

@@ -1,0 +1,126 @@
+"""The gradient of one global batch, in micro-batches."""
+
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass
+
+import torch
+from lightning_fabric import Fabric
+from lightning_fabric.wrappers import _FabricModule
+from torch import Tensor
+
+from marey.backends.device import on_device
+from marey.backends.precision import autocast
+from marey.base.errors import RecipeError
+from marey.base.random import step_seed
+from marey.data.loader import Batch
+from marey.models.layers.convolutions import SafeConvolutions
+from marey.recipe import Train
+from marey.training.losses import Loss, right_answers
+from marey.training.mixing import MixedBatch
+from marey.training.norms import statistics_kept
+
+
+def micro_batch_size(train: Train, asked: int | None, world: int) -> int:
+    """How many clips each of `world` processes passes at once.
+
+    Raises:
+        RecipeError: batch norms are to see more clips than a process has, or may pass.
+    """
+    share = -(-train.base_batch * train.repeats // world)
+    if train.norm_batch is None:
+        return asked or share
+    if share % train.norm_batch or (train.base_batch * train.repeats) % world:
+        raise RecipeError(
+            f"train.norm_batch={train.norm_batch} does not divide the {share} clips that each of {world} "
+            "processes has of a step: change it, train.base_batch or the number of processes, or let batch norms see "
+            "whatever a pass holds (--set train.norm_batch=null)."
+        )
+    if asked is not None and asked < train.norm_batch:
+        raise RecipeError(
+            f"--batch {asked}: batch norms are to see train.norm_batch={train.norm_batch} clips at once: pass as many, "
+            "or --set train.norm_batch=null."
+        )
+    return train.norm_batch
+
+
+@dataclass(frozen=True)
+class BatchLoss:
+    """What one process's share of a global batch came to."""
+
+    mean: Tensor
+    """The mean loss over its clips, a scalar on the device."""
+    sums: Tensor
+    """Loss times clips, right answers and clips: float64 [3] on the CPU."""
+
+
+class GradientStep:
+    """Forward and backward passes of one global batch.
+
+    A process passes its share of the batch in micro-batches of at most `micro_batch` clips (one more where an epoch's
+    last batch leaves no other way). Each counts by its share of the global batch, so that the gradient is the mean over
+    the global batch whatever the micro-batches, the processes and the epoch's last batch.
+
+    Micro-batch p of P takes every P-th clip from p on, as process r of R takes every R-th clip of the global batch. So R
+    processes with P micro-batches each form the groups of clips that R * P processes would. With `norm_batch` a
+    micro-batch stands for a device of the toolkits: batch norms see its clips alone, and remember the first micro-batch
+    only, since of the devices' running statistics the first one's is saved.
+
+    Args:
+        fabric: The processes of the run.
+        model: The network as Fabric has set it up.
+        train: The recipe's.
+        loss: Sums over the clips of a micro-batch.
+        normalise: uint8 frames [B, T, H, W, C] to clips [B, C, T, H, W].
+        micro_batch: As `micro_batch_size` gives it.
+        seed: The run's.
+    """
+
+    def __init__(
+        self, fabric: Fabric, model: _FabricModule, train: Train, loss: Loss, normalise: Callable[[Tensor], Tensor],
+        *, micro_batch: int, seed: int,
+    ) -> None:  # fmt: skip
+        self.fabric, self.model, self.train, self.loss = fabric, model, train, loss
+        self.normalise, self.micro_batch, self.seed = normalise, micro_batch, seed
+
+    def count(self, size: int) -> int:
+        """In how many micro-batches a process passes its share of a global batch of `size` clips: alike in all."""
+        train, world = self.train, self.fabric.world_size
+        share = -(-size // world)
+        count = -(-share // self.micro_batch)
+        if train.norm_batch is not None:  # the last batch of an epoch, which is smaller, still is for all devices
+            count = max(count, train.base_batch * train.repeats // (world * train.norm_batch))
+        return max(1, min(count, size // world))
+
+    def backward(self, batch: Batch, step: int) -> BatchLoss:
+        """Add the gradient of the global batch's mean loss to the parameters."""
+        device = self.fabric.device
+        # Around the backward pass too: with activation checkpointing it runs forward passes.
+        with SafeConvolutions() if device.type == "cpu" else nullcontext(), autocast(device, self.train.precision):
+            return self._micro_batches(batch, step)
+
+    def _micro_batches(self, batch: Batch, step: int) -> BatchLoss:
+        rank, world, size = self.fabric.global_rank, self.fabric.world_size, batch["size"]
+        clips, targets = (on_device(tensor, self.fabric.device) for tensor in (batch["clip"], batch["target"]))
+        mixed = MixedBatch(clips, targets, self.normalise, self.train, key=(self.seed, step), rank=rank, world=world)
+        total, right = torch.zeros((), device=clips.device), torch.zeros((), dtype=torch.float64)
+        count = self.count(size)
+        for number in range(count):
+            # Dropout draws from the step, not from what went before: a resumed run draws the same.
+            torch.manual_seed(step_seed(self.seed, step, number, rank))
+            indices = range(len(clips))[number::count]
+            kept = number > 0 and self.train.norm_batch is not None
+            # Gradients are exchanged once, after the last micro-batch.
+            with (
+                self.fabric.no_backward_sync(self.model, enabled=number < count - 1),
+                statistics_kept(self.model) if kept else nullcontext(),
+            ):
+                logits = self.model(mixed.clips(indices))
+                target = mixed.shares(indices, logits)
+                loss = self.loss(logits, target)
+                # The exchange takes the mean over processes: `world` undoes it.
+                self.fabric.backward(loss * (world / size))
+            total += loss.detach()
+            right += right_answers(logits.detach(), target).cpu()
+        sums = torch.stack([total.cpu().double(), right, torch.tensor(len(clips), dtype=torch.float64)])
+        return BatchLoss(total / len(clips), sums)
