@@ -190,10 +190,12 @@ def test_the_average_is_what_is_kept(videos, tmp_path) -> None:
     assert not torch.equal(state["average"]["head.weight"], state["model"]["head.weight"])
 
 
-def test_precise_norms_change_what_is_kept_and_not_the_training(videos, tmp_path) -> None:
+@pytest.mark.parametrize("parts", [{}, {"ema": {"decay": 0.5}}], ids=["weights", "their average"])
+def test_precise_norms_change_what_is_kept_and_not_the_training(parts, videos, tmp_path) -> None:
     manifest = list_folder(videos)
     for name, count in (("running", None), ("precise", 200)):
-        fit(RECIPE.variant(train={"precise_norms": count}), train=manifest, out=tmp_path / name, workers=0)
+        recipe = RECIPE.variant(train={"precise_norms": count, **parts})
+        fit(recipe, train=manifest, out=tmp_path / name, workers=0)
     assert steps(tmp_path / "running", "loss") == steps(tmp_path / "precise", "loss")
     running, precise = weights(tmp_path / "running"), weights(tmp_path / "precise")
     for name in running:
@@ -294,6 +296,23 @@ def test_asked_to_stop(videos, tmp_path) -> None:
     assert "go on with --resume" in errors.splitlines()[-1]
     state = torch.load(tmp_path / "out" / "last.ckpt", weights_only=True)
     assert state["progress"]["step"] == len(steps(tmp_path / "out", "loss"))
+
+
+@pytest.mark.slow
+def test_one_of_two_processes_is_asked_to_stop(videos, tmp_path) -> None:
+    """Both end after the same step, with the run saved."""
+    (tmp_path / "r.yaml").write_text(RECIPE.variant(train={"epochs": 400}).to_yaml())
+    asked = "import os, signal\nfrom marey.training import loop\nold, done = loop.any_process, 0\n"
+    asked += "def agreed(*given):\n    global done\n    done += 1\n    if done == 5 and os.environ['RANK'] == '1':\n"
+    asked += "        os.kill(os.getpid(), signal.SIGTERM)\n    return old(*given)\nloop.any_process = agreed\n"
+    (tmp_path / "s.py").write_text(asked + SCRIPT.replace("checkpoint_minutes=0.0", "checkpoint_minutes=60"))
+    words = [*TORCHRUN, "2", "s.py", "r.yaml", str(videos), "out", "0"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        words, cwd=tmp_path, capture_output=True, env=environment, timeout=300, text=True, check=False
+    )
+    assert "stopped after step 6; go on with --resume" in done.stderr
+    assert torch.load(tmp_path / "out" / "last.ckpt", weights_only=True)["progress"]["step"] == 6
 
 
 def test_bfloat16(videos, tmp_path) -> None:

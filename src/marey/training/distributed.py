@@ -1,5 +1,6 @@
 """The processes of a run: Lightning Fabric as training uses it, what they agree on, and how they are asked to stop."""
 
+import logging
 import os
 import signal
 import threading
@@ -34,6 +35,7 @@ def start_fabric(device: torch.device, arithmetic: Arithmetic) -> Fabric:
         strategy="ddp" if world > 1 else "auto",
         precision="32-true",
     )
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # else each process announces itself
     fabric.launch()  # under torchrun it starts no process, and joins those that there are
     refuse_mixed(arithmetic)
     return fabric

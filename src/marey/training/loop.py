@@ -277,13 +277,13 @@ class TrainingLoop:
     def _announce(self) -> None:
         if not self.first:
             return
-        recipe, device = self.recipe, self.fabric.device
+        recipe, device, world = self.recipe, self.fabric.device, self.fabric.world_size
         parameters = sum(p.numel() for p in self.network.parameters())
         say(
             f"training {recipe.name}: {parameters / 1e6:.2f} M parameters, {len(self.batches.train)} videos, "
-            f"{self.batches.describe()} on {device}, {recipe.train.precision}"
+            f"{self.batches.describe()} on {device}, {recipe.train.precision}{f', {world} processes' if world > 1 else ''}"
         )
-        if self.fabric.world_size > 1 and device.type == "cpu" and recipe.train.norm_batch is None:
+        if world > 1 and device.type == "cpu" and recipe.train.norm_batch is None:
             say("batch norms see each process's own clips: synchronised batch norm needs CUDA")
 
     def _tell(self, row: dict[str, Any]) -> None:
