@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-HEAVY = {"torch", "av", "cv2", "lightning"}
+HEAVY = {"torch", "av", "cv2", "lightning_fabric"}
 
 
 def heavy_modules(code: str) -> set[str]:
@@ -39,7 +39,7 @@ def test_looking_things_up_is_light(code: str) -> None:
 
 
 def test_predict_needs_no_trainer() -> None:
-    assert "lightning" not in heavy_modules("import marey; marey.predict, marey.load_model, marey.evaluate")
+    assert "lightning_fabric" not in heavy_modules("import marey; marey.predict, marey.load_model, marey.evaluate")
 
 
 def test_every_public_name_resolves() -> None:

@@ -13,7 +13,7 @@ from marey.base.processes import rank, world_size
 from marey.base.progress import say, say_once
 
 _TRAINED_ON = ("cpu", "cuda", "mps")
-"""Where Lightning's Trainer can train."""
+"""Where Lightning Fabric can train."""
 
 
 def pick_device(name: str) -> torch.device:
@@ -47,7 +47,7 @@ def pick_device(name: str) -> torch.device:
             f"here, counted from 0: {', '.join(f'{device.type}:{number}' for number in range(count))}."
         )
     if device.type == "cpu":
-        return torch.device("cpu")  # without a number: Lightning counts CPUs otherwise
+        return torch.device("cpu")  # without a number: Fabric takes a CPU's number for how many processes
     fault = _fault(_own(device))
     if fault is not None:
         raise RunError(f"--device {name}: {fault}; use --device cpu.")

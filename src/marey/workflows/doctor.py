@@ -69,7 +69,7 @@ def _guarded(look: Callable[[], Finding]) -> Finding:
 
 
 def _versions() -> Finding:
-    modules = ("marey", "torch", "numpy", "av", "lightning", "pydantic")
+    modules = ("marey", "torch", "numpy", "av", "lightning-fabric", "pydantic")
     found = " ".join(f"{name} {version_of(name, name)}" for name in modules)
     return Finding("versions", True, f"python {platform.python_version()} {found}")
 
@@ -103,10 +103,9 @@ def _clashes() -> Finding:
         try:
             import torchvision  # type: ignore[import-not-found]  # noqa: F401
         except (RuntimeError, ImportError, OSError) as error:
-            return Finding(
-                "clashes", False, f"torchvision does not fit this torch ({error})", "pip uninstall torchvision"
-            )  # fmt: skip
-    return Finding("clashes", True, "none: one OpenCV, no torchvision that breaks lightning")
+            note = f"none; torchvision does not fit this torch ({error}), which Marey does not mind: it uses none"
+            return Finding("clashes", True, note)
+    return Finding("clashes", True, "none: one OpenCV wheel")
 
 
 def _decoder() -> Finding:
