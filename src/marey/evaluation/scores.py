@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from marey.base.errors import DataError
 from marey.base.files import atomic_path
-from marey.data.manifest import VIDEO_SUFFIXES
+from marey.data.videos import VIDEO_SUFFIXES
 
 _ENDING = re.compile(rf"(\.flow)?({'|'.join(map(re.escape, sorted(VIDEO_SUFFIXES)))})(?=@|$)", re.IGNORECASE)
 """Of a video file or a file of flow, before the part of it that an id may name."""
