@@ -195,9 +195,7 @@ def frame_range(video: VideoEntry, source: FrameSource) -> tuple[int, int]:
     first = 0 if video.start is None else int(np.searchsorted(times, video.start - 1e-6))
     last = len(source) if video.end is None else int(np.searchsorted(times, video.end - 1e-6))
     if last <= first:
-        raise DecodeError(
-            video.path, f"no frame lies between {video.start} and {video.end} s ({times[-1]:.2f} s long)"
-        )
+        raise DecodeError(video.path, f"no frame lies between {video.start} and {video.end} s ({times[-1]:.2f} s long)")
     return first, last - first
 
 

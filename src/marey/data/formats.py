@@ -185,8 +185,8 @@ class _Table:
                     f"{path}:{reader.line_num}: expected {len(header)} values ({', '.join(header)}), got {len(values)}."
                 )
             lines.append(reader.line_num)
-            for column, value in zip(cells, values, strict=True):
-                column.append(value.strip())
+            for column_cells, value in zip(cells, values, strict=True):
+                column_cells.append(value.strip())
         return cls(path, dict(zip(header, cells, strict=True)), lines)
 
     def times(self) -> list[tuple[float, float]] | None:

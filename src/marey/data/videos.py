@@ -85,7 +85,7 @@ class VideoList:
     def __repr__(self) -> str:
         return f"VideoList({source_text(self.source)}{counted(len(self), 'video')})"
 
-    def target(self, index: int) -> None:  # noqa: ARG002 - as a Manifest is asked
+    def target(self, index: int) -> None:
         """No video of this list has a label."""
 
     @property

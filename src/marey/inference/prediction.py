@@ -1,7 +1,7 @@
 """What a network says about one video: one type, from the network to text and JSON and back."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ class Prediction:
     video: VideoEntry
     probabilities: NDArray[np.float32]
     class_names: tuple[str, ...]
-    """Of all K classes; in a prediction that was read from a file, of the likeliest ones that the file holds."""
+    """[K]; where only the likeliest classes are kept (`likeliest`, files), of these."""
     error: str | None = None
 
     @property
@@ -46,15 +46,22 @@ class Prediction:
 
     def top(self, k: int = 5) -> list[tuple[str, float]]:
         """The k likeliest classes and their probabilities, the likeliest first."""
+        best = self.likeliest(k)
+        return list(zip(best.class_names, best.probabilities.tolist(), strict=True))
+
+    def likeliest(self, k: int) -> "Prediction":
+        """The same with no more than its k likeliest classes, as files keep it: of equal ones the first of the list."""
         best = np.argsort(-self.probabilities, kind="stable")[:k]
-        return [(self.class_names[i], float(self.probabilities[i])) for i in best.tolist()]
+        return replace(
+            self, probabilities=self.probabilities[best], class_names=tuple(self.class_names[i] for i in best.tolist())
+        )
 
     def as_json(self, k: int = 5) -> dict[str, Json]:
         """Path, start and end where they are given, and the k likeliest classes or the error."""
         times: dict[str, Json] = {n: t for n, t in (("start", self.start), ("end", self.end)) if t is not None}
         if self.error is not None:
             return {"path": str(self.path), **times, "error": self.error}
-        top = [{"label": label, "probability": probability} for label, probability in self.top(k)]
+        top: Json = [{"label": label, "probability": probability} for label, probability in self.top(k)]
         return {"path": str(self.path), **times, "top": top}
 
     @classmethod
@@ -77,9 +84,12 @@ class Prediction:
         return "\n".join([f"{self.path}{self._part()}", *lines])
 
     def __repr__(self) -> str:
-        likeliest = ", ".join(f"{label} {100 * probability:.1f} %" for label, probability in self.top(3))
-        more = ", ..." if len(self.probabilities) > 3 else ""
-        return f"Prediction({str(self.path)!r}{self._part()}: {likeliest + more if self.error is None else self.error})"
+        if self.error is None:
+            said = ", ".join(f"{label} {100 * probability:.1f} %" for label, probability in self.top(3))
+            said += ", ..." if len(self.probabilities) > 3 else ""
+        else:
+            said = self.error.removeprefix(f"{self.path}: ")
+        return f"Prediction({str(self.path)!r}{self._part()}: {said})"
 
     def _part(self) -> str:
         if self.start is None and self.end is None:
