@@ -20,7 +20,9 @@ from marey.base.errors import DataError, RunError
 from marey.base.files import locked, mend_lines
 from marey.cli.app import app
 from marey.data.clips import ViewDataset
+from marey.data.formats import list_folder
 from marey.data.listing import read_videos
+from marey.data.manifest import Manifest
 from marey.evaluation.views import ViewCrops
 from marey.inference.features import features, file_name
 from marey.inference.predict import predict
@@ -216,6 +218,32 @@ def test_features_of_a_list(videos, checkpoint, tmp_path) -> None:
     assert "begun with something else (per_clip differ)" in other.stderr
     with locked(tmp_path / "f" / ".lock-0"):
         assert "another process is writing there" in marey(*words).stderr
+
+
+def test_features_are_read_when_they_are_asked_for(videos, checkpoint, tmp_path) -> None:
+    (tmp_path / "bad.mp4").write_text("no video")
+    wanted = read_videos([videos / "v0.mp4", tmp_path / "bad.mp4", videos / "v1.mp4"])
+    found = features(load_model(checkpoint), wanted, out=tmp_path / "f", workers=0)
+    assert (found.videos, found.computed, len(found)) == (3, 2, 2)
+    assert found.paths == (videos / "v0.mp4", videos / "v1.mp4")
+    assert found.ids == tuple(map(str, found.paths))
+    assert found.read().shape == (2, 32)
+    np.testing.assert_array_equal(found[1], np.load(tmp_path / "f" / file_name(str(videos / "v1.mp4"))))
+    np.testing.assert_array_equal(list(found), found.read())
+    assert [broken.id for broken in found.broken] == [str(tmp_path / "bad.mp4")]
+    assert repr(found) == f"Features('{tmp_path / 'f'}': 2 videos, 1 broken)"
+    told = found.as_json()
+    assert list(told) == ["out", "videos", "computed", "broken"]
+    assert json.loads(json.dumps(told))["broken"][0]["path"] == str(tmp_path / "bad.mp4")
+    labelled = list_folder_of(videos, tmp_path / "classes")
+    assert len(features(load_model(checkpoint), labelled, out=tmp_path / "g", workers=0, per_clip=True)) == 2
+
+
+def list_folder_of(videos: Path, folder: Path) -> Manifest:
+    for label, name in (("jump", "v0.mp4"), ("run", "v1.mp4")):
+        (folder / label).mkdir(parents=True)
+        (folder / label / name).symlink_to(videos / name)
+    return list_folder(folder)
 
 
 def test_names_are_safe_and_never_the_same() -> None:
