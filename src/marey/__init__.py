@@ -20,9 +20,15 @@ if TYPE_CHECKING:
     from marey.data.clips import ClipDataset as ClipDataset
     from marey.data.clips import ViewDataset as ViewDataset
     from marey.data.formats import read_manifest as read_manifest
+    from marey.data.listing import read_videos as read_videos
     from marey.data.manifest import Manifest as Manifest
+    from marey.data.videos import VideoList as VideoList
     from marey.evaluation.evaluate import evaluate as evaluate
+    from marey.evaluation.result import EvaluationResult as EvaluationResult
+    from marey.inference.features import Features as Features
+    from marey.inference.features import features as features
     from marey.inference.predict import predict as predict
+    from marey.inference.prediction import Prediction as Prediction
     from marey.recipe import Recipe as Recipe
     from marey.recipes import RECIPES as RECIPES
     from marey.recipes import get_recipe as get_recipe
@@ -48,8 +54,14 @@ _HOME = {
     "ViewDataset": "data.clips",
     "Manifest": "data.manifest",
     "read_manifest": "data.formats",
+    "VideoList": "data.videos",
+    "read_videos": "data.listing",
     "evaluate": "evaluation.evaluate",
+    "EvaluationResult": "evaluation.result",
+    "features": "inference.features",
+    "Features": "inference.features",
     "predict": "inference.predict",
+    "Prediction": "inference.prediction",
     "Recipe": "recipe",
     "RECIPES": "recipes",
     "get_recipe": "recipes",

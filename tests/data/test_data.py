@@ -246,10 +246,10 @@ def test_clips_depend_on_seed_epoch_and_sample_only(videos) -> None:
 
 def test_views_hold_every_frame_once(videos) -> None:
     item = ViewDataset(list_folder(videos), MMAction2Test(clips=3, frames=4, stride=2), Pixels(short_side=48))[0]
-    assert item["clips"].shape == (3, 4)
-    numbers = [decoded_number(f) for f in item["frames"]]
+    assert item.clips.shape == (3, 4)
+    numbers = [decoded_number(f) for f in item.frames]
     assert len(set(numbers)) == len(numbers)
-    shown = np.array(numbers)[item["clips"]]
+    shown = np.array(numbers)[item.clips]
     assert shown.tolist() == MMAction2Test(clips=3, frames=4, stride=2).sample(12).tolist()
 
 
@@ -257,8 +257,8 @@ def test_parts_of_a_video(videos, tmp_path) -> None:
     rows = f"path,label,start,end\n{videos}/jump/v_0.mp4,a,0.5,0.9\n{videos}/jump/v_1.mp4,b,50,60\n"
     (tmp_path / "parts.csv").write_text(rows)
     views = ViewDataset(read_manifest(tmp_path / "parts.csv"), MMAction2Test(frames=4), Pixels(short_side=48))
-    assert [decoded_number(f) for f in views[0]["frames"]] == [5, 6, 7, 8]
-    assert "no frame lies between" in views[1]["broken"].reason
+    assert [decoded_number(f) for f in views[0].frames] == [5, 6, 7, 8]
+    assert "no frame lies between" in views[1].reason
 
 
 def test_a_broken_file_is_replaced_by_rule(videos, tmp_path) -> None:

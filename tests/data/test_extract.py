@@ -67,11 +67,11 @@ def test_stored_and_live_flow_are_one(videos, tmp_path) -> None:
     out = extract_flow(read_manifest(videos), tmp_path / "flow", RULE, storage="png", workers=0).manifest
     sampling, pixels = MMActionTest(segments=2, frames=3), Pixels(short_side=40, mean=(128.0,) * 2, std=(1.0,) * 2)
     stored, live = (ViewDataset(m, sampling, pixels, RULE)[5] for m in (out, read_manifest(videos)))
-    np.testing.assert_array_equal(stored["frames"], live["frames"])
-    assert stored["frames"].shape[1:] == (40, 53, 2)
+    np.testing.assert_array_equal(stored.frames, live.frames)
+    assert stored.frames.shape[1:] == (40, 53, 2)
     another = ViewDataset(read_manifest(videos), sampling, pixels, FlowRule(method=DIS(), size=(24, 32)))[5]
-    assert another["frames"].shape == (5, 40, 53, 2)
-    assert (another["frames"] != live["frames"]).any()
+    assert another.frames.shape == (5, 40, 53, 2)
+    assert (another.frames != live.frames).any()
 
 
 def test_a_second_call_does_the_rest(videos, tmp_path, capsys) -> None:

@@ -9,8 +9,10 @@ import pytest
 from made_videos import coded_frame
 
 from marey.data.formats import read_manifest
-from marey.data.manifest import Manifest, Sample, make_manifest
+from marey.data.manifest import Manifest, make_manifest
+from marey.data.videos import VideoEntry
 from marey.evaluation.answers import FILM_FRAMES, choose_answers, film_of
+from marey.evaluation.protocol import EvaluationProtocol
 from marey.evaluation.report import write_report
 from marey.evaluation.scores import Scores
 from marey.video.writer import write_video
@@ -39,7 +41,7 @@ def single(folder, wrong: tuple[int, ...]) -> tuple[Scores, Manifest]:
     manifest = make_manifest(
         [(f"v{i}.mp4", CLASSES[i % 3]) for i in range(12)], root=folder, source="", classes=CLASSES
     )
-    return Scores(ids, labels, probabilities, CLASSES, {"recipe": "tiny"}), manifest
+    return Scores(ids, labels, probabilities, CLASSES, EvaluationProtocol(recipe="tiny")), manifest
 
 
 def test_right_ones_are_spread_over_classes_and_wrong_ones_sorted(folder) -> None:
@@ -59,7 +61,7 @@ def test_many_classes_give_few_cards(folder) -> None:
     """Of 300 classes with one right answer each, those shown come from the whole list."""
     names = tuple(f"class {k:03d}" for k in range(300))
     ids = tuple(f"missing/{k}.mp4" for k in range(300))
-    scores = Scores(ids, np.arange(300), np.eye(300, dtype=np.float32), names, {})
+    scores = Scores(ids, np.arange(300), np.eye(300, dtype=np.float32), names)
     manifest = make_manifest(list(zip(ids, names, strict=True)), root=folder, source="", classes=names)
     chosen = choose_answers(scores, manifest)
     assert len(chosen.right) == 8
@@ -69,7 +71,7 @@ def test_many_classes_give_few_cards(folder) -> None:
 
 def test_one_video_and_one_class(folder) -> None:
     manifest = make_manifest([("v0.mp4", "run")], root=folder, source="")
-    scores = Scores(("v0.mp4",), np.zeros(1, np.int64), np.ones((1, 1), np.float32), ("run",), {})
+    scores = Scores(("v0.mp4",), np.zeros(1, np.int64), np.ones((1, 1), np.float32), ("run",))
     assert [one.answer for one in choose_answers(scores, manifest).right] == ["run"]
 
 
@@ -82,12 +84,12 @@ def frames_of(uri: str) -> list[np.ndarray]:
 def test_a_film_shows_the_video_from_first_to_last(tmp_path) -> None:
     """Frames that grow lighter; and the part from 1 s to 2 s of it."""
     write_video(tmp_path / "a.mp4", [np.full((48, 72, 3), 40 + 6 * n, np.uint8) for n in range(30)], fps=10)
-    film = film_of(Sample("a", tmp_path / "a.mp4", 0))
+    film = film_of(VideoEntry("a", tmp_path / "a.mp4"))
     light = [frame.mean() for frame in frames_of(film.uri)]
     assert (film.width, film.height, film.seconds) == (72, 48, 3.0)
     assert film.duration == pytest.approx(3.0)
     assert light == pytest.approx(40 + 6 * np.linspace(0, 29, FILM_FRAMES).round(), abs=3)
-    part = film_of(Sample("a", tmp_path / "a.mp4", 0, start=1.0, end=2.0))
+    part = film_of(VideoEntry("a", tmp_path / "a.mp4", start=1.0, end=2.0))
     light = [frame.mean() for frame in frames_of(part.uri)]
     assert (light[0], light[-1]) == (pytest.approx(100, abs=3), pytest.approx(154, abs=3))
     assert (part.seconds, part.duration) == (1.2, pytest.approx(1.0))
@@ -98,7 +100,7 @@ def test_a_long_video_is_shown_in_seconds_and_few_bytes(tmp_path) -> None:
     random = np.random.default_rng(0)
     frames = (random.integers(0, 256, (360, 640, 3), dtype=np.uint8) for _ in range(24))
     write_video(tmp_path / "a.mp4", frames, fps=1, preset="ultrafast")
-    film = film_of(Sample("a", tmp_path / "a.mp4", 0))
+    film = film_of(VideoEntry("a", tmp_path / "a.mp4"))
     assert (film.seconds, film.duration) == (3.0, pytest.approx(24))
     assert 16 * len(film.uri) < 5_000_000
 
@@ -147,7 +149,7 @@ def test_several_labels(folder, tmp_path) -> None:
         "path,label\n" + "".join(f"{folder / name},{word}\n" for name, word in zip(ids, words, strict=True))
     )
     manifest = read_manifest(tmp_path / "list.csv")
-    scores = Scores(tuple(manifest.ids.tolist()), labels, probabilities, CLASSES, {})
+    scores = Scores(tuple(manifest.ids.tolist()), labels, probabilities, CLASSES)
     chosen = choose_answers(scores, manifest)
     assert [one.label for one in chosen.right] == ["fall, jump", "fall, jump, run"]
     assert [(one.label, one.own, one.answer, one.score) for one in chosen.wrong] == [

@@ -37,7 +37,7 @@ from marey.evaluation.metrics import (
 )
 from marey.evaluation.report import write_report
 from marey.evaluation.scores import Scores
-from marey.evaluation.views import Views
+from marey.evaluation.views import ViewCrops
 from marey.inference.predict import predict, predict_many
 from marey.recipe import Test as Protocol
 from marey.recipes import get_recipe
@@ -78,7 +78,7 @@ def test_predict_equals_evaluate_to_the_last_bit(videos, model, tmp_path) -> Non
     for row, sample in enumerate(manifest):
         answer = predict(model, sample.path, batch=4)
         np.testing.assert_array_equal(answer.probabilities, result.scores.probabilities[row])
-    assert Scores.load(tmp_path / "scores.npz").protocol["data_fingerprint"] == manifest.fingerprint
+    assert Scores.load(tmp_path / "scores.npz").protocol.data_fingerprint == manifest.fingerprint
     assert json.loads((tmp_path / "result.json").read_text())["videos"] == 8
 
 
@@ -100,7 +100,7 @@ def test_views_that_are_alike_are_computed_once(model, tmp_path) -> None:
     path = tmp_path / "short.mp4"
     write_video(path, [coded_frame(n)[:48, :48] for n in range(4)], fps=10, preset="ultrafast")
     dataset = marey.ViewDataset(make_manifest([("short.mp4", "a")], root=tmp_path, source=""), *rules(model))
-    views = Views.of(dataset[0], PROTOCOL, model.recipe.pixels)
+    views = ViewCrops.of(dataset[0], PROTOCOL, model.recipe.pixels)
     assert len(views.cuts) == 1
     assert views.places.tolist() == [0] * 9
     with torch.inference_mode():
@@ -283,7 +283,7 @@ def test_pairs_and_intervals() -> None:
 
 
 def made_scores(ids, probabilities, labels=(0, 1)) -> Scores:
-    return Scores(tuple(ids), np.array(labels), np.array(probabilities, np.float32), ("a", "b"), {})
+    return Scores(tuple(ids), np.array(labels), np.array(probabilities, np.float32), ("a", "b"))
 
 
 def test_fusion_joins_by_id() -> None:
@@ -313,7 +313,7 @@ def test_a_protocol_names_no_gpu_by_number(videos, model) -> None:
     """Each process under torchrun has a number of its own."""
     backend = EagerBackend(model, device="cpu")
     backend.device = torch.device("cuda", 1)
-    assert _protocol(model, list_folder(videos), backend, 4)["device"] == "cuda"
+    assert _protocol(model, list_folder(videos), backend, 4).device == "cuda"
 
 
 @pytest.mark.slow

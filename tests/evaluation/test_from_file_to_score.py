@@ -11,8 +11,8 @@ from recorded import write_checkpoint
 
 from marey.backends.eager import EagerBackend
 from marey.data.clips import ViewDataset
-from marey.data.manifest import Manifest
-from marey.evaluation.views import Views
+from marey.data.videos import VideoList
+from marey.evaluation.views import ViewCrops
 from marey.inference.predict import predict
 from marey.models.network import Network
 from marey.recipes import get_recipe
@@ -49,10 +49,9 @@ def network(tmp_path_factory) -> Network:
 def ours(network: Network, film: Path) -> torch.Tensor:
     """Logits of all views, [clips * crops, K]."""
     test, pixels = network.recipe.test, network.recipe.pixels
-    manifest = Manifest(np.array([str(film)]), np.zeros(1, np.int64), ("",), Path())
-    item = ViewDataset(manifest, test.sampling, pixels)[0]
+    item = ViewDataset(VideoList.from_paths([film]), test.sampling, pixels)[0]
     backend = EagerBackend(network, device="cpu")
-    return torch.cat([backend(views) for views in Views.of(item, test, pixels).batches(3)])
+    return torch.cat([backend(views) for views in ViewCrops.of(item, test, pixels).batches(3)])
 
 
 def step_by_step(network: Network, frames: np.ndarray) -> torch.Tensor:

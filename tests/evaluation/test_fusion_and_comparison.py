@@ -8,19 +8,20 @@ import pytest
 from marey.base.errors import DataError
 from marey.evaluation.compare import compare
 from marey.evaluation.fusion import fuse, search_weights
+from marey.evaluation.protocol import EvaluationProtocol, Restriction
 from marey.evaluation.scores import Scores
 from marey.recipe import Measured
 from marey.recipes import get_recipe
 
 ROW = get_recipe("slowonly_r50_8x8_k400")
-PROTOCOL = {
-    "recipe": ROW.name,
-    "test": ROW.test.model_dump(mode="json"),
-    "pixels": ROW.pixels.model_dump(mode="json"),
-    "precision": "float32",
-    "split": "val",
-    "data_fingerprint": "f" * 64,
-}
+PROTOCOL = EvaluationProtocol(
+    recipe=ROW.name,
+    test=ROW.test.model_dump(mode="json"),
+    pixels=ROW.pixels.model_dump(mode="json"),
+    precision="float32",
+    split="val",
+    data_fingerprint="f" * 64,
+)
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
@@ -31,7 +32,7 @@ def softmax(logits: np.ndarray) -> np.ndarray:
 def scores_of(logits: np.ndarray, labels: np.ndarray) -> Scores:
     names = tuple(f"c{i}" for i in range(logits.shape[1]))
     ids = tuple(f"v{i}" for i in range(len(labels)))
-    return Scores(ids, labels, softmax(logits).astype(np.float32), names, {})
+    return Scores(ids, labels, softmax(logits).astype(np.float32), names)
 
 
 def test_the_sum_of_logits_is_deepminds() -> None:
@@ -41,7 +42,7 @@ def test_the_sum_of_logits_is_deepminds() -> None:
     np.testing.assert_allclose(fuse(files, of="logits").probabilities, softmax(rgb + flow), atol=2e-6)
     weighted = fuse(files, of="logits", weights=[1, 1.5])
     np.testing.assert_allclose(weighted.probabilities, softmax(rgb + 1.5 * flow), atol=2e-6)
-    assert weighted.protocol["weights"] == [1, 1.5]
+    assert weighted.protocol.weights == (1, 1.5)
     averaged = fuse(files)
     assert np.abs(averaged.probabilities - weighted.probabilities).max() > 0.01
 
@@ -56,7 +57,7 @@ def test_a_video_and_the_folder_of_its_flow_are_one() -> None:
     labels, scores = np.array([0, 1]), np.array([[0.9, 0.1], [0.2, 0.8]], np.float32)
 
     def named(*ids: str) -> Scores:
-        return Scores(ids, labels, scores, ("a", "b"), {})
+        return Scores(ids, labels, scores, ("a", "b"))
 
     rgb = named("k/a.mp4", "k/b.AVI@1-2.5")
     for flow in (named("k/a", "k/b@1-2.5"), named("k/a.flow.mkv", "k/b.flow.mkv@1-2.5")):
@@ -99,11 +100,11 @@ def test_a_number_that_compares() -> None:
         ({"pixels": {}}, "the pixels rule is not the recipe's"),
         ({"precision": "bfloat16"}, "the network ran in bfloat16"),
         ({"precision": "tf32"}, "the network ran in tf32"),
-        ({"only": {"list": "theirs.csv"}}, "only the videos of theirs.csv were scored"),
+        ({"only": Restriction(list="theirs.csv", left_out=0, missing=0)}, "only the videos of theirs.csv were scored"),
     ],
 )
 def test_what_makes_numbers_incomparable(change, reason) -> None:
-    (published,) = compare(ROW, PROTOCOL | change, top1=0.74, videos=19796)
+    (published,) = compare(ROW, PROTOCOL.model_copy(update=change), top1=0.74, videos=19796)
     assert any(reason in found for found in published.reasons), published.reasons
     assert "not comparable, because" in str(published)
 
@@ -121,6 +122,6 @@ def test_our_own_measurements_need_the_same_list() -> None:
     row = ROW.model_copy(update={"measured": measured, "published": None})
     (same,) = compare(row, PROTOCOL, top1=0.74, videos=19796)
     assert same.comparable
-    (other,) = compare(row, PROTOCOL | {"data_fingerprint": "0" * 64}, top1=0.74, videos=19796)
+    (other,) = compare(row, PROTOCOL.model_copy(update={"data_fingerprint": "0" * 64}), top1=0.74, videos=19796)
     assert other.reasons == ("the list of videos is another one (fingerprints differ)",)
     assert compare(ROW.variant(name="mine"), PROTOCOL, top1=0.74, videos=19796) == ()

@@ -20,14 +20,16 @@ from marey.base.errors import DataError, RunError
 from marey.base.files import locked, mend_lines
 from marey.cli.app import app
 from marey.data.clips import ViewDataset
-from marey.evaluation.views import Views
+from marey.data.formats import list_folder
+from marey.data.listing import read_videos
+from marey.data.manifest import Manifest
+from marey.evaluation.views import ViewCrops
 from marey.inference.features import features, file_name
 from marey.inference.predict import predict
 from marey.recipes import get_recipe
 from marey.video.writer import write_video
 from marey.weights.checkpoint import save_checkpoint
 from marey.weights.load import build_network, load_model
-from marey.workflows.videos import videos_of
 
 RECIPE = get_recipe("slowonly_r18_8x2_motions").variant(
     model={"width": 4, "num_classes": 2}, test={"size": 32, "crops": "three"}, pixels={"short_side": 32}
@@ -74,12 +76,12 @@ def test_lists_of_every_kind_name_the_same_videos(videos, tmp_path) -> None:
     (tmp_path / "c.csv").write_text("path,label\n" + "\n".join(f"{name},x{i % 2}" for i, name in enumerate(names)))
     expected = [str(videos / name) for name in names]
     for word in (videos, tmp_path / "a.txt", tmp_path / "b.txt", tmp_path / "c.csv"):
-        assert [str(sample.path) for sample in videos_of([word], root=videos)] == expected
-    assert len(videos_of([videos, tmp_path / "a.txt", videos / "v0.mp4"], root=videos)) == 5
+        assert [str(sample.path) for sample in read_videos([word], root=videos)] == expected
+    assert len(read_videos([videos, tmp_path / "a.txt", videos / "v0.mp4"], root=videos)) == 5
     (tmp_path / "empty.txt").write_text("\n")
     for word in ("empty.txt", "none.mp4"):
         with pytest.raises(DataError, match=word):
-            videos_of([tmp_path / word])
+            read_videos([tmp_path / word])
 
 
 def test_parts_of_a_video_are_videos_of_their_own(videos, checkpoint, tmp_path) -> None:
@@ -176,17 +178,17 @@ def test_predict_goes_on_after_a_kill(long_list, checkpoint, tmp_path) -> None:
 
 def test_features_are_means_over_views(videos, checkpoint, tmp_path) -> None:
     network = load_model(checkpoint)
-    wanted = videos_of([videos])
+    wanted = read_videos([videos])
     features(network, wanted, out=tmp_path / "a", batch=5, workers=0)
     features(network, wanted, out=tmp_path / "b", batch=5, workers=2, per_clip=True)
     item = ViewDataset(wanted, RECIPE.test.sampling, RECIPE.pixels)[2]
     backend = EagerBackend(network)
-    cuts = Views.of(item, RECIPE.test, RECIPE.pixels)
+    cuts = ViewCrops.of(item, RECIPE.test, RECIPE.pixels)
     views = torch.cat([backend.features(part) for part in cuts.batches(5)])[cuts.places]
     name = file_name(str(wanted[2].path))
     one, clips = np.load(tmp_path / "a" / name), np.load(tmp_path / "b" / name)
     assert one.dtype == clips.dtype == np.float32
-    assert clips.shape == (len(item["clips"]), 32)
+    assert clips.shape == (len(item.clips), 32)
     np.testing.assert_allclose(one, views.mean(0), atol=1e-6)
     np.testing.assert_allclose(clips, views.reshape(len(clips), 3, -1).mean(1), atol=1e-6)
     logits = torch.from_numpy(one) @ network.head.weight.T + network.head.bias
@@ -216,6 +218,32 @@ def test_features_of_a_list(videos, checkpoint, tmp_path) -> None:
     assert "begun with something else (per_clip differ)" in other.stderr
     with locked(tmp_path / "f" / ".lock-0"):
         assert "another process is writing there" in marey(*words).stderr
+
+
+def test_features_are_read_when_they_are_asked_for(videos, checkpoint, tmp_path) -> None:
+    (tmp_path / "bad.mp4").write_text("no video")
+    wanted = read_videos([videos / "v0.mp4", tmp_path / "bad.mp4", videos / "v1.mp4"])
+    found = features(load_model(checkpoint), wanted, out=tmp_path / "f", workers=0)
+    assert (found.videos, found.computed, len(found)) == (3, 2, 2)
+    assert found.paths == (videos / "v0.mp4", videos / "v1.mp4")
+    assert found.ids == tuple(map(str, found.paths))
+    assert found.read().shape == (2, 32)
+    np.testing.assert_array_equal(found[1], np.load(tmp_path / "f" / file_name(str(videos / "v1.mp4"))))
+    np.testing.assert_array_equal(list(found), found.read())
+    assert [broken.id for broken in found.broken] == [str(tmp_path / "bad.mp4")]
+    assert repr(found) == f"Features('{tmp_path / 'f'}': 2 videos, 1 broken)"
+    told = found.as_json()
+    assert list(told) == ["out", "videos", "computed", "broken"]
+    assert json.loads(json.dumps(told))["broken"][0]["path"] == str(tmp_path / "bad.mp4")
+    labelled = list_folder_of(videos, tmp_path / "classes")
+    assert len(features(load_model(checkpoint), labelled, out=tmp_path / "g", workers=0, per_clip=True)) == 2
+
+
+def list_folder_of(videos: Path, folder: Path) -> Manifest:
+    for label, name in (("jump", "v0.mp4"), ("run", "v1.mp4")):
+        (folder / label).mkdir(parents=True)
+        (folder / label / name).symlink_to(videos / name)
+    return list_folder(folder)
 
 
 def test_names_are_safe_and_never_the_same() -> None:
@@ -281,4 +309,4 @@ def test_a_dead_decoder_is_said(videos, checkpoint, tmp_path, monkeypatch) -> No
 
     monkeypatch.setattr(ViewDataset, "__getitem__", dies)
     with pytest.raises(RunError, match="a process that decodes videos died"):
-        features(load_model(checkpoint), videos_of([videos]), out=tmp_path / "f", workers=1)
+        features(load_model(checkpoint), read_videos([videos]), out=tmp_path / "f", workers=1)

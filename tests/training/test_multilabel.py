@@ -149,8 +149,8 @@ def test_the_task_travels_in_yaml() -> None:
 def test_fusion() -> None:
     labels = np.array([[1, 0], [1, 1], [0, 1]])
     rng = np.random.default_rng(0)
-    good = Scores(("x", "y", "z"), labels, (0.2 + 0.6 * labels).astype(np.float32), ("a", "b"), {})
-    poor = Scores(good.ids, labels, rng.random((3, 2)).astype(np.float32) * (1 - labels), good.class_names, {})
+    good = Scores(("x", "y", "z"), labels, (0.2 + 0.6 * labels).astype(np.float32), ("a", "b"))
+    poor = Scores(good.ids, labels, rng.random((3, 2)).astype(np.float32) * (1 - labels), good.class_names)
     fused = fuse([good, poor])
     np.testing.assert_allclose(fused.probabilities, (good.probabilities + poor.probabilities) / 2)
     assert EvaluationResult.from_scores(fuse([good, poor], weights=search_weights([good, poor]))).mean_ap == 1

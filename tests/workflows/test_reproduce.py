@@ -8,7 +8,7 @@ import torch
 from made_videos import coded_frame
 
 from marey.base.errors import DataError, RecipeError
-from marey.evaluation.evaluate import EvaluationResult
+from marey.evaluation.result import EvaluationResult
 from marey.evaluation.scores import Scores
 from marey.recipes import get_recipe
 from marey.video.writer import write_video
@@ -52,7 +52,7 @@ def test_a_row_of_one_stream_with_weights(ucf101, tmp_path) -> None:
     found = reproduce(name, ucf101, out=tmp_path / "out", how=how)
     assert [part.name for part in found.lists] == ["ucf101_split1", "ucf101_split2"]
     assert [result.num_videos for result in found.results] == [4, 4]
-    assert found.results[0].scores.protocol["split"] == "test, split 1"
+    assert found.results[0].scores.protocol.split == "test, split 1"
     assert found.results[0].comparisons == ()  # an edited row has no number
     assert "mean of 2 splits: top-1" in found.summary()
     assert json.dumps(found.as_json())
@@ -116,7 +116,7 @@ def test_the_difference_of_two_results() -> None:
     def result(right: range) -> EvaluationResult:
         probabilities = np.tile(np.array([[0.2, 0.8]], np.float32), (100, 1))
         probabilities[list(right)] = (0.8, 0.2)
-        return EvaluationResult(Scores(tuple(f"v{i}" for i in range(100)), labels, probabilities, ("a", "b"), {}))
+        return EvaluationResult(Scores(tuple(f"v{i}" for i in range(100)), labels, probabilities, ("a", "b")))
 
     difference, half = paired_difference(result(range(80)), result(range(10, 80)))
     assert difference == pytest.approx(0.1)

@@ -8,13 +8,13 @@ import torch
 from made_videos import coded_frame
 
 from marey.base.errors import RecipeError
+from marey.data.listing import read_videos
 from marey.evaluation.scores import Scores
 from marey.recipes import TWO_STREAMS, find_two_stream, get_recipe
 from marey.video.writer import write_video
 from marey.weights.load import build_network
 from marey.workflows import two_streams
 from marey.workflows.two_streams import Streams, open_streams, predict_streams
-from marey.workflows.videos import videos_of
 
 RECIPE = get_recipe("slowonly_r18_8x2_motions").variant(
     name="tiny", model={"width": 4, "num_classes": 2}, pixels={"short_side": 32}, test={"size": 32}
@@ -47,7 +47,7 @@ def test_streams_are_tested_fused_and_reported(videos, tmp_path) -> None:
     np.testing.assert_allclose(result.scores.probabilities, expected, atol=1e-6)
     assert json.loads((tmp_path / "result.json").read_text())["videos"] == 4
     assert (tmp_path / "report.html").exists()
-    answers = list(predict_streams(streams, videos_of([videos / "run" / "v1.mp4"], root=None), batch=8))
+    answers = list(predict_streams(streams, read_videos([videos / "run" / "v1.mp4"], root=None), batch=8))
     row = result.scores.ids.index("run/v1.mp4")
     np.testing.assert_array_equal(answers[0].probabilities, result.scores.probabilities[row])
 

@@ -95,13 +95,13 @@ def predict(
 ) -> None:
     """Answer for videos: the most likely classes and their probabilities."""
     from marey.backends.precision import check_machine
+    from marey.data.listing import read_videos
     from marey.workflows.answer import answer, answers_to
     from marey.workflows.models import open_model
     from marey.workflows.two_streams import open_streams
-    from marey.workflows.videos import videos_of
 
     check_machine(device, precision)
-    wanted = videos_of(videos, root=root)
+    wanted = read_videos(videos, root=root)
     how: dict[str, Any] = {"weights": weights, "untrained": untrained, "settings": settings or ()}
     opened = open_streams(model, fuse, fuse_weights=fuse_weights, **how) or open_model(model, **how)
     answers = answer(opened, wanted, top=top, out=out, batch=batch, workers=workers, device=device, precision=precision)
@@ -110,13 +110,13 @@ def predict(
         if found.error is not None and not as_json and len(wanted) == 1:
             raise MareyError(found.error)
         if not (as_json or out):
-            print(found.as_text(), flush=True)
+            print(found.as_text(top), flush=True)
         if not out:
             given.append(found)
     if out:
         given = answers_to(wanted, out)
     if as_json:
-        print(json.dumps([a.as_json() for a in given], indent=2, ensure_ascii=False))
+        print(json.dumps([a.as_json(top) for a in given], indent=2, ensure_ascii=False))
     elif out:
         print(f"{out}: answers for {len(given)} videos")
     if failed := sum(a.error is not None for a in given):
@@ -145,12 +145,12 @@ def features(
 ) -> None:
     """Save what a network sees in each video, before its classifier: one float32 .npy each; a second call goes on."""
     from marey.backends.precision import check_machine
+    from marey.data.listing import read_videos
     from marey.inference.features import features as compute
     from marey.workflows.models import open_model
-    from marey.workflows.videos import videos_of
 
     check_machine(device, precision)
-    videos = videos_of([data], root=root)
+    videos = read_videos(data, root=root)
     network = open_model(model, weights=weights, untrained=untrained, settings=settings or ())
     folder = out or next_run(f"{Path(model).stem}-features")
     found = compute(

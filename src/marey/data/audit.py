@@ -12,10 +12,12 @@ from typing import Any, Literal
 import numpy as np
 
 from marey.base.errors import DataError
+from marey.base.jsonable import Json
 from marey.data.formats import read_manifest
 from marey.data.manifest import Manifest
 from marey.data.probe import Probe, ProbeCache
 from marey.data.split import source_groups
+from marey.data.videos import counted
 
 _SLOW, _FAST = 10.0, 61.0
 """Frames per second outside which a video is odd: most rules were made for 24 to 30."""
@@ -38,7 +40,7 @@ class ClassBalance:
     """Classes of the list without a video here."""
 
 
-@dataclass
+@dataclass(repr=False)
 class Audit:
     """Findings, by video id (the path as the list has it). `faults` make a number worthless or a run stumble."""
 
@@ -87,7 +89,10 @@ class Audit:
         elsewhere = [set(b.empty) for b in self.balance if b.split != "train"]
         return [name for name in train.empty if any(name not in empty for empty in elsewhere)]
 
-    def as_json(self) -> dict[str, Any]:
+    def __repr__(self) -> str:
+        return f"Audit({counted(self.videos, 'video')}: {counted(self.faults, 'fault')})"
+
+    def as_json(self) -> dict[str, Json]:
         return asdict(self) | {"faults": self.faults, "untrained": self.untrained}
 
 

@@ -1,8 +1,9 @@
 """Data sets for training and testing: labelled clips, and all views of a video from one decode."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Protocol, TypedDict
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,7 @@ from marey.base.random import RandomSource, random_for
 from marey.data.catalogue.mirror import mirrored_target
 from marey.data.manifest import Manifest, Sample
 from marey.data.quarantine import Broken, replacements
+from marey.data.videos import Target, VideoEntry, Videos
 from marey.video.appearance import AppearanceStep
 from marey.video.augment import Geometry
 from marey.video.flow.files import is_flow_video, open_flow
@@ -41,8 +43,7 @@ class ClipItem(TypedDict):
 
     clip: Frames
     """[T, H, W, C]; uint8, or float32 grey levels where the pixel rule resizes in float."""
-    target: int | NDArray[np.float32]
-    """The class; or, in a list with several labels per video, 1 for each of them and 0 for the others, [K]."""
+    target: Target
     id: str
     broken: list[Broken]
     """Files that were met on the way and could not be read; another sample then stands in (see `quarantine`)."""
@@ -71,17 +72,21 @@ class ClipKey(NamedTuple):
     """Which of the data set's `shapes`."""
 
 
-class ViewItem(TypedDict, total=False):
-    """One video with all that its test views need."""
+@dataclass(frozen=True, eq=False)
+class Views:
+    """One video with all that its test views need, decoded once."""
 
     id: str
-    target: int | NDArray[np.float32]
     frames: Frames
     """[U, H, W, C], type as in a clip: every frame that some clip shows, once, short side resized."""
     clips: NDArray[np.int64]
-    """[clips, frames]: places in `frames`."""
-    broken: Broken
-    """In place of frames, where the file cannot be read."""
+    """[clips, frames]: indices into `frames`."""
+    target: Target | None
+    """As in a clip; None where the list has no labels."""
+
+
+ViewItem: TypeAlias = Views | Broken
+"""A video, or a record of why it cannot be read."""
 
 
 def open_source(path: Path, conversion: Conversion = "rgb", flow: FlowRule | None = None) -> FrameSource:
@@ -168,50 +173,54 @@ class ClipDataset(Dataset[ClipItem]):
 
 
 class ViewDataset(Dataset[ViewItem]):
-    """Videos for testing: each is decoded once, for all its clips and crops."""
+    """Videos for testing: each is decoded once, for all its clips and crops.
+
+    Args:
+        videos: A `VideoList`, whose items have no target, or a `Manifest`.
+        sampling: Which frames, in one clip or several.
+        pixels: How RGB is made and resized.
+        flow: Show optical flow, and compute it by this rule where it is not stored.
+
+    `dataset[i]` is a `Views`, or a `Broken` where the file cannot be read.
+    """
 
     def __init__(
-        self, manifest: Manifest, sampling: SamplingRule, pixels: Pixels | FloatPixels, flow: FlowRule | None = None
+        self, videos: Videos, sampling: SamplingRule, pixels: Pixels | FloatPixels, flow: FlowRule | None = None
     ) -> None:
-        self.manifest, self.sampling, self.pixels, self.flow = manifest, sampling, pixels, flow
+        self.videos, self.sampling, self.pixels, self.flow = videos, sampling, pixels, flow
 
     def __len__(self) -> int:
-        return len(self.manifest)
+        return len(self.videos)
 
     def __getitem__(self, index: int) -> ViewItem:
-        sample = self.manifest[index]
+        video = self.videos[index]
         try:
-            return {"target": self.manifest.target(index), **self._views(sample)}
+            frames, clips = self._decoded(video)
         except (DecodeError, OSError) as error:
-            broken = Broken(sample.id, str(sample.path), str(error))
-            return {"id": sample.id, "target": self.manifest.target(index), "broken": broken}
+            return Broken(video.id, str(video.path), str(error))
+        return Views(video.id, frames, clips, self.videos.target(index))
 
-    def _views(self, sample: Sample) -> ViewItem:
-        with open_source(sample.path, self.pixels.conversion, self.flow) as source:
-            first, count = frame_range(sample, source)
+    def _decoded(self, video: VideoEntry) -> tuple[Frames, NDArray[np.int64]]:
+        """Frames [U, H, W, C] and clips as indices into them [clips, frames]."""
+        with open_source(video.path, self.pixels.conversion, self.flow) as source:
+            first, count = frame_range(video, source)
             indices = first + self.sampling.sample(count, source.timestamps[first : first + count])
             unique, places = np.unique(indices, return_inverse=True)
             size = self.pixels.size(source.height, source.width)
-            return {
-                "id": sample.id,
-                "frames": self.pixels.pick(source, unique, size=size, crop=None),
-                "clips": places.reshape(indices.shape),
-            }
+            return self.pixels.pick(source, unique, size=size, crop=None), places.reshape(indices.shape)
 
 
-def frame_range(sample: Sample, source: FrameSource) -> tuple[int, int]:
-    """The first frame and the number of frames between a sample's start and end.
+def frame_range(video: VideoEntry, source: FrameSource) -> tuple[int, int]:
+    """The first frame and the number of frames between an entry's start and end.
 
     Raises:
         DecodeError: no frame lies there.
     """
     times = source.timestamps - source.timestamps[0]
-    first = 0 if sample.start is None else int(np.searchsorted(times, sample.start - 1e-6))
-    last = len(source) if sample.end is None else int(np.searchsorted(times, sample.end - 1e-6))
+    first = 0 if video.start is None else int(np.searchsorted(times, video.start - 1e-6))
+    last = len(source) if video.end is None else int(np.searchsorted(times, video.end - 1e-6))
     if last <= first:
-        raise DecodeError(
-            sample.path, f"no frame lies between {sample.start} and {sample.end} s ({times[-1]:.2f} s long)"
-        )
+        raise DecodeError(video.path, f"no frame lies between {video.start} and {video.end} s ({times[-1]:.2f} s long)")
     return first, last - first
 
 

@@ -5,6 +5,7 @@ import math
 import os
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from marey.base.errors import DataError
 from marey.base.nearest import did_you_mean
 from marey.data.manifest import Manifest, make_manifest
 from marey.data.scan import find_videos
+from marey.data.videos import VideoList
 
 _COLUMNS = ("path", "label", "split", "start", "end", "group")
 _KINETICS = ("label", "youtube_id", "time_start", "time_end")
@@ -91,60 +93,115 @@ def read_classes(path: str | Path) -> list[str]:
     return lines
 
 
-def _read_file(path: Path, root: Path, classes: Sequence[str] | None) -> Manifest:
+def read_text(path: Path) -> str:
+    """The text of a list of videos, without a byte order mark.
+
+    Raises:
+        DataError: no text, or it cannot be read.
+    """
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        return path.read_text(encoding="utf-8-sig")
     except (UnicodeDecodeError, OSError) as error:
         raise DataError(f"{path}: cannot be read as a list of videos ({error}).") from None
+
+
+def columns_of(text: str) -> list[str]:
+    """The words between commas on the first line that is not blank: the column names, where the text is a CSV."""
     first = next((line for line in text.splitlines() if line.strip()), "")
-    header = [column.strip() for column in first.split(",")]
+    return [column.strip() for column in first.split(",")]
+
+
+def is_unlabelled_table(text: str) -> bool:
+    """Whether a text is a CSV with a column `path`, others that are known, and no labels."""
+    columns = set(columns_of(text))
+    return "path" in columns and "label" not in columns and columns <= set(_COLUMNS)
+
+
+def read_unlabelled_table(path: Path, text: str, root: Path) -> VideoList:
+    """A CSV with the header `path[,start,end]`; its other columns are of no account.
+
+    Raises:
+        DataError: with file and line: no rows, a missing value, times that are none.
+    """
+    table = _Table.read(path, text, needed=("path",))
+    paths = table.columns["path"]
+    if not paths:
+        raise DataError(f"{path}: names no videos.")
+    times = table.times()
+    return VideoList(np.array(paths), root, None if times is None else np.array(times, np.float64), str(path))
+
+
+def _read_file(path: Path, root: Path, classes: Sequence[str] | None) -> Manifest:
+    text = read_text(path)
+    header = columns_of(text)
     if set(_KINETICS) <= set(header):
         return _kinetics(path, text, root, classes)
-    if "," in first and path.suffix.lower() == ".csv":
-        return _csv(path, text, header, root, classes)
+    if len(header) > 1 and path.suffix.lower() == ".csv":
+        return _csv(path, text, root, classes)
     return _lines(path, text, root, classes)
 
 
-def _csv(path: Path, text: str, header: list[str], root: Path, classes: Sequence[str] | None) -> Manifest:
-    for column in header:
-        if column not in _COLUMNS:
-            raise DataError(
-                f"{path}:1: unknown column {column!r}; known are {', '.join(_COLUMNS)}.{did_you_mean(column, _COLUMNS)}"
-            )
-    for column in ("path", "label"):
-        if column not in header:
-            raise DataError(
-                f"{path}:1: the column {column!r} is missing; the first line must name path,label[,split,...]."
-            )
-    rows, lines, other = [], [], {name: [] for name in header if name not in ("path", "label")}  # type: ignore[var-annotated]
-    at = {name: place for place, name in enumerate(header)}
-    reader = csv.reader(text.splitlines())
-    next(reader)
-    for values in reader:
-        if not values:
-            continue
-        if len(values) != len(header):
-            raise DataError(
-                f"{path}:{reader.line_num}: expected {len(header)} values ({', '.join(header)}), got {len(values)}."
-            )
-        rows.append((values[at["path"]].strip(), values[at["label"]].strip()))
-        lines.append(reader.line_num)
-        for name, cells in other.items():
-            cells.append(values[at[name]].strip())
-    times = None
-    if "start" in other or "end" in other:
-        blank = [""] * len(rows)
-        pairs = zip(other.get("start", blank), other.get("end", blank), lines, strict=True)
-        times = [(_time(a, path, n), _time(b, path, n)) for a, b, n in pairs]
-        for (start, end), n in zip(times, lines, strict=True):
+def _csv(path: Path, text: str, root: Path, classes: Sequence[str] | None) -> Manifest:
+    table = _Table.read(path, text, needed=("path", "label"))
+    columns = table.columns
+    return make_manifest(
+        list(zip(columns["path"], columns["label"], strict=True)), root=root, source=str(path), classes=classes,
+        lines=table.lines, times=table.times(), splits=columns.get("split"), groups=columns.get("group"),
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Table:
+    """A CSV with a header, column by column."""
+
+    path: Path
+    columns: dict[str, list[str]]
+    lines: list[int]
+    """For each row, its line in the file."""
+
+    @classmethod
+    def read(cls, path: Path, text: str, *, needed: Sequence[str]) -> "_Table":
+        header = columns_of(text)
+        for column in header:
+            if column not in _COLUMNS:
+                raise DataError(
+                    f"{path}:1: unknown column {column!r}; known are {', '.join(_COLUMNS)}."
+                    f"{did_you_mean(column, _COLUMNS)}"
+                )
+        for column in needed:
+            if column not in header:
+                raise DataError(
+                    f"{path}:1: the column {column!r} is missing; the first line must name path,label[,split,...]."
+                )
+        cells: list[list[str]] = [[] for _ in header]
+        lines = []
+        reader = csv.reader(text.splitlines())
+        next(reader)
+        for values in reader:
+            if not values:
+                continue
+            if len(values) != len(header):
+                raise DataError(
+                    f"{path}:{reader.line_num}: expected {len(header)} values ({', '.join(header)}), got {len(values)}."
+                )
+            lines.append(reader.line_num)
+            for column_cells, value in zip(cells, values, strict=True):
+                column_cells.append(value.strip())
+        return cls(path, dict(zip(header, cells, strict=True)), lines)
+
+    def times(self) -> list[tuple[float, float]] | None:
+        """Start and end of each row in seconds, NaN where there is none; None without these columns."""
+        if "start" not in self.columns and "end" not in self.columns:
+            return None
+        blank = [""] * len(self.lines)
+        pairs = zip(self.columns.get("start", blank), self.columns.get("end", blank), self.lines, strict=True)
+        times = [(_time(start, self.path, n), _time(end, self.path, n)) for start, end, n in pairs]
+        for (start, end), n in zip(times, self.lines, strict=True):
             if start >= end or start < 0:
                 raise DataError(
-                    f"{path}:{n}: start must lie before end, both in seconds from 0, got {start:g} and {end:g}."
+                    f"{self.path}:{n}: start must lie before end, both in seconds from 0, got {start:g} and {end:g}."
                 )
-    return make_manifest(
-        rows, root=root, source=str(path), classes=classes, lines=lines, times=times,
-        splits=other.get("split"), groups=other.get("group"),
-    )  # fmt: skip
+        return times
 
 
 def _time(text: str, path: Path, line: int) -> float:

@@ -1,7 +1,6 @@
 """A manifest: which videos there are and what they show. Columns, not a list of objects: a million rows stay small."""
 
 import csv
-import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -13,27 +12,20 @@ from numpy.typing import NDArray
 
 from marey.base.errors import DataError
 from marey.base.files import atomic_path
-
-VIDEO_SUFFIXES = frozenset(
-    {".mp4", ".mkv", ".avi", ".mov", ".webm", ".m4v", ".mpg", ".mpeg", ".ts", ".flv", ".wmv", ".gif", ".3gp"}
-)
+from marey.data.videos import Target, VideoEntry, VideoList, counted, fingerprint, seconds_text, source_text
 
 
 @dataclass(frozen=True)
-class Sample:
-    """One video, or the part of it from `start` to `end` seconds, and the index of its class."""
+class Sample(VideoEntry):
+    """An entry of a list with labels."""
 
-    id: str
-    path: Path
-    label: int
-    """The class; the first one of several."""
-    start: float | None = None
-    end: float | None = None
-    split: str | None = None
-    group: str | None = None
+    label: int = field(kw_only=True)
+    """The index of its class; of several, the first one."""
+    split: str | None = field(default=None, kw_only=True)
+    group: str | None = field(default=None, kw_only=True)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Manifest:
     """Videos with labels. `ids` are the paths as the list has them; times are seconds, NaN where none are given."""
 
@@ -59,14 +51,13 @@ class Manifest:
     def __getitem__(self, index: int | NDArray[Any]) -> "Sample | Manifest":
         if isinstance(index, np.ndarray):
             return self._rows(index)
-        start, end = (None, None) if self.times is None else (_second(t) for t in self.times[index])
-        name = str(self.ids[index])
+        video = self.videos[index]
         return Sample(
-            id=name if start is None and end is None else f"{name}@{_time_text(start) or 0}-{_time_text(end)}",
-            path=self.root / name,
+            video.id,
+            video.path,
+            video.start,
+            video.end,
             label=int(self.labels[index]),
-            start=start,
-            end=end,
             split=None if self.splits is None else str(self.splits[index]),
             group=None if self.groups is None else str(self.groups[index]),
         )
@@ -74,7 +65,17 @@ class Manifest:
     def __iter__(self) -> Iterator[Sample]:
         return (self[i] for i in range(len(self)))
 
-    def target(self, index: int) -> int | NDArray[np.float32]:
+    def __repr__(self) -> str:
+        splits = f", splits {', '.join(self.split_names)}" if self.split_names else ""
+        classes = counted(len(self.class_names), "class", "classes")
+        return f"Manifest({source_text(self.source)}{counted(len(self), 'video')}, {classes}{splits})"
+
+    @property
+    def videos(self) -> VideoList:
+        """The same videos without their labels; the columns are shared, not copied."""
+        return VideoList(self.ids, self.root, self.times, self.source)
+
+    def target(self, index: int) -> Target:
         """What a network should say: the class; or, with several labels per video, 1 for each and 0 for others, [K]."""
         if self.label_sets is None:
             return int(self.labels[index])
@@ -122,14 +123,8 @@ class Manifest:
     @property
     def fingerprint(self) -> str:
         """SHA-256 over ids, labels, times and class names: two results with the same one saw the same list."""
-        digest = hashlib.sha256()
-        for part in (self.ids, self.labels, self.times):
-            digest.update(b"-" if part is None else str(part.shape).encode())
-            digest.update(b"" if part is None else "\0".join(map(str, part.ravel().tolist())).encode())
-        if self.label_sets is not None:
-            digest.update("\0".join(self._label_words()).encode())
-        digest.update("\0".join(self.class_names).encode())
-        return digest.hexdigest()
+        several = [] if self.label_sets is None else [self._label_words()]
+        return fingerprint(self.ids, self.labels, self.times, words=[*several, self.class_names])
 
     def write_csv(self, path: str | Path) -> None:
         """Write path, label and what other columns there are; paths become relative to the file where they can."""
@@ -141,7 +136,7 @@ class Manifest:
         columns |= {n: c.tolist() for n, c in (("split", self.splits), ("group", self.groups)) if c is not None}
         if self.times is not None:
             for name, times in zip(("start", "end"), self.times.T.tolist(), strict=True):
-                columns[name] = [_time_text(time) for time in times]
+                columns[name] = [seconds_text(time) for time in times]
         with atomic_path(target) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(columns)
@@ -172,15 +167,6 @@ class Manifest:
             self.source,
             part(self.label_sets),
         )
-
-
-def _second(value: float) -> float | None:
-    return None if np.isnan(value) else float(value)
-
-
-def _time_text(seconds: float | None) -> str:
-    """Seconds with every digit that they have (3661.125, 10), "" for None and NaN."""
-    return "" if seconds is None or np.isnan(seconds) else repr(float(seconds)).removesuffix(".0")
 
 
 def _relative(names: Iterable[str], root: Path, folder: Path) -> Iterator[str]:

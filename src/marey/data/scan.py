@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from marey.base.errors import DataError
-from marey.data.manifest import VIDEO_SUFFIXES
+from marey.data.videos import VIDEO_SUFFIXES
 
 _IMAGES = (".jpg", ".jpeg", ".png")
 _VIDEOS = tuple(VIDEO_SUFFIXES)

@@ -1,10 +1,14 @@
 """A number of ours beside one that somebody published: how far apart, and whether that means anything."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic import JsonValue
+
+from marey.base.declaration import Declaration
 from marey.evaluation.metrics import wilson_interval
+from marey.evaluation.protocol import EvaluationProtocol
 from marey.recipe import Measured, Published, Recipe
 
 
@@ -20,6 +24,11 @@ class Comparison:
     high: float
     reasons: tuple[str, ...] = ()
 
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> "Comparison":
+        """From its fields, as a result's JSON has them."""
+        return cls(**{**value, "reasons": tuple(value["reasons"])})
+
     @property
     def comparable(self) -> bool:
         return not self.reasons
@@ -32,7 +41,7 @@ class Comparison:
         return f"{head}: not comparable, because {'; '.join(self.reasons)}"
 
 
-def compare(recipe: Recipe, protocol: dict[str, Any], *, top1: float, videos: int) -> tuple[Comparison, ...]:
+def compare(recipe: Recipe, protocol: EvaluationProtocol, *, top1: float, videos: int) -> tuple[Comparison, ...]:
     """Our top-1 (0..1 over so many videos) against what the recipe that was tested says of itself.
 
     `recipe` is the shipped one whose name `protocol` bears: an edited one has no numbers to compare with.
@@ -50,7 +59,7 @@ def compare(recipe: Recipe, protocol: dict[str, Any], *, top1: float, videos: in
 def compare_fused(
     published: Published,
     recipes: Sequence[Recipe],
-    protocols: Sequence[dict[str, Any]],
+    protocols: Sequence[EvaluationProtocol],
     *,
     top1: float,
     videos: int,
@@ -71,27 +80,32 @@ def _beside(number: Published | Measured, top1: float, videos: int, reasons: Seq
     return Comparison(name, number.top1, 100 * top1, low, high, tuple(reasons))
 
 
-def _protocol_differs(recipe: Recipe, protocol: dict[str, Any]) -> list[str]:
+def _protocol_differs(recipe: Recipe, protocol: EvaluationProtocol) -> list[str]:
     """Frames, crops, averages and pixels other than the recipe's, or other arithmetic."""
-    rules = {"test": recipe.test, "pixels": recipe.pixels} | ({} if recipe.flow is None else {"flow": recipe.flow})
-    declared = {part: rule.model_dump(mode="json") for part, rule in rules.items()}
-    reasons = [f"the {part} rule is not the recipe's" for part, rule in declared.items() if protocol.get(part) != rule]
-    if protocol.get("precision", "float32") != "float32":
-        reasons.append(f"the network ran in {protocol['precision']}")
-    if protocol.get("only"):
-        reasons.append(f"only the videos of {protocol['only']['list']} were scored")
+    rules: list[tuple[str, Declaration, JsonValue]] = [
+        ("test", recipe.test, protocol.test),
+        ("pixels", recipe.pixels, protocol.pixels),
+    ]
+    if recipe.flow is not None:
+        rules.append(("flow", recipe.flow, protocol.flow))
+    reasons = [
+        f"the {name} rule is not the recipe's" for name, rule, used in rules if rule.model_dump(mode="json") != used
+    ]
+    if protocol.precision != "float32":
+        reasons.append(f"the network ran in {protocol.precision}")
+    if protocol.only is not None:
+        reasons.append(f"only the videos of {protocol.only.list} were scored")
     return reasons
 
 
-def _published_differs(published: Published, protocol: dict[str, Any], videos: int) -> list[str]:
+def _published_differs(published: Published, protocol: EvaluationProtocol, videos: int) -> list[str]:
     reasons = []
     if published.kind == "quoted":
         reasons.append("the published number is quoted from elsewhere and was measured by another protocol")
-    split = protocol.get("split")
-    if split is None:
+    if protocol.split is None:
         reasons.append(f"the list does not say which split it is (published: {published.split})")
-    elif _plain(split) != _plain(published.split):
-        reasons.append(f"the split is {split}, the published one {published.split}")
+    elif _plain(protocol.split) != _plain(published.split):
+        reasons.append(f"the split is {protocol.split}, the published one {published.split}")
     if published.videos is None:
         reasons.append("it is not published how many videos were tested")
     elif published.videos != videos:
@@ -99,8 +113,8 @@ def _published_differs(published: Published, protocol: dict[str, Any], videos: i
     return reasons
 
 
-def _measured_differs(measured: Measured, protocol: dict[str, Any]) -> list[str]:
-    same = measured.fingerprint == protocol.get("data_fingerprint")
+def _measured_differs(measured: Measured, protocol: EvaluationProtocol) -> list[str]:
+    same = measured.fingerprint == protocol.data_fingerprint
     return [] if same else ["the list of videos is another one (fingerprints differ)"]
 
 

@@ -5,9 +5,7 @@ import json
 import re
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,138 +18,21 @@ from marey.base.precision import Precision
 from marey.base.processes import rank, world_size
 from marey.base.progress import progress, say
 from marey.base.versions import versions
-from marey.data.clips import ViewDataset, ViewItem
+from marey.data.clips import ViewDataset
 from marey.data.formats import read_classes, read_manifest
 from marey.data.manifest import Manifest
 from marey.data.overlap import only as restricted
 from marey.data.quarantine import Broken, Quarantine
 from marey.evaluation.compare import Comparison, compare
-from marey.evaluation.metrics import (
-    calibration_error,
-    confusion_matrix,
-    macro_f1,
-    mean_average_precision,
-    mean_class_accuracy,
-    pair_accuracy,
-    top_k_accuracy,
-)
+from marey.evaluation.metrics import top_k_accuracy
+from marey.evaluation.protocol import EvaluationProtocol, Restriction
+from marey.evaluation.result import EvaluationResult
 from marey.evaluation.scores import Scores
 from marey.evaluation.views import read_ahead, score_video
 from marey.models.network import Network
 
 _SAVE_EVERY = 20.0
 """Seconds between the parts that an interrupted run goes on from."""
-
-
-@dataclass(frozen=True)
-class EvaluationResult:
-    """Metrics of one run; shares lie in 0..1. `broken` files are left out of all of them.
-
-    Videos with several labels have a `mean_ap` and no top-1, and the others' mean class; asking for those is a DataError.
-    """
-
-    scores: Scores
-    broken: tuple[Broken, ...] = ()
-    comparisons: tuple[Comparison, ...] = ()
-    """With the numbers that the model's recipe bears, and whether they compare."""
-
-    @classmethod
-    def from_scores(cls, scores: Scores) -> "EvaluationResult":
-        return cls(scores)
-
-    @property
-    def num_videos(self) -> int:
-        return len(self.scores.ids)
-
-    @property
-    def top1(self) -> float:
-        return top_k_accuracy(self.scores.probabilities, self._classes(), 1)
-
-    @property
-    def top5(self) -> float:
-        return top_k_accuracy(self.scores.probabilities, self._classes(), 5)
-
-    @property
-    def confusion(self) -> NDArray[np.int64]:
-        """[K, K]: true class by answer."""
-        return confusion_matrix(self.scores.probabilities, self._classes())
-
-    @property
-    def mean_class(self) -> float:
-        return mean_class_accuracy(self.confusion)
-
-    @property
-    def macro_f1(self) -> float:
-        return macro_f1(self.confusion)
-
-    @property
-    def calibration_error(self) -> float:
-        """How far probabilities lie from shares of right answers."""
-        return calibration_error(self.scores.probabilities, self._classes())
-
-    @property
-    def mean_ap(self) -> float:
-        """Mean average precision over the classes: the number of videos with several labels."""
-        return mean_average_precision(self.scores.probabilities, self.scores.positives)
-
-    def pairs(self, pairs: list[tuple[int, int]]) -> float:
-        """Accuracy inside pairs of classes; chance is one half."""
-        return pair_accuracy(self.scores.probabilities, self._classes(), pairs)
-
-    def metrics(self) -> dict[str, float]:
-        """The numbers that mean something: top-1 and its kin, or mean average precision."""
-        if self.scores.several_labels:
-            return {"mean_ap": self.mean_ap}
-        return {
-            "top1": self.top1,
-            "top5": self.top5,
-            "mean_class": self.mean_class,
-            "macro_f1": self.macro_f1,
-            "calibration_error": self.calibration_error,
-        }
-
-    def as_json(self) -> dict[str, Any]:
-        """Everything but the scores themselves."""
-        return self.metrics() | {
-            "videos": self.num_videos,
-            "broken": [vars(b) for b in self.broken],
-            "comparisons": [vars(c) for c in self.comparisons],
-            "protocol": self.scores.protocol,
-        }
-
-    def summary(self) -> str:
-        """Lines for a person: the headline, and the confusion matrix of up to 20 classes."""
-        named = {"top1": "top-1", "top5": "top-5", "mean_class": "mean class", "mean_ap": "mAP"}
-        metrics = self.metrics()
-        numbers = "   ".join(f"{name} {metrics[key]:.1%}" for key, name in named.items() if key in metrics)
-        left_out = f", {len(self.broken)} broken left out" if self.broken else ""
-        lines = [f"{numbers}   ({self.num_videos} videos{left_out})", *map(str, self.comparisons)]
-        if not self.scores.several_labels and len(self.scores.class_names) <= 20:
-            lines += ["", *self._confusion_lines()]
-        return "\n".join(lines)
-
-    def _confusion_lines(self) -> list[str]:
-        names = self.scores.class_names
-        wide = max(len(name) for name in names)
-        digits = max(len(str(self.confusion.max())), len(str(len(names) - 1))) + 1
-        lines = [
-            "rows: true class, columns: answer",
-            " " * (wide + 4) + "".join(f"{i:{digits}}" for i in range(len(names))),
-        ]
-        for i, (name, row) in enumerate(zip(names, self.confusion, strict=True)):
-            cells = "".join(f"{n if n else '.':>{digits}}" for n in row.tolist())
-            lines.append(f"{i:>2} {name:{wide}} {cells}")
-        return lines
-
-    def _classes(self) -> NDArray[np.int64]:
-        """The class of each video [N].
-
-        Raises:
-            DataError: videos have several labels, so that there is no right answer, only right ones.
-        """
-        if self.scores.several_labels:
-            raise DataError("these videos have several labels each: there is no top-1 or confusion; see mean_ap.")
-        return self.scores.labels
 
 
 def evaluate(
@@ -199,7 +80,8 @@ def evaluate(
     protocol = _protocol(model, data, backend, batch)
     if overlap:
         say(f"{only}: {overlap}")
-        protocol["only"] = {"list": str(only), "left_out": overlap.left_out, "missing": overlap.missing}
+        restriction = Restriction(list=str(only), left_out=overlap.left_out, missing=overlap.missing)
+        protocol = protocol.model_copy(update={"only": restriction})
     run = _Run(Path(out) if out else None, protocol, data, max_broken)
     if run.rank == 0:
         tell_of_spare(device)
@@ -246,8 +128,8 @@ def read_labelled(
 
 def _scored(
     backend: EagerBackend, model: Network, data: Manifest, run: "_Run", *, batch: int, workers: int | None
-) -> Iterator[tuple[int, ViewItem, NDArray[np.float32] | None]]:
-    """(row, item, probabilities) of every video that is still to be tested by this process."""
+) -> Iterator[tuple[int, NDArray[np.float32] | Broken]]:
+    """Each row that is still to be tested by this process, with the video's probabilities [K] or its broken file."""
     test, pixels = model.recipe.test, model.recipe.pixels
     views = ViewDataset(data, test.sampling, pixels, model.recipe.flow)
     rows = run.rows_to_do()
@@ -255,20 +137,21 @@ def _scored(
     with progress("Testing", total=len(rows), unit="videos") as bar:
         right, note = 0, ""
         for done, (row, item) in enumerate(zip(rows, read_ahead(views, rows, workers=workers), strict=True), start=1):
-            scores = None
-            if "broken" not in item:
+            if isinstance(item, Broken):
+                yield row, item
+            else:
                 scores = score_video(backend, item, test, pixels, batch=batch, task=task)
+                right += task.kind == "classify" and int(scores.argmax()) == item.target
+                yield row, scores
             if task.kind == "classify":
-                right += scores is not None and int(scores.argmax()) == item["target"]
                 note = f"top-1 {right / done:.1%}"
-            yield row, item, scores
             bar.advance(note=note)
 
 
 class _Run:
     """The state of one evaluation: what is done, kept in parts so that it can be gone on with."""
 
-    def __init__(self, out: Path | None, protocol: dict[str, Any], data: Manifest, max_broken: float) -> None:
+    def __init__(self, out: Path | None, protocol: EvaluationProtocol, data: Manifest, max_broken: float) -> None:
         self.out, self.protocol, self.data = out, protocol, data
         self.rank, self.world = rank(), world_size()
         if self.world > 1 and out is None:
@@ -287,14 +170,14 @@ class _Run:
         """Take the folder for this run, or go on with what an earlier call of the same run left."""
         state = out / "evaluate.json"
         if state.exists():
-            old = json.loads(state.read_text(encoding="utf-8"))
-            differing = [k for k in self.protocol if k not in _MAY_DIFFER and old.get(k) != self.protocol[k]]
+            old, asked = json.loads(state.read_text(encoding="utf-8")), self.protocol.as_json()
+            differing = [name for name in asked if name not in _MAY_DIFFER and old.get(name) != asked[name]]
             if differing:
                 raise RunError(
                     f"{out} holds another evaluation ({', '.join(differing)} differ): choose another --out, or remove it."
                 )
         elif self.rank == 0:
-            write_json(state, self.protocol)
+            write_json(state, self.protocol.as_json())
         assert self.parts is not None
         for part in sorted(self.parts.glob("[0-9]*.npz")):
             with np.load(part) as file:
@@ -307,14 +190,14 @@ class _Run:
         mine = range(self.rank, len(self.data), self.world)
         return [row for row in mine if row not in self.done and self.data[row].id not in self._broken_ids]
 
-    def finish(self, scored: Iterator[tuple[int, ViewItem, NDArray[np.float32] | None]]) -> None:
+    def finish(self, scored: Iterator[tuple[int, NDArray[np.float32] | Broken]]) -> None:
         """Take in scores as they come; save a part every so often and at the end, also when interrupted."""
         fresh: dict[int, NDArray[np.float32]] = {}
         saved = time.monotonic()
         try:
-            for row, item, probabilities in scored:
-                if probabilities is None:
-                    self.quarantine.record(item["broken"])
+            for row, probabilities in scored:
+                if isinstance(probabilities, Broken):
+                    self.quarantine.record(probabilities)
                     continue
                 fresh[row] = probabilities
                 if time.monotonic() - saved > _SAVE_EVERY:
@@ -342,18 +225,16 @@ class _Run:
         probabilities = np.stack([self.done[row] for row in rows])
         names = (*names, *(f"class {i}" for i in range(len(names), probabilities.shape[1])))
         labels = self.data.multi_hot().astype(np.int64) if model.recipe.task.kind == "multilabel" else self.data.labels
-        scores = Scores(
-            tuple(self.data[row].id for row in rows), labels[rows], probabilities, names,
-            self.protocol | {"tested": len(rows), "broken": len(self.quarantine)},
-        )  # fmt: skip
+        protocol = self.protocol.model_copy(update={"tested": len(rows), "broken": len(self.quarantine)})
+        ids = tuple(self.data[row].id for row in rows)
+        scores = Scores(ids, labels[rows], probabilities, names, protocol)
         comparisons: tuple[Comparison, ...] = ()
         if not scores.several_labels:  # what is published and measured are top-1
             top1 = top_k_accuracy(probabilities, scores.labels, 1)
-            comparisons = compare(model.recipe, scores.protocol, top1=top1, videos=len(rows))
+            comparisons = compare(model.recipe, protocol, top1=top1, videos=len(rows))
         result = EvaluationResult(scores, self.quarantine.files, comparisons)
         if self.out is not None and self.rank == 0:
-            scores.save(self.out / "scores.npz")
-            write_json(self.out / "result.json", result.as_json())
+            result.save(self.out)
         return result
 
     def _bring_together(self) -> None:
@@ -377,23 +258,23 @@ _MAY_DIFFER = {"versions", "device"}
 """What may change between the two halves of an interrupted run."""
 
 
-def _protocol(model: Network, data: Manifest, backend: EagerBackend, batch: int) -> dict[str, Any]:
+def _protocol(model: Network, data: Manifest, backend: EagerBackend, batch: int) -> EvaluationProtocol:
     recipe = model.recipe
-    task = {} if recipe.task.kind == "classify" else {"task": recipe.task.kind}
-    return task | {
-        "recipe": recipe.name,
-        "test": recipe.test.model_dump(mode="json"),
-        "pixels": recipe.pixels.model_dump(mode="json"),
-        "flow": None if recipe.flow is None else recipe.flow.model_dump(mode="json"),
-        "weights_sha256": weights_hash(model),
-        "data_fingerprint": data.fingerprint,
-        "videos": len(data),
-        "split": _split_of(data),
-        "batch": batch,
-        "precision": backend.precision,
-        "device": backend.device.type,  # without the number that a process has under torchrun
-        "versions": versions(),
-    }
+    protocol = EvaluationProtocol(
+        recipe=recipe.name,
+        test=recipe.test.model_dump(mode="json"),
+        pixels=recipe.pixels.model_dump(mode="json"),
+        flow=None if recipe.flow is None else recipe.flow.model_dump(mode="json"),
+        weights_sha256=weights_hash(model),
+        data_fingerprint=data.fingerprint,
+        videos=len(data),
+        split=_split_of(data),
+        batch=batch,
+        precision=backend.precision,
+        device=backend.device.type,  # without the number that a process has under torchrun
+        versions=versions(),
+    )
+    return protocol if recipe.task.kind == "classify" else protocol.model_copy(update={"task": recipe.task.kind})
 
 
 def _split_of(data: Manifest) -> str | None:

@@ -1,19 +1,15 @@
 """Late fusion: score files of the same videos, joined by video id."""
 
 from collections.abc import Iterator, Sequence
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from marey.base.errors import DataError
 from marey.evaluation.metrics import mean_average_precision, top_k_accuracy
+from marey.evaluation.protocol import Fusion, FusionProtocol
 from marey.evaluation.scores import Scores
 
-Fusion = Literal["probabilities", "logits"]
-"""What is added up. "logits": then one softmax (DeepMind's two streams). Of a score file that averages logits, its
-probabilities' logarithms are these logits but for one number a video, which the softmax takes away again; of one that
-averages probabilities it is their product."""
 _TINY = np.finfo(np.float32).tiny
 """A probability that float32 rounded to nothing: its logarithm stays finite."""
 _STEPS = 20
@@ -30,13 +26,29 @@ def fuse(files: Sequence[Scores], *, weights: Sequence[float] | None = None, of:
     first = files[0]
     if of == "logits" and first.several_labels:
         raise DataError("videos with several labels have no logits under one softmax: fuse their probabilities.")
-    shares = np.array(weights if weights is not None else [1.0] * len(files), dtype=np.float64)
-    if len(shares) != len(files) or (shares < 0).any() or shares.sum() <= 0:
-        raise DataError(f"fusing {len(files)} files takes as many weights, none negative, their sum above 0.")
-    shares = shares / shares.sum() if of == "probabilities" else shares
-    protocol = {"fused": [scores.protocol for scores in files], "of": of, "weights": shares.tolist()}
-    probabilities = _sum(_joined(files), shares, of)
-    return Scores(first.ids, first.labels, probabilities.astype(np.float32), first.class_names, protocol)
+    shares = _shares(len(files), weights, of)
+    protocol = FusionProtocol(fused=tuple(scores.protocol for scores in files), of=of, weights=tuple(shares.tolist()))
+    probabilities = _sum(_joined(files), shares, of).astype(np.float32)
+    return Scores(first.ids, first.labels, probabilities, first.class_names, protocol)
+
+
+def fuse_probabilities(
+    probabilities_SNK: NDArray[np.float32], *, weights: Sequence[float] | None = None, of: Fusion = "probabilities"
+) -> NDArray[np.float32]:
+    """As `fuse`, of the probabilities [N, K] alone that S streams give the same N videos.
+
+    Raises:
+        DataError: the weights do not fit.
+    """
+    shares = _shares(len(probabilities_SNK), weights, of)
+    return _sum(probabilities_SNK.astype(np.float64), shares, of).astype(np.float32)
+
+
+def _shares(count: int, weights: Sequence[float] | None, of: Fusion) -> NDArray[np.float64]:
+    shares = np.array(weights if weights is not None else [1.0] * count, dtype=np.float64)
+    if len(shares) != count or (shares < 0).any() or shares.sum() <= 0:
+        raise DataError(f"fusing {count} files takes as many weights, none negative, their sum above 0.")
+    return shares / shares.sum() if of == "probabilities" else shares
 
 
 def search_weights(files: Sequence[Scores], *, of: Fusion = "probabilities") -> tuple[float, ...]:

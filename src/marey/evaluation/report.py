@@ -2,34 +2,72 @@
 
 import csv
 import json
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from markupsafe import Markup
+from numpy.typing import NDArray
 
 from marey.base.errors import DataError
 from marey.base.files import write_text
+from marey.base.jsonable import Json
 from marey.base.page import Line, heat_map, line_chart, render
 from marey.data.manifest import Manifest
 from marey.evaluation.answers import FILM_FRAMES, choose_answers
-from marey.evaluation.compare import Comparison
-from marey.evaluation.metrics import (
-    average_precision,
-    calibration_error,
-    confusion_matrix,
-    macro_f1,
-    mean_average_precision,
-    mean_class_accuracy,
-    most_confused,
-    top_k_accuracy,
-    wilson_interval,
-)
-from marey.evaluation.scores import Scores
+from marey.evaluation.metrics import average_precision, most_confused, wilson_interval
+from marey.evaluation.result import SCORES, EvaluationResult
 
 _HEAT_CLASSES = 40
 """More classes than this make a heat map unreadable: the most confused pairs are listed instead."""
 _CONFUSED = 20
 """How many of these pairs are listed."""
+
+
+@dataclass(frozen=True)
+class _Number:
+    name: str
+    value: str
+
+
+@dataclass(frozen=True)
+class _Chart:
+    name: str
+    svg: Markup
+
+
+@dataclass(frozen=True)
+class _Confused:
+    true: str
+    answer: str
+    count: int
+
+
+@dataclass(frozen=True)
+class _ClassRow:
+    """A class and its number; shares in percent."""
+
+    name: str
+    text: str
+    share: float
+    count: int
+    """Videos of the class."""
+    low: float = 0
+    wide: float = 0
+    """Where the 95 % interval begins and how wide it is."""
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """What the page says of a test's scores."""
+
+    subtitle: str = ""
+    numbers: Sequence[_Number] = ()
+    classes: Sequence[_ClassRow] = ()
+    classes_note: str = ""
+    heat: Markup | None = None
+    confused: Sequence[_Confused] = ()
 
 
 def write_report(folder: str | Path, data: Manifest | None = None) -> Path:
@@ -41,31 +79,30 @@ def write_report(folder: str | Path, data: Manifest | None = None) -> Path:
         DataError: the folder holds neither a log nor scores.
     """
     folder = Path(folder)
-    log, scores = folder / "log.csv", folder / "scores.npz"
-    if not log.exists() and not scores.exists():
-        raise DataError(
-            f"{folder}: neither log.csv nor scores.npz is there; name a folder that train or evaluate left."
-        )
-    recipe = folder / "recipe.yaml"
-    values: dict[str, Any] = {
-        "title": folder.resolve().name, "subtitle": "", "numbers": [], "charts": _charts(log) if log.exists() else [],
-        "heat": None, "confused": [], "classes": [], "classes_note": "", "broken": [], "protocol": [],
-        "answers": None, "film_frames": FILM_FRAMES, "comparisons": [],
-        "recipe": recipe.read_text(encoding="utf-8") if recipe.exists() else "",
-    }  # fmt: skip
-    if scores.exists():
-        values |= _tested(Scores.load(scores), data)
-        result = folder / "result.json"
-        if result.exists():
-            found = json.loads(result.read_text(encoding="utf-8"))
-            values["broken"] = found["broken"]
-            values["comparisons"] = [str(Comparison(**row)) for row in found.get("comparisons", ())]
+    log, recipe = folder / "log.csv", folder / "recipe.yaml"
+    tested = (folder / SCORES).exists()
+    if not log.exists() and not tested:
+        raise DataError(f"{folder}: neither log.csv nor {SCORES} is there; name a folder that train or evaluate left.")
+    result = EvaluationResult.load(folder) if tested else None
+    page = render(
+        "marey.evaluation",
+        "report.html",
+        title=folder.resolve().name,
+        judged=_Judged() if result is None else _judged(result),
+        charts=_charts(log) if log.exists() else [],
+        comparisons=result.comparisons if result else (),
+        answers=choose_answers(result.scores, data) if result and data is not None else None,
+        film_frames=FILM_FRAMES,
+        broken=result.broken if result else (),
+        protocol=[(key, _plain(value)) for key, value in result.scores.protocol.as_json().items()] if result else [],
+        recipe=recipe.read_text(encoding="utf-8") if recipe.exists() else "",
+    )
     path = folder / "report.html"
-    write_text(path, render("marey.evaluation", "report.html", **values))
+    write_text(path, page)
     return path
 
 
-def _charts(log: Path) -> list[dict[str, Any]]:
+def _charts(log: Path) -> list[_Chart]:
     with log.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
 
@@ -79,91 +116,77 @@ def _charts(log: Path) -> list[dict[str, Any]]:
         ("mAP by epoch", [line("validation", "val_map")], True),
     ]
     return [
-        {"name": name, "svg": line_chart(name, [one for one in lines if one.x], percent=percent)}
+        _Chart(name, line_chart(name, [one for one in lines if one.x], percent=percent))
         for name, lines, percent in charts
         if any(one.x for one in lines)
     ]
 
 
-def _tested(scores: Scores, data: Manifest | None) -> dict[str, Any]:
-    return (_judged_by_precision(scores) if scores.several_labels else _judged_by_accuracy(scores)) | {
-        "answers": choose_answers(scores, data) if data is not None else None,
-        "protocol": [(key, _plain(value)) for key, value in scores.protocol.items()],
-    }
+def _judged(result: EvaluationResult) -> _Judged:
+    return _judged_by_precision(result) if result.scores.several_labels else _judged_by_accuracy(result)
 
 
-def _judged_by_accuracy(scores: Scores) -> dict[str, Any]:
+def _judged_by_accuracy(result: EvaluationResult) -> _Judged:
     """Of videos with one label each."""
-    confusion = confusion_matrix(scores.probabilities, scores.labels)
-    top1 = top_k_accuracy(scores.probabilities, scores.labels, 1)
-    low, high = wilson_interval(round(top1 * len(scores.ids)), len(scores.ids))
-    numbers = [
-        {"name": "top-1", "value": f"{top1:.1%}"},
-        {"name": "top-5", "value": f"{top_k_accuracy(scores.probabilities, scores.labels, 5):.1%}"},
-        {"name": "mean class", "value": f"{mean_class_accuracy(confusion):.1%}"},
-        {"name": "macro F1", "value": f"{macro_f1(confusion):.1%}"},
-        {"name": "calibration error", "value": f"{calibration_error(scores.probabilities, scores.labels):.1%}"},
-        {"name": "videos", "value": f"{len(scores.ids)}"},
-    ]
-    names = scores.class_names
+    confusion, names = result.confusion, result.scores.class_names
+    low, high = wilson_interval(round(result.top1 * result.num_videos), result.num_videos)
     small = len(names) <= _HEAT_CLASSES
-    return {
-        "subtitle": f"{_tested_by(scores)} · 95 % interval of top-1: {low:.1%} to {high:.1%}",
-        "numbers": numbers,
-        "heat": heat_map("confusion matrix", confusion.tolist(), names) if small else None,
-        "confused": []
-        if small
-        else [
-            {"true": names[true], "answer": names[answer], "count": n}
-            for true, answer, n in most_confused(confusion, _CONFUSED)
+    confused = [] if small else most_confused(confusion, _CONFUSED)
+    return _Judged(
+        subtitle=f"{_tested_by(result)} · 95 % interval of top-1: {low:.1%} to {high:.1%}",
+        numbers=[
+            _Number("top-1", f"{result.top1:.1%}"),
+            _Number("top-5", f"{result.top5:.1%}"),
+            _Number("mean class", f"{result.mean_class:.1%}"),
+            _Number("macro F1", f"{result.macro_f1:.1%}"),
+            _Number("calibration error", f"{result.calibration_error:.1%}"),
+            _Number("videos", f"{result.num_videos}"),
         ],
-        "classes": _class_rows(confusion, names),
-        "classes_note": "The thin stripe is the 95 % interval of the share.",
-    }
+        classes=_class_rows(confusion, names),
+        classes_note="The thin stripe is the 95 % interval of the share.",
+        heat=heat_map("confusion matrix", confusion.tolist(), names) if small else None,
+        confused=[_Confused(names[true], names[answer], count) for true, answer, count in confused],
+    )
 
 
-def _judged_by_precision(scores: Scores) -> dict[str, Any]:
+def _judged_by_precision(result: EvaluationResult) -> _Judged:
     """Of videos with several labels."""
-    precisions = average_precision(scores.probabilities, scores.positives)
+    scores = result.scores
+    precisions = average_precision(scores.probabilities, scores.positives).tolist()
     counts = scores.positives.sum(axis=0).tolist()
     rows = [
-        {
-            "name": name, "text": f"{precision:.0%}", "share": round(100 * precision, 1), "count": count,
-            "low": 0, "wide": 0,
-        }
-        for name, precision, count in zip(scores.class_names, precisions.tolist(), counts, strict=True)
+        _ClassRow(name, f"{precision:.0%}", round(100 * precision, 1), count)
+        for name, precision, count in zip(scores.class_names, precisions, counts, strict=True)
         if count
-    ]  # fmt: skip
-    return {
-        "subtitle": f"{_tested_by(scores)} · several labels per video",
-        "numbers": [
-            {"name": "mAP", "value": f"{mean_average_precision(scores.probabilities, scores.positives):.1%}"},
-            {"name": "labels per video", "value": f"{scores.positives.sum(axis=1).mean():.1f}"},
-            {"name": "videos", "value": f"{len(scores.ids)}"},
+    ]
+    return _Judged(
+        subtitle=f"{_tested_by(result)} · several labels per video",
+        numbers=[
+            _Number("mAP", f"{result.mean_ap:.1%}"),
+            _Number("labels per video", f"{scores.positives.sum(axis=1).mean():.1f}"),
+            _Number("videos", f"{result.num_videos}"),
         ],
-        "classes": sorted(rows, key=lambda row: row["share"]),
-        "classes_note": "Average precision of each class.",
-    }
+        classes=sorted(rows, key=lambda row: row.share),
+        classes_note="Average precision of each class.",
+    )
 
 
-def _plain(value: Any) -> str:
+def _plain(value: Json) -> str:
     """A setting as a reader writes it: a name without quotes, the rest as JSON."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def _tested_by(scores: Scores) -> str:
+def _tested_by(result: EvaluationResult) -> str:
     """The recipe, or those of fused streams."""
-    parts = scores.protocol.get("fused", [scores.protocol])
-    return " + ".join(str(part.get("recipe", "")) for part in parts)
+    return " + ".join(part.recipe for part in result.scores.protocol.parts)
 
 
-def _class_rows(confusion: Any, names: tuple[str, ...]) -> list[dict[str, Any]]:
+def _class_rows(confusion: NDArray[np.int64], names: tuple[str, ...]) -> list[_ClassRow]:
     rows = []
     for name, right, total in zip(names, np.diag(confusion).tolist(), confusion.sum(axis=1).tolist(), strict=True):
         if total:
             low, high = wilson_interval(right, total)
-            rows.append({
-                "name": name, "text": f"{right / total:.0%}", "share": round(100 * right / total, 1), "count": total,
-                "low": round(100 * low, 1), "wide": round(100 * (high - low), 1),
-            })  # fmt: skip
-    return sorted(rows, key=lambda row: row["share"])
+            share = round(100 * right / total, 1)
+            width = round(100 * (high - low), 1)
+            rows.append(_ClassRow(name, f"{right / total:.0%}", share, total, round(100 * low, 1), width))
+    return sorted(rows, key=lambda row: row.share)

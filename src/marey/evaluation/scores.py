@@ -4,16 +4,16 @@ import json
 import re
 import zipfile
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from marey.base.errors import DataError
 from marey.base.files import atomic_path
-from marey.data.manifest import VIDEO_SUFFIXES
+from marey.data.videos import VIDEO_SUFFIXES
+from marey.evaluation.protocol import AnyProtocol, EvaluationProtocol, read_protocol
 
 _ENDING = re.compile(rf"(\.flow)?({'|'.join(map(re.escape, sorted(VIDEO_SUFFIXES)))})(?=@|$)", re.IGNORECASE)
 """Of a video file or a file of flow, before the part of it that an id may name."""
@@ -28,7 +28,7 @@ class Scores:
     """The class of each video [N]; or, with several labels per video, 1 for each of them and 0 for others, [N, K]."""
     probabilities: NDArray[np.float32]
     class_names: tuple[str, ...]
-    protocol: dict[str, Any]
+    protocol: AnyProtocol = field(default_factory=EvaluationProtocol)
 
     @property
     def several_labels(self) -> bool:
@@ -51,7 +51,7 @@ class Scores:
                 labels=self.labels,
                 probabilities=self.probabilities,
                 class_names=np.array(self.class_names),
-                protocol=np.array(json.dumps(self.protocol, ensure_ascii=False)),
+                protocol=np.array(json.dumps(self.protocol.as_json(), ensure_ascii=False)),
             )
 
     @property
@@ -82,7 +82,7 @@ class Scores:
                     labels=file["labels"],
                     probabilities=file["probabilities"],
                     class_names=tuple(file["class_names"].tolist()),
-                    protocol=json.loads(str(file["protocol"])),
+                    protocol=read_protocol(json.loads(str(file["protocol"]))),
                 )
-        except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+        except (OSError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
             raise DataError(f"{path}: not a score file that evaluate wrote ({error}).") from None

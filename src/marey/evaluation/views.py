@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from marey.backends.eager import EagerBackend
 from marey.base.errors import RunError
 from marey.base.processes import decoding_workers
-from marey.data.clips import ViewDataset, ViewItem
+from marey.data.clips import ViewDataset, ViewItem, Views
 from marey.data.workers import AheadLoader, delivered
 from marey.recipe import Classify, Task, Test
 from marey.video.pixels import FloatPixels, Pixels
@@ -46,7 +46,7 @@ def _as_it_is(item: Any) -> Any:
 
 def score_video(
     backend: EagerBackend,
-    item: ViewItem,
+    video: Views,
     test: Test,
     pixels: Pixels | FloatPixels,
     *,
@@ -60,7 +60,7 @@ def score_video(
     Views of two videos never share a pass, so that a video's score depends on nothing but the video: `predict` and
     `evaluate` agree to the last bit.
     """
-    views = Views.of(item, test, pixels)
+    views = ViewCrops.of(video, test, pixels)
     batches, places = views.batches(batch), torch.from_numpy(views.places)
     if test.averaging == "position_probabilities":
         maps = torch.cat([backend.positions(cut) for cut in batches])[places]
@@ -76,9 +76,9 @@ def _probabilities(logits: torch.Tensor, task: Task) -> torch.Tensor:
     return logits.sigmoid() if task.kind == "multilabel" else logits.softmax(dim=1)
 
 
-@dataclass(frozen=True)
-class Views:
-    """The views of one video: all crops of the first clip, then of the next one.
+@dataclass(frozen=True, eq=False)
+class ViewCrops:
+    """The views of one video by a protocol, as crops of its frames: all crops of the first clip, then of the next one.
 
     Views that are alike are there once: a video shorter than a clip gives ten equal clips, a square picture three equal
     crops. Averages take each as often as the protocol has it.
@@ -91,11 +91,11 @@ class Views:
     """For each view of the protocol, its place in `cuts`."""
 
     @classmethod
-    def of(cls, item: ViewItem, test: Test, pixels: Pixels | FloatPixels) -> "Views":
-        frames = item["frames"]
+    def of(cls, video: Views, test: Test, pixels: Pixels | FloatPixels) -> "ViewCrops":
+        frames = video.frames
         boxes = pixels.views(frames.shape[1], frames.shape[2], test.size, test.crops)
-        keys = [(clip.tobytes(), view) for clip in item["clips"] for view in boxes]
-        cuts = {(clip.tobytes(), view): (clip, view) for clip in item["clips"] for view in boxes}
+        keys = [(clip.tobytes(), view) for clip in video.clips for view in boxes]
+        cuts = {(clip.tobytes(), view): (clip, view) for clip in video.clips for view in boxes}
         order = {key: place for place, key in enumerate(cuts)}
         return cls(frames, tuple(cuts.values()), np.array([order[key] for key in keys]))
 

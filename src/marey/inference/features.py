@@ -6,8 +6,8 @@ import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -17,13 +17,16 @@ from marey.backends.device import tell_of_spare
 from marey.backends.eager import EagerBackend
 from marey.base.errors import RunError
 from marey.base.files import atomic_path, locked, mend_lines
+from marey.base.jsonable import Json
 from marey.base.precision import Precision
 from marey.base.processes import rank, world_size
 from marey.base.progress import progress, say
 from marey.data.clips import ViewDataset
+from marey.data.listing import as_videos
 from marey.data.manifest import Manifest
 from marey.data.quarantine import Broken, Quarantine
-from marey.evaluation.views import Views, read_ahead
+from marey.data.videos import VideoList, counted
+from marey.evaluation.views import ViewCrops, read_ahead
 from marey.inference.resume import claim
 from marey.models.network import Network
 
@@ -31,32 +34,81 @@ INDEX = "index.csv"
 _COLUMNS = ("video", "start", "end", "file", "error")
 
 
-@dataclass(frozen=True)
-class FeatureFiles:
-    """What lies in a folder of features."""
+@dataclass(frozen=True, eq=False, repr=False)
+class Features:
+    """The features of a list of videos, as they lie in a folder: index i is the i-th video that could be read.
+
+    Arrays are read when they are asked for, one file each: `features[i]`, or all of them by `read()`. Of several
+    processes only the first returns when all files are there.
+    """
 
     out: Path
-    videos: int
-    """In the list."""
+    listed: VideoList
+    """All videos that were asked for."""
     computed: int
     """By this call and process; the others were there already."""
     broken: tuple[Broken, ...]
     """Files that could not be read."""
 
-    def as_json(self) -> dict[str, Any]:
-        """For programs."""
-        return vars(self) | {"out": str(self.out), "broken": [vars(b) for b in self.broken]}
+    @property
+    def videos(self) -> int:
+        """How many were asked for."""
+        return len(self.listed)
+
+    @cached_property
+    def readable(self) -> VideoList:
+        """The videos that have features, in the list's order."""
+        failed = {broken.id for broken in self.broken}
+        rows = [row for row, video in enumerate(self.listed) if video.id not in failed]
+        return self.listed[np.array(rows, np.int64)]
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """Of the videos that have features."""
+        return tuple(video.id for video in self.readable)
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """Of the videos that have features."""
+        return tuple(video.path for video in self.readable)
+
+    def __len__(self) -> int:
+        return len(self.listed) - len(self.broken)
+
+    def __getitem__(self, index: int) -> NDArray[np.float32]:
+        """[D]; or [clips, D] where they were asked for `per_clip`."""
+        array: NDArray[np.float32] = np.load(self.out / file_name(self.readable[index].id), allow_pickle=False)
+        return array
+
+    def __iter__(self) -> Iterator[NDArray[np.float32]]:
+        return (self[index] for index in range(len(self)))
+
+    def read(self) -> NDArray[np.float32]:
+        """[N, D], or [N, clips, D]: all of them in memory, in the order of `ids`."""
+        return np.stack(list(self))
+
+    def as_json(self) -> dict[str, Json]:
+        """The folder, the counts and the broken files."""
+        return {
+            "out": str(self.out), "videos": self.videos, "computed": self.computed,
+            "broken": [vars(broken) for broken in self.broken],
+        }  # fmt: skip
 
     def summary(self) -> str:
         """One line for a person."""
-        there = self.videos - len(self.broken)
         broken = f", {len(self.broken)} broken (named in {INDEX})" if self.broken else ""
-        return f"{self.out}: features of {there} videos, {self.computed} computed now{broken}; {INDEX} names the files"
+        return (
+            f"{self.out}: features of {len(self)} videos, {self.computed} computed now{broken}; {INDEX} names the files"
+        )
+
+    def __repr__(self) -> str:
+        broken = f", {len(self.broken)} broken" if self.broken else ""
+        return f"Features({str(self.out)!r}: {counted(len(self), 'video')}{broken})"
 
 
 def features(
     model: Network,
-    videos: Manifest,
+    videos: VideoList | Manifest,
     *,
     out: str | Path,
     per_clip: bool = False,
@@ -64,7 +116,7 @@ def features(
     workers: int | None = None,
     device: str = "auto",
     precision: Precision = "auto",
-) -> FeatureFiles:
+) -> Features:
     """The pooled features of each video, over the views of `model.recipe.test`, as float32 .npy files in `out`.
 
     An interrupted call is gone on with: arrays that are there are not computed again. A file takes its name when it is
@@ -72,7 +124,7 @@ def features(
 
     Args:
         model: With its recipe, as `load_model` gives it.
-        videos: Which; labels do not matter.
+        videos: Which; labels do not matter. `marey.read_videos` makes a list of files, folders and lists.
         out: The folder: NAME-HASH.npy for each video, broken.jsonl, and at the end index.csv
             (video, start, end, file, error).
         per_clip: [clips, D], each the mean over its crops; else [D], the mean over all views.
@@ -85,7 +137,7 @@ def features(
             have the device, or the device not the precision.
     """
     backend = EagerBackend(model, device=device, precision=precision)
-    work = _Work(Path(out), videos, rank(), world_size())
+    work = _Work(Path(out), as_videos(videos), rank(), world_size())
     if work.rank == 0:
         tell_of_spare(device)
         say(f"features of {model.recipe.name} on {backend.device}, {backend.precision}")
@@ -106,7 +158,7 @@ def file_name(video: str) -> str:
 class _Work:
     """One folder of features on its way; what is done is what lies there."""
 
-    def __init__(self, out: Path, videos: Manifest, number: int, world: int) -> None:
+    def __init__(self, out: Path, videos: VideoList, number: int, world: int) -> None:
         self.out, self.videos, self.rank, self.world = out, videos, number, world
         self.lock = out / f".lock-{number}"
         self.ids = [sample.id for sample in videos]
@@ -115,7 +167,7 @@ class _Work:
 
     def run(
         self, model: Network, backend: EagerBackend, *, per_clip: bool, batch: int, workers: int | None
-    ) -> FeatureFiles:
+    ) -> Features:
         """Compute what is missing, then bring everything together."""
         test, pixels = model.recipe.test, model.recipe.pixels
         rows, broken = self._rows_to_do()
@@ -123,19 +175,19 @@ class _Work:
         computed = 0
         with progress("Features", total=len(rows), unit="videos") as bar:
             for row, item in zip(rows, read_ahead(views, rows, workers=workers), strict=True):
-                if "broken" in item:
-                    broken.record(item["broken"])
+                if isinstance(item, Broken):
+                    broken.record(item)
                 else:
-                    cuts = Views.of(item, test, pixels)
+                    cuts = ViewCrops.of(item, test, pixels)
                     seen = torch.cat([backend.features(part) for part in cuts.batches(batch)]).numpy()[cuts.places]
-                    self._save(self.names[row], _averaged(seen, clips=len(item["clips"]) if per_clip else None))
+                    self._save(self.names[row], _averaged(seen, clips=len(item.clips) if per_clip else None))
                     computed += 1
                 bar.advance(note=f"{len(broken)} broken" if len(broken) else None)
         if self.rank:
-            return FeatureFiles(self.out, len(self.videos), computed, broken.files)
+            return Features(self.out, self.videos, computed, broken.files)
         found = self._bring_together()
         self._write_index(found)
-        return FeatureFiles(self.out, len(self.videos), computed, tuple(found.values()))
+        return Features(self.out, self.videos, computed, tuple(found.values()))
 
     def _rows_to_do(self) -> tuple[list[int], Quarantine]:
         if self.world == 1:

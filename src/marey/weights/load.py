@@ -21,7 +21,7 @@ from marey.weights.layouts.resnet import Change, Variant
 from marey.weights.tensorflow import is_tensorflow
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class LoadReport:
     """What became of every tensor of a file."""
 
@@ -44,6 +44,9 @@ class LoadReport:
             "dropped": list(self.dropped),
             "notes": list(self.notes),
         }
+
+    def __repr__(self) -> str:
+        return f"LoadReport({self})"
 
     def __str__(self) -> str:
         parts = [f"{self.source}: {self.layout} layout, {len(self.renamed)} tensors loaded"]

@@ -3,7 +3,6 @@
 import contextlib
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +15,10 @@ from marey.base.files import locked, mend_lines
 from marey.base.precision import Arithmetic, Precision
 from marey.base.processes import world_size
 from marey.base.progress import progress, say
-from marey.data.manifest import Manifest, Sample
+from marey.data.videos import VideoEntry, VideoList
 from marey.evaluation.evaluate import weights_hash
 from marey.inference.predict import predict_many
+from marey.inference.prediction import Prediction
 from marey.inference.resume import claim
 from marey.models.network import Network
 from marey.workflows.two_streams import Streams, predict_streams
@@ -27,41 +27,9 @@ Key = tuple[str, float | None, float | None]
 """A path, and the part of it in seconds."""
 
 
-@dataclass(frozen=True)
-class Answer:
-    """The likeliest classes of one video, or of the part of it from `start` to `end` seconds; or why there are none."""
-
-    path: str
-    top: tuple[tuple[str, float], ...]
-    error: str | None = None
-    start: float | None = None
-    end: float | None = None
-
-    @property
-    def key(self) -> Key:
-        return self.path, self.start, self.end
-
-    def as_json(self) -> dict[str, Any]:
-        times = {name: time for name, time in (("start", self.start), ("end", self.end)) if time is not None}
-        if self.error is not None:
-            return {"path": self.path, **times, "error": self.error}
-        return {"path": self.path, **times, "top": [{"label": label, "probability": p} for label, p in self.top]}
-
-    def as_text(self) -> str:
-        if self.error is not None:
-            return self.error
-        part = "" if self.start is None and self.end is None else f" {self.start or 0:g} s to {_second(self.end)}"
-        lines = [f"  {probability:6.1%}  {label}" for label, probability in self.top]
-        return "\n".join([f"{self.path}{part}", *lines])
-
-
-def _second(time: float | None) -> str:
-    return "the end" if time is None else f"{time:g} s"
-
-
 def answer(
     model: Network | Streams,
-    videos: Manifest,
+    videos: VideoList,
     *,
     top: int = 5,
     out: Path | None = None,
@@ -69,8 +37,8 @@ def answer(
     workers: int | None = None,
     device: str = "auto",
     precision: Precision = "auto",
-) -> Iterator[Answer]:
-    """Answer for each video in turn, as soon as it is ready; a broken file gives an answer with `error`.
+) -> Iterator[Prediction]:
+    """The `top` likeliest classes of each video in turn, as soon as it is ready, or `error` for a broken file.
 
     With `out`, each answer is a line of that .jsonl file as well, and videos that it already answers are skipped:
     a long list can be interrupted and gone on with. NAME.run.json beside it says what answered.
@@ -86,8 +54,8 @@ def answer(
     with contextlib.ExitStack() as held:
         if out is not None:
             _take(held, out, model, top=top, precision=arithmetic)
-        done = {given.key for given in read_answers(out)} if out else set()
-        rows = [row for row, sample in enumerate(videos) if _key(sample) not in done]
+        done = {_key(given.video) for given in read_answers(out)} if out else set()
+        rows = [row for row, video in enumerate(videos) if _key(video) not in done]
         if len(rows) < len(videos):
             say(f"going on: {len(videos) - len(rows)} of {len(videos)} videos are answered already")
         todo = videos[np.array(rows, np.int64)]
@@ -97,18 +65,15 @@ def answer(
             found = (
                 predict_streams(model, todo, **how) if isinstance(model, Streams) else predict_many(model, todo, **how)
             )
-            for sample, item in zip(todo, found, strict=True):
-                given = Answer(
-                    str(sample.path), () if item.error else tuple(item.top(top)), item.error, sample.start, sample.end
-                )
+            for given in (item.likeliest(top) for item in found):
                 if out:
-                    _append(out, given)
+                    _append(out, given, top)
                 failed += given.error is not None
                 bar.advance(note=f"{failed} broken" if failed else None)
                 yield given
 
 
-def read_answers(out: Path) -> Iterator[Answer]:
+def read_answers(out: Path) -> Iterator[Prediction]:
     """What earlier calls wrote to a .jsonl file.
 
     Raises:
@@ -119,21 +84,19 @@ def read_answers(out: Path) -> Iterator[Answer]:
     with out.open(encoding="utf-8") as file:
         for number, line in enumerate(file, start=1):
             try:
-                value = json.loads(line)
-                top = tuple((t["label"], t["probability"]) for t in value.get("top", ()))
-                yield Answer(value["path"], top, value.get("error"), value.get("start"), value.get("end"))
-            except (json.JSONDecodeError, KeyError, TypeError, AttributeError):
+                yield Prediction.from_json(json.loads(line))
+            except (ValueError, KeyError, TypeError, AttributeError):
                 raise RunError(f"{out}:{number}: no answer of `marey predict`: remove the line.") from None
 
 
-def answers_to(videos: Manifest, out: Path) -> list[Answer]:
-    """The answers in a file to the videos of a list, in the list's order."""
-    given = {answer.key: answer for answer in read_answers(out)}
-    return [given[_key(sample)] for sample in videos if _key(sample) in given]
+def answers_to(videos: VideoList, out: Path) -> list[Prediction]:
+    """The predictions in a file for the videos of a list, in the list's order."""
+    given = {_key(prediction.video): prediction for prediction in read_answers(out)}
+    return [given[_key(video)] for video in videos if _key(video) in given]
 
 
-def _key(sample: Sample) -> Key:
-    return str(sample.path), sample.start, sample.end
+def _key(video: VideoEntry) -> Key:
+    return str(video.path), video.start, video.end
 
 
 def _take(held: contextlib.ExitStack, out: Path, model: Network | Streams, *, top: int, precision: Arithmetic) -> None:
@@ -153,7 +116,7 @@ def _take(held: contextlib.ExitStack, out: Path, model: Network | Streams, *, to
     mend_lines(out)
 
 
-def _append(out: Path, given: Answer) -> None:
+def _append(out: Path, given: Prediction, top: int) -> None:
     # One write for each line: a kill leaves whole lines and at most one without its end.
     with out.open("ab", buffering=0) as file:
-        file.write((json.dumps(given.as_json(), ensure_ascii=False) + "\n").encode())
+        file.write((json.dumps(given.as_json(top), ensure_ascii=False) + "\n").encode())

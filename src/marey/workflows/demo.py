@@ -14,8 +14,8 @@ from marey.base.progress import say
 from marey.base.random import random_for
 from marey.data.manifest import Manifest
 from marey.data.motions import MIRROR_PAIRS, recorded_settings, write_motions
-from marey.evaluation.evaluate import EvaluationResult
 from marey.evaluation.metrics import most_confused
+from marey.evaluation.result import EvaluationResult
 from marey.inference.predict import predict
 from marey.recipe import Recipe
 from marey.recipes.motions import DEMO_SIZES, MOTIONS, MotionsData

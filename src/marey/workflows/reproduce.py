@@ -14,7 +14,7 @@ from marey.base.progress import say
 from marey.data.catalogue import class_names_of
 from marey.data.formats import read_manifest
 from marey.data.prepare import PUBLISHED_SETS, prepare, published_set
-from marey.evaluation.evaluate import EvaluationResult
+from marey.evaluation.result import EvaluationResult
 from marey.recipe import Recipe, TwoStream
 from marey.recipes import RECIPES, find_two_stream, get_recipe
 from marey.training.fit import fit

@@ -10,9 +10,11 @@ from marey.base.precision import Precision
 from marey.base.processes import rank
 from marey.base.progress import say
 from marey.data.manifest import Manifest
-from marey.evaluation.evaluate import EvaluationResult, evaluate, read_labelled
-from marey.evaluation.fusion import Fusion, fuse, search_weights
+from marey.evaluation.evaluate import evaluate, read_labelled
+from marey.evaluation.fusion import fuse, search_weights
+from marey.evaluation.protocol import Fusion
 from marey.evaluation.report import write_report
+from marey.evaluation.result import EvaluationResult
 from marey.evaluation.scores import Scores
 from marey.models.network import Network
 

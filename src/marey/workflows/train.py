@@ -14,8 +14,8 @@ from marey.data.extract import EXTRACTION
 from marey.data.formats import list_folder, read_manifest
 from marey.data.manifest import Manifest
 from marey.data.split import split_manifest
-from marey.evaluation.evaluate import EvaluationResult
 from marey.evaluation.report import write_report
+from marey.evaluation.result import EvaluationResult
 from marey.recipe import Recipe
 from marey.recipes.folder import FOLDER, FOLDER_TSM, folder_recipe
 from marey.training.fit import FitResult, fit

@@ -8,16 +8,18 @@ from typing import Any
 import numpy as np
 
 from marey.base.errors import RecipeError
-from marey.base.files import write_json
 from marey.base.processes import rank
 from marey.base.progress import say
-from marey.data.manifest import Manifest
+from marey.data.videos import VideoList
 from marey.evaluation.compare import compare_fused
-from marey.evaluation.evaluate import EvaluationResult, read_labelled
-from marey.evaluation.fusion import Fusion, fuse
+from marey.evaluation.evaluate import read_labelled
+from marey.evaluation.fusion import fuse, fuse_probabilities
+from marey.evaluation.protocol import Fusion
 from marey.evaluation.report import write_report
+from marey.evaluation.result import EvaluationResult
 from marey.evaluation.scores import Scores
-from marey.inference.predict import Prediction, predict_many
+from marey.inference.predict import predict_many
+from marey.inference.prediction import Prediction
 from marey.models.network import Network
 from marey.recipe import TwoStream
 from marey.recipes import find_two_stream
@@ -84,8 +86,7 @@ def test_streams(
     if rank() != 0:
         return EvaluationResult.from_scores(scores[0])  # what this process tested; the first one has all and fuses
     fused = _fused(streams, scores)
-    fused.scores.save(out / "scores.npz")
-    write_json(out / "result.json", fused.as_json())
+    fused.save(out)
     where = {name: options.get(name) for name in ("root", "classes")}
     manifest = read_labelled(data, streams.networks[0], **where, split=split)
     say(f"report: {write_report(out, manifest)}")
@@ -103,12 +104,12 @@ def _fused(streams: Streams, scores: Sequence[Scores]) -> EvaluationResult:
         return result
     recipes = [network.recipe for network in streams.networks]
     comparison = compare_fused(
-        streams.row.published, recipes, fused.protocol["fused"], top1=result.top1, videos=result.num_videos
+        streams.row.published, recipes, fused.protocol.parts, top1=result.top1, videos=result.num_videos
     )
     return EvaluationResult(fused, comparisons=(comparison,))
 
 
-def predict_streams(streams: Streams, videos: Manifest, **options: Any) -> Iterator[Prediction]:
+def predict_streams(streams: Streams, videos: VideoList, **options: Any) -> Iterator[Prediction]:
     """Answers of all streams together, video by video, as `predict_many` gives those of one."""
     for parts in zip(*(predict_many(network, videos, **options) for network in streams.networks), strict=True):
         broken = next((part for part in parts if part.error is not None), None)
@@ -116,10 +117,6 @@ def predict_streams(streams: Streams, videos: Manifest, **options: Any) -> Itera
 
 
 def _together(streams: Streams, parts: Sequence[Prediction]) -> Prediction:
-    first = parts[0]
-    scores = [
-        Scores((str(part.path),), np.zeros(1, np.int64), part.probabilities[None], first.class_names, {})
-        for part in parts
-    ]
-    fused = fuse(scores, weights=streams.weights, of=streams.fusion)
-    return Prediction(first.path, fused.probabilities[0], first.class_names)
+    probabilities = np.stack([part.probabilities[None] for part in parts])
+    fused = fuse_probabilities(probabilities, weights=streams.weights, of=streams.fusion)
+    return Prediction(parts[0].video, fused[0], parts[0].class_names)

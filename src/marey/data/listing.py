@@ -1,0 +1,82 @@
+"""The videos that a user names, in whatever way, as one list without labels."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+
+from marey.base.errors import DataError
+from marey.data.formats import is_unlabelled_table, read_manifest, read_text, read_unlabelled_table
+from marey.data.manifest import Manifest
+from marey.data.videos import VIDEO_SUFFIXES, VideoList
+from marey.video.frames import holds_images
+
+_LISTS = (".csv", ".txt", ".lst")
+
+
+def read_videos(words: str | Path | Iterable[str | Path], *, root: str | Path | None = None) -> VideoList:
+    """Files, folders of frames, folders that are searched, and lists, in order, each video once; labels do not matter.
+
+    A list is any that `read_manifest` reads, a plain one with a path on each line, or a CSV with the header
+    `path[,start,end]`; `root` is the folder of its relative paths, else its own.
+
+    Raises:
+        DataError: nothing is there, or a folder or list holds no video.
+    """
+    named = [words] if isinstance(words, str | Path) else words
+    return _each_once([_videos(Path(word), None if root is None else Path(root)) for word in named])
+
+
+def as_videos(videos: VideoList | Manifest | Iterable[str | Path]) -> VideoList:
+    """A list without labels from one that may have them, or from the paths of video files and folders of frames."""
+    match videos:
+        case VideoList():
+            return videos
+        case Manifest():
+            return videos.videos
+        case _:
+            return VideoList.from_paths(videos)
+
+
+def _videos(word: Path, root: Path | None) -> VideoList:
+    """What one word names, by paths that need no root."""
+    if word.is_dir() and not holds_images(word):
+        inside = sorted(p for p in word.rglob("*") if p.suffix.lower() in VIDEO_SUFFIXES and not p.name.startswith("."))
+        if not inside:
+            raise DataError(f"{word}: no video files in this folder ({', '.join(sorted(VIDEO_SUFFIXES))}).")
+        return VideoList.from_paths(inside)
+    if not word.exists():
+        raise DataError(f"{word}: no such file.")
+    if word.is_dir() or word.suffix.lower() not in _LISTS:
+        return VideoList.from_paths([word])
+    listed = _listed(word, root or word.parent)
+    paths = [str(listed.root / name) for name in listed.ids.tolist()]
+    return VideoList(np.array(paths), times=listed.times)
+
+
+def _listed(file: Path, root: Path) -> VideoList:
+    text = read_text(file)
+    lines = [line for line in map(str.strip, text.splitlines()) if line]
+    if not lines:
+        raise DataError(f"{file}: names no videos.")
+    if Path(lines[0]).suffix.lower() in VIDEO_SUFFIXES or (root / lines[0]).exists():
+        return VideoList(np.array(lines), root, source=str(file))
+    if is_unlabelled_table(text):
+        return read_unlabelled_table(file, text, root)
+    return read_manifest(file, root=root).videos
+
+
+def _each_once(lists: list[VideoList]) -> VideoList:
+    """All videos of the lists; of equal ones, the same part of the same file, the first."""
+    if not lists:
+        return VideoList.from_paths([])
+    ids = np.concatenate([part.ids for part in lists])
+    times = np.concatenate([np.full((len(p), 2), np.nan) if p.times is None else p.times for p in lists])
+    whole = bool(np.isnan(times).all())
+    # NaN equals nothing, itself neither; no time is negative.
+    keys = ids.tolist() if whole else list(zip(ids.tolist(), *np.nan_to_num(times, nan=-1).T.tolist(), strict=True))
+    if len(set(keys)) == len(keys):
+        return VideoList(ids, times=None if whole else times)
+    first = dict(zip(reversed(keys), range(len(keys) - 1, -1, -1), strict=True))
+    rows = np.sort(np.fromiter(first.values(), np.int64, len(first)))
+    return VideoList(ids[rows], times=None if whole else times[rows])

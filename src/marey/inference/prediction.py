@@ -1,0 +1,97 @@
+"""What a network says about one video: one type, from the network to text and JSON and back."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from marey.base.jsonable import Json
+from marey.data.videos import VideoEntry
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Prediction:
+    """What a network says about one video, or about a part of it; or why there is no answer.
+
+    `probabilities` [K] sum to 1, or are each class's own where the recipe's task is multilabel. Where the file cannot be
+    read there are none, and `error` names the file and the reason.
+    """
+
+    video: VideoEntry
+    probabilities: NDArray[np.float32]
+    class_names: tuple[str, ...]
+    """[K]; where only the likeliest classes are kept (`likeliest`, files), of these."""
+    error: str | None = None
+
+    @property
+    def path(self) -> Path:
+        return self.video.path
+
+    @property
+    def id(self) -> str:
+        return self.video.id
+
+    @property
+    def start(self) -> float | None:
+        """Seconds; None: from the beginning."""
+        return self.video.start
+
+    @property
+    def end(self) -> float | None:
+        """Seconds; None: to the end."""
+        return self.video.end
+
+    def top(self, k: int = 5) -> list[tuple[str, float]]:
+        """The k likeliest classes and their probabilities, the likeliest first."""
+        best = self.likeliest(k)
+        return list(zip(best.class_names, best.probabilities.tolist(), strict=True))
+
+    def likeliest(self, k: int) -> "Prediction":
+        """The same with no more than its k likeliest classes, as files keep it: of equal ones the first of the list."""
+        best = np.argsort(-self.probabilities, kind="stable")[:k]
+        return replace(
+            self, probabilities=self.probabilities[best], class_names=tuple(self.class_names[i] for i in best.tolist())
+        )
+
+    def as_json(self, k: int = 5) -> dict[str, Json]:
+        """Path, start and end where they are given, and the k likeliest classes or the error."""
+        times: dict[str, Json] = {n: t for n, t in (("start", self.start), ("end", self.end)) if t is not None}
+        if self.error is not None:
+            return {"path": str(self.path), **times, "error": self.error}
+        top: Json = [{"label": label, "probability": probability} for label, probability in self.top(k)]
+        return {"path": str(self.path), **times, "top": top}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> "Prediction":
+        """What `as_json` made.
+
+        Raises:
+            KeyError, TypeError, AttributeError: it was something else.
+        """
+        path, top = value["path"], value.get("top", ())
+        video = VideoEntry.named(path, Path(path), value.get("start"), value.get("end"))
+        probabilities = np.array([one["probability"] for one in top], np.float32)
+        return cls(video, probabilities, tuple(one["label"] for one in top), value.get("error"))
+
+    def as_text(self, k: int = 5) -> str:
+        """Lines for a person: the path and the k likeliest classes, or the error."""
+        if self.error is not None:
+            return self.error
+        lines = [f"  {probability:6.1%}  {label}" for label, probability in self.top(k)]
+        return "\n".join([f"{self.path}{self._part()}", *lines])
+
+    def __repr__(self) -> str:
+        if self.error is None:
+            said = ", ".join(f"{label} {100 * probability:.1f} %" for label, probability in self.top(3))
+            said += ", ..." if len(self.probabilities) > 3 else ""
+        else:
+            said = self.error.removeprefix(f"{self.path}: ")
+        return f"Prediction({str(self.path)!r}{self._part()}: {said})"
+
+    def _part(self) -> str:
+        if self.start is None and self.end is None:
+            return ""
+        return f" {self.start or 0:g} s to {'the end' if self.end is None else f'{self.end:g} s'}"
