@@ -68,7 +68,7 @@ def run_demo(
     seed = begun.seed if seed is None else seed
     start = time.monotonic()
     data = _plan(recipe, out / "videos", sizes, device=device, workers=workers)
-    _say_what_is_made()
+    _tell_what_is_made()
     train, test = write_motions(out / "videos", **data, seed=seed, workers=workers)
     notice(
         f"\n3/4  Training {recipe.title.partition(',')[0]}: {len(train):,} videos in each of {recipe.train.epochs} epochs. "
@@ -81,8 +81,8 @@ def run_demo(
     result = test_last(fitted, test, out=out, options=TrainOptions(workers=workers, device=device))
     _print_outcome(result, recipe, test)
     _print_answers(fitted.last, test, device=device)
-    print(f"\nall of it took {_in_words(time.monotonic() - start)}")
-    _print_next_steps(out, test, recipe)
+    notice(f"\nall of it took {_in_words(time.monotonic() - start)}")
+    _tell_next_steps(out, test, recipe)
     return result
 
 
@@ -144,7 +144,7 @@ def _rate(seconds: float) -> str:
     return f"{1 / seconds:.0f}" if seconds < 0.1 else f"{1 / seconds:.1f}"
 
 
-def _say_what_is_made() -> None:
+def _tell_what_is_made() -> None:
     pairs = [f"{a}/{b}" for a, b in MIRROR_PAIRS]
     notice(
         "\n2/4  Real H.264 videos: things that move through drawn scenes\n"
@@ -177,7 +177,7 @@ def _print_answers(checkpoint: Path, test: Manifest, *, device: str) -> None:
         top = predict(model, sample.path, device=device).top(3)
         right = top[0][0] == test.class_names[test.labels[row]]
         shares = ", ".join(f"{label} {p:.0%}" for label, p in top)
-        print(f"  {sample.id}: {shares} ({'right' if right else 'wrong'})")
+        print(f"  {sample.id}: {shares} ({'right' if right else 'wrong'})", flush=True)
 
 
 def _confusions(result: EvaluationResult) -> list[str]:
@@ -189,14 +189,14 @@ def _confusions(result: EvaluationResult) -> list[str]:
     ]
 
 
-def _print_next_steps(out: Path, test: Manifest, recipe: Recipe) -> None:
+def _tell_next_steps(out: Path, test: Manifest, recipe: Recipe) -> None:
     marey = _program()
     other, why = (
         ("slowonly", "a network that sees motion")
         if recipe.model.network == "tsn"
         else ("tsn", "a network of single frames: 50 % inside the pairs")
     )
-    print(
+    notice(
         "\nnext:\n"
         f"  open {out / 'report.html'} in a browser: right and wrong answers as short films\n"
         f"  {marey} predict {out / 'last.safetensors'} {test[0].path}\n"

@@ -124,8 +124,8 @@ def _train_and_test(
         return None
     result = test_last(fitted, val, out=out, options=options)
     if processes().first:
-        print(result.summary())
-        print(f"\nanswer for a video:  marey predict {fitted.last} VIDEO")
+        print(result.summary(), flush=True)
+        notice(f"\nanswer for a video:  marey predict {fitted.last} VIDEO")
     return result
 
 
