@@ -103,10 +103,8 @@ def _clashes() -> Finding:
         try:
             import torchvision  # type: ignore[import-not-found]  # noqa: F401
         except (RuntimeError, ImportError, OSError) as error:
-            return Finding(
-                "clashes", False, f"torchvision does not fit this torch ({error})", "pip uninstall torchvision"
-            )  # fmt: skip
-    return Finding("clashes", True, "none: one OpenCV, no torchvision that breaks lightning")
+            return Finding("clashes", True, f"torchvision does not fit this torch ({error}); Marey works without it")
+    return Finding("clashes", True, "none: one OpenCV, no torchvision that does not fit this torch")
 
 
 def _decoder() -> Finding:
