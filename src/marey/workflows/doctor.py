@@ -103,8 +103,9 @@ def _clashes() -> Finding:
         try:
             import torchvision  # type: ignore[import-not-found]  # noqa: F401
         except (RuntimeError, ImportError, OSError) as error:
-            return Finding("clashes", True, f"torchvision does not fit this torch ({error}); Marey works without it")
-    return Finding("clashes", True, "none: one OpenCV, no torchvision that does not fit this torch")
+            note = f"none; torchvision does not fit this torch ({error}), which Marey does not mind: it uses none"
+            return Finding("clashes", True, note)
+    return Finding("clashes", True, "none: one OpenCV wheel")
 
 
 def _decoder() -> Finding:
