@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from marey.base.progress import say_once
+from marey.base.reporter import TerminalReporter, reporting
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 SLOW_LIMIT = 1200
@@ -26,9 +26,10 @@ def shared() -> Path:
 
 
 @pytest.fixture(autouse=True)
-def nothing_said_yet() -> None:
-    """What is said once in a process is said in each test."""
-    say_once.cache_clear()
+def nothing_said_yet() -> Iterator[None]:
+    """Each test has a reporter that was told nothing yet, of what is told once."""
+    with reporting(TerminalReporter()):
+        yield
 
 
 @pytest.fixture

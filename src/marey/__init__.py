@@ -17,6 +17,13 @@ if TYPE_CHECKING:
     from marey.base.errors import RecipeError as RecipeError
     from marey.base.errors import RunError as RunError
     from marey.base.errors import WeightsError as WeightsError
+    from marey.base.reporter import Bar as Bar
+    from marey.base.reporter import LoggingReporter as LoggingReporter
+    from marey.base.reporter import Reporter as Reporter
+    from marey.base.reporter import SilentReporter as SilentReporter
+    from marey.base.reporter import TerminalReporter as TerminalReporter
+    from marey.base.reporter import reporting as reporting
+    from marey.base.reporter import set_reporter as set_reporter
     from marey.data.clips import ClipDataset as ClipDataset
     from marey.data.clips import ViewDataset as ViewDataset
     from marey.data.formats import read_manifest as read_manifest
@@ -50,6 +57,13 @@ _HOME = {
     "RecipeError": "base.errors",
     "RunError": "base.errors",
     "WeightsError": "base.errors",
+    "Bar": "base.reporter",
+    "LoggingReporter": "base.reporter",
+    "Reporter": "base.reporter",
+    "SilentReporter": "base.reporter",
+    "TerminalReporter": "base.reporter",
+    "reporting": "base.reporter",
+    "set_reporter": "base.reporter",
     "ClipDataset": "data.clips",
     "ViewDataset": "data.clips",
     "Manifest": "data.manifest",

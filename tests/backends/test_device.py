@@ -13,7 +13,7 @@ from marey.backends.device import (
     tell_of_spare,
 )
 from marey.base.errors import RunError
-from marey.base.progress import say_once
+from marey.base.reporter import TerminalReporter, set_reporter
 from marey.evaluation.evaluate import evaluate
 from marey.inference.features import features
 from marey.inference.predict import predict
@@ -131,7 +131,7 @@ def test_auto_takes_the_cpu_where_cuda_cannot_compute(broken_cuda, capsys, monke
         "--device auto takes the CPU, not cuda: torch finds the device and cannot compute on it (CUDA error: no kernel "
         "image is available for execution on the device)\n"
     )
-    say_once.cache_clear()
+    set_reporter(TerminalReporter())
     monkeypatch.setenv("RANK", "1")
     assert pick_device("auto") == torch.device("cpu")
     assert capsys.readouterr().err == "", "the first process speaks for all"

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from marey.backends import precision as module
 from marey.backends.precision import bfloat16_cost, check_machine, computing_in, keep_precision, pick_precision
 from marey.base.errors import RunError
-from marey.base.progress import say_once
+from marey.base.reporter import TerminalReporter, set_reporter
 from marey.data.formats import list_folder
 from marey.evaluation.evaluate import evaluate
 from marey.inference.features import features
@@ -258,7 +258,7 @@ def test_a_slow_bfloat16_that_is_asked_for_is_warned_of(slow, capsys, monkeypatc
     assert "bfloat16 takes 87.4 times as long as float32 (measured on this CPU" in capsys.readouterr().err
     assert pick_precision("bfloat16", CPU) == "bfloat16"
     assert capsys.readouterr().err == "", "once in a process"
-    say_once.cache_clear()
+    set_reporter(TerminalReporter())
     monkeypatch.setenv("RANK", "1")
     assert pick_precision("bfloat16", CPU) == "bfloat16"
     assert capsys.readouterr().err == "", "the first process speaks for all"

@@ -6,9 +6,10 @@ import sys
 
 import pytest
 from made_videos import coded_frame
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
 from marey.base.errors import DataError
+from marey.base.reporter import warning
 from marey.data.clips import ClipDataset
 from marey.data.formats import list_folder
 from marey.data.loader import ClipLoader
@@ -39,6 +40,22 @@ def test_an_error_arrives_as_it_was_raised(videos, workers) -> None:
     with pytest.raises(DataError) as caught:
         next(iter(ClipLoader(refusing, global_batch=2, epochs=1, workers=workers)))
     assert str(caught.value) == "x.csv: this is what is wrong."
+
+
+class Talking(Dataset):
+    def __len__(self) -> int:
+        return 2
+
+    def __getitem__(self, key: int) -> int:
+        warning(f"from worker {key}")
+        return key
+
+
+def test_what_a_decoding_worker_would_say_does_not_break_the_bar(capfd) -> None:
+    assert list(AheadLoader(Talking(), workers=1, batch_size=None)) == [0, 1]
+    assert capfd.readouterr().err == ""
+    warning("from here")
+    assert capfd.readouterr().err == "from here\n"
 
 
 def test_more_workers_than_cores_are_no_warning() -> None:

@@ -34,14 +34,14 @@ def test_what_is_printed_can_be_typed(tmp_path, capsys, monkeypatch) -> None:
     monkeypatch.setattr("shutil.which", lambda name: None)  # the environment is not activated, as after `make demo`
     out = tmp_path / "demo"
     run_demo(out, network="tsn", workers=0, sizes=TINY[:1])
-    printed = capsys.readouterr().out
-    (line,) = (line for line in printed.splitlines() if " predict " in line)
+    printed, said = capsys.readouterr()
+    (line,) = (line for line in said.splitlines() if " predict " in line)
     program, _, *files = line.split()
     assert program == "/somewhere/bin/marey"
     assert files[0] == str(out / "last.safetensors")
     assert all(Path(file).exists() for file in files)
     assert "(guessing: 50 %): it sees single frames" in printed
-    assert "demo --network slowonly" in printed
+    assert "demo --network slowonly" in said
 
 
 def test_the_verdict_follows_the_result() -> None:

@@ -1,6 +1,5 @@
 """Which device a network runs on."""
 
-import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,8 +8,8 @@ import torch
 from torch import Tensor
 
 from marey.base.errors import RunError
-from marey.base.processes import rank, world_size
-from marey.base.progress import say, say_once
+from marey.base.processes import processes
+from marey.base.reporter import notice, warning_once
 
 _TRAINED_ON = ("cpu", "cuda", "mps")
 """Where Lightning Fabric can train."""
@@ -60,8 +59,7 @@ def _cuda_or_cpu() -> torch.device:
     fault = _fault(_own(torch.device("cuda")))
     if fault is None:
         return torch.device("cuda")
-    if rank() == 0:
-        say_once(f"--device auto takes the CPU, not cuda: {fault}")
+    warning_once(f"--device auto takes the CPU, not cuda: {fault}")
     return torch.device("cpu")
 
 
@@ -72,9 +70,10 @@ def pick_own_device(name: str) -> torch.device:
 
 def _own(device: torch.device) -> torch.device:
     """The GPU of this process where several processes share a machine's GPUs; any other device as it is."""
-    if device.type != "cuda" or device.index is not None or world_size() == 1:
+    here = processes()
+    if device.type != "cuda" or device.index is not None or here.world == 1:
         return device
-    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")) % _count("cuda"))
+    return torch.device("cuda", here.local_rank % _count("cuda"))
 
 
 def pick_training_device(name: str) -> torch.device:
@@ -83,7 +82,7 @@ def pick_training_device(name: str) -> torch.device:
     Raises:
         RunError: as `pick_device`; or training does not run there.
     """
-    world = world_size()
+    world, local = processes().world, processes().local_world
     # Processes that train together need devices of one kind: none may take the CPU because its own GPU does not work.
     device = pick_device("cuda" if name == "auto" and world > 1 and torch.cuda.is_available() else name)
     if device.type not in _TRAINED_ON:
@@ -97,7 +96,6 @@ def pick_training_device(name: str) -> torch.device:
         raise RunError(
             f"--device {name}: each of {world} processes trains on a device of its own: name none by number."
         )
-    local = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
     if device.type == "cuda" and world > 1 and local > _count("cuda"):
         raise RunError(
             f"--device {name}: {local} processes on this machine, but torch finds {_count('cuda')} CUDA devices: start "
@@ -108,11 +106,11 @@ def pick_training_device(name: str) -> torch.device:
 
 def tell_of_spare(name: str) -> None:
     """Say that this machine has an accelerator which `name`, if it is "auto", does not take."""
-    if name != "auto" or rank() != 0:
+    if name != "auto":
         return
     found = torch.accelerator.current_accelerator()
     if found is not None and found.type != "cuda" and torch.accelerator.is_available():
-        say(f"--device auto takes CUDA or the CPU; this machine has {found.type} too: --device {found.type} uses it")
+        notice(f"--device auto takes CUDA or the CPU; this machine has {found.type} too: --device {found.type} uses it")
 
 
 def on_device(tensor: Tensor, device: torch.device) -> Tensor:

@@ -15,8 +15,7 @@ from torch import Tensor
 from marey.backends.device import pick_device, pick_training_device
 from marey.base.errors import RunError
 from marey.base.precision import Arithmetic, Precision
-from marey.base.processes import rank
-from marey.base.progress import say, say_once
+from marey.base.reporter import warning_once
 
 _SLOWER = 1.5
 """A CPU on which bfloat16 takes so many times as long as float32 does not have it: 0.2 to 0.6 with it, 9 to 400 without."""
@@ -30,7 +29,7 @@ def pick_precision(
     Args:
         precision: What was asked for. "auto" is `declared`, or float32 where `declared` is slow or not to be had.
         declared: The recipe's in training.
-        tell: Print what is replaced, and what bfloat16 costs on a CPU without it: the first process does, each line once.
+        tell: Warn of what is replaced, and what bfloat16 costs on a CPU without it: the first process does, each line once.
 
     Raises:
         RunError: the device does not have what was asked for.
@@ -40,10 +39,12 @@ def pick_precision(
     if why is None:
         return wanted
     if precision == "auto":
-        _warn(tell, f"the recipe's {wanted} is replaced by float32: {why}")
+        if tell:
+            warning_once(f"the recipe's {wanted} is replaced by float32: {why}")
         return "float32"
     if wanted == "bfloat16" and device.type == "cpu":
-        _warn(tell, f"--precision bfloat16: {why}; --precision float32 is faster")
+        if tell:
+            warning_once(f"--precision bfloat16: {why}; --precision float32 is faster")
         return wanted
     raise RunError(f"--precision {wanted}: {why}; use --precision float32.")
 
@@ -67,20 +68,10 @@ def keep_precision(begun: Arithmetic, device: torch.device, *, declared: Arithme
     if why is not None and not (begun == "bfloat16" and device.type == "cpu"):
         raise RunError(f"the run began in {begun}: {why}; resume it on such a device, or begin anew in another --out.")
     if why is not None:
-        _say_first(f"the run began in {begun} and goes on in it: {why}")
+        warning_once(f"the run began in {begun} and goes on in it: {why}")
     elif begun != declared:
-        _say_first(f"the run began in {begun} and goes on in it, not in the recipe's {declared}")
+        warning_once(f"the run began in {begun} and goes on in it, not in the recipe's {declared}")
     return begun
-
-
-def _warn(tell: bool, message: str) -> None:
-    if tell and rank() == 0:
-        say_once(message)
-
-
-def _say_first(message: str) -> None:
-    if rank() == 0:
-        say(message)
 
 
 def _lacking(wanted: Literal["tf32", "bfloat16"], device: torch.device) -> str | None:

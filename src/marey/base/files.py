@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from marey.base.progress import say
+from marey.base.reporter import notice
 
 
 @contextlib.contextmanager
@@ -105,7 +105,7 @@ def locked(path: str | Path, *, wait: bool = True, waiting: str = "") -> Iterato
             if not wait:
                 raise BlockingIOError(f"{path} is held by another process")
             if waiting:
-                say(waiting)
+                notice(waiting)
             while not _take(file, wait=True):
                 pass
         try:

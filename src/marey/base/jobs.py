@@ -5,10 +5,10 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from marey.base.processes import usable_cores
-from marey.base.progress import progress
+from marey.base.reporter import SilentReporter, notice, progress, reporting, warning
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -24,7 +24,7 @@ def run_jobs(
 ) -> list[Result]:
     """`function` of every item, results in the items' order, with progress.
 
-    `workers` processes do the work: None is one per core, 0 is this process.
+    `workers` processes do the work: None is one per core, 0 is this process. What they say is said here, each thing once.
 
     `function` and the items must be picklable. An exception in one item stops the rest and is raised here.
     """
@@ -55,14 +55,43 @@ def each_job(
         context = multiprocessing.get_context("spawn")
         with ProcessPoolExecutor(processes, mp_context=context, initializer=_end_with_parent) as pool:
             try:
-                for result in pool.map(
-                    function, items, chunksize=chunk or max(1, min(32, len(items) // (4 * processes)))
-                ):
+                size = chunk or max(1, min(32, len(items) // (4 * processes)))
+                told: set[str] = set()
+                for result, messages in pool.map(_Heard(function), items, chunksize=size):
+                    for tell, message in messages:
+                        if message not in told:  # each process meets what is true of the machine
+                            told.add(message)
+                            tell(message)
                     yield result
                     bar.advance()
             except BaseException:
                 pool.shutdown(cancel_futures=True)
                 raise
+
+
+class _Heard(Generic[Item, Result]):
+    """A function at work in another process: what it says comes back with its result, to be said by this one's reporter."""
+
+    def __init__(self, function: Callable[[Item], Result]) -> None:
+        self._function = function
+
+    def __call__(self, item: Item) -> tuple[Result, list[tuple[Callable[[str], None], str]]]:
+        heard = _Listener()
+        with reporting(heard):
+            return self._function(item), heard.messages
+
+
+class _Listener(SilentReporter):
+    """Keeps notices and warnings, each with the function that says it."""
+
+    def __init__(self) -> None:
+        self.messages: list[tuple[Callable[[str], None], str]] = []
+
+    def notice(self, message: str) -> None:
+        self.messages.append((notice, message))
+
+    def warning(self, message: str) -> None:
+        self.messages.append((warning, message))
 
 
 def _end_with_parent() -> None:

@@ -2,21 +2,53 @@
 
 import os
 import sys
+from dataclasses import dataclass
 from pathlib import Path
+
+from marey.base.errors import RunError
 
 MOST_DECODING = 8
 """The most decoding processes that are started by default. Each keeps batches ready in memory, and starts by importing
 torch where processes are not forked. Where training waits for videos, a line advises to ask for more."""
 
 
-def rank() -> int:
-    """The number of this process, from 0; the first one writes and prints."""
-    return int(os.environ.get("RANK", "0"))
+@dataclass(frozen=True)
+class Processes:
+    """Which process this is among those that do the same work, as torchrun numbers them in the environment."""
 
-
-def world_size() -> int:
+    rank: int = 0
+    """The number of this process, from 0 to `world` - 1."""
+    world: int = 1
     """How many processes there are."""
-    return int(os.environ.get("WORLD_SIZE", "1"))
+    local_rank: int = 0
+    """The number of this process among those on the same machine."""
+    local_world: int = 1
+    """How many processes there are on this machine."""
+
+    @property
+    def first(self) -> bool:
+        """Whether this process writes the files that all have in common, and speaks for all."""
+        return self.rank == 0
+
+
+def processes() -> Processes:
+    """Read from the environment what torchrun says; without it this is the only process.
+
+    Raises:
+        RunError: a variable is no number.
+    """
+    return Processes(
+        _variable("RANK", 0), _variable("WORLD_SIZE", 1), _variable("LOCAL_RANK", 0), _variable("LOCAL_WORLD_SIZE", 1)
+    )
+
+
+def _variable(name: str, default: int) -> int:
+    text = os.environ.get(name, "")
+    if text and not text.isdecimal():
+        raise RunError(
+            f"{name}={text} in the environment: expected a number, as torchrun sets it; unset it to run alone."
+        )
+    return int(text or default)
 
 
 def usable_cores() -> int:
@@ -45,5 +77,5 @@ def decoding_workers(asked: int | None) -> int:
     """
     if asked is not None:
         return asked
-    mine = usable_cores() // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    mine = usable_cores() // processes().local_world
     return max(1, min(mine, MOST_DECODING))

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from marey.base.errors import MareyError, RecipeError
-from marey.base.processes import rank
+from marey.base.processes import processes
 from marey.cli.command import (
     AsJson,
     Batch,
@@ -157,7 +157,7 @@ def features(
         network, videos, out=folder, per_clip=per_clip, batch=batch, workers=workers, device=device,
         precision=precision,
     )  # fmt: skip
-    if rank() != 0:
+    if not processes().first:
         return  # the first process speaks for all
     print(json.dumps(found.as_json(), indent=2, ensure_ascii=False) if as_json else found.summary())
     if found.broken:
@@ -212,7 +212,7 @@ def evaluate(
         result = test_streams(streams, data, second=fuse_data, out=folder, split=split, **options)
     else:
         result = test_model(open_model(model, **how), data, out=folder, split=split, **options)
-    if rank() == 0:
+    if processes().first:
         print(json.dumps(result.as_json(), indent=2, ensure_ascii=False) if as_json else result.summary())
 
 

@@ -1,9 +1,11 @@
 """What all commands share: errors in one line, exit codes, common options."""
 
+import contextlib
 import functools
 import inspect
 import sys
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,7 +13,8 @@ import typer
 
 from marey.base.errors import MareyError, RunError
 from marey.base.precision import Precision
-from marey.base.processes import MOST_DECODING, world_size
+from marey.base.processes import MOST_DECODING, processes
+from marey.base.reporter import SilentReporter, reporting
 
 Device = Annotated[
     str, typer.Option("--device", help="auto (CUDA where there is one, else the CPU), cpu, cuda, cuda:1, mps, xpu.")
@@ -47,19 +50,29 @@ _DEBUG = inspect.Parameter(
     default=False,
     annotation=Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")],
 )
+_QUIET = inspect.Parameter(
+    "quiet",
+    inspect.Parameter.KEYWORD_ONLY,
+    default=False,
+    annotation=Annotated[
+        bool, typer.Option("--quiet", help="Print results alone: no progress, notices or warnings; errors are printed.")
+    ],
+)
 
 
 def command(app: typer.Typer, name: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Register a function as a command of `app`.
 
-    A MareyError becomes one line on standard error and exit code 1; `--debug` shows where it came from.
+    A MareyError becomes one line on standard error and exit code 1; `--debug` shows where it came from. With `--quiet`
+    nothing else comes there.
     """
 
     def register(function: Callable[..., None]) -> Callable[..., None]:
         @functools.wraps(function)
-        def run(*, debug: bool, **options: Any) -> None:
+        def run(*, debug: bool, quiet: bool, **options: Any) -> None:
             try:
-                function(**options)
+                with _nothing_said() if quiet else contextlib.nullcontext():
+                    function(**options)
             except MareyError as error:
                 if debug:
                     raise
@@ -67,17 +80,28 @@ def command(app: typer.Typer, name: str) -> Callable[[Callable[..., None]], Call
                 raise typer.Exit(1) from None
 
         signature = inspect.signature(function)
-        run.__signature__ = signature.replace(parameters=[*signature.parameters.values(), _DEBUG])  # type: ignore[attr-defined]
-        run.__annotations__ = function.__annotations__ | {"debug": _DEBUG.annotation}
+        run.__signature__ = signature.replace(parameters=[*signature.parameters.values(), _QUIET, _DEBUG])  # type: ignore[attr-defined]
+        run.__annotations__ = function.__annotations__ | {"quiet": _QUIET.annotation, "debug": _DEBUG.annotation}
         app.command(name)(run)
         return function
 
     return register
 
 
+@contextlib.contextmanager
+def _nothing_said() -> Iterator[None]:
+    """No word from Marey, and none by Python's `warnings` from the libraries below it, unless the interpreter was told how
+    to take those (`python -W`).
+    """
+    with reporting(SilentReporter()), warnings.catch_warnings():
+        if not sys.warnoptions:
+            warnings.simplefilter("ignore")
+        yield
+
+
 def next_run(name: str) -> Path:
     """The first of runs/<name>-1, runs/<name>-2, ... that is not there yet."""
-    if world_size() > 1:
+    if processes().world > 1:
         raise RunError("under several processes the folder must be the same for all: name it with --out.")
     number = 1
     while (folder := Path("runs") / f"{name}-{number}").exists():

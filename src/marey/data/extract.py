@@ -12,7 +12,7 @@ import numpy as np
 from marey.base.errors import DataError, DecodeError, RunError
 from marey.base.files import write_json
 from marey.base.jobs import each_job
-from marey.base.progress import say
+from marey.base.reporter import notice
 from marey.data.manifest import Manifest
 from marey.data.quarantine import Broken, Quarantine
 from marey.video.flow.files import TEMPLATE, UNFINISHED, Storage, check_template, place_of, write_flow
@@ -82,7 +82,7 @@ def extract_flow(
     _clear({place.parent for place in places.values()})
     todo = {stem: place for stem, place in places.items() if not place.exists()}
     if len(todo) < len(places):
-        say(f"going on: {len(places) - len(todo)} of {len(places)} videos have their flow already")
+        notice(f"going on: {len(places) - len(todo)} of {len(places)} videos have their flow already")
     first = {stem: row for row, stem in reversed(list(enumerate(stems)))}
     jobs = [
         _Job(manifest[first[stem]].path, place, rule, storage, template, device, compiled, alone=workers == 0)

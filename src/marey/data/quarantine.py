@@ -5,8 +5,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from marey.base.errors import RunError
-from marey.base.progress import say
 from marey.base.random import random_for
+from marey.base.reporter import warning
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Quarantine:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with self.path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(asdict(broken), ensure_ascii=False) + "\n")
-        say(f"broken file {len(self)}, set aside: {broken.reason}")
+        warning(f"broken file {len(self)}, set aside: {broken.reason}")
         if len(self) > self.max_share * self.total:
             raise RunError(
                 f"{len(self)} of {self.total} videos are broken, more than the {self.max_share:.1%} that are borne "

@@ -10,6 +10,7 @@ from typing import Any
 from torch.utils.data import DataLoader, Dataset
 
 from marey.base.errors import MareyError
+from marey.base.reporter import SilentReporter, set_reporter
 
 
 class Guarded(Dataset[Any]):
@@ -51,8 +52,9 @@ def delivered(loader: Iterable[Any]) -> Iterator[Any]:
 class Manners:
     """What each worker does first: a loader's `worker_init_fn`.
 
-    Workers leave signals to the main process, which saves and then ends them, and start no threads of their own. When
-    Python exits it ends what is left of them by SIGTERM, and waits: that one they heed.
+    Workers say nothing, because the main process draws the progress. They leave signals to it, which saves and then ends
+    them, and start no threads of their own. When Python exits it ends what is left of them by SIGTERM, and waits: that
+    one they heed.
     """
 
     def __init__(self) -> None:
@@ -62,6 +64,7 @@ class Manners:
     def __call__(self, worker: int) -> None:
         import cv2
 
+        set_reporter(SilentReporter())
         cv2.setNumThreads(0)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, self._leave_at_exit)

@@ -15,8 +15,8 @@ from marey.backends.eager import EagerBackend
 from marey.base.errors import DataError, RunError
 from marey.base.files import atomic_path, write_json
 from marey.base.precision import Precision
-from marey.base.processes import rank, world_size
-from marey.base.progress import progress, say
+from marey.base.processes import processes
+from marey.base.reporter import notice, progress, warning_once
 from marey.base.versions import versions
 from marey.data.clips import ViewDataset
 from marey.data.formats import read_classes, read_manifest
@@ -79,13 +79,12 @@ def evaluate(
     data = overlap.manifest if overlap else data
     protocol = _protocol(model, data, backend, batch)
     if overlap:
-        say(f"{only}: {overlap}")
+        notice(f"{only}: {overlap}")
         restriction = Restriction(list=str(only), left_out=overlap.left_out, missing=overlap.missing)
         protocol = protocol.model_copy(update={"only": restriction})
     run = _Run(Path(out) if out else None, protocol, data, max_broken)
-    if run.rank == 0:
-        tell_of_spare(device)
-        say(f"testing {model.recipe.name} on {backend.device}, {backend.precision}")
+    tell_of_spare(device)
+    notice(f"testing {model.recipe.name} on {backend.device}, {backend.precision}")
     run.finish(_scored(backend, model, data, run, batch=batch, workers=workers))
     return run.result(model)
 
@@ -121,8 +120,10 @@ def read_labelled(
             f"{path}: {len(manifest.class_names)} class names, and the weights do not say which of their {count} classes "
             "these are: name them in order with --classes FILE, or label by number."
         )
-    if split is None and len(manifest.split_names) > 1 and rank() == 0:
-        say(f"all splits of {path} are tested ({', '.join(manifest.split_names)}); --split NAME takes one of them")
+    if split is None and len(manifest.split_names) > 1:
+        warning_once(
+            f"all splits of {path} are tested ({', '.join(manifest.split_names)}); --split NAME takes one of them"
+        )
     return manifest
 
 
@@ -153,7 +154,7 @@ class _Run:
 
     def __init__(self, out: Path | None, protocol: EvaluationProtocol, data: Manifest, max_broken: float) -> None:
         self.out, self.protocol, self.data = out, protocol, data
-        self.rank, self.world = rank(), world_size()
+        self.rank, self.world = processes().rank, processes().world
         if self.world > 1 and out is None:
             raise RunError("evaluate under several processes needs out=FOLDER, where they bring their scores together.")
         self.parts = out / "parts" if out else None
@@ -183,7 +184,7 @@ class _Run:
             with np.load(part) as file:
                 self.done |= dict(zip(file["rows"].tolist(), file["probabilities"], strict=True))
         if self.done:
-            say(f"going on: {len(self.done)} of {len(self.data)} videos are tested already")
+            notice(f"going on: {len(self.done)} of {len(self.data)} videos are tested already")
 
     def rows_to_do(self) -> list[int]:
         """The rows of this process that are not done: every world-th one, so that no video is tested twice."""

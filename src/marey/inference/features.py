@@ -19,8 +19,8 @@ from marey.base.errors import RunError
 from marey.base.files import atomic_path, locked, mend_lines
 from marey.base.jsonable import Json
 from marey.base.precision import Precision
-from marey.base.processes import rank, world_size
-from marey.base.progress import progress, say
+from marey.base.processes import processes
+from marey.base.reporter import notice, progress
 from marey.data.clips import ViewDataset
 from marey.data.listing import as_videos
 from marey.data.manifest import Manifest
@@ -137,10 +137,9 @@ def features(
             have the device, or the device not the precision.
     """
     backend = EagerBackend(model, device=device, precision=precision)
-    work = _Work(Path(out), as_videos(videos), rank(), world_size())
-    if work.rank == 0:
-        tell_of_spare(device)
-        say(f"features of {model.recipe.name} on {backend.device}, {backend.precision}")
+    work = _Work(Path(out), as_videos(videos), processes().rank, processes().world)
+    tell_of_spare(device)
+    notice(f"features of {model.recipe.name} on {backend.device}, {backend.precision}")
     try:
         with locked(work.lock, wait=False):
             claim(work.out / "features.json", model, place=work.out, per_clip=per_clip, precision=backend.precision)
@@ -199,7 +198,7 @@ class _Work:
         mine = range(self.rank, len(self.videos), self.world)
         rows = [row for row in mine if self.names[row] not in done and self.ids[row] not in failed]
         if len(rows) < len(mine):
-            say(f"going on: {len(mine) - len(rows)} of {len(mine)} videos are done already")
+            notice(f"going on: {len(mine) - len(rows)} of {len(mine)} videos are done already")
         return rows, broken
 
     def _there(self) -> set[str]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from itertools import islice
 
-from marey.base.processes import rank, world_size
+from marey.base.processes import processes
 from marey.data.catalogue.mirror import swaps_of
 from marey.data.clips import ClipDataset
 from marey.data.loader import Batch, ClipLoader
@@ -58,7 +58,7 @@ class RunBatches:
         )
         return ClipLoader(
             clips, global_batch=recipe.train.base_batch, epochs=1, seed=self.seed, workers=self.workers,
-            rank=rank(), world=world_size(), draw=None,
+            rank=processes().rank, world=processes().world, draw=None,
         )  # fmt: skip
 
     def describe(self) -> str:
@@ -74,7 +74,7 @@ class RunBatches:
         train = self.recipe.train
         return ClipLoader(
             self._clips, global_batch=train.base_batch, epochs=epochs, seed=self.seed, workers=self.workers,
-            rank=rank(), world=world_size(), draw=train.draw, repeats=train.repeats,
+            rank=processes().rank, world=processes().world, draw=train.draw, repeats=train.repeats,
             cycle=self._cycle if self.phases else None,
         )  # fmt: skip
 

@@ -1,7 +1,6 @@
 """The processes of a run: Lightning Fabric as training uses it, what they agree on, and how they are asked to stop."""
 
 import logging
-import os
 import signal
 import threading
 from types import FrameType
@@ -13,7 +12,7 @@ from torch import Tensor
 
 from marey.base.errors import RunError
 from marey.base.precision import Arithmetic
-from marey.base.processes import world_size
+from marey.base.processes import processes
 
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -26,8 +25,7 @@ def start_fabric(device: torch.device, arithmetic: Arithmetic) -> Fabric:
     Raises:
         RunError: the processes do not all compute in the same arithmetic.
     """
-    world = world_size()
-    local = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    world, local = processes().world, processes().local_world
     fabric = Fabric(
         accelerator=device.type,
         devices=local if world > 1 or device.index is None else [device.index],
@@ -47,7 +45,7 @@ def refuse_mixed(arithmetic: Arithmetic) -> None:
     Raises:
         RunError: they differ; in every process, so that none waits for the others.
     """
-    world = world_size()
+    world = processes().world
     if world == 1:
         return
     chosen: list[Arithmetic] = [arithmetic] * world

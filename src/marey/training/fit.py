@@ -10,8 +10,8 @@ from marey.backends.device import pick_training_device, tell_of_spare
 from marey.backends.precision import keep_precision, pick_precision
 from marey.base.errors import RecipeError, RunError
 from marey.base.precision import Precision
-from marey.base.processes import rank, world_size
-from marey.base.progress import say
+from marey.base.processes import processes
+from marey.base.reporter import notice
 from marey.data.formats import read_manifest
 from marey.data.manifest import Manifest
 from marey.models.layers.freeze import freeze
@@ -99,9 +99,11 @@ def fit(
             manifest.require_one_label(recipe.name)
     batches = RunBatches(recipe, train, val, seed=seed, workers=workers)
     loss = training_loss(recipe, train)
-    size = micro_batch_size(recipe.train, batch, world_size())
-    folder = RunFolder(Path(out), recipe, train.class_names, _identity(recipe, train, val, seed), writes=rank() == 0)
-    folder.claim(resume, {"videos": len(train), "processes": world_size()})
+    size = micro_batch_size(recipe.train, batch, processes().world)
+    folder = RunFolder(
+        Path(out), recipe, train.class_names, _identity(recipe, train, val, seed), writes=processes().first
+    )
+    folder.claim(resume, {"videos": len(train), "processes": processes().world})
     tell_of_spare(device)
     torch.manual_seed(seed)
     network = model if model is not None else _start(recipe, train, init, resume)
@@ -163,7 +165,7 @@ def _start(recipe: Recipe, train: Manifest, init: str | Path | None, resume: boo
     # What a run goes on with lies in its own folder.
     network = start(recipe, "none" if resume else init or recipe.pretraining or "none", train.class_names)
     if network.load_report is not None:
-        say(str(network.load_report))
+        notice(str(network.load_report))
     return network
 
 

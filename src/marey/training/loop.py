@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from marey.backends.device import on_device, operators_of
 from marey.backends.precision import autocast, computing_in
 from marey.base.errors import RunError
-from marey.base.progress import progress, say
+from marey.base.reporter import notice, progress, warning, warning_once
 from marey.data.loader import Batch
 from marey.data.manifest import Manifest
 from marey.data.quarantine import Quarantine
@@ -112,10 +112,9 @@ class TrainingLoop:
         log = RunLog(self.folder.path, resume_step=self.at.step if resume else None) if self.first else None
         self._announce()
         self._set_training()
-        steps = len(self.batches.loader) if self.first else 0
         with (
             StopSignals() as stop, operators_of(device), computing_in(train.precision),
-            progress("Training", total=steps, unit="steps") as bar,
+            progress("Training", total=len(self.batches.loader), unit="steps") as bar,
         ):  # fmt: skip
             for batch in self.batches.loader:
                 rate = self.batches.learning_rate(self.at.step)
@@ -188,7 +187,7 @@ class TrainingLoop:
             log.epoch(**row)
             self._tell(row)
             if stopped:
-                say(f"stopped: the validation score has not risen for {patience} epochs")
+                notice(f"stopped: the validation score has not risen for {patience} epochs")
         self._set_training()
         self.epoch_start = self._epoch_start()
 
@@ -269,32 +268,29 @@ class TrainingLoop:
             self.sums = saved["sums"]
         self.batches.loader.load_state_dict({"epoch": self.at.epoch, "batch": self.at.batch})
         self.epoch_start = self._epoch_start()
-        if self.first:
-            say(f"going on at epoch {self.at.epoch + 1}, step {self.at.step}")
+        notice(f"going on at epoch {self.at.epoch + 1}, step {self.at.step}")
 
     # -- what is said
 
     def _announce(self) -> None:
-        if not self.first:
-            return
         recipe, device, world = self.recipe, self.fabric.device, self.fabric.world_size
         parameters = sum(p.numel() for p in self.network.parameters())
-        say(
+        notice(
             f"training {recipe.name}: {parameters / 1e6:.2f} M parameters, {len(self.batches.train)} videos, "
             f"{self.batches.describe()} on {device}, {recipe.train.precision}{f', {world} processes' if world > 1 else ''}"
         )
         if world > 1 and device.type == "cpu" and recipe.train.norm_batch is None:
-            say("batch norms see each process's own clips: synchronised batch norm needs CUDA")
+            warning_once("batch norms see each process's own clips: synchronised batch norm needs CUDA")
 
     def _tell(self, row: dict[str, Any]) -> None:
         named = {"train_top1": "train top-1", "val_top1": "val top-1", "val_map": "val mAP"}
         shares = "".join(f"  {name} {row[key]:.1%}" for key, name in named.items() if key in row)
-        say(
+        notice(
             f"epoch {row['epoch']}/{self.batches.epochs}  loss {row['train_loss']:.3f}{shares}  "
             f"{row['clips_per_second']:.0f} clips/s"
         )
         if row["waited_share"] > _STARVED and row["epoch"] in (2, 5):
-            say(
+            warning(
                 f"waiting for videos took {row['waited_share']:.0%} of the time: more --workers, or videos of a shorter "
                 "side, would help"
             )

@@ -26,7 +26,7 @@ from urllib.parse import unquote, urlsplit
 
 from marey.base.errors import WeightsError
 from marey.base.files import cache_folder, locked, sha256, write_json
-from marey.base.progress import progress, say
+from marey.base.reporter import progress, warning
 
 _TIMEOUT = 30.0
 """Seconds without a byte after which a connection counts as dead."""
@@ -116,7 +116,7 @@ def _is(path: Path, digits: str) -> bool:
         return False
     if sha256(path).startswith(digits.lower()):
         return True
-    say(f"{path}: is no longer the file that was fetched; it is fetched again")
+    warning(f"{path}: is no longer the file that was fetched; it is fetched again")
     return False
 
 
@@ -189,7 +189,7 @@ class _Download:
                 if failures >= self.tries:
                     raise WeightsError(f"{self.url}: {error}, {failures} times in a row. {_WAY_OUT}") from None
                 seconds = self.pause * 2 ** (failures - 1)
-                say(f"{self.target.name}: {error}; trying again in {seconds:.0f} s")
+                warning(f"{self.target.name}: {error}; trying again in {seconds:.0f} s")
                 time.sleep(seconds)
 
     def _attempt(self) -> None:

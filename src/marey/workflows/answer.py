@@ -13,8 +13,8 @@ from marey.backends.precision import pick_precision
 from marey.base.errors import RunError
 from marey.base.files import locked, mend_lines
 from marey.base.precision import Arithmetic, Precision
-from marey.base.processes import world_size
-from marey.base.progress import progress, say
+from marey.base.processes import processes
+from marey.base.reporter import notice, progress
 from marey.data.videos import VideoEntry, VideoList
 from marey.evaluation.evaluate import weights_hash
 from marey.inference.predict import predict_many
@@ -50,14 +50,14 @@ def answer(
     chosen = pick_device(device)
     arithmetic = pick_precision(precision, chosen, tell=False)
     tell_of_spare(device)
-    say(f"answering on {chosen}, {arithmetic}")
+    notice(f"answering on {chosen}, {arithmetic}")
     with contextlib.ExitStack() as held:
         if out is not None:
             _take(held, out, model, top=top, precision=arithmetic)
         done = {_key(given.video) for given in read_answers(out)} if out else set()
         rows = [row for row, video in enumerate(videos) if _key(video) not in done]
         if len(rows) < len(videos):
-            say(f"going on: {len(videos) - len(rows)} of {len(videos)} videos are answered already")
+            notice(f"going on: {len(videos) - len(rows)} of {len(videos)} videos are answered already")
         todo = videos[np.array(rows, np.int64)]
         failed = 0
         with progress("Predicting", total=len(todo), unit="videos") as bar:
@@ -101,7 +101,7 @@ def _key(video: VideoEntry) -> Key:
 
 def _take(held: contextlib.ExitStack, out: Path, model: Network | Streams, *, top: int, precision: Arithmetic) -> None:
     """Hold the file `out` for this process and this model; mend what a kill cut short."""
-    if world_size() > 1:
+    if processes().world > 1:
         raise RunError("marey predict answers in one process: give each its own part of the list and its own --out.")
     try:
         held.enter_context(locked(out.with_name(f".{out.name}.lock"), wait=False))

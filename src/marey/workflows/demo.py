@@ -9,9 +9,9 @@ from typing import cast
 
 from marey.backends.precision import check_machine
 from marey.base.errors import RecipeError, RunError
-from marey.base.processes import world_size
-from marey.base.progress import say
+from marey.base.processes import processes
 from marey.base.random import random_for
+from marey.base.reporter import notice
 from marey.data.manifest import Manifest
 from marey.data.motions import MIRROR_PAIRS, recorded_settings, write_motions
 from marey.evaluation.metrics import most_confused
@@ -58,7 +58,7 @@ def run_demo(
             network cannot be trained on this device.
         DataError: `out` holds videos of other arguments.
     """
-    if world_size() > 1:
+    if processes().world > 1:
         raise RunError("the demo runs in one process: start it without torchrun.")
     check_machine(device, training=True)
     if not resume:
@@ -68,21 +68,21 @@ def run_demo(
     seed = begun.seed if seed is None else seed
     start = time.monotonic()
     data = _plan(recipe, out / "videos", sizes, device=device, workers=workers)
-    _say_what_is_made()
+    _tell_what_is_made()
     train, test = write_motions(out / "videos", **data, seed=seed, workers=workers)
-    say(
+    notice(
         f"\n3/4  Training {recipe.title.partition(',')[0]}: {len(train):,} videos in each of {recipe.train.epochs} epochs. "
         f"Guessing would be right for 1 video in {len(train.class_names)}."
     )
     fitted = fit(
         recipe, train=train, val=test, out=out, seed=seed, workers=workers, device=device, resume=begun.training
     )
-    say(f"\n4/4  Testing on {len(test)} videos of scenes that it has never seen")
+    notice(f"\n4/4  Testing on {len(test)} videos of scenes that it has never seen")
     result = test_last(fitted, test, out=out, options=TrainOptions(workers=workers, device=device))
     _print_outcome(result, recipe, test)
     _print_answers(fitted.last, test, device=device)
-    print(f"\nall of it took {_in_words(time.monotonic() - start)}")
-    _print_next_steps(out, test, recipe)
+    notice(f"\nall of it took {_in_words(time.monotonic() - start)}")
+    _tell_next_steps(out, test, recipe)
     return result
 
 
@@ -122,7 +122,7 @@ def _plan(
 ) -> MotionsData:
     """Measure this machine, choose how much to write, and say how long all of it will take."""
     begun = recorded_settings(videos)
-    say("1/4  Measuring this machine for a second or two")
+    notice("1/4  Measuring this machine for a second or two")
     pace = measure_pace(recipe, sizes[0], device=device, workers=workers)
     if begun is not None and begun.keys() >= MotionsData.__annotations__.keys():
         # A stopped demo resumes with the videos that it began, whatever is measured this time.
@@ -130,7 +130,7 @@ def _plan(
     else:
         data = pace.choose(recipe, sizes, seconds=_SECONDS)
     done = ", less what is done already" if begun is not None else ""
-    say(
+    notice(
         f"     {pace.cores} core{'s' * (pace.cores > 1)}. Per second, one of them writes {_rate(pace.write)} videos or "
         f"decodes {_rate(pace.decode)} clips, and training takes {_rate(pace.train)} clips.\n"
         f"     {data['train']:,} videos to learn from and {data['test']:,} to be tested on: about "
@@ -144,9 +144,9 @@ def _rate(seconds: float) -> str:
     return f"{1 / seconds:.0f}" if seconds < 0.1 else f"{1 / seconds:.1f}"
 
 
-def _say_what_is_made() -> None:
+def _tell_what_is_made() -> None:
     pairs = [f"{a}/{b}" for a, b in MIRROR_PAIRS]
-    say(
+    notice(
         "\n2/4  Real H.264 videos: things that move through drawn scenes\n"
         f"     {2 * len(pairs)} classes in mirrored pairs: {', '.join(pairs[:3])},\n     {', '.join(pairs[3:])}\n"
         "     Both videos of a pair show the same frames, in opposite order: no single frame tells which is which."
@@ -177,7 +177,7 @@ def _print_answers(checkpoint: Path, test: Manifest, *, device: str) -> None:
         top = predict(model, sample.path, device=device).top(3)
         right = top[0][0] == test.class_names[test.labels[row]]
         shares = ", ".join(f"{label} {p:.0%}" for label, p in top)
-        print(f"  {sample.id}: {shares} ({'right' if right else 'wrong'})")
+        print(f"  {sample.id}: {shares} ({'right' if right else 'wrong'})", flush=True)
 
 
 def _confusions(result: EvaluationResult) -> list[str]:
@@ -189,14 +189,14 @@ def _confusions(result: EvaluationResult) -> list[str]:
     ]
 
 
-def _print_next_steps(out: Path, test: Manifest, recipe: Recipe) -> None:
+def _tell_next_steps(out: Path, test: Manifest, recipe: Recipe) -> None:
     marey = _program()
     other, why = (
         ("slowonly", "a network that sees motion")
         if recipe.model.network == "tsn"
         else ("tsn", "a network of single frames: 50 % inside the pairs")
     )
-    print(
+    notice(
         "\nnext:\n"
         f"  open {out / 'report.html'} in a browser: right and wrong answers as short films\n"
         f"  {marey} predict {out / 'last.safetensors'} {test[0].path}\n"

@@ -10,7 +10,7 @@ import numpy as np
 
 from marey.backends.precision import check_machine
 from marey.base.errors import DataError, RecipeError
-from marey.base.progress import say
+from marey.base.reporter import notice
 from marey.data.catalogue import class_names_of
 from marey.data.formats import read_manifest
 from marey.data.prepare import PUBLISHED_SETS, prepare, published_set
@@ -119,7 +119,7 @@ def find_lists(dataset: str, data: Path, *, out: Path, splits: Sequence[int]) ->
         return [Lists(data.stem, data, data, _held_out(data))]
     if dataset not in [known.name for known in PUBLISHED_SETS]:
         raise DataError(f"{data}: {dataset} is no set that Marey prepares: name a list of its videos with --data.")
-    say(f"preparing {dataset} in {data}")
+    notice(f"preparing {dataset} in {data}")
     written = {Path(path).stem: Path(path) for path in prepare(published_set(dataset), data, out=out).lists}
     if dataset in ("ucf101", "hmdb51"):
         wanted = [(f"{dataset}_split{number}",) * 2 for number in splits]
@@ -237,7 +237,7 @@ def ablate(which: Ablation, data: Path, *, out: Path, how: How) -> str:
         raise RecipeError("--ablation: Kinetics-400 has one split; leave out --splits.")
     found = []
     for side, (name, init) in {"with": pair.with_it, "without": pair.without}.items():
-        say(f"{side}: {name}{f', --init {init}' if init else ''}")
+        notice(f"{side}: {name}{f', --init {init}' if init else ''}")
         arm = replace(how, train=True, init=(init or how.init[0], None))
         found.append(reproduce(name, data, out=out / side, how=arm).results[0])
     difference, half = paired_difference(*found)

@@ -7,8 +7,8 @@ from typing import get_args
 from marey.backends.precision import check_machine
 from marey.base.errors import DataError
 from marey.base.precision import Precision
-from marey.base.processes import rank
-from marey.base.progress import say
+from marey.base.processes import processes
+from marey.base.reporter import notice
 from marey.data.manifest import Manifest
 from marey.evaluation.evaluate import evaluate, read_labelled
 from marey.evaluation.fusion import fuse, search_weights
@@ -46,8 +46,8 @@ def test_model(
         network, manifest, out=out, only=only, batch=batch, workers=workers, device=device, precision=precision,
         max_broken=max_broken,
     )  # fmt: skip
-    if rank() == 0:
-        say(f"report: {write_report(out, manifest)}")
+    if processes().first:
+        notice(f"report: {write_report(out, manifest)}")
     return result
 
 
@@ -84,7 +84,7 @@ def _weights(
         if len(search_on) != len(paths):
             raise DataError(f"--search-on takes as many score files as there are streams: {len(paths)}.")
         found = search_weights([Scores.load(path) for path in search_on], of=of)
-        say(f"weights found: {','.join(f'{share:g}' for share in found)}")
+        notice(f"weights found: {','.join(f'{share:g}' for share in found)}")
         return found
     try:
         return [float(word) for word in weights.split(",")] if weights else None

@@ -8,8 +8,8 @@ from pathlib import Path
 from marey.backends.precision import check_machine
 from marey.base.errors import DataError
 from marey.base.precision import Precision
-from marey.base.processes import rank
-from marey.base.progress import say
+from marey.base.processes import processes
+from marey.base.reporter import notice, warning_once
 from marey.data.extract import EXTRACTION
 from marey.data.formats import list_folder, read_manifest
 from marey.data.manifest import Manifest
@@ -86,9 +86,9 @@ def train_folder(
     other = "--init none for a small SlowOnly from scratch" if pictures else _LITE
     if not options.resume:
         refuse_other_run(out)  # before anything of it is written over
-    if rank() == 0:
+    if processes().first:
         manifest.write_csv(out / "split.csv")
-    say(
+    notice(
         f"{len(manifest)} videos, {len(train.class_names)} classes: {len(train)} to train on, {len(val)} held out "
         f"(no source on both sides; the split is {out / 'split.csv'}).\n"
         f"{recipe.title}: {recipe.notes}\n"
@@ -118,13 +118,13 @@ def _train_and_test(
         max_broken=options.max_broken,
     )
     if val is None:
-        if rank() == 0:
-            say(f"report: {write_report(out)}")
+        if processes().first:
+            notice(f"report: {write_report(out)}")
         return None
     result = test_last(fitted, val, out=out, options=options)
-    if rank() == 0:
-        print(result.summary())
-        print(f"\nanswer for a video:  marey predict {fitted.last} VIDEO")
+    if processes().first:
+        print(result.summary(), flush=True)
+        notice(f"\nanswer for a video:  marey predict {fitted.last} VIDEO")
     return result
 
 
@@ -160,20 +160,20 @@ def _for_stored_flow(recipe: Recipe, data: Path) -> Recipe:
         return recipe
     stored = FlowRule.model_validate(json.loads(note.read_text(encoding="utf-8"))["flow"])
     if (stored.short_side, stored.size) != (recipe.flow.short_side, recipe.flow.size):
-        say(
+        warning_once(
             f"{data}: flow of pictures of another size than {recipe.name} computes it on: test with stored flow too "
             "(--fuse-data)."
         )
     if stored.method == recipe.flow.method:
         return recipe
-    say(f"{data}: flow by {stored.method.method}; the recipe computes it so from now on.")
+    notice(f"{data}: flow by {stored.method.method}; the recipe computes it so from now on.")
     return recipe.variant(flow_method=stored.method)
 
 
 def _for_classes(recipe: Recipe, manifest: Manifest) -> Recipe:
     if recipe.model.num_classes == len(manifest.class_names):
         return recipe
-    say(
+    notice(
         f"{recipe.name}: a head for the list's {len(manifest.class_names)} classes in place of {recipe.model.num_classes}."
     )
     return recipe.variant(model={"num_classes": len(manifest.class_names)})

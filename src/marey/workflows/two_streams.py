@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from marey.base.errors import RecipeError
-from marey.base.processes import rank
-from marey.base.progress import say
+from marey.base.processes import processes
+from marey.base.reporter import notice
 from marey.data.videos import VideoList
 from marey.evaluation.compare import compare_fused
 from marey.evaluation.evaluate import read_labelled
@@ -81,15 +81,15 @@ def test_streams(
     for number, network in enumerate(streams.networks, start=1):
         listed = second if second is not None and number == 2 else data
         folder = out / f"stream{number}-{network.recipe.name}"
-        say(f"stream {number} of {len(streams.networks)}: {network.recipe.name}")
+        notice(f"stream {number} of {len(streams.networks)}: {network.recipe.name}")
         scores.append(test_model(network, listed, out=folder, split=split, **options).scores)
-    if rank() != 0:
+    if not processes().first:
         return EvaluationResult.from_scores(scores[0])  # what this process tested; the first one has all and fuses
     fused = _fused(streams, scores)
     fused.save(out)
     where = {name: options.get(name) for name in ("root", "classes")}
     manifest = read_labelled(data, streams.networks[0], **where, split=split)
-    say(f"report: {write_report(out, manifest)}")
+    notice(f"report: {write_report(out, manifest)}")
     return fused
 
 

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from marey.base.errors import DataError
 from marey.base.files import write_json
 from marey.base.jobs import run_jobs
-from marey.base.progress import say
 from marey.base.random import random_for
+from marey.base.reporter import warning
 from marey.data.formats import read_manifest
 from marey.data.manifest import Manifest, make_manifest
 from marey.data.motions.looks import DRAWN, MARGIN, Look, Sprite
@@ -176,7 +176,7 @@ def _remove_unknown(folder: Path, jobs: list[_Scene]) -> None:
     for path in found:
         path.unlink()
     if found:
-        say(f"{folder}: {len(found)} videos lie there without motions.json, and are written anew.")
+        warning(f"{folder}: {len(found)} videos lie there without motions.json, and are written anew.")
 
 
 def _jobs(folder: Path, train: int, test: int, size: int, frames: int, seed: int, look: Look) -> list[_Scene]:

@@ -10,7 +10,7 @@ from pydantic import Field, PositiveFloat, PositiveInt, TypeAdapter, ValidationE
 
 from marey.base.declaration import Declaration, first_problem
 from marey.base.errors import DataError
-from marey.base.progress import say
+from marey.base.reporter import warning_once
 from marey.base.versions import OPENCV
 
 Grey = NDArray[np.uint8]
@@ -174,7 +174,9 @@ class TorchEstimator:
                 solve(*torch.zeros(2, self.at_once, 32, 40, device=self.device))
                 self._solve = solve
             except Exception as error:  # whatever a compiler may meet, the work can be done without it
-                say(f"flow: torch.compile does not work here ({type(error).__name__}); going on without, more slowly")
+                warning_once(
+                    f"flow: torch.compile does not work here ({type(error).__name__}); going on without, more slowly"
+                )
 
     def __call__(self, first_THW: Grey, second_THW: Grey) -> Flow:
         import torch

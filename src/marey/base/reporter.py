@@ -1,0 +1,330 @@
+"""What Marey says beside its results: notices, warnings and progress, all through one reporter that may be replaced.
+
+    marey.set_reporter(marey.LoggingReporter())      from here on
+    with marey.reporting(marey.SilentReporter()):    within the block
+        marey.predict(model, "kick.mp4")
+
+Inside Marey `notice`, `warning`, `warning_once` and `progress` speak to the current reporter. A notice tells the expected
+course of work: what was chosen, how far it is, where files lie. A warning tells what makes a result or its time another one
+than the user may expect: something was left out, guessed, replaced, is slow or broken. Errors are exceptions, never said.
+
+Of several processes (torchrun) the first gives notices and shows progress, for all. Each gives its own warnings, because
+they are about what it met itself: a broken file, a connection. What is true of all of them is a `warning_once`.
+"""
+
+import contextlib
+import logging
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from functools import cached_property
+from types import TracebackType
+from typing import TYPE_CHECKING, Protocol, Self
+
+from marey.base.processes import processes
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress, TaskID
+
+_LINE_EVERY = 15.0
+"""Seconds between lines where no bar can be drawn."""
+
+
+class Bar:
+    """Counts the steps of long work and shows nothing: the base of those that do.
+
+    with progress("Testing", total=504, unit="videos") as bar:
+        bar.advance(1, note="top-1 81.2 %")
+
+    Args:
+        title: What is done.
+        total: Steps in all; 0 where it is not known.
+        unit: What a step is, in the plural.
+    """
+
+    def __init__(self, title: str, *, total: int, unit: str) -> None:
+        self.title, self.total, self.unit = title, total, unit
+        self.done, self.note = 0, ""
+        self._start = time.monotonic()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def advance(self, steps: int = 1, *, note: str | None = None) -> None:
+        """Count `steps` more as done; `note` stands at the end of the line until the next one."""
+        self.done += steps
+        self.note = self.note if note is None else note
+
+    @property
+    def seconds(self) -> float:
+        """Since the start."""
+        return max(time.monotonic() - self._start, 1e-9)
+
+    @property
+    def rate(self) -> float:
+        """Steps per second since the start."""
+        return self.done / self.seconds
+
+    def line(self) -> str:
+        """How far it is, with rate and time left."""
+        left = (self.total - self.done) / max(self.rate, 1e-9)
+        return (
+            f"{self.title}: {self.done}/{self.total}, {self.rate:.1f} {self.unit}/s, {left:.0f} s left {self.note}"
+        ).rstrip()
+
+    def summary(self) -> str:
+        """What was done, in how long."""
+        return f"{self.title}: {self.done} {self.unit} in {self.seconds:.0f} s ({self.rate:.1f}/s) {self.note}".rstrip()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        pass
+
+
+class Reporter(Protocol):
+    """Who is told what goes on. To write one, extend `SilentReporter` and replace what is of interest."""
+
+    def notice(self, message: str) -> None:
+        """Tell of the expected course of work."""
+
+    def warning(self, message: str) -> None:
+        """Tell of what was left out, guessed, replaced, is slow or broken."""
+
+    def progress(self, title: str, *, total: int, unit: str) -> Bar:
+        """Give a bar that shows how far `total` steps have come, once it is entered."""
+        ...
+
+
+class SilentReporter:
+    """Says nothing."""
+
+    def notice(self, message: str) -> None:
+        """Say nothing."""
+
+    def warning(self, message: str) -> None:
+        """Say nothing."""
+
+    def progress(self, title: str, *, total: int, unit: str) -> Bar:
+        """Give a bar that only counts."""
+        return Bar(title, total=total, unit=unit)
+
+
+class LoggingReporter:
+    """Hands everything to the standard library's `logging`: notices as INFO, warnings as WARNING, progress as lines of INFO.
+
+    Args:
+        logger: Where to; None is the logger "marey".
+        every: Seconds between two lines of progress; another one comes at the end.
+    """
+
+    def __init__(self, logger: logging.Logger | None = None, *, every: float = _LINE_EVERY) -> None:
+        self.logger = logging.getLogger("marey") if logger is None else logger
+        self.every = every
+
+    def notice(self, message: str) -> None:
+        """Log as INFO, without the empty lines that set a message apart on a terminal."""
+        self.logger.info("%s", message.strip())
+
+    def warning(self, message: str) -> None:
+        """Log as WARNING."""
+        self.logger.warning("%s", message.strip())
+
+    def progress(self, title: str, *, total: int, unit: str) -> Bar:
+        """Log as INFO how far it is, every so often and at the end."""
+        return _Lines(self.notice, title, total=total, unit=unit, every=self.every)
+
+
+class TerminalReporter:
+    """Speaks on standard error: with a bar on a terminal, where warnings are marked and coloured; elsewhere in plain lines.
+
+    Args:
+        console: Where to draw, in place of standard error.
+        every: Seconds between two lines of progress where there is no terminal.
+    """
+
+    def __init__(self, console: "Console | None" = None, *, every: float = _LINE_EVERY) -> None:
+        self._given, self.every = console, every
+
+    @cached_property
+    def _console(self) -> "Console":
+        from rich.console import Console
+
+        return self._given or Console(stderr=True)
+
+    @cached_property
+    def _screen(self) -> "_Screen":
+        return _Screen(self._console)
+
+    def notice(self, message: str) -> None:
+        """Write a line, above the bar if there is one."""
+        self._write(message)
+
+    def warning(self, message: str) -> None:
+        """Write a line; on a terminal it begins with a coloured "warning:"."""
+        self._write(message, mark="warning: ")
+
+    def _write(self, message: str, mark: str = "") -> None:
+        if not self._console.is_terminal:
+            print(message, file=self._console.file, flush=True)
+            return
+        from rich.text import Text
+
+        # As it is: brackets are no markup here, and the terminal breaks long lines, so that paths can be copied.
+        self._console.print(Text.assemble((mark, "bold yellow"), message), soft_wrap=True)
+
+    def progress(self, title: str, *, total: int, unit: str) -> Bar:
+        """Draw a bar with rate and time left; where there is no terminal, write a line every so often and at the end."""
+        if self._console.is_terminal:
+            return _Drawn(self._screen, self.notice, title, total=total, unit=unit)
+        return _Lines(self.notice, title, total=total, unit=unit, every=self.every)
+
+
+class _Screen:
+    """The bars on a terminal: one drawing holds them all, however many there are at once and in whatever threads."""
+
+    def __init__(self, console: "Console") -> None:
+        self._console, self._lock, self._count = console, threading.Lock(), 0
+        self._bars: Progress | None = None
+
+    def add(self, title: str, *, total: int) -> "tuple[Progress, TaskID]":
+        """Draw one more bar."""
+        with self._lock:
+            if self._bars is None:
+                self._bars = self._begin()
+            self._count += 1
+            return self._bars, self._bars.add_task(title, total=total, rate="", note="")
+
+    def remove(self, task: "TaskID") -> None:
+        """Take a bar away."""
+        with self._lock:
+            assert self._bars is not None
+            self._count -= 1
+            if self._count:
+                self._bars.remove_task(task)
+            else:
+                self._bars.stop()
+                self._bars = None
+
+    def _begin(self) -> "Progress":
+        from rich import progress as rich
+
+        bars = rich.Progress(
+            rich.TextColumn("{task.description}", markup=False),
+            rich.BarColumn(),
+            rich.MofNCompleteColumn(),
+            rich.TextColumn("{task.fields[rate]}", markup=False),
+            rich.TimeElapsedColumn(),
+            rich.TimeRemainingColumn(),
+            rich.TextColumn("{task.fields[note]}", markup=False),
+            console=self._console,
+            transient=True,
+            refresh_per_second=4,
+            # Rich writes what it redirects to this console: results belong there only where they go to a terminal too,
+            # above the bar. In a pipe or a file they stay.
+            redirect_stdout=sys.stdout.isatty(),
+        )
+        bars.start()
+        return bars
+
+
+class _Lines(Bar):
+    """A line every so often, and one at the end."""
+
+    def __init__(self, write: Callable[[str], None], title: str, *, total: int, unit: str, every: float) -> None:
+        super().__init__(title, total=total, unit=unit)
+        self._write, self._every, self._last = write, every, time.monotonic()
+
+    def advance(self, steps: int = 1, *, note: str | None = None) -> None:
+        super().advance(steps, note=note)
+        if self.done < self.total and time.monotonic() - self._last > self._every:
+            self._last = time.monotonic()
+            self._write(self.line())
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None and self.total:
+            self._write(self.summary())
+
+
+class _Drawn(Bar):
+    """A bar on a terminal; at the end a line takes its place."""
+
+    def __init__(self, screen: _Screen, write: Callable[[str], None], title: str, *, total: int, unit: str) -> None:
+        super().__init__(title, total=total, unit=unit)
+        self._screen, self._write = screen, write
+
+    def __enter__(self) -> Self:
+        self._bars, self._task = self._screen.add(self.title, total=self.total)
+        return self
+
+    def advance(self, steps: int = 1, *, note: str | None = None) -> None:
+        super().advance(steps, note=note)
+        self._bars.update(self._task, advance=steps, rate=f"{self.rate:.1f} {self.unit}/s", note=self.note)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._screen.remove(self._task)
+        if kind is None and self.total:
+            self._write(self.summary())
+
+
+# Who speaks -----------------------------------------------------------------------------------------------------------
+
+
+class _Speaker:
+    """The current reporter, and what it was told once. One for the process, as logging has one root: docs/decisions/0012."""
+
+    def __init__(self) -> None:
+        self.reporter: Reporter = TerminalReporter()
+        self.told: set[str] = set()
+
+
+_SPEAKER = _Speaker()
+
+
+def set_reporter(reporter: Reporter) -> None:
+    """Let `reporter` speak from here on, in all threads of this process. At first it is a `TerminalReporter`."""
+    _SPEAKER.reporter, _SPEAKER.told = reporter, set()
+
+
+@contextlib.contextmanager
+def reporting(reporter: Reporter) -> Iterator[None]:
+    """Let `reporter` speak within the block, in all threads of this process; after it the one before speaks again."""
+    before = _SPEAKER.reporter, _SPEAKER.told
+    set_reporter(reporter)
+    try:
+        yield
+    finally:
+        _SPEAKER.reporter, _SPEAKER.told = before
+
+
+def notice(message: str) -> None:
+    """Tell of the expected course of work; of several processes the first one does."""
+    if processes().first:
+        _SPEAKER.reporter.notice(message)
+
+
+def warning(message: str) -> None:
+    """Tell of what was left out, guessed, replaced, is slow or broken, as this process met it."""
+    _SPEAKER.reporter.warning(message)
+
+
+def warning_once(message: str) -> None:
+    """As `warning`, where every process and every call would say the same: the first process does, once to a reporter."""
+    if processes().first and message not in _SPEAKER.told:
+        _SPEAKER.told.add(message)
+        warning(message)
+
+
+def progress(title: str, *, total: int, unit: str = "steps") -> Bar:
+    """Show how far `total` steps have come, with rate and time left; of several processes the first one does.
+
+    with progress("Testing", total=504, unit="videos") as bar:
+        bar.advance(1, note="top-1 81.2 %")
+    """
+    return (_SPEAKER.reporter if processes().first else SilentReporter()).progress(title, total=total, unit=unit)

@@ -1,0 +1,115 @@
+"""A program that uses Marey decides what is said: nothing, to itself, or to its log."""
+
+import logging
+import re
+from pathlib import Path
+
+import pytest
+from made_videos import coded_frame
+
+import marey
+from marey.inference.features import features
+from marey.recipes import get_recipe
+from marey.weights.load import build_network
+
+PAGE = Path(__file__).parents[1] / "docs" / "how-to" / "reporter.md"
+
+
+@pytest.fixture(scope="module")
+def model():
+    recipe = get_recipe("slowonly_r18_8x2_motions").variant(
+        model={"width": 4, "num_classes": 2}, test={"size": 32}, pixels={"short_side": 32}
+    )
+    network = build_network(recipe)
+    network.class_names = ("jump", "run")
+    return network.eval()
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch) -> Path:
+    """The current folder: three videos, one of them broken, and lists of them."""
+    monkeypatch.chdir(tmp_path)
+    for i in range(2):
+        frames = [coded_frame(n + 7 * i) for n in range(8)]
+        marey.write_video(f"v{i}.mp4", frames, fps=10, preset="ultrafast")
+    Path("broken.mp4").write_text("no video")
+    Path("good.csv").write_text("path,label,split\nv0.mp4,jump,train\nv1.mp4,run,val\n")
+    Path("val.csv").write_text("path,label\nv0.mp4,jump\nv1.mp4,run\nbroken.mp4,run\n")
+    return tmp_path
+
+
+def work(model) -> None:
+    """Predict, compute features, evaluate; some of it is worth a notice, and all splits at once a warning."""
+    marey.predict(model, "v0.mp4")
+    features(model, marey.read_videos([Path("v0.mp4"), Path("broken.mp4")]), out="features", workers=1)
+    marey.evaluate(model, "good.csv", workers=0)
+
+
+def test_work_is_talkative(model, here, capsys) -> None:
+    work(model)
+    said = capsys.readouterr().err
+    for part in ("features of", "broken file 1", "Features: 2 videos", "all splits of good.csv", "Testing: 2 videos"):
+        assert part in said, part
+
+
+def test_a_program_can_silence_it(model, here, capfd) -> None:
+    with marey.reporting(marey.SilentReporter()):
+        work(model)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_program_can_take_its_place(model, here, capfd) -> None:
+    class Window(marey.SilentReporter):
+        def __init__(self) -> None:
+            self.notices: list[str] = []
+            self.warnings: list[str] = []
+            self.bars: list[marey.Bar] = []
+
+        def notice(self, message: str) -> None:
+            self.notices.append(message)
+
+        def warning(self, message: str) -> None:
+            self.warnings.append(message)
+
+        def progress(self, title: str, *, total: int, unit: str) -> marey.Bar:
+            self.bars.append(super().progress(title, total=total, unit=unit))
+            return self.bars[-1]
+
+    window = Window()
+    with marey.reporting(window):
+        work(model)
+    assert capfd.readouterr() == ("", "")
+    recipe = model.recipe.name
+    assert window.notices == [f"features of {recipe} on cpu, float32", f"testing {recipe} on cpu, float32"]
+    assert [text.partition(":")[0] for text in window.warnings] == [
+        "broken file 1, set aside",
+        "all splits of good.csv are tested (train, val); --split NAME takes one of them",
+    ]
+    assert [(bar.title, bar.done, bar.total, bar.unit) for bar in window.bars] == [
+        ("Features", 2, 2, "videos"),
+        ("Testing", 2, 2, "videos"),
+    ]
+
+
+def test_a_program_can_log_it(model, here, caplog, capfd) -> None:
+    caplog.set_level(logging.INFO)
+    with marey.reporting(marey.LoggingReporter(logging.getLogger("service"))):
+        work(model)
+    assert capfd.readouterr() == ("", "")
+    levels = {record.getMessage().partition(" ")[0]: record.levelname for record in caplog.records}
+    assert levels == {
+        "features": "INFO", "broken": "WARNING", "Features:": "INFO",
+        "all": "WARNING", "testing": "INFO", "Testing:": "INFO",
+    }  # fmt: skip
+
+
+def test_the_page_s_examples_run(model, here, capsys, caplog) -> None:
+    caplog.set_level(logging.INFO)
+    names = {"model": model}
+    for number, block in enumerate(re.findall(r"^```python\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.M | re.S)):
+        exec(compile(block.replace('"val.csv"', '"val.csv", max_broken=0.5'), f"{PAGE.name}[{number}]", "exec"), names)
+    printed, said = capsys.readouterr()
+    assert said == ""
+    assert "1 warnings" in printed
+    assert "Testing 100% top-1" in printed
+    assert any(record.name == "marey" and record.message.startswith("Testing: 3 videos") for record in caplog.records)
