@@ -4,12 +4,13 @@
     with marey.reporting(marey.SilentReporter()):    within the block
         marey.predict(model, "kick.mp4")
 
-Inside Marey `notice`, `warning`, `warning_once` and `progress` speak to the current reporter. A notice tells the expected
+Inside Marey `notice`, `warning`, `warning_once` and `progress` call the current reporter. A notice tells the expected
 course of work: what was chosen, how far it is, where files lie. A warning tells what makes a result or its time another one
-than the user may expect: something was left out, guessed, replaced, is slow or broken. Errors are exceptions, never said.
+than the user may expect: something was left out, guessed, replaced, is slow or broken. Errors are exceptions and do not
+come here.
 
 Of several processes (torchrun) the first gives notices and shows progress, for all. Each gives its own warnings, because
-they are about what it met itself: a broken file, a connection. What is true of all of them is a `warning_once`.
+they are about what it met itself: a broken file, a connection. What every process would say is a `warning_once`.
 """
 
 import contextlib
@@ -85,7 +86,7 @@ class Bar:
 
 
 class Reporter(Protocol):
-    """Who is told what goes on. To write one, extend `SilentReporter` and replace what is of interest."""
+    """Receives notices, warnings and progress. To write one, extend `SilentReporter` and replace what is of interest."""
 
     def notice(self, message: str) -> None:
         """Tell of the expected course of work."""
@@ -138,7 +139,7 @@ class LoggingReporter:
 
 
 class TerminalReporter:
-    """Speaks on standard error: with a bar on a terminal, where warnings are marked and coloured; elsewhere in plain lines.
+    """Writes to standard error: on a terminal with a bar, and warnings marked in colour; elsewhere in plain lines.
 
     Args:
         console: Where to draw, in place of standard error.
@@ -273,51 +274,51 @@ class _Drawn(Bar):
             self._write(self.summary())
 
 
-# Who speaks -----------------------------------------------------------------------------------------------------------
+# The current one ------------------------------------------------------------------------------------------------------
 
 
-class _Speaker:
-    """The current reporter, and what it was told once. One for the process, as logging has one root: docs/decisions/0012."""
+class _Current:
+    """The current reporter, and what it was told once. One for the process, as logging has one root (ADR 12)."""
 
     def __init__(self) -> None:
         self.reporter: Reporter = TerminalReporter()
         self.told: set[str] = set()
 
 
-_SPEAKER = _Speaker()
+_CURRENT = _Current()
 
 
 def set_reporter(reporter: Reporter) -> None:
-    """Let `reporter` speak from here on, in all threads of this process. At first it is a `TerminalReporter`."""
-    _SPEAKER.reporter, _SPEAKER.told = reporter, set()
+    """Give everything to `reporter` from here on, in all threads of this process. At first it is a `TerminalReporter`."""
+    _CURRENT.reporter, _CURRENT.told = reporter, set()
 
 
 @contextlib.contextmanager
 def reporting(reporter: Reporter) -> Iterator[None]:
-    """Let `reporter` speak within the block, in all threads of this process; after it the one before speaks again."""
-    before = _SPEAKER.reporter, _SPEAKER.told
+    """Give everything to `reporter` within the block, in all threads of this process; after it to the one before."""
+    before = _CURRENT.reporter, _CURRENT.told
     set_reporter(reporter)
     try:
         yield
     finally:
-        _SPEAKER.reporter, _SPEAKER.told = before
+        _CURRENT.reporter, _CURRENT.told = before
 
 
 def notice(message: str) -> None:
     """Tell of the expected course of work; of several processes the first one does."""
     if processes().first:
-        _SPEAKER.reporter.notice(message)
+        _CURRENT.reporter.notice(message)
 
 
 def warning(message: str) -> None:
     """Tell of what was left out, guessed, replaced, is slow or broken, as this process met it."""
-    _SPEAKER.reporter.warning(message)
+    _CURRENT.reporter.warning(message)
 
 
 def warning_once(message: str) -> None:
     """As `warning`, where every process and every call would say the same: the first process does, once to a reporter."""
-    if processes().first and message not in _SPEAKER.told:
-        _SPEAKER.told.add(message)
+    if processes().first and message not in _CURRENT.told:
+        _CURRENT.told.add(message)
         warning(message)
 
 
@@ -327,4 +328,4 @@ def progress(title: str, *, total: int, unit: str = "steps") -> Bar:
     with progress("Testing", total=504, unit="videos") as bar:
         bar.advance(1, note="top-1 81.2 %")
     """
-    return (_SPEAKER.reporter if processes().first else SilentReporter()).progress(title, total=total, unit=unit)
+    return (_CURRENT.reporter if processes().first else SilentReporter()).progress(title, total=total, unit=unit)
