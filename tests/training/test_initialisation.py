@@ -7,10 +7,10 @@ import torch
 from torch import nn
 
 from marey.base.errors import RecipeError
+from marey.models.initialisation import Initialisation
 from marey.models.layers.efficientnet import InvertedResidual
-from marey.models.layers.freeze import batch_norms
-from marey.models.layers.initialise import initialise
 from marey.models.layers.non_local import NonLocal
+from marey.models.layers.norms import batch_norms
 from marey.models.layers.resnet import Residual
 from marey.recipes import RECIPES
 
@@ -30,7 +30,7 @@ def small(recipe):
 def network(request):
     built = small(FAMILIES[request.param]).model.build()
     torch.manual_seed(7)
-    initialise(built, last_gamma_zero=True, head_std=0.02)
+    built.initialise(Initialisation(last_gamma_zero=True, head_std=0.02))
     return built
 
 
@@ -100,7 +100,7 @@ def test_norms(network) -> None:
 
 def test_without_zeros() -> None:
     built = small(FAMILIES["slowonly"]).model.build()
-    initialise(built, last_gamma_zero=False, head_std=0.01)
+    built.initialise(Initialisation())
     assert all((norm.weight == 1).all() for norm in batch_norms(built))
 
 

@@ -16,6 +16,7 @@ from marey.models.layers.freeze import freeze
 from marey.models.network import Network
 from marey.recipe import Recipe
 from marey.training.folder import precision_of_run
+from marey.training.prepare import prepare_network
 from marey.training.run import FitResult, Run
 from marey.weights.pretraining import WORDS, start
 
@@ -89,6 +90,7 @@ def fit(
     torch.manual_seed(seed)
     network = model if model is not None else _start(recipe, train, init, resume)
     _freeze(network, recipe)
+    prepare_network(network, recipe.train)
     return run.train(network, batch=batch, device=chosen, resume=resume, checkpoint_minutes=checkpoint_minutes)
 
 

@@ -15,11 +15,11 @@ from marey.base.errors import RunError
 from marey.base.random import step_seed
 from marey.models.layers.convolutions import SafeConvolutions
 from marey.models.layers.freeze import hold_frozen
+from marey.models.layers.norms import statistics_kept
 from marey.recipe import Recipe
 from marey.training.losses import Loss, right_answers
 from marey.training.mixing import MixedBatch
 from marey.training.multigrid import phases_of
-from marey.training.norms import statistics_kept
 from marey.training.optimizers import build_optimizer, set_lr
 from marey.training.schedules import Calendar, learning_rate
 from marey.video.transforms import to_clip
