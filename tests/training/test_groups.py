@@ -3,7 +3,6 @@
 import pytest
 import torch
 from pydantic import ValidationError
-from small_transformer import DEPTH, SmallTransformer
 from torch import nn
 
 from marey.base.errors import RecipeError
@@ -15,6 +14,7 @@ from marey.recipe import SGD, AdamW, DepthGroups, Recipe, TSNGroups
 from marey.recipes import get_recipe
 from marey.training.groups import Setting, parameter_settings
 from marey.training.optimizers import build_optimizer, set_lr
+from small_transformer import DEPTH, SmallTransformer
 
 NETWORKS = {
     "tsn": TSNConfig(depth=50, width=4, num_classes=5),
@@ -162,7 +162,10 @@ def test_rates_of_a_transformer_by_depth() -> None:
     """BEiT: decay ** (blocks + 1 - layer), where embeddings are layer 0, block n is n + 1, and all the rest the last one."""
     train = recipe(groups=DepthGroups(decay=0.75), optimizer=AdamW(lr=0.1)).train
     found = parameter_settings(SmallTransformer(), train)
-    layers = {0: ("cls_token", "pos_embed", "patch_embed.weight", "group_norm.bias"), DEPTH + 1: ("norm.gain", "head.weight")}
+    layers = {
+        0: ("cls_token", "pos_embed", "patch_embed.weight", "group_norm.bias"),
+        DEPTH + 1: ("norm.gain", "head.weight"),
+    }
     for n in range(DEPTH):
         layers[n + 1] = (f"blocks.{n}.norm1.bias", f"blocks.{n}.attention.relative", f"blocks.{n}.fc2.weight")
     for layer, names in layers.items():

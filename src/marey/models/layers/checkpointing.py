@@ -1,6 +1,7 @@
 """Gradient checkpointing: Chen et al., Training Deep Nets with Sublinear Memory Cost, 2016."""
 
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -8,16 +9,15 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from marey.base.errors import RecipeError
-from marey.models.layers.norms import statistics_kept
+from marey.models.layers.convolutions import SafeConvolutions
 
 
 class Blocks(nn.Sequential):
     """Blocks in a row that keep their inputs alone for the backward pass if `recompute` is on, and run again there.
 
-    Gradients are the same numbers: random draws are repeated, autocast is as it was, and batch norms normalise by the
-    same batch and do not move their running statistics a second time. Other modules that write into their buffers in a
-    forward pass, or into their own input, must not be recomputed. A network whose blocks take more than one map
-    overrides `forward` and calls `run` for each block.
+    Gradients are the same numbers: random draws are repeated, autocast is as it was, and what a block writes into its
+    buffers the second time is thrown away, so that running statistics move once. A block must not write into its own
+    input. A network whose blocks take more than one map overrides `forward` and calls `run` for each block.
     """
 
     recompute: bool = False
@@ -31,11 +31,30 @@ class Blocks(nn.Sequential):
         """The outputs of one block."""
         if not (self.recompute and self.training and torch.is_grad_enabled()):
             return block(*inputs)
+        on_cpu = any(isinstance(value, Tensor) and value.device.type == "cpu" for value in inputs)
 
-        def contexts() -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
-            return nullcontext(), statistics_kept(block)
+        def passes() -> tuple[AbstractContextManager[Any], AbstractContextManager[Any]]:
+            first = SafeConvolutions() if on_cpu else nullcontext()
+            return first, _again(block, SafeConvolutions() if on_cpu else nullcontext())
 
-        return checkpoint(block, *inputs, use_reentrant=False, context_fn=contexts)
+        return checkpoint(block, *inputs, use_reentrant=False, context_fn=passes)
+
+
+@contextmanager
+def _again(block: nn.Module, convolutions: AbstractContextManager[Any]) -> Iterator[None]:
+    """The second pass of a block, which works on copies of its buffers.
+
+    `statistics_kept` would not do: a batch norm that remembers nothing saves two tensors fewer than in the first pass.
+    """
+    own = [(owner, name, value) for owner in block.modules() for name, value in owner.named_buffers(recurse=False)]
+    for owner, name, value in own:
+        setattr(owner, name, value.clone())
+    try:
+        with convolutions:
+            yield
+    finally:
+        for owner, name, value in own:
+            setattr(owner, name, value)
 
 
 def recompute_blocks(network: nn.Module) -> None:
