@@ -23,6 +23,7 @@ from marey.base.precision import Arithmetic
 from marey.data.draw import ByClass, EachOnce
 from marey.models.csn.config import CSNConfig
 from marey.models.i3d.config import InceptionI3DConfig
+from marey.models.initialisation import Initialisation
 from marey.models.non_local.config import C2DConfig, I3DResNetConfig
 from marey.models.r2plus1d.config import R2Plus1DConfig
 from marey.models.slowfast.config import SlowFastConfig
@@ -90,7 +91,8 @@ class SGD(Declaration):
     nesterov: bool = False
     weight_decay: float = 1e-4
     norm_weight_decay: float | None = None
-    """Decay of batch norms' scale and shift; None is the same as `weight_decay` (PySlowFast: 0)."""
+    """Decay of the scale and shift of normalisation layers of every kind, and of what the network names (`no_decay`:
+    position embeddings, tokens); None is the same as `weight_decay` (PySlowFast: 0). Biases decay as everything else."""
 
 
 class AdamW(Declaration):
@@ -101,7 +103,9 @@ class AdamW(Declaration):
     betas: tuple[float, float] = (0.9, 0.999)
     weight_decay: float = 0.05
     norm_weight_decay: float | None = 0.0
-    """Decay of norms' scale and shift and of biases; None is the same as `weight_decay`."""
+    """Decay of the scale and shift of normalisation layers of every kind, of biases, of all other parameters of at most
+    one dimension, and of what the network names (`no_decay`: position embeddings, tokens); None is the same as
+    `weight_decay`. (timm's rule, where it is 0.)"""
 
 
 class Warmup(Declaration):
@@ -128,17 +132,30 @@ class Warmup(Declaration):
 
 
 class CosineSchedule(Declaration):
-    """lr * (end + (1 - end) * (1 + cos(pi * progress)) / 2).
+    """lr * (end + (1 - end) * (1 + cos(pi * progress)) / 2), progress = (epoch - begin) / length.
 
-    Progress runs from 0 at epoch `begin` to 1 after the last epoch; before `begin` it is 0.
+    Before `begin` progress is 0. With by="step" the epoch is a fraction: steps / steps of an epoch.
+
+    MMAction2's MViT (mvit-small-p244_32xb16-16x4x1-200e: LinearLR from 0.01 with end 30, then CosineAnnealingLR with T_max
+    200, begin 30, end 200 and eta_min 0.01 of the rate, both with convert_to_iter_based) stops at 170 / 200 of the curve:
+
+        CosineSchedule(by="step", begin=30, length=200, end=0.01, warmup=Warmup(epochs=30, start=0.01, ends="last"))
+
+    mmengine writes both as recursions from step to step (param_scheduler.py: CosineAnnealingParamScheduler,
+    LinearParamScheduler). In closed form, with n steps an epoch and step i: before 30 n the factor is
+    0.01 + 0.99 i / (30 n - 1), which is 1 at step 30 n - 1, and from 30 n on
+    0.01 + 0.99 (1 + cos(pi (i - 30 n) / (200 n))) / 2, which is 1 once more at step 30 n.
     """
 
     kind: Literal["cosine"] = "cosine"
     by: Literal["step", "epoch"] = "epoch"
     begin: NonNegativeFloat = 0
     """MMAction, PySlowFast: 0, the warm-up is part of the curve. MMAction2's SlowOnly: after the warm-up."""
+    length: PositiveFloat | None = None
+    """Epochs that the whole curve takes, at least those from `begin` to the last one (torch's and MMAction2's T_max);
+    None: just these."""
     end: NonNegativeFloat = 0
-    """The last value, as a share of the base learning rate."""
+    """The value at the end of the curve, as a share of the base learning rate."""
     warmup: Warmup | None = None
 
 
@@ -152,14 +169,6 @@ class StepSchedule(Declaration):
     """MMAction2's engine counts milestones from the scheduler's `begin`: 90 and 130 after a warm-up of 10 epochs drop
     at epochs 100 and 140."""
     warmup: Warmup | None = None
-
-
-class Initialisation(Declaration):
-    """How a network starts that takes no weights from elsewhere (convolutions: Kaiming, fan out)."""
-
-    last_gamma_zero: bool = False
-    """Scale of each residual block's last batch norm starts at 0, so that the block starts as the identity."""
-    head_std: PositiveFloat = 0.01
 
 
 class Mix(Declaration):
@@ -203,8 +212,9 @@ class Erase(Declaration):
 class DepthGroups(Declaration):
     """Layer-wise learning rates: lr * decay ** (depth of the head - depth of the parameter).
 
-    Depths are `Network.layer_depth`: 0 is the stem, then the stages, then the head. (BEiT's rule; PySlowFast's and
-    MMAction2's of transformers, where a layer is a block.)
+    Depths are what `layer_depth` of the network says: 0 is the stem, then the stages, then the head; of a transformer 0 is
+    all that comes before the blocks, then the blocks, then the final norm and the head (BEiT's rule, PySlowFast's and
+    MMAction2's; timm counts the final norm with the last block).
     """
 
     kind: Literal["by_depth"] = "by_depth"
@@ -302,6 +312,9 @@ class Train(Declaration):
     schedule: Annotated[CosineSchedule | StepSchedule, Field(discriminator="kind")]
     clip_norm: PositiveFloat | None = None
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5
+    drop_path: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Stochastic depth: with this probability the last residual block loses its branch for a clip, the first one never,
+    those between linearly (timm's rule)."""
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
     mix: Mix | None = None
     erase: Erase | None = None
@@ -323,9 +336,26 @@ class Train(Declaration):
     ema: EMA | None = None
     multigrid: Multigrid | None = None
     precision: Arithmetic = "float32"
+    checkpointing: bool = False
+    """Blocks keep their inputs alone for the backward pass and are computed again there: less memory, more time, the same
+    gradients."""
     stop_after: PositiveInt | None = None
     """Stop when the validation score (top-1, or mean average precision with several labels) has not risen for so many
     epochs; None trains to the end."""
+
+    @model_validator(mode="after")
+    def _curve_lasts_to_the_end(self) -> Self:
+        schedule = self.schedule
+        if (
+            isinstance(schedule, CosineSchedule)
+            and schedule.length is not None
+            and schedule.begin + schedule.length < self.epochs
+        ):
+            raise ValueError(
+                f"the cosine of schedule.length={schedule.length:g} epochs from epoch {schedule.begin:g} ends before epoch "
+                f"{self.epochs}: make it as long as the training, or leave schedule.length out"
+            )
+        return self
 
     @model_validator(mode="after")
     def _multigrid_follows_steps(self) -> Self:

@@ -6,9 +6,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from marey.models.csn.config import CSNConfig
 from marey.models.i3d.config import InceptionI3DConfig
+from marey.models.initialisation import Initialisation
 from marey.models.layers.efficientnet import InvertedResidual
 from marey.models.layers.freeze import freeze, hold_frozen
-from marey.models.layers.initialise import initialise
 from marey.models.layers.non_local import NonLocal
 from marey.models.layers.resnet import Residual
 from marey.models.non_local.config import C2DConfig, I3DResNetConfig, NonLocalConfig
@@ -153,7 +153,7 @@ def test_freezing(network) -> None:
 
 
 def test_initialisation(network) -> None:
-    initialise(network, last_gamma_zero=True, head_std=0.02)
+    network.initialise(Initialisation(last_gamma_zero=True, head_std=0.02))
     blocks = [module for module in network.modules() if isinstance(module, Residual)]
     assert all((block.last.weight == 0).all() for block in blocks)
     assert all((block.after.norm.weight == 0).all() for block in blocks if block.after is not None)

@@ -14,6 +14,7 @@ from marey.recipe import SGD, AdamW, DepthGroups, Recipe, TSNGroups
 from marey.recipes import get_recipe
 from marey.training.groups import Setting, parameter_settings
 from marey.training.optimizers import build_optimizer, set_lr
+from small_transformer import DEPTH, SmallTransformer
 
 NETWORKS = {
     "tsn": TSNConfig(depth=50, width=4, num_classes=5),
@@ -100,6 +101,79 @@ def test_decay_by_kind(network) -> None:
         assert found == {name: Setting(1, 0 if apart(name) else 0.01) for name, _ in network.named_parameters()}
 
 
+TRANSFORMER_NORMS = {
+    "group_norm.weight",
+    "group_norm.bias",
+    "wide_norm.weight",
+    "wide_norm.bias",
+    *(f"blocks.{n}.{kind}" for n in range(DEPTH) for kind in ("norm1.weight", "norm1.bias", "norm2.weight")),
+}
+NAMED = {"cls_token", "pos_embed", *(f"blocks.{n}.attention.relative" for n in range(DEPTH))}
+TRANSFORMER_BIASES = {
+    "patch_embed.bias",
+    "head.bias",
+    *(f"blocks.{n}.{layer}.bias" for n in range(DEPTH) for layer in ("attention.qkv", "fc1", "fc2")),
+}
+OWN_NORM = {"norm.gain"}
+DECAYING = {
+    "patch_embed.weight",
+    "head.weight",
+    *(f"blocks.{n}.{layer}.weight" for n in range(DEPTH) for layer in ("attention.qkv", "fc1", "fc2")),
+}
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "apart"),
+    [
+        (AdamW(lr=0.1, weight_decay=0.01), TRANSFORMER_NORMS | NAMED | TRANSFORMER_BIASES | OWN_NORM),
+        (AdamW(lr=0.1, weight_decay=0.01, norm_weight_decay=None), set()),
+        (SGD(lr=0.1, weight_decay=0.01, norm_weight_decay=0), TRANSFORMER_NORMS | NAMED),
+        (SGD(lr=0.1, weight_decay=0.01), set()),
+    ],
+    ids=["adamw", "adamw, all alike", "sgd", "sgd, all alike"],
+)
+def test_decay_of_every_kind_of_parameter(optimizer, apart) -> None:
+    """Of a module that is no network of ours: norms of all kinds and shapes, tokens, tables in inner layers."""
+    everything = TRANSFORMER_NORMS | NAMED | TRANSFORMER_BIASES | OWN_NORM | DECAYING
+    found = parameter_settings(SmallTransformer(), recipe(optimizer=optimizer).train)
+    assert found == {name: Setting(1, 0 if name in apart else 0.01) for name in everything}
+
+
+def test_norms_without_parameters_and_instance_norms() -> None:
+    module = nn.Sequential(
+        nn.LayerNorm(3, elementwise_affine=False), nn.InstanceNorm3d(3, affine=True), nn.SyncBatchNorm(3)
+    )
+    found = parameter_settings(module, recipe(optimizer=SGD(lr=0.1, weight_decay=0.01, norm_weight_decay=0)).train)
+    assert found == dict.fromkeys(("1.weight", "1.bias", "2.weight", "2.bias"), Setting(1, 0))
+
+
+def test_a_name_that_is_no_parameter() -> None:
+    """As PySlowFast has it: its list of names is compared with those of modules, so that nothing is ever found."""
+
+    class Own(nn.Linear):
+        def no_decay(self) -> frozenset[str]:
+            return frozenset({"pos_embed"})
+
+    with pytest.raises(RecipeError, match=r"^Own.no_decay\(\) names 'pos_embed', and it has no parameter of that name"):
+        parameter_settings(nn.Sequential(Own(2, 2)), recipe().train)
+
+
+def test_rates_of_a_transformer_by_depth() -> None:
+    """BEiT: decay ** (blocks + 1 - layer), where embeddings are layer 0, block n is n + 1, and all the rest the last one."""
+    train = recipe(groups=DepthGroups(decay=0.75), optimizer=AdamW(lr=0.1)).train
+    found = parameter_settings(SmallTransformer(), train)
+    layers = {
+        0: ("cls_token", "pos_embed", "patch_embed.weight", "group_norm.bias"),
+        DEPTH + 1: ("norm.gain", "head.weight"),
+    }
+    for n in range(DEPTH):
+        layers[n + 1] = (f"blocks.{n}.norm1.bias", f"blocks.{n}.attention.relative", f"blocks.{n}.fc2.weight")
+    for layer, names in layers.items():
+        assert [found[name].scale for name in names] == [0.75 ** (DEPTH + 1 - layer)] * len(names)
+    assert found["head.weight"].decay == 0.05
+    assert found["cls_token"].decay == 0
+
+
 @pytest.mark.parametrize("groups", [None, TSNGroups(head=5), DepthGroups(decay=0.7, head=2)])
 def test_one_step_moves_each_parameter_by_its_rate(groups) -> None:
     """-scale * lr * (gradient + decay * value), momentum being still at rest."""
@@ -128,6 +202,8 @@ def test_bad_groups() -> None:
     module = nn.Linear(2, 2)
     with pytest.raises(RecipeError, match=r"kind=tsn needs to know .* Linear is not a marey Network"):
         parameter_settings(module, recipe(groups=TSNGroups()).train)
+    with pytest.raises(RecipeError, match=r"kind=by_depth needs to know .* Linear has no layer_depth"):
+        parameter_settings(module, recipe(groups=DepthGroups(decay=0.5)).train)
     with pytest.raises(ValidationError):
         DepthGroups(decay=0)
     with pytest.raises(RecipeError, match="every parameter is frozen"):

@@ -7,12 +7,14 @@ import torch
 from torch import nn
 
 from marey.base.errors import RecipeError
+from marey.models.initialisation import Initialisation
 from marey.models.layers.efficientnet import InvertedResidual
-from marey.models.layers.freeze import batch_norms
 from marey.models.layers.initialise import initialise
 from marey.models.layers.non_local import NonLocal
+from marey.models.layers.norms import batch_norms
 from marey.models.layers.resnet import Residual
 from marey.recipes import RECIPES
+from small_transformer import SmallTransformer
 
 FAMILIES = {recipe.model.network: recipe for recipe in reversed(RECIPES)}
 LIMIT = 1.95
@@ -30,7 +32,7 @@ def small(recipe):
 def network(request):
     built = small(FAMILIES[request.param]).model.build()
     torch.manual_seed(7)
-    initialise(built, last_gamma_zero=True, head_std=0.02)
+    built.initialise(Initialisation(last_gamma_zero=True, head_std=0.02))
     return built
 
 
@@ -98,9 +100,69 @@ def test_norms(network) -> None:
         assert (norm.running_var == 1).all()
 
 
+def told_again(network: nn.Module, *, last_gamma_zero: bool, head_std: float) -> None:
+    """The rule in one walk over the layers and one over the blocks, in the order in which seeds have always been used."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | nn.Conv3d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+        elif isinstance(module, nn.BatchNorm2d | nn.BatchNorm3d):
+            nn.init.ones_(module.weight)
+        elif isinstance(module, nn.Linear):
+            nn.init.normal_(module.weight, std=head_std)
+        else:
+            continue
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+    for module in network.modules():
+        if isinstance(module, NonLocal):
+            nn.init.zeros_(module.norm.weight)
+        elif isinstance(module, InvertedResidual):
+            side = module.depthwise.conv.kernel_size[0]
+            nn.init.normal_(module.depthwise.conv.weight, std=math.sqrt(2) / side)
+        elif isinstance(module, Residual) and last_gamma_zero:
+            nn.init.zeros_(module.last.weight)
+
+
+@pytest.mark.parametrize("zero", [False, True])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_same_seed_gives_the_same_bits(family, zero) -> None:
+    """A run begun from scratch can be repeated by another version."""
+    one, two = (small(FAMILIES[family]).model.build() for _ in range(2))
+    torch.manual_seed(3)
+    one.initialise(Initialisation(last_gamma_zero=zero, head_std=0.02))
+    torch.manual_seed(3)
+    told_again(two, last_gamma_zero=zero, head_std=0.02)
+    theirs = two.state_dict()
+    assert [name for name, value in one.state_dict().items() if not torch.equal(value, theirs[name])] == []
+
+
+def test_a_fresh_head_alone() -> None:
+    network = small(FAMILIES["slowonly"]).model.build()
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    network.initialise_head(Initialisation(head_std=0.5))
+    changed = [name for name, value in network.state_dict().items() if not torch.equal(value, before[name])]
+    assert changed == ["head.weight"]
+    assert float(network.head.weight.detach().std()) == pytest.approx(0.5, rel=0.1)
+
+
+def test_modules_have_their_own_say() -> None:
+    """Linear layers inside are no classifiers; a module's own values come after those of its layers, outer ones last."""
+    torch.manual_seed(0)
+    module = SmallTransformer()
+    nn.init.constant_(module.wide_norm.weight, 5)
+    initialise(module, Initialisation(head_std=3.0), head=module.head)
+    inside = torch.cat([block.fc1.weight.detach().flatten() for block in module.blocks])
+    assert float(inside.std()) == pytest.approx(0.02, rel=0.15)
+    assert 1 < float(module.head.weight.detach().std()) < 5
+    assert all((block.attention.relative == 0.5).all() for block in module.blocks)
+    assert (module.wide_norm.weight == 1).all()
+    assert 0.01 < float(module.pos_embed.detach().std()) < 0.03
+    assert not any(p.detach().any() for name, p in module.named_parameters() if name.endswith("bias"))
+
+
 def test_without_zeros() -> None:
     built = small(FAMILIES["slowonly"]).model.build()
-    initialise(built, last_gamma_zero=False, head_std=0.01)
+    built.initialise(Initialisation())
     assert all((norm.weight == 1).all() for norm in batch_norms(built))
 
 

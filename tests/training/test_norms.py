@@ -5,10 +5,11 @@ import pytest
 import torch
 from torch import nn
 
-from marey.models.layers.freeze import batch_norms, freeze, hold_frozen
+from marey.models.layers.freeze import freeze, hold_frozen
+from marey.models.layers.norms import batch_norms, statistics_kept
 from marey.models.slowonly.config import SlowOnlyConfig
 from marey.models.tsn.config import BNInceptionTSNConfig, TSNConfig
-from marey.training.norms import measure_norms, statistics_kept
+from marey.training.norms import measure_norms
 from tolerances import NORM_STATISTICS
 
 CONFIGS = [

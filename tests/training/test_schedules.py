@@ -1,9 +1,14 @@
 """Learning rates of the toolkits' own configs, as their own hooks and schedulers set them, and broken on purpose."""
 
+import math
+
 import pytest
+import torch
 from pydantic import ValidationError
 from recorded import load
+from torch.optim.lr_scheduler import CosineAnnealingLR, LinearLR
 
+from marey.base.errors import RecipeError
 from marey.recipe import CosineSchedule, StepSchedule, Warmup
 from marey.recipes import get_recipe
 from marey.training.schedules import lr_factor
@@ -182,6 +187,73 @@ def test_mmactions_two_readings_differ_at_another_batch() -> None:
     assert lr_factor(released, 9_000, epoch_steps=940, epochs=150) != lr_factor(
         later, 9_000, epoch_steps=940, epochs=150
     )
+
+
+# MMAction2's MViT: mvit-small-p244_32xb16-16x4x1-200e_kinetics400-rgb.py, 200 epochs.
+
+MVIT = CosineSchedule(by="step", begin=30, length=200, end=0.01, warmup=Warmup(epochs=30, start=0.01, ends="last"))
+MVIT_LR = 1.6e-3
+
+
+def chained(epoch_steps: int) -> list[float]:
+    """What torch's schedulers set at each step. mmengine's do the same arithmetic: one step of the linear one less, so that
+    its last step is at the full rate, and the cosine one begins where that ends, on the step of its milestone.
+    """
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=MVIT_LR)
+    scheduler = LinearLR(optimizer, start_factor=0.01, total_iters=30 * epoch_steps - 1)
+    rates = []
+    for step in range(200 * epoch_steps):
+        if step == 30 * epoch_steps:
+            scheduler = CosineAnnealingLR(optimizer, T_max=200 * epoch_steps, eta_min=MVIT_LR / 100)
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        if step != 30 * epoch_steps - 1:
+            scheduler.step()
+    return rates
+
+
+def ours(schedule: CosineSchedule, epoch_steps: int) -> list[float]:
+    steps = range(200 * epoch_steps)
+    return [MVIT_LR * lr_factor(schedule, step, epoch_steps=epoch_steps, epochs=200) for step in steps]
+
+
+@pytest.mark.parametrize("epoch_steps", [1, 2, 7, 40])
+def test_mmaction2s_mvit_equals_torchs_schedulers(epoch_steps) -> None:
+    assert ours(MVIT, epoch_steps) == pytest.approx(chained(epoch_steps), rel=LEARNING_RATE)
+
+
+def test_the_mvit_curve_in_numbers() -> None:
+    """From 1 % to all of the rate on steps 29 n + n - 1 and 30 n, and down to 170 / 200 of the curve, not to its end."""
+    rates = [rate / MVIT_LR for rate in ours(MVIT, 10)]
+    assert rates[0] == pytest.approx(0.01)
+    assert (rates[299], rates[300]) == pytest.approx((1, 1))
+    assert rates[301] < 1
+    assert rates[-1] == pytest.approx(0.01 + 0.99 * (1 + math.cos(math.pi * 1699 / 2000)) / 2)
+    assert rates[-1] > 0.06
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"length": None},
+        {"length": 201},
+        {"begin": 29},
+        {"end": 0},
+        {"by": "epoch"},
+        {"warmup": Warmup(epochs=30, start=0.01)},
+        {"warmup": Warmup(epochs=30, start=0.01, ends="last", by="epoch")},
+    ],
+    ids=str,
+)
+def test_another_mvit_schedule_is_seen(change) -> None:
+    assert ours(MVIT.model_copy(update=change), 7) != pytest.approx(chained(7), rel=LEARNING_RATE)
+
+
+def test_a_curve_that_ends_before_the_training() -> None:
+    train = {"epochs": 200, "schedule": {"begin": 30, "length": 169}}
+    with pytest.raises(RecipeError, match=r"schedule.length=169 epochs from epoch 30 ends before epoch 200"):
+        get_recipe("slowonly_r50_4x16_k400_mmaction2").variant(train=train)
+    get_recipe("slowonly_r50_4x16_k400_mmaction2").variant(train={"epochs": 200, "schedule": {"length": 170}})
 
 
 def test_a_warm_up_has_one_length() -> None:

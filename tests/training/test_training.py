@@ -127,6 +127,8 @@ EVERYTHING = {
     "norm_batch": 4,
     "precise_norms": 2,
     "ema": {"decay": 0.9},
+    "drop_path": 0.5,
+    "checkpointing": True,
 }
 """Every part that keeps a state or draws."""
 

@@ -2,12 +2,36 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
+from marey.models.initialisation import Initialisation
+from marey.models.layers.drop_path import set_drop_path
+from marey.models.layers.initialise import initialise
 from marey.video.transforms import to_clip
+
+
+@runtime_checkable
+class NamesNoDecay(Protocol):
+    """A module that names parameters which do not decay though they are no norm's, no bias and not one-dimensional.
+
+    Any module may: a whole network, a user's own, or one layer inside.
+    """
+
+    def no_decay(self) -> frozenset[str]:
+        """Names of parameters as in the module's own `named_parameters()`: position embeddings, class tokens, tables of
+        relative positions.
+        """
+
+
+@runtime_checkable
+class NamesLayerDepth(Protocol):
+    """A network that knows in which layer each of its parameters lies."""
+
+    def layer_depth(self, parameter_name: str) -> int:
+        """See `Network.layer_depth`."""
 
 
 class Preprocess(nn.Module):
@@ -67,7 +91,37 @@ class Network(nn.Module, ABC):
 
     @abstractmethod
     def layer_depth(self, parameter_name: str) -> int:
-        """How deep a parameter lies: 0 for the stem, n for stage n, the largest value for the head."""
+        """How deep a parameter lies: 0 for the stem, n for stage n, the largest value for the head.
+
+        Of a transformer (BEiT's rule, which PySlowFast and MMAction2 follow; D blocks): 0 for the patch embedding, the
+        position embeddings and the tokens, n for block n counted from 1, D + 1 for the final norm and the head.
+        """
+
+    def no_decay(self) -> frozenset[str]:
+        """Names of parameters of its own that do not decay, besides what its layers name (`NamesNoDecay`); here none."""
+        return frozenset()
+
+    def pathways(self) -> tuple[nn.Module, ...]:
+        """The parts through which a clip passes side by side: blocks are counted in each of them from its first one."""
+        return (self,)
+
+    def regularise(self, *, dropout: float, drop_path: float = 0.0) -> None:
+        """Set the probabilities of dropout before the head and of dropping paths (stochastic depth, `set_drop_path`).
+
+        Raises:
+            RecipeError: `drop_path` is not 0, and the network has no path to drop.
+        """
+        self.dropout.p = dropout
+        for pathway in self.pathways():
+            set_drop_path(pathway, drop_path)
+
+    def initialise(self, how: Initialisation) -> None:
+        """Give all parameters their first values: `marey.models.layers.initialise.initialise`."""
+        initialise(self, how, head=self.head)
+
+    def initialise_head(self, how: Initialisation) -> None:
+        """Give the head's parameters their first values again."""
+        initialise(self.head, how, head=self.head)
 
     def device(self) -> torch.device:
         """Where the parameters are."""

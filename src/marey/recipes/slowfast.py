@@ -7,8 +7,9 @@ The names give the slow pathway's frames and stride; the fast one sees alpha tim
 
 from typing import Literal
 
+from marey.models.initialisation import Initialisation
 from marey.models.slowfast.config import SlowFastConfig
-from marey.recipe import SGD, CosineSchedule, Initialisation, Recipe, Train, Warmup
+from marey.recipe import SGD, CosineSchedule, Recipe, Train, Warmup
 from marey.recipes.toolkits import (
     announced,
     announced_weights,

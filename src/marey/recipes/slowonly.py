@@ -6,12 +6,12 @@ slowonly_r50_8xb16-{4x16x1,8x8x1}-256e and slowonly_imagenet-pretrained-r50_*-st
 
 from typing import Any, Literal
 
+from marey.models.initialisation import Initialisation
 from marey.models.non_local.config import NonLocalConfig
 from marey.models.slowonly.config import SlowOnlyConfig
 from marey.recipe import (
     SGD,
     CosineSchedule,
-    Initialisation,
     Published,
     Recipe,
     StepSchedule,

@@ -2,7 +2,8 @@
 
 from typing import Any, Literal
 
-from marey.recipe import SGD, CosineSchedule, Initialisation, Published, StepSchedule, Test, Train, Warmup, Weights
+from marey.models.initialisation import Initialisation
+from marey.recipe import SGD, CosineSchedule, Published, StepSchedule, Test, Train, Warmup, Weights
 from marey.video.augment import PySlowFastCrop, RandomCrop
 from marey.video.pixels import FloatPixels, Pixels
 from marey.video.sampling import (

@@ -3,8 +3,9 @@
 Training settings: MMAction2's tsm_imagenet-pretrained-r50_8xb16-1x1x{8,16}-50e: 8 GPUs of 16 clips, 50 epochs.
 """
 
+from marey.models.initialisation import Initialisation
 from marey.models.tsm.config import TSMConfig
-from marey.recipe import SGD, Initialisation, Recipe, StepSchedule, Test, Train, TSNGroups, Warmup
+from marey.recipe import SGD, Recipe, StepSchedule, Test, Train, TSNGroups, Warmup
 from marey.recipes.toolkits import in_mmaction2, mmaction2_weights
 from marey.video.augment import MultiScaleCrop
 from marey.video.sampling import MMAction2Test, MMAction2Train

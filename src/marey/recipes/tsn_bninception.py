@@ -3,8 +3,9 @@
 Training settings: MMAction's configs/TSN/ucf101/tsn_{rgb,flow}_bninception: 8 GPUs of 32 clips.
 """
 
+from marey.models.initialisation import Initialisation
 from marey.models.tsn.config import BNInceptionTSNConfig
-from marey.recipe import SGD, Initialisation, Recipe, StepSchedule, Test, Train
+from marey.recipe import SGD, Recipe, StepSchedule, Test, Train
 from marey.video.augment import MultiScaleCrop
 from marey.video.pixels import Pixels
 from marey.video.sampling import MMActionTest, MMActionTrain

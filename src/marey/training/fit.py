@@ -22,6 +22,7 @@ from marey.training.distributed import start_fabric
 from marey.training.folder import RunFolder, precision_of_run
 from marey.training.loop import TrainingLoop
 from marey.training.losses import training_loss
+from marey.training.prepare import prepare_network
 from marey.training.state import Progress
 from marey.training.step import micro_batch_size
 from marey.weights.pretraining import WORDS, start
@@ -108,6 +109,7 @@ def fit(
     torch.manual_seed(seed)
     network = model if model is not None else _start(recipe, train, init, resume)
     _freeze(network, recipe)
+    prepare_network(network, recipe.train)
     fabric = start_fabric(chosen, recipe.train.precision)
     loop = TrainingLoop(
         fabric, network, batches, loss, folder, micro_batch=size,

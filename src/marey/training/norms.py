@@ -1,25 +1,12 @@
-"""What batch norms remember: their true statistics, and passes that leave them alone."""
+"""What batch norms remember: their true statistics."""
 
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor, nn
 
-from marey.models.layers.freeze import BatchNorm, FrozenNorms, batch_norms, hold_frozen
-
-
-@contextmanager
-def statistics_kept(network: nn.Module) -> Iterator[None]:
-    """Batch norms in training mode normalise by the batch as ever, but remember nothing of it."""
-    tracking = [norm for norm in batch_norms(network) if norm.training and norm.track_running_stats]
-    for norm in tracking:
-        norm.track_running_stats = False
-    try:
-        yield
-    finally:
-        for norm in tracking:
-            norm.track_running_stats = True
+from marey.models.layers.freeze import FrozenNorms, hold_frozen
+from marey.models.layers.norms import BatchNorm, batch_norms, statistics_kept
 
 
 class _Moments:

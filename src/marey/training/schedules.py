@@ -56,7 +56,7 @@ def _scheduled(schedule: Schedule, time: float, epoch: int, epochs: int) -> floa
     if isinstance(schedule, StepSchedule):
         return float(schedule.gamma ** sum(epoch - schedule.begin >= milestone for milestone in schedule.milestones))
     at = epoch if schedule.by == "epoch" else time
-    progress = max(at - schedule.begin, 0) / (epochs - schedule.begin)
+    progress = max(at - schedule.begin, 0) / (schedule.length or epochs - schedule.begin)
     return schedule.end + (1 - schedule.end) * (1 + math.cos(math.pi * progress)) / 2
 
 

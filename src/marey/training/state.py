@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import ValidationError
 
 from marey.base.errors import RunError
 from marey.base.files import atomic_path
+from marey.recipe import Recipe
 
 
 @dataclass
@@ -73,9 +75,21 @@ def _read(path: Path, *, mapped: bool) -> dict[str, Any]:
 
 
 def _refuse_differing(path: Path, found: dict[str, Any], run: dict[str, Any]) -> None:
-    differing = [name for name in run if found.get(name) != run[name]]
+    differing = [name for name in run if found.get(name) != run[name] and not _same_recipe(found.get(name), run[name])]
     if differing:
         raise RunError(
             f"{path.parent} holds another run ({', '.join(differing)} differ): resume with the same settings, "
             "or choose another --out."
         )
+
+
+def _same_recipe(found: object, own: object) -> bool:
+    """Whether two texts are one recipe: an older version wrote it without the fields that have come since, all of which
+    have defaults.
+    """
+    if not isinstance(found, str) or not isinstance(own, str):
+        return False
+    try:
+        return Recipe.model_validate_json(found) == Recipe.model_validate_json(own)
+    except ValidationError:  # no recipe at all, or one with fields that this version does not know
+        return False

@@ -15,10 +15,10 @@ from marey.base.errors import RecipeError
 from marey.base.random import step_seed
 from marey.data.loader import Batch
 from marey.models.layers.convolutions import SafeConvolutions
+from marey.models.layers.norms import statistics_kept
 from marey.recipe import Train
 from marey.training.losses import Loss, right_answers
 from marey.training.mixing import MixedBatch
-from marey.training.norms import statistics_kept
 
 
 def micro_batch_size(train: Train, asked: int | None, world: int) -> int:

@@ -63,7 +63,7 @@ def build_network(recipe: Recipe, class_names: Sequence[str] | None = None) -> N
     """
     network: Network = recipe.model.build()
     network.preprocess = Preprocess(*recipe.pixels.normalisation, recipe.pixels.order)
-    network.dropout.p = recipe.train.dropout
+    network.regularise(dropout=recipe.train.dropout, drop_path=recipe.train.drop_path)
     network.recipe = recipe
     network.class_names = tuple(class_names) if class_names else _published_names(recipe)
     return network

@@ -17,7 +17,6 @@ from torch import Tensor, nn
 from marey.base.errors import WeightsError
 from marey.base.nearest import did_you_mean
 from marey.models.layers.classifier import PooledClassifier
-from marey.models.layers.initialise import initialise, initialise_head
 from marey.models.network import Network
 from marey.models.slowfast.network import SlowFast
 from marey.recipe import NetworkConfig, Recipe
@@ -47,7 +46,7 @@ def start(recipe: Recipe, init: str | Path, class_names: Sequence[str] | None = 
     how, note = recipe.train.initialisation, None
     if str(init) == "none":
         network = build_network(recipe, class_names)
-        initialise(network, last_gamma_zero=how.last_gamma_zero, head_std=how.head_std)
+        network.initialise(how)
         return network
     if str(init) == "ig65m":
         file, note = ig65m_file(recipe)
@@ -57,7 +56,7 @@ def start(recipe: Recipe, init: str | Path, class_names: Sequence[str] | None = 
         network = load_model(recipe, weights=file, allow_new_head=True)
         report = cast(LoadReport, network.load_report)
         if all(ours != "head.weight" for _, ours in report.renamed):
-            initialise_head(cast(nn.Linear, network.head), how.head_std)
+            network.initialise_head(how)
     else:
         network = start(recipe, "none")
         report = carry_over(load_model(file) if file.suffix == ".safetensors" else load_model(weights=file), network)

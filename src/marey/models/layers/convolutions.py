@@ -130,7 +130,11 @@ class Conv3d(nn.Conv3d):
 
 
 class SafeConvolutions(TorchFunctionMode):
-    """`with SafeConvolutions():` gives all convolutions inside, of any module, the arguments of `safe_arguments`."""
+    """`with SafeConvolutions():` gives all convolutions inside, of any module, the arguments of `safe_arguments`.
+
+    Not those that a backward pass inside runs again: a mode is off while it answers, and `Tensor.backward` is one answer.
+    Blocks that are recomputed therefore enter it themselves, both times (`marey.models.layers.checkpointing`).
+    """
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None

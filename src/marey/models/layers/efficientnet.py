@@ -14,7 +14,10 @@ from typing import Literal, NamedTuple
 
 from torch import Tensor, nn
 
+from marey.models.initialisation import Initialisation
+from marey.models.layers.checkpointing import Blocks
 from marey.models.layers.convolutions import Conv2d
+from marey.models.layers.drop_path import DropPath
 from marey.models.layers.inception import SamePad
 
 Padding = Literal["same", "symmetric"]
@@ -88,12 +91,20 @@ class InvertedResidual(nn.Module):
         self.project = ConvNorm6(inner, out_channels, 1, padding=padding, eps=eps, active=False)
         self.residual = stride == 1 and in_channels == out_channels
         self.before_branch = None
+        self.drop_path = DropPath()
+
+    def set_initial_values(self, how: Initialisation) -> None:
+        """Depthwise filters normal with deviation sqrt(2) / k, as in the authors' code: a filter leads to one channel, so
+        that Kaiming's fan out is its own size.
+        """
+        filters = self.depthwise.conv
+        nn.init.normal_(filters.weight, std=(2 / (filters.kernel_size[0] * filters.kernel_size[1])) ** 0.5)
 
     def forward(self, x: Tensor) -> Tensor:
         inner: Tensor = x if self.before_branch is None else self.before_branch(x)
         inner = inner if self.expand is None else self.expand(inner)
         inner = self.project(self.depthwise(inner))
-        return x + inner if self.residual else inner
+        return x + self.drop_path(inner) if self.residual else inner
 
 
 class EfficientNetLiteTrunk(nn.Module):
@@ -124,7 +135,7 @@ class EfficientNetLiteTrunk(nn.Module):
                     InvertedResidual(in_channels, out_channels, stage.size, stride, stage.expansion, padding, eps)
                 )
                 in_channels = out_channels
-            self.stages.append(nn.Sequential(*blocks))
+            self.stages.append(Blocks(*blocks))
         self.out_channels = _LAST * width // _STEM
         last = ConvNorm6(in_channels, self.out_channels, 1, padding=padding, eps=eps)
         self.stages.append(nn.Sequential(OrderedDict(last=last)))

@@ -4,15 +4,12 @@ from typing import Literal
 
 from torch import nn
 
-from marey.models.layers.initialise import NORMS
+from marey.models.layers.norms import batch_norms
 from marey.models.network import Network
 
 FrozenNorms = Literal["none", "statistics", "all", "all_but_first"]
 """Which batch norms keep something: of all of them the running statistics; of all, or of all but the first in the
 network, the scale and shift, too."""
-
-
-BatchNorm = nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d | nn.SyncBatchNorm
 
 
 def freeze(network: nn.Module, *, stages: int = -1, norms: FrozenNorms = "none") -> None:
@@ -36,8 +33,3 @@ def hold_frozen(network: nn.Module, norms: FrozenNorms = "none") -> None:
     for module in batch_norms(network):
         if norms == "statistics" or (module.affine and not module.weight.requires_grad):
             module.eval()
-
-
-def batch_norms(network: nn.Module) -> list[BatchNorm]:
-    """All of them, in the network's order: the first one is the stem's."""
-    return [module for module in network.modules() if isinstance(module, NORMS)]

@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from marey.models.layers.checkpointing import Blocks
 from marey.models.layers.convolutions import Conv2d, Conv3d
 
 
@@ -149,7 +150,7 @@ class InceptionV1Trunk(nn.Module):
                 scaled = _V1(*(_scaled(c, width) for c in block))
                 stage[letter] = _v1_block(in_channels, scaled, eps)
                 in_channels = scaled.one + scaled.three + scaled.five + scaled.pool
-            self.stages.append(nn.Sequential(stage))
+            self.stages.append(Blocks(stage))
         self.out_channels = in_channels
 
     def forward(self, x: Tensor) -> Tensor:
@@ -222,7 +223,7 @@ class BNInceptionTrunk(nn.Module):
                 last = block is _BN_STAGES[-1][-1]
                 stage[letter] = _bn_block(in_channels, scaled, nn.MaxPool2d(3, 1, 1) if last else nn.AvgPool2d(3, 1, 1))
                 in_channels = scaled.three + scaled.pair + (scaled.one + scaled.pool or in_channels)
-            self.stages.append(nn.Sequential(stage))
+            self.stages.append(Blocks(stage))
         self.out_channels = in_channels
 
     def forward(self, x: Tensor) -> Tensor:

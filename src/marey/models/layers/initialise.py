@@ -1,43 +1,60 @@
-"""How a network starts that takes no weights from elsewhere. The toolkits differ, so the recipe says how."""
+"""First values of parameters: torch's own layers by kind, everything else by the module that holds it."""
+
+from typing import Protocol, runtime_checkable
 
 from torch import nn
 
-from marey.models.layers.efficientnet import InvertedResidual
-from marey.models.layers.non_local import NonLocal
-from marey.models.layers.resnet import Residual
+from marey.models.initialisation import Initialisation
+from marey.models.layers.norms import Norm
 
-CONVOLUTIONS = (nn.Conv2d, nn.Conv3d)
-NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
+LINEAR_STD = 0.02
+"""Deviation of linear layers that are no classifier: BEiT, timm's vision transformers, PySlowFast's MViT, VideoMAE."""
 
 
-def initialise(network: nn.Module, *, last_gamma_zero: bool, head_std: float) -> None:
-    """Convolutions by Kaiming (normal, fan out), norms 1 and 0, linear layers normal with `head_std` and bias 0.
+@runtime_checkable
+class SetsInitialValues(Protocol):
+    """A module that has first values of its own, where those of torch's layers by kind are not the right ones."""
 
-    EfficientNet's depthwise filters are normal with deviation sqrt(2) / k, as in its authors' code.
-    Non-local blocks start as the identity, by a zero scale of their norm (Wang et al. 2018, section 4.1).
-    `last_gamma_zero` starts each residual branch at zero (Goyal et al. 2017, section 5.1; PySlowFast, MMAction2).
+    def set_initial_values(self, how: Initialisation) -> None:
+        """Set them. Called after the layers inside have theirs, and after inner modules have set their own."""
+
+
+def initialise(root: nn.Module, how: Initialisation, *, head: nn.Module) -> None:
+    """Give the parameters of `root` and of all modules inside it their first values.
+
+    Layers of torch come first, each by its kind (`initialise_layer`; a linear layer that is the `head` itself by
+    `initialise_head`). Then every module that is a `SetsInitialValues` sets its own, inner ones before outer ones.
+    Parameters of no such layer or module stay as they were constructed.
     """
-    for module in network.modules():
-        if isinstance(module, CONVOLUTIONS):
-            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-            if module.bias is not None:
-                nn.init.zeros_(module.bias)
-        elif isinstance(module, NORMS):
-            nn.init.ones_(module.weight)
-            nn.init.zeros_(module.bias)
-        elif isinstance(module, nn.Linear):
-            initialise_head(module, head_std)
-    for module in network.modules():
-        if isinstance(module, NonLocal):
-            nn.init.zeros_(module.norm.weight)
-        elif isinstance(module, InvertedResidual):
-            # EfficientNet counts what one filter leads to, which is one channel, not all of them.
-            filters = module.depthwise.conv
-            nn.init.normal_(filters.weight, std=(2 / (filters.kernel_size[0] * filters.kernel_size[1])) ** 0.5)
-    if last_gamma_zero:
-        for module in network.modules():
-            if isinstance(module, Residual):
-                nn.init.zeros_(module.last.weight)  # type: ignore[arg-type]
+    for module in root.modules():
+        if module is head and isinstance(module, nn.Linear):
+            initialise_head(module, how.head_std)
+        else:
+            initialise_layer(module)
+
+    def set_own(module: nn.Module) -> None:
+        if isinstance(module, SetsInitialValues):
+            module.set_initial_values(how)
+
+    root.apply(set_own)
+
+
+def initialise_layer(layer: nn.Module) -> None:
+    """Convolutions normal by Kaiming (fan out, ReLU), norms 1 and 0, linear layers normal with deviation 0.02, cut off at
+    -2 and 2; biases 0. Any other module is left alone.
+    """
+    if isinstance(layer, nn.Conv1d | nn.Conv2d | nn.Conv3d):
+        nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
+    elif isinstance(layer, nn.Linear):
+        nn.init.trunc_normal_(layer.weight, std=LINEAR_STD)
+    elif isinstance(layer, Norm):
+        for name, parameter in layer.named_parameters(recurse=False):
+            (nn.init.ones_ if name == "weight" else nn.init.zeros_)(parameter)
+        return
+    else:
+        return
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
 
 
 def initialise_head(head: nn.Linear, std: float = 0.01) -> None:

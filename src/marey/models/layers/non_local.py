@@ -3,6 +3,7 @@
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
+from marey.models.initialisation import Initialisation
 from marey.models.layers.convolutions import Conv3d
 from marey.models.layers.resnet import ResNetTrunk
 from marey.models.non_local.config import NonLocalConfig
@@ -26,6 +27,10 @@ class NonLocal(nn.Module):
         self.out = Conv3d(inner, channels, 1, bias=config.out_bias)
         self.norm = nn.BatchNorm3d(channels)
         self.pool = nn.MaxPool3d((1, 2, 2))
+
+    def set_initial_values(self, how: Initialisation) -> None:
+        """The block starts as the identity, by a zero scale of its norm (section 4.1)."""
+        nn.init.zeros_(self.norm.weight)
 
     def forward(self, x: Tensor) -> Tensor:
         if self.config.pool_first:

@@ -13,7 +13,10 @@ from typing import Protocol, cast
 
 from torch import Tensor, nn
 
+from marey.models.initialisation import Initialisation
+from marey.models.layers.checkpointing import Blocks
 from marey.models.layers.convolutions import Conv2d, Conv3d
+from marey.models.layers.drop_path import DropPath
 
 BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
 """Residual blocks in each of the four stages, by depth (table 1)."""
@@ -50,7 +53,10 @@ class ConvNorm(nn.Module):
 
 
 class Residual(nn.Module):
-    """relu(branch(x) + shortcut(x)); subclasses say what the branch is. `last` is the branch's last batch norm."""
+    """relu(drop_path(branch(x)) + shortcut(x)); subclasses say what the branch is.
+
+    `last` is the branch's last batch norm, which may start at zero (Goyal et al. 2017, section 5.1; PySlowFast, MMAction2).
+    """
 
     shortcut: nn.Module | None
     after: nn.Module | None
@@ -63,6 +69,7 @@ class Residual(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.relu = nn.ReLU(inplace=True)
+        self.drop_path = DropPath()
         self.after = self.before = self.before_branch = None
 
     def branch(self, x: Tensor) -> Tensor:
@@ -72,11 +79,16 @@ class Residual(nn.Module):
     def last(self) -> nn.Module:
         raise NotImplementedError
 
+    def set_initial_values(self, how: Initialisation) -> None:
+        """A branch that starts at zero, where the recipe asks for it."""
+        if how.last_gamma_zero:
+            nn.init.zeros_(self.last.weight)  # type: ignore[arg-type]
+
     def forward(self, x: Tensor) -> Tensor:
         x = x if self.before is None else self.before(x)
         kept = x if self.shortcut is None else self.shortcut(x)
         x = x if self.before_branch is None else self.before_branch(x)
-        x = self.relu(self.branch(x) + kept)
+        x = self.relu(self.drop_path(self.branch(x)) + kept)
         return x if self.after is None else self.after(x)
 
 
@@ -209,7 +221,7 @@ class ResNetTrunk(nn.Module):
                 blocks.append(build(in_channels, width * 2**number, temporal=temporal, step=step))
                 in_channels = self.stage_channels[number]
                 step = (1,) * len(step)
-            self.stages.append(nn.Sequential(*blocks))
+            self.stages.append(Blocks(*blocks))
         self.out_channels = in_channels
         time = second_pool * prod(temporal_strides)
         side = (4 if spatial_pool else 2) * prod(spatial_strides)

@@ -56,6 +56,9 @@ class SlowFast(LinearClassifier):
     def num_stages(self) -> int:
         return len(self.slow.stages)
 
+    def pathways(self) -> tuple[nn.Module, ...]:
+        return self.slow, self.fast
+
     def trunk(self, clip_BCTHW: Tensor) -> tuple[Tensor, ...]:
         """The last maps: slow [B, D, T / alpha, H / 32, W / 32] and fast [B, D / 8, T, H / 32, W / 32]."""
         slow, fast = self.slow.begin(self._slow_frames(clip_BCTHW)), self.fast.begin(clip_BCTHW)

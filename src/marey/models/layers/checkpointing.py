@@ -1,0 +1,73 @@
+"""Gradient checkpointing: Chen et al., Training Deep Nets with Sublinear Memory Cost, 2016."""
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from marey.base.errors import RecipeError
+from marey.models.layers.convolutions import SafeConvolutions
+
+
+class Blocks(nn.Sequential):
+    """Blocks in a row that keep their inputs alone for the backward pass if `recompute` is on, and run again there.
+
+    Gradients are the same numbers: random draws are repeated, autocast is as it was, and what a block writes into its
+    buffers the second time is thrown away, so that running statistics move once. A block must not write into its own
+    input. A network whose blocks take more than one map overrides `forward` and calls `run` for each block.
+    """
+
+    recompute: bool = False
+
+    def forward(self, x: Tensor) -> Tensor:
+        for block in self:
+            x = self.run(block, x)
+        return x
+
+    def run(self, block: nn.Module, *inputs: Any) -> Any:
+        """The outputs of one block."""
+        if not (self.recompute and self.training and torch.is_grad_enabled()):
+            return block(*inputs)
+        on_cpu = any(isinstance(value, Tensor) and value.device.type == "cpu" for value in inputs)
+
+        def passes() -> tuple[AbstractContextManager[Any], AbstractContextManager[Any]]:
+            first = SafeConvolutions() if on_cpu else nullcontext()
+            return first, _again(block, SafeConvolutions() if on_cpu else nullcontext())
+
+        return checkpoint(block, *inputs, use_reentrant=False, context_fn=passes)
+
+
+@contextmanager
+def _again(block: nn.Module, convolutions: AbstractContextManager[Any]) -> Iterator[None]:
+    """The second pass of a block, which works on copies of its buffers.
+
+    `statistics_kept` would not do: a batch norm that remembers nothing saves two tensors fewer than in the first pass.
+    """
+    own = [(owner, name, value) for owner in block.modules() for name, value in owner.named_buffers(recurse=False)]
+    for owner, name, value in own:
+        setattr(owner, name, value.clone())
+    try:
+        with convolutions:
+            yield
+    finally:
+        for owner, name, value in own:
+            setattr(owner, name, value)
+
+
+def recompute_blocks(network: nn.Module) -> None:
+    """Let all `Blocks` of a network recompute in training.
+
+    Raises:
+        RecipeError: it has none.
+    """
+    found = [module for module in network.modules() if isinstance(module, Blocks)]
+    if not found:
+        raise RecipeError(
+            f"train.checkpointing: {type(network).__name__} has no Blocks to recompute "
+            "(marey.models.layers.checkpointing): leave train.checkpointing off."
+        )
+    for blocks in found:
+        blocks.recompute = True

@@ -1,0 +1,53 @@
+"""Stochastic depth: Huang et al., Deep Networks with Stochastic Depth, ECCV 2016."""
+
+import torch
+from torch import Tensor, nn
+
+from marey.base.errors import RecipeError
+
+
+class DropPath(nn.Module):
+    """Drops the branch of a residual block for some samples in training; what is kept is divided by the share kept.
+
+        x = x + self.drop_path(self.branch(x))
+
+    A block with several branches has one `DropPath` and passes each of them through it: every call draws anew. In testing
+    nothing is dropped and nothing scaled (timm's, MMAction2's and PySlowFast's form; the paper scales in testing instead).
+
+    Args:
+        rate: Probability of a sample to lose its branch, from 0 to less than 1. `set_drop_path` sets it by depth.
+    """
+
+    def __init__(self, rate: float = 0.0) -> None:
+        super().__init__()
+        self.rate = rate
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, ...] to the same shape, each of the B samples kept or dropped whole."""
+        if not self.training or self.rate == 0:
+            return x
+        kept = 1 - self.rate
+        mask = torch.empty(x.shape[0], *(1,) * (x.ndim - 1), dtype=x.dtype, device=x.device).bernoulli_(kept)
+        return x * (mask / kept)
+
+    def extra_repr(self) -> str:
+        return f"rate={self.rate:g}"
+
+
+def set_drop_path(pathway: nn.Module, rate: float) -> None:
+    """Set the rates of all `DropPath` of a pathway: block i of N, from 0, drops with the probability rate * i / (N - 1).
+
+    So the first block never drops and the last one with `rate` (timm's rule, as in BEiT, VideoMAE, MViT and Swin; the
+    paper's equation 4 counts the stem as block 0 instead). Blocks are counted in the order of `pathway.modules()`.
+
+    Raises:
+        RecipeError: `rate` is not 0, and there is nothing to drop.
+    """
+    layers = [module for module in pathway.modules() if isinstance(module, DropPath)]
+    if rate and not layers:
+        raise RecipeError(
+            f"train.drop_path={rate:g}: {type(pathway).__name__} has no residual block with a DropPath "
+            "(marey.models.layers.drop_path): leave train.drop_path at 0."
+        )
+    for number, layer in enumerate(layers):
+        layer.rate = rate * number / max(len(layers) - 1, 1)
