@@ -9,9 +9,10 @@ from typing import Annotated, Any
 
 import typer
 
+from marey.base.claim import Place
 from marey.base.errors import MareyError, RunError
 from marey.base.precision import Precision
-from marey.base.processes import MOST_DECODING, world_size
+from marey.base.processes import MOST_DECODING, rank, world_size
 
 Device = Annotated[
     str, typer.Option("--device", help="auto (CUDA where there is one, else the CPU), cpu, cuda, cuda:1, mps, xpu.")
@@ -83,3 +84,12 @@ def next_run(name: str) -> Path:
     while (folder := Path("runs") / f"{name}-{number}").exists():
         number += 1
     return folder
+
+
+def check_folder(folder: Path) -> None:
+    """See before any network is built that a folder can be written and no other process works there.
+
+    Raises:
+        RunError: it cannot be used.
+    """
+    Place.folder(folder).check(share=rank() if world_size() > 1 else None)

@@ -1,4 +1,7 @@
-"""What happens when a file breaks: it is recorded, counted and replaced by the same rule on every run."""
+"""What happens when a file breaks: it is recorded, counted and replaced by the same rule on every run.
+
+The record of a run is broken.jsonl in its folder, in every command: one line {"id", "path", "reason"} for each file.
+"""
 
 import json
 from dataclasses import asdict, dataclass
@@ -18,8 +21,25 @@ class Broken:
     reason: str
 
 
+BROKEN = "broken.jsonl"
+_OLD = "quarantine.jsonl"
+"""What training, testing and flow called it in version 0.1.0."""
+
+
+def broken_list(folder: Path, *, rank: int = 0) -> Path:
+    """The list of broken files in a run's folder: broken.jsonl, of further processes broken-1.jsonl, broken-2.jsonl, ...
+
+    One that version 0.1.0 left under another name is renamed, so that a run of it is resumed with it.
+    """
+    ending = f"-{rank}.jsonl" if rank else ".jsonl"
+    path, old = (folder / name.replace(".jsonl", ending) for name in (BROKEN, _OLD))
+    if old.exists() and not path.exists():
+        old.rename(path)
+    return path
+
+
 class Quarantine:
-    """The broken files of one run: each once, as lines of a .jsonl file, with a limit to how many are borne.
+    """The broken files of one run: each once, as lines of a .jsonl file, with a limit to how many are tolerated.
 
     Args:
         path: The file to append to, or None to keep the record in memory.
@@ -55,7 +75,8 @@ class Quarantine:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with self.path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(asdict(broken), ensure_ascii=False) + "\n")
-        say(f"broken file {len(self)}, set aside: {broken.reason}")
+        noted = "" if self.path is None else f" (see {self.path})"
+        say(f"broken file {len(self)}, set aside{noted}: {broken.reason}")
         if len(self) > self.max_share * self.total:
             raise RunError(
                 f"{len(self)} of {self.total} videos are broken, more than the {self.max_share:.1%} that are borne "

@@ -84,12 +84,12 @@ def fit(
         max_broken=max_broken,
         tensorboard=tensorboard,
     )
-    run.claim(resume)
-    tell_of_spare(device)
-    torch.manual_seed(seed)
-    network = model if model is not None else _start(recipe, train, init, resume)
-    _freeze(network, recipe)
-    return run.train(network, batch=batch, device=chosen, resume=resume, checkpoint_minutes=checkpoint_minutes)
+    with run.claimed(resume):
+        tell_of_spare(device)
+        torch.manual_seed(seed)
+        network = model if model is not None else _start(recipe, train, init, resume)
+        _freeze(network, recipe)
+        return run.train(network, batch=batch, device=chosen, resume=resume, checkpoint_minutes=checkpoint_minutes)
 
 
 def _computed(recipe: Recipe, precision: Precision, device: torch.device, *, resumed: Path | None) -> Recipe:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -17,7 +18,7 @@ from marey.data.catalogue.mirror import swaps_of
 from marey.data.clips import ClipDataset
 from marey.data.loader import ClipLoader
 from marey.data.manifest import Manifest
-from marey.data.quarantine import Quarantine
+from marey.data.quarantine import Quarantine, broken_list
 from marey.models.layers.freeze import hold_frozen
 from marey.models.network import Network
 from marey.recipe import Recipe
@@ -55,7 +56,7 @@ class FitResult:
 
 
 class Run:
-    """One training run. `claim` takes its folder, `train` does the work."""
+    """One training run. `claimed` holds its folder, `train` does the work."""
 
     def __init__(
         self, recipe: Recipe, train: Manifest, val: Manifest | None, out: Path,
@@ -88,13 +89,13 @@ class Run:
         """Whether this is the process that writes and prints."""
         return self.rank == 0
 
-    def claim(self, resume: bool) -> None:
-        """Take the folder.
+    def claimed(self, resume: bool) -> AbstractContextManager[None]:
+        """Hold the folder while the run works there.
 
         Raises:
             RunError: another run lives there and `resume` was not asked for.
         """
-        self.folder.claim(resume, {"videos": len(self.train_list), "processes": self.world})
+        return self.folder.claimed(resume, {"videos": len(self.train_list), "processes": self.world})
 
     # -- the run
 
@@ -111,7 +112,7 @@ class Run:
         self.network, self.seconds_between = network, checkpoint_minutes * 60
         self.average = AveragedWeights(network, train.ema) if train.ema is not None else None
         self.broken = Quarantine(
-            self.folder.path / "quarantine.jsonl" if self.first else None, total=count, max_share=self.max_broken
+            broken_list(self.folder.path) if self.first else None, total=count, max_share=self.max_broken
         )
         self.saved_optimizer: dict[str, Any] | None = None
         if resume:
