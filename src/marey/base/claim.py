@@ -64,12 +64,7 @@ class Place:
         Raises:
             RunError: it cannot be used.
         """
-        self._refuse_other_kind()
-        nearest = next(folder for folder in (self.home, *self.home.parents) if os.path.lexists(folder))
-        if not nearest.is_dir():
-            raise RunError(f"{self.path}: {nearest} is a file and no folder can lie in it: choose another --out.")
-        if not os.access(nearest, os.W_OK | os.X_OK):
-            raise self._unwritable(f"no permission in {nearest}")
+        self._refuse_unfit()
         with contextlib.ExitStack() as held, contextlib.suppress(OSError):
             self._take(held, share, only_existing=True)
 
@@ -83,7 +78,7 @@ class Place:
         Raises:
             RunError: another process holds it, or the place cannot be written.
         """
-        self._refuse_other_kind()
+        self._refuse_unfit()
         with contextlib.ExitStack() as held:
             try:
                 self.home.mkdir(parents=True, exist_ok=True)
@@ -104,25 +99,29 @@ class Place:
             if only_existing and not path.exists():
                 continue
             try:
-                file = held.enter_context(locked(path, wait=False, shared=path != own))
+                file = held.enter_context(locked(path, wait=False, shared=path != own, remove=not only_existing))
             except BlockingIOError:
                 raise RunError(
                     f"{self.path}: another process is writing there{_holder(path)}: wait for it, or choose another --out."
                 ) from None
             if path == own and not only_existing:
-                # Only for people to read. The next holder writes its own; an empty file says that nobody is there.
-                with contextlib.suppress(OSError):
+                with contextlib.suppress(OSError):  # only for people to read
                     file.truncate(0)
                     file.write(f"process {os.getpid()} on {platform.node()}, since {time.strftime('%F %T')}".encode())
                     file.flush()
-                    held.callback(_empty, file)
 
-    def _refuse_other_kind(self) -> None:
+    def _refuse_unfit(self) -> None:
+        """Refuse a file for a folder, a folder for a file, and what cannot be written as far as one can see."""
         if self.path == self.home:
             if os.path.lexists(self.path) and not self.path.is_dir():
                 raise RunError(f"{self.path} is a file, and a folder is to be written: choose another --out.")
         elif self.path.is_dir():
             raise RunError(f"{self.path} is a folder, and a file is to be written: choose another --out.")
+        nearest = next(folder for folder in (self.home, *self.home.parents) if os.path.lexists(folder))
+        if not nearest.is_dir():
+            raise RunError(f"{self.path}: {nearest} is a file, and no folder can lie in it: choose another --out.")
+        if not os.access(nearest, os.W_OK | os.X_OK):
+            raise self._unwritable(f"no permission in {nearest}")
 
     def _unwritable(self, why: str) -> RunError:
         return RunError(f"{self.path} cannot be written ({why}): choose another --out.")
@@ -245,12 +244,16 @@ def _differences(there: Mapping[str, Any], here: Mapping[str, Any], ignored: set
         if isinstance(one, dict) and isinstance(other, dict):
             found += [f"{name}.{inner}" for inner in _differences(one, other, set())]
         else:
-            texts = [
-                value if isinstance(value, str) else json.dumps(value, ensure_ascii=False) for value in (one, other)
-            ]
+            texts = [_text(value) for value in (one, other)]
             short = max(map(len, texts)) <= _LONGEST
             found.append(f"{name}: there {texts[0]}, here {texts[1]}" if short else f"{name} differs")
     return found
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return "none"
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _holder(lock: Path) -> str:
@@ -260,8 +263,3 @@ def _holder(lock: Path) -> str:
     except (OSError, ValueError):
         return ""
     return f" ({text})" if text else ""
-
-
-def _empty(file: Any) -> None:
-    with contextlib.suppress(OSError):
-        file.truncate(0)

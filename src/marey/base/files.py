@@ -85,12 +85,13 @@ def cache_folder() -> Path:
 
 
 @contextlib.contextmanager
-def locked(path: str | Path, *, wait: bool = True, waiting: str = "", shared: bool = False) -> Iterator[BinaryIO]:
+def locked(
+    path: str | Path, *, wait: bool = True, waiting: str = "", shared: bool = False, remove: bool = False
+) -> Iterator[BinaryIO]:
     """Hold the lock file `path`, so that of several processes one works at a time; yields it, open for writing.
 
     The lock is the operating system's: it ends with the process that holds it, however that ends, so that no stale one
-    can be left. The file stays: whoever removed it would take the lock of a process that has just opened it. What is
-    written there may tell who holds the lock.
+    can be left, whether or not the file is. What is written there may tell who holds it.
 
     Args:
         path: The file; its folder is made if needed.
@@ -98,6 +99,7 @@ def locked(path: str | Path, *, wait: bool = True, waiting: str = "", shared: bo
         waiting: Said once, where another process holds it.
         shared: Hold it together with others that ask for it so; whoever does not is then kept out. Windows has no such
             locks: there nobody is kept out.
+        remove: Leave no file behind: the last holder removes it (not on Windows, where open files stay).
 
     Raises:
         BlockingIOError: another process holds it, and `wait` is off.
@@ -105,21 +107,45 @@ def locked(path: str | Path, *, wait: bool = True, waiting: str = "", shared: bo
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with _opened(path) as file:
+    with _locked(path, wait=wait, waiting=waiting, shared=shared) as file:
         if hasattr(os, "register_at_fork"):
             # Forked children (loader processes) would hold the lock for a while after their parent was killed.
             os.register_at_fork(after_in_child=file.close)
-        if not _take(file, wait=False, shared=shared):
-            if not wait:
-                raise BlockingIOError(f"{path} is held by another process")
-            if waiting:
-                say(waiting)
-            while not _take(file, wait=True, shared=shared):
-                pass
         try:
             yield file
         finally:
+            if remove and sys.platform != "win32" and (not shared or _take(file, wait=False, shared=False)):
+                with contextlib.suppress(OSError):
+                    path.unlink()
             _leave(file, shared=shared)
+
+
+def _locked(path: Path, *, wait: bool, waiting: str, shared: bool) -> BinaryIO:
+    """The file, open and locked, which lies at `path` still: its last holder may have removed it in the meantime."""
+    while True:
+        file = _opened(path)
+        try:
+            if not _take(file, wait=False, shared=shared):
+                if not wait:
+                    raise BlockingIOError(f"{path} is held by another process")
+                if waiting:
+                    say(waiting)
+                    waiting = ""
+                while not _take(file, wait=True, shared=shared):
+                    pass
+            if _lies_at(file, path):
+                return file
+        except BaseException:
+            file.close()
+            raise
+        file.close()
+
+
+def _lies_at(file: BinaryIO, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def _opened(path: Path) -> BinaryIO:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from marey.base.claim import Place
 from marey.base.errors import MareyError, RecipeError
 from marey.base.processes import rank
 from marey.cli.command import (
@@ -21,6 +22,7 @@ from marey.cli.command import (
     Seed,
     Set,
     Workers,
+    check_folder,
     command,
     next_run,
 )

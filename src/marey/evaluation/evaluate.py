@@ -289,9 +289,10 @@ class _Run:
         if self.done:
             say(f"going on: {len(self.done)} of {len(self.data)} videos are tested already")
         record = None if out is None else broken_list(out, rank=self.rank)
-        if record is not None and not self.done:
-            record.unlink(missing_ok=True)
-        self.quarantine = Quarantine(record, total=len(data), max_share=max_broken)
+        self.ids = set(data.ids.tolist())
+        self.quarantine = Quarantine(record, total=len(data), max_share=max_broken, ids=self.ids)
+        if not self.done:
+            self.quarantine.forget()
         self._broken_ids = {b.id for b in self.quarantine.files}
 
     def rows_to_do(self) -> list[int]:
@@ -364,7 +365,7 @@ class _Run:
         """Read what all processes have written so far; whether that is everything."""
         self._take_in(out / "parts")
         for record in out.glob("broken-*.jsonl"):
-            for broken in Quarantine(record, total=len(self.data), max_share=1).files:
+            for broken in Quarantine(record, total=len(self.data), max_share=1, ids=self.ids).files:
                 self.quarantine.record(broken)
         return len(self.done) + len(self.quarantine) >= len(self.data)
 

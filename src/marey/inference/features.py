@@ -143,7 +143,7 @@ class _Work:
     def _rows_to_do(self) -> tuple[list[int], Quarantine]:
         record = broken_list(self.out, rank=self.rank)
         mend_lines(record)
-        broken = Quarantine(record, total=len(self.videos), max_share=1)
+        broken = Quarantine(record, total=len(self.videos), max_share=1, ids=set(self.ids))
         done, failed = self._there(), {b.id for b in broken.files}
         mine = range(self.rank, len(self.videos), self.world)
         rows = [row for row in mine if self.names[row] not in done and self.ids[row] not in failed]
@@ -169,7 +169,7 @@ class _Work:
 
     def _broken(self) -> Iterator[Broken]:
         for record in self.out.glob("broken*.jsonl"):
-            yield from Quarantine(record, total=len(self.videos), max_share=1).files
+            yield from Quarantine(record, total=len(self.videos), max_share=1, ids=set(self.ids)).files
 
     def _write_index(self, broken: dict[str, Broken]) -> None:
         with atomic_path(self.out / INDEX) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
