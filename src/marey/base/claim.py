@@ -64,7 +64,8 @@ class Place:
         Raises:
             RunError: it cannot be used.
         """
-        self._refuse_unfit()
+        self.refuse_other_kind()
+        self._refuse_forbidden()
         with contextlib.ExitStack() as held, contextlib.suppress(OSError):
             self._take(held, share, only_existing=True)
 
@@ -78,7 +79,8 @@ class Place:
         Raises:
             RunError: another process holds it, or the place cannot be written.
         """
-        self._refuse_unfit()
+        self.refuse_other_kind()
+        self._refuse_forbidden()
         with contextlib.ExitStack() as held:
             try:
                 self.home.mkdir(parents=True, exist_ok=True)
@@ -110,18 +112,27 @@ class Place:
                     file.write(f"process {os.getpid()} on {platform.node()}, since {time.strftime('%F %T')}".encode())
                     file.flush()
 
-    def _refuse_unfit(self) -> None:
-        """Refuse a file for a folder, a folder for a file, and what cannot be written as far as one can see."""
+    def refuse_other_kind(self) -> None:
+        """Refuse a file for a folder, and a folder for a file.
+
+        Raises:
+            RunError: it is one.
+        """
         if self.path == self.home:
             if os.path.lexists(self.path) and not self.path.is_dir():
                 raise RunError(f"{self.path} is a file, and a folder is to be written: choose another --out.")
         elif self.path.is_dir():
             raise RunError(f"{self.path} is a folder, and a file is to be written: choose another --out.")
-        nearest = next(folder for folder in (self.home, *self.home.parents) if os.path.lexists(folder))
-        if not nearest.is_dir():
+        if not (nearest := self._nearest()).is_dir():
             raise RunError(f"{self.path}: {nearest} is a file, and no folder can lie in it: choose another --out.")
-        if not os.access(nearest, os.W_OK | os.X_OK):
+
+    def _refuse_forbidden(self) -> None:
+        if not os.access(nearest := self._nearest(), os.W_OK | os.X_OK):
             raise self._unwritable(f"no permission in {nearest}")
+
+    def _nearest(self) -> Path:
+        """The folder of the note, or the first above it that is there."""
+        return next(folder for folder in (self.home, *self.home.parents) if os.path.lexists(folder))
 
     def _unwritable(self, why: str) -> RunError:
         return RunError(f"{self.path} cannot be written ({why}): choose another --out.")
@@ -157,6 +168,7 @@ class Claim:
         Raises:
             RunError: it is another run; or with `resume` True there is none, with False there is one.
         """
+        self.place.refuse_other_kind()
         if self.resume is False:
             if (taken := next((name for name in self.traces if (self.place.home / name).exists()), None)) is not None:
                 raise RunError(

@@ -58,13 +58,14 @@ def mend_lines(path: str | Path) -> None:
     if not path.exists():
         return
     with path.open("r+b") as file:
-        end = file.seek(0, os.SEEK_END)
+        size = end = file.seek(0, os.SEEK_END)
         while end:
             start = max(0, end - (1 << 16))
             file.seek(start)
             last = file.read(end - start).rfind(b"\n")
             if last >= 0:
-                file.truncate(start + last + 1)
+                if start + last + 1 < size:
+                    file.truncate(start + last + 1)
                 return
             end = start
         file.truncate(0)

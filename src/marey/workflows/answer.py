@@ -147,6 +147,7 @@ def _claim(out: Path, model: Network | Streams, *, top: int, precision: Arithmet
     if world_size() > 1:
         raise RunError("marey predict answers in one process: give each its own part of the list and its own --out.")
     place, note = Place.file(out), out.resolve().with_suffix(".run.json").name
+    place.check()
     if not (place.home / note).exists():
         for _ in read_answers(out):
             """A file that no note tells of is not touched unless it holds answers."""
