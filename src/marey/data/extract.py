@@ -15,8 +15,7 @@ from marey.data.manifest import Manifest
 from marey.data.quarantine import BROKEN, Broken, Quarantine, broken_list
 from marey.video.flow.files import TEMPLATE, UNFINISHED, Storage, check_template, place_of, write_flow
 from marey.video.flow.rule import FlowRule, compute_levels
-from marey.video.frames import FrameFolder
-from marey.video.reader import open_video
+from marey.video.open import open_source
 
 LIST = "flow.csv"
 EXTRACTION = "extraction.json"
@@ -103,7 +102,7 @@ def _extract(job: _Job) -> str | None:
     if not job.alone:
         _one_thread()
     try:
-        with FrameFolder(job.video) if job.video.is_dir() else open_video(job.video) as source:
+        with open_source(job.video) as source:
             if len(source) < 2:
                 return f"{job.video}: has a single frame; flow needs two"
             estimator = job.rule.method.build(device=job.device, compiled=job.compiled)
