@@ -6,7 +6,7 @@ from made_videos import coded_frame
 
 from marey.base.errors import DataError, DecodeError
 from marey.data.extract import extract_flow
-from marey.data.formats import list_folder, read_manifest
+from marey.data.formats import read_manifest
 from marey.data.probe import probe
 from marey.video.extract import extract_frames
 from marey.video.flow import DIS
@@ -26,8 +26,9 @@ def clips(tmp_path_factory):
     folder = tmp_path_factory.mktemp("clips")
     write_video(folder / "a" / "v.mp4", [coded_frame(n) for n in range(FRAMES)], fps=FPS, preset="ultrafast")
     extract_frames(folder / "a" / "v.mp4", folder / "frames", template="img_{:05d}.png")
+    (folder / "list.csv").write_text("path,label\na/v.mp4,a\n")
     for storage in ("png", "lossless"):
-        extract_flow(list_folder(folder)[np.arange(1)], folder / storage, RULE, storage=storage, workers=0)
+        extract_flow(read_manifest(folder / "list.csv"), folder / storage, RULE, storage=storage, workers=0)
     return folder
 
 
