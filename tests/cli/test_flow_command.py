@@ -72,7 +72,7 @@ def test_stored_and_live_flow_score_alike(videos, checkpoint, tmp_path) -> None:
     assert json.loads(other.stdout)[0]["top"] != plain["top"]
     assert marey("predict", checkpoint, videos, "--out", tmp_path / "a.jsonl").exit_code == 0
     mixed = marey("predict", checkpoint, videos, "--out", tmp_path / "a.jsonl", "--set", "flow_method.preset=fast")
-    assert "flow differ" in mixed.stderr
+    assert "(flow.method.preset: there medium, here fast)" in mixed.stderr
     done = marey("features", checkpoint, "--data", videos, "--out", tmp_path / "features", "--workers", "0")
     assert done.exit_code == 0, done.output
 

@@ -60,7 +60,7 @@ def test_resize_a_set(videos, tmp_path) -> None:
     assert (again.written, again.there, len(again.manifest)) == (1, 7, 8)
     after = everything(tmp_path / "small")
     assert all(after[name] == stamp for name, stamp in before.items() if name.endswith(".mp4"))
-    with pytest.raises(RunError, match="made with other settings \\(short_side 32, preset"):
+    with pytest.raises(RunError, match=r"another run \(short_side: there 32, here 48; preset: there ultrafast"):
         convert(list_folder(videos), tmp_path / "small", Resize(short_side=48), workers=0)
 
 

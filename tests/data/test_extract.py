@@ -91,7 +91,7 @@ def test_a_second_call_does_the_rest(videos, tmp_path, capsys) -> None:
 def test_other_settings_need_another_folder(videos, tmp_path) -> None:
     manifest = read_manifest(videos)[np.arange(1)]
     extract_flow(manifest, tmp_path / "flow", RULE, storage="video", workers=0)
-    with pytest.raises(RunError, match="made with another flow, storage"):
+    with pytest.raises(RunError, match=r"holds another run \(flow\.method.*; storage: there video, here png\)"):
         extract_flow(manifest, tmp_path / "flow", FlowRule(method=DIS(preset="fast")), storage="png", workers=0)
 
 

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from marey.base.errors import DataError
+from marey.base.errors import RunError
 from marey.base.random import random_for
 from marey.data.motions import CLASS_NAMES, DRAWN, FLIP_PAIRS, MIRROR_PAIRS, NOISE, render_scene, write_motions
 from marey.data.motions.dataset import place_object
@@ -53,9 +53,9 @@ def test_a_folder_holds_one_look(tmp_path, capsys) -> None:
     arguments = {"train": 12, "test": 12, "size": 48, "frames": 6, "workers": 0}
     write_motions(tmp_path, **arguments, look=NOISE)
     before = {path: path.read_bytes() for path in tmp_path.rglob("*.mp4")}
-    with pytest.raises(DataError, match=r"other arguments \(look differs\); name another folder"):
+    with pytest.raises(RunError, match=r"another run \(look: there none, here drawn\)"):
         write_motions(tmp_path, **arguments)
-    with pytest.raises(DataError, match=r"\(seed differs\)"):
+    with pytest.raises(RunError, match=r"\(seed: there 0, here 1\)"):
         write_motions(tmp_path, **arguments, seed=1, look=NOISE)
     (tmp_path / "motions.json").unlink()
     write_motions(tmp_path, **arguments)
@@ -67,7 +67,13 @@ def test_folders_of_old_are_known(tmp_path) -> None:
     """Before there were looks, motions.json named none: such a folder is complete, and of the noise look."""
     arguments = {"train": 12, "test": 12, "size": 48, "frames": 6}
     write_motions(tmp_path, **arguments, workers=0, look=NOISE)
-    assert json.loads((tmp_path / "motions.json").read_text()) == {**arguments, "seed": 0, "version": 1}
+    old = {**arguments, "seed": 0, "version": 1}
+    assert old.items() <= json.loads((tmp_path / "motions.json").read_text()).items()
+    (tmp_path / "motions.json").write_text(json.dumps(old))
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.*")}
+    train, _ = write_motions(tmp_path, **arguments, workers=0, look=NOISE)
+    assert len(train) == 12
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.*")} == before
 
 
 def test_objects_travel_a_third_of_the_frame() -> None:

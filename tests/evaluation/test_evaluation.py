@@ -175,7 +175,7 @@ def test_goes_on_where_it_stopped(videos, model, tmp_path, monkeypatch) -> None:
 
 def test_another_run_in_the_folder(videos, model, tmp_path) -> None:
     evaluate(model, list_folder(videos), out=tmp_path, workers=0)
-    with pytest.raises(RunError, match=r"holds another evaluation \(batch differ\)"):
+    with pytest.raises(RunError, match=r"holds another run \(batch: there 8, here 2\)"):
         evaluate(model, list_folder(videos), out=tmp_path, workers=0, batch=2)
 
 
@@ -216,7 +216,7 @@ def test_broken_files_are_named_and_left_out(videos, model, tmp_path) -> None:
     (tmp_path / "v" / "run" / "v1.mp4").write_bytes(b"broken")
     result = evaluate(model, list_folder(tmp_path / "v"), out=tmp_path / "e", workers=0, max_broken=0.5)
     assert result.num_videos == 7
-    assert "run/v1.mp4" in (tmp_path / "e" / "quarantine.jsonl").read_text()
+    assert "run/v1.mp4" in (tmp_path / "e" / "broken.jsonl").read_text()
     with pytest.raises(RunError, match="1 of 8 videos are broken"):
         evaluate(model, list_folder(tmp_path / "v"), workers=0)
     answers = list(predict_many(model, [tmp_path / "v" / "run" / "v1.mp4", videos / "run" / "v1.mp4"]))

@@ -128,7 +128,7 @@ def test_answers_of_two_models_never_mix(videos, checkpoint, tmp_path) -> None:
     save_checkpoint(tmp_path / "b.safetensors", build_network(RECIPE), RECIPE, ("jump", "run"))
     other = marey(words[0], tmp_path / "b.safetensors", *words[1:])
     assert other.exit_code == 1
-    assert "begun with something else (weights_sha256 differ)" in other.stderr
+    assert "holds another run (weights_sha256 differs)" in other.stderr
     with locked(out.with_name(f".{out.name}.lock")):
         assert "another process is writing" in marey(words[0], checkpoint, *words[1:]).stderr
     out.unlink()
@@ -215,8 +215,8 @@ def test_features_of_a_list(videos, checkpoint, tmp_path) -> None:
     assert json.loads(again.stdout)["computed"] == 0
     assert times == [(tmp_path / "f" / rows[i]["file"]).stat().st_mtime_ns for i in (0, 2)]
     other = marey(*words, "--per-clip")
-    assert "begun with something else (per_clip differ)" in other.stderr
-    with locked(tmp_path / "f" / ".lock-0"):
+    assert "holds another run (per_clip: there false, here true)" in other.stderr
+    with locked(tmp_path / "f" / ".lock"):
         assert "another process is writing there" in marey(*words).stderr
 
 
@@ -272,7 +272,7 @@ def test_features_go_on_after_a_kill(long_list, checkpoint, tmp_path) -> None:
     assert all((out / name).stat().st_mtime_ns == when for name, when in kept.items())
     files = sorted(path.name for path in whole.iterdir())
     assert sorted(path.name for path in out.iterdir()) == files
-    assert len(files) == 60 + 4
+    assert len(files) == 60 + 3
     for name in files:
         assert (out / name).read_bytes() == (whole / name).read_bytes(), name
 

@@ -58,13 +58,14 @@ def mend_lines(path: str | Path) -> None:
     if not path.exists():
         return
     with path.open("r+b") as file:
-        end = file.seek(0, os.SEEK_END)
+        size = end = file.seek(0, os.SEEK_END)
         while end:
             start = max(0, end - (1 << 16))
             file.seek(start)
             last = file.read(end - start).rfind(b"\n")
             if last >= 0:
-                file.truncate(start + last + 1)
+                if start + last + 1 < size:
+                    file.truncate(start + last + 1)
                 return
             end = start
         file.truncate(0)
@@ -85,40 +86,88 @@ def cache_folder() -> Path:
 
 
 @contextlib.contextmanager
-def locked(path: str | Path, *, wait: bool = True, waiting: str = "") -> Iterator[None]:
-    """Hold the lock file `path`, so that of several processes one works at a time.
+def locked(
+    path: str | Path, *, wait: bool = True, waiting: str = "", shared: bool = False, remove: bool = False
+) -> Iterator[BinaryIO]:
+    """Hold the lock file `path`, so that of several processes one works at a time; yields it, open for writing.
 
     The lock is the operating system's: it ends with the process that holds it, however that ends, so that no stale one
-    can be left. The empty file stays. `waiting` is said once, where another process holds it.
+    can be left, whether or not the file is. What is written there may tell who holds it.
+
+    Args:
+        path: The file; its folder is made if needed.
+        wait: Wait while another process holds it.
+        waiting: Said once, where another process holds it.
+        shared: Hold it together with others that ask for it so; whoever does not is then kept out. Windows has no such
+            locks: there nobody is kept out.
+        remove: Leave no file behind: the last holder removes it (not on Windows, where open files stay).
 
     Raises:
         BlockingIOError: another process holds it, and `wait` is off.
-        OSError: the file system knows no locks.
+        OSError: the file cannot be opened, or the file system has no locks.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a+b") as file:
+    with _locked(path, wait=wait, waiting=waiting, shared=shared) as file:
         if hasattr(os, "register_at_fork"):
             # Forked children (loader processes) would hold the lock for a while after their parent was killed.
             os.register_at_fork(after_in_child=file.close)
-        if not _take(file, wait=False):
-            if not wait:
-                raise BlockingIOError(f"{path} is held by another process")
-            if waiting:
-                notice(waiting)
-            while not _take(file, wait=True):
-                pass
         try:
-            yield
+            yield file
         finally:
-            _leave(file)
+            if remove and sys.platform != "win32" and (not shared or _take(file, wait=False, shared=False)):
+                with contextlib.suppress(OSError):
+                    path.unlink()
+            _leave(file, shared=shared)
+
+
+def _locked(path: Path, *, wait: bool, waiting: str, shared: bool) -> BinaryIO:
+    """The file, open and locked, which lies at `path` still: its last holder may have removed it in the meantime."""
+    while True:
+        file = _opened(path)
+        try:
+            if not _take(file, wait=False, shared=shared):
+                if not wait:
+                    raise BlockingIOError(f"{path} is held by another process")
+                if waiting:
+                    notice(waiting)
+                    waiting = ""
+                while not _take(file, wait=True, shared=shared):
+                    pass
+            if _lies_at(file, path):
+                return file
+        except BaseException:
+            file.close()
+            raise
+        file.close()
+
+
+def _lies_at(file: BinaryIO, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _opened(path: Path) -> BinaryIO:
+    try:
+        return path.open("a+b")
+    except PermissionError:
+        if not path.exists():
+            raise
+        return path.open("rb")  # another user's, in a folder that several write to: reading is enough to lock it
 
 
 if sys.platform == "win32":
     import msvcrt
 
-    def _take(file: BinaryIO, *, wait: bool) -> bool:
-        file.seek(0)
+    _PLACE = 1 << 30
+    """Windows keeps others from reading what is locked: a byte far behind the text of the file is."""
+
+    def _take(file: BinaryIO, *, wait: bool, shared: bool) -> bool:
+        if shared:
+            return True
+        file.seek(_PLACE)
         try:
             # Waiting gives up after ten seconds; the caller asks again.
             msvcrt.locking(file.fileno(), msvcrt.LK_LOCK if wait else msvcrt.LK_NBLCK, 1)
@@ -126,19 +175,20 @@ if sys.platform == "win32":
             return False
         return True
 
-    def _leave(file: BinaryIO) -> None:
-        file.seek(0)
-        msvcrt.locking(file.fileno(), msvcrt.LK_UNLCK, 1)
+    def _leave(file: BinaryIO, *, shared: bool) -> None:
+        if not shared:
+            file.seek(_PLACE)
+            msvcrt.locking(file.fileno(), msvcrt.LK_UNLCK, 1)
 
 else:
     import fcntl
 
-    def _take(file: BinaryIO, *, wait: bool) -> bool:
+    def _take(file: BinaryIO, *, wait: bool, shared: bool) -> bool:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError:
             return False
         return True
 
-    def _leave(file: BinaryIO) -> None:
+    def _leave(file: BinaryIO, *, shared: bool) -> None:
         fcntl.flock(file, fcntl.LOCK_UN)

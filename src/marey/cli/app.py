@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from marey.base.claim import Place
 from marey.base.errors import MareyError, RecipeError
 from marey.base.processes import processes
 from marey.cli.command import (
@@ -21,6 +22,7 @@ from marey.cli.command import (
     Seed,
     Set,
     Workers,
+    check_folder,
     command,
     next_run,
 )
@@ -101,6 +103,8 @@ def predict(
     from marey.workflows.two_streams import open_streams
 
     check_machine(device, precision)
+    if out is not None:
+        Place.file(out).check()
     wanted = read_videos(videos, root=root)
     how: dict[str, Any] = {"weights": weights, "untrained": untrained, "settings": settings or ()}
     opened = open_streams(model, fuse, fuse_weights=fuse_weights, **how) or open_model(model, **how)
@@ -150,9 +154,10 @@ def features(
     from marey.workflows.models import open_model
 
     check_machine(device, precision)
+    folder = out or next_run(f"{Path(model).stem}-features")
+    check_folder(folder)
     videos = read_videos(data, root=root)
     network = open_model(model, weights=weights, untrained=untrained, settings=settings or ())
-    folder = out or next_run(f"{Path(model).stem}-features")
     found = compute(
         network, videos, out=folder, per_clip=per_clip, batch=batch, workers=workers, device=device,
         precision=precision,
@@ -195,6 +200,8 @@ def evaluate(
     from marey.workflows.two_streams import open_streams, test_streams
 
     check_machine(device, precision)
+    folder = out or next_run(f"{Path(model).stem}-evaluate")
+    check_folder(folder)
     how: dict[str, Any] = {"weights": weights, "untrained": untrained, "settings": settings or ()}
     streams = open_streams(model, fuse, fuse_weights=fuse_weights, **how)
     options: dict[str, Any] = {
@@ -207,7 +214,6 @@ def evaluate(
         "precision": precision,
         "max_broken": max_broken,
     }
-    folder = out or next_run(f"{Path(model).stem}-evaluate")
     if streams is not None:
         result = test_streams(streams, data, second=fuse_data, out=folder, split=split, **options)
     else:

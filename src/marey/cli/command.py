@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
+from marey.base.claim import Place
 from marey.base.errors import MareyError, RunError
 from marey.base.precision import Precision
 from marey.base.processes import MOST_DECODING, processes
@@ -107,3 +108,12 @@ def next_run(name: str) -> Path:
     while (folder := Path("runs") / f"{name}-{number}").exists():
         number += 1
     return folder
+
+
+def check_folder(folder: Path) -> None:
+    """See before any network is built that a folder can be written and no other process works there.
+
+    Raises:
+        RunError: it cannot be used.
+    """
+    Place.folder(folder).check(share=processes().rank if processes().world > 1 else None)

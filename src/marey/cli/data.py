@@ -334,7 +334,7 @@ def flow(
         read_manifest(source, root=root), out, rule, storage=storage, template=template, workers=workers, device=where,
         compiled=compiled,
     )  # fmt: skip
-    broken = f"; {len(found.broken)} could not be read ({out / 'quarantine.jsonl'})" if found.broken else ""
+    broken = f"; {len(found.broken)} could not be read ({out / 'broken.jsonl'})" if found.broken else ""
     print(f"{out / LIST}: flow of {len(found.manifest)} videos{broken}.")
 
 

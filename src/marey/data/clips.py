@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias, TypedDict
 
 import numpy as np
@@ -17,13 +16,11 @@ from marey.data.quarantine import Broken, replacements
 from marey.data.videos import Target, VideoEntry, Videos
 from marey.video.appearance import AppearanceStep
 from marey.video.augment import Geometry
-from marey.video.flow.files import is_flow_video, open_flow
 from marey.video.flow.rule import FlowRule
-from marey.video.frames import FrameFolder
+from marey.video.open import open_source
 from marey.video.pixels import FloatPixels, Pixels
-from marey.video.reader import open_video
 from marey.video.sampling import SamplingRule
-from marey.video.source import Conversion, Frames, FrameSource
+from marey.video.source import Frames, FrameSource
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -87,21 +84,6 @@ class Views:
 
 ViewItem: TypeAlias = Views | Broken
 """A video, or a record of why it cannot be read."""
-
-
-def open_source(path: Path, conversion: Conversion = "rgb", flow: FlowRule | None = None) -> FrameSource:
-    """A video file, or a folder of frames; with `flow`, the flow that lies there or is computed by that rule.
-
-    Raises:
-        DecodeError: nothing there that can be read, or flow where frames are asked for.
-    """
-    if flow is not None:
-        return open_flow(path, flow)
-    if is_flow_video(path):
-        raise DecodeError(
-            path, "is a video of optical flow, and frames are asked for: take a recipe whose modality is flow"
-        )
-    return FrameFolder(path) if path.is_dir() else open_video(path, conversion=conversion)
 
 
 class ClipDataset(Dataset[ClipItem]):

@@ -1,20 +1,20 @@
 """A whole data set written anew: files of another size, or raw frames. Parallel; a run that was killed goes on."""
 
-import json
 import os
 import re
 import shutil
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 
+from marey.base.claim import Claim, Place
 from marey.base.errors import DataError, DecodeError, RunError
-from marey.base.files import write_json, write_text
 from marey.base.jobs import each_job
 from marey.data.manifest import Manifest, Sample
-from marey.data.quarantine import Broken
+from marey.data.quarantine import Broken, Quarantine, broken_list
 from marey.video.source import Size
 
 _SETTINGS = "conversion.json"
@@ -22,6 +22,9 @@ _SETTINGS = "conversion.json"
 
 class Conversion(Protocol):
     """How one video is written anew. A frozen dataclass: its fields are what a folder was made with."""
+
+    command: ClassVar[str]
+    """The command that writes so."""
 
     def target(self, name: str, sample: Sample) -> str:
         """Where the video `name` goes, relative to the output folder; one place for samples that share a file."""
@@ -45,6 +48,7 @@ class Conversion(Protocol):
 class Resize:
     """H.264 video files with a shorter side of `short_side` pixels (see `marey.video.transcode`)."""
 
+    command: ClassVar[str] = "data resize"
     short_side: int
     crf: int = 20
     gop: int = 32
@@ -64,6 +68,7 @@ class Resize:
 class Extract:
     """Folders of images (see `marey.video.extract`); of the part from `start` to `end` where the list gives one."""
 
+    command: ClassVar[str] = "data frames"
     size: Size | None = None
     short_side: int | None = None
     quality: int = 95
@@ -105,23 +110,22 @@ def convert(manifest: Manifest, out: Path, how: Conversion, *, workers: int | No
     """Write every video of `manifest` to `out` at its own relative path. What is there already is not written again.
 
     Broken files are left out of the new list and named with their reason in broken.jsonl; a later run tries them again.
-    Only one run at a time may write to a folder.
 
     Raises:
-        RunError: `out` was made with other settings, or is where the videos are.
+        RunError: `out` was made with other settings, or is where the videos are; another process works there, or it cannot
+            be written.
         DataError: two videos would become one file, or not one could be read.
     """
     targets = _targets(manifest, how)
     jobs = {t: _Job(how, sample, out / t) for t, sample in zip(targets, manifest, strict=True)}
     if any(os.path.abspath(job.sample.path) == os.path.abspath(job.target) for job in jobs.values()):  # noqa: PTH100
         raise RunError(f"{out} holds the videos themselves: choose another --out.")
-    _claim(out, how)
-    _sweep(out)
-    todo = [job for job in jobs.values() if not job.target.exists()]
-    reasons = each_job(_run, todo, workers=workers, title="Writing", unit="videos", chunk=1)
-    failed = {str(job.target): (job.sample, reason) for job, reason in zip(todo, reasons, strict=True) if reason}
-    broken = tuple(Broken(sample.id, str(sample.path), reason) for sample, reason in failed.values())
-    write_text(out / "broken.jsonl", "".join(json.dumps(asdict(b), ensure_ascii=False) + "\n" for b in broken))
+    settings = {"kind": type(how).__name__, **asdict(how)}  # type: ignore[call-overload]
+    with Claim(Place.folder(out), how.command, _SETTINGS, settings).held() as resumed:
+        if resumed:
+            _sweep(out)
+        todo = [job for job in jobs.values() if not job.target.exists()]
+        broken, failed = _written(todo, out, workers=workers)
     kept = np.array([str(out / target) not in failed for target in targets])
     if not kept.any():
         raise DataError(f"{manifest.source}: not one video could be read; the first: {broken[0].reason}")
@@ -131,7 +135,20 @@ def convert(manifest: Manifest, out: Path, how: Conversion, *, workers: int | No
         root=out,
         times=manifest.times[kept] if manifest.times is not None and how.keeps_times else None,
     )
-    return Converted(new, len(todo) - len(broken), len(jobs) - len(todo), broken)
+    return Converted(new, len(todo) - len(failed), len(jobs) - len(todo), broken)
+
+
+def _written(todo: Sequence[_Job], out: Path, *, workers: int | None) -> tuple[tuple[Broken, ...], set[str]]:
+    """Do the work: the files that cannot be read, and the targets that are therefore not there."""
+    record = broken_list(out)
+    record.unlink(missing_ok=True)
+    quarantine, failed = Quarantine(record, total=len(todo), max_share=1), set()
+    reasons = each_job(_run, todo, workers=workers, title="Writing", unit="videos", chunk=1)
+    for job, reason in zip(todo, reasons, strict=True):
+        if reason is not None:
+            quarantine.record(Broken(job.sample.id, str(job.sample.path), reason))
+            failed.add(str(job.target))
+    return quarantine.files, failed
 
 
 def _run(job: _Job) -> str | None:
@@ -160,19 +177,6 @@ def _inside(manifest: Manifest) -> list[str]:
     whole = [os.path.abspath(manifest.root / name) for name in names]  # noqa: PTH100
     shared = os.path.commonpath([os.path.dirname(path) for path in whole])  # noqa: PTH120
     return [os.path.relpath(path, shared).replace(os.sep, "/") for path in whole]
-
-
-def _claim(out: Path, how: Conversion) -> None:
-    """Note what `out` is made with, or see that it is the same."""
-    settings: dict[str, Any] = json.loads(json.dumps({"kind": type(how).__name__, **asdict(how)}))  # type: ignore[call-overload]
-    path = out / _SETTINGS
-    if not path.exists():
-        write_json(path, settings)
-        return
-    there = json.loads(path.read_text(encoding="utf-8"))
-    if there != settings:
-        other = ", ".join(f"{k} {there.get(k)}" for k in settings if there.get(k) != settings[k])
-        raise RunError(f"{out} was made with other settings ({other}): choose another --out, or the same settings.")
 
 
 def _sweep(out: Path) -> None:

@@ -1,24 +1,20 @@
 """The flow of a whole list of videos, computed once and stored: `marey data flow`."""
 
-import json
 import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 import numpy as np
 
-from marey.base.errors import DataError, DecodeError, RunError
-from marey.base.files import write_json
+from marey.base.claim import Claim, Place
+from marey.base.errors import DataError, DecodeError
 from marey.base.jobs import each_job
-from marey.base.reporter import notice
 from marey.data.manifest import Manifest
-from marey.data.quarantine import Broken, Quarantine
+from marey.data.quarantine import BROKEN, Broken, Quarantine, broken_list
 from marey.video.flow.files import TEMPLATE, UNFINISHED, Storage, check_template, place_of, write_flow
 from marey.video.flow.rule import FlowRule, compute_levels
-from marey.video.frames import FrameFolder
-from marey.video.reader import open_video
+from marey.video.open import open_source
 
 LIST = "flow.csv"
 EXTRACTION = "extraction.json"
@@ -59,7 +55,7 @@ def extract_flow(
     """Compute and store the flow of every video of a list; its list `flow.csv` has the same labels, splits and times.
 
     Each video's flow is written beside its place and then moved there: whatever interrupts the work, what lies there is
-    whole, and a second call does only the rest. Files that cannot be read are noted in `quarantine.jsonl`, left out of
+    whole, and a second call does only the rest. Files that cannot be read are noted in `broken.jsonl`, left out of
     the list, and tried again by the next call.
 
     Args:
@@ -71,31 +67,33 @@ def extract_flow(
         compiled: See `marey.video.flow.methods`.
 
     Raises:
-        RunError: `out` holds flow made with other settings.
+        RunError: `out` holds flow made with other settings, another process works there, or it cannot be written.
         DataError: two videos would have the same place, or not one could be read.
     """
     out = Path(out)
     check_template(template)
-    _claim(out, {"flow": rule.model_dump(mode="json"), "storage": storage, "template": template})
     stems = [_stem(name) for name in manifest.ids.tolist()]
     places = _places(manifest, out, stems, storage)
-    _clear({place.parent for place in places.values()})
-    todo = {stem: place for stem, place in places.items() if not place.exists()}
-    if len(todo) < len(places):
-        notice(f"going on: {len(places) - len(todo)} of {len(places)} videos have their flow already")
-    first = {stem: row for row, stem in reversed(list(enumerate(stems)))}
-    jobs = [
-        _Job(manifest[first[stem]].path, place, rule, storage, template, device, compiled, alone=workers == 0)
-        for stem, place in todo.items()
-    ]
-    (out / "quarantine.jsonl").unlink(missing_ok=True)
-    quarantine = Quarantine(out / "quarantine.jsonl", total=len(places), max_share=1)
-    for job, reason in zip(
-        jobs, each_job(_extract, jobs, workers=workers, title="Flow", unit="videos", chunk=1), strict=True
-    ):
-        if reason is not None:
-            quarantine.record(Broken(str(job.place.relative_to(out)), str(job.video), reason))
-    return Extracted(_listed(manifest, out, stems, places), quarantine.files)
+    settings = {"flow": rule.model_dump(mode="json"), "storage": storage, "template": template}
+    with Claim(Place.folder(out), "data flow", EXTRACTION, settings).held() as resumed:
+        if resumed:
+            _clear({place.parent for place in places.values()})
+        todo = {stem: place for stem, place in places.items() if not place.exists()}
+        if len(todo) < len(places):
+            notice(f"going on: {len(places) - len(todo)} of {len(places)} videos have their flow already")
+        first = {stem: row for row, stem in reversed(list(enumerate(stems)))}
+        jobs = [
+            _Job(manifest[first[stem]].path, place, rule, storage, template, device, compiled, alone=workers == 0)
+            for stem, place in todo.items()
+        ]
+        record = broken_list(out)
+        record.unlink(missing_ok=True)
+        quarantine = Quarantine(record, total=len(places), max_share=1)
+        reasons = each_job(_extract, jobs, workers=workers, title="Flow", unit="videos", chunk=1)
+        for job, reason in zip(jobs, reasons, strict=True):
+            if reason is not None:
+                quarantine.record(Broken(str(job.place.relative_to(out)), str(job.video), reason))
+        return Extracted(_listed(manifest, out, stems, places), quarantine.files)
 
 
 def _extract(job: _Job) -> str | None:
@@ -103,7 +101,7 @@ def _extract(job: _Job) -> str | None:
     if not job.alone:
         _one_thread()
     try:
-        with FrameFolder(job.video) if job.video.is_dir() else open_video(job.video) as source:
+        with open_source(job.video) as source:
             if len(source) < 2:
                 return f"{job.video}: has a single frame; flow needs two"
             estimator = job.rule.method.build(device=job.device, compiled=job.compiled)
@@ -121,19 +119,6 @@ def _one_thread() -> None:
 
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
-
-
-def _claim(out: Path, settings: dict[str, Any]) -> None:
-    note = out / EXTRACTION
-    if not note.exists():
-        write_json(note, settings)
-        return
-    old = json.loads(note.read_text(encoding="utf-8"))
-    differing = sorted(name for name, value in settings.items() if old.get(name) != value)
-    if differing:
-        raise RunError(
-            f"{out} holds flow made with another {', '.join(differing)}: choose another --out, or remove it."
-        )
 
 
 def _stem(name: str) -> str:
@@ -168,9 +153,7 @@ def _clear(folders: Iterable[Path]) -> None:
 def _listed(manifest: Manifest, out: Path, stems: list[str], places: dict[str, Path]) -> Manifest:
     rows = np.array([row for row, stem in enumerate(stems) if places[stem].exists()], np.int64)
     if not len(rows):
-        raise DataError(
-            f"{manifest.source or 'the list'}: not one video could be read; see {out / 'quarantine.jsonl'}."
-        )
+        raise DataError(f"{manifest.source or 'the list'}: not one video could be read; see {out / BROKEN}.")
     ids = np.array([places[stems[row]].relative_to(out).as_posix() for row in rows])
     listed = replace(manifest[rows], ids=ids, root=out, source=str(out / LIST))
     listed.write_csv(out / LIST)

@@ -48,7 +48,7 @@ class Probe:
 
 
 def probe(path: str, check: Check) -> Probe:
-    """Look at one video file or folder of frames."""
+    """Look at one video file or folder of frames, or at stored flow."""
     size = _bytes(path)
     if size < 0:
         return Probe(size, error="no such file")
@@ -64,10 +64,10 @@ def probe(path: str, check: Check) -> Probe:
 
 def _opened(path: str, size: int, check: Check) -> Probe:
     # A look at what is there alone goes without the decoder.
-    from marey.video.frames import FrameFolder
+    from marey.video.open import open_stored
     from marey.video.reader import Video
 
-    with FrameFolder(path) if os.path.isdir(path) else Video(path) as source:  # noqa: PTH112
+    with open_stored(Path(path)) as source:
         if check == "decode":
             for _ in source.pictures() if isinstance(source, Video) else map(source.read, _one_by_one(len(source))):
                 pass

@@ -1,10 +1,15 @@
-"""What happens when a file breaks: it is recorded, counted and replaced by the same rule on every run."""
+"""What happens when a file breaks: it is recorded, counted and replaced by the same rule on every run.
+
+The record of a run is broken.jsonl in its folder, in every command: one line {"id", "path", "reason"} for each file.
+"""
 
 import json
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from marey.base.errors import RunError
+from marey.base.files import write_text
 from marey.base.random import random_for
 from marey.base.reporter import warning
 
@@ -18,21 +23,45 @@ class Broken:
     reason: str
 
 
+BROKEN = "broken.jsonl"
+_OLD = "quarantine.jsonl"
+"""What training, testing and flow called it in version 0.1.0."""
+
+
+def broken_list(folder: Path, *, rank: int = 0) -> Path:
+    """The list of broken files in a run's folder: broken.jsonl, of further processes broken-1.jsonl, broken-2.jsonl, ...
+
+    One that version 0.1.0 left under another name is renamed, so that a run of it is resumed with it.
+    """
+    ending = f"-{rank}.jsonl" if rank else ".jsonl"
+    path, old = (folder / name.replace(".jsonl", ending) for name in (BROKEN, _OLD))
+    if old.exists() and not path.exists():
+        old.rename(path)
+    return path
+
+
 class Quarantine:
-    """The broken files of one run: each once, as lines of a .jsonl file, with a limit to how many are borne.
+    """The broken files of one run: each once, as lines of a .jsonl file, with a limit to how many are tolerated.
 
     Args:
         path: The file to append to, or None to keep the record in memory.
         total: How many videos the run works on.
         max_share: More broken files than this share of them stop the run.
+        ids: The run's videos. What others left in the file (training, where a run is tested in its own folder) stays there
+            and is not counted. None: all of it is this run's.
     """
 
-    def __init__(self, path: Path | None, *, total: int, max_share: float) -> None:
+    def __init__(self, path: Path | None, *, total: int, max_share: float, ids: Collection[str] | None = None) -> None:
         self.path, self.total, self.max_share = path, total, max_share
         self._found: dict[str, Broken] = {}
+        self._others: list[Broken] = []
         if path is not None and path.exists():
             lines = path.read_text(encoding="utf-8").splitlines()
-            self._found = {b.id: b for b in (Broken(**json.loads(line)) for line in lines if line.endswith("}"))}
+            for broken in (Broken(**json.loads(line)) for line in lines if line.endswith("}")):
+                if ids is None or broken.id in ids:
+                    self._found[broken.id] = broken
+                else:
+                    self._others.append(broken)
 
     def __len__(self) -> int:
         return len(self._found)
@@ -41,6 +70,16 @@ class Quarantine:
     def files(self) -> tuple[Broken, ...]:
         """All of them, in the order in which they were met."""
         return tuple(self._found.values())
+
+    def forget(self) -> None:
+        """Begin anew: what an earlier call of this run found is tried again."""
+        if self.path is None or not self._found:
+            return
+        self._found = {}
+        if self._others:
+            write_text(self.path, "".join(map(_line, self._others)))
+        else:
+            self.path.unlink()
 
     def record(self, broken: Broken) -> None:
         """Note a broken file.
@@ -54,13 +93,18 @@ class Quarantine:
         if self.path is not None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with self.path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(asdict(broken), ensure_ascii=False) + "\n")
-        warning(f"broken file {len(self)}, set aside: {broken.reason}")
+                file.write(_line(broken))
+        noted = "" if self.path is None else f" (see {self.path})"
+        warning(f"broken file {len(self)}, set aside{noted}: {broken.reason}")
         if len(self) > self.max_share * self.total:
             raise RunError(
                 f"{len(self)} of {self.total} videos are broken, more than the {self.max_share:.1%} that are borne "
                 f"(--max-broken); the last: {broken.reason}"
             )
+
+
+def _line(broken: Broken) -> str:
+    return json.dumps(asdict(broken), ensure_ascii=False) + "\n"
 
 
 def replacements(seed: int, epoch: int, index: int, count: int, tries: int = 16) -> list[int]:

@@ -1,7 +1,7 @@
 """Test a network on labelled videos: each decoded once, every view counted, every broken file named."""
 
+import contextlib
 import hashlib
-import json
 import re
 import time
 from collections.abc import Iterator
@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from marey.backends.device import tell_of_spare
 from marey.backends.eager import EagerBackend
+from marey.base.claim import Claim, Place
 from marey.base.errors import DataError, RunError
-from marey.base.files import atomic_path, write_json
+from marey.base.files import atomic_path
 from marey.base.precision import Precision
 from marey.base.processes import processes
 from marey.base.reporter import notice, progress, warning_once
@@ -22,7 +23,7 @@ from marey.data.clips import ViewDataset
 from marey.data.formats import read_classes, read_manifest
 from marey.data.manifest import Manifest
 from marey.data.overlap import only as restricted
-from marey.data.quarantine import Broken, Quarantine
+from marey.data.quarantine import Broken, Quarantine, broken_list
 from marey.evaluation.compare import Comparison, compare
 from marey.evaluation.metrics import top_k_accuracy
 from marey.evaluation.protocol import EvaluationProtocol, Restriction
@@ -53,7 +54,7 @@ def evaluate(
     Args:
         model: With its recipe, as `load_model` and `build_network` give it.
         data: A manifest, or a list or folder to read one from.
-        out: Folder for scores.npz, result.json and quarantine.jsonl. An interrupted run goes on there.
+        out: Folder for scores.npz, result.json and broken.jsonl. An interrupted run is resumed there.
         root: Folder that the list's paths are relative to.
         only: A list of videos: score those that it names, and say what was left out.
         batch: Views in one pass.
@@ -66,8 +67,8 @@ def evaluate(
     returns all of it; the others return what they tested themselves.
 
     Raises:
-        RunError: `out` holds another run, or too many files are broken; this machine does not have the device, or the
-            device not the precision.
+        RunError: `out` holds another run, another process works there, or it cannot be written; too many files are
+            broken; this machine does not have the device, or the device not the precision.
         DataError: videos with several labels, and the recipe's task is one.
     """
     backend = EagerBackend(model, device=device, precision=precision)
@@ -82,11 +83,21 @@ def evaluate(
         notice(f"{only}: {overlap}")
         restriction = Restriction(list=str(only), left_out=overlap.left_out, missing=overlap.missing)
         protocol = protocol.model_copy(update={"only": restriction})
-    run = _Run(Path(out) if out else None, protocol, data, max_broken)
-    tell_of_spare(device)
-    notice(f"testing {model.recipe.name} on {backend.device}, {backend.precision}")
-    run.finish(_scored(backend, model, data, run, batch=batch, workers=workers))
-    return run.result(model)
+    if processes().world > 1 and out is None:
+        raise RunError("evaluate under several processes needs out=FOLDER, where they bring their scores together.")
+    with contextlib.nullcontext() if out is None else _claim(Path(out), protocol).held():
+        run = _Run(Path(out) if out else None, protocol, data, max_broken)
+        tell_of_spare(device)
+        notice(f"testing {model.recipe.name} on {backend.device}, {backend.precision}")
+        run.finish(_scored(backend, model, data, run, batch=batch, workers=workers))
+        return run.result(model)
+
+
+def _claim(out: Path, protocol: EvaluationProtocol) -> Claim:
+    return Claim(
+        Place.folder(out), "evaluate", "evaluate.json", protocol.as_json(), may_differ=_MAY_DIFFER,
+        share=processes().rank if processes().world > 1 else None,
+    )  # fmt: skip
 
 
 def read_labelled(
@@ -155,36 +166,18 @@ class _Run:
     def __init__(self, out: Path | None, protocol: EvaluationProtocol, data: Manifest, max_broken: float) -> None:
         self.out, self.protocol, self.data = out, protocol, data
         self.rank, self.world = processes().rank, processes().world
-        if self.world > 1 and out is None:
-            raise RunError("evaluate under several processes needs out=FOLDER, where they bring their scores together.")
         self.parts = out / "parts" if out else None
         self.done: dict[int, NDArray[np.float32]] = {}
-        if out is not None:
-            self._claim(out)
-        record = None if out is None else out / f"quarantine{f'-{self.rank}' if self.rank else ''}.jsonl"
-        if record is not None and not self.done:
-            record.unlink(missing_ok=True)
-        self.quarantine = Quarantine(record, total=len(data), max_share=max_broken)
-        self._broken_ids = {b.id for b in self.quarantine.files}
-
-    def _claim(self, out: Path) -> None:
-        """Take the folder for this run, or go on with what an earlier call of the same run left."""
-        state = out / "evaluate.json"
-        if state.exists():
-            old, asked = json.loads(state.read_text(encoding="utf-8")), self.protocol.as_json()
-            differing = [name for name in asked if name not in _MAY_DIFFER and old.get(name) != asked[name]]
-            if differing:
-                raise RunError(
-                    f"{out} holds another evaluation ({', '.join(differing)} differ): choose another --out, or remove it."
-                )
-        elif self.rank == 0:
-            write_json(state, self.protocol.as_json())
-        assert self.parts is not None
-        for part in sorted(self.parts.glob("[0-9]*.npz")):
-            with np.load(part) as file:
-                self.done |= dict(zip(file["rows"].tolist(), file["probabilities"], strict=True))
+        if self.parts is not None:
+            self._take_in(self.parts)
         if self.done:
             notice(f"going on: {len(self.done)} of {len(self.data)} videos are tested already")
+        record = None if out is None else broken_list(out, rank=self.rank)
+        self.ids = set(data.ids.tolist())
+        self.quarantine = Quarantine(record, total=len(data), max_share=max_broken, ids=self.ids)
+        if not self.done:
+            self.quarantine.forget()
+        self._broken_ids = {b.id for b in self.quarantine.files}
 
     def rows_to_do(self) -> list[int]:
         """The rows of this process that are not done: every world-th one, so that no video is tested twice."""
@@ -241,21 +234,25 @@ class _Run:
     def _bring_together(self) -> None:
         """Process 0 waits until every video is in somebody's parts or broken files; the others are through already."""
         assert self.out is not None
-        while self.rank == 0 and not self._take_in(self.out):
+        while self.rank == 0 and not self._all_there(self.out):
             time.sleep(0.3)
 
-    def _take_in(self, out: Path) -> bool:
-        """Read what all processes have written so far; whether that is everything."""
-        for part in (out / "parts").glob("[0-9]*.npz"):
+    def _take_in(self, parts: Path) -> None:
+        """Read the scores that all processes have written so far."""
+        for part in parts.glob("[0-9]*.npz"):
             with np.load(part) as file:
                 self.done |= dict(zip(file["rows"].tolist(), file["probabilities"], strict=True))
-        for record in out.glob("quarantine-*.jsonl"):
-            for broken in Quarantine(record, total=len(self.data), max_share=1).files:
+
+    def _all_there(self, out: Path) -> bool:
+        """Read what all processes have written so far; whether that is everything."""
+        self._take_in(out / "parts")
+        for record in out.glob("broken-*.jsonl"):
+            for broken in Quarantine(record, total=len(self.data), max_share=1, ids=self.ids).files:
                 self.quarantine.record(broken)
         return len(self.done) + len(self.quarantine) >= len(self.data)
 
 
-_MAY_DIFFER = {"versions", "device"}
+_MAY_DIFFER = frozenset({"versions", "device"})
 """What may change between the two halves of an interrupted run."""
 
 

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from marey.backends.device import tell_of_spare
 from marey.backends.eager import EagerBackend
-from marey.base.errors import RunError
-from marey.base.files import atomic_path, locked, mend_lines
+from marey.base.claim import Claim, Place
+from marey.base.files import atomic_path, mend_lines
 from marey.base.jsonable import Json
 from marey.base.precision import Precision
 from marey.base.processes import processes
@@ -24,10 +24,10 @@ from marey.base.reporter import notice, progress
 from marey.data.clips import ViewDataset
 from marey.data.listing import as_videos
 from marey.data.manifest import Manifest
-from marey.data.quarantine import Broken, Quarantine
+from marey.data.quarantine import Broken, Quarantine, broken_list
 from marey.data.videos import VideoList, counted
 from marey.evaluation.views import ViewCrops, read_ahead
-from marey.inference.resume import claim
+from marey.inference.resume import identity_of
 from marey.models.network import Network
 
 INDEX = "index.csv"
@@ -138,14 +138,14 @@ def features(
     """
     backend = EagerBackend(model, device=device, precision=precision)
     work = _Work(Path(out), as_videos(videos), processes().rank, processes().world)
+    identity = identity_of(model, per_clip=per_clip, precision=backend.precision)
+    share = work.rank if work.world > 1 else None
     tell_of_spare(device)
     notice(f"features of {model.recipe.name} on {backend.device}, {backend.precision}")
-    try:
-        with locked(work.lock, wait=False):
-            claim(work.out / "features.json", model, place=work.out, per_clip=per_clip, precision=backend.precision)
-            return work.run(model, backend, per_clip=per_clip, batch=batch, workers=workers)
-    except BlockingIOError:
-        raise RunError(f"{work.out}: another process is writing there: wait for it, or choose another --out.") from None
+    with Claim(Place.folder(out), "features", "features.json", identity, share=share).held() as resumed:
+        if resumed and share is None:
+            work.sweep()
+        return work.run(model, backend, per_clip=per_clip, batch=batch, workers=workers)
 
 
 def file_name(video: str) -> str:
@@ -159,10 +159,8 @@ class _Work:
 
     def __init__(self, out: Path, videos: VideoList, number: int, world: int) -> None:
         self.out, self.videos, self.rank, self.world = out, videos, number, world
-        self.lock = out / f".lock-{number}"
         self.ids = [sample.id for sample in videos]
         self.names = [file_name(video) for video in self.ids]
-        self.record = out / f"broken{f'-{number}' if number else ''}.jsonl"
 
     def run(
         self, model: Network, backend: EagerBackend, *, per_clip: bool, batch: int, workers: int | None
@@ -188,12 +186,15 @@ class _Work:
         self._write_index(found)
         return Features(self.out, self.videos, computed, tuple(found.values()))
 
+    def sweep(self) -> None:
+        """Remove what a killed process was writing."""
+        for left in self.out.glob(".*.npy"):
+            left.unlink()
+
     def _rows_to_do(self) -> tuple[list[int], Quarantine]:
-        if self.world == 1:
-            for left in self.out.glob(".*.npy"):  # what a killed process was writing
-                left.unlink()
-        mend_lines(self.record)
-        broken = Quarantine(self.record, total=len(self.videos), max_share=1)
+        record = broken_list(self.out, rank=self.rank)
+        mend_lines(record)
+        broken = Quarantine(record, total=len(self.videos), max_share=1, ids=set(self.ids))
         done, failed = self._there(), {b.id for b in broken.files}
         mine = range(self.rank, len(self.videos), self.world)
         rows = [row for row in mine if self.names[row] not in done and self.ids[row] not in failed]
@@ -219,7 +220,7 @@ class _Work:
 
     def _broken(self) -> Iterator[Broken]:
         for record in self.out.glob("broken*.jsonl"):
-            yield from Quarantine(record, total=len(self.videos), max_share=1).files
+            yield from Quarantine(record, total=len(self.videos), max_share=1, ids=set(self.ids)).files
 
     def _write_index(self, broken: dict[str, Broken]) -> None:
         with atomic_path(self.out / INDEX) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:

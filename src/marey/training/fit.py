@@ -104,19 +104,19 @@ def fit(
     folder = RunFolder(
         Path(out), recipe, train.class_names, _identity(recipe, train, val, seed), writes=processes().first
     )
-    folder.claim(resume, {"videos": len(train), "processes": processes().world})
-    tell_of_spare(device)
-    torch.manual_seed(seed)
-    network = model if model is not None else _start(recipe, train, init, resume)
-    _freeze(network, recipe)
-    prepare_network(network, recipe.train)
-    fabric = start_fabric(chosen, recipe.train.precision)
-    loop = TrainingLoop(
-        fabric, network, batches, loss, folder, micro_batch=size,
-        max_broken=max_broken, checkpoint_minutes=checkpoint_minutes, tensorboard=tensorboard,
-    )  # fmt: skip
-    at = loop.run(resume=resume)
-    fabric.barrier()  # nobody reads the files before the first process has written them
+    with folder.claimed(resume, {"videos": len(train), "processes": processes().world}):
+        tell_of_spare(device)
+        torch.manual_seed(seed)
+        network = model if model is not None else _start(recipe, train, init, resume)
+        _freeze(network, recipe)
+        prepare_network(network, recipe.train)
+        fabric = start_fabric(chosen, recipe.train.precision)
+        loop = TrainingLoop(
+            fabric, network, batches, loss, folder, micro_batch=size,
+            max_broken=max_broken, checkpoint_minutes=checkpoint_minutes, tensorboard=tensorboard,
+        )  # fmt: skip
+        at = loop.run(resume=resume)
+        fabric.barrier()  # nobody reads the files before the first process has written them
     if at.epoch < batches.epochs:
         raise RunError(f"stopped after step {at.step}; go on with --resume --out {out}")
     return _result(Path(out), at)

@@ -1,31 +1,34 @@
 """The files of a run, written by its first process only."""
 
-from collections.abc import Mapping, Sequence
+import contextlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 from torch import Tensor
 
-from marey.base.errors import RunError
-from marey.base.files import write_json, write_text
+from marey.base.claim import Claim, Place
+from marey.base.files import write_text
 from marey.base.precision import Arithmetic
 from marey.recipe import Recipe
-from marey.training.state import Progress, load_state, recorded_run, refuse_other_state, save_state
+from marey.training.state import Progress, load_state, read_run, recorded_run, save_state
 from marey.weights.checkpoint import save_checkpoint
 
 STATE = "last.ckpt"
+_TRACES = (STATE, "log.csv", "scores.npz")
 
 
 def refuse_other_run(path: Path) -> None:
-    """Refuse a folder in which a run lives already.
+    """Refuse a folder in which a run lives already, or where none could, before anything is written.
 
     Raises:
-        RunError: one does.
+        RunError: one does; another process works there, or it cannot be written.
     """
-    taken = next((name for name in (STATE, "log.csv", "scores.npz") if (path / name).exists()), None)
-    if taken:
-        raise RunError(f"{path} holds another run ({taken}): go on with --resume, or choose another --out.")
+    place = Place.folder(path)
+    Claim(place, "train", "run.json", {}, resume=False, traces=_TRACES).check()
+    place.check()
 
 
 def precision_of_run(path: Path) -> Arithmetic | None:
@@ -53,20 +56,27 @@ class RunFolder:
         self.path, self.recipe, self.class_names = path, recipe, class_names
         self.identity, self.writes = identity, writes
 
-    def claim(self, resume: bool, facts: dict[str, Any]) -> None:
-        """Take the folder; `facts` of the run go into run.json.
+    @contextlib.contextmanager
+    def claimed(self, resume: bool, facts: dict[str, Any]) -> Iterator[None]:
+        """Hold the folder while the run works there; `facts` of the run are noted in run.json.
+
+        Only the process that writes holds it; the others see that it is this run's.
 
         Raises:
-            RunError: another run lives there, or with `resume` none that could go on. Nothing is written then.
+            RunError: another run lives there, or with `resume` none that could be resumed; another process works there, or
+                it cannot be written. Nothing is written then.
         """
-        if resume:
-            refuse_other_state(self.path / STATE, self.identity)
-        else:
-            refuse_other_run(self.path)
-        if self.writes:
-            self.path.mkdir(parents=True, exist_ok=True)
+        claim = Claim(
+            Place.folder(self.path), "train", "run.json", _settings(self.identity), facts=facts, resume=resume,
+            traces=_TRACES, recorded=lambda: _settings(read_run(self.path / STATE)),
+        )  # fmt: skip
+        if not self.writes:
+            claim.check()
+            yield
+            return
+        with claim.held():
             write_text(self.path / "recipe.yaml", self.recipe.to_yaml())
-            write_json(self.path / "run.json", self.identity | facts)
+            yield
 
     def save_state(self, at: Progress, parts: dict[str, Any]) -> None:
         """Write all that the run goes on from."""
@@ -74,15 +84,24 @@ class RunFolder:
             save_state(self.path / STATE, at, self.identity, parts)
 
     def load_state(self) -> tuple[Progress, dict[str, Any]]:
-        """Read it back.
+        """Read it back, in a folder that is claimed.
 
         Raises:
-            RunError: there is nothing, or it belongs to another run.
+            RunError: there is nothing.
         """
-        return load_state(self.path / STATE, self.identity)
+        return load_state(self.path / STATE)
 
     def write_weights(self, name: str, tensors: Mapping[str, Tensor], facts: dict[str, Any]) -> None:
         """A checkpoint that needs nothing beside it; `facts` say where its weights come from."""
         if self.writes:
             provenance = {"run": self.identity["data"], "seed": self.identity["seed"], **facts}
             save_checkpoint(self.path / name, tensors, self.recipe, self.class_names, provenance)
+
+
+def _settings(identity: dict[str, Any]) -> dict[str, Any]:
+    """What identifies a run, its recipe as one of today's: fields that it was written without have their default."""
+    try:
+        recipe = Recipe.model_validate_json(identity["recipe"]).model_dump(mode="json")
+    except ValidationError:  # a field was removed since: what differs is named
+        recipe = json.loads(identity["recipe"])
+    return identity | {"recipe": recipe}

@@ -16,7 +16,7 @@ from marey.base.errors import RunError
 from marey.base.reporter import notice, progress, warning, warning_once
 from marey.data.loader import Batch
 from marey.data.manifest import Manifest
-from marey.data.quarantine import Quarantine
+from marey.data.quarantine import Quarantine, broken_list
 from marey.models.layers.freeze import hold_frozen
 from marey.models.network import Network, Preprocess
 from marey.training.batches import RunBatches
@@ -79,7 +79,7 @@ class TrainingLoop:
             fabric, self.model, train, loss, self.normalise, micro_batch=micro_batch, seed=batches.seed
         )
         self.broken = Quarantine(
-            folder.path / "quarantine.jsonl" if self.first else None, total=len(batches.train), max_share=max_broken
+            broken_list(folder.path) if self.first else None, total=len(batches.train), max_share=max_broken
         )
         self.at = Progress()
         self.sums = torch.zeros(3, dtype=torch.float64)

@@ -6,11 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import ValidationError
 
 from marey.base.errors import RunError
 from marey.base.files import atomic_path
-from marey.recipe import Recipe
 
 
 @dataclass
@@ -31,31 +29,30 @@ def save_state(path: Path, progress: Progress, run: dict[str, Any], parts: dict[
         torch.save({"progress": asdict(progress), "run": run, **parts}, temporary)
 
 
-def recorded_run(path: Path) -> dict[str, Any] | None:
-    """What identifies the run whose state lies at `path`; None where there is none that can be read."""
-    try:
-        return dict(_read(path, mapped=True)["run"])
-    except RunError:
-        return None
-
-
-def refuse_other_state(path: Path, run: dict[str, Any]) -> None:
-    """Make sure that the state at `path` is there and is this run's, without reading its weights.
+def read_run(path: Path) -> dict[str, Any]:
+    """What identifies the run whose state lies at `path`; its weights stay unread.
 
     Raises:
         RunError: as `load_state`.
     """
-    _refuse_differing(path, _read(path, mapped=True)["run"], run)
+    return dict(_read(path, mapped=True)["run"])
 
 
-def load_state(path: Path, run: dict[str, Any]) -> tuple[Progress, dict[str, Any]]:
-    """Read what `save_state` wrote, for the same run.
+def recorded_run(path: Path) -> dict[str, Any] | None:
+    """As `read_run`; None where there is no state that can be read."""
+    try:
+        return read_run(path)
+    except RunError:
+        return None
+
+
+def load_state(path: Path) -> tuple[Progress, dict[str, Any]]:
+    """Read what `save_state` wrote.
 
     Raises:
-        RunError: there is nothing to go on from, the file is cut short, or it belongs to another run.
+        RunError: there is nothing to resume, or the file is cut short.
     """
     content = _read(path, mapped=False)
-    _refuse_differing(path, content["run"], run)
     return Progress(**content["progress"]), content
 
 
@@ -72,24 +69,3 @@ def _read(path: Path, *, mapped: bool) -> dict[str, Any]:
     except (RuntimeError, EOFError, OSError, pickle.UnpicklingError) as error:
         raise RunError(f"{path}: cannot be read; is it cut short? ({str(error).splitlines()[0]})") from None
     return content
-
-
-def _refuse_differing(path: Path, found: dict[str, Any], run: dict[str, Any]) -> None:
-    differing = [name for name in run if found.get(name) != run[name] and not _same_recipe(found.get(name), run[name])]
-    if differing:
-        raise RunError(
-            f"{path.parent} holds another run ({', '.join(differing)} differ): resume with the same settings, "
-            "or choose another --out."
-        )
-
-
-def _same_recipe(found: object, own: object) -> bool:
-    """Whether two texts are one recipe: an older version wrote it without the fields that have come since, all of which
-    have defaults.
-    """
-    if not isinstance(found, str) or not isinstance(own, str):
-        return False
-    try:
-        return Recipe.model_validate_json(found) == Recipe.model_validate_json(own)
-    except ValidationError:  # no recipe at all, or one with fields that this version does not know
-        return False

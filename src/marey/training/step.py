@@ -95,7 +95,7 @@ class GradientStep:
     def backward(self, batch: Batch, step: int) -> BatchLoss:
         """Add the gradient of the global batch's mean loss to the parameters."""
         device = self.fabric.device
-        # Around the backward pass too: with activation checkpointing it runs forward passes.
+        # Convolutions of networks of ours are safe by themselves; this covers those of users' modules.
         with SafeConvolutions() if device.type == "cpu" else nullcontext(), autocast(device, self.train.precision):
             return self._micro_batches(batch, step)
 

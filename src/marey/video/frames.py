@@ -1,19 +1,18 @@
-"""Folders of images with the face of a video: RGB frames, and optical flow as pairs of images."""
+"""Folders of images read like a video: RGB frames, and optical flow as pairs of images."""
 
 import json
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Self
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from marey.base.errors import DataError, DecodeError
-from marey.video.source import Box, Frames, Size
-from marey.video.transforms import check_inside, check_size, crop, frame_numbers, resize
+from marey.video.source import Box, Frames, FrameSource, Size
+from marey.video.transforms import crop, resize
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp"})
 _SUFFIXES = tuple(IMAGE_SUFFIXES)
@@ -30,109 +29,66 @@ def _natural(name: str) -> list[str | int]:
     return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)]
 
 
-class _ImageFolder:
-    """N places in time, each made of the same number of image files."""
+class _Images:
+    """N places in time, each made of the same number of image files.
 
-    _channels: int
+    Args:
+        files: The names of the images of each place.
+        channels: Of a place.
+        load: The images of a place, by their paths, as OpenCV has them: uint8 [H, W, C].
+        store: Puts what `load` gave into an array, in the order of channels that a reader wants.
+    """
 
-    def __init__(self, path: str | Path, files: list[tuple[str, ...]], fps: float) -> None:
-        self.name = str(path)
-        self._files = files
-        """Names of the images of each place."""
-        if not files:
-            raise DecodeError(path, "holds no images of this kind")
-        if fps <= 0:
-            raise DataError(f"{path}: fps must be positive, got {fps}.")
-        self._fps = fps
-        self._height, self._width = _size_in_header(self._path(files[0][0])) or self._load(0).shape[:2]
-
-    def __len__(self) -> int:
-        return len(self._files)
-
-    @property
-    def fps(self) -> float:
-        """As given: images know no time."""
-        return self._fps
-
-    @property
-    def timestamps(self) -> NDArray[np.float64]:
-        """When each frame is shown, in seconds [N]."""
-        return np.arange(len(self)) / self._fps
-
-    @property
-    def duration_seconds(self) -> float:
-        return len(self) / self._fps
-
-    @property
-    def width(self) -> int:
-        return int(self._width)
-
-    @property
-    def height(self) -> int:
-        return int(self._height)
-
-    def read(
+    def __init__(
         self,
-        indices: Sequence[int] | NDArray[np.integer],
+        folder: str | Path,
+        files: list[tuple[str, ...]],
         *,
-        size: Size | None = None,
-        crop: Box | None = None,
-    ) -> Frames:
-        """Frames uint8 [T, H, W, C] of the given numbers; `crop` cuts first, `size` resizes then.
+        fps: float,
+        channels: int,
+        load: Callable[[Sequence[str]], NDArray[np.uint8]],
+        store: Callable[[NDArray[np.uint8], NDArray[np.uint8]], None],
+    ) -> None:
+        self.folder, self.files, self.channels, self.load, self.store = str(folder), files, channels, load, store
+        if not files:
+            raise DecodeError(folder, "holds no images of this kind")
+        if fps <= 0:
+            raise DataError(f"{folder}: fps must be positive, got {fps}.")
+        self.timestamps, self.seconds = np.arange(len(files)) / fps, len(files) / fps
+        height, width = _size_in_header(self.paths(0)[0]) or load(self.paths(0)).shape[:2]
+        self.size = int(height), int(width)
+        """(height, width) of the first image, and therefore of all."""
 
-        Raises:
-            DataError: a number outside 0 ... N - 1, a crop that leaves the picture, or a size below 1x1.
-            DecodeError: an image is missing, broken or of another size than the first.
-        """
-        wanted = frame_numbers(indices, len(self), self.name).tolist()
-        check_size(size, self.name)
-        if crop is not None:
-            check_inside(Box(*crop), self.height, self.width)
-        height, width = size or ((crop.height, crop.width) if crop is not None else (self.height, self.width))
-        frames = np.empty((len(wanted), height, width, self._channels), np.uint8)
+    def paths(self, number: int) -> list[str]:
+        return [f"{self.folder}/{name}" for name in self.files[number]]
+
+    def read(self, numbers: NDArray[np.int64], *, size: Size | None, crop: Box | None, target: Size) -> Frames:
+        """The places cut and resized, uint8 [T, *target, channels]; each is loaded once."""
+        frames = np.empty((len(numbers), *target, self.channels), np.uint8)
         first: dict[int, int] = {}
-        for place, number in enumerate(wanted):
+        for place, number in enumerate(numbers.tolist()):
             if (there := first.setdefault(number, place)) != place:
                 frames[place] = frames[there]
             else:
                 self._put(number, crop, size, frames[place])
         return frames
 
-    def close(self) -> None:
-        """Nothing stays open between reads."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.close()
-
     def _put(self, number: int, box: Box | None, size: Size | None, out: NDArray[np.uint8]) -> None:
-        """Frame `number`, cut and resized, into `out`."""
-        image = self._load(number)
-        if image.shape[:2] != (self.height, self.width):
+        """Place `number`, cut and resized, into `out`."""
+        image = self.load(self.paths(number))
+        if image.shape[:2] != self.size:
+            height, width = self.size
             raise DecodeError(
-                self._path(self._files[number][0]),
-                f"is {image.shape[1]}x{image.shape[0]}, the folder began with {self.width}x{self.height}",
+                self.paths(number)[0],
+                f"is {image.shape[1]}x{image.shape[0]}, the folder began with {width}x{height}",
             )
         frames: Frames = image[None]
         if box is not None:
-            frames = crop(frames, Box(*box))
-        self._store(np.ascontiguousarray(resize(np.ascontiguousarray(frames), size)[0] if size else frames[0]), out)
-
-    def _path(self, name: str) -> str:
-        return f"{self.name}/{name}"
-
-    def _load(self, number: int) -> NDArray[np.uint8]:
-        """An image as OpenCV has it."""
-        raise NotImplementedError
-
-    def _store(self, image: NDArray[np.uint8], out: NDArray[np.uint8]) -> None:
-        """Put what `_load` gave in the order of channels that a reader wants."""
-        raise NotImplementedError
+            frames = crop(frames, box)
+        self.store(np.ascontiguousarray(resize(np.ascontiguousarray(frames), size)[0] if size else frames[0]), out)
 
 
-class FrameFolder(_ImageFolder):
+class FrameFolder(FrameSource):
     """RGB frames stored as images, in natural order of their names (img_00001.jpg, img_00002.jpg, ...).
 
     `fps` is the rate at which they were taken; images do not say.
@@ -141,19 +97,19 @@ class FrameFolder(_ImageFolder):
         DecodeError: no such folder, or no images in it.
     """
 
-    _channels = 3
-
     def __init__(self, path: str | Path, *, fps: float = 30.0) -> None:
-        super().__init__(path, [(name,) for name in _in_order([n for n in _images(path) if not _flow_axis(n)])], fps)
+        names = _in_order([name for name in _images(path) if not _flow_axis(name)])
+        files: list[tuple[str, ...]] = [(name,) for name in names]
+        self._images = _Images(path, files, fps=fps, channels=3, load=_colour, store=_as_rgb)
+        super().__init__(
+            str(path), timestamps=self._images.timestamps, fps=fps, seconds=self._images.seconds, size=self._images.size
+        )
 
-    def _load(self, number: int) -> NDArray[np.uint8]:
-        return _image(self._path(self._files[number][0]), cv2.IMREAD_COLOR)
-
-    def _store(self, image: NDArray[np.uint8], out: NDArray[np.uint8]) -> None:
-        cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=out)
+    def _read(self, numbers: NDArray[np.int64], *, size: Size | None, crop: Box | None) -> Frames:
+        return self._images.read(numbers, size=size, crop=crop, target=self._size_of(size, crop))
 
 
-class FlowFolder(_ImageFolder):
+class FlowFolder(FrameSource):
     """Optical flow stored as pairs of grey images (flow_x_00001.jpg and flow_y_00001.jpg, or x_... and y_...).
 
     Two channels: x, y; 128 is no motion. N frames of a video give N - 1 fields. `fps` is the rate at which the frames
@@ -163,23 +119,44 @@ class FlowFolder(_ImageFolder):
         DecodeError: no such folder, no pairs in it, or an x without its y.
     """
 
-    _channels = 2
-
     def __init__(self, path: str | Path, *, fps: float | None = None) -> None:
         images = _images(path)
         across, down = (_in_order([name for name in images if _flow_axis(name) == axis]) for axis in "xy")
         if len(across) != len(down):
             raise DecodeError(path, f"holds {len(across)} x images and {len(down)} y images; flow needs pairs")
-        super().__init__(path, list(zip(across, down, strict=True)), _noted_fps(Path(path)) if fps is None else fps)
+        fps = _noted_fps(Path(path)) if fps is None else fps
+        pairs: list[tuple[str, ...]] = list(zip(across, down, strict=True))
+        self._images = _Images(path, pairs, fps=fps, channels=2, load=_pair, store=_as_flow)
+        super().__init__(
+            str(path), timestamps=self._images.timestamps, fps=fps, seconds=self._images.seconds, size=self._images.size
+        )
 
-    def _load(self, number: int) -> NDArray[np.uint8]:
-        pair = [_image(self._path(name), cv2.IMREAD_GRAYSCALE) for name in self._files[number]]
-        if pair[0].shape != pair[1].shape:
-            raise DecodeError(self._path(self._files[number][0]), f"differs in size from {self._files[number][1]}")
-        return np.stack(pair, axis=-1)
+    def _read(self, numbers: NDArray[np.int64], *, size: Size | None, crop: Box | None) -> Frames:
+        return self._images.read(numbers, size=size, crop=crop, target=self._size_of(size, crop))
 
-    def _store(self, image: NDArray[np.uint8], out: NDArray[np.uint8]) -> None:
-        out[:] = image
+
+def _colour(paths: Sequence[str]) -> NDArray[np.uint8]:
+    return _image(paths[0], cv2.IMREAD_COLOR)
+
+
+def _as_rgb(image: NDArray[np.uint8], out: NDArray[np.uint8]) -> None:
+    cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=out)
+
+
+def _pair(paths: Sequence[str]) -> NDArray[np.uint8]:
+    pair = [_image(path, cv2.IMREAD_GRAYSCALE) for path in paths]
+    if pair[0].shape != pair[1].shape:
+        raise DecodeError(paths[0], f"differs in size from {Path(paths[1]).name}")
+    return np.stack(pair, axis=-1)
+
+
+def _as_flow(image: NDArray[np.uint8], out: NDArray[np.uint8]) -> None:
+    out[:] = image
+
+
+def holds_frames(folder: Path) -> bool:
+    """Whether images that are no flow lie in a folder."""
+    return any(not _flow_axis(name) for name in _images(folder))
 
 
 def holds_images(folder: Path) -> bool:

@@ -24,7 +24,7 @@ from marey.base.declaration import Declaration
 from marey.base.random import RandomSource
 from marey.video import transforms
 from marey.video.augment import Geometry
-from marey.video.source import Box, Conversion, Frames, FrameSource, Size
+from marey.video.source import Box, Conversion, Frames, FrameSource, Size, check_inside
 from marey.video.transforms import Crops, View
 
 
@@ -145,7 +145,7 @@ class FloatPixels(_PixelRule):
         Raises:
             DataError: the crop does not fit the frame, or ten crops are asked for: neither toolkit has them.
         """
-        transforms.check_inside(Box(0, 0, size, size), height, width)
+        check_inside(Box(0, 0, size, size), height, width)
         if crops == "ten":
             raise transforms.no_ten_crops(type(self).__name__)
         down, right = math.ceil((height - size) / 2), math.ceil((width - size) / 2)

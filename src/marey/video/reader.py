@@ -9,9 +9,9 @@ not hidden: a picture that FFmpeg patched up raises, and so do those after it un
 """
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO, Self, get_args
+from typing import Any, BinaryIO, get_args
 
 import av
 import numpy as np
@@ -24,8 +24,7 @@ from numpy.typing import NDArray
 from marey.base.errors import DataError, DecodeError
 from marey.video.conversion import Converter
 from marey.video.index import FrameIndex, count_frames, index_packets
-from marey.video.source import Box, Conversion, Frames, Size
-from marey.video.transforms import check_inside, check_size, frame_numbers
+from marey.video.source import Box, Conversion, Frames, FrameSource, Size
 
 _SKIPPABLE = {"h264"}
 """Codecs whose unwanted non-reference pictures may be skipped undecoded, each admitted by a test of bit equality.
@@ -49,8 +48,8 @@ def open_video(source: str | Path | bytes | BinaryIO, *, conversion: Conversion 
     return Video(source, conversion=conversion)
 
 
-class Video:
-    """N frames of a file, by number: a `FrameSource`. Not to be shared between threads."""
+class Video(FrameSource):
+    """N frames of a file, by number. Not to be shared between threads."""
 
     def __init__(self, source: str | Path | bytes | BinaryIO, *, conversion: Conversion = "rgb") -> None:
         self.name = str(source) if isinstance(source, str | Path) else f"<{type(source).__name__}>"
@@ -68,69 +67,22 @@ class Video:
             self.close()
             raise
         turned = round(first.rotation / 90) % 2 == 1
-        self._height, self._width = (first.width, first.height) if turned else (first.height, first.width)
-
-    # -- what it is
-
-    def __len__(self) -> int:
-        return len(self._index)
-
-    @property
-    def timestamps(self) -> NDArray[np.float64]:
-        """When each frame is shown, in seconds [N]."""
-        return self._index.timestamps
-
-    @property
-    def fps(self) -> float:
-        """Frames per second on average; with a variable frame rate only `timestamps` tell more."""
-        if len(self) > 1 and self.timestamps[-1] > self.timestamps[0]:
-            return float((len(self) - 1) / (self.timestamps[-1] - self.timestamps[0]))
-        return float(self._stream.average_rate or 25)
-
-    @property
-    def duration_seconds(self) -> float:
-        """From the first frame's beginning to the last one's end, taken as long as the average frame."""
-        return float(self.timestamps[-1] - self.timestamps[0] + 1 / self.fps)
-
-    @property
-    def width(self) -> int:
-        """Pixels across, as displayed: after rotation."""
-        return self._width
-
-    @property
-    def height(self) -> int:
-        """Pixels down, as displayed: after rotation."""
-        return self._height
+        times, fps = self._index.timestamps, self._mean_rate()
+        super().__init__(
+            self.name, timestamps=times, fps=fps, seconds=float(times[-1] - times[0] + 1 / fps),
+            size=(first.width, first.height) if turned else (first.height, first.width),
+        )  # fmt: skip
 
     # -- reading
 
-    def read(
-        self,
-        indices: Sequence[int] | NDArray[np.integer],
-        *,
-        size: Size | None = None,
-        crop: Box | None = None,
-    ) -> Frames:
-        """Frames uint8 [T, H, W, 3] of the given numbers, which may repeat and come in any order.
-
-        `crop` (top, left, height, width) cuts in displayed source pixels, then `size` (height, width) resizes.
-
-        Raises:
-            DataError: a number outside 0 ... N - 1, a crop that leaves the picture, or a size below 1x1.
-            DecodeError: a frame cannot be decoded (nothing is put in its place), or the video is closed.
-        """
+    def _read(self, numbers: NDArray[np.int64], *, size: Size | None, crop: Box | None) -> Frames:
         if self._closed:
             raise DecodeError(self.name, "is closed; read inside the `with` block, or before close()")
-        wanted = frame_numbers(indices, len(self), self.name)
-        if crop is not None:
-            crop = Box(*crop)
-            check_inside(crop, self.height, self.width)
-        check_size(size, self.name)
-        height, width = size or ((crop.height, crop.width) if crop is not None else (self.height, self.width))
-        frames = np.empty((len(wanted), height, width, 3), np.uint8)
-        if not wanted.size:
+        height, width = self._size_of(size, crop)
+        frames = np.empty((len(numbers), height, width, 3), np.uint8)
+        if not numbers.size:
             return frames
-        unique, places = np.unique(wanted, return_inverse=True)
+        unique, places = np.unique(numbers, return_inverse=True)
         slots = np.split(np.argsort(places, kind="stable"), np.cumsum(np.bincount(places, minlength=len(unique)))[:-1])
         for (number, picture), slot in zip(self._pictures(unique), slots, strict=True):
             rgb = self._converter.convert(picture, crop, size)
@@ -155,12 +107,6 @@ class Video:
         """Free the decoder and the file. A closed video cannot be read."""
         self._closed = True
         self._container.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.close()
 
     # -- opening and placing
 
@@ -199,6 +145,12 @@ class Video:
         if not len(index):
             raise DecodeError(self.name, "holds no frames")
         return index
+
+    def _mean_rate(self) -> float:
+        times = self._index.timestamps
+        if len(times) > 1 and times[-1] > times[0]:
+            return float((len(times) - 1) / (times[-1] - times[0]))
+        return float(self._stream.average_rate or 25)
 
     def _reopen(self) -> None:
         self._container.close()
@@ -305,10 +257,10 @@ class Video:
             picture = self._next_picture(wanted)
             number = int(numbers[position])
             if picture is None:
-                raise DecodeError(self.name, f"frame {number} of {len(self)}: the decoder never shows it")
+                raise DecodeError(self.name, f"frame {number} of {len(self._index)}: the decoder never shows it")
             pts = picture.pts
             if pts is None or pts > wanted_pts[position]:
-                raise DecodeError(self.name, f"frame {number} of {len(self)}: the decoder leaves it out")
+                raise DecodeError(self.name, f"frame {number} of {len(self._index)}: the decoder leaves it out")
             if pts == wanted_pts[position]:
                 position += 1
                 if position == len(numbers):
@@ -339,7 +291,7 @@ class Video:
     def _refuse_spoilt(self, number: int) -> None:
         if self._spoilt is not None:
             raise DecodeError(
-                self.name, f"frame {number} of {len(self)}: the data is broken from frame {self._spoilt} on"
+                self.name, f"frame {number} of {len(self._index)}: the data is broken from frame {self._spoilt} on"
             )
 
     def _feed(self, wanted: set[int]) -> list[VideoFrame]:
@@ -360,7 +312,7 @@ class Video:
             number = self._next
             while number in self._skipped:  # those were passed over undecoded, not missed
                 number += 1
-            raise DecodeError(self.name, f"frame {number} of {len(self)}: {_words(error)}") from None
+            raise DecodeError(self.name, f"frame {number} of {len(self._index)}: {_words(error)}") from None
 
     def _counted(self, numbers: NDArray[np.int64]) -> Iterator[tuple[int, VideoFrame]]:
         """The pictures of ascending numbers, found by counting what the decoder shows from the start."""
@@ -370,7 +322,9 @@ class Video:
             while True:
                 while not self._ready:
                     if self._done:
-                        raise DecodeError(self.name, f"frame {number} of {len(self)}: the decoder never shows it")
+                        raise DecodeError(
+                            self.name, f"frame {number} of {len(self._index)}: the decoder never shows it"
+                        )
                     self._ready = self._feed(set())
                 picture = self._ready.pop(0)
                 self._next += 1

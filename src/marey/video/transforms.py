@@ -4,15 +4,13 @@ Shape suffixes: B batch, T frames, H height, W width, C channels.
 """
 
 import math
-import operator
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from marey.base.errors import DataError
-from marey.video.source import Box, Frames, Size
+from marey.video.source import Box, Frames, Size, check_inside
 
 if TYPE_CHECKING:
     import torch
@@ -80,39 +78,6 @@ def crop(frames_THWC: Frames, box: Box) -> Frames:
     height, width = frames_THWC.shape[1:3]
     check_inside(box, height, width)
     return frames_THWC[:, box.top : box.top + box.height, box.left : box.left + box.width]
-
-
-def check_inside(box: Box, height: int, width: int) -> None:
-    """Refuse a box that leaves a frame of that size."""
-    if (
-        min(box.top, box.left) < 0
-        or min(box.height, box.width) < 1
-        or box.top + box.height > height
-        or box.left + box.width > width
-    ):
-        raise DataError(
-            f"a crop of {box.height}x{box.width} at row {box.top}, column {box.left} does not lie inside a frame of "
-            f"{height}x{width} (height x width): choose a smaller crop, or resize to a larger short side first."
-        )
-
-
-def check_size(size: Size | None, name: str) -> None:
-    """Refuse a size below 1x1; `name` is whose frames were asked for."""
-    if size is not None and (len(size) != 2 or min(size) < 1):
-        raise DataError(f"{name}: size is (height, width) in pixels, at least 1 each, got {tuple(size)}.")
-
-
-def frame_numbers(indices: Iterable[int] | NDArray[np.integer], count: int, name: str) -> NDArray[np.int64]:
-    """Frame numbers as an array, each of 0 ... count - 1.
-
-    Raises:
-        DataError: there is no such frame.
-    """
-    wanted = [operator.index(i) for i in indices]
-    if wanted and not (min(wanted) >= 0 and max(wanted) < count):
-        worst = max(wanted) if max(wanted) >= count else min(wanted)
-        raise DataError(f"{name}: there is no frame {worst}; frames are numbered 0 to {count - 1}.")
-    return np.array(wanted, dtype=np.int64)
 
 
 def mirror(frames_THWC: Frames) -> Frames:

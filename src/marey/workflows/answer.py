@@ -10,8 +10,9 @@ import numpy as np
 
 from marey.backends.device import pick_device, tell_of_spare
 from marey.backends.precision import pick_precision
+from marey.base.claim import Claim, Place, read_note
 from marey.base.errors import RunError
-from marey.base.files import locked, mend_lines
+from marey.base.files import mend_lines
 from marey.base.precision import Arithmetic, Precision
 from marey.base.processes import processes
 from marey.base.reporter import notice, progress
@@ -19,7 +20,7 @@ from marey.data.videos import VideoEntry, VideoList
 from marey.evaluation.evaluate import weights_hash
 from marey.inference.predict import predict_many
 from marey.inference.prediction import Prediction
-from marey.inference.resume import claim
+from marey.inference.resume import identity_of
 from marey.models.network import Network
 from marey.workflows.two_streams import Streams, predict_streams
 
@@ -53,7 +54,8 @@ def answer(
     notice(f"answering on {chosen}, {arithmetic}")
     with contextlib.ExitStack() as held:
         if out is not None:
-            _take(held, out, model, top=top, precision=arithmetic)
+            held.enter_context(_claim(out, model, top=top, precision=arithmetic).held())
+            mend_lines(out)
         done = {_key(given.video) for given in read_answers(out)} if out else set()
         rows = [row for row, video in enumerate(videos) if _key(video) not in done]
         if len(rows) < len(videos):
@@ -99,21 +101,27 @@ def _key(video: VideoEntry) -> Key:
     return str(video.path), video.start, video.end
 
 
-def _take(held: contextlib.ExitStack, out: Path, model: Network | Streams, *, top: int, precision: Arithmetic) -> None:
-    """Hold the file `out` for this process and this model; mend what a kill cut short."""
+def _claim(out: Path, model: Network | Streams, *, top: int, precision: Arithmetic) -> Claim:
+    """The claim of these answers on the file `out`.
+
+    Raises:
+        RunError: there are several processes, or `out` holds something else than answers.
+    """
     if processes().world > 1:
         raise RunError("marey predict answers in one process: give each its own part of the list and its own --out.")
-    try:
-        held.enter_context(locked(out.with_name(f".{out.name}.lock"), wait=False))
-    except BlockingIOError:
-        raise RunError(f"{out}: another process is writing it: wait for it, or choose another --out.") from None
-    run = out.with_suffix(".run.json")
-    if not out.exists():
-        run.unlink(missing_ok=True)
+    place, note = Place.file(out), out.resolve().with_suffix(".run.json").name
+    place.check()
+    if not (place.home / note).exists():
+        for _ in read_answers(out):
+            """A file that no note tells of is not touched unless it holds answers."""
     first, others = (model.networks[0], model.networks[1:]) if isinstance(model, Streams) else (model, ())
     fused = [weights_hash(network) for network in others]
-    claim(run, first, place=out, top=top, precision=precision, fused=fused)
-    mend_lines(out)
+    settings = identity_of(first, top=top, precision=precision, fused=fused)
+
+    def recorded() -> dict[str, Any] | None:
+        return read_note(place.home / note) if out.exists() else None
+
+    return Claim(place, "predict", note, settings, recorded=recorded)
 
 
 def _append(out: Path, given: Prediction, top: int) -> None:

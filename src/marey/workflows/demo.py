@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import cast
 
 from marey.backends.precision import check_machine
+from marey.base.claim import Place
 from marey.base.errors import RecipeError, RunError
 from marey.base.processes import processes
 from marey.base.random import random_for
@@ -54,15 +55,17 @@ def run_demo(
 
     Raises:
         RecipeError: another network.
-        RunError: another run lives in `out`, or with `resume` none; there are several processes (torchrun); or the
-            network cannot be trained on this device.
-        DataError: `out` holds videos of other arguments.
+        RunError: another run lives in `out`, or with `resume` none; it holds videos of other arguments, another process
+            works there, or it cannot be written; there are several processes (torchrun); or the network cannot be trained
+            on this device.
     """
     if processes().world > 1:
         raise RunError("the demo runs in one process: start it without torchrun.")
     check_machine(device, training=True)
     if not resume:
         refuse_other_run(out)
+    for folder in (out, out / "videos"):
+        Place.folder(folder).check()
     begun = _begun(out) if resume else _Begun()
     recipe = _recipe_of(network or begun.network)
     seed = begun.seed if seed is None else seed

@@ -86,7 +86,7 @@ def train_folder(
     other = "--init none for a small SlowOnly from scratch" if pictures else _LITE
     if not options.resume:
         refuse_other_run(out)  # before anything of it is written over
-    if processes().first:
+    if processes().first and not (options.resume and (out / "split.csv").exists()):
         manifest.write_csv(out / "split.csv")
     notice(
         f"{len(manifest)} videos, {len(train.class_names)} classes: {len(train)} to train on, {len(val)} held out "

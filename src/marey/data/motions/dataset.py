@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from marey.base.claim import Claim, Place
 from marey.base.errors import DataError
-from marey.base.files import write_json
 from marey.base.jobs import run_jobs
 from marey.base.random import random_for
 from marey.base.reporter import warning
@@ -20,6 +20,9 @@ from marey.data.motions.looks import DRAWN, MARGIN, Look, Sprite
 from marey.data.motions.paths import CLASS_NAMES, MIRROR_PAIRS, Pose, path_of
 from marey.video.source import Frames
 from marey.video.writer import write_video
+
+NOTE = "motions.json"
+"""The arguments of the call that wrote a folder."""
 
 _FPS = 15
 _QP = 24
@@ -106,31 +109,33 @@ def write_motions(
     """Write the data set and its list `motions.csv`; returns the manifests of train and test.
 
     `train` and `test` count videos (twelve classes, so multiples of 12), `size` pixels a side (even), `frames` a video.
-    An interrupted call goes on; a folder that is complete is only read. `motions.json` notes the arguments.
+    An interrupted call is resumed; a folder that is complete is only read. `motions.json` notes the arguments.
 
     Raises:
-        DataError: the folder holds motions of other arguments.
+        RunError: the folder holds motions of other arguments, another process writes there, or it cannot be written.
     """
     folder = Path(folder)
     settings = {"train": train, "test": test, "size": size, "frames": frames, "seed": seed, **look.settings}
-    listing, noted = folder / "motions.csv", folder / "motions.json"
-    recorded = recorded_settings(folder)
-    if recorded is not None:
-        _refuse_others(folder, recorded, settings)
-    if recorded is None or not listing.exists():
+    claim = Claim(Place.folder(folder), "demo", NOTE, settings, recorded=lambda: recorded_settings(folder))
+    listing = folder / "motions.csv"
+    if not (claim.check() and listing.exists()):
         jobs = _jobs(folder, train, test, size, frames, seed, look)
-        if recorded is None:
-            _remove_unknown(folder, jobs)
-            write_json(noted, settings)
-        run_jobs(_write_scene, jobs, workers=workers, title="Writing motions", unit="scenes")
-        rows = [row for job in jobs for row in job.rows]
-        twice = [job for job in jobs for _ in job.rows]
-        make_manifest(
-            rows, root=folder, source=str(folder), classes=CLASS_NAMES,
-            splits=[job.split for job in twice], groups=[f"{job.pair}-{job.scene}" for job in twice],
-        ).write_csv(listing)  # fmt: skip
+        with claim.held() as resumed:
+            if not resumed:
+                _remove_unknown(folder, jobs)
+            _write(folder, jobs, listing, workers=workers)
     whole = read_manifest(listing, classes=CLASS_NAMES)
     return whole.split("train"), whole.split("test")
+
+
+def _write(folder: Path, jobs: list[_Scene], listing: Path, *, workers: int | None) -> None:
+    run_jobs(_write_scene, jobs, workers=workers, title="Writing motions", unit="scenes")
+    rows = [row for job in jobs for row in job.rows]
+    twice = [job for job in jobs for _ in job.rows]
+    make_manifest(
+        rows, root=folder, source=str(folder), classes=CLASS_NAMES,
+        splits=[job.split for job in twice], groups=[f"{job.pair}-{job.scene}" for job in twice],
+    ).write_csv(listing)  # fmt: skip
 
 
 def write_examples(folder: str | Path, *, size: int, frames: int, look: Look = DRAWN) -> list[tuple[str, str]]:
@@ -147,7 +152,7 @@ def recorded_settings(folder: str | Path) -> dict[str, str | int] | None:
     Raises:
         DataError: the file that notes them is damaged.
     """
-    noted = Path(folder) / "motions.json"
+    noted = Path(folder) / NOTE
     if not noted.exists():
         return None
     try:
@@ -157,17 +162,6 @@ def recorded_settings(folder: str | Path) -> dict[str, str | int] | None:
     if not isinstance(found, dict):
         raise DataError(f"{noted}: no JSON object of arguments; remove this file, and the videos are written anew.")
     return found
-
-
-def _refuse_others(folder: Path, noted: dict[str, str | int], settings: dict[str, str | int]) -> None:
-    """Videos of other arguments would be taken for those that are asked for: they have the same names."""
-    differ = [name for name in sorted({*noted, *settings}) if noted.get(name) != settings.get(name)]
-    if differ:
-        raise DataError(
-            f"{folder}: holds motions written with other arguments ({', '.join(differ)} "
-            f"differ{'s' * (len(differ) == 1)}); "
-            "name another folder, or remove this one."
-        )
 
 
 def _remove_unknown(folder: Path, jobs: list[_Scene]) -> None:
@@ -181,10 +175,9 @@ def _remove_unknown(folder: Path, jobs: list[_Scene]) -> None:
 
 def _jobs(folder: Path, train: int, test: int, size: int, frames: int, seed: int, look: Look) -> list[_Scene]:
     """Scene numbers run on from train to test: no scene is in both."""
-    jobs = []
-    for split, first, count in (("train", 0, train // 12), ("test", train // 12, test // 12)):
-        for name in (name for pair in MIRROR_PAIRS for name in pair):
-            (folder / split / name).mkdir(parents=True, exist_ok=True)
-        for scene in range(first, first + count):
-            jobs += [_Scene(folder, split, pair, scene, size, frames, seed, look) for pair in range(len(MIRROR_PAIRS))]
-    return jobs
+    return [
+        _Scene(folder, split, pair, scene, size, frames, seed, look)
+        for split, first, count in (("train", 0, train // 12), ("test", train // 12, test // 12))
+        for scene in range(first, first + count)
+        for pair in range(len(MIRROR_PAIRS))
+    ]

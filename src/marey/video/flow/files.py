@@ -4,10 +4,10 @@ import contextlib
 import re
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 import av
 import cv2
@@ -21,7 +21,7 @@ from marey.video import transforms
 from marey.video.flow.live import LiveFlow
 from marey.video.flow.rule import FlowRule
 from marey.video.frames import FLOW_NOTE, FlowFolder, FrameFolder, holds_flow
-from marey.video.reader import Video, open_video
+from marey.video.reader import open_video
 from marey.video.source import Box, Frames, FrameSource, Size
 
 Storage = Literal["jpg", "png", "video", "lossless"]
@@ -139,64 +139,29 @@ def _fields(chunks: Iterable[NDArray[np.uint8]]) -> Iterator[NDArray[np.uint8]]:
         yield from chunk
 
 
-class FlowVideo:
-    """A video file of flow as `marey data flow` writes it, with the face of a `FlowFolder`: [T, H, W, 2], x and y.
+class FlowVideo(FrameSource):
+    """A video file of flow as `marey data flow` writes it: [T, H, W, 2], x and y, as a `FlowFolder` has them.
 
     Raises:
         DecodeError: no such file, or no video of an even height.
     """
 
     def __init__(self, path: str | Path) -> None:
-        self.name = str(path)
-        self._video: Video = open_video(path)
+        self._video = open_video(path)
         if self._video.height % 2:
             self._video.close()
             raise DecodeError(path, "is no video of flow: x above y has an even height")
+        super().__init__(
+            str(path), timestamps=self._video.timestamps, fps=self._video.fps, seconds=self._video.duration_seconds,
+            size=(self._video.height // 2, self._video.width),
+        )  # fmt: skip
 
-    def __len__(self) -> int:
-        return len(self._video)
-
-    @property
-    def fps(self) -> float:
-        return self._video.fps
-
-    @property
-    def timestamps(self) -> NDArray[np.float64]:
-        """When the first frame of each field is shown, in seconds [N]."""
-        return self._video.timestamps
-
-    @property
-    def duration_seconds(self) -> float:
-        return self._video.duration_seconds
-
-    @property
-    def width(self) -> int:
-        return self._video.width
-
-    @property
-    def height(self) -> int:
-        return self._video.height // 2
-
-    def read(
-        self,
-        indices: Sequence[int] | NDArray[np.integer],
-        *,
-        size: Size | None = None,
-        crop: Box | None = None,
-    ) -> Frames:
-        """Fields uint8 [T, H, W, 2]; `crop` cuts first, `size` resizes then. Errors as those of a video."""
-        box = Box(0, 0, self.height, self.width) if crop is None else Box(*crop)
-        transforms.check_inside(box, self.height, self.width)
-        transforms.check_size(size, self.name)
-        grey = self._video.read(indices)[..., 0]
+    def _read(self, numbers: NDArray[np.int64], *, size: Size | None, crop: Box | None) -> Frames:
+        grey = self._video.read(numbers)[..., 0]
         both = np.stack((grey[:, : self.height], grey[:, self.height :]), axis=-1)
-        return transforms.resize(np.ascontiguousarray(transforms.crop(both, box)), size or (box.height, box.width))
+        part = transforms.crop(both, crop or Box(0, 0, self.height, self.width))
+        return transforms.resize(np.ascontiguousarray(part), self._size_of(size, crop))
 
     def close(self) -> None:
+        """Close the video."""
         self._video.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.close()

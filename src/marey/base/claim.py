@@ -1,0 +1,277 @@
+"""One claim on the place where a run writes: refused if another run lives there, resumed if it is this one.
+
+    claim = Claim(Place.folder(out), command="features", note="features.json", settings={"batch": 8})
+    with claim.held() as resumed:
+        ...                                         # all of the work
+
+A note, one JSON file, says which run lives in a place. While the work lasts a lock keeps every other process out; it is
+the operating system's and ends with the process. A refused claim leaves everything as it was.
+"""
+
+import contextlib
+import errno
+import json
+import os
+import platform
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+from marey.base.errors import RunError
+from marey.base.files import locked, write_json
+from marey.base.reporter import notice, warning
+from marey.base.versions import version_of
+
+_NO_LOCKS = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
+"""What a file system without locks answers."""
+_HEADER = ("command", "marey")
+"""What a note says beside settings and facts; notes of version 0.1.0 have none of it."""
+_LONGEST = 40
+"""Characters of a setting that a refusal quotes; of a longer one it gives the name."""
+_MOST = 5
+"""Differing settings that a refusal lists."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a run writes: a folder, or one file whose note lies beside it."""
+
+    path: Path
+    """As the user named it."""
+    home: Path
+    """The folder of the note."""
+    lock: Path
+
+    @classmethod
+    def folder(cls, path: str | Path) -> Self:
+        path = Path(path)
+        return cls(path, path, path / ".lock")
+
+    @classmethod
+    def file(cls, path: str | Path) -> Self:
+        """One file is one place, by whatever links it is named."""
+        path, real = Path(path), Path(os.path.realpath(path))
+        return cls(path, real.parent, real.with_name(f".{real.name}.lock"))
+
+    def check(self, *, share: int | None = None) -> None:
+        """See that this place can be written and that no other process works there, without writing anything.
+
+        To be asked before the network is built that `Claim.held` is asked with.
+
+        Raises:
+            RunError: it cannot be used.
+        """
+        self.refuse_other_kind()
+        self._refuse_forbidden()
+        with contextlib.ExitStack() as held, contextlib.suppress(OSError):
+            self._take(held, share, only_existing=True)
+
+    @contextlib.contextmanager
+    def held(self, *, share: int | None = None) -> Iterator[None]:
+        """Hold the lock of this place, or of one share of it: `share` of work that several processes do there together.
+
+        A share excludes the same share and whoever works on the whole. Where the file system has no locks, a line says so
+        and the work goes on.
+
+        Raises:
+            RunError: another process holds it, or the place cannot be written.
+        """
+        self.refuse_other_kind()
+        self._refuse_forbidden()
+        with contextlib.ExitStack() as held:
+            try:
+                self.home.mkdir(parents=True, exist_ok=True)
+                tempfile.TemporaryFile(dir=self.home).close()  # whether the folder can be written
+            except OSError as error:
+                raise self._unwritable(error.strerror or str(error)) from None
+            try:
+                self._take(held, share)
+            except OSError as error:
+                if error.errno not in _NO_LOCKS:
+                    raise self._unwritable(error.strerror or str(error)) from None
+                warning(f"{self.path}: this file system has no locks: see that no other process writes there.")
+            yield
+
+    def _take(self, held: contextlib.ExitStack, share: int | None, *, only_existing: bool = False) -> None:
+        own = self.lock if share is None else self.lock.with_name(f"{self.lock.name}-{share}")
+        for path in dict.fromkeys((self.lock, own)):
+            if only_existing and not path.exists():
+                continue
+            try:
+                file = held.enter_context(locked(path, wait=False, shared=path != own, remove=not only_existing))
+            except BlockingIOError:
+                raise RunError(
+                    f"{self.path}: another process is writing there{_holder(path)}: wait for it, or choose another --out."
+                ) from None
+            if path == own and not only_existing:
+                with contextlib.suppress(OSError):  # only for people to read
+                    file.truncate(0)
+                    file.write(f"process {os.getpid()} on {platform.node()}, since {time.strftime('%F %T')}".encode())
+                    file.flush()
+
+    def refuse_other_kind(self) -> None:
+        """Refuse a file for a folder, and a folder for a file.
+
+        Raises:
+            RunError: it is one.
+        """
+        if self.path == self.home:
+            if os.path.lexists(self.path) and not self.path.is_dir():
+                raise RunError(f"{self.path} is a file, and a folder is to be written: choose another --out.")
+        elif self.path.is_dir():
+            raise RunError(f"{self.path} is a folder, and a file is to be written: choose another --out.")
+        if not (nearest := self._nearest()).is_dir():
+            raise RunError(f"{self.path}: {nearest} is a file, and no folder can lie in it: choose another --out.")
+
+    def _refuse_forbidden(self) -> None:
+        if not os.access(nearest := self._nearest(), os.W_OK | os.X_OK):
+            raise self._unwritable(f"no permission in {nearest}")
+
+    def _nearest(self) -> Path:
+        """The folder of the note, or the first above it that is there."""
+        return next(folder for folder in (self.home, *self.home.parents) if os.path.lexists(folder))
+
+    def _unwritable(self, why: str) -> RunError:
+        return RunError(f"{self.path} cannot be written ({why}): choose another --out.")
+
+
+@dataclass(frozen=True)
+class Claim:
+    """Which run is to live in a place, and what becomes of one that lives there already."""
+
+    place: Place
+    command: str
+    """As a user types it: "features", "data flow"."""
+    note: str
+    """The note's name, in the folder or beside the file."""
+    settings: Mapping[str, Any]
+    """What tells this run from another; values that JSON knows. None is the same as none noted."""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    """What is noted as well and never compared."""
+    may_differ: frozenset[str] = frozenset()
+    """Settings that are noted and may change when the run is resumed."""
+    resume: bool | None = None
+    """True: there must be a run to resume. False: there must be none. None: resume what is there, else begin."""
+    traces: tuple[str, ...] = ()
+    """With `resume` False: files by which a run shows that lives there."""
+    recorded: Callable[[], Mapping[str, Any] | None] | None = None
+    """How to find the settings of the run that lives there (None: there is none), where not in the note."""
+    share: int | None = None
+    """The share of the work that this process does, where several work in one place; each claims its own."""
+
+    def check(self) -> bool:
+        """Whether a run lives there that this one resumes. Nothing is written.
+
+        Raises:
+            RunError: it is another run; or with `resume` True there is none, with False there is one.
+        """
+        self.place.refuse_other_kind()
+        if self.resume is False:
+            if (taken := next((name for name in self.traces if (self.place.home / name).exists()), None)) is not None:
+                raise RunError(
+                    f"{self.place.path} holds another run ({taken}): resume it with --resume, or choose another --out."
+                )
+            return False
+        there = self._noted() if self.recorded is None else self.recorded()
+        if there is None:
+            if self.resume:
+                raise RunError(f"{self.place.path} holds no run to go on with: leave out --resume.")
+            return False
+        differing = _differences(there, _plain(self.settings), {*self.may_differ, *self.facts, *_HEADER})
+        if differing:
+            more = [f"and {len(differing) - _MOST} more"] if len(differing) > _MOST else []
+            raise RunError(
+                f"{self.place.path} holds another run ({'; '.join([*differing[:_MOST], *more])}): resume it with the same "
+                "settings, or choose another --out."
+            )
+        return True
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[bool]:
+        """Hold the place while the work lasts; yields whether an earlier run is resumed.
+
+        Raises:
+            RunError: as `check`; or another process works there, or the place cannot be written. Nothing was written then.
+        """
+        self.check()
+        with self.place.held(share=self.share):
+            resumed = self.check()  # another process may have begun and ended in the meantime
+            if resumed:
+                self._tell_of_other_version()
+            else:
+                header = dict(zip(_HEADER, (self.command, version_of("marey", "marey")), strict=True))
+                write_json(self._path, header | _plain(self.settings) | _plain(self.facts))
+            yield resumed
+
+    @property
+    def _path(self) -> Path:
+        return self.place.home / self.note
+
+    def _noted(self) -> dict[str, Any] | None:
+        try:
+            return read_note(self._path)
+        except RunError as error:
+            raise RunError(f"{error} Remove it and what lies beside it, or choose another --out.") from None
+
+    def _tell_of_other_version(self) -> None:
+        with contextlib.suppress(RunError):
+            begun, here = (read_note(self._path) or {}).get("marey"), version_of("marey", "marey")
+            if begun not in (None, here):
+                notice(f"{self.place.path} was begun by Marey {begun} and is resumed by {here}")
+
+
+def read_note(path: Path) -> dict[str, Any] | None:
+    """What a note says; None where there is none.
+
+    Raises:
+        RunError: it cannot be read.
+    """
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise RunError(f"{path}: cannot be read ({error}).") from None
+    if not isinstance(found, dict):
+        raise RunError(f"{path}: holds no JSON object of settings.")
+    return found
+
+
+def _plain(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """As JSON gives them back: lists for tuples, text for the names of fields."""
+    plain: dict[str, Any] = json.loads(json.dumps(dict(settings)))
+    return plain
+
+
+def _differences(there: Mapping[str, Any], here: Mapping[str, Any], ignored: set[str]) -> list[str]:
+    """Each setting that differs, in words; of settings inside others the innermost."""
+    found = []
+    for name in dict.fromkeys([*here, *there]):
+        one, other = there.get(name), here.get(name)
+        if name in ignored or one == other:
+            continue
+        if isinstance(one, dict) and isinstance(other, dict):
+            found += [f"{name}.{inner}" for inner in _differences(one, other, set())]
+        else:
+            texts = [_text(value) for value in (one, other)]
+            short = max(map(len, texts)) <= _LONGEST
+            found.append(f"{name}: there {texts[0]}, here {texts[1]}" if short else f"{name} differs")
+    return found
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return "none"
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _holder(lock: Path) -> str:
+    """Who holds a lock, as its file says it: " (process 4711 on node7, since ...)"; "" if it does not."""
+    try:
+        text = lock.read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        return ""
+    return f" ({text})" if text else ""

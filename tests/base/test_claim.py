@@ -1,0 +1,244 @@
+"""One run at a time in a place, the same run again, and no other; a refusal leaves everything as it was."""
+
+import errno
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from marey.base.claim import Claim, Place, read_note
+from marey.base.errors import RunError
+from marey.base.files import locked
+
+SETTINGS = {"batch": 8, "size": (24, 32), "test": {"clips": 10, "crops": "three"}, "sha": "0" * 64, "split": None}
+
+
+def claim(folder, resume=None, **changed) -> Claim:
+    return Claim(
+        Place.folder(folder), "features", "features.json", SETTINGS | changed, resume=resume, traces=("done.npy",)
+    )
+
+
+def everything(folder) -> dict[str, tuple[int, bytes]]:
+    return {
+        str(p.relative_to(folder)): (p.stat().st_mtime_ns, p.read_bytes() if p.is_file() else b"")
+        for p in sorted(folder.rglob("*"))
+    }
+
+
+def test_begun_then_resumed(tmp_path) -> None:
+    out = tmp_path / "deep" / "run"
+    with claim(out).held() as resumed:
+        assert not resumed
+        assert (out / ".lock").read_text().startswith(f"process {os.getpid()} on ")
+    note = read_note(out / "features.json")
+    assert note is not None
+    assert (note["command"], note["batch"], note["size"]) == ("features", 8, [24, 32])
+    before = everything(out)
+    with claim(out).held() as resumed:
+        assert resumed
+    assert everything(out) == before, "neither the note is written again nor a lock left"
+    assert list(before) == ["features.json"]
+
+
+def test_another_run_is_refused_in_one_line(tmp_path) -> None:
+    with claim(tmp_path / "a").held():
+        pass
+    before = everything(tmp_path)
+    other = claim(tmp_path / "a", batch=4, sha="1" * 64, test={"clips": 1, "crops": "three"}, split="val")
+    with pytest.raises(RunError) as refused, other.held():
+        raise AssertionError
+    assert str(refused.value) == (
+        f"{tmp_path / 'a'} holds another run (batch: there 8, here 4; test.clips: there 10, here 1; sha differs; split: "
+        "there none, here val): resume it with the same settings, or choose another --out."
+    )
+    assert everything(tmp_path) == before
+    with pytest.raises(RunError, match="and 2 more"):
+        claim(tmp_path / "a", batch=4, a=1, b=2, c=3, d=4, e=5, f=6).check()
+
+
+def test_what_may_differ(tmp_path) -> None:
+    made = Claim(Place.folder(tmp_path), "evaluate", "e.json", {"device": "cpu", "batch": 1}, facts={"processes": 1})
+    with made.held():
+        pass
+    again = Claim(
+        Place.folder(tmp_path), "evaluate", "e.json", {"device": "cuda", "batch": 1}, facts={"processes": 2},
+        may_differ=frozenset({"device"}),
+    )  # fmt: skip
+    assert again.check()
+    assert again.place.check() is None
+
+
+def test_notes_of_0_1_0_are_known(tmp_path) -> None:
+    """They hold the settings alone."""
+    (tmp_path / "features.json").write_text(json.dumps(SETTINGS))
+    assert claim(tmp_path).check()
+    with pytest.raises(RunError, match="batch: there 8, here 1"):
+        claim(tmp_path, batch=1).check()
+
+
+@pytest.mark.parametrize("text", ["{", "[1]", "", "\udcff"])
+def test_a_damaged_note_is_no_run(text, tmp_path) -> None:
+    (tmp_path / "features.json").write_bytes(text.encode("utf-8", "surrogateescape"))
+    before = everything(tmp_path)
+    with pytest.raises(RunError, match=r"features\.json.*choose another --out"), claim(tmp_path).held():
+        raise AssertionError
+    assert everything(tmp_path) == before
+
+
+def test_asked_to_resume_or_to_begin(tmp_path) -> None:
+    with pytest.raises(RunError, match="holds no run to go on with"), claim(tmp_path / "a", resume=True).held():
+        raise AssertionError
+    assert not (tmp_path / "a").exists()
+    with claim(tmp_path / "a", resume=False).held():
+        (tmp_path / "a" / "done.npy").touch()
+    before = everything(tmp_path)
+    with pytest.raises(RunError, match=r"another run \(done\.npy\)"), claim(tmp_path / "a", resume=False).held():
+        raise AssertionError
+    assert everything(tmp_path) == before
+    with claim(tmp_path / "a", resume=True).held() as resumed:
+        assert resumed
+
+
+def test_another_version_is_told(tmp_path, capsys) -> None:
+    with claim(tmp_path).held():
+        pass
+    note = json.loads((tmp_path / "features.json").read_text())
+    (tmp_path / "features.json").write_text(json.dumps(note | {"marey": "0.0.7"}))
+    with claim(tmp_path).held() as resumed:
+        assert resumed
+    assert f"was begun by Marey 0.0.7 and is resumed by {note['marey']}" in capsys.readouterr().err
+
+
+# -- the lock
+
+HOLDER = """
+import sys, time
+from marey.base.claim import Claim, Place
+with Claim(Place.folder(sys.argv[1]), "features", "features.json", {"a": 1}).held():
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_a_second_process_is_refused_and_a_killed_one_holds_nothing(tmp_path) -> None:
+    out = tmp_path / "run"
+    (tmp_path / "link").symlink_to(out)
+    with subprocess.Popen([sys.executable, "-c", HOLDER, str(out)], stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout.readline() == "held\n"
+            before = everything(out)
+            for name in (out, tmp_path / "link", os.path.relpath(out)):
+                second = Claim(Place.folder(name), "features", "features.json", {"a": 1})
+                with pytest.raises(RunError, match=f"another process is writing there .process {process.pid} on "):
+                    second.place.check()
+                with pytest.raises(RunError, match="wait for it, or choose another --out"), second.held():
+                    raise AssertionError
+            assert everything(out) == before
+        finally:
+            process.kill()
+    second.place.check()
+    with second.held() as resumed:
+        assert resumed
+        assert (out / ".lock").read_text().startswith(f"process {os.getpid()} on ")
+    assert not (out / ".lock").exists()
+
+
+def test_one_file_has_one_lock_by_all_its_names(tmp_path) -> None:
+    (tmp_path / "a.jsonl").touch()
+    (tmp_path / "link.jsonl").symlink_to("a.jsonl")
+    with Place.file(tmp_path / "a.jsonl").held():
+        assert (tmp_path / ".a.jsonl.lock").exists()
+        with pytest.raises(RunError, match="another process"), Place.file(tmp_path / "link.jsonl").held():
+            raise AssertionError
+        with Place.file(tmp_path / "b.jsonl").held():
+            pass
+
+
+def test_shares_work_beside_each_other_and_not_beside_the_whole(tmp_path) -> None:
+    place = Place.folder(tmp_path)
+    with place.held(share=0), place.held(share=1):
+        for share in (0, 1, None):
+            with pytest.raises(RunError, match="another process"), place.held(share=share):
+                raise AssertionError
+            with pytest.raises(RunError, match="another process"):
+                place.check(share=share)
+        place.check(share=2)
+    with place.held(), pytest.raises(RunError, match="another process"), place.held(share=0):
+        raise AssertionError
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_lock_files_are_removed_and_never_let_two_in(tmp_path) -> None:
+    inside, most, done = [], [], []
+
+    def work() -> None:
+        for _ in range(100):
+            with locked(tmp_path / "lock", remove=True):
+                inside.append(1)
+                most.append(len(inside))
+                time.sleep(0)
+                inside.pop()
+        done.append(1)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(done) == 4
+    assert max(most) == 1
+    assert not (tmp_path / "lock").exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="flock is not there")
+def test_a_file_system_without_locks(tmp_path, monkeypatch, capsys) -> None:
+    def refuse(*args: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("marey.base.files.fcntl.flock", refuse)
+    with claim(tmp_path).held():
+        pass
+    assert capsys.readouterr().err.count("this file system has no locks") == 1
+    claim(tmp_path).place.check()
+
+
+# -- places that cannot be written
+
+
+def test_a_file_in_the_way(tmp_path) -> None:
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "gone").symlink_to(tmp_path / "nowhere")
+    for place, words in (
+        (Place.folder(tmp_path / "file"), "is a file, and a folder is to be written"),
+        (Place.folder(tmp_path / "gone"), "is a file, and a folder is to be written"),
+        (Place.folder(tmp_path / "file" / "run"), "file is a file, and no folder can lie in it"),
+        (Place.file(tmp_path / "file" / "a.jsonl"), "file is a file, and no folder can lie in it"),
+        (Place.file(tmp_path), "is a folder, and a file is to be written"),
+    ):
+        with pytest.raises(RunError, match=words):
+            place.check()
+        with pytest.raises(RunError, match=words), place.held():
+            raise AssertionError
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["file", "gone"]
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_a_folder_that_cannot_be_written(tmp_path, monkeypatch) -> None:
+    """Whoever runs the tests may write everywhere (root): what the system answers others is put in its place."""
+    with monkeypatch.context() as patched:
+        patched.setattr("marey.base.claim.os.access", lambda path, mode: False)
+        with pytest.raises(RunError, match=r"run cannot be written \(no permission in .*\): choose another --out"):
+            Place.folder(tmp_path / "run").check()
+
+    def refuse(*args: object, **options: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr("marey.base.claim.tempfile.TemporaryFile", refuse)
+    with pytest.raises(RunError, match=r"cannot be written \(Permission denied\)"), claim(tmp_path).held():
+        raise AssertionError
+    assert list(tmp_path.iterdir()) == []
