@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 import torch
 from made_videos import coded_frame
-from marey.workflows.videos import videos_of
 from typer.testing import CliRunner
 
 from marey.base.claim import Place
@@ -20,6 +19,7 @@ from marey.cli.app import app
 from marey.data.convert import Resize, convert
 from marey.data.extract import extract_flow
 from marey.data.formats import list_folder
+from marey.data.listing import read_videos
 from marey.data.motions import NOISE, write_motions
 from marey.evaluation.evaluate import evaluate
 from marey.inference.features import features
@@ -69,11 +69,11 @@ def judge(out: Path, videos: Path, checkpoint: Path, *, number: int) -> None:
 
 
 def see(out: Path, videos: Path, checkpoint: Path, *, number: int) -> None:
-    features(load_model(checkpoint), videos_of([videos]), out=out, per_clip=number > 1, workers=0)
+    features(load_model(checkpoint), read_videos(videos), out=out, per_clip=number > 1, workers=0)
 
 
 def answer_all(out: Path, videos: Path, checkpoint: Path, *, number: int) -> None:
-    list(answer(load_model(checkpoint), videos_of([videos]), out=out, top=number, workers=0))
+    list(answer(load_model(checkpoint), read_videos(videos), out=out, top=number, workers=0))
 
 
 def flow(out: Path, videos: Path, checkpoint: Path, *, number: int) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 from marey.base.claim import Claim, Place
 from marey.base.errors import DataError, DecodeError
 from marey.base.jobs import each_job
+from marey.base.reporter import notice
 from marey.data.manifest import Manifest
 from marey.data.quarantine import BROKEN, Broken, Quarantine, broken_list
 from marey.video.flow.files import TEMPLATE, UNFINISHED, Storage, check_template, place_of, write_flow

@@ -94,8 +94,8 @@ class Quarantine:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with self.path.open("a", encoding="utf-8") as file:
                 file.write(_line(broken))
-        noted = "" if self.path is None else f" (see {self.path})"
-        warning(f"broken file {len(self)}, set aside{noted}: {broken.reason}")
+        listed = f" (all are listed in {self.path})" if self.path is not None and len(self) == 1 else ""
+        warning(f"broken file {len(self)}, set aside: {broken.reason}{listed}")
         if len(self) > self.max_share * self.total:
             raise RunError(
                 f"{len(self)} of {self.total} videos are broken, more than the {self.max_share:.1%} that are borne "
