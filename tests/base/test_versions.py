@@ -152,3 +152,10 @@ def test_an_opencv_without_contrib_modules(monkeypatch) -> None:
 def test_one_opencv_of_any_name_is_no_clash(wheels, well, monkeypatch) -> None:
     monkeypatch.setattr(importlib.metadata, "distributions", lambda: [wheel(name) for name in [*wheels, "torch"]])
     assert doctor._clashes().well == well
+
+
+def test_a_training_library_that_was_removed_with_another_is_told_of(monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "lightning_fabric", None)  # what an import then meets
+    found = doctor._clashes()
+    assert not found.well
+    assert found.mend == "pip install --force-reinstall --no-deps lightning-fabric"

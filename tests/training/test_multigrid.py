@@ -144,14 +144,14 @@ def videos(tmp_path_factory):
 def test_training_sees_those_shapes(videos, tmp_path) -> None:
     seen = []
     with pytest.MonkeyPatch.context() as patched:
-        backward = GradientStep.backward
+        backward = GradientStep.forward_backward
 
         def watched(self, batch, step):
             seen.append((calendar.place(step)[0], tuple(batch["clip"].shape[1:4]), batch["size"]))
             return backward(self, batch, step)
 
         calendar = RunBatches(RECIPE, videos, None, seed=0, workers=0).calendar
-        patched.setattr(GradientStep, "backward", watched)
+        patched.setattr(GradientStep, "forward_backward", watched)
         result = fit(RECIPE, train=videos, val=videos, out=tmp_path, workers=0)
     phases = phases_of(RECIPE)
     assert result.epochs == 6

@@ -210,13 +210,13 @@ def test_repeats_show_each_video_several_times_a_step(videos, tmp_path) -> None:
     """As many steps an epoch as without, each with twice the clips, cut anew each time."""
     seen = []
     with pytest.MonkeyPatch.context() as patched:
-        backward = GradientStep.backward
+        backward = GradientStep.forward_backward
 
         def watched(self, batch, step):
             seen.append((batch["clip"], batch["target"], batch["size"]))
             return backward(self, batch, step)
 
-        patched.setattr(GradientStep, "backward", watched)
+        patched.setattr(GradientStep, "forward_backward", watched)
         recipe = RECIPE.variant(train={"repeats": 2, "epochs": 1})
         result = fit(recipe, train=list_folder(videos), out=tmp_path, workers=0)
     assert result.steps == 3

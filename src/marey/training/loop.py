@@ -120,7 +120,7 @@ class TrainingLoop:
                 rate = self.batches.learning_rate(self.at.step)
                 set_lr(self.optimizer, rate)
                 self.optimizer.zero_grad()
-                loss = self.step.backward(batch, self.at.step)
+                loss = self.step.forward_backward(batch, self.at.step)
                 self._refuse_infinite(loss, rate)
                 if train.clip_norm is not None:
                     self.fabric.clip_gradients(

@@ -92,8 +92,8 @@ class GradientStep:
             count = max(count, train.base_batch * train.repeats // (world * train.norm_batch))
         return max(1, min(count, size // world))
 
-    def backward(self, batch: Batch, step: int) -> BatchLoss:
-        """Add the gradient of the global batch's mean loss to the parameters."""
+    def forward_backward(self, batch: Batch, step: int) -> BatchLoss:
+        """Add the gradient of the global batch's mean loss to the parameters'."""
         device = self.fabric.device
         # Convolutions of networks of ours are safe by themselves; this covers those of users' modules.
         with SafeConvolutions() if device.type == "cpu" else nullcontext(), autocast(device, self.train.precision):

@@ -99,6 +99,11 @@ def _clashes() -> Finding:
         return Finding(
             "clashes", False, f"{len(wheels)} OpenCV wheels write over each other: {', '.join(wheels)}", mend
         )
+    try:
+        from lightning_fabric import Fabric  # noqa: F401
+    except ImportError as error:  # pytorch-lightning's wheel holds a copy of it: who removes the one loses the other
+        mend = "pip install --force-reinstall --no-deps lightning-fabric"
+        return Finding("clashes", False, f"lightning-fabric does not load ({error}): training needs it", mend)
     if importlib.util.find_spec("torchvision"):
         try:
             import torchvision  # type: ignore[import-not-found]  # noqa: F401
