@@ -13,11 +13,11 @@ def crash_after(cut: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """From here on a run saves its state after step `cut`, as if that were due, and dies after the next one."""
     done = 0
 
-    def agreed(*_: object) -> tuple[bool, bool]:
+    def agreed(*_: object) -> tuple[bool, bool, bool]:
         nonlocal done
         done += 1
         if done > cut:
             raise CrashError
-        return False, done == cut
+        return False, done == cut, False
 
     monkeypatch.setattr(loop, "any_process", agreed)

@@ -56,7 +56,7 @@ if "sharded" in words:
     distributed.Fabric = Sharded
 if "stop" in words:
     asked = iter([False] * 4 + [True])
-    loop.any_process = lambda *_: (next(asked), False)
+    loop.any_process = lambda *_: (next(asked), False, False)
 try:
     manifest = list_folder("videos")
     fit(read_recipe("r.yaml"), train=manifest, val=manifest, out=words[0], workers=0, batch=1, resume="resume" in words)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -315,6 +316,32 @@ def test_one_of_two_processes_is_asked_to_stop(videos, tmp_path) -> None:
     )
     assert "stopped after step 6; go on with --resume" in done.stderr
     assert torch.load(tmp_path / "out" / "last.ckpt", weights_only=True)["progress"]["step"] == 6
+
+
+@pytest.mark.slow
+def test_two_processes_note_broken_files_as_one_does(videos, tmp_path) -> None:
+    """Each file once, whichever process met it, by one warning."""
+    for label in ("jump", "run"):
+        (tmp_path / "videos" / label).mkdir(parents=True)
+        for file in sorted((videos / label).iterdir()):
+            shutil.copy(file, tmp_path / "videos" / label)
+        for number in range(2):
+            (tmp_path / "videos" / label / f"w{number}.mp4").write_text("no video")
+    (tmp_path / "r.yaml").write_text(RECIPE.variant(train={"epochs": 2}).to_yaml())
+    (tmp_path / "s.py").write_text(
+        SCRIPT.replace("checkpoint_minutes", "val=manifest, max_broken=0.5, checkpoint_minutes")
+    )
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    found = {}
+    for count in ("1", "2"):
+        words = [*TORCHRUN, count, "s.py", "r.yaml", "videos", count, "0"]
+        done = subprocess.run(words, cwd=tmp_path, capture_output=True, env=environment, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        assert done.stderr.count("set aside") == 4
+        lines = (tmp_path / count / "broken.jsonl").read_text().splitlines()
+        found[count] = sorted(json.loads(line)["id"] for line in lines)
+        assert [row.split(",")[-1] for row in (tmp_path / count / "log.csv").read_text().splitlines()[1:]] == ["4", "4"]
+    assert found["1"] == found["2"] == ["jump/w0.mp4", "jump/w1.mp4", "run/w0.mp4", "run/w1.mp4"]
 
 
 def test_bfloat16(videos, tmp_path) -> None:

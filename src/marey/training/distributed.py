@@ -3,8 +3,10 @@
 import logging
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
-from typing import Self
+from typing import Self, TypeVar
 
 import torch
 from lightning_fabric import Fabric
@@ -14,6 +16,7 @@ from marey.base.errors import RunError
 from marey.base.precision import Arithmetic
 from marey.base.processes import processes
 
+T = TypeVar("T")
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -33,8 +36,8 @@ def start_fabric(device: torch.device, arithmetic: Arithmetic) -> Fabric:
         strategy="ddp" if world > 1 else "auto",
         precision="32-true",
     )
-    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # else each process announces itself
-    fabric.launch()  # under torchrun it starts no process, and joins those that there are
+    with _quiet(logging.getLogger("lightning_fabric")):  # each process would announce itself
+        fabric.launch()  # under torchrun it starts no process, and joins those that there are
     refuse_mixed(arithmetic)
     return fabric
 
@@ -45,11 +48,7 @@ def refuse_mixed(arithmetic: Arithmetic) -> None:
     Raises:
         RunError: they differ; in every process, so that none waits for the others.
     """
-    world = processes().world
-    if world == 1:
-        return
-    chosen: list[Arithmetic] = [arithmetic] * world
-    torch.distributed.all_gather_object(chosen, arithmetic)
+    chosen = gathered(arithmetic)
     if len(set(chosen)) == 1:
         return
     ranks = {name: ", ".join(str(n) for n, other in enumerate(chosen) if other == name) for name in sorted(set(chosen))}
@@ -59,9 +58,17 @@ def refuse_mixed(arithmetic: Arithmetic) -> None:
     )
 
 
+def gathered(value: T) -> list[T]:
+    """The value of each process, in the order of their ranks."""
+    values = [value] * processes().world
+    if len(values) > 1:
+        torch.distributed.all_gather_object(values, value)
+    return values
+
+
 def summed(fabric: Fabric, values: Tensor) -> Tensor:
     """The sum of `values` over all processes, on the CPU."""
-    if fabric.world_size == 1:
+    if processes().world == 1:
         return values
     total = values.clone().to(fabric.device)
     torch.distributed.all_reduce(total)
@@ -71,6 +78,17 @@ def summed(fabric: Fabric, values: Tensor) -> Tensor:
 def any_process(fabric: Fabric, *answers: bool) -> list[bool]:
     """For each of the answers, whether any process gives it: signals and clocks reach processes at different steps."""
     return [count > 0 for count in summed(fabric, torch.tensor(answers, dtype=torch.float32)).tolist()]
+
+
+@contextmanager
+def _quiet(logger: logging.Logger) -> Iterator[None]:
+    """Within the block the logger passes on warnings and errors alone."""
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 class StopSignals:

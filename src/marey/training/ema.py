@@ -21,7 +21,7 @@ class AveragedWeights:
         first: dict[int, str] = {}
         self._names = {name: first.setdefault(id(t), name) for name, t in network.state_dict(keep_vars=True).items()}
         """Of each tensor, the first name that it has: modules may share one."""
-        self._average = {name: self._tensors()[name].clone() for name in first.values()}
+        self._average = {name: tensor.clone() for name, tensor in self._tensors().items()}
 
     def _tensors(self) -> dict[str, Tensor]:
         state = self.network.state_dict()

@@ -70,7 +70,7 @@ class RunLog:
             self._write_rows()
         if self.lines_path.exists():
             kept = []
-            for line in self.lines_path.read_text(encoding="utf-8").splitlines():
+            for line in self.lines_path.read_text(encoding="utf-8", errors="replace").splitlines():
                 try:
                     if json.loads(line).get("step", 0) <= step:
                         kept.append(line)

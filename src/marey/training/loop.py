@@ -1,9 +1,10 @@
 """The training loop: from batches of clips to the files of a run."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import torch
@@ -13,14 +14,14 @@ from torch import Tensor, nn
 from marey.backends.device import on_device, operators_of
 from marey.backends.precision import autocast, computing_in
 from marey.base.errors import RunError
-from marey.base.reporter import notice, progress, warning, warning_once
+from marey.base.processes import processes
+from marey.base.reporter import SilentReporter, notice, progress, reporting, warning, warning_once
 from marey.data.loader import Batch
-from marey.data.manifest import Manifest
-from marey.data.quarantine import Quarantine, broken_list
+from marey.data.quarantine import Broken, Quarantine, broken_list
 from marey.models.layers.freeze import hold_frozen
 from marey.models.network import Network, Preprocess
 from marey.training.batches import RunBatches
-from marey.training.distributed import StopSignals, any_process, summed
+from marey.training.distributed import StopSignals, any_process, gathered, summed
 from marey.training.ema import AveragedWeights
 from marey.training.folder import RunFolder
 from marey.training.logs import RunLog, write_tensorboard
@@ -67,7 +68,7 @@ class TrainingLoop:
         recipe, train = batches.recipe, batches.recipe.train
         self.fabric, self.batches, self.recipe, self.folder = fabric, batches, recipe, folder
         self.checkpoint_seconds, self.tensorboard = checkpoint_minutes * 60, tensorboard
-        if fabric.device.type == "cuda" and fabric.world_size > 1 and train.norm_batch is None:
+        if fabric.device.type == "cuda" and processes().world > 1 and train.norm_batch is None:
             network = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
         self.network = network
         self.model = fabric.setup_module(network)
@@ -90,7 +91,7 @@ class TrainingLoop:
     @property
     def first(self) -> bool:
         """Whether this is the process that writes and prints."""
-        return bool(self.fabric.is_global_zero)
+        return processes().first
 
     # -- the loop
 
@@ -135,7 +136,9 @@ class TrainingLoop:
                     log.step(step=self.at.step, epoch=epoch, loss=value, lr=rate)
                     bar.advance(note=f"epoch {epoch + 1}/{self.batches.epochs} loss {value:.3f}")
                 due = time.monotonic() - self.saved > self.checkpoint_seconds
-                asked, due = any_process(self.fabric, stop.received, due)
+                asked, due, broken = any_process(self.fabric, stop.received, due, bool(batch["broken"]))
+                if broken:
+                    self._record(batch["broken"])
                 if batch["place"].last:
                     self._end_epoch(batch["place"].epoch, log)
                 elif asked or due:
@@ -160,8 +163,12 @@ class TrainingLoop:
         self.at.step += 1
         self.at.epoch, self.at.batch = batch["place"].next
         self.sums += loss.sums
-        for found in batch["broken"]:
-            self.broken.record(found)
+
+    def _record(self, broken: Sequence[Broken]) -> None:
+        """Note the broken files that all processes have met: all count them, and the first one writes and warns."""
+        with nullcontext() if self.first else reporting(SilentReporter()):
+            for found in chain.from_iterable(gathered(broken)):
+                self.broken.record(found)
 
     # -- after each epoch
 
@@ -172,9 +179,10 @@ class TrainingLoop:
             if self.recipe.train.precise_norms is not None:
                 self._measure_norms(epoch, self.recipe.train.precise_norms)
             if self.batches.val is not None:
-                row |= validate(
-                    self.fabric, self.network, self._validation(self.batches.val), self.recipe.task, self._logits
-                )
+                broken: list[Broken] = []
+                batches = _noting(self.batches.validation(self.batches.val), broken)
+                row |= validate(self.fabric, self.network, batches, self.recipe.task, self._logits)
+                self._record(broken)
         if self.batches.val is not None and (score := row[judge_of(self.recipe.task).score]) > self.at.best_score:
             self.at.best_score, self.at.best_epoch = score, epoch
             self._write_weights("best.safetensors")
@@ -198,7 +206,7 @@ class TrainingLoop:
         """What is to be said of the epoch's training; its sums begin anew."""
         start, sums = self.epoch_start, summed(self.fabric, self.sums)
         seconds = max(time.monotonic() - start.time, 1e-9)
-        clips = (float(self.sums[2]) - start.clips) * self.fabric.world_size
+        clips = (float(self.sums[2]) - start.clips) * processes().world
         self.sums = torch.zeros_like(self.sums)
         right = {} if self.recipe.task.kind == "multilabel" else {"train_top1": float(sums[1] / sums[2])}
         return {
@@ -222,12 +230,6 @@ class TrainingLoop:
             frozen=self.recipe.train.frozen_norms, summed=lambda sums: summed(self.fabric, sums),
         )  # fmt: skip
 
-    def _validation(self, val: Manifest) -> Iterator[Batch]:
-        for batch in self.batches.validation(val):
-            for found in batch["broken"]:
-                self.broken.record(found)
-            yield batch
-
     def _logits(self, frames_BTHWC: Tensor) -> Tensor:
         """Logits [B, K] of frames as the loader brings them, on the device."""
         with autocast(self.fabric.device, self.recipe.train.precision):
@@ -240,12 +242,12 @@ class TrainingLoop:
         """Write all that the run resumes from. Every process takes part: each may hold other shards of the state."""
         self.saved = time.monotonic()
         parts = {
-            "model": whole(self.network.state_dict()),
-            "optimizer": whole(self.optimizer.state_dict()),
+            "model": whole(self.network.state_dict(), keep=self.first),
+            "optimizer": whole(self.optimizer.state_dict(), keep=self.first),
             "sums": summed(self.fabric, self.sums),
         }
         if self.average is not None:
-            parts["average"] = whole(self.average.state_dict())
+            parts["average"] = whole(self.average.state_dict(), keep=self.first)
         self.folder.save_state(self.at, parts)
         self._write_weights("last.safetensors")
 
@@ -255,7 +257,7 @@ class TrainingLoop:
         if not isinstance(self.network, Network):
             facts["module"] = f"{type(self.network).__module__}.{type(self.network).__qualname__}"
         kept = self.network if self.average is None else self.average
-        self.folder.write_weights(name, whole(kept.state_dict()), facts)
+        self.folder.write_weights(name, whole(kept.state_dict(), keep=self.first), facts)
 
     def _restore(self) -> None:
         """Take everything from the state that lies in the folder."""
@@ -273,7 +275,7 @@ class TrainingLoop:
     # -- what is said
 
     def _announce(self) -> None:
-        recipe, device, world = self.recipe, self.fabric.device, self.fabric.world_size
+        recipe, device, world = self.recipe, self.fabric.device, processes().world
         parameters = sum(p.numel() for p in self.network.parameters())
         notice(
             f"training {recipe.name}: {parameters / 1e6:.2f} M parameters, {len(self.batches.train)} videos, "
@@ -296,3 +298,10 @@ class TrainingLoop:
             )
         if self.tensorboard:
             write_tensorboard(self.folder.path, row)
+
+
+def _noting(batches: Iterable[Batch], broken: list[Broken]) -> Iterator[Batch]:
+    """The batches; the broken files that were met on the way are added to `broken`."""
+    for batch in batches:
+        broken += batch["broken"]
+        yield batch

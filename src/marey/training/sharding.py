@@ -12,17 +12,24 @@ from torch import Tensor, nn
 from torch.distributed.tensor import DTensor, distribute_tensor
 
 
-def whole(value: Any) -> Any:
-    """The same nested state with every tensor whole and on the CPU. Every process of a sharded run has to call it."""
-    if isinstance(value, DTensor):
-        value = value.full_tensor()
-    if isinstance(value, Tensor):
-        return value.detach().cpu()
-    if isinstance(value, dict):
-        return {key: whole(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [whole(item) for item in value]
-    return value
+def whole(state: Any, *, keep: bool) -> Any:
+    """The same nested state with every tensor whole and on the CPU.
+
+    Every process has to call it: they give each other their parts.
+
+    Args:
+        keep: Off in processes that write nothing: an empty tensor then stands for each tensor, so that the state lies in
+            the memory of one process.
+    """
+    if isinstance(state, DTensor):
+        state = state.full_tensor()
+    if isinstance(state, Tensor):
+        return state.detach().cpu() if keep else torch.empty(0)
+    if isinstance(state, dict):
+        return {key: whole(item, keep=keep) for key, item in state.items()}
+    if isinstance(state, list):
+        return [whole(item, keep=keep) for item in state]
+    return state
 
 
 def shard_like(tensor: Tensor, target: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from torch import Tensor
 from marey.backends.device import on_device
 from marey.backends.precision import autocast
 from marey.base.errors import RecipeError
+from marey.base.processes import processes
 from marey.base.random import step_seed
 from marey.data.loader import Batch
 from marey.models.layers.convolutions import SafeConvolutions
@@ -85,7 +86,7 @@ class GradientStep:
 
     def count(self, size: int) -> int:
         """In how many micro-batches a process passes its share of a global batch of `size` clips: alike in all."""
-        train, world = self.train, self.fabric.world_size
+        train, world = self.train, processes().world
         share = -(-size // world)
         count = -(-share // self.micro_batch)
         if train.norm_batch is not None:  # the last batch of an epoch, which is smaller, still is for all devices
@@ -100,7 +101,7 @@ class GradientStep:
             return self._micro_batches(batch, step)
 
     def _micro_batches(self, batch: Batch, step: int) -> BatchLoss:
-        rank, world, size = self.fabric.global_rank, self.fabric.world_size, batch["size"]
+        rank, world, size = processes().rank, processes().world, batch["size"]
         clips, targets = (on_device(tensor, self.fabric.device) for tensor in (batch["clip"], batch["target"]))
         mixed = MixedBatch(clips, targets, self.normalise, self.train, key=(self.seed, step), rank=rank, world=world)
         total, right = torch.zeros((), device=clips.device), torch.zeros((), dtype=torch.float64)

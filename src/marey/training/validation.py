@@ -5,14 +5,14 @@ from collections.abc import Callable, Iterable
 import numpy as np
 import torch
 from lightning_fabric import Fabric
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from marey.backends.device import on_device
+from marey.base.processes import processes
 from marey.data.loader import Batch
 from marey.evaluation.metrics import mean_average_precision
 from marey.recipe import MultiLabel, Task
-from marey.training.distributed import summed
+from marey.training.distributed import gathered, summed
 from marey.training.losses import plain_loss
 
 
@@ -59,10 +59,7 @@ class AveragePrecision:
         """The numbers over all processes."""
         loss, count = summed(fabric, self.sums).tolist()
         own = (torch.cat(self.logits).numpy(), torch.cat(self.targets).numpy())
-        shares: list[tuple[NDArray[np.float32], NDArray[np.float32]]] = [own] * fabric.world_size
-        if fabric.world_size > 1:
-            torch.distributed.all_gather_object(shares, own)
-        logits, targets = (np.concatenate(parts) for parts in zip(*shares, strict=True))
+        logits, targets = (np.concatenate(parts) for parts in zip(*gathered(own), strict=True))
         if targets.ndim == 1:
             targets = np.eye(logits.shape[1], dtype=np.float32)[targets]
         return {"val_loss": loss / count, "val_map": mean_average_precision(logits, targets > 0)}
@@ -85,7 +82,7 @@ def validate(
         forward: Frames [B, T, H, W, C] as the loader brings them, on the device, to logits [B, K].
     """
     network.eval()
-    if fabric.world_size > 1:
+    if processes().world > 1:
         for buffer in network.buffers():
             torch.distributed.broadcast(buffer, 0)
     judge = judge_of(task)
