@@ -59,7 +59,8 @@ class ClipLoader:
         cycle: For each epoch, (videos, shape) of its batches in turn, again and again: a batch of so many videos over all
             processes, with clips of that place in the data set's `shapes`. None: always (global_batch, 0).
         workers: Processes that decode ahead; None is one per core, eight at the most. How many changes no batch.
-        rank, world: This process among how many.
+        rank: The number of this process, from 0.
+        world: How many processes there are.
 
     `waited` counts the seconds that the caller waited for batches.
     """

@@ -67,17 +67,18 @@ def fit(
 
     Args:
         recipe: All that decides accuracy. Its base batch is reached by accumulation, whatever `batch` and processes.
-        train, val: Manifests, or lists to read them from.
+        train: What is trained on: a manifest, or a list to read it from.
+        val: What the network is judged by after each epoch, likewise; None: nothing.
         out: The run's folder: recipe.yaml, log.csv, log.jsonl, last.safetensors, best.safetensors, last.ckpt.
         model: Your own module from a clip [B, C, T, H, W] to logits [B, K]; `recipe.model` is then not used.
         init: What to start from: "none", "imagenet", "ig65m", a recipe's name, or a checkpoint file of ours or of any
             toolkit (`marey.weights.pretraining.start`). None is what the recipe starts from.
-        batch: Clips in one pass of this process.
+        batch: Clips of a micro-batch, which this process passes at once; None is its whole share of a batch.
         workers: Processes that decode ahead; None is one per core, eight at the most. How many changes no number.
         device: "auto" (CUDA where there is one, else the CPU), "cpu", "cuda", "cuda:1" or "mps".
         precision: "float32", "tf32" or "bfloat16". "auto" is the recipe's, or float32 where the device does not have it;
             a run that is resumed stays in what it began in.
-        resume: Go on with the run in `out`, bit for bit as if it had never stopped.
+        resume: Continue the run in `out`, bit for bit as if it had never stopped.
         checkpoint_minutes: How much work a crash may cost.
         max_broken: A larger share of broken files stops the run.
 

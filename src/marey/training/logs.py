@@ -3,6 +3,7 @@
 import csv
 import json
 import time
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,54 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def write_tensorboard(out: Path, row: dict[str, Any]) -> None:
+@dataclass(frozen=True)
+class Validation:
+    """What validation says of a network. Shares lie in 0..1; None: the task has no such number."""
+
+    loss: float
+    top1: float | None = None
+    top5: float | None = None
+    map: float | None = None
+    """Mean average precision, of videos with several labels."""
+
+    @property
+    def score(self) -> float:
+        """The number by which the best epoch is chosen."""
+        score = self.top1 if self.map is None else self.map
+        assert score is not None
+        return score
+
+
+@dataclass(frozen=True)
+class EpochRecord:
+    """What is to be said of one epoch. Shares lie in 0..1."""
+
+    epoch: int
+    """From 1."""
+    step: int
+    """Optimiser steps since the run's beginning."""
+    lr: float
+    """The learning rate of the step to come."""
+    seconds: float
+    train_loss: float
+    train_top1: float | None
+    clips_per_second: float
+    """Over all processes."""
+    waited_share: float
+    """The share of the time in which this process waited for batches."""
+    broken: int
+    """Broken files so far."""
+    validation: Validation | None = None
+
+    def values(self) -> dict[str, float]:
+        """The numbers that there are, by the names of the columns."""
+        found = asdict(self)
+        validation = found.pop("validation") or {}
+        found |= {f"val_{name}": value for name, value in validation.items()}
+        return {name: found[name] for name in COLUMNS if found.get(name) is not None}
+
+
+def write_tensorboard(out: Path, record: EpochRecord) -> None:
     """Add an epoch's numbers to the folder tensorboard/.
 
     Raises:
@@ -26,9 +74,9 @@ def write_tensorboard(out: Path, row: dict[str, Any]) -> None:
     except ImportError:
         raise RunError("--tensorboard needs the extra: pip install 'marey[tensorboard]'.") from None
     with SummaryWriter(str(out / "tensorboard")) as writer:
-        for name, value in row.items():
+        for name, value in record.values().items():
             if name not in ("epoch", "step"):
-                writer.add_scalar(name, value, row["step"])
+                writer.add_scalar(name, value, record.step)
 
 
 class RunLog:
@@ -43,16 +91,20 @@ class RunLog:
         else:
             self._forget_after(resume_step)
 
-    def step(self, **values: Any) -> None:
+    def step(self, *, step: int, epoch: int, loss: float, lr: float) -> None:
         """One line of log.jsonl."""
+        self._line({"step": step, "epoch": epoch, "loss": loss, "lr": lr})
+
+    def _line(self, values: dict[str, Any]) -> None:
         with self.lines_path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(values) + "\n")
 
-    def epoch(self, **values: Any) -> None:
+    def epoch(self, record: EpochRecord) -> None:
         """One row of log.csv, and a line of log.jsonl."""
+        values = record.values()
         self.rows.append({name: values.get(name, "") for name in COLUMNS})
         self._write_rows()
-        self.step(event="epoch", time=time.time(), **values)
+        self._line({"event": "epoch", "time": time.time(), **values})
 
     def _write_rows(self) -> None:
         with (

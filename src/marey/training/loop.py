@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any
 
@@ -17,6 +17,7 @@ from marey.base.errors import RunError
 from marey.base.processes import processes
 from marey.base.reporter import SilentReporter, notice, progress, reporting, warning, warning_once
 from marey.data.loader import Batch
+from marey.data.manifest import Manifest
 from marey.data.quarantine import Broken, Quarantine, broken_list
 from marey.models.layers.freeze import hold_frozen
 from marey.models.network import Network, Preprocess
@@ -24,14 +25,14 @@ from marey.training.batches import RunBatches
 from marey.training.distributed import StopSignals, any_process, gathered, summed
 from marey.training.ema import AveragedWeights
 from marey.training.folder import RunFolder
-from marey.training.logs import RunLog, write_tensorboard
+from marey.training.logs import EpochRecord, RunLog, Validation, write_tensorboard
 from marey.training.losses import Loss
 from marey.training.norms import measure_norms
 from marey.training.optimizers import build_optimizer, set_lr
 from marey.training.sharding import load_network, load_optimizer, whole
 from marey.training.state import Progress
 from marey.training.step import BatchLoss, GradientStep
-from marey.training.validation import judge_of, validate
+from marey.training.validation import validate
 
 _STARVED = 0.3
 """Above this share of time spent waiting for batches, the user is told."""
@@ -174,17 +175,13 @@ class TrainingLoop:
 
     def _end_epoch(self, epoch: int, log: RunLog | None) -> None:
         """Measure, judge, save and log."""
-        row = self._trained(epoch)
+        record = self._trained(epoch)
         with nullcontext() if self.average is None else self.average.in_network():
             if self.recipe.train.precise_norms is not None:
                 self._measure_norms(epoch, self.recipe.train.precise_norms)
-            if self.batches.val is not None:
-                broken: list[Broken] = []
-                batches = _noting(self.batches.validation(self.batches.val), broken)
-                row |= validate(self.fabric, self.network, batches, self.recipe.task, self._logits)
-                self._record(broken)
-        if self.batches.val is not None and (score := row[judge_of(self.recipe.task).score]) > self.at.best_score:
-            self.at.best_score, self.at.best_epoch = score, epoch
+            validation = None if self.batches.val is None else self._validate(self.batches.val)
+        if validation is not None and validation.score > self.at.best_score:
+            self.at.best_score, self.at.best_epoch = validation.score, epoch
             self._write_weights("best.safetensors")
         patience = self.recipe.train.stop_after
         stopped = patience is not None and 0 <= self.at.best_epoch <= epoch - patience
@@ -192,8 +189,9 @@ class TrainingLoop:
             self.at.epoch, self.at.batch = self.batches.epochs, 0
         self._save()
         if log is not None:
-            log.epoch(**row)
-            self._tell(row)
+            record = replace(record, validation=validation, broken=len(self.broken))
+            log.epoch(record)
+            self._tell(record)
             if stopped:
                 notice(f"stopped: the validation score has not risen for {patience} epochs")
         self._set_training()
@@ -202,19 +200,26 @@ class TrainingLoop:
     def _epoch_start(self) -> _EpochStart:
         return _EpochStart(time.monotonic(), self.batches.loader.waited, float(self.sums[2]))
 
-    def _trained(self, epoch: int) -> dict[str, Any]:
+    def _trained(self, epoch: int) -> EpochRecord:
         """What is to be said of the epoch's training; its sums begin anew."""
         start, sums = self.epoch_start, summed(self.fabric, self.sums)
         seconds = max(time.monotonic() - start.time, 1e-9)
         clips = (float(self.sums[2]) - start.clips) * processes().world
         self.sums = torch.zeros_like(self.sums)
-        right = {} if self.recipe.task.kind == "multilabel" else {"train_top1": float(sums[1] / sums[2])}
-        return {
-            "epoch": epoch + 1, "step": self.at.step, "lr": self.batches.learning_rate(self.at.step),
-            "seconds": round(seconds, 2), "train_loss": float(sums[0] / sums[2]), **right,
-            "clips_per_second": round(clips / seconds, 1),
-            "waited_share": round((self.batches.loader.waited - start.waited) / seconds, 3), "broken": len(self.broken),
-        }  # fmt: skip
+        return EpochRecord(
+            epoch=epoch + 1, step=self.at.step, lr=self.batches.learning_rate(self.at.step),
+            seconds=round(seconds, 2), train_loss=float(sums[0] / sums[2]),
+            train_top1=None if self.recipe.task.kind == "multilabel" else float(sums[1] / sums[2]),
+            clips_per_second=round(clips / seconds, 1),
+            waited_share=round((self.batches.loader.waited - start.waited) / seconds, 3), broken=len(self.broken),
+        )  # fmt: skip
+
+    def _validate(self, val: Manifest) -> Validation:
+        broken: list[Broken] = []
+        batches = _noting(self.batches.validation(val), broken)
+        found = validate(self.fabric, self.network, batches, self.recipe.task, self._logits)
+        self._record(broken)
+        return found
 
     def _measure_norms(self, epoch: int, count: int) -> None:
         """True statistics over the first batches of the epoch that has just ended."""
@@ -284,20 +289,21 @@ class TrainingLoop:
         if world > 1 and device.type == "cpu" and recipe.train.norm_batch is None:
             warning_once("batch norms see each process's own clips: synchronised batch norm needs CUDA")
 
-    def _tell(self, row: dict[str, Any]) -> None:
+    def _tell(self, record: EpochRecord) -> None:
         named = {"train_top1": "train top-1", "val_top1": "val top-1", "val_map": "val mAP"}
-        shares = "".join(f"  {name} {row[key]:.1%}" for key, name in named.items() if key in row)
+        values = record.values()
+        shares = "".join(f"  {name} {values[key]:.1%}" for key, name in named.items() if key in values)
         notice(
-            f"epoch {row['epoch']}/{self.batches.epochs}  loss {row['train_loss']:.3f}{shares}  "
-            f"{row['clips_per_second']:.0f} clips/s"
+            f"epoch {record.epoch}/{self.batches.epochs}  loss {record.train_loss:.3f}{shares}  "
+            f"{record.clips_per_second:.0f} clips/s"
         )
-        if row["waited_share"] > _STARVED and row["epoch"] in (2, 5):
+        if record.waited_share > _STARVED and record.epoch in (2, 5):
             warning(
-                f"waiting for videos took {row['waited_share']:.0%} of the time: more --workers, or videos of a shorter "
+                f"waiting for videos took {record.waited_share:.0%} of the time: more --workers, or videos of a shorter "
                 "side, would help"
             )
         if self.tensorboard:
-            write_tensorboard(self.folder.path, row)
+            write_tensorboard(self.folder.path, record)
 
 
 def _noting(batches: Iterable[Batch], broken: list[Broken]) -> Iterator[Batch]:

@@ -13,13 +13,12 @@ from marey.data.loader import Batch
 from marey.evaluation.metrics import mean_average_precision
 from marey.recipe import MultiLabel, Task
 from marey.training.distributed import gathered, summed
+from marey.training.logs import Validation
 from marey.training.losses import plain_loss
 
 
 class Accuracy:
     """Loss, top-1 and top-5 of videos with one label."""
-
-    score = "val_top1"
 
     def __init__(self, task: Task) -> None:
         self.loss = plain_loss(task)
@@ -32,16 +31,14 @@ class Accuracy:
         # Counts of one batch are exact in float32; MPS has no float64.
         self.sums += torch.stack([loss, *(n.to(loss.dtype) for n in right), loss.new_tensor(len(targets))]).cpu()
 
-    def result(self, fabric: Fabric) -> dict[str, float]:
+    def result(self, fabric: Fabric) -> Validation:
         """The numbers over all processes."""
         loss, top1, top5, count = summed(fabric, self.sums).tolist()
-        return {"val_loss": loss / count, "val_top1": top1 / count, "val_top5": top5 / count}
+        return Validation(loss / count, top1=top1 / count, top5=top5 / count)
 
 
 class AveragePrecision:
     """Loss and mean average precision of videos with several labels."""
-
-    score = "val_map"
 
     def __init__(self, task: Task) -> None:
         self.loss = plain_loss(task)
@@ -55,25 +52,25 @@ class AveragePrecision:
         self.logits.append(logits.cpu())
         self.targets.append(targets.cpu())
 
-    def result(self, fabric: Fabric) -> dict[str, float]:
+    def result(self, fabric: Fabric) -> Validation:
         """The numbers over all processes."""
         loss, count = summed(fabric, self.sums).tolist()
         own = (torch.cat(self.logits).numpy(), torch.cat(self.targets).numpy())
         logits, targets = (np.concatenate(parts) for parts in zip(*gathered(own), strict=True))
         if targets.ndim == 1:
             targets = np.eye(logits.shape[1], dtype=np.float32)[targets]
-        return {"val_loss": loss / count, "val_map": mean_average_precision(logits, targets > 0)}
+        return Validation(loss / count, map=mean_average_precision(logits, targets > 0))
 
 
 def judge_of(task: Task) -> Accuracy | AveragePrecision:
-    """What judges a network at this task; its `score` names the number by which the best epoch is chosen."""
+    """What judges a network at this task."""
     return AveragePrecision(task) if isinstance(task, MultiLabel) else Accuracy(task)
 
 
 @torch.inference_mode()
 def validate(
     fabric: Fabric, network: nn.Module, batches: Iterable[Batch], task: Task, forward: Callable[[Tensor], Tensor]
-) -> dict[str, float]:
+) -> Validation:
     """The judge's numbers of `network`, which is left in eval mode.
 
     Batch norms of all processes use the first one's running statistics: those are what is saved.
