@@ -9,7 +9,7 @@ import pytest
 
 import marey
 from marey.base.errors import DataError
-from marey.data.clips import ViewDataset, Views
+from marey.data.clips import DecodedVideo, ViewDataset
 from marey.data.formats import read_manifest
 from marey.data.listing import as_videos, read_videos
 from marey.data.manifest import make_manifest
@@ -105,8 +105,8 @@ def test_a_data_set_of_views_has_targets_only_where_a_list_has_labels(tmp_path) 
     rules = MMAction2Test(frames=4), Pixels(short_side=32)
     labelled, bare = (marey.ViewDataset(videos, *rules) for videos in (manifest, manifest.videos))
     with_target, without = labelled[0], bare[0]
-    assert isinstance(with_target, Views)
-    assert isinstance(without, Views)
+    assert isinstance(with_target, DecodedVideo)
+    assert isinstance(without, DecodedVideo)
     assert (with_target.target, without.target) == (0, None)
     np.testing.assert_array_equal(with_target.frames, without.frames)
     assert labelled[1] == bare[1]

@@ -37,7 +37,7 @@ from marey.evaluation.metrics import (
 )
 from marey.evaluation.report import write_report
 from marey.evaluation.scores import Scores
-from marey.evaluation.views import ViewCrops
+from marey.evaluation.views import Views
 from marey.inference.predict import predict, predict_many
 from marey.recipe import Test as Protocol
 from marey.recipes import get_recipe
@@ -100,7 +100,7 @@ def test_views_that_are_alike_are_computed_once(model, tmp_path) -> None:
     path = tmp_path / "short.mp4"
     write_video(path, [coded_frame(n)[:48, :48] for n in range(4)], fps=10, preset="ultrafast")
     dataset = marey.ViewDataset(make_manifest([("short.mp4", "a")], root=tmp_path, source=""), *rules(model))
-    views = ViewCrops.of(dataset[0], PROTOCOL, model.recipe.pixels)
+    views = Views.of(dataset[0], PROTOCOL, model.recipe.pixels)
     assert len(views.cuts) == 1
     assert views.places.tolist() == [0] * 9
     with torch.inference_mode():

@@ -23,7 +23,7 @@ from marey.data.clips import ViewDataset
 from marey.data.formats import list_folder
 from marey.data.listing import read_videos
 from marey.data.manifest import Manifest
-from marey.evaluation.views import ViewCrops
+from marey.evaluation.views import Views
 from marey.inference.features import features, file_name
 from marey.inference.predict import predict
 from marey.recipes import get_recipe
@@ -183,7 +183,7 @@ def test_features_are_means_over_views(videos, checkpoint, tmp_path) -> None:
     features(network, wanted, out=tmp_path / "b", batch=5, workers=2, per_clip=True)
     item = ViewDataset(wanted, RECIPE.test.sampling, RECIPE.pixels)[2]
     backend = EagerBackend(network)
-    cuts = ViewCrops.of(item, RECIPE.test, RECIPE.pixels)
+    cuts = Views.of(item, RECIPE.test, RECIPE.pixels)
     views = torch.cat([backend.features(part) for part in cuts.batches(5)])[cuts.places]
     name = file_name(str(wanted[2].path))
     one, clips = np.load(tmp_path / "a" / name), np.load(tmp_path / "b" / name)

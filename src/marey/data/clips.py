@@ -70,8 +70,8 @@ class ClipKey(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Views:
-    """One video with all that its test views need, decoded once."""
+class DecodedVideo:
+    """A video, or the part of it that its entry names, decoded once: every frame that its test views show."""
 
     id: str
     frames: Frames
@@ -82,7 +82,7 @@ class Views:
     """As in a clip; None where the list has no labels."""
 
 
-ViewItem: TypeAlias = Views | Broken
+ViewItem: TypeAlias = DecodedVideo | Broken
 """A video, or a record of why it cannot be read."""
 
 
@@ -163,7 +163,7 @@ class ViewDataset(Dataset[ViewItem]):
         pixels: How RGB is made and resized.
         flow: Show optical flow, and compute it by this rule where it is not stored.
 
-    `dataset[i]` is a `Views`, or a `Broken` where the file cannot be read.
+    `dataset[i]` is a `DecodedVideo`, or a `Broken` where the file cannot be read.
     """
 
     def __init__(
@@ -180,7 +180,7 @@ class ViewDataset(Dataset[ViewItem]):
             frames, clips = self._decoded(video)
         except (DecodeError, OSError) as error:
             return Broken(video.id, str(video.path), str(error))
-        return Views(video.id, frames, clips, self.videos.target(index))
+        return DecodedVideo(video.id, frames, clips, self.videos.target(index))
 
     def _decoded(self, video: VideoEntry) -> tuple[Frames, NDArray[np.int64]]:
         """Frames [U, H, W, C] and clips as indices into them [clips, frames]."""

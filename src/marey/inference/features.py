@@ -26,7 +26,7 @@ from marey.data.listing import as_videos
 from marey.data.manifest import Manifest
 from marey.data.quarantine import Broken, Quarantine, broken_list
 from marey.data.videos import VideoList, counted
-from marey.evaluation.views import ViewCrops, read_ahead
+from marey.evaluation.views import Views, read_ahead
 from marey.inference.resume import identity_of
 from marey.models.network import Network
 
@@ -175,7 +175,7 @@ class _Work:
                 if isinstance(item, Broken):
                     broken.record(item)
                 else:
-                    cuts = ViewCrops.of(item, test, pixels)
+                    cuts = Views.of(item, test, pixels)
                     seen = torch.cat([backend.features(part) for part in cuts.batches(batch)]).numpy()[cuts.places]
                     self._save(self.names[row], _averaged(seen, clips=len(item.clips) if per_clip else None))
                     computed += 1
