@@ -50,7 +50,7 @@ def test_what_0_1_0_wrote_fuses_as_it_did() -> None:
     rgb, flow, fused = (Scores.load(WRITTEN / f"{name}.npz") for name in ("rgb", "flow", "fused"))
     again = fuse([rgb, flow], weights=[1, 1.5])
     np.testing.assert_array_equal(again.probabilities, fused.probabilities)
-    told = json.dumps(EvaluationResult.from_scores(again).as_json(), indent=2, ensure_ascii=False) + "\n"
+    told = json.dumps(EvaluationResult(again).as_json(), indent=2, ensure_ascii=False) + "\n"
     assert told == (WRITTEN / "fuse.json").read_text(encoding="utf-8")
     assert len(fuse([fused, rgb]).protocol.parts) == 3
 

@@ -13,7 +13,7 @@ from marey.base.random import RandomSource, random_for
 from marey.data.catalogue.mirror import mirrored_target
 from marey.data.manifest import Manifest, Sample
 from marey.data.quarantine import Broken, replacements
-from marey.data.videos import Target, VideoEntry, Videos
+from marey.data.videos import Target, VideoEntry, Videos, counted
 from marey.video.appearance import AppearanceStep
 from marey.video.augment import Geometry
 from marey.video.flow.rule import FlowRule
@@ -69,7 +69,7 @@ class ClipKey(NamedTuple):
     """Which of the data set's `shapes`."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class DecodedVideo:
     """A video, or the part of it that its entry names, decoded once: every frame that its test views show."""
 
@@ -80,6 +80,11 @@ class DecodedVideo:
     """[clips, frames]: indices into `frames`."""
     target: Target | None
     """As in a clip; None where the list has no labels."""
+
+    def __repr__(self) -> str:
+        count, height, width, _ = self.frames.shape
+        frames, clips = counted(count, "frame"), counted(len(self.clips), "clip")
+        return f"DecodedVideo({self.id!r}: {frames} of {width}x{height} for {clips})"
 
 
 ViewItem: TypeAlias = DecodedVideo | Broken

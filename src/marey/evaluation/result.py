@@ -42,10 +42,6 @@ class EvaluationResult:
     """With the numbers that the model's recipe bears, and whether they compare."""
 
     @classmethod
-    def from_scores(cls, scores: Scores) -> "EvaluationResult":
-        return cls(scores)
-
-    @classmethod
     def load(cls, folder: str | Path) -> "EvaluationResult":
         """Read what `save` wrote: scores.npz, and result.json where it is there.
 

@@ -258,7 +258,7 @@ def paired_difference(one: EvaluationResult, other: EvaluationResult) -> tuple[f
     """
     if one.scores.ids != other.scores.ids:
         common = set(one.scores.keys) & set(other.scores.keys)
-        one, other = (EvaluationResult.from_scores(r.scores.keep(common)) for r in (one, other))
+        one, other = (EvaluationResult(r.scores.keep(common)) for r in (one, other))
     right = [result.scores.probabilities.argmax(axis=1) == result.scores.labels for result in (one, other)]
     apart = right[0].astype(float) - right[1].astype(float)
     return float(apart.mean()), float(1.96 * apart.std() / np.sqrt(len(apart)))
