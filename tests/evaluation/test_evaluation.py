@@ -226,6 +226,19 @@ def test_broken_files_are_named_and_left_out(videos, model, tmp_path) -> None:
         predict(model, tmp_path / "v" / "run" / "v1.mp4")
 
 
+def test_a_broken_part_of_a_video_is_found_again(videos, model, tmp_path) -> None:
+    """By its id, which names the part: not opened a second time, not named twice."""
+    rows = "run/v0.mp4,run,0,0.5\nrun/v0.mp4,run,90,91\njump/v0.mp4,jump,,\n"
+    (tmp_path / "l.csv").write_text("path,label,start,end\n" + rows)
+    how = {"out": tmp_path / "e", "root": videos, "workers": 0, "max_broken": 0.5}
+    first = evaluate(model, tmp_path / "l.csv", **how)
+    record = (tmp_path / "e" / "broken.jsonl").read_bytes()
+    assert [broken.id for broken in first.broken] == ["run/v0.mp4@90-91"]
+    assert evaluate(model, tmp_path / "l.csv", **how).broken == first.broken
+    assert (tmp_path / "e" / "broken.jsonl").read_bytes() == record
+    assert record.count(b"\n") == 1
+
+
 def nameless(classes: int, dataset: str = "unknown"):
     return build_network(RECIPE.variant(model={"num_classes": classes}, dataset=dataset)).eval()
 

@@ -173,7 +173,7 @@ class _Run:
         if self.done:
             notice(f"going on: {len(self.done)} of {len(self.data)} videos are tested already")
         record = None if out is None else broken_list(out, rank=self.rank)
-        self.ids = {sample.id for sample in data}
+        self.ids = {video.id for video in data.videos}
         self.quarantine = Quarantine(record, total=len(data), max_share=max_broken, ids=self.ids)
         if not self.done:
             self.quarantine.forget()

@@ -73,7 +73,7 @@ class EvaluationProtocol(_Record):
     precision: str = "float32"
     device: str | None = None
     versions: dict[str, str] | None = None
-    """Of the packages that bear on a number."""
+    """Of the packages that numbers depend on."""
     only: Restriction | None = None
     tested: int | None = None
     broken: int | None = None
