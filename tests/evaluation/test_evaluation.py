@@ -1,5 +1,6 @@
 """Testing: every video once, predict equals evaluate, interrupted runs go on, numbers equal torchmetrics'."""
 
+import contextlib
 import json
 import os
 import re
@@ -226,8 +227,8 @@ def test_broken_files_are_named_and_left_out(videos, model, tmp_path) -> None:
         predict(model, tmp_path / "v" / "run" / "v1.mp4")
 
 
-def test_a_broken_part_of_a_video_is_found_again(videos, model, tmp_path) -> None:
-    """By its id, which names the part: not opened a second time, not named twice."""
+def test_a_broken_part_of_a_video_is_found_again(videos, model, tmp_path, monkeypatch) -> None:
+    """By its id, which names the part: not opened a second time, not named twice, not waited for by process 0."""
     rows = "run/v0.mp4,run,0,0.5\nrun/v0.mp4,run,90,91\njump/v0.mp4,jump,,\n"
     (tmp_path / "l.csv").write_text("path,label,start,end\n" + rows)
     how = {"out": tmp_path / "e", "root": videos, "workers": 0, "max_broken": 0.5}
@@ -237,6 +238,13 @@ def test_a_broken_part_of_a_video_is_found_again(videos, model, tmp_path) -> Non
     assert evaluate(model, tmp_path / "l.csv", **how).broken == first.broken
     assert (tmp_path / "e" / "broken.jsonl").read_bytes() == record
     assert record.count(b"\n") == 1
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setattr("marey.evaluation.evaluate.time.sleep", lambda seconds: pytest.fail("nothing is missing"))
+    for rank in ("1", "0"):
+        monkeypatch.setenv("RANK", rank)
+        with contextlib.suppress(DataError):  # process 1 has nothing but the broken part
+            together = evaluate(model, tmp_path / "l.csv", **how | {"out": tmp_path / "two"})
+    assert together.broken == first.broken
 
 
 def nameless(classes: int, dataset: str = "unknown"):

@@ -158,7 +158,7 @@ def _tested(row: TwoStream | None, recipes: Sequence[Recipe], part: Lists, *, ou
 
 
 def _trained(recipe: Recipe, part: Lists, init: str | None, *, out: Path, how: How) -> Path:
-    """The checkpoint of a training that is begun, gone on with, or over."""
+    """The checkpoint of a training that is begun, resumed, or over."""
     # All classes of a public set, also where a copy of it lacks some.
     whole = read_manifest(part.train, root=how.root, classes=class_names_of(recipe.dataset))
     train = whole.split("train") if whole.split_names else whole
