@@ -9,8 +9,8 @@ import pytest
 
 import marey
 from marey.base.errors import DataError
-from marey.data.clips import ViewDataset, Views
-from marey.data.formats import read_manifest
+from marey.data.clips import DecodedVideo, ViewDataset
+from marey.data.formats import list_folder, read_manifest
 from marey.data.listing import as_videos, read_videos
 from marey.data.manifest import make_manifest
 from marey.data.quarantine import Broken
@@ -60,6 +60,31 @@ def test_labels_of_a_list_do_not_matter(tmp_path) -> None:
     assert as_videos(["a.mp4", Path("b")]).ids.tolist() == ["a.mp4", "b"]
 
 
+def test_one_path_is_read_and_never_taken_for_its_letters(tmp_path) -> None:
+    for name in ("a.mp4", "b.mp4"):
+        (tmp_path / name).touch()
+    (tmp_path / "l.txt").write_text("b.mp4\na.mp4\n")
+    both = [str(tmp_path / "a.mp4"), str(tmp_path / "b.mp4")]
+    for kind in (str, Path):
+        assert as_videos(kind(tmp_path)).ids.tolist() == both
+        assert as_videos(kind(tmp_path / "l.txt")).ids.tolist() == both[::-1]
+        assert as_videos(kind(tmp_path / "a.mp4")).ids.tolist() == both[:1]
+        assert VideoList.from_paths(kind("a.mp4")).ids.tolist() == ["a.mp4"]
+    with pytest.raises(DataError, match=r"none\.mp4: no such file"):
+        as_videos(str(tmp_path / "none.mp4"))
+
+
+def test_one_text_is_no_list_of_class_names(tmp_path) -> None:
+    for label in ("jump", "run"):
+        (tmp_path / "v" / label).mkdir(parents=True)
+        (tmp_path / "v" / label / "a.mp4").touch()
+    (tmp_path / "classes.txt").write_text("run\njump\n")
+    for kind in (str, Path):
+        assert list_folder(tmp_path / "v", classes=kind(tmp_path / "classes.txt")).class_names == ("run", "jump")
+    with pytest.raises(DataError, match=r"l\.csv: classes='ab' is one text: give a list"):
+        make_manifest([("a.mp4", "0")], root=Path(), source="l.csv", classes="ab")
+
+
 def test_each_video_stands_once_where_it_is_named_first(tmp_path) -> None:
     for name in ("a.mp4", "b.mp4"):
         (tmp_path / name).touch()
@@ -105,8 +130,9 @@ def test_a_data_set_of_views_has_targets_only_where_a_list_has_labels(tmp_path) 
     rules = MMAction2Test(frames=4), Pixels(short_side=32)
     labelled, bare = (marey.ViewDataset(videos, *rules) for videos in (manifest, manifest.videos))
     with_target, without = labelled[0], bare[0]
-    assert isinstance(with_target, Views)
-    assert isinstance(without, Views)
+    assert isinstance(with_target, DecodedVideo)
+    assert isinstance(without, DecodedVideo)
+    assert repr(without) == "DecodedVideo('a.mp4': 4 frames of 32x32 for 1 clip)"
     assert (with_target.target, without.target) == (0, None)
     np.testing.assert_array_equal(with_target.frames, without.frames)
     assert labelled[1] == bare[1]

@@ -48,11 +48,11 @@ def test_right_ones_are_spread_over_classes_and_wrong_ones_sorted(folder) -> Non
     scores, manifest = single(folder, wrong=(1, 4, 7, 8))
     chosen = choose_answers(scores, manifest, count=3)
     assert (chosen.right_count, chosen.wrong_count) == (8, 4)
-    assert [one.label for one in chosen.right] == ["fall", "jump", "run"]
-    assert all(one.label == one.answer and one.score == one.own for one in chosen.right)
+    assert [one.labels for one in chosen.right] == [("fall",), ("jump",), ("run",)]
+    assert all(one.labels == (one.answer,) and one.score == one.own for one in chosen.right)
     assert [one.id for one in chosen.wrong] == ["v8.mp4", "v7.mp4", "v4.mp4"]
-    assert [(one.label, one.answer) for one in chosen.wrong] == [("run", "fall"), ("jump", "run"), ("jump", "run")]
-    assert (chosen.wrong[0].own, chosen.wrong[0].score) == ("12.0%", "83.0%")
+    assert [(*one.labels, one.answer) for one in chosen.wrong] == [("run", "fall"), ("jump", "run"), ("jump", "run")]
+    assert (chosen.wrong[0].own, chosen.wrong[0].score) == pytest.approx((0.12, 0.83))
     more = choose_answers(scores, manifest, count=100)
     assert len({one.id for one in (*more.right, *more.wrong)}) == 12
 
@@ -65,7 +65,7 @@ def test_many_classes_give_few_cards(folder) -> None:
     manifest = make_manifest(list(zip(ids, names, strict=True)), root=folder, source="", classes=names)
     chosen = choose_answers(scores, manifest)
     assert len(chosen.right) == 8
-    assert (chosen.right[0].label, chosen.right[-1].label) == ("class 000", "class 299")
+    assert (chosen.right[0].labels, chosen.right[-1].labels) == (("class 000",), ("class 299",))
     assert not chosen.wrong
 
 
@@ -151,10 +151,10 @@ def test_several_labels(folder, tmp_path) -> None:
     manifest = read_manifest(tmp_path / "list.csv")
     scores = Scores(tuple(manifest.ids.tolist()), labels, probabilities, CLASSES)
     chosen = choose_answers(scores, manifest)
-    assert [one.label for one in chosen.right] == ["fall, jump", "fall, jump, run"]
-    assert [(one.label, one.own, one.answer, one.score) for one in chosen.wrong] == [
-        ("jump, run", "20.0%", "fall", "70.0%"),
-        ("fall", "30.0%", "jump", "60.0%"),
-    ]
+    assert [one.labels for one in chosen.right] == [("fall", "jump"), ("fall", "jump", "run")]
+    assert [(one.labels, one.answer) for one in chosen.wrong] == [(("jump", "run"), "fall"), (("fall",), "jump")]
+    assert [number for one in chosen.wrong for number in (one.own, one.score)] == pytest.approx([0.2, 0.7, 0.3, 0.6])
     scores.save(tmp_path / "scores.npz")
-    assert write_report(tmp_path, manifest).read_text().count("✗ wrong") == 2
+    page = write_report(tmp_path, manifest).read_text()
+    assert page.count("✗ wrong") == 2
+    assert 'is <b>jump, run</b> <span class="soft">20.0%</span><br>\nanswer <b>fall</b> 70.0%' in page

@@ -1,5 +1,6 @@
 """Testing: every video once, predict equals evaluate, interrupted runs go on, numbers equal torchmetrics'."""
 
+import contextlib
 import json
 import os
 import re
@@ -37,7 +38,7 @@ from marey.evaluation.metrics import (
 )
 from marey.evaluation.report import write_report
 from marey.evaluation.scores import Scores
-from marey.evaluation.views import ViewCrops
+from marey.evaluation.views import Views
 from marey.inference.predict import predict, predict_many
 from marey.recipe import Test as Protocol
 from marey.recipes import get_recipe
@@ -100,7 +101,7 @@ def test_views_that_are_alike_are_computed_once(model, tmp_path) -> None:
     path = tmp_path / "short.mp4"
     write_video(path, [coded_frame(n)[:48, :48] for n in range(4)], fps=10, preset="ultrafast")
     dataset = marey.ViewDataset(make_manifest([("short.mp4", "a")], root=tmp_path, source=""), *rules(model))
-    views = ViewCrops.of(dataset[0], PROTOCOL, model.recipe.pixels)
+    views = Views.of(dataset[0], PROTOCOL, model.recipe.pixels)
     assert len(views.cuts) == 1
     assert views.places.tolist() == [0] * 9
     with torch.inference_mode():
@@ -224,6 +225,26 @@ def test_broken_files_are_named_and_left_out(videos, model, tmp_path) -> None:
     assert answers[1].error is None
     with pytest.raises(DecodeError, match=r"v1\.mp4"):
         predict(model, tmp_path / "v" / "run" / "v1.mp4")
+
+
+def test_a_broken_part_of_a_video_is_found_again(videos, model, tmp_path, monkeypatch) -> None:
+    """By its id, which names the part: not opened a second time, not named twice, not waited for by process 0."""
+    rows = "run/v0.mp4,run,0,0.5\nrun/v0.mp4,run,90,91\njump/v0.mp4,jump,,\n"
+    (tmp_path / "l.csv").write_text("path,label,start,end\n" + rows)
+    how = {"out": tmp_path / "e", "root": videos, "workers": 0, "max_broken": 0.5}
+    first = evaluate(model, tmp_path / "l.csv", **how)
+    record = (tmp_path / "e" / "broken.jsonl").read_bytes()
+    assert [broken.id for broken in first.broken] == ["run/v0.mp4@90-91"]
+    assert evaluate(model, tmp_path / "l.csv", **how).broken == first.broken
+    assert (tmp_path / "e" / "broken.jsonl").read_bytes() == record
+    assert record.count(b"\n") == 1
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setattr("marey.evaluation.evaluate.time.sleep", lambda seconds: pytest.fail("nothing is missing"))
+    for rank in ("1", "0"):
+        monkeypatch.setenv("RANK", rank)
+        with contextlib.suppress(DataError):  # process 1 has nothing but the broken part
+            together = evaluate(model, tmp_path / "l.csv", **how | {"out": tmp_path / "two"})
+    assert together.broken == first.broken
 
 
 def nameless(classes: int, dataset: str = "unknown"):

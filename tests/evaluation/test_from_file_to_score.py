@@ -12,7 +12,7 @@ from recorded import write_checkpoint
 from marey.backends.eager import EagerBackend
 from marey.data.clips import ViewDataset
 from marey.data.videos import VideoList
-from marey.evaluation.views import ViewCrops
+from marey.evaluation.views import Views
 from marey.inference.predict import predict
 from marey.models.network import Network
 from marey.recipes import get_recipe
@@ -51,7 +51,7 @@ def ours(network: Network, film: Path) -> torch.Tensor:
     test, pixels = network.recipe.test, network.recipe.pixels
     item = ViewDataset(VideoList.from_paths([film]), test.sampling, pixels)[0]
     backend = EagerBackend(network, device="cpu")
-    return torch.cat([backend(views) for views in ViewCrops.of(item, test, pixels).batches(3)])
+    return torch.cat([backend(views) for views in Views.of(item, test, pixels).batches(3)])
 
 
 def step_by_step(network: Network, frames: np.ndarray) -> torch.Tensor:

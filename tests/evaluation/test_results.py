@@ -11,7 +11,7 @@ from marey.base.errors import DataError
 from marey.data.quarantine import Broken
 from marey.evaluation.compare import Comparison, compare
 from marey.evaluation.fusion import fuse
-from marey.evaluation.protocol import EvaluationProtocol, FusionProtocol, read_protocol
+from marey.evaluation.protocol import EvaluationProtocol, FusionProtocol, Restriction, read_protocol
 from marey.evaluation.report import write_report
 from marey.evaluation.result import EvaluationResult
 from marey.evaluation.scores import Scores
@@ -50,7 +50,7 @@ def test_what_0_1_0_wrote_fuses_as_it_did() -> None:
     rgb, flow, fused = (Scores.load(WRITTEN / f"{name}.npz") for name in ("rgb", "flow", "fused"))
     again = fuse([rgb, flow], weights=[1, 1.5])
     np.testing.assert_array_equal(again.probabilities, fused.probabilities)
-    told = json.dumps(EvaluationResult.from_scores(again).as_json(), indent=2, ensure_ascii=False) + "\n"
+    told = json.dumps(EvaluationResult(again).as_json(), indent=2, ensure_ascii=False) + "\n"
     assert told == (WRITTEN / "fuse.json").read_text(encoding="utf-8")
     assert len(fuse([fused, rgb]).protocol.parts) == 3
 
@@ -102,6 +102,33 @@ def test_it_is_shown_in_one_line() -> None:
     assert shown == "EvaluationResult(3 videos, 1 broken: top-1 66.7 %, top-5 100.0 %)"
     several = Scores(("x",), np.array([[1, 0]]), np.array([[0.9, 0.1]], np.float32), ("a", "b"))
     assert repr(EvaluationResult(several)) == "EvaluationResult(1 video: mAP 100.0 %)"
+
+
+def test_scores_and_protocols_are_shown_in_one_line() -> None:
+    tested = EvaluationProtocol(recipe="tiny", split="val", videos=1200, test={"frames": list(range(99))})
+    assert repr(tested) == str(tested) == "EvaluationProtocol(tiny, val, 1,200 videos, float32)"
+    assert repr(EvaluationProtocol()) == "EvaluationProtocol(float32)"
+    fused = FusionProtocol(fused=(tested, EvaluationProtocol()), of="logits", weights=(1, 1.5))
+    assert repr(fused) == "FusionProtocol(logits of tiny + ?, weights 1, 1.5)"
+    assert repr(result().scores) == "Scores(3 videos, 2 classes: EvaluationProtocol(float32))"
+
+
+def test_fields_that_are_not_known_are_kept_in_files_and_refused_in_code() -> None:
+    later = {"recipe": "mine", "only": {"list": "l", "left_out": 1, "missing": 0, "later": 2}, "a later field": [1]}
+    whole = {"fused": [later, later], "of": "logits", "weights": [1, 1], "later": "x"}
+    for kept in (later, whole):
+        assert read_protocol(kept).as_json() == kept
+    read = read_protocol(later)
+    assert FusionProtocol(fused=(read, read), of="logits", weights=(1, 1)).as_json()["fused"] == [later, later]
+    for misspelt in (
+        lambda: EvaluationProtocol(recipee="x"),
+        lambda: EvaluationProtocol.model_validate({"recipee": "x"}),
+        lambda: FusionProtocol(fused=(), of="logits", weights=(), recipee="x"),
+        lambda: Restriction(list="l", left_out=0, missing=0, recipee="x"),
+        lambda: EvaluationProtocol(only={"list": "l", "left_out": 0, "missing": 0, "recipee": "x"}),
+    ):
+        with pytest.raises(ValueError, match="has no field recipee"):
+            misspelt()
 
 
 def test_scores_that_marey_did_not_make_say_nothing_of_their_protocol() -> None:

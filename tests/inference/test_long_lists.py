@@ -23,9 +23,9 @@ from marey.data.clips import ViewDataset
 from marey.data.formats import list_folder
 from marey.data.listing import read_videos
 from marey.data.manifest import Manifest
-from marey.evaluation.views import ViewCrops
+from marey.evaluation.views import Views
 from marey.inference.features import features, file_name
-from marey.inference.predict import predict
+from marey.inference.predict import predict, predict_many
 from marey.recipes import get_recipe
 from marey.video.writer import write_video
 from marey.weights.checkpoint import save_checkpoint
@@ -183,7 +183,7 @@ def test_features_are_means_over_views(videos, checkpoint, tmp_path) -> None:
     features(network, wanted, out=tmp_path / "b", batch=5, workers=2, per_clip=True)
     item = ViewDataset(wanted, RECIPE.test.sampling, RECIPE.pixels)[2]
     backend = EagerBackend(network)
-    cuts = ViewCrops.of(item, RECIPE.test, RECIPE.pixels)
+    cuts = Views.of(item, RECIPE.test, RECIPE.pixels)
     views = torch.cat([backend.features(part) for part in cuts.batches(5)])[cuts.places]
     name = file_name(str(wanted[2].path))
     one, clips = np.load(tmp_path / "a" / name), np.load(tmp_path / "b" / name)
@@ -237,6 +237,55 @@ def test_features_are_read_when_they_are_asked_for(videos, checkpoint, tmp_path)
     assert json.loads(json.dumps(told))["broken"][0]["path"] == str(tmp_path / "bad.mp4")
     labelled = list_folder_of(videos, tmp_path / "classes")
     assert len(features(load_model(checkpoint), labelled, out=tmp_path / "g", workers=0, per_clip=True)) == 2
+
+
+def test_one_path_is_read(videos, checkpoint, tmp_path) -> None:
+    network = load_model(checkpoint)
+    names = [str(videos / f"v{i}.mp4") for i in range(5)]
+    for kind in (str, Path):
+        found = features(network, kind(videos), out=tmp_path / "f", workers=0)
+        assert list(found.ids) == names
+        assert [str(given.path) for given in predict_many(network, kind(videos))] == names
+        assert [str(given.path) for given in predict_many(network, kind(videos / "v1.mp4"))] == [names[1]]
+    assert found.computed == 0
+    np.testing.assert_array_equal(features(network, names[1:2], out=tmp_path / "f", workers=0)[0], found[1])
+    with pytest.raises(DataError, match=r"none\.mp4: no such file"):
+        features(network, str(tmp_path / "none.mp4"), out=tmp_path / "g")
+    assert not (tmp_path / "g").exists()
+
+
+def test_a_video_that_is_listed_twice(videos, checkpoint, tmp_path) -> None:
+    (tmp_path / "bad.mp4").write_text("no video")
+    bad, good = str(tmp_path / "bad.mp4"), str(videos / "v0.mp4")
+    found = features(load_model(checkpoint), [bad, bad, good, good], out=tmp_path / "f", workers=0)
+    assert (found.videos, len(found), len(found.broken), found.computed) == (4, 2, 1, 1)
+    assert found.ids == (good, good)
+    np.testing.assert_array_equal(found[0], found[-1])
+    np.testing.assert_array_equal(list(found), found.read())
+    none = features(load_model(checkpoint), [bad, bad], out=tmp_path / "f", workers=0)
+    assert (len(none), list(none)) == (0, [])
+    with pytest.raises(DataError, match="no features to read: none of 2 videos could be decoded"):
+        none.read()
+
+
+def test_a_second_list_adds_to_a_folder(videos, checkpoint, tmp_path) -> None:
+    """The first result reads what it read before; index.csv lists the videos of the last call."""
+    (tmp_path / "bad.mp4").write_text("no video")
+    network, out = load_model(checkpoint), tmp_path / "f"
+    first = features(network, [videos / "v0.mp4", tmp_path / "bad.mp4", videos / "v1.mp4"], out=out, workers=0)
+    before = first.read()
+    second = features(network, [videos / "v1.mp4", videos / "v2.mp4"], out=out, workers=0)
+    assert (second.computed, len(second), len(first)) == (1, 2, 2)
+    np.testing.assert_array_equal(first.read(), before)
+    np.testing.assert_array_equal(first[-1], second[0])
+    with (out / "index.csv").open() as file:
+        assert [row["video"] for row in csv.DictReader(file)] == [str(path) for path in second.paths]
+    assert len(list(out.glob("*.npy"))) == 3
+    third = features(network, [tmp_path / "bad.mp4"], out=out, workers=0)
+    assert [broken.id for broken in third.broken] == [str(tmp_path / "bad.mp4")]
+    (out / file_name(str(videos / "v1.mp4"))).unlink()
+    with pytest.raises(DataError, match=r"v1-.*\.npy: no such file; `marey\.features` computes"):
+        first[-1]
 
 
 def list_folder_of(videos: Path, folder: Path) -> Manifest:

@@ -153,7 +153,7 @@ def test_fusion() -> None:
     poor = Scores(good.ids, labels, rng.random((3, 2)).astype(np.float32) * (1 - labels), good.class_names)
     fused = fuse([good, poor])
     np.testing.assert_allclose(fused.probabilities, (good.probabilities + poor.probabilities) / 2)
-    assert EvaluationResult.from_scores(fuse([good, poor], weights=search_weights([good, poor]))).mean_ap == 1
+    assert EvaluationResult(fuse([good, poor], weights=search_weights([good, poor]))).mean_ap == 1
     with pytest.raises(DataError, match="fuse their probabilities"):
         fuse([good, poor], of="logits")
 

@@ -40,7 +40,7 @@ Classes = Annotated[
     Path | None, typer.Option("--classes", help="File of class names in order, for a list that labels by number.")
 ]
 MaxBroken = Annotated[
-    float, typer.Option("--max-broken", min=0, max=1, help="Share of unreadable videos that is borne before stopping.")
+    float, typer.Option("--max-broken", min=0, max=1, help="Share of unreadable videos that is tolerated.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output, nothing else.")]
 Set = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a field of the recipe.")]

@@ -13,7 +13,7 @@ from marey.base.random import RandomSource, random_for
 from marey.data.catalogue.mirror import mirrored_target
 from marey.data.manifest import Manifest, Sample
 from marey.data.quarantine import Broken, replacements
-from marey.data.videos import Target, VideoEntry, Videos
+from marey.data.videos import Target, VideoEntry, Videos, counted
 from marey.video.appearance import AppearanceStep
 from marey.video.augment import Geometry
 from marey.video.flow.rule import FlowRule
@@ -69,9 +69,9 @@ class ClipKey(NamedTuple):
     """Which of the data set's `shapes`."""
 
 
-@dataclass(frozen=True, eq=False)
-class Views:
-    """One video with all that its test views need, decoded once."""
+@dataclass(frozen=True, eq=False, repr=False)
+class DecodedVideo:
+    """A video, or the part of it that its entry names, decoded once: every frame that its test views show."""
 
     id: str
     frames: Frames
@@ -81,8 +81,13 @@ class Views:
     target: Target | None
     """As in a clip; None where the list has no labels."""
 
+    def __repr__(self) -> str:
+        count, height, width, _ = self.frames.shape
+        frames, clips = counted(count, "frame"), counted(len(self.clips), "clip")
+        return f"DecodedVideo({self.id!r}: {frames} of {width}x{height} for {clips})"
 
-ViewItem: TypeAlias = Views | Broken
+
+ViewItem: TypeAlias = DecodedVideo | Broken
 """A video, or a record of why it cannot be read."""
 
 
@@ -163,7 +168,7 @@ class ViewDataset(Dataset[ViewItem]):
         pixels: How RGB is made and resized.
         flow: Show optical flow, and compute it by this rule where it is not stored.
 
-    `dataset[i]` is a `Views`, or a `Broken` where the file cannot be read.
+    `dataset[i]` is a `DecodedVideo`, or a `Broken` where the file cannot be read.
     """
 
     def __init__(
@@ -180,7 +185,7 @@ class ViewDataset(Dataset[ViewItem]):
             frames, clips = self._decoded(video)
         except (DecodeError, OSError) as error:
             return Broken(video.id, str(video.path), str(error))
-        return Views(video.id, frames, clips, self.videos.target(index))
+        return DecodedVideo(video.id, frames, clips, self.videos.target(index))
 
     def _decoded(self, video: VideoEntry) -> tuple[Frames, NDArray[np.int64]]:
         """Frames [U, H, W, C] and clips as indices into them [clips, frames]."""

@@ -52,14 +52,15 @@ def read_manifest(
     return manifest.split(split) if split else manifest
 
 
-def list_folder(folder: str | Path, *, classes: Sequence[str] | None = None) -> Manifest:
+def list_folder(folder: str | Path, *, classes: Sequence[str] | str | Path | None = None) -> Manifest:
     """A manifest of a folder with a folder of videos (or of folders of frames) per class. Hidden files do not count,
-    and a folder without videos is no class.
+    and a folder without videos is no class. `classes` as `read_manifest` takes them.
 
     Raises:
         DataError: no folder, no videos in it, or a single class.
     """
     folder = Path(folder)
+    names = read_classes(classes) if isinstance(classes, str | Path) else classes
     paths = find_videos(folder)
     rows = [(path, label) for path in paths for label, _, rest in [path.partition("/")] if rest]
     if not rows:
@@ -69,7 +70,7 @@ def list_folder(folder: str | Path, *, classes: Sequence[str] | None = None) -> 
             else "it has no folders of videos"
         )
         raise DataError(f"{folder}: expected a folder of videos per class, but {hint}.")
-    manifest = make_manifest(rows, root=folder, source=str(folder), classes=classes)
+    manifest = make_manifest(rows, root=folder, source=str(folder), classes=names)
     if len(manifest.class_names) < 2:
         raise DataError(f"{folder}: only one class, {manifest.class_names[0]}; telling apart takes at least two.")
     return manifest

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 
@@ -11,10 +12,14 @@ from marey.data.manifest import Manifest
 from marey.data.videos import VIDEO_SUFFIXES, VideoList
 from marey.video.frames import holds_images
 
+VideosLike: TypeAlias = VideoList | Manifest | str | Path | Iterable[str | Path]
+"""Several videos, as the functions that take them accept them: a list of them, with labels or without; one path, which
+`read_videos` reads (a video file, a folder, or a list); or the paths of single video files and folders of frames."""
+
 _LISTS = (".csv", ".txt", ".lst")
 
 
-def read_videos(words: str | Path | Iterable[str | Path], *, root: str | Path | None = None) -> VideoList:
+def read_videos(paths: str | Path | Iterable[str | Path], *, root: str | Path | None = None) -> VideoList:
     """Files, folders of frames, folders that are searched, and lists, in order, each video once; labels do not matter.
 
     A list is any that `read_manifest` reads, a plain one with a path on each line, or a CSV with the header
@@ -23,33 +28,39 @@ def read_videos(words: str | Path | Iterable[str | Path], *, root: str | Path | 
     Raises:
         DataError: nothing is there, or a folder or list holds no video.
     """
-    named = [words] if isinstance(words, str | Path) else words
-    return _each_once([_videos(Path(word), None if root is None else Path(root)) for word in named])
+    several = [paths] if isinstance(paths, str | Path) else paths
+    return _each_once([_videos(Path(path), None if root is None else Path(root)) for path in several])
 
 
-def as_videos(videos: VideoList | Manifest | Iterable[str | Path]) -> VideoList:
-    """A list without labels from one that may have them, or from the paths of video files and folders of frames."""
+def as_videos(videos: VideosLike) -> VideoList:
+    """A list without labels of all that `VideosLike` names.
+
+    Raises:
+        DataError: nothing is at a single path, or no video is in it.
+    """
     match videos:
         case VideoList():
             return videos
         case Manifest():
             return videos.videos
+        case str() | Path():
+            return read_videos(videos)
         case _:
             return VideoList.from_paths(videos)
 
 
-def _videos(word: Path, root: Path | None) -> VideoList:
-    """What one word names, by paths that need no root."""
-    if word.is_dir() and not holds_images(word):
-        inside = sorted(p for p in word.rglob("*") if p.suffix.lower() in VIDEO_SUFFIXES and not p.name.startswith("."))
+def _videos(path: Path, root: Path | None) -> VideoList:
+    """The videos of one file, folder or list, by paths that need no root."""
+    if path.is_dir() and not holds_images(path):
+        inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in VIDEO_SUFFIXES and not p.name.startswith("."))
         if not inside:
-            raise DataError(f"{word}: no video files in this folder ({', '.join(sorted(VIDEO_SUFFIXES))}).")
+            raise DataError(f"{path}: no video files in this folder ({', '.join(sorted(VIDEO_SUFFIXES))}).")
         return VideoList.from_paths(inside)
-    if not word.exists():
-        raise DataError(f"{word}: no such file.")
-    if word.is_dir() or word.suffix.lower() not in _LISTS:
-        return VideoList.from_paths([word])
-    listed = _listed(word, root or word.parent)
+    if not path.exists():
+        raise DataError(f"{path}: no such file.")
+    if path.is_dir() or path.suffix.lower() not in _LISTS:
+        return VideoList.from_paths([path])
+    listed = _listed(path, root or path.parent)
     paths = [str(listed.root / name) for name in listed.ids.tolist()]
     return VideoList(np.array(paths), times=listed.times)
 

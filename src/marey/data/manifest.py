@@ -192,8 +192,11 @@ def make_manifest(
     labels of a row are separated by "|".
 
     Raises:
-        DataError: no rows, a path twice, or a label that is none of `classes`; the line is named where `lines` tell.
+        DataError: no rows, a path twice, or a label that is none of `classes`; the line is named where `lines` tell. Or
+            `classes` is one text, whose letters would be taken for classes.
     """
+    if isinstance(classes, str):
+        raise DataError(f"{source or 'manifest'}: classes={classes!r} is one text: give a list of class names.")
     if not rows:
         raise DataError(f"{source}: names no videos.")
 

@@ -60,9 +60,10 @@ class VideoList:
     """The list or folder that names them, for messages."""
 
     @classmethod
-    def from_paths(cls, paths: Iterable[str | Path]) -> "VideoList":
-        """Whole videos, in the given order; relative paths are relative to the working folder."""
-        return cls(np.array([str(path) for path in paths], np.str_))
+    def from_paths(cls, paths: str | Path | Iterable[str | Path]) -> "VideoList":
+        """Whole videos, in the given order; relative paths are relative to the working folder. One path is one video."""
+        several = [paths] if isinstance(paths, str | Path) else paths
+        return cls(np.array([str(path) for path in several], np.str_))
 
     def __len__(self) -> int:
         return len(self.ids)

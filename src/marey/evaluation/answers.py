@@ -40,17 +40,18 @@ class Film:
 
 
 @dataclass(frozen=True)
-class Answer:
-    """One video: what it shows, what the network said, and its film where the video can be read."""
+class Card:
+    """One video in the report: its classes, what the network answered, and its film where the video can be read."""
 
     id: str
-    label: str
-    """Its class, or its classes with commas between."""
-    own: str
+    labels: tuple[str, ...]
+    """Its class, or its classes."""
+    own: float
     """Probability of its class; of several, the least."""
     answer: str
     """The class that was answered; with several labels, the likeliest of those that it does not have."""
-    score: str
+    score: float
+    """Probability of the class that was answered."""
     film: Film | None
 
 
@@ -58,8 +59,8 @@ class Answer:
 class Answers:
     """A choice of right answers, a choice of wrong ones, and how many there are of each."""
 
-    right: tuple[Answer, ...]
-    wrong: tuple[Answer, ...]
+    right: tuple[Card, ...]
+    wrong: tuple[Card, ...]
     right_count: int
     wrong_count: int
 
@@ -71,28 +72,28 @@ def choose_answers(scores: Scores, data: Manifest, *, count: int = 8) -> Answers
     that each of them scores higher than every other class. Only videos that are in `data` are chosen. A video that
     cannot be read has no film.
     """
-    places = {data[row].id: row for row in range(len(data))}
+    rows = {sample.id: row for row, sample in enumerate(data)}
     own = np.where(scores.positives, scores.probabilities, np.inf).min(axis=1)
     foreign = np.where(scores.positives, -np.inf, scores.probabilities)
     rival = foreign.argmax(axis=1)
     right = own > foreign.max(axis=1) if scores.several_labels else scores.probabilities.argmax(axis=1) == scores.labels
-    here = np.array([video in places for video in scores.ids], dtype=bool)
+    here = np.array([video in rows for video in scores.ids], dtype=bool)
     good, bad = np.flatnonzero(right & here), np.flatnonzero(~right & here)
 
-    def shown(row: int) -> Answer:
-        sample = data[places[scores.ids[row]]]
-        names = [scores.class_names[k] for k in np.flatnonzero(scores.positives[row]).tolist()]
+    def card(row: int) -> Card:
+        sample = data[rows[scores.ids[row]]]
+        labels = tuple(scores.class_names[k] for k in np.flatnonzero(scores.positives[row]).tolist())
         best = int(scores.probabilities[row].argmax()) if right[row] else int(rival[row])
-        return Answer(
-            id=scores.ids[row], label=", ".join(names), own=f"{own[row]:.1%}", answer=scores.class_names[best],
-            score=f"{scores.probabilities[row, best]:.1%}", film=film_of(sample),
+        return Card(
+            id=scores.ids[row], labels=labels, own=float(own[row]), answer=scores.class_names[best],
+            score=float(scores.probabilities[row, best]), film=film_of(sample),
         )  # fmt: skip
 
     spread = _over_classes(good, scores.positives[good].argmax(axis=1), own[good], count)
     worst = bad[np.argsort(own[bad], kind="stable")][:count].tolist()
     return Answers(
-        right=tuple(shown(row) for row in spread),
-        wrong=tuple(shown(row) for row in worst),
+        right=tuple(card(row) for row in spread),
+        wrong=tuple(card(row) for row in worst),
         right_count=int(right.sum()),
         wrong_count=int((~right).sum()),
     )

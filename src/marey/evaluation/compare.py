@@ -44,7 +44,7 @@ class Comparison:
 def compare(recipe: Recipe, protocol: EvaluationProtocol, *, top1: float, videos: int) -> tuple[Comparison, ...]:
     """Our top-1 (0..1 over so many videos) against what the recipe that was tested says of itself.
 
-    `recipe` is the shipped one whose name `protocol` bears: an edited one has no numbers to compare with.
+    `recipe` is the shipped one that `protocol` names: an edited one has no numbers to compare with.
     """
     found = []
     if recipe.published is not None:

@@ -33,7 +33,7 @@ from marey.evaluation.views import read_ahead, score_video
 from marey.models.network import Network
 
 _SAVE_EVERY = 20.0
-"""Seconds between the parts that an interrupted run goes on from."""
+"""Seconds between the parts that an interrupted run is resumed from."""
 
 
 def evaluate(
@@ -161,7 +161,7 @@ def _scored(
 
 
 class _Run:
-    """The state of one evaluation: what is done, kept in parts so that it can be gone on with."""
+    """The state of one evaluation: what is done, kept in parts so that it can be resumed."""
 
     def __init__(self, out: Path | None, protocol: EvaluationProtocol, data: Manifest, max_broken: float) -> None:
         self.out, self.protocol, self.data = out, protocol, data
@@ -173,7 +173,7 @@ class _Run:
         if self.done:
             notice(f"going on: {len(self.done)} of {len(self.data)} videos are tested already")
         record = None if out is None else broken_list(out, rank=self.rank)
-        self.ids = set(data.ids.tolist())
+        self.ids = {video.id for video in data.videos}
         self.quarantine = Quarantine(record, total=len(data), max_share=max_broken, ids=self.ids)
         if not self.done:
             self.quarantine.forget()

@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationInfo, model_validator
 
 from marey.base.jsonable import Json
+from marey.data.videos import counted
 
 Fusion = Literal["probabilities", "logits"]
 """What is added up. "logits": then one softmax (DeepMind's two streams). Of a score file that averages logits, its
@@ -13,16 +14,31 @@ probabilities' logarithms are these logits but for one number a video, which the
 averages probabilities it is their product."""
 
 
+_FILE = {"unknown fields": "kept"}
+"""The validation context of a protocol that is read from a file."""
+
+
 class _Record(BaseModel):
     """Keeps what it was given and nothing else: a file's protocol is written again as it was read, whatever version
-    wrote it.
+    wrote it. A field that is not known is kept where a file has it, and refused in code, where it is a misspelt one.
     """
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _known(cls, value: Any, info: ValidationInfo) -> Any:
+        unknown = sorted(set(value) - set(cls.model_fields)) if isinstance(value, Mapping) else []
+        if unknown and info.context != _FILE:
+            raise ValueError(f"{cls.__name__} has no field {', '.join(unknown)} ({', '.join(cls.model_fields)})")
+        return value
+
     def as_json(self) -> dict[str, Json]:
         """The fields that were given."""
         return self.model_dump(mode="json", exclude_unset=True)
+
+    def __str__(self) -> str:
+        return repr(self)
 
 
 class Restriction(_Record):
@@ -57,7 +73,7 @@ class EvaluationProtocol(_Record):
     precision: str = "float32"
     device: str | None = None
     versions: dict[str, str] | None = None
-    """Of the packages that bear on a number."""
+    """Of the packages that numbers depend on."""
     only: Restriction | None = None
     tested: int | None = None
     broken: int | None = None
@@ -66,6 +82,15 @@ class EvaluationProtocol(_Record):
     def parts(self) -> "tuple[EvaluationProtocol, ...]":
         """The protocols of the tests that the scores come from: this one."""
         return (self,)
+
+    def __repr__(self) -> str:
+        known = [
+            self.recipe,
+            self.split,
+            None if self.videos is None else counted(self.videos, "video"),
+            self.precision,
+        ]
+        return f"EvaluationProtocol({', '.join(text for text in known if text)})"
 
 
 class FusionProtocol(_Record):
@@ -80,14 +105,20 @@ class FusionProtocol(_Record):
         """The protocols of all tests that the scores come from."""
         return tuple(part for fused in self.fused for part in fused.parts)
 
+    def __repr__(self) -> str:
+        weights = ", ".join(f"{weight:g}" for weight in self.weights)
+        return (
+            f"FusionProtocol({self.of} of {' + '.join(part.recipe or '?' for part in self.parts)}, weights {weights})"
+        )
+
 
 AnyProtocol: TypeAlias = EvaluationProtocol | FusionProtocol
 
 
 def read_protocol(value: Mapping[str, Any]) -> AnyProtocol:
-    """What `as_json` made.
+    """What `as_json` made; fields that this version does not know are kept.
 
     Raises:
         ValueError: a field has another type.
     """
-    return (FusionProtocol if "fused" in value else EvaluationProtocol).model_validate(value)
+    return (FusionProtocol if "fused" in value else EvaluationProtocol).model_validate(value, context=_FILE)

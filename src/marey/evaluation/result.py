@@ -39,11 +39,7 @@ class EvaluationResult:
     scores: Scores
     broken: tuple[Broken, ...] = ()
     comparisons: tuple[Comparison, ...] = ()
-    """With the numbers that the model's recipe bears, and whether they compare."""
-
-    @classmethod
-    def from_scores(cls, scores: Scores) -> "EvaluationResult":
-        return cls(scores)
+    """With the numbers that the model's recipe has, and whether they compare."""
 
     @classmethod
     def load(cls, folder: str | Path) -> "EvaluationResult":

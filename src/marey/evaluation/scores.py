@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 
 from marey.base.errors import DataError
 from marey.base.files import atomic_path
-from marey.data.videos import VIDEO_SUFFIXES
+from marey.data.videos import VIDEO_SUFFIXES, counted
 from marey.evaluation.protocol import AnyProtocol, EvaluationProtocol, read_protocol
 
 _ENDING = re.compile(rf"(\.flow)?({'|'.join(map(re.escape, sorted(VIDEO_SUFFIXES)))})(?=@|$)", re.IGNORECASE)
 """Of a video file or a file of flow, before the part of it that an id may name."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Scores:
     """Probabilities [N, K] of N videos, their ids and labels, and the protocol that they were measured by."""
 
@@ -29,6 +29,10 @@ class Scores:
     probabilities: NDArray[np.float32]
     class_names: tuple[str, ...]
     protocol: AnyProtocol = field(default_factory=EvaluationProtocol)
+
+    def __repr__(self) -> str:
+        classes = counted(len(self.class_names), "class", "classes")
+        return f"Scores({counted(len(self.ids), 'video')}, {classes}: {self.protocol})"
 
     @property
     def several_labels(self) -> bool:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from marey.backends.eager import EagerBackend
 from marey.base.errors import RunError
 from marey.base.processes import decoding_workers
-from marey.data.clips import ViewDataset, ViewItem, Views
+from marey.data.clips import DecodedVideo, ViewDataset, ViewItem
 from marey.data.workers import AheadLoader, delivered
 from marey.recipe import Classify, Task, Test
 from marey.video.pixels import FloatPixels, Pixels
@@ -46,7 +46,7 @@ def _as_it_is(item: Any) -> Any:
 
 def score_video(
     backend: EagerBackend,
-    video: Views,
+    video: DecodedVideo,
     test: Test,
     pixels: Pixels | FloatPixels,
     *,
@@ -60,7 +60,7 @@ def score_video(
     Views of two videos never share a pass, so that a video's score depends on nothing but the video: `predict` and
     `evaluate` agree to the last bit.
     """
-    views = ViewCrops.of(video, test, pixels)
+    views = Views.of(video, test, pixels)
     batches, places = views.batches(batch), torch.from_numpy(views.places)
     if test.averaging == "position_probabilities":
         maps = torch.cat([backend.positions(cut) for cut in batches])[places]
@@ -77,7 +77,7 @@ def _probabilities(logits: torch.Tensor, task: Task) -> torch.Tensor:
 
 
 @dataclass(frozen=True, eq=False)
-class ViewCrops:
+class Views:
     """The views of one video by a protocol, as crops of its frames: all crops of the first clip, then of the next one.
 
     Views that are alike are there once: a video shorter than a clip gives ten equal clips, a square picture three equal
@@ -91,7 +91,7 @@ class ViewCrops:
     """For each view of the protocol, its place in `cuts`."""
 
     @classmethod
-    def of(cls, video: Views, test: Test, pixels: Pixels | FloatPixels) -> "ViewCrops":
+    def of(cls, video: DecodedVideo, test: Test, pixels: Pixels | FloatPixels) -> "Views":
         frames = video.frames
         boxes = pixels.views(frames.shape[1], frames.shape[2], test.size, test.crops)
         keys = [(clip.tobytes(), view) for clip in video.clips for view in boxes]

@@ -16,17 +16,17 @@ from numpy.typing import NDArray
 from marey.backends.device import tell_of_spare
 from marey.backends.eager import EagerBackend
 from marey.base.claim import Claim, Place
+from marey.base.errors import DataError
 from marey.base.files import atomic_path, mend_lines
 from marey.base.jsonable import Json
 from marey.base.precision import Precision
 from marey.base.processes import processes
 from marey.base.reporter import notice, progress
 from marey.data.clips import ViewDataset
-from marey.data.listing import as_videos
-from marey.data.manifest import Manifest
+from marey.data.listing import VideosLike, as_videos
 from marey.data.quarantine import Broken, Quarantine, broken_list
 from marey.data.videos import VideoList, counted
-from marey.evaluation.views import ViewCrops, read_ahead
+from marey.evaluation.views import Views, read_ahead
 from marey.inference.resume import identity_of
 from marey.models.network import Network
 
@@ -38,21 +38,22 @@ _COLUMNS = ("video", "start", "end", "file", "error")
 class Features:
     """The features of a list of videos, as they lie in a folder: index i is the i-th video that could be read.
 
-    Arrays are read when they are asked for, one file each: `features[i]`, or all of them by `read()`. Of several
-    processes only the first returns when all files are there.
+    Arrays are read when they are asked for, one file each: `features[i]`, or all of them by `read()`. A later call that
+    adds another list to the folder changes nothing here. Of several processes only the first returns when all files are
+    there.
     """
 
     out: Path
     listed: VideoList
     """All videos that were asked for."""
     computed: int
-    """By this call and process; the others were there already."""
+    """Files written by this call and process; the others were there already."""
     broken: tuple[Broken, ...]
-    """Files that could not be read."""
+    """Files that could not be read, each once."""
 
     @property
     def videos(self) -> int:
-        """How many were asked for."""
+        """How many entries the list has."""
         return len(self.listed)
 
     @cached_property
@@ -73,18 +74,37 @@ class Features:
         return tuple(video.path for video in self.readable)
 
     def __len__(self) -> int:
-        return len(self.listed) - len(self.broken)
+        return len(self.readable)
 
     def __getitem__(self, index: int) -> NDArray[np.float32]:
-        """[D]; or [clips, D] where they were asked for `per_clip`."""
-        array: NDArray[np.float32] = np.load(self.out / file_name(self.readable[index].id), allow_pickle=False)
+        """[D]; or [clips, D] where they were asked for `per_clip`.
+
+        Raises:
+            DataError: the file was removed.
+        """
+        video = self.readable[index]
+        path = self.out / file_name(video.id)
+        try:
+            array: NDArray[np.float32] = np.load(path, allow_pickle=False)
+        except FileNotFoundError:
+            raise DataError(
+                f"{path}: no such file; `marey.features` computes the features of {video.id} again."
+            ) from None
         return array
 
     def __iter__(self) -> Iterator[NDArray[np.float32]]:
         return (self[index] for index in range(len(self)))
 
     def read(self) -> NDArray[np.float32]:
-        """[N, D], or [N, clips, D]: all of them in memory, in the order of `ids`."""
+        """[N, D], or [N, clips, D]: all of them in memory, in the order of `ids`.
+
+        Raises:
+            DataError: there are none.
+        """
+        if not len(self):
+            raise DataError(
+                f"{self.out}: no features to read: none of {counted(self.videos, 'video')} could be decoded."
+            )
         return np.stack(list(self))
 
     def as_json(self) -> dict[str, Json]:
@@ -108,7 +128,7 @@ class Features:
 
 def features(
     model: Network,
-    videos: VideoList | Manifest,
+    videos: VideosLike,
     *,
     out: str | Path,
     per_clip: bool = False,
@@ -119,14 +139,16 @@ def features(
 ) -> Features:
     """The pooled features of each video, over the views of `model.recipe.test`, as float32 .npy files in `out`.
 
-    An interrupted call is gone on with: arrays that are there are not computed again. A file takes its name when it is
-    whole. Under several processes (torchrun) each video is computed by exactly one of them.
+    An interrupted call is resumed: arrays that are there are not computed again. A file takes its name when it is whole. A
+    call with another list adds to what is there; a video is known by its id, the path as its list has it. Under several
+    processes (torchrun) each video is computed by exactly one of them.
 
     Args:
         model: With its recipe, as `load_model` gives it.
-        videos: Which; labels do not matter. `marey.read_videos` makes a list of files, folders and lists.
-        out: The folder: NAME-HASH.npy for each video, broken.jsonl, and at the end index.csv
-            (video, start, end, file, error).
+        videos: A list, with labels or without; the path of a folder or list to read, as `marey.read_videos` does; or the
+            paths of single videos.
+        out: The folder: NAME-HASH.npy for each video, broken.jsonl, and at the end index.csv (video, start, end, file,
+            error) of the videos of this call.
         per_clip: [clips, D], each the mean over its crops; else [D], the mean over all views.
         batch: Views in one pass.
         workers: Processes that decode ahead; None is one per core, eight at the most.
@@ -135,9 +157,10 @@ def features(
     Raises:
         RunError: `out` belongs to another model or protocol, or another process is writing there; this machine does not
             have the device, or the device not the precision.
+        DataError: `videos` is one path, and nothing is there or no video in it.
     """
-    backend = EagerBackend(model, device=device, precision=precision)
     work = _Work(Path(out), as_videos(videos), processes().rank, processes().world)
+    backend = EagerBackend(model, device=device, precision=precision)
     identity = identity_of(model, per_clip=per_clip, precision=backend.precision)
     share = work.rank if work.world > 1 else None
     tell_of_spare(device)
@@ -155,10 +178,10 @@ def file_name(video: str) -> str:
 
 
 class _Work:
-    """One folder of features on its way; what is done is what lies there."""
+    """The work on one folder of features: a video is done when its file is there."""
 
-    def __init__(self, out: Path, videos: VideoList, number: int, world: int) -> None:
-        self.out, self.videos, self.rank, self.world = out, videos, number, world
+    def __init__(self, out: Path, videos: VideoList, rank: int, world: int) -> None:
+        self.out, self.videos, self.rank, self.world = out, videos, rank, world
         self.ids = [sample.id for sample in videos]
         self.names = [file_name(video) for video in self.ids]
 
@@ -175,7 +198,7 @@ class _Work:
                 if isinstance(item, Broken):
                     broken.record(item)
                 else:
-                    cuts = ViewCrops.of(item, test, pixels)
+                    cuts = Views.of(item, test, pixels)
                     seen = torch.cat([backend.features(part) for part in cuts.batches(batch)]).numpy()[cuts.places]
                     self._save(self.names[row], _averaged(seen, clips=len(item.clips) if per_clip else None))
                     computed += 1
@@ -196,7 +219,8 @@ class _Work:
         mend_lines(record)
         broken = Quarantine(record, total=len(self.videos), max_share=1, ids=set(self.ids))
         done, failed = self._there(), {b.id for b in broken.files}
-        mine = range(self.rank, len(self.videos), self.world)
+        first = {name: row for row, name in reversed(list(enumerate(self.names)))}  # a video may be listed twice
+        mine = sorted(first.values())[self.rank :: self.world]
         rows = [row for row in mine if self.names[row] not in done and self.ids[row] not in failed]
         if len(rows) < len(mine):
             notice(f"going on: {len(mine) - len(rows)} of {len(mine)} videos are done already")

@@ -1,6 +1,6 @@
 """Predictions for videos that nobody has labelled, with the very preprocessing of testing."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +9,8 @@ from marey.backends.eager import EagerBackend
 from marey.base.errors import DecodeError
 from marey.base.precision import Precision
 from marey.data.clips import ViewDataset
-from marey.data.listing import as_videos
-from marey.data.manifest import Manifest
+from marey.data.listing import VideosLike, as_videos
 from marey.data.quarantine import Broken
-from marey.data.videos import VideoList
 from marey.evaluation.views import read_ahead, score_video
 from marey.inference.prediction import Prediction
 from marey.models.network import Network
@@ -44,7 +42,7 @@ def predict(
 
 def predict_many(
     model: Network,
-    videos: VideoList | Manifest | Iterable[str | Path],
+    videos: VideosLike,
     *,
     batch: int = 8,
     workers: int | None = 0,
@@ -53,8 +51,12 @@ def predict_many(
 ) -> Iterator[Prediction]:
     """Answer for each video in turn; one that cannot be read gives a prediction with `error` and no probabilities.
 
-    `workers` processes decode ahead of the network; how many changes no answer. A list may name parts of videos; labels
-    do not matter.
+    `videos` is a list, with labels or without, that may name parts of videos; the path of a folder or list to read, as
+    `read_videos` does; or the paths of single videos. `workers` processes decode ahead of the network; how many changes
+    no answer.
+
+    Raises:
+        DataError: `videos` is one path, and nothing is there or no video in it.
     """
     listed = as_videos(videos)
     if not len(listed):

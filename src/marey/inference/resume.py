@@ -1,4 +1,4 @@
-"""What tells one run of a network over videos from another."""
+"""The settings by which a run of a network over videos is recognised."""
 
 from typing import Any
 

@@ -56,7 +56,7 @@ def fetch(
 ) -> Path:
     """The file at `url`, from the cache if it is there, else downloaded; its SHA-256 begins with `digits`.
 
-    A download that broke off is gone on with, also by another process and on another day. The file takes its name when
+    A download that broke off is resumed, also by another process and on another day. The file takes its name when
     it is whole and verified, never before. Of several processes one downloads and the others wait.
 
     Args:

@@ -41,8 +41,8 @@ def answer(
 ) -> Iterator[Prediction]:
     """The `top` likeliest classes of each video in turn, as soon as it is ready, or `error` for a broken file.
 
-    With `out`, each answer is a line of that .jsonl file as well, and videos that it already answers are skipped:
-    a long list can be interrupted and gone on with. NAME.run.json beside it says what answered.
+    With `out`, each answer is a line of that .jsonl file as well, and videos that it already answers are skipped: a long
+    list can be interrupted and resumed. NAME.run.json beside it holds the settings that answers depend on.
 
     Raises:
         RunError: `out` was begun with another network or protocol, or another process is writing it; this machine does not
@@ -113,7 +113,7 @@ def _claim(out: Path, model: Network | Streams, *, top: int, precision: Arithmet
     place.check()
     if not (place.home / note).exists():
         for _ in read_answers(out):
-            """A file that no note tells of is not touched unless it holds answers."""
+            """Without a note, a file is only written to if it holds answers."""
     first, others = (model.networks[0], model.networks[1:]) if isinstance(model, Streams) else (model, ())
     fused = [weights_hash(network) for network in others]
     settings = identity_of(first, top=top, precision=precision, fused=fused)

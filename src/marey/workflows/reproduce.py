@@ -158,7 +158,7 @@ def _tested(row: TwoStream | None, recipes: Sequence[Recipe], part: Lists, *, ou
 
 
 def _trained(recipe: Recipe, part: Lists, init: str | None, *, out: Path, how: How) -> Path:
-    """The checkpoint of a training that is begun, gone on with, or over."""
+    """The checkpoint of a training that is begun, resumed, or over."""
     # All classes of a public set, also where a copy of it lacks some.
     whole = read_manifest(part.train, root=how.root, classes=class_names_of(recipe.dataset))
     train = whole.split("train") if whole.split_names else whole
@@ -258,7 +258,7 @@ def paired_difference(one: EvaluationResult, other: EvaluationResult) -> tuple[f
     """
     if one.scores.ids != other.scores.ids:
         common = set(one.scores.keys) & set(other.scores.keys)
-        one, other = (EvaluationResult.from_scores(r.scores.keep(common)) for r in (one, other))
+        one, other = (EvaluationResult(r.scores.keep(common)) for r in (one, other))
     right = [result.scores.probabilities.argmax(axis=1) == result.scores.labels for result in (one, other)]
     apart = right[0].astype(float) - right[1].astype(float)
     return float(apart.mean()), float(1.96 * apart.std() / np.sqrt(len(apart)))

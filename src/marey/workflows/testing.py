@@ -72,7 +72,7 @@ def fuse_files(
     fused = fuse([Scores.load(path) for path in paths], weights=_weights(paths, weights, search_on, kind), of=kind)
     if out:
         fused.save(out)
-    return EvaluationResult.from_scores(fused)
+    return EvaluationResult(fused)
 
 
 def _weights(

@@ -84,7 +84,7 @@ def test_streams(
         notice(f"stream {number} of {len(streams.networks)}: {network.recipe.name}")
         scores.append(test_model(network, listed, out=folder, split=split, **options).scores)
     if not processes().first:
-        return EvaluationResult.from_scores(scores[0])  # what this process tested; the first one has all and fuses
+        return EvaluationResult(scores[0])  # what this process tested; the first one has all and fuses
     fused = _fused(streams, scores)
     fused.save(out)
     where = {name: options.get(name) for name in ("root", "classes")}
@@ -99,7 +99,7 @@ def _fused(streams: Streams, scores: Sequence[Scores]) -> EvaluationResult:
     if not common:
         raise RecipeError("the streams have not one video in common.")
     fused = fuse([part.keep(common) for part in scores], weights=streams.weights, of=streams.fusion)
-    result = EvaluationResult.from_scores(fused)
+    result = EvaluationResult(fused)
     if streams.row is None or streams.row.published is None:
         return result
     recipes = [network.recipe for network in streams.networks]
