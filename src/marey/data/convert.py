@@ -10,20 +10,18 @@ from typing import ClassVar, Protocol
 
 import numpy as np
 
-from marey.base.claim import Claim, Place
+from marey.base.claim import Claim, Command, OutputPath
 from marey.base.errors import DataError, DecodeError, RunError
 from marey.base.jobs import each_job
 from marey.data.manifest import Manifest, Sample
 from marey.data.quarantine import Broken, Quarantine, broken_list
 from marey.video.source import Size
 
-_SETTINGS = "conversion.json"
-
 
 class Conversion(Protocol):
     """How one video is written anew. A frozen dataclass: its fields are what a folder was made with."""
 
-    command: ClassVar[str]
+    command: ClassVar[Command]
     """The command that writes so."""
 
     def target(self, name: str, sample: Sample) -> str:
@@ -48,7 +46,7 @@ class Conversion(Protocol):
 class Resize:
     """H.264 video files with a shorter side of `short_side` pixels (see `marey.video.transcode`)."""
 
-    command: ClassVar[str] = "data resize"
+    command: ClassVar[Command] = Command.RESIZE
     short_side: int
     crf: int = 20
     gop: int = 32
@@ -68,7 +66,7 @@ class Resize:
 class Extract:
     """Folders of images (see `marey.video.extract`); of the part from `start` to `end` where the list gives one."""
 
-    command: ClassVar[str] = "data frames"
+    command: ClassVar[Command] = Command.FRAMES
     size: Size | None = None
     short_side: int | None = None
     quality: int = 95
@@ -121,7 +119,7 @@ def convert(manifest: Manifest, out: Path, how: Conversion, *, workers: int | No
     if any(os.path.abspath(job.sample.path) == os.path.abspath(job.target) for job in jobs.values()):  # noqa: PTH100
         raise RunError(f"{out} holds the videos themselves: choose another --out.")
     settings = {"kind": type(how).__name__, **asdict(how)}  # type: ignore[call-overload]
-    with Claim(Place.folder(out), how.command, _SETTINGS, settings).held() as resumed:
+    with Claim(OutputPath.folder(out), how.command, settings).held() as resumed:
         if resumed:
             _sweep(out)
         todo = [job for job in jobs.values() if not job.target.exists()]

@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from marey.base.claim import Claim, Place
+from marey.base.claim import Claim, Command, OutputPath
 from marey.base.errors import DataError, DecodeError
 from marey.base.jobs import each_job
 from marey.base.reporter import notice
@@ -18,7 +18,6 @@ from marey.video.flow.rule import FlowRule, compute_levels
 from marey.video.open import open_source
 
 LIST = "flow.csv"
-EXTRACTION = "extraction.json"
 
 
 @dataclass(frozen=True)
@@ -76,7 +75,7 @@ def extract_flow(
     stems = [_stem(name) for name in manifest.ids.tolist()]
     places = _places(manifest, out, stems, storage)
     settings = {"flow": rule.model_dump(mode="json"), "storage": storage, "template": template}
-    with Claim(Place.folder(out), "data flow", EXTRACTION, settings).held() as resumed:
+    with Claim(OutputPath.folder(out), Command.FLOW, settings).held() as resumed:
         if resumed:
             _clear({place.parent for place in places.values()})
         todo = {stem: place for stem, place in places.items() if not place.exists()}

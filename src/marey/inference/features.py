@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from marey.backends.device import tell_of_spare
 from marey.backends.eager import EagerBackend
-from marey.base.claim import Claim, Place
+from marey.base.claim import Claim, Command, OutputPath
 from marey.base.files import atomic_path, mend_lines
 from marey.base.jsonable import Json
 from marey.base.precision import Precision
@@ -142,7 +142,7 @@ def features(
     share = work.rank if work.world > 1 else None
     tell_of_spare(device)
     notice(f"features of {model.recipe.name} on {backend.device}, {backend.precision}")
-    with Claim(Place.folder(out), "features", "features.json", identity, share=share).held() as resumed:
+    with Claim(OutputPath.folder(out), Command.FEATURES, identity, share=share).held() as resumed:
         if resumed and share is None:
             work.sweep()
         return work.run(model, backend, per_clip=per_clip, batch=batch, workers=workers)
