@@ -90,13 +90,19 @@ def test_a_damaged_note_is_no_run(text, tmp_path) -> None:
 
 
 def test_asked_to_resume_or_to_begin(tmp_path) -> None:
-    with pytest.raises(RunError, match="holds no run to go on with"), claim(tmp_path / "a", resume=True, command=Command.TRAIN).held():
+    with (
+        pytest.raises(RunError, match="holds no run to go on with"),
+        claim(tmp_path / "a", resume=True, command=Command.TRAIN).held(),
+    ):
         raise AssertionError
     assert not (tmp_path / "a").exists()
     with claim(tmp_path / "a", resume=False, command=Command.TRAIN).held():
         (tmp_path / "a" / "last.ckpt").touch()
     before = everything(tmp_path)
-    with pytest.raises(RunError, match=r"another run \(last\.ckpt\)"), claim(tmp_path / "a", resume=False, command=Command.TRAIN).held():
+    with (
+        pytest.raises(RunError, match=r"another run \(last\.ckpt\)"),
+        claim(tmp_path / "a", resume=False, command=Command.TRAIN).held(),
+    ):
         raise AssertionError
     assert everything(tmp_path) == before
     with claim(tmp_path / "a", resume=True, command=Command.TRAIN).held() as resumed:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from marey.backends.device import tell_of_spare
 from marey.backends.eager import EagerBackend
 from marey.base.claim import Claim, Command, OutputPath
-from marey.base.files import atomic_path, mend_lines
+from marey.base.files import atomic_path
 from marey.base.jsonable import Json
 from marey.base.precision import Precision
 from marey.base.processes import processes
@@ -193,7 +193,6 @@ class _Work:
 
     def _rows_to_do(self) -> tuple[list[int], Quarantine]:
         record = broken_list(self.out, rank=self.rank)
-        mend_lines(record)
         broken = Quarantine(record, total=len(self.videos), max_share=1, ids=set(self.ids))
         done, failed = self._there(), {b.id for b in broken.files}
         mine = range(self.rank, len(self.videos), self.world)
