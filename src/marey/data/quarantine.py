@@ -4,12 +4,14 @@ The record of a run is broken.jsonl in its folder, in every command: one line {"
 """
 
 import contextlib
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from marey.base.errors import RunError
 from marey.base.files import append_line, atomic_path, read_lines
+from marey.base.jobs import each_job
 from marey.base.random import random_for
 from marey.base.reporter import warning
 
@@ -102,6 +104,41 @@ class Quarantine:
                 f"{len(self)} of {self.total} videos are broken, more than the {self.max_share:.1%} that are tolerated "
                 f"(--max-broken); the last: {broken.reason}"
             )
+
+
+@dataclass(frozen=True)
+class VideoJob:
+    """Work on one video file of a list; classes of jobs add what they need."""
+
+    id: str
+    """What broken.jsonl calls it."""
+    video: Path
+
+
+Job = TypeVar("Job", bound=VideoJob)
+
+
+def run_video_jobs(
+    function: Callable[[Job], str | None],
+    jobs: Sequence[Job],
+    out: Path,
+    *,
+    total: int,
+    workers: int | None,
+    title: str,
+) -> tuple[Broken, ...]:
+    """Do `function` for every job, in `workers` processes. It gives the reason where the video cannot be read.
+
+    Those are returned, and listed in broken.jsonl in the folder `out`: anew in each call, which tries all of them again.
+    """
+    record = broken_list(out)
+    record.unlink(missing_ok=True)
+    quarantine = Quarantine(record, total=total, max_share=1)
+    reasons = each_job(function, jobs, workers=workers, title=title, unit="videos", chunk=1)
+    for job, reason in zip(jobs, reasons, strict=True):
+        if reason is not None:
+            quarantine.record(Broken(job.id, str(job.video), reason))
+    return quarantine.files
 
 
 def replacements(seed: int, epoch: int, index: int, count: int, tries: int = 16) -> list[int]:

@@ -138,17 +138,22 @@ def _as_flow(image: NDArray[np.uint8], out: NDArray[np.uint8]) -> None:
 
 def holds_frames(folder: Path) -> bool:
     """Whether images that are no flow lie in a folder."""
-    return any(not _flow_axis(name) for name in _images(folder))
+    return _holds(folder, lambda name: not _flow_axis(name))
 
 
 def holds_images(folder: Path) -> bool:
     """Whether image files lie in a folder."""
-    return bool(_images(folder))
+    return _holds(folder, lambda name: True)
 
 
 def holds_flow(folder: Path) -> bool:
     """Whether flow images lie in a folder, be it beside frames."""
-    return any(_flow_axis(name) for name in _images(folder))
+    return _holds(folder, lambda name: bool(_flow_axis(name)))
+
+
+def _holds(folder: Path, wanted: Callable[[str], bool]) -> bool:
+    with os.scandir(folder) as entries:
+        return any(_is_image(entry.name) and wanted(entry.name) for entry in entries)
 
 
 def _noted_fps(folder: Path) -> float:
@@ -161,7 +166,11 @@ def _images(path: str | Path) -> list[str]:
     if not Path(path).is_dir():
         raise DecodeError(path, "no such folder")
     # Names, not Paths: opening a folder must not cost more than reading a few of its images.
-    return [n for n in os.listdir(path) if n.lower().endswith(_SUFFIXES) and not n.startswith(".")]  # noqa: PTH208
+    return [name for name in os.listdir(path) if _is_image(name)]  # noqa: PTH208
+
+
+def _is_image(name: str) -> bool:
+    return name.lower().endswith(_SUFFIXES) and not name.startswith(".")
 
 
 def _in_order(names: list[str]) -> list[str]:
