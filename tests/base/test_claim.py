@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -10,17 +11,15 @@ import time
 
 import pytest
 
-from marey.base.claim import Claim, Place, read_note
+from marey.base.claim import Claim, Command, OutputPath, read_note
 from marey.base.errors import RunError
 from marey.base.files import locked
 
 SETTINGS = {"batch": 8, "size": (24, 32), "test": {"clips": 10, "crops": "three"}, "sha": "0" * 64, "split": None}
 
 
-def claim(folder, resume=None, **changed) -> Claim:
-    return Claim(
-        Place.folder(folder), "features", "features.json", SETTINGS | changed, resume=resume, traces=("done.npy",)
-    )
+def claim(folder, resume=None, command=Command.FEATURES, **changed) -> Claim:
+    return Claim(OutputPath.folder(folder), command, SETTINGS | changed, resume=resume)
 
 
 def everything(folder) -> dict[str, tuple[int, bytes]]:
@@ -62,15 +61,15 @@ def test_another_run_is_refused_in_one_line(tmp_path) -> None:
 
 
 def test_what_may_differ(tmp_path) -> None:
-    made = Claim(Place.folder(tmp_path), "evaluate", "e.json", {"device": "cpu", "batch": 1}, facts={"processes": 1})
+    made = Claim(OutputPath.folder(tmp_path), Command.EVALUATE, {"device": "cpu", "batch": 1}, facts={"processes": 1})
     with made.held():
         pass
     again = Claim(
-        Place.folder(tmp_path), "evaluate", "e.json", {"device": "cuda", "batch": 1}, facts={"processes": 2},
+        OutputPath.folder(tmp_path), Command.EVALUATE, {"device": "cuda", "batch": 1}, facts={"processes": 2},
         may_differ=frozenset({"device"}),
     )  # fmt: skip
     assert again.check()
-    assert again.place.check() is None
+    assert again.out.check() is None
 
 
 def test_notes_of_0_1_0_are_known(tmp_path) -> None:
@@ -91,17 +90,70 @@ def test_a_damaged_note_is_no_run(text, tmp_path) -> None:
 
 
 def test_asked_to_resume_or_to_begin(tmp_path) -> None:
-    with pytest.raises(RunError, match="holds no run to go on with"), claim(tmp_path / "a", resume=True).held():
+    with (
+        pytest.raises(RunError, match="holds no run to go on with"),
+        claim(tmp_path / "a", resume=True, command=Command.TRAIN).held(),
+    ):
         raise AssertionError
     assert not (tmp_path / "a").exists()
-    with claim(tmp_path / "a", resume=False).held():
-        (tmp_path / "a" / "done.npy").touch()
+    with claim(tmp_path / "a", resume=False, command=Command.TRAIN).held():
+        (tmp_path / "a" / "last.ckpt").touch()
     before = everything(tmp_path)
-    with pytest.raises(RunError, match=r"another run \(done\.npy\)"), claim(tmp_path / "a", resume=False).held():
+    with (
+        pytest.raises(RunError, match=r"another run \(last\.ckpt\)"),
+        claim(tmp_path / "a", resume=False, command=Command.TRAIN).held(),
+    ):
         raise AssertionError
     assert everything(tmp_path) == before
-    with claim(tmp_path / "a", resume=True).held() as resumed:
+    with claim(tmp_path / "a", resume=True, command=Command.TRAIN).held() as resumed:
         assert resumed
+
+
+def test_another_commands_run_is_refused_in_one_line(tmp_path) -> None:
+    with claim(tmp_path).held():
+        pass
+    before = everything(tmp_path)
+    for resume in (None, False):
+        with pytest.raises(RunError) as refused, claim(tmp_path, resume, Command.TRAIN).held():
+            raise AssertionError
+        assert str(refused.value) == (
+            f"{tmp_path} holds a run of `marey features` (features.json), which `marey train` must not mix with: choose "
+            "another --out."
+        )
+        assert everything(tmp_path) == before
+
+
+@pytest.mark.parametrize("there", Command, ids=lambda command: command.name)
+@pytest.mark.parametrize("here", Command, ids=lambda command: command.name)
+def test_which_commands_share_a_folder(there, here, tmp_path) -> None:
+    """A training shares its own with its test and its features; answers are a file, which may lie anywhere. Also where only
+    products are left.
+    """
+    if Command.PREDICT in (there, here):
+        with claim(tmp_path, command=there if here is Command.PREDICT else here).held():
+            pass
+        assert not Claim(OutputPath.file(tmp_path / "a.jsonl"), Command.PREDICT, SETTINGS).check()
+        return
+    for number, name in enumerate((there.note, *there.products)):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        (folder / name).write_text("{}" if name == there.note else "")
+        if there.note == here.note or (there is Command.TRAIN and here in (Command.EVALUATE, Command.FEATURES)):
+            continue  # the settings decide; what is computed from a training lies in its folder
+        with pytest.raises(RunError, match=rf"holds a run of `marey \w.*{re.escape(name)}.*choose another --out"):
+            claim(folder, command=here).check()
+    assert not claim(tmp_path / "new", command=here).check()
+
+
+def test_a_run_that_lies_beside_another_one_already_is_resumed(tmp_path) -> None:
+    """As version 0.1.0 let them begin; so is a training that was tested in its folder."""
+    for command in (Command.TRAIN, Command.EVALUATE):
+        with claim(tmp_path, command=command).held() as resumed:
+            assert not resumed
+    assert not claim(tmp_path, command=Command.FEATURES).check()
+    (tmp_path / "features.json").write_text(json.dumps(SETTINGS))
+    for command in (Command.TRAIN, Command.EVALUATE, Command.FEATURES):
+        assert claim(tmp_path, command=command).check()
 
 
 def test_another_version_is_told(tmp_path, capsys) -> None:
@@ -118,8 +170,8 @@ def test_another_version_is_told(tmp_path, capsys) -> None:
 
 HOLDER = """
 import sys, time
-from marey.base.claim import Claim, Place
-with Claim(Place.folder(sys.argv[1]), "features", "features.json", {"a": 1}).held():
+from marey.base.claim import Claim, Command, OutputPath
+with Claim(OutputPath.folder(sys.argv[1]), Command.FEATURES, {"a": 1}).held():
     print("held", flush=True)
     time.sleep(60)
 """
@@ -133,15 +185,15 @@ def test_a_second_process_is_refused_and_a_killed_one_holds_nothing(tmp_path) ->
             assert process.stdout.readline() == "held\n"
             before = everything(out)
             for name in (out, tmp_path / "link", os.path.relpath(out)):
-                second = Claim(Place.folder(name), "features", "features.json", {"a": 1})
+                second = Claim(OutputPath.folder(name), Command.FEATURES, {"a": 1})
                 with pytest.raises(RunError, match=f"another process is writing there .process {process.pid} on "):
-                    second.place.check()
+                    second.out.check()
                 with pytest.raises(RunError, match="wait for it, or choose another --out"), second.held():
                     raise AssertionError
             assert everything(out) == before
         finally:
             process.kill()
-    second.place.check()
+    second.out.check()
     with second.held() as resumed:
         assert resumed
         assert (out / ".lock").read_text().startswith(f"process {os.getpid()} on ")
@@ -151,24 +203,24 @@ def test_a_second_process_is_refused_and_a_killed_one_holds_nothing(tmp_path) ->
 def test_one_file_has_one_lock_by_all_its_names(tmp_path) -> None:
     (tmp_path / "a.jsonl").touch()
     (tmp_path / "link.jsonl").symlink_to("a.jsonl")
-    with Place.file(tmp_path / "a.jsonl").held():
+    with OutputPath.file(tmp_path / "a.jsonl").held():
         assert (tmp_path / ".a.jsonl.lock").exists()
-        with pytest.raises(RunError, match="another process"), Place.file(tmp_path / "link.jsonl").held():
+        with pytest.raises(RunError, match="another process"), OutputPath.file(tmp_path / "link.jsonl").held():
             raise AssertionError
-        with Place.file(tmp_path / "b.jsonl").held():
+        with OutputPath.file(tmp_path / "b.jsonl").held():
             pass
 
 
 def test_shares_work_beside_each_other_and_not_beside_the_whole(tmp_path) -> None:
-    place = Place.folder(tmp_path)
-    with place.held(share=0), place.held(share=1):
+    path = OutputPath.folder(tmp_path)
+    with path.held(share=0), path.held(share=1):
         for share in (0, 1, None):
-            with pytest.raises(RunError, match="another process"), place.held(share=share):
+            with pytest.raises(RunError, match="another process"), path.held(share=share):
                 raise AssertionError
             with pytest.raises(RunError, match="another process"):
-                place.check(share=share)
-        place.check(share=2)
-    with place.held(), pytest.raises(RunError, match="another process"), place.held(share=0):
+                path.check(share=share)
+        path.check(share=2)
+    with path.held(), pytest.raises(RunError, match="another process"), path.held(share=0):
         raise AssertionError
     assert list(tmp_path.iterdir()) == []
 
@@ -204,7 +256,7 @@ def test_a_file_system_without_locks(tmp_path, monkeypatch, capsys) -> None:
     with claim(tmp_path).held():
         pass
     assert capsys.readouterr().err.count("this file system has no locks") == 1
-    claim(tmp_path).place.check()
+    claim(tmp_path).out.check()
 
 
 # -- places that cannot be written
@@ -213,16 +265,16 @@ def test_a_file_system_without_locks(tmp_path, monkeypatch, capsys) -> None:
 def test_a_file_in_the_way(tmp_path) -> None:
     (tmp_path / "file").write_text("mine")
     (tmp_path / "gone").symlink_to(tmp_path / "nowhere")
-    for place, words in (
-        (Place.folder(tmp_path / "file"), "is a file, and a folder is to be written"),
-        (Place.folder(tmp_path / "gone"), "is a file, and a folder is to be written"),
-        (Place.folder(tmp_path / "file" / "run"), "file is a file, and no folder can lie in it"),
-        (Place.file(tmp_path / "file" / "a.jsonl"), "file is a file, and no folder can lie in it"),
-        (Place.file(tmp_path), "is a folder, and a file is to be written"),
+    for path, words in (
+        (OutputPath.folder(tmp_path / "file"), "is a file, and a folder is to be written"),
+        (OutputPath.folder(tmp_path / "gone"), "is a file, and a folder is to be written"),
+        (OutputPath.folder(tmp_path / "file" / "run"), "file is a file, and no folder can lie in it"),
+        (OutputPath.file(tmp_path / "file" / "a.jsonl"), "file is a file, and no folder can lie in it"),
+        (OutputPath.file(tmp_path), "is a folder, and a file is to be written"),
     ):
         with pytest.raises(RunError, match=words):
-            place.check()
-        with pytest.raises(RunError, match=words), place.held():
+            path.check()
+        with pytest.raises(RunError, match=words), path.held():
             raise AssertionError
     assert sorted(p.name for p in tmp_path.iterdir()) == ["file", "gone"]
     assert (tmp_path / "file").read_text() == "mine"
@@ -233,7 +285,7 @@ def test_a_folder_that_cannot_be_written(tmp_path, monkeypatch) -> None:
     with monkeypatch.context() as patched:
         patched.setattr("marey.base.claim.os.access", lambda path, mode: False)
         with pytest.raises(RunError, match=r"run cannot be written \(no permission in .*\): choose another --out"):
-            Place.folder(tmp_path / "run").check()
+            OutputPath.folder(tmp_path / "run").check()
 
     def refuse(*args: object, **options: object) -> None:
         raise PermissionError(errno.EACCES, "Permission denied")

@@ -288,6 +288,31 @@ def test_too_many_broken_files_stop_the_run(tmp_path) -> None:
         quarantine.record(Broken("v9", "v9", "cut short"))
 
 
+KILLED = [
+    b'{"id": "a", "path": "a", "reason": "r"}\n{"id": "b", "pa',
+    b'{"id": "a", "path": "a", "reason": "r"}\n{"id": "b", "path": "b", "reason": "\xc3',
+    b'{"id": "a", "path": "a", "reason": "r"}\n{"id": "b", "path": "b", "reason": "r"}',
+    b'{"id": "x", "pa{"id": "y", "path": "y", "reason": "r"}\n{"id": "a", "path": "a", "reason": "r"}\n[1]\n{"id": 1}\n\n',
+]
+
+
+@pytest.mark.parametrize("left", KILLED)
+def test_a_list_of_broken_files_outlives_a_kill_in_mid_line(left, tmp_path) -> None:
+    """However often it is resumed; the file in the cut line is met again. Names may hold anything that a path may."""
+    path, odd = tmp_path / "broken.jsonl", "odd\u2028\udcff"
+    path.write_bytes(left)
+    for number, name in enumerate(["b", odd], start=1):
+        quarantine = Quarantine(path, total=100, max_share=1)
+        assert len(quarantine) == number
+        quarantine.record(Broken(name, name, "cut short"))
+    again = Quarantine(path, total=100, max_share=1)
+    assert [broken.id for broken in again.files] == ["a", "b", odd]
+    assert path.read_bytes().endswith(b"\n")
+    one = Quarantine(path, total=100, max_share=1, ids={"b"})
+    one.forget()
+    assert [broken.id for broken in Quarantine(path, total=100, max_share=1).files] == ["a", odd]
+
+
 # -- loaders
 
 

@@ -261,8 +261,8 @@ def test_probes_are_kept(clip, tmp_path, monkeypatch) -> None:
     first = ProbeCache(file).probes(paths, check="open", workers=0)
     assert [p.frames for p in first] == [20, 20, 20, 0]
     assert [p.missing for p in first] == [False, False, False, True]
-    with file.open("a") as lines:
-        lines.write('["open:cut sho')
+    with file.open("ab") as lines:
+        lines.write(b'[1]\n{"of": "another version"}\n["open:cut sho\xc3')
     (tmp_path / "b.mp4").write_bytes(b"no video")
     opened = []
     monkeypatch.setattr("marey.data.probe.probe", lambda path, check: opened.append(Path(path).name) or first[0])

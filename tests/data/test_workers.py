@@ -9,7 +9,7 @@ from made_videos import coded_frame
 from torch.utils.data import DataLoader, Dataset
 
 from marey.base.errors import DataError
-from marey.base.reporter import warning
+from marey.base.reporter import SilentReporter, notice, progress, reporting, warning, warning_once
 from marey.data.clips import ClipDataset
 from marey.data.formats import list_folder
 from marey.data.loader import ClipLoader
@@ -44,18 +44,56 @@ def test_an_error_arrives_as_it_was_raised(videos, workers) -> None:
 
 class Talking(Dataset):
     def __len__(self) -> int:
-        return 2
+        return 4
 
     def __getitem__(self, key: int) -> int:
-        warning(f"from worker {key}")
+        notice(f"at {key}")
+        warning(f"broken {key // 2}")
+        warning_once("no compiler on this machine")
+        with progress("Within", total=1) as bar:
+            bar.advance()
         return key
 
 
-def test_what_a_decoding_worker_would_say_does_not_break_the_bar(capfd) -> None:
-    assert list(AheadLoader(Talking(), workers=1, batch_size=None)) == [0, 1]
-    assert capfd.readouterr().err == ""
-    warning("from here")
-    assert capfd.readouterr().err == "from here\n"
+class Kept(SilentReporter):
+    def __init__(self) -> None:
+        self.notices: list[str] = []
+        self.warnings: list[str] = []
+
+    def notice(self, message: str) -> None:
+        self.notices.append(message)
+
+    def warning(self, message: str) -> None:
+        self.warnings.append(message)
+
+
+@pytest.fixture(params=multiprocessing.get_all_start_methods())
+def method(request):
+    """How processes start, for one test."""
+    before = multiprocessing.get_start_method()
+    multiprocessing.set_start_method(request.param, force=True)
+    yield request.param
+    multiprocessing.set_start_method(before, force=True)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_what_decoding_workers_say_is_said_here_and_breaks_no_bar(method, workers, capfd) -> None:
+    """They write nothing themselves; this process says it with the batch, by its own reporter, each thing once."""
+    with reporting(kept := Kept()):
+        for _ in range(2):  # two loaders, as in two epochs of validation
+            loader = AheadLoader(Talking(), workers=workers, batch_size=None)
+            assert list(loader) == [0, 1, 2, 3]
+    assert kept.notices == ["at 0", "at 1", "at 2", "at 3"] * 2
+    assert kept.warnings == ["broken 0", "no compiler on this machine", "broken 1", "broken 0", "broken 1"]
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_batches_are_the_same_with_messages(workers) -> None:
+    with reporting(kept := Kept()):
+        batches = list(AheadLoader(Talking(), workers=workers, batch_size=2))
+    assert [batch.tolist() for batch in batches] == [[0, 1], [2, 3]]
+    assert kept.warnings.count("no compiler on this machine") == 1
 
 
 def test_more_workers_than_cores_are_no_warning() -> None:

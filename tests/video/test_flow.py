@@ -189,7 +189,7 @@ def test_words_of_the_command_line() -> None:
         TVL1().build(device="nonsense")
 
 
-# -- a video with the face of its flow
+# -- a video read as its flow
 
 
 @pytest.fixture(scope="module")

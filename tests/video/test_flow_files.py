@@ -9,10 +9,11 @@ from made_videos import coded_frame
 
 from marey.base.errors import DataError, DecodeError
 from marey.video.flow import DIS
-from marey.video.flow.files import FlowVideo, check_template, open_flow, place_of, write_flow
+from marey.video.flow.files import FlowVideo, check_template, place_of, write_flow
 from marey.video.flow.live import LiveFlow
 from marey.video.flow.rule import FlowRule
 from marey.video.frames import FlowFolder, FrameFolder
+from marey.video.open import open_source
 from marey.video.source import Box
 from marey.video.writer import write_video
 
@@ -29,7 +30,7 @@ def test_flow_comes_back(tmp_path, storage, most) -> None:
     fields = smooth_fields()
     place = place_of(tmp_path, "run/v0", storage)
     assert write_flow(place, [fields[:4], fields[4:]], 12.5, storage=storage) == 9
-    with open_flow(place, FlowRule()) as flow:
+    with open_source(place, flow=FlowRule()) as flow:
         assert isinstance(flow, FlowVideo if storage in ("video", "lossless") else FlowFolder)
         assert (len(flow), flow.height, flow.width) == (9, 45, 61)
         assert flow.fps == pytest.approx(12.5)
@@ -78,21 +79,21 @@ def test_flow_of_whatever_lies_there(tmp_path) -> None:
     (tmp_path / "frames").mkdir()
     for i in range(3):
         cv2.imwrite(str(tmp_path / "frames" / f"img_{i + 1:05d}.png"), coded_frame(i)[:, :, ::-1])
-    with open_flow(tmp_path / "frames", rule) as flow:
+    with open_source(tmp_path / "frames", flow=rule) as flow:
         assert isinstance(flow, LiveFlow)
         computed = flow.read([0, 1])
     write_flow(tmp_path / "stored", [computed], 30, storage="png")
     for path in (tmp_path / "stored").glob("*.png"):
         path.rename(tmp_path / "frames" / path.name)
-    with open_flow(tmp_path / "frames", rule) as flow, FrameFolder(tmp_path / "frames") as frames:
+    with open_source(tmp_path / "frames", flow=rule) as flow, FrameFolder(tmp_path / "frames") as frames:
         assert isinstance(flow, FlowFolder)
         np.testing.assert_array_equal(flow.read([0, 1]), computed)
         assert len(frames) == 3
     write_video(tmp_path / "v.mp4", [coded_frame(i) for i in range(3)])
-    with open_flow(tmp_path / "v.mp4", rule) as flow:
+    with open_source(tmp_path / "v.mp4", flow=rule) as flow:
         assert isinstance(flow, LiveFlow)
     write_video(tmp_path / "v.flow.mkv", [coded_frame(0)[:46]])
-    with open_flow(tmp_path / "v.flow.mkv", rule) as flow:
+    with open_source(tmp_path / "v.flow.mkv", flow=rule) as flow:
         assert flow.height == 23
     with pytest.raises(DecodeError, match="no such file"):
-        open_flow(tmp_path / "none.mp4", rule)
+        open_source(tmp_path / "none.mp4", flow=rule)

@@ -83,8 +83,19 @@ def test_a_folder_of_both_holds_frames(clips, tmp_path) -> None:
     for image in [*(clips / "frames").iterdir(), *(clips / "png" / "a" / "v").iterdir()]:
         (tmp_path / image.name).write_bytes(image.read_bytes())
     assert kind_of(tmp_path) == "frames"
+    assert kind_of(tmp_path, "flow") == "flow images"
     with open_stored(tmp_path) as frames, open_source(tmp_path, flow=RULE) as flow:
         assert (len(frames), len(flow)) == (FRAMES, FRAMES - 1)
+
+
+@pytest.mark.parametrize("name", ["png/a/v", "lossless/a/v.flow.mkv"])
+def test_frames_asked_of_flow(clips, name) -> None:
+    with pytest.raises(
+        DecodeError, match=r"of optical flow, and frames are asked for: take a recipe whose modality is"
+    ):
+        open_source(clips / name)
+    for wanted in ("frames", "flow"):
+        assert "flow" in kind_of(clips / name, wanted)
 
 
 def test_nothing_there(tmp_path) -> None:

@@ -1,4 +1,4 @@
-"""What is written reads back; folders of images have the face of a video."""
+"""What is written reads back; folders of images are read as a video is."""
 
 import cv2
 import numpy as np

@@ -13,7 +13,7 @@ import torch
 from made_videos import coded_frame
 from typer.testing import CliRunner
 
-from marey.base.claim import Place
+from marey.base.claim import OutputPath
 from marey.base.errors import RunError
 from marey.cli.app import app
 from marey.data.convert import Resize, convert
@@ -154,10 +154,27 @@ def test_same_run_resumed_and_another_refused(user, videos, checkpoint, tmp_path
 
 
 @every_user
+def test_no_command_begins_in_anothers_folder(user, videos, checkpoint, tmp_path) -> None:
+    """Whatever the order; only a training may be tested where it lies, and answers may lie anywhere."""
+    user.run(place_in(tmp_path, user), videos, checkpoint, number=1)
+    before = everything(tmp_path)
+    for other in USERS:
+        if other is user or answer_all in (user.run, other.run) or (user.run, other.run) == (train, judge):
+            continue
+        with pytest.raises(RunError, match=rf"{tmp_path} holds a run of `marey .*{user.note}.*choose another --out"):
+            other.run(tmp_path, videos, checkpoint, number=1)
+        assert everything(tmp_path) == before
+    if user.run is train:
+        judge(tmp_path, videos, checkpoint, number=1)
+        train(tmp_path, videos, checkpoint, number=1)
+    answer_all(tmp_path / "a.jsonl", videos, checkpoint, number=1)
+
+
+@every_user
 def test_a_second_process_is_refused_before_work_begins(user, videos, checkpoint, tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     folder = tmp_path / "out"
-    held = Place.file(folder / "a.jsonl") if user.run is answer_all else Place.folder(folder)
+    held = OutputPath.file(folder / "a.jsonl") if user.run is answer_all else OutputPath.folder(folder)
     (tmp_path / "link").symlink_to("out")
     with held.held():
         before = everything(folder)

@@ -7,8 +7,10 @@ import pytest
 import torch
 from made_videos import coded_frame
 
-from marey.base.errors import RecipeError
+from marey.base.errors import RecipeError, RunError
+from marey.data.formats import list_folder
 from marey.data.listing import read_videos
+from marey.evaluation.evaluate import evaluate
 from marey.evaluation.scores import Scores
 from marey.recipes import TWO_STREAMS, find_two_stream, get_recipe
 from marey.video.writer import write_video
@@ -50,6 +52,10 @@ def test_streams_are_tested_fused_and_reported(videos, tmp_path) -> None:
     answers = list(predict_streams(streams, read_videos([videos / "run" / "v1.mp4"], root=None), batch=8))
     row = result.scores.ids.index("run/v1.mp4")
     np.testing.assert_array_equal(answers[0].probabilities, result.scores.probabilities[row])
+    with pytest.raises(RunError, match="holds another run .streams differs|holds another run .streams: there"):
+        two_streams.test_streams(Streams((network(1), network(3))), videos, out=tmp_path, split=None, workers=0)
+    with pytest.raises(RunError, match="holds another run"):
+        evaluate(network(1), list_folder(videos), out=tmp_path, workers=0)
 
 
 def test_streams_of_other_classes_do_not_fuse() -> None:

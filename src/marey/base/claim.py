@@ -1,10 +1,10 @@
-"""One claim on the place where a run writes: refused if another run lives there, resumed if it is this one.
+"""One claim on the path where a run writes: refused if another run lies there, resumed if it is this one.
 
-    claim = Claim(Place.folder(out), command="features", note="features.json", settings={"batch": 8})
+    claim = Claim(OutputPath.folder(out), Command.FEATURES, settings={"batch": 8})
     with claim.held() as resumed:
         ...                                         # all of the work
 
-A note, one JSON file, says which run lives in a place. While the work lasts a lock keeps every other process out; it is
+A note, one JSON file, says which run lies at a path. While the work lasts a lock keeps every other process out; it is
 the operating system's and ends with the process. A refused claim leaves everything as it was.
 """
 
@@ -17,6 +17,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from enum import Enum
 from pathlib import Path
 from typing import Any, Self
 
@@ -35,29 +36,68 @@ _MOST = 5
 """Differing settings that a refusal lists."""
 
 
+class Command(Enum):
+    """The commands that write runs, each with the files by which its run is known: another command refuses its folder.
+
+    A new command is one more line here.
+    """
+
+    TRAIN = "train", "run.json", ("last.ckpt", "log.csv")
+    EVALUATE = "evaluate", "evaluate.json", ("scores.npz",), True
+    FEATURES = "features", "features.json", (), True
+    PREDICT = "predict", ".run.json"
+    MOTIONS = "demo", "motions.json"
+    FLOW = "data flow", "extraction.json"
+    RESIZE = "data resize", "conversion.json"
+    FRAMES = "data frames", "conversion.json"
+
+    def __init__(self, words: str, note: str, products: tuple[str, ...] = (), of_a_training: bool = False) -> None:
+        self.words = words
+        """As a user types it, after `marey`."""
+        self.note = note
+        """The name of its note in a folder. Of a command that writes one file, what takes the place of its suffix."""
+        self.products = products
+        """Files that show its run where the note is missing, as version 0.1.0 may have left it."""
+        self.of_a_training = of_a_training
+        """Whether it may begin in the folder of a training as well: what is computed from a run may lie inside it."""
+
+
 @dataclass(frozen=True)
-class Place:
-    """Where a run writes: a folder, or one file whose note lies beside it."""
+class OutputPath:
+    """Where a run writes: a folder that holds its note, or one file with its note beside it."""
 
     path: Path
     """As the user named it."""
-    home: Path
-    """The folder of the note."""
+    note_folder: Path
+    """The folder in which the note lies: the output folder itself, or the one of the output file."""
     lock: Path
+    """The file that is locked while a process works there."""
+    stem: str = ""
+    """How the note's name begins: as the output file's, without its suffix; in an output folder it has no such part."""
 
     @classmethod
     def folder(cls, path: str | Path) -> Self:
+        """An output folder."""
         path = Path(path)
         return cls(path, path, path / ".lock")
 
     @classmethod
     def file(cls, path: str | Path) -> Self:
-        """One file is one place, by whatever links it is named."""
+        """An output file, which is the same one by whatever links it is named."""
         path, real = Path(path), Path(os.path.realpath(path))
-        return cls(path, real.parent, real.with_name(f".{real.name}.lock"))
+        return cls(path, real.parent, real.with_name(f".{real.name}.lock"), real.stem)
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether a folder is to be written."""
+        return not self.stem
+
+    def note(self, command: Command) -> Path:
+        """The file that tells of a run of `command` here."""
+        return self.note_folder / f"{self.stem}{command.note}"
 
     def check(self, *, share: int | None = None) -> None:
-        """See that this place can be written and that no other process works there, without writing anything.
+        """See that this path can be written and that no other process works there, without writing anything.
 
         To be asked before the network is built that `Claim.held` is asked with.
 
@@ -71,20 +111,20 @@ class Place:
 
     @contextlib.contextmanager
     def held(self, *, share: int | None = None) -> Iterator[None]:
-        """Hold the lock of this place, or of one share of it: `share` of work that several processes do there together.
+        """Hold the lock of this path, or of one share of it: `share` of work that several processes do there together.
 
         A share excludes the same share and whoever works on the whole. Where the file system has no locks, a line says so
         and the work goes on.
 
         Raises:
-            RunError: another process holds it, or the place cannot be written.
+            RunError: another process holds it, or nothing can be written there.
         """
         self.refuse_other_kind()
         self._refuse_forbidden()
         with contextlib.ExitStack() as held:
             try:
-                self.home.mkdir(parents=True, exist_ok=True)
-                tempfile.TemporaryFile(dir=self.home).close()  # whether the folder can be written
+                self.note_folder.mkdir(parents=True, exist_ok=True)
+                tempfile.TemporaryFile(dir=self.note_folder).close()  # whether the folder can be written
             except OSError as error:
                 raise self._unwritable(error.strerror or str(error)) from None
             try:
@@ -118,7 +158,7 @@ class Place:
         Raises:
             RunError: it is one.
         """
-        if self.path == self.home:
+        if self.is_folder:
             if os.path.lexists(self.path) and not self.path.is_dir():
                 raise RunError(f"{self.path} is a file, and a folder is to be written: choose another --out.")
         elif self.path.is_dir():
@@ -132,7 +172,7 @@ class Place:
 
     def _nearest(self) -> Path:
         """The folder of the note, or the first above it that is there."""
-        return next(folder for folder in (self.home, *self.home.parents) if os.path.lexists(folder))
+        return next(folder for folder in (self.note_folder, *self.note_folder.parents) if os.path.lexists(folder))
 
     def _unwritable(self, why: str) -> RunError:
         return RunError(f"{self.path} cannot be written ({why}): choose another --out.")
@@ -140,13 +180,10 @@ class Place:
 
 @dataclass(frozen=True)
 class Claim:
-    """Which run is to live in a place, and what becomes of one that lives there already."""
+    """Which run is to lie at a path, and what becomes of one that lies there already."""
 
-    place: Place
-    command: str
-    """As a user types it: "features", "data flow"."""
-    note: str
-    """The note's name, in the folder or beside the file."""
+    out: OutputPath
+    command: Command
     settings: Mapping[str, Any]
     """What tells this run from another; values that JSON knows. None is the same as none noted."""
     facts: Mapping[str, Any] = field(default_factory=dict)
@@ -155,60 +192,84 @@ class Claim:
     """Settings that are noted and may change when the run is resumed."""
     resume: bool | None = None
     """True: there must be a run to resume. False: there must be none. None: resume what is there, else begin."""
-    traces: tuple[str, ...] = ()
-    """With `resume` False: files by which a run shows that lives there."""
     recorded: Callable[[], Mapping[str, Any] | None] | None = None
-    """How to find the settings of the run that lives there (None: there is none), where not in the note."""
+    """How to find the settings of the run that lies there (None: there is none), where not in the note."""
     share: int | None = None
-    """The share of the work that this process does, where several work in one place; each claims its own."""
+    """The share of the work that this process does, where several write to one folder; each claims its own."""
 
     def check(self) -> bool:
-        """Whether a run lives there that this one resumes. Nothing is written.
+        """Whether a run lies there that this one resumes. Nothing is written.
 
         Raises:
-            RunError: it is another run; or with `resume` True there is none, with False there is one.
+            RunError: it is another run, of this command or another; or with `resume` True there is none, with False there
+                is one.
         """
-        self.place.refuse_other_kind()
+        self.out.refuse_other_kind()
         if self.resume is False:
-            if (taken := next((name for name in self.traces if (self.place.home / name).exists()), None)) is not None:
+            if (found := self._found(self.command.products)) is not None:
                 raise RunError(
-                    f"{self.place.path} holds another run ({taken}): resume it with --resume, or choose another --out."
+                    f"{self.out.path} holds another run ({found}): resume it with --resume, or choose another --out."
                 )
+            self._refuse_other_commands()
             return False
         there = self._noted() if self.recorded is None else self.recorded()
         if there is None:
             if self.resume:
-                raise RunError(f"{self.place.path} holds no run to go on with: leave out --resume.")
+                raise RunError(f"{self.out.path} holds no run to go on with: leave out --resume.")
+            self._refuse_other_commands()
             return False
         differing = _differences(there, _plain(self.settings), {*self.may_differ, *self.facts, *_HEADER})
         if differing:
             more = [f"and {len(differing) - _MOST} more"] if len(differing) > _MOST else []
             raise RunError(
-                f"{self.place.path} holds another run ({'; '.join([*differing[:_MOST], *more])}): resume it with the same "
+                f"{self.out.path} holds another run ({'; '.join([*differing[:_MOST], *more])}): resume it with the same "
                 "settings, or choose another --out."
             )
         return True
 
     @contextlib.contextmanager
     def held(self) -> Iterator[bool]:
-        """Hold the place while the work lasts; yields whether an earlier run is resumed.
+        """Hold the path while the work lasts; yields whether an earlier run is resumed.
 
         Raises:
-            RunError: as `check`; or another process works there, or the place cannot be written. Nothing was written then.
+            RunError: as `check`; or another process works there, or nothing can be written. All is as it was then.
         """
         self.check()
-        with self.place.held(share=self.share):
+        with self.out.held(share=self.share):
             resumed = self.check()  # another process may have begun and ended in the meantime
             if resumed:
                 self._tell_of_other_version()
             else:
-                header = dict(zip(_HEADER, (self.command, version_of("marey", "marey")), strict=True))
+                header = dict(zip(_HEADER, (self.command.words, version_of("marey", "marey")), strict=True))
                 write_json(self._path, header | _plain(self.settings) | _plain(self.facts))
             yield resumed
 
     @property
     def _path(self) -> Path:
-        return self.place.home / self.note
+        return self.out.note(self.command)
+
+    def _found(self, names: tuple[str, ...]) -> str | None:
+        """The first of these files that is there."""
+        return next((name for name in names if (self.out.note_folder / name).exists()), None)
+
+    def _refuse_other_commands(self) -> None:
+        """Refuse to begin in a folder that holds another command's run, unless both belong to one training."""
+        of_a_training = (
+            self.command.of_a_training and self._found((Command.TRAIN.note, *Command.TRAIN.products)) is not None
+        )
+        for other in Command if self.out.is_folder else ():
+            if other.note == self.command.note:
+                continue
+            if of_a_training and (other is Command.TRAIN or other.of_a_training):
+                continue
+            if (found := self._found((other.note, *other.products))) is not None:
+                words = other.words
+                with contextlib.suppress(RunError):  # a damaged note is another command's as well
+                    words = (read_note(self.out.note(other)) or {}).get("command", words)
+                raise RunError(
+                    f"{self.out.path} holds a run of `marey {words}` ({found}), which `marey {self.command.words}` must "
+                    "not mix with: choose another --out."
+                )
 
     def _noted(self) -> dict[str, Any] | None:
         try:
@@ -220,7 +281,7 @@ class Claim:
         with contextlib.suppress(RunError):
             begun, here = (read_note(self._path) or {}).get("marey"), version_of("marey", "marey")
             if begun not in (None, here):
-                notice(f"{self.place.path} was begun by Marey {begun} and is resumed by {here}")
+                notice(f"{self.out.path} was begun by Marey {begun} and is resumed by {here}")
 
 
 def read_note(path: Path) -> dict[str, Any] | None:

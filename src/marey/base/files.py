@@ -52,6 +52,35 @@ def sha256(path: str | Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def append_line(path: str | Path, value: Any) -> None:
+    """Add `value` to a .jsonl file as a line, written in one step; a last line without its end is cut off before.
+
+    Names of files that are no UTF-8 are written as the bytes that they are.
+    """
+    mend_lines(path)
+    line = (json.dumps(value, ensure_ascii=False) + "\n").encode("utf-8", "surrogateescape")
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("ab", buffering=0) as file:
+        file.write(line)
+
+
+def read_lines(path: str | Path) -> Iterator[Any]:
+    """The values of a .jsonl file that `append_line` wrote, none where there is no file.
+
+    Passed over are a last line without its end, which another process may be writing, and lines that are no JSON: what a
+    killed process left.
+    """
+    path = Path(path)
+    if not path.exists():
+        return
+    with path.open("rb") as file:
+        for line in file:
+            if line.endswith(b"\n"):
+                with contextlib.suppress(ValueError):
+                    yield json.loads(line.decode("utf-8", "surrogateescape"))
+
+
 def mend_lines(path: str | Path) -> None:
     """Cut off a last line that has no end: its writer was killed in the middle of it."""
     path = Path(path)
@@ -59,6 +88,10 @@ def mend_lines(path: str | Path) -> None:
         return
     with path.open("r+b") as file:
         size = end = file.seek(0, os.SEEK_END)
+        if end:
+            file.seek(end - 1)
+            if file.read(1) == b"\n":
+                return
         while end:
             start = max(0, end - (1 << 16))
             file.seek(start)

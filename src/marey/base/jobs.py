@@ -8,7 +8,7 @@ from concurrent.futures import ProcessPoolExecutor
 from typing import Generic, TypeVar
 
 from marey.base.processes import usable_cores
-from marey.base.reporter import SilentReporter, notice, progress, reporting, warning
+from marey.base.reporter import KeepingReporter, Message, progress, reporting, say_again
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -56,12 +56,9 @@ def each_job(
         with ProcessPoolExecutor(processes, mp_context=context, initializer=_end_with_parent) as pool:
             try:
                 size = chunk or max(1, min(32, len(items) // (4 * processes)))
-                told: set[str] = set()
-                for result, messages in pool.map(_Heard(function), items, chunksize=size):
-                    for tell, message in messages:
-                        if message not in told:  # each process meets what is true of the machine
-                            told.add(message)
-                            tell(message)
+                said: set[str] = set()
+                for result, messages in pool.map(_WithMessages(function), items, chunksize=size):
+                    say_again(messages, said=said)
                     yield result
                     bar.advance()
             except BaseException:
@@ -69,29 +66,15 @@ def each_job(
                 raise
 
 
-class _Heard(Generic[Item, Result]):
-    """A function at work in another process: what it says comes back with its result, to be said by this one's reporter."""
+class _WithMessages(Generic[Item, Result]):
+    """A function at work in another process: what it says comes back with its result."""
 
     def __init__(self, function: Callable[[Item], Result]) -> None:
         self._function = function
 
-    def __call__(self, item: Item) -> tuple[Result, list[tuple[Callable[[str], None], str]]]:
-        heard = _Listener()
-        with reporting(heard):
-            return self._function(item), heard.messages
-
-
-class _Listener(SilentReporter):
-    """Keeps notices and warnings, each with the function that says it."""
-
-    def __init__(self) -> None:
-        self.messages: list[tuple[Callable[[str], None], str]] = []
-
-    def notice(self, message: str) -> None:
-        self.messages.append((notice, message))
-
-    def warning(self, message: str) -> None:
-        self.messages.append((warning, message))
+    def __call__(self, item: Item) -> tuple[Result, list[Message]]:
+        with reporting(reporter := KeepingReporter()):
+            return self._function(item), reporter.take()
 
 
 def _end_with_parent() -> None:

@@ -18,7 +18,7 @@ import logging
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
@@ -111,6 +111,26 @@ class SilentReporter:
     def progress(self, title: str, *, total: int, unit: str) -> Bar:
         """Give a bar that only counts."""
         return Bar(title, total=total, unit=unit)
+
+
+class KeepingReporter(SilentReporter):
+    """Keeps notices and warnings of this process, which are then said by another one with `say_again`."""
+
+    def __init__(self) -> None:
+        self._kept: list[Message] = []
+
+    def notice(self, message: str) -> None:
+        """Keep it."""
+        self._kept.append((notice, message))
+
+    def warning(self, message: str) -> None:
+        """Keep it, and whether it is a `warning_once`."""
+        self._kept.append((warning_once if message in _CURRENT.told else warning, message))
+
+    def take(self) -> "list[Message]":
+        """What was said since the last call; can be pickled."""
+        kept, self._kept = self._kept, []
+        return kept
 
 
 class LoggingReporter:
@@ -257,19 +277,23 @@ class _Drawn(Bar):
     def __init__(self, screen: _Screen, write: Callable[[str], None], title: str, *, total: int, unit: str) -> None:
         super().__init__(title, total=total, unit=unit)
         self._screen, self._write = screen, write
+        self._drawn: tuple[Progress, TaskID] | None = None
 
     def __enter__(self) -> Self:
-        self._bars, self._task = self._screen.add(self.title, total=self.total)
+        self._drawn = self._screen.add(self.title, total=self.total)
         return self
 
     def advance(self, steps: int = 1, *, note: str | None = None) -> None:
         super().advance(steps, note=note)
-        self._bars.update(self._task, advance=steps, rate=f"{self.rate:.1f} {self.unit}/s", note=self.note)
+        if self._drawn is not None:
+            bars, task = self._drawn
+            bars.update(task, advance=steps, rate=f"{self.rate:.1f} {self.unit}/s", note=self.note)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._screen.remove(self._task)
+        if self._drawn is not None:
+            self._screen.remove(self._drawn[1])
         if kind is None and self.total:
             self._write(self.summary())
 
@@ -320,6 +344,21 @@ def warning_once(message: str) -> None:
     if processes().first and message not in _CURRENT.told:
         _CURRENT.told.add(message)
         warning(message)
+
+
+Message = tuple[Callable[[str], None], str]
+"""What a process said, by which of the three functions above."""
+
+
+def say_again(messages: Iterable[Message], *, said: set[str]) -> None:
+    """Say what worker processes said, each thing once: several meet what is true of the machine or of a file.
+
+    `said` has what was said before, and is added to.
+    """
+    for tell, message in messages:
+        if message not in said:
+            said.add(message)
+            tell(message)
 
 
 def progress(title: str, *, total: int, unit: str = "steps") -> Bar:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from marey.base.claim import Place
+from marey.base.claim import OutputPath
 from marey.base.errors import MareyError, RecipeError
 from marey.base.processes import processes
 from marey.cli.command import (
@@ -104,7 +104,7 @@ def predict(
 
     check_machine(device, precision)
     if out is not None:
-        Place.file(out).check()
+        OutputPath.file(out).check()
     wanted = read_videos(videos, root=root)
     how: dict[str, Any] = {"weights": weights, "untrained": untrained, "settings": settings or ()}
     opened = open_streams(model, fuse, fuse_weights=fuse_weights, **how) or open_model(model, **how)

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from marey.base.claim import Place
+from marey.base.claim import OutputPath
 from marey.base.errors import MareyError, RunError
 from marey.base.precision import Precision
 from marey.base.processes import MOST_DECODING, processes
@@ -116,4 +116,4 @@ def check_folder(folder: Path) -> None:
     Raises:
         RunError: it cannot be used.
     """
-    Place.folder(folder).check(share=processes().rank if processes().world > 1 else None)
+    OutputPath.folder(folder).check(share=processes().rank if processes().world > 1 else None)

@@ -3,27 +3,23 @@
 import os
 import re
 import shutil
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import ClassVar, Protocol
 
 import numpy as np
 
-from marey.base.claim import Claim, Place
+from marey.base.claim import Claim, Command, OutputPath
 from marey.base.errors import DataError, DecodeError, RunError
-from marey.base.jobs import each_job
 from marey.data.manifest import Manifest, Sample
-from marey.data.quarantine import Broken, Quarantine, broken_list
+from marey.data.quarantine import Broken, VideoJob, run_video_jobs
 from marey.video.source import Size
-
-_SETTINGS = "conversion.json"
 
 
 class Conversion(Protocol):
     """How one video is written anew. A frozen dataclass: its fields are what a folder was made with."""
 
-    command: ClassVar[str]
+    command: ClassVar[Command]
     """The command that writes so."""
 
     def target(self, name: str, sample: Sample) -> str:
@@ -48,7 +44,7 @@ class Conversion(Protocol):
 class Resize:
     """H.264 video files with a shorter side of `short_side` pixels (see `marey.video.transcode`)."""
 
-    command: ClassVar[str] = "data resize"
+    command: ClassVar[Command] = Command.RESIZE
     short_side: int
     crf: int = 20
     gop: int = 32
@@ -68,7 +64,7 @@ class Resize:
 class Extract:
     """Folders of images (see `marey.video.extract`); of the part from `start` to `end` where the list gives one."""
 
-    command: ClassVar[str] = "data frames"
+    command: ClassVar[Command] = Command.FRAMES
     size: Size | None = None
     short_side: int | None = None
     quality: int = 95
@@ -100,7 +96,7 @@ class Converted:
 
 
 @dataclass(frozen=True)
-class _Job:
+class _Job(VideoJob):
     how: Conversion
     sample: Sample
     target: Path
@@ -117,16 +113,17 @@ def convert(manifest: Manifest, out: Path, how: Conversion, *, workers: int | No
         DataError: two videos would become one file, or not one could be read.
     """
     targets = _targets(manifest, how)
-    jobs = {t: _Job(how, sample, out / t) for t, sample in zip(targets, manifest, strict=True)}
-    if any(os.path.abspath(job.sample.path) == os.path.abspath(job.target) for job in jobs.values()):  # noqa: PTH100
+    jobs = {t: _Job(sample.id, sample.path, how, sample, out / t) for t, sample in zip(targets, manifest, strict=True)}
+    if any(os.path.abspath(job.video) == os.path.abspath(job.target) for job in jobs.values()):  # noqa: PTH100
         raise RunError(f"{out} holds the videos themselves: choose another --out.")
     settings = {"kind": type(how).__name__, **asdict(how)}  # type: ignore[call-overload]
-    with Claim(Place.folder(out), how.command, _SETTINGS, settings).held() as resumed:
+    with Claim(OutputPath.folder(out), how.command, settings).held() as resumed:
         if resumed:
             _sweep(out)
         todo = [job for job in jobs.values() if not job.target.exists()]
-        broken, failed = _written(todo, out, workers=workers)
-    kept = np.array([str(out / target) not in failed for target in targets])
+        broken = run_video_jobs(_run, todo, out, total=len(todo), workers=workers, title="Writing")
+    failed = {job.target for job in todo if not job.target.exists()}
+    kept = np.array([out / target not in failed for target in targets])
     if not kept.any():
         raise DataError(f"{manifest.source}: not one video could be read; the first: {broken[0].reason}")
     new = replace(
@@ -138,22 +135,9 @@ def convert(manifest: Manifest, out: Path, how: Conversion, *, workers: int | No
     return Converted(new, len(todo) - len(failed), len(jobs) - len(todo), broken)
 
 
-def _written(todo: Sequence[_Job], out: Path, *, workers: int | None) -> tuple[tuple[Broken, ...], set[str]]:
-    """Do the work: the files that cannot be read, and the targets that are therefore not there."""
-    record = broken_list(out)
-    record.unlink(missing_ok=True)
-    quarantine, failed = Quarantine(record, total=len(todo), max_share=1), set()
-    reasons = each_job(_run, todo, workers=workers, title="Writing", unit="videos", chunk=1)
-    for job, reason in zip(todo, reasons, strict=True):
-        if reason is not None:
-            quarantine.record(Broken(job.sample.id, str(job.sample.path), reason))
-            failed.add(str(job.target))
-    return quarantine.files, failed
-
-
 def _run(job: _Job) -> str | None:
     try:
-        job.how.write(job.sample.path, job.target, job.sample)
+        job.how.write(job.video, job.target, job.sample)
     except (DecodeError, DataError, OSError) as error:
         return str(error)
     return None

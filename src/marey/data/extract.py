@@ -7,18 +7,16 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from marey.base.claim import Claim, Place
+from marey.base.claim import Claim, Command, OutputPath
 from marey.base.errors import DataError, DecodeError
-from marey.base.jobs import each_job
 from marey.base.reporter import notice
 from marey.data.manifest import Manifest
-from marey.data.quarantine import BROKEN, Broken, Quarantine, broken_list
+from marey.data.quarantine import BROKEN, Broken, VideoJob, run_video_jobs
 from marey.video.flow.files import TEMPLATE, UNFINISHED, Storage, check_template, place_of, write_flow
 from marey.video.flow.rule import FlowRule, compute_levels
 from marey.video.open import open_source
 
 LIST = "flow.csv"
-EXTRACTION = "extraction.json"
 
 
 @dataclass(frozen=True)
@@ -30,8 +28,7 @@ class Extracted:
 
 
 @dataclass(frozen=True)
-class _Job:
-    video: Path
+class _Job(VideoJob):
     place: Path
     rule: FlowRule
     storage: Storage
@@ -76,7 +73,7 @@ def extract_flow(
     stems = [_stem(name) for name in manifest.ids.tolist()]
     places = _places(manifest, out, stems, storage)
     settings = {"flow": rule.model_dump(mode="json"), "storage": storage, "template": template}
-    with Claim(Place.folder(out), "data flow", EXTRACTION, settings).held() as resumed:
+    with Claim(OutputPath.folder(out), Command.FLOW, settings).held() as resumed:
         if resumed:
             _clear({place.parent for place in places.values()})
         todo = {stem: place for stem, place in places.items() if not place.exists()}
@@ -84,17 +81,14 @@ def extract_flow(
             notice(f"going on: {len(places) - len(todo)} of {len(places)} videos have their flow already")
         first = {stem: row for row, stem in reversed(list(enumerate(stems)))}
         jobs = [
-            _Job(manifest[first[stem]].path, place, rule, storage, template, device, compiled, alone=workers == 0)
+            _Job(
+                str(place.relative_to(out)), manifest[first[stem]].path, place, rule, storage, template, device, compiled,
+                alone=workers == 0,
+            )
             for stem, place in todo.items()
-        ]
-        record = broken_list(out)
-        record.unlink(missing_ok=True)
-        quarantine = Quarantine(record, total=len(places), max_share=1)
-        reasons = each_job(_extract, jobs, workers=workers, title="Flow", unit="videos", chunk=1)
-        for job, reason in zip(jobs, reasons, strict=True):
-            if reason is not None:
-                quarantine.record(Broken(str(job.place.relative_to(out)), str(job.video), reason))
-        return Extracted(_listed(manifest, out, stems, places), quarantine.files)
+        ]  # fmt: skip
+        broken = run_video_jobs(_extract, jobs, out, total=len(places), workers=workers, title="Flow")
+        return Extracted(_listed(manifest, out, stems, places), broken)
 
 
 def _extract(job: _Job) -> str | None:

@@ -2,7 +2,6 @@
 
 import contextlib
 import hashlib
-import json
 import os
 import stat
 from collections.abc import Callable, Sequence
@@ -15,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from marey.base.errors import DecodeError
-from marey.base.files import cache_folder, sha256
+from marey.base.files import append_line, cache_folder, read_lines, sha256
 from marey.base.jobs import each_job
 
 Check = Literal["files", "open", "decode"]
@@ -110,13 +109,10 @@ class ProbeCache:
     def __init__(self, path: Path | None) -> None:
         self.path = path
         self._known: dict[str, tuple[int, Any]] = {}
-        if path is not None and path.exists():
-            with path.open(encoding="utf-8") as file:
-                for line in file:
-                    # An empty line parts two runs; a kill may have cut one short.
-                    with contextlib.suppress(json.JSONDecodeError):
-                        key, stamp, result = json.loads(line)
-                        self._known[key] = (stamp, result)
+        for line in () if path is None else read_lines(path):
+            with contextlib.suppress(ValueError, TypeError):  # a line that no run of today wrote
+                key, stamp, result = line
+                self._known[key] = (stamp, result)
 
     def probes(self, paths: Sequence[str], *, check: Check, workers: int | None) -> list[Probe]:
         """A probe of each path; those that are known already from an equal or deeper check are not opened again."""
@@ -151,36 +147,12 @@ class ProbeCache:
                 todo[path] = stamp
         if todo:
             each = each_job(function, list(todo), workers=workers, title=title, unit="files")
-            with _Lines(self.path) as lines:
-                for (path, stamp), result in zip(todo.items(), each, strict=True):
-                    results[path] = result
-                    self._known[f"{kind}:{path}"] = (stamp, result)
-                    lines.write([f"{kind}:{path}", stamp, result])
+            for (path, stamp), result in zip(todo.items(), each, strict=True):
+                results[path] = result
+                self._known[f"{kind}:{path}"] = (stamp, result)
+                if self.path is not None:
+                    append_line(self.path, [f"{kind}:{path}", stamp, result])
         return [results[path] for path in paths]
-
-
-class _Lines:
-    """Appends values to a .jsonl file, flushed line by line; to nothing where there is no file."""
-
-    def __init__(self, path: Path | None) -> None:
-        self._path = path
-
-    def __enter__(self) -> "_Lines":
-        if self._path is not None:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = self._path.open("a", encoding="utf-8")
-            if self._file.tell():  # a line that a kill cut short must not swallow the next one
-                self._file.write("\n")
-        return self
-
-    def write(self, value: Any) -> None:
-        if self._path is not None:
-            self._file.write(json.dumps(value, ensure_ascii=False) + "\n")
-            self._file.flush()
-
-    def __exit__(self, *error: object) -> None:
-        if self._path is not None:
-            self._file.close()
 
 
 def _probe_row(check: Check, path: str) -> list[Any]:

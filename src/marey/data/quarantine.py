@@ -3,13 +3,15 @@
 The record of a run is broken.jsonl in its folder, in every command: one line {"id", "path", "reason"} for each file.
 """
 
-import json
-from collections.abc import Collection
+import contextlib
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from marey.base.errors import RunError
-from marey.base.files import write_text
+from marey.base.files import append_line, atomic_path, read_lines
+from marey.base.jobs import each_job
 from marey.base.random import random_for
 from marey.base.reporter import warning
 
@@ -44,7 +46,8 @@ class Quarantine:
     """The broken files of one run: each once, as lines of a .jsonl file, with a limit to how many are tolerated.
 
     Args:
-        path: The file to append to, or None to keep the record in memory.
+        path: The file to append to, or None to keep the record in memory. Lines of it that are no record, as a killed
+            process leaves them, are passed over: those files are tried again.
         total: How many videos the run works on.
         max_share: More broken files than this share of them stop the run.
         ids: The run's videos. What others left in the file (training, where a run is tested in its own folder) stays there
@@ -55,9 +58,9 @@ class Quarantine:
         self.path, self.total, self.max_share = path, total, max_share
         self._found: dict[str, Broken] = {}
         self._others: list[Broken] = []
-        if path is not None and path.exists():
-            lines = path.read_text(encoding="utf-8").splitlines()
-            for broken in (Broken(**json.loads(line)) for line in lines if line.endswith("}")):
+        for line in () if path is None else read_lines(path):
+            with contextlib.suppress(TypeError):  # no record
+                broken = Broken(**line)
                 if ids is None or broken.id in ids:
                     self._found[broken.id] = broken
                 else:
@@ -76,10 +79,12 @@ class Quarantine:
         if self.path is None or not self._found:
             return
         self._found = {}
-        if self._others:
-            write_text(self.path, "".join(map(_line, self._others)))
-        else:
+        if not self._others:
             self.path.unlink()
+            return
+        with atomic_path(self.path) as temporary:
+            for broken in self._others:
+                append_line(temporary, asdict(broken))
 
     def record(self, broken: Broken) -> None:
         """Note a broken file.
@@ -91,20 +96,49 @@ class Quarantine:
             return
         self._found[broken.id] = broken
         if self.path is not None:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with self.path.open("a", encoding="utf-8") as file:
-                file.write(_line(broken))
+            append_line(self.path, asdict(broken))
         listed = f" (all are listed in {self.path})" if self.path is not None and len(self) == 1 else ""
         warning(f"broken file {len(self)}, set aside: {broken.reason}{listed}")
         if len(self) > self.max_share * self.total:
             raise RunError(
-                f"{len(self)} of {self.total} videos are broken, more than the {self.max_share:.1%} that are borne "
+                f"{len(self)} of {self.total} videos are broken, more than the {self.max_share:.1%} that are tolerated "
                 f"(--max-broken); the last: {broken.reason}"
             )
 
 
-def _line(broken: Broken) -> str:
-    return json.dumps(asdict(broken), ensure_ascii=False) + "\n"
+@dataclass(frozen=True)
+class VideoJob:
+    """Work on one video file of a list; classes of jobs add what they need."""
+
+    id: str
+    """What broken.jsonl calls it."""
+    video: Path
+
+
+Job = TypeVar("Job", bound=VideoJob)
+
+
+def run_video_jobs(
+    function: Callable[[Job], str | None],
+    jobs: Sequence[Job],
+    out: Path,
+    *,
+    total: int,
+    workers: int | None,
+    title: str,
+) -> tuple[Broken, ...]:
+    """Do `function` for every job, in `workers` processes. It gives the reason where the video cannot be read.
+
+    Those are returned, and listed in broken.jsonl in the folder `out`: anew in each call, which tries all of them again.
+    """
+    record = broken_list(out)
+    record.unlink(missing_ok=True)
+    quarantine = Quarantine(record, total=total, max_share=1)
+    reasons = each_job(function, jobs, workers=workers, title=title, unit="videos", chunk=1)
+    for job, reason in zip(jobs, reasons, strict=True):
+        if reason is not None:
+            quarantine.record(Broken(job.id, str(job.video), reason))
+    return quarantine.files
 
 
 def replacements(seed: int, epoch: int, index: int, count: int, tries: int = 16) -> list[int]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from marey.backends.device import tell_of_spare
 from marey.backends.eager import EagerBackend
-from marey.base.claim import Claim, Place
+from marey.base.claim import Claim, Command, OutputPath
 from marey.base.errors import DataError, RunError
 from marey.base.files import atomic_path
 from marey.base.precision import Precision
@@ -95,7 +95,7 @@ def evaluate(
 
 def _claim(out: Path, protocol: EvaluationProtocol) -> Claim:
     return Claim(
-        Place.folder(out), "evaluate", "evaluate.json", protocol.as_json(), may_differ=_MAY_DIFFER,
+        OutputPath.folder(out), Command.EVALUATE, protocol.as_json(), may_differ=_MAY_DIFFER,
         share=processes().rank if processes().world > 1 else None,
     )  # fmt: skip
 

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from marey.backends.device import tell_of_spare
 from marey.backends.eager import EagerBackend
-from marey.base.claim import Claim, Place
+from marey.base.claim import Claim, Command, OutputPath
 from marey.base.errors import DataError
-from marey.base.files import atomic_path, mend_lines
+from marey.base.files import atomic_path
 from marey.base.jsonable import Json
 from marey.base.precision import Precision
 from marey.base.processes import processes
@@ -165,7 +165,7 @@ def features(
     share = work.rank if work.world > 1 else None
     tell_of_spare(device)
     notice(f"features of {model.recipe.name} on {backend.device}, {backend.precision}")
-    with Claim(Place.folder(out), "features", "features.json", identity, share=share).held() as resumed:
+    with Claim(OutputPath.folder(out), Command.FEATURES, identity, share=share).held() as resumed:
         if resumed and share is None:
             work.sweep()
         return work.run(model, backend, per_clip=per_clip, batch=batch, workers=workers)
@@ -216,7 +216,6 @@ class _Work:
 
     def _rows_to_do(self) -> tuple[list[int], Quarantine]:
         record = broken_list(self.out, rank=self.rank)
-        mend_lines(record)
         broken = Quarantine(record, total=len(self.videos), max_share=1, ids=set(self.ids))
         done, failed = self._there(), {b.id for b in broken.files}
         first = {name: row for row, name in reversed(list(enumerate(self.names)))}  # a video may be listed twice

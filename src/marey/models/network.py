@@ -1,4 +1,4 @@
-"""The face of every network: what testing, training, probes and detection may rely on."""
+"""The interface of every network: what testing, training, probes and detection may rely on."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence

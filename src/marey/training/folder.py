@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 from torch import Tensor
 
-from marey.base.claim import Claim, Place
+from marey.base.claim import Claim, Command, OutputPath
 from marey.base.files import write_text
 from marey.base.precision import Arithmetic
 from marey.recipe import Recipe
@@ -17,7 +17,6 @@ from marey.training.state import Progress, load_state, read_run, recorded_run, s
 from marey.weights.checkpoint import save_checkpoint
 
 STATE = "last.ckpt"
-_TRACES = (STATE, "log.csv", "scores.npz")
 
 
 def refuse_other_run(path: Path) -> None:
@@ -26,9 +25,9 @@ def refuse_other_run(path: Path) -> None:
     Raises:
         RunError: one does; another process works there, or it cannot be written.
     """
-    place = Place.folder(path)
-    Claim(place, "train", "run.json", {}, resume=False, traces=_TRACES).check()
-    place.check()
+    folder = OutputPath.folder(path)
+    Claim(folder, Command.TRAIN, {}, resume=False).check()
+    folder.check()
 
 
 def precision_of_run(path: Path) -> Arithmetic | None:
@@ -67,8 +66,8 @@ class RunFolder:
                 it cannot be written. Nothing is written then.
         """
         claim = Claim(
-            Place.folder(self.path), "train", "run.json", _settings(self.identity), facts=facts, resume=resume,
-            traces=_TRACES, recorded=lambda: _settings(read_run(self.path / STATE)),
+            OutputPath.folder(self.path), Command.TRAIN, _settings(self.identity), facts=facts, resume=resume,
+            recorded=lambda: _settings(read_run(self.path / STATE)),
         )  # fmt: skip
         if not self.writes:
             claim.check()

@@ -13,7 +13,6 @@ toolkits have it.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from typing import Annotated, Literal
 
 import numpy as np
@@ -153,8 +152,6 @@ _GREY = np.array([0.299, 0.587, 0.114], np.float32)
 _GREY_MMACTION2 = np.array([0.2989, 0.587, 0.114], np.float32)
 _EIGENVECTORS = np.array([[-0.5675, 0.7192, 0.4009], [-0.5808, -0.0045, -0.8140], [-0.5836, -0.6948, 0.4203]])
 """Of ImageNet's colours: a row per channel (red, green, blue), a column per component."""
-
-_Blend = Callable[[_Real, float, _Real], _Real]
 
 
 def _brighten(frames: _Real, strength: float, grey: _Real) -> _Real:

@@ -20,17 +20,13 @@ FLOW_NOTE = "flow.json"
 """Beside flow images that Marey wrote: the frame rate, which images do not know."""
 
 
-def natural_key(path: Path) -> list[str | int]:
-    """Sorts img_2 before img_10."""
-    return _natural(path.name)
-
-
 def _natural(name: str) -> list[str | int]:
+    """Sorts img_2 before img_10."""
     return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)]
 
 
-class _Images:
-    """N places in time, each made of the same number of image files.
+class _ImageFolder(FrameSource):
+    """N places in time, each made of the same number of image files in a folder.
 
     Args:
         files: The names of the images of each place.
@@ -49,22 +45,23 @@ class _Images:
         load: Callable[[Sequence[str]], NDArray[np.uint8]],
         store: Callable[[NDArray[np.uint8], NDArray[np.uint8]], None],
     ) -> None:
-        self.folder, self.files, self.channels, self.load, self.store = str(folder), files, channels, load, store
+        self._folder, self._files, self._channels, self._load, self._store = str(folder), files, channels, load, store
         if not files:
             raise DecodeError(folder, "holds no images of this kind")
         if fps <= 0:
             raise DataError(f"{folder}: fps must be positive, got {fps}.")
-        self.timestamps, self.seconds = np.arange(len(files)) / fps, len(files) / fps
-        height, width = _size_in_header(self.paths(0)[0]) or load(self.paths(0)).shape[:2]
-        self.size = int(height), int(width)
-        """(height, width) of the first image, and therefore of all."""
+        height, width = _size_in_header(self._paths(0)[0]) or load(self._paths(0)).shape[:2]
+        super().__init__(
+            str(folder), timestamps=np.arange(len(files)) / fps, fps=fps, seconds=len(files) / fps,
+            size=(int(height), int(width)),
+        )  # fmt: skip
 
-    def paths(self, number: int) -> list[str]:
-        return [f"{self.folder}/{name}" for name in self.files[number]]
+    def _paths(self, number: int) -> list[str]:
+        return [f"{self._folder}/{name}" for name in self._files[number]]
 
-    def read(self, numbers: NDArray[np.int64], *, size: Size | None, crop: Box | None, target: Size) -> Frames:
-        """The places cut and resized, uint8 [T, *target, channels]; each is loaded once."""
-        frames = np.empty((len(numbers), *target, self.channels), np.uint8)
+    def _read(self, numbers: NDArray[np.int64], *, size: Size | None, crop: Box | None) -> Frames:
+        """The places cut and resized; each is loaded once."""
+        frames = np.empty((len(numbers), *self._size_of(size, crop), self._channels), np.uint8)
         first: dict[int, int] = {}
         for place, number in enumerate(numbers.tolist()):
             if (there := first.setdefault(number, place)) != place:
@@ -75,20 +72,19 @@ class _Images:
 
     def _put(self, number: int, box: Box | None, size: Size | None, out: NDArray[np.uint8]) -> None:
         """Place `number`, cut and resized, into `out`."""
-        image = self.load(self.paths(number))
-        if image.shape[:2] != self.size:
-            height, width = self.size
+        image = self._load(self._paths(number))
+        if image.shape[:2] != (self.height, self.width):  # all have the size of the first
             raise DecodeError(
-                self.paths(number)[0],
-                f"is {image.shape[1]}x{image.shape[0]}, the folder began with {width}x{height}",
+                self._paths(number)[0],
+                f"is {image.shape[1]}x{image.shape[0]}, the folder began with {self.width}x{self.height}",
             )
         frames: Frames = image[None]
         if box is not None:
             frames = crop(frames, box)
-        self.store(np.ascontiguousarray(resize(np.ascontiguousarray(frames), size)[0] if size else frames[0]), out)
+        self._store(np.ascontiguousarray(resize(np.ascontiguousarray(frames), size)[0] if size else frames[0]), out)
 
 
-class FrameFolder(FrameSource):
+class FrameFolder(_ImageFolder):
     """RGB frames stored as images, in natural order of their names (img_00001.jpg, img_00002.jpg, ...).
 
     `fps` is the rate at which they were taken; images do not say.
@@ -99,17 +95,10 @@ class FrameFolder(FrameSource):
 
     def __init__(self, path: str | Path, *, fps: float = 30.0) -> None:
         names = _in_order([name for name in _images(path) if not _flow_axis(name)])
-        files: list[tuple[str, ...]] = [(name,) for name in names]
-        self._images = _Images(path, files, fps=fps, channels=3, load=_colour, store=_as_rgb)
-        super().__init__(
-            str(path), timestamps=self._images.timestamps, fps=fps, seconds=self._images.seconds, size=self._images.size
-        )
-
-    def _read(self, numbers: NDArray[np.int64], *, size: Size | None, crop: Box | None) -> Frames:
-        return self._images.read(numbers, size=size, crop=crop, target=self._size_of(size, crop))
+        super().__init__(path, [(name,) for name in names], fps=fps, channels=3, load=_colour, store=_as_rgb)
 
 
-class FlowFolder(FrameSource):
+class FlowFolder(_ImageFolder):
     """Optical flow stored as pairs of grey images (flow_x_00001.jpg and flow_y_00001.jpg, or x_... and y_...).
 
     Two channels: x, y; 128 is no motion. N frames of a video give N - 1 fields. `fps` is the rate at which the frames
@@ -125,14 +114,7 @@ class FlowFolder(FrameSource):
         if len(across) != len(down):
             raise DecodeError(path, f"holds {len(across)} x images and {len(down)} y images; flow needs pairs")
         fps = _noted_fps(Path(path)) if fps is None else fps
-        pairs: list[tuple[str, ...]] = list(zip(across, down, strict=True))
-        self._images = _Images(path, pairs, fps=fps, channels=2, load=_pair, store=_as_flow)
-        super().__init__(
-            str(path), timestamps=self._images.timestamps, fps=fps, seconds=self._images.seconds, size=self._images.size
-        )
-
-    def _read(self, numbers: NDArray[np.int64], *, size: Size | None, crop: Box | None) -> Frames:
-        return self._images.read(numbers, size=size, crop=crop, target=self._size_of(size, crop))
+        super().__init__(path, list(zip(across, down, strict=True)), fps=fps, channels=2, load=_pair, store=_as_flow)
 
 
 def _colour(paths: Sequence[str]) -> NDArray[np.uint8]:
@@ -156,17 +138,22 @@ def _as_flow(image: NDArray[np.uint8], out: NDArray[np.uint8]) -> None:
 
 def holds_frames(folder: Path) -> bool:
     """Whether images that are no flow lie in a folder."""
-    return any(not _flow_axis(name) for name in _images(folder))
+    return _holds(folder, lambda name: not _flow_axis(name))
 
 
 def holds_images(folder: Path) -> bool:
     """Whether image files lie in a folder."""
-    return bool(_images(folder))
+    return _holds(folder, lambda name: True)
 
 
 def holds_flow(folder: Path) -> bool:
     """Whether flow images lie in a folder, be it beside frames."""
-    return any(_flow_axis(name) for name in _images(folder))
+    return _holds(folder, lambda name: bool(_flow_axis(name)))
+
+
+def _holds(folder: Path, wanted: Callable[[str], bool]) -> bool:
+    with os.scandir(folder) as entries:
+        return any(_is_image(entry.name) and wanted(entry.name) for entry in entries)
 
 
 def _noted_fps(folder: Path) -> float:
@@ -179,7 +166,11 @@ def _images(path: str | Path) -> list[str]:
     if not Path(path).is_dir():
         raise DecodeError(path, "no such folder")
     # Names, not Paths: opening a folder must not cost more than reading a few of its images.
-    return [n for n in os.listdir(path) if n.lower().endswith(_SUFFIXES) and not n.startswith(".")]  # noqa: PTH208
+    return [name for name in os.listdir(path) if _is_image(name)]  # noqa: PTH208
+
+
+def _is_image(name: str) -> bool:
+    return name.lower().endswith(_SUFFIXES) and not name.startswith(".")
 
 
 def _in_order(names: list[str]) -> list[str]:

@@ -4,7 +4,8 @@ from pathlib import Path
 from typing import Literal
 
 from marey.base.errors import DecodeError
-from marey.video.flow.files import FlowVideo, is_flow_video, open_flow
+from marey.video.flow.files import FlowVideo, is_flow_video
+from marey.video.flow.live import LiveFlow
 from marey.video.flow.rule import FlowRule
 from marey.video.frames import FlowFolder, FrameFolder, holds_flow, holds_frames
 from marey.video.reader import open_video
@@ -13,13 +14,19 @@ from marey.video.source import Conversion, FrameSource
 Kind = Literal["video", "frames", "flow video", "flow images"]
 
 
-def kind_of(path: Path) -> Kind:
-    """What lies at a path, or would: a folder holds frames, unless flow is all that it holds; every file is a video."""
+def kind_of(path: Path, wanted: Literal["frames", "flow"] = "frames") -> Kind:
+    """What is read at a path: a folder is images, of flow or of frames, every file is a video.
+
+    Of a folder that holds both it is what is `wanted`. One with neither counts as frames, and a path with nothing there as
+    a video: opening it says what is missing.
+    """
     if is_flow_video(path):
         return "flow video"
     if not path.is_dir():
         return "video"
-    return "flow images" if holds_flow(path) and not holds_frames(path) else "frames"
+    if wanted == "frames":
+        return "flow images" if not holds_frames(path) and holds_flow(path) else "frames"
+    return "flow images" if holds_flow(path) else "frames"
 
 
 def open_source(path: Path, conversion: Conversion = "rgb", flow: FlowRule | None = None) -> FrameSource:
@@ -28,13 +35,14 @@ def open_source(path: Path, conversion: Conversion = "rgb", flow: FlowRule | Non
     Raises:
         DecodeError: nothing there that can be read, or flow where frames are asked for.
     """
-    if flow is not None:
-        return open_flow(path, flow)
-    if is_flow_video(path):
-        raise DecodeError(
-            path, "is a video of optical flow, and frames are asked for: take a recipe whose modality is flow"
-        )
-    return FrameFolder(path) if path.is_dir() else open_video(path, conversion=conversion)
+    kind = kind_of(path, "frames" if flow is None else "flow")
+    if kind in ("video", "frames"):
+        source = _opened(kind, path, conversion)
+        return source if flow is None else LiveFlow(source, flow, name=str(path))
+    if flow is None:
+        what = "is a video of optical flow" if kind == "flow video" else "is a folder of optical flow"
+        raise DecodeError(path, f"{what}, and frames are asked for: take a recipe whose modality is flow")
+    return _opened(kind, path, conversion)
 
 
 def open_stored(path: Path) -> FrameSource:
@@ -43,7 +51,11 @@ def open_stored(path: Path) -> FrameSource:
     Raises:
         DecodeError: nothing there that can be read.
     """
-    match kind_of(path):
+    return _opened(kind_of(path), path, "rgb")
+
+
+def _opened(kind: Kind, path: Path, conversion: Conversion) -> FrameSource:
+    match kind:
         case "flow video":
             return FlowVideo(path)
         case "flow images":
@@ -51,4 +63,4 @@ def open_stored(path: Path) -> FrameSource:
         case "frames":
             return FrameFolder(path)
         case "video":
-            return open_video(path)
+            return open_video(path, conversion=conversion)

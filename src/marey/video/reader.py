@@ -48,6 +48,35 @@ def open_video(source: str | Path | bytes | BinaryIO, *, conversion: Conversion 
     return Video(source, conversion=conversion)
 
 
+class _Decoding:
+    """Decoding on its way through a file, from a key frame on.
+
+    Args:
+        packets: What is still to be sent to the decoder.
+        number: The frame with which decoding starts.
+    """
+
+    def __init__(self, packets: "Iterator[Packet[Any]]", number: int) -> None:
+        self.packets, self.start = packets, number
+        self.ready: list[VideoFrame] = []
+        """Pictures that the decoder gave and nobody took."""
+        self.next = number
+        """The smallest number that decoding has not passed."""
+        self.skipped: set[int] = set()
+        """Frames that were passed over undecoded."""
+        self.done = False
+        """Whether nothing comes any more."""
+        self.spoilt: int | None = None
+        """The first picture since the last key frame that was patched up."""
+
+    def look_at(self, picture: VideoFrame) -> None:
+        """Note whether this picture, which `next` has just passed, was patched up, or starts afresh."""
+        if picture.is_corrupt:
+            self.spoilt = self.next - 1 if self.spoilt is None or picture.key_frame else self.spoilt
+        elif picture.key_frame:
+            self.spoilt = None
+
+
 class Video(FrameSource):
     """N frames of a file, by number. Not to be shared between threads."""
 
@@ -58,10 +87,10 @@ class Video(FrameSource):
             raise DataError(f"{self.name}: conversion={conversion!r}: expected {' or '.join(get_args(Conversion))}.")
         self._converter = Converter(conversion)
         self._closed = False
-        self._open()
+        self._container, self._stream = self._open()
         try:
             self._index = self._scan()
-            self._rewind()
+            self._decoding = self._from_start()
             first = self._peek()
         except BaseException:
             self.close()
@@ -110,8 +139,8 @@ class Video(FrameSource):
 
     # -- opening and placing
 
-    def _open(self) -> None:
-        """Open the container and set up its decoder; everything about the place of reading starts anew."""
+    def _open(self) -> tuple[InputContainer, VideoStream]:
+        """Open the container and set up its decoder."""
         if isinstance(self._source, str | Path) and not Path(self._source).is_file():
             what = "is a folder, not a video file" if Path(self._source).is_dir() else "no such file"
             raise DecodeError(self.name, what)
@@ -124,13 +153,13 @@ class Video(FrameSource):
         if not container.streams.video:
             container.close()
             raise DecodeError(self.name, "holds no video stream")
-        self._container: InputContainer = container
-        self._stream: VideoStream = container.streams.video[0]
-        if self._stream.codec_context is None:
+        stream = container.streams.video[0]
+        if stream.codec_context is None:
             container.close()
             raise DecodeError(self.name, "holds video that this FFmpeg has no decoder for")
         # One thread: skipping is only exact then, and loaders run one reader per process anyway.
-        self._stream.thread_type = "NONE"
+        stream.thread_type = "NONE"
+        return container, stream
 
     def _scan(self) -> FrameIndex:
         try:
@@ -154,27 +183,16 @@ class Video(FrameSource):
 
     def _reopen(self) -> None:
         self._container.close()
-        self._open()
+        self._container, self._stream = self._open()
 
-    def _rewind(self) -> None:
-        """Start decoding at the beginning again: by a seek where that surely lands there, else by opening anew."""
+    def _from_start(self) -> _Decoding:
+        """Decoding from the beginning again: by a seek where that surely lands there, else by opening anew."""
         if not self._index.counted and self._index.keys.size and self._index.keys[0] == 0:
-            first = int(self._index.key_pts[0])
-            if self._land(first) == 0 and self._landed_pts == first:
-                return
+            decoding = self._from_key_frame(int(self._index.key_pts[0]), exactly=True)
+            if decoding is not None and decoding.start == 0:
+                return decoding
         self._reopen()
-        self._start(self._container.demux(self._stream), 0)
-
-    def _start(self, packets: "Iterator[Packet[Any]]", number: int) -> None:
-        """Note that decoding goes on with `packets`, whose first key frame is frame `number`."""
-        self._packets = packets
-        self._ready: list[VideoFrame] = []
-        self._next = number
-        """The smallest number that decoding has not passed."""
-        self._skipped: set[int] = set()
-        self._done = False
-        self._spoilt: int | None = None
-        """The first picture since the last key frame that was patched up."""
+        return _Decoding(self._container.demux(self._stream), 0)
 
     def _peek(self) -> VideoFrame:
         """The first picture that can be decoded, left in its place for the first read."""
@@ -203,9 +221,10 @@ class Video(FrameSource):
     def _seek_if_worth_it(self, numbers: NDArray[np.int64]) -> int:
         """Place the decoder for the first of `numbers`; say how many of them to decode before looking again."""
         key = self._key_before(int(numbers[0]))
-        passed = numbers[0] < self._next or not self._skipped.isdisjoint(numbers.tolist())
-        if passed or self._done or key >= self._next + _SEEK_GAIN:
-            self._seek(int(numbers[0]))
+        at = self._decoding
+        passed = numbers[0] < at.next or not at.skipped.isdisjoint(numbers.tolist())
+        if passed or at.done or key >= at.next + _SEEK_GAIN:
+            self._decoding = self._from_before(int(numbers[0]))
         gaps = np.flatnonzero(np.diff(numbers) > _SEEK_GAIN) + 1
         for gap in gaps.tolist():
             if self._key_before(int(numbers[gap])) >= int(numbers[gap - 1]) + _SEEK_GAIN:
@@ -221,17 +240,18 @@ class Video(FrameSource):
         place = int(np.searchsorted(self._index.keys, number, side="right")) - 1
         return int(self._index.keys[place]) if place >= 0 else 0
 
-    def _seek(self, number: int) -> None:
+    def _from_before(self, number: int) -> _Decoding:
         """Go to the last key frame at or before `number`; check where the container landed, else go further back."""
         place = int(np.searchsorted(self._index.keys, number, side="right")) - 1
         for candidate in range(place, max(place - 3, -1), -1):
-            landed = self._land(int(self._index.key_pts[candidate]))
-            if landed is not None and landed <= number:
-                return
-        self._rewind()
+            decoding = self._from_key_frame(int(self._index.key_pts[candidate]))
+            if decoding is not None and decoding.start <= number:
+                return decoding
+        return self._from_start()
 
-    def _land(self, pts: int) -> int | None:
-        """Seek; the frame that decoding starts with, or None where the container has no key frame to show for it.
+    def _from_key_frame(self, pts: int, *, exactly: bool = False) -> _Decoding | None:
+        """Seek; decoding from where the container lands, or None where it has no key frame to show for it, `exactly` at
+        this time.
 
         By the time at which a key frame is shown: with B-frames it is decoded earlier, and a seek to that time lands a
         whole group too early.
@@ -242,12 +262,9 @@ class Video(FrameSource):
             first = next(packets)
         except (av.FFmpegError, StopIteration):
             return None
-        if first.pts is None or not first.is_keyframe:
+        if first.pts is None or not first.is_keyframe or (exactly and first.pts != pts):
             return None
-        number = self._number(first.pts)
-        self._landed_pts = first.pts
-        self._start(_chain(first, packets), number)
-        return number
+        return _Decoding(_chain(first, packets), self._number(first.pts))
 
     def _decoded(self, numbers: NDArray[np.int64]) -> Iterator[tuple[int, VideoFrame]]:
         """Decode on until the last of `numbers`, yielding them; unwanted pictures are skipped where that is exact."""
@@ -264,76 +281,69 @@ class Video(FrameSource):
             if pts == wanted_pts[position]:
                 position += 1
                 if position == len(numbers):
-                    self._ready.insert(0, picture)  # the next read may begin with it
-                    self._next = number
+                    self._decoding.ready.insert(0, picture)  # the next read may begin with it
+                    self._decoding.next = number
                 self._refuse_spoilt(number)
                 yield number, picture
 
     def _next_picture(self, wanted: set[int]) -> VideoFrame | None:
         """The next picture in display order, or None at the end."""
-        while not self._ready:
-            if self._done:
+        while not self._decoding.ready:
+            if self._decoding.done:
                 return None
-            self._ready = self._feed(wanted)
-        picture = self._ready.pop(0)
+            self._decoding.ready = self._feed(wanted)
+        picture = self._decoding.ready.pop(0)
         if picture.pts is not None:
-            self._next = self._number(picture.pts) + 1
-            self._look_at(picture)
+            self._decoding.next = self._number(picture.pts) + 1
+            self._decoding.look_at(picture)
         return picture
 
-    def _look_at(self, picture: VideoFrame) -> None:
-        """Note whether this picture, which `_next` has just passed, was patched up, or starts afresh."""
-        if picture.is_corrupt:
-            self._spoilt = self._next - 1 if self._spoilt is None or picture.key_frame else self._spoilt
-        elif picture.key_frame:
-            self._spoilt = None
-
     def _refuse_spoilt(self, number: int) -> None:
-        if self._spoilt is not None:
+        if (first := self._decoding.spoilt) is not None:
             raise DecodeError(
-                self.name, f"frame {number} of {len(self._index)}: the data is broken from frame {self._spoilt} on"
+                self.name, f"frame {number} of {len(self._index)}: the data is broken from frame {first} on"
             )
 
     def _feed(self, wanted: set[int]) -> list[VideoFrame]:
         """Send one packet to the decoder; the pictures that come out."""
-        codec = self._stream.codec_context
-        packet = next(self._packets)
-        self._done = packet.size == 0
+        codec, at = self._stream.codec_context, self._decoding
+        packet = next(at.packets)
+        at.done = packet.size == 0
         if wanted and codec.name in _SKIPPABLE:
             # Past the last wanted picture nothing is skipped: the next read may go on there.
-            skip = not self._done and packet.pts is not None and packet.pts not in wanted and packet.pts < max(wanted)
+            skip = not at.done and packet.pts is not None and packet.pts not in wanted and packet.pts < max(wanted)
             codec.skip_frame = "NONREF" if skip else "DEFAULT"
             if skip:
-                self._skipped.add(self._number(packet.pts or 0))
+                at.skipped.add(self._number(packet.pts or 0))
         try:
             return list(codec.decode(packet))
         except av.FFmpegError as error:
-            self._done = True  # the decoder's state is worth nothing now: the next read seeks
-            number = self._next
-            while number in self._skipped:  # those were passed over undecoded, not missed
+            at.done = True  # the decoder's state is worth nothing now: the next read seeks
+            number = at.next
+            while number in at.skipped:  # those were passed over undecoded, not missed
                 number += 1
             raise DecodeError(self.name, f"frame {number} of {len(self._index)}: {_words(error)}") from None
 
     def _counted(self, numbers: NDArray[np.int64]) -> Iterator[tuple[int, VideoFrame]]:
         """The pictures of ascending numbers, found by counting what the decoder shows from the start."""
-        if numbers.size and (numbers[0] < self._next or self._done):
-            self._rewind()
+        if numbers.size and (numbers[0] < self._decoding.next or self._decoding.done):
+            self._decoding = self._from_start()
         for number in numbers.tolist():
             while True:
-                while not self._ready:
-                    if self._done:
+                while not self._decoding.ready:
+                    if self._decoding.done:
                         raise DecodeError(
                             self.name, f"frame {number} of {len(self._index)}: the decoder never shows it"
                         )
-                    self._ready = self._feed(set())
-                picture = self._ready.pop(0)
-                self._next += 1
-                self._look_at(picture)
-                if self._next - 1 == number:
+                    self._decoding.ready = self._feed(set())
+                picture = self._decoding.ready.pop(0)
+                self._decoding.next += 1
+                self._decoding.look_at(picture)
+                if self._decoding.next - 1 == number:
                     break
             if number == numbers[-1]:
-                self._ready.insert(0, picture)
-                self._next = number
+                self._decoding.ready.insert(0, picture)
+                self._decoding.next = number
             self._refuse_spoilt(number)
             yield number, picture
 

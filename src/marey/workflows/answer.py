@@ -10,7 +10,7 @@ import numpy as np
 
 from marey.backends.device import pick_device, tell_of_spare
 from marey.backends.precision import pick_precision
-from marey.base.claim import Claim, Place, read_note
+from marey.base.claim import Claim, Command, OutputPath, read_note
 from marey.base.errors import RunError
 from marey.base.files import mend_lines
 from marey.base.precision import Arithmetic, Precision
@@ -109,9 +109,10 @@ def _claim(out: Path, model: Network | Streams, *, top: int, precision: Arithmet
     """
     if processes().world > 1:
         raise RunError("marey predict answers in one process: give each its own part of the list and its own --out.")
-    place, note = Place.file(out), out.resolve().with_suffix(".run.json").name
-    place.check()
-    if not (place.home / note).exists():
+    path = OutputPath.file(out)
+    note = path.note(Command.PREDICT)
+    path.check()
+    if not note.exists():
         for _ in read_answers(out):
             """Without a note, a file is only written to if it holds answers."""
     first, others = (model.networks[0], model.networks[1:]) if isinstance(model, Streams) else (model, ())
@@ -119,9 +120,9 @@ def _claim(out: Path, model: Network | Streams, *, top: int, precision: Arithmet
     settings = identity_of(first, top=top, precision=precision, fused=fused)
 
     def recorded() -> dict[str, Any] | None:
-        return read_note(place.home / note) if out.exists() else None
+        return read_note(note) if out.exists() else None
 
-    return Claim(place, "predict", note, settings, recorded=recorded)
+    return Claim(path, Command.PREDICT, settings, recorded=recorded)
 
 
 def _append(out: Path, given: Prediction, top: int) -> None:

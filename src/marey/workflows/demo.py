@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import cast
 
 from marey.backends.precision import check_machine
-from marey.base.claim import Place
+from marey.base.claim import OutputPath
 from marey.base.errors import RecipeError, RunError
 from marey.base.processes import processes
 from marey.base.random import random_for
@@ -65,7 +65,7 @@ def run_demo(
     if not resume:
         refuse_other_run(out)
     for folder in (out, out / "videos"):
-        Place.folder(folder).check()
+        OutputPath.folder(folder).check()
     begun = _begun(out) if resume else _Begun()
     recipe = _recipe_of(network or begun.network)
     seed = begun.seed if seed is None else seed

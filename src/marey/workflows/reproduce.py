@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from marey.backends.precision import check_machine
-from marey.base.claim import Place
+from marey.base.claim import OutputPath
 from marey.base.errors import DataError, RecipeError
 from marey.base.reporter import notice
 from marey.data.catalogue import class_names_of
@@ -100,7 +100,7 @@ def reproduce(name: str, data: Path, *, out: Path, how: How) -> Reproduction:
         RunError: `out` or a folder in it holds another run, another process works there, or it cannot be written.
     """
     check_machine(how.options.device, how.options.precision, training=how.train)
-    Place.folder(out).check()
+    OutputPath.folder(out).check()
     row = find_two_stream(name)
     recipes = [get_recipe(stream) for stream in ((row.rgb, row.flow) if row else (name,))]
     recipes = [recipe.with_settings(how.settings) if how.settings else recipe for recipe in recipes]

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from marey.backends.precision import check_machine
+from marey.base.claim import Command, OutputPath
 from marey.base.errors import DataError
 from marey.base.precision import Precision
 from marey.base.processes import processes
 from marey.base.reporter import notice, warning_once
-from marey.data.extract import EXTRACTION
 from marey.data.formats import list_folder, read_manifest
 from marey.data.manifest import Manifest
 from marey.data.split import split_manifest
@@ -155,7 +155,7 @@ def _sides(
 
 def _for_stored_flow(recipe: Recipe, data: Path) -> Recipe:
     """The recipe with the flow that `marey data flow` stored beside a list, so that flow computed later is the same."""
-    note = data.parent / EXTRACTION
+    note = OutputPath.folder(data.parent).note(Command.FLOW)
     if recipe.flow is None or not note.exists():
         return recipe
     stored = FlowRule.model_validate(json.loads(note.read_text(encoding="utf-8"))["flow"])

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from marey.base.claim import Claim, Command, OutputPath
 from marey.base.errors import RecipeError
 from marey.base.processes import processes
 from marey.base.reporter import notice
@@ -76,7 +77,19 @@ def test_streams(
     """Test each stream in a folder of its own, fuse, compare, report. Goes on where it was interrupted.
 
     `second` is the list of the second stream, where its flow is stored.
+
+    Raises:
+        RunError: `out` holds another run, another process works there, or it cannot be written.
     """
+    settings = {"streams": [network.recipe.name for network in streams.networks]}
+    share = processes().rank if processes().world > 1 else None
+    with Claim(OutputPath.folder(out), Command.EVALUATE, settings, share=share).held():
+        return _tested(streams, data, second=second, out=out, split=split, **options)
+
+
+def _tested(
+    streams: Streams, data: Path, *, second: Path | None, out: Path, split: str | None, **options: Any
+) -> EvaluationResult:
     scores = []
     for number, network in enumerate(streams.networks, start=1):
         listed = second if second is not None and number == 2 else data

@@ -1,4 +1,4 @@
-"""The face of a public data set: what it should hold, and which file is which of its clips."""
+"""The interface of a public data set: what it should hold, and which file is which of its clips."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from marey.base.claim import Claim, Place
+from marey.base.claim import Claim, Command, OutputPath
 from marey.base.errors import DataError
 from marey.base.jobs import run_jobs
 from marey.base.random import random_for
@@ -21,7 +21,6 @@ from marey.data.motions.paths import CLASS_NAMES, MIRROR_PAIRS, Pose, path_of
 from marey.video.source import Frames
 from marey.video.writer import write_video
 
-NOTE = "motions.json"
 """The arguments of the call that wrote a folder."""
 
 _FPS = 15
@@ -116,7 +115,7 @@ def write_motions(
     """
     folder = Path(folder)
     settings = {"train": train, "test": test, "size": size, "frames": frames, "seed": seed, **look.settings}
-    claim = Claim(Place.folder(folder), "demo", NOTE, settings, recorded=lambda: recorded_settings(folder))
+    claim = Claim(OutputPath.folder(folder), Command.MOTIONS, settings, recorded=lambda: recorded_settings(folder))
     listing = folder / "motions.csv"
     if not (claim.check() and listing.exists()):
         jobs = _jobs(folder, train, test, size, frames, seed, look)
@@ -152,7 +151,7 @@ def recorded_settings(folder: str | Path) -> dict[str, str | int] | None:
     Raises:
         DataError: the file that notes them is damaged.
     """
-    noted = Path(folder) / NOTE
+    noted = OutputPath.folder(folder).note(Command.MOTIONS)
     if not noted.exists():
         return None
     try:

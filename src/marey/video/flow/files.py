@@ -18,9 +18,7 @@ from numpy.typing import NDArray
 from marey.base.errors import DataError, DecodeError
 from marey.base.files import atomic_path, write_json
 from marey.video import transforms
-from marey.video.flow.live import LiveFlow
-from marey.video.flow.rule import FlowRule
-from marey.video.frames import FLOW_NOTE, FlowFolder, FrameFolder, holds_flow
+from marey.video.frames import FLOW_NOTE
 from marey.video.reader import open_video
 from marey.video.source import Box, Frames, FrameSource, Size
 
@@ -36,19 +34,6 @@ UNFINISHED = ".unfinished"
 _CRF = {"video": 12, "lossless": 0}
 _KEY_FRAMES = 32
 """Fields from one key frame to the next: a clip from the middle decodes no more than these before it begins."""
-
-
-def open_flow(path: Path, rule: FlowRule) -> FrameSource:
-    """Flow by path: stored fields as they are; those of a video or a folder of frames computed as they are read.
-
-    Raises:
-        DecodeError: nothing there that can be read.
-    """
-    if is_flow_video(path):
-        return FlowVideo(path)
-    if path.is_dir():
-        return FlowFolder(path) if holds_flow(path) else LiveFlow(FrameFolder(path), rule, name=str(path))
-    return LiveFlow(open_video(path), rule, name=str(path))
 
 
 def is_flow_video(path: Path) -> bool:

@@ -1,4 +1,4 @@
-"""A video with the face of its flow: fields are computed when they are read."""
+"""A video read as its optical flow: fields are computed when they are read."""
 
 import numpy as np
 from numpy.typing import NDArray
