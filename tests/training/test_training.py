@@ -19,14 +19,18 @@ import marey
 from marey.backends import precision
 from marey.base.errors import RecipeError, RunError, WeightsError
 from marey.data.formats import list_folder
+from marey.models.layers.checkpointing import Blocks
+from marey.models.layers.drop_path import DropPath
 from marey.recipe import SGD
 from marey.recipes import get_recipe
-from marey.training.distributed import refuse_mixed
+from marey.training.distributed import StopSignals, refuse_mixed
 from marey.training.ema import AveragedWeights
 from marey.training.fit import fit
+from marey.training.loop import TrainingLoop
 from marey.training.step import GradientStep
 from marey.video.writer import write_video
 from marey.weights.checkpoint import read_checkpoint
+from marey.weights.load import build_network
 from tolerances import DISTRIBUTED
 
 RECIPE = get_recipe("slowonly_r18_8x2_motions").variant(
@@ -514,3 +518,106 @@ def test_the_command_under_torchrun(videos, tmp_path) -> None:
     assert json.loads((tmp_path / "out" / "result.json").read_text())["videos"] == 10
     assert (tmp_path / "out" / "report.html").exists()
     assert "name it with --out" in run().stderr
+
+
+class Own(nn.Module):
+    """A module of a user's own: two layers, the same weights where `tied`."""
+
+    def __init__(self, *, tied: bool = False) -> None:
+        super().__init__()
+        self.pool = nn.AdaptiveAvgPool3d(1)
+        self.one, self.two, self.head = nn.Linear(3, 3), nn.Linear(3, 3), nn.Linear(3, 2)
+        self.unused = nn.BatchNorm3d(3)
+        if tied:
+            self.two.weight = self.one.weight
+
+    def forward(self, clip_BCTHW: torch.Tensor) -> torch.Tensor:
+        return self.head(self.two(self.one(self.pool(clip_BCTHW).flatten(1))))
+
+
+@pytest.mark.parametrize("parts", [{}, {"ema": {"decay": 0.5}, "precise_norms": 1}], ids=["plain", "averaged"])
+def test_tied_weights_stay_tied_and_are_saved(parts, videos, tmp_path) -> None:
+    module = Own(tied=True)
+    recipe = RECIPE.variant(train={"epochs": 1, **parts})
+    fit(recipe, train=list_folder(videos), out=tmp_path, workers=0, model=module)
+    assert module.one.weight is module.two.weight
+    saved = weights(tmp_path)
+    assert torch.equal(saved["one.weight"], saved["two.weight"])
+    assert torch.equal(saved["one.weight"], module.one.weight) == (not parts)
+    assert torch.equal(saved["unused.running_var"], torch.ones(3)), "a norm that saw nothing keeps what it had"
+    fit(recipe, train=list_folder(videos), out=tmp_path, workers=0, model=Own(tied=True), resume=True)
+
+
+class Extra(Own):
+    def get_extra_state(self) -> dict[str, int]:
+        return {"a": 1}
+
+    def set_extra_state(self, state: object) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("module", "message"),
+    [
+        (nn.Sequential(nn.Flatten(), nn.LazyLinear(2)), "Sequential: parameter 1.weight has no shape yet"),
+        (Extra(), "Extra: _extra_state in its state is a dict"),
+    ],
+    ids=["lazy", "extra state"],
+)
+def test_a_module_that_cannot_be_saved_is_refused_before_anything_is_written(module, message, videos, tmp_path) -> None:
+    with pytest.raises(RecipeError, match=message):
+        fit(RECIPE, train=list_folder(videos), out=tmp_path / "a", workers=0, model=module)
+    assert not (tmp_path / "a").exists()
+
+
+def test_what_is_missing_is_told_before_training(videos, tmp_path, monkeypatch) -> None:
+    manifest = list_folder(videos)
+    with pytest.raises(WeightsError, match="nope"):
+        fit(RECIPE, train=manifest, out=tmp_path / "a", workers=0, init="nope")
+    assert not (tmp_path / "a").exists(), "a run that never made a step leaves nothing"
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    with pytest.raises(RunError, match=r"pip install 'marey\[tensorboard\]'"):
+        fit(RECIPE, train=manifest, out=tmp_path / "a", workers=0, tensorboard=True)
+    assert not (tmp_path / "a").exists()
+
+
+def test_a_module_is_left_as_it_was(videos, tmp_path) -> None:
+    network = build_network(RECIPE)
+    recipe = RECIPE.variant(train={"epochs": 1, "drop_path": 0.5, "checkpointing": True})
+    fit(recipe, train=list_folder(videos), out=tmp_path, workers=0, model=network)
+    assert {layer.rate for layer in network.modules() if isinstance(layer, DropPath)} == {0.0}
+    assert not any(blocks.recompute for blocks in network.modules() if isinstance(blocks, Blocks))
+
+
+def test_a_crash_between_log_and_state_loses_no_row(videos, tmp_path, monkeypatch) -> None:
+    manifest = list_folder(videos)
+    fit(RECIPE, train=manifest, out=tmp_path / "whole", workers=0)
+    save = TrainingLoop._save
+
+    def crash(self) -> None:
+        if self.at.epoch == 2:
+            raise CrashError
+        save(self)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(TrainingLoop, "_save", crash)
+        with pytest.raises(CrashError):
+            fit(RECIPE, train=manifest, out=tmp_path / "cut", workers=0)
+    fit(RECIPE, train=manifest, out=tmp_path / "cut", workers=0, resume=True)
+    assert epochs(tmp_path / "cut") == epochs(tmp_path / "whole")
+
+
+def test_ctrl_c_once_and_again(monkeypatch, capsys) -> None:
+    now = [0.0]
+    monkeypatch.setattr("marey.training.distributed.time.monotonic", lambda: now[0])
+    before = signal.getsignal(signal.SIGINT)
+    with StopSignals() as stop:
+        assert not stop.received
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)  # torchrun's, after the terminal's
+        assert stop.received
+        assert capsys.readouterr().err.count("stopping after this step") == 1
+        now[0] = 3.0
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is before

@@ -37,6 +37,8 @@ class RunBatches:
             appearance=recipe.appearance, swaps=swaps_of(recipe.augment, train.class_names), flow=recipe.flow,
         )  # fmt: skip
         self.loader = self._training(self.epochs)
+        if val is not None:
+            self.validation(val)  # refuses a list that is too short before training begins
         self.calendar = Calendar([self.loader.epoch_batches(epoch) for epoch in range(self.epochs)])
 
     def learning_rate(self, step: int) -> float:

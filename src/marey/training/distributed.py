@@ -3,6 +3,7 @@
 import logging
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -15,9 +16,12 @@ from torch import Tensor
 from marey.base.errors import RunError
 from marey.base.precision import Arithmetic
 from marey.base.processes import processes
+from marey.base.reporter import notice
 
 T = TypeVar("T")
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_SAME_SIGNAL = 2.0
+"""Seconds within which a second signal is taken for the first one, sent twice."""
 
 
 def start_fabric(device: torch.device, arithmetic: Arithmetic) -> Fabric:
@@ -92,13 +96,22 @@ def _quiet(logger: logging.Logger) -> Iterator[None]:
 
 
 class StopSignals:
-    """Within its block SIGINT (Ctrl-C) and SIGTERM set `received` in place of ending the process."""
+    """Within its block SIGINT (Ctrl-C) and SIGTERM set `received` in place of ending the process.
+
+    A second SIGINT ends it at once, with what the run has saved so far. One that follows within a moment counts as the
+    first one: a terminal and torchrun both send it.
+    """
 
     def __init__(self) -> None:
-        self.received = False
+        self._received: float | None = None
         # Only the main thread may set handlers: in any other one the program's own stay.
         self._main = threading.current_thread() is threading.main_thread()
         self._previous = {number: signal.getsignal(number) for number in _STOP_SIGNALS}
+
+    @property
+    def received(self) -> bool:
+        """Whether one of the signals has come."""
+        return self._received is not None
 
     def __enter__(self) -> Self:
         if self._main:
@@ -109,7 +122,13 @@ class StopSignals:
     def __exit__(self, *_: object) -> None:
         if self._main:
             for number, handler in self._previous.items():
-                signal.signal(number, handler)
+                # A handler that C code has set is unknown to Python, which cannot put it back.
+                signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
-        self.received = True
+        now = time.monotonic()
+        if self._received is None:
+            self._received = now
+            notice("stopping after this step, with all of it saved; Ctrl-C once more stops at once")
+        elif number == signal.SIGINT and now - self._received > _SAME_SIGNAL:
+            raise KeyboardInterrupt

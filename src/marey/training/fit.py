@@ -20,9 +20,10 @@ from marey.recipe import Recipe
 from marey.training.batches import RunBatches
 from marey.training.distributed import start_fabric
 from marey.training.folder import RunFolder, precision_of_run
+from marey.training.logs import require_tensorboard
 from marey.training.loop import TrainingLoop
 from marey.training.losses import training_loss
-from marey.training.prepare import prepare_network
+from marey.training.prepare import prepared, refuse_unfinished
 from marey.training.state import Progress
 from marey.training.step import micro_batch_size
 from marey.weights.pretraining import WORDS, start
@@ -99,6 +100,10 @@ def fit(
     for manifest in (train, val):
         if manifest is not None and recipe.task.kind != "multilabel":
             manifest.require_one_label(recipe.name)
+    if model is not None:
+        refuse_unfinished(model)
+    if tensorboard:
+        require_tensorboard()
     batches = RunBatches(recipe, train, val, seed=seed, workers=workers)
     loss = training_loss(recipe, train)
     size = micro_batch_size(recipe.train, batch, processes().world)
@@ -110,13 +115,13 @@ def fit(
         torch.manual_seed(seed)
         network = model if model is not None else _start(recipe, train, init, resume)
         _freeze(network, recipe)
-        prepare_network(network, recipe.train)
-        fabric = start_fabric(chosen, recipe.train.precision)
-        loop = TrainingLoop(
-            fabric, network, batches, loss, folder, micro_batch=size,
-            max_broken=max_broken, checkpoint_minutes=checkpoint_minutes, tensorboard=tensorboard,
-        )  # fmt: skip
-        at = loop.run(resume=resume)
+        with prepared(network, recipe.train):
+            fabric = start_fabric(chosen, recipe.train.precision)
+            loop = TrainingLoop(
+                fabric, network, batches, loss, folder, micro_batch=size,
+                max_broken=max_broken, checkpoint_minutes=checkpoint_minutes, tensorboard=tensorboard,
+            )  # fmt: skip
+            at = loop.run(resume=resume)
         fabric.barrier()  # nobody reads the files before the first process has written them
     if at.epoch < batches.epochs:
         raise RunError(f"stopped after step {at.step}; go on with --resume --out {out}")

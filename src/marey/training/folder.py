@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from marey.base.claim import Claim, Command, OutputPath
+from marey.base.errors import MareyError
 from marey.base.files import write_text
 from marey.base.precision import Arithmetic
 from marey.recipe import Recipe
@@ -73,9 +74,23 @@ class RunFolder:
             claim.check()
             yield
             return
-        with claim.held():
-            write_text(self.path / "recipe.yaml", self.recipe.to_yaml())
-            yield
+        resumed = True
+        try:
+            with claim.held() as resumed:
+                write_text(self.path / "recipe.yaml", self.recipe.to_yaml())
+                yield
+        except MareyError:
+            if not resumed:
+                self._leave_untouched()
+            raise
+
+    def _leave_untouched(self) -> None:
+        """Take back what a run wrote that never made a step."""
+        if not (self.path / STATE).exists() and not (self.path / "log.jsonl").exists():
+            for name in (Command.TRAIN.note, "recipe.yaml"):
+                (self.path / name).unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # other files lie there
+                self.path.rmdir()
 
     def save_state(self, at: Progress, parts: dict[str, Any]) -> None:
         """Write all that the run goes on from."""

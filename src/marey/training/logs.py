@@ -63,16 +63,22 @@ class EpochRecord:
         return {name: found[name] for name in COLUMNS if found.get(name) is not None}
 
 
-def write_tensorboard(out: Path, record: EpochRecord) -> None:
-    """Add an epoch's numbers to the folder tensorboard/.
+def require_tensorboard() -> None:
+    """See that the extra is there.
 
     Raises:
-        RunError: the extra is not installed.
+        RunError: it is not installed.
     """
     try:
-        from torch.utils.tensorboard import SummaryWriter
+        import torch.utils.tensorboard  # noqa: F401
     except ImportError:
         raise RunError("--tensorboard needs the extra: pip install 'marey[tensorboard]'.") from None
+
+
+def write_tensorboard(out: Path, record: EpochRecord) -> None:
+    """Add an epoch's numbers to the folder tensorboard/."""
+    from torch.utils.tensorboard import SummaryWriter
+
     with SummaryWriter(str(out / "tensorboard")) as writer:
         for name, value in record.values().items():
             if name not in ("epoch", "step"):

@@ -187,10 +187,13 @@ class TrainingLoop:
         stopped = patience is not None and 0 <= self.at.best_epoch <= epoch - patience
         if stopped:
             self.at.epoch, self.at.batch = self.batches.epochs, 0
+        record = replace(record, validation=validation, broken=len(self.broken))
+        if log is not None:
+            log.epoch(
+                record
+            )  # before the state: a run that resumes from an older one drops the row, and writes it again
         self._save()
         if log is not None:
-            record = replace(record, validation=validation, broken=len(self.broken))
-            log.epoch(record)
             self._tell(record)
             if stopped:
                 notice(f"stopped: the validation score has not risen for {patience} epochs")

@@ -25,7 +25,9 @@ class _Moments:
         self.sums += count * torch.stack([torch.ones_like(mean), mean, var + mean.square()])
 
     def keep(self, sums: Tensor) -> None:
-        """Take these sums' mean and variance as what the norm remembers."""
+        """Take these sums' mean and variance as what the norm remembers; what saw nothing keeps what it has."""
+        if not sums[0].any():
+            return
         mean = sums[1] / sums[0]
         var = (sums[2] / sums[0] - mean.square()).clamp_min(0)
         for buffer, value in ((self.norm.running_mean, mean), (self.norm.running_var, var)):

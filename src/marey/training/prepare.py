@@ -1,21 +1,56 @@
-"""What a recipe's `train` asks of the network itself."""
+"""What a recipe's `train` asks of the network itself, and what training asks of a module of the user's own."""
 
-from torch import nn
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-from marey.models.layers.checkpointing import recompute_blocks
-from marey.models.layers.drop_path import set_drop_path
+from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
+
+from marey.base.errors import RecipeError
+from marey.models.layers.checkpointing import Blocks, recompute_blocks
+from marey.models.layers.drop_path import DropPath, set_drop_path
 from marey.models.network import Network
 from marey.recipe import Train
 
 
-def prepare_network(network: nn.Module, train: Train) -> None:
-    """Drop paths and recompute blocks as declared, in networks of ours and in modules built of the same layers.
+@contextmanager
+def prepared(network: nn.Module, train: Train) -> Iterator[None]:
+    """Within the block paths are dropped and blocks recomputed as declared, in networks of ours and in modules built of the
+    same layers; after it as before.
 
     Raises:
         RecipeError: the recipe asks for one of them, and the network has no layer for it.
     """
-    if train.drop_path:
-        for pathway in network.pathways() if isinstance(network, Network) else (network,):
-            set_drop_path(pathway, train.drop_path)
-    if train.checkpointing:
-        recompute_blocks(network)
+    rates = [(layer, layer.rate) for layer in network.modules() if isinstance(layer, DropPath)]
+    recomputing = [(blocks, blocks.recompute) for blocks in network.modules() if isinstance(blocks, Blocks)]
+    try:
+        if train.drop_path:
+            for pathway in network.pathways() if isinstance(network, Network) else (network,):
+                set_drop_path(pathway, train.drop_path)
+        if train.checkpointing:
+            recompute_blocks(network)
+        yield
+    finally:
+        for layer, rate in rates:
+            layer.rate = rate
+        for blocks, recompute in recomputing:
+            blocks.recompute = recompute
+
+
+def refuse_unfinished(module: nn.Module) -> None:
+    """Refuse a module whose state cannot be trained or saved.
+
+    Raises:
+        RecipeError: a parameter has no shape yet, or a part of the state is no tensor.
+    """
+    for name, parameter in module.named_parameters():
+        if is_lazy(parameter):
+            raise RecipeError(
+                f"{type(module).__name__}: parameter {name} has no shape yet: pass a clip through the module first."
+            )
+    for name, value in module.state_dict().items():
+        if not isinstance(value, Tensor):
+            raise RecipeError(
+                f"{type(module).__name__}: {name} in its state is a {type(value).__name__}, and a checkpoint keeps tensors: "
+                "make it a tensor, or leave it out of the state (get_extra_state)."
+            )

@@ -50,9 +50,20 @@ def save_checkpoint(
         "provenance": json.dumps(provenance or {}, ensure_ascii=False),
     }
     state = network.state_dict() if isinstance(network, nn.Module) else network
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
+    tensors = _apart({name: tensor.detach().cpu().contiguous() for name, tensor in state.items()})
     with atomic_path(path) as temporary:
         save_file(tensors, temporary, metadata)
+
+
+def _apart(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The same values, none of them in memory that it shares with another: the format has no shared parameters."""
+    seen: set[int] = set()
+    found = {}
+    for name, tensor in tensors.items():
+        memory = tensor.untyped_storage().data_ptr()
+        found[name] = tensor.clone() if memory in seen else tensor
+        seen.add(memory)
+    return found
 
 
 def save_folder(
