@@ -7,7 +7,6 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from marey.base.claim import OutputPath
 from marey.base.errors import MareyError, RecipeError
 from marey.base.processes import processes
 from marey.cli.command import (
@@ -97,6 +96,7 @@ def predict(
 ) -> None:
     """Answer for videos: the most likely classes and their probabilities."""
     from marey.backends.precision import check_machine
+    from marey.base.claim import OutputPath
     from marey.data.listing import read_videos
     from marey.workflows.answer import answer, answers_to
     from marey.workflows.models import open_model

@@ -11,11 +11,9 @@ from typing import Annotated, Any
 
 import typer
 
-from marey.base.claim import OutputPath
 from marey.base.errors import MareyError, RunError
 from marey.base.precision import Precision
 from marey.base.processes import MOST_DECODING, processes
-from marey.base.reporter import SilentReporter, reporting
 
 Device = Annotated[
     str, typer.Option("--device", help="auto (CUDA where there is one, else the CPU), cpu, cuda, cuda:1, mps, xpu.")
@@ -94,6 +92,8 @@ def _nothing_said() -> Iterator[None]:
     """No word from Marey, and none by Python's `warnings` from the libraries below it, unless the interpreter was told how
     to take those (`python -W`).
     """
+    from marey.base.reporter import SilentReporter, reporting
+
     with reporting(SilentReporter()), warnings.catch_warnings():
         if not sys.warnoptions:
             warnings.simplefilter("ignore")
@@ -116,4 +116,6 @@ def check_folder(folder: Path) -> None:
     Raises:
         RunError: it cannot be used.
     """
+    from marey.base.claim import OutputPath
+
     OutputPath.folder(folder).check(share=processes().rank if processes().world > 1 else None)
