@@ -121,6 +121,40 @@ def test_broken_videos_are_counted(videos, checkpoint, tmp_path) -> None:
     assert len(out.read_text().splitlines()) == 3
 
 
+def test_answers_of_files_that_differ_in_their_ending_never_mix(videos, checkpoint, tmp_path) -> None:
+    save_checkpoint(tmp_path / "b.safetensors", build_network(RECIPE), RECIPE, ("jump", "run"))
+    models = {"r.a": checkpoint, "r.b": tmp_path / "b.safetensors", "r": checkpoint}
+
+    def say(name: str, model: Path, video: str):
+        return marey("predict", model, videos / video, "--out", tmp_path / name, "--workers", "0")
+
+    for name, model in models.items():
+        assert say(name, model, "v0.mp4").exit_code == 0
+        assert (tmp_path / f"{name}.run.json").exists()
+    assert "holds another run (weights_sha256 differs)" in say("r.a", models["r.b"], "v1.mp4").stderr
+    for name, model in models.items():
+        assert say(name, model, "v1.mp4").exit_code == 0
+        assert len((tmp_path / name).read_text().splitlines()) == 2
+
+
+def test_answers_that_0_1_0_began_are_resumed(videos, checkpoint, tmp_path) -> None:
+    """It named the note without the ending of the file: where two files may be meant, none of them is taken for it."""
+    out, older = tmp_path / "a.jsonl", tmp_path / "a.run.json"
+    words = (videos / "v0.mp4", videos / "v1.mp4", "--out", out, "--workers", "0")
+    assert marey("predict", checkpoint, *words).exit_code == 0
+    (tmp_path / "a.jsonl.run.json").rename(older)
+    (tmp_path / "a.mp4").write_bytes(b"no answers")
+    assert "going on: 2 of 2" in marey("predict", checkpoint, *words).stderr
+    save_checkpoint(tmp_path / "b.safetensors", build_network(RECIPE), RECIPE, ("jump", "run"))
+    assert "weights_sha256 differs" in marey("predict", tmp_path / "b.safetensors", *words).stderr
+    (tmp_path / "a.txt").write_bytes(out.read_bytes())
+    refused = marey("predict", checkpoint, *words)
+    assert refused.exit_code == 1
+    assert f"{older} may tell of {out} or of a.txt: rename it to NAME.run.json" in refused.stderr
+    older.rename(tmp_path / "a.jsonl.run.json")
+    assert "going on: 2 of 2" in marey("predict", checkpoint, *words).stderr
+
+
 def test_answers_of_two_models_never_mix(videos, checkpoint, tmp_path) -> None:
     out = tmp_path / "a.jsonl"
     words = ("predict", videos / "v0.mp4", "--out", out, "--workers", "0")

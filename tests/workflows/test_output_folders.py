@@ -103,7 +103,7 @@ USERS = [
     User(train, "seed: there 1, here 2", "run.json", "last.ckpt"),
     User(judge, "batch: there 1, here 2", "evaluate.json", "scores.npz"),
     User(see, "per_clip: there false, here true", "features.json", "v0-*.npy"),
-    User(answer_all, "top: there 1, here 2", "a.run.json", "a.jsonl"),
+    User(answer_all, "top: there 1, here 2", "a.jsonl.run.json", "a.jsonl"),
     User(flow, "flow.bound: there 20.0, here 40.0", "extraction.json", "*/v0/flow.json"),
     User(resize, "short_side: there 16, here 32", "conversion.json", "*/v0.mp4"),
     User(motions, "seed: there 1, here 2", "motions.json", "train/*/*.mp4"),

@@ -55,7 +55,7 @@ class Command(Enum):
         self.words = words
         """As a user types it, after `marey`."""
         self.note = note
-        """The name of its note in a folder. Of a command that writes one file, what takes the place of its suffix."""
+        """The name of its note in a folder. Of a command that writes one file, what follows the file's name."""
         self.products = products
         """Files that show its run where the note is missing, as version 0.1.0 may have left it."""
         self.of_a_training = of_a_training
@@ -72,8 +72,8 @@ class OutputPath:
     """The folder in which the note lies: the output folder itself, or the one of the output file."""
     lock: Path
     """The file that is locked while a process works there."""
-    stem: str = ""
-    """How the note's name begins: as the output file's, without its suffix; in an output folder it has no such part."""
+    name: str | None = None
+    """The output file's name, with which its note's begins; None: an output folder, where it has no such part."""
 
     @classmethod
     def folder(cls, path: str | Path) -> Self:
@@ -85,16 +85,22 @@ class OutputPath:
     def file(cls, path: str | Path) -> Self:
         """An output file, which is the same one by whatever links it is named."""
         path, real = Path(path), Path(os.path.realpath(path))
-        return cls(path, real.parent, real.with_name(f".{real.name}.lock"), real.stem)
+        return cls(path, real.parent, real.parent / f".{real.name}.lock", real.name)
 
     @property
     def is_folder(self) -> bool:
         """Whether a folder is to be written."""
-        return not self.stem
+        return self.name is None
 
     def note(self, command: Command) -> Path:
         """The file that tells of a run of `command` here."""
-        return self.note_folder / f"{self.stem}{command.note}"
+        return self.note_folder / f"{self.name or ''}{command.note}"
+
+    def older_note(self, command: Command) -> Path:
+        """The name that version 0.1.0 gave the same file: of an output file without its suffix, so that `r.a` and `r.b`
+        shared one note.
+        """
+        return self.note_folder / f"{Path(self.name or '').stem}{command.note}"
 
     def check(self, *, share: int | None = None) -> None:
         """See that this path can be written and that no other process works there, without writing anything.

@@ -42,7 +42,8 @@ def answer(
     """The `top` likeliest classes of each video in turn, as soon as it is ready, or `error` for a broken file.
 
     With `out`, each answer is a line of that .jsonl file as well, and videos that it already answers are skipped: a long
-    list can be interrupted and resumed. NAME.run.json beside it holds the settings that answers depend on.
+    list can be interrupted and resumed. The file beside it whose name has ".run.json" added holds the settings that
+    answers depend on.
 
     Raises:
         RunError: `out` was begun with another network or protocol, or another process is writing it; this machine does not
@@ -110,8 +111,8 @@ def _claim(out: Path, model: Network | Streams, *, top: int, precision: Arithmet
     if processes().world > 1:
         raise RunError("marey predict answers in one process: give each its own part of the list and its own --out.")
     path = OutputPath.file(out)
-    note = path.note(Command.PREDICT)
     path.check()
+    note = _note(path)
     if not note.exists():
         for _ in read_answers(out):
             """Without a note, a file is only written to if it holds answers."""
@@ -123,6 +124,35 @@ def _claim(out: Path, model: Network | Streams, *, top: int, precision: Arithmet
         return read_note(note) if out.exists() else None
 
     return Claim(path, Command.PREDICT, settings, recorded=recorded)
+
+
+def _note(path: OutputPath) -> Path:
+    """The note of the answers in a file; for those that version 0.1.0 began, the one that it wrote.
+
+    Raises:
+        RunError: version 0.1.0 wrote one note for several files, and which of them it tells of cannot be known.
+    """
+    note, older = path.note(Command.PREDICT), path.older_note(Command.PREDICT)
+    if note.exists() or not older.exists():
+        return note
+    for other in sorted(path.note_folder.iterdir()):
+        beside = OutputPath.file(other)
+        if other.name == path.name or other.suffix == ".json" or beside.older_note(Command.PREDICT) != older:
+            continue
+        own = beside.note(Command.PREDICT)
+        if (own == older or not own.exists()) and _holds_answers(other):
+            raise RunError(
+                f"{older} may tell of {path.path} or of {other.name}: rename it to NAME{Command.PREDICT.note}, with the full "
+                "name of the file that it belongs to, or choose another --out."
+            )
+    return older
+
+
+def _holds_answers(path: Path) -> bool:
+    try:
+        return next(read_answers(path), None) is not None
+    except (OSError, RunError):
+        return False
 
 
 def _append(out: Path, given: Prediction, top: int) -> None:
