@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from marey.base.errors import RunError
-from marey.base.files import locked, write_json
+from marey.base.files import PATIENCE, locked, write_json
 from marey.base.reporter import notice, warning
 from marey.base.versions import version_of
 
@@ -34,6 +34,10 @@ _LONGEST = 40
 """Characters of a setting that a refusal quotes; of a longer one it gives the name."""
 _MOST = 5
 """Differing settings that a refusal lists."""
+_PATIENCE_OF_SHARES = 2.0
+"""Seconds for which a share waits until the same command's first process has ended its work on the whole, such as a training
+that is tested by all of its processes.
+"""
 
 
 class Command(Enum):
@@ -143,11 +147,13 @@ class OutputPath:
 
     def _take(self, held: contextlib.ExitStack, share: int | None, *, only_existing: bool = False) -> None:
         own = self.lock if share is None else self.lock.with_name(f"{self.lock.name}-{share}")
+        patience = PATIENCE if share is None else _PATIENCE_OF_SHARES
         for path in dict.fromkeys((self.lock, own)):
             if only_existing and not path.exists():
                 continue
             try:
-                file = held.enter_context(locked(path, wait=False, shared=path != own, remove=not only_existing))
+                lock = locked(path, wait=False, shared=path != own, remove=not only_existing, patience=patience)
+                file = held.enter_context(lock)
             except BlockingIOError:
                 raise RunError(
                     f"{self.path}: another process is writing there{_holder(path)}: wait for it, or choose another --out."

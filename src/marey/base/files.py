@@ -6,11 +6,17 @@ import json
 import os
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from marey.base.reporter import notice
+
+PATIENCE = 0.25
+"""Seconds during which a lock is asked for again before it is refused: a process that looks whether it is free, or a share
+that sees whether it is the last, holds it for a moment.
+"""
 
 
 @contextlib.contextmanager
@@ -120,7 +126,13 @@ def cache_folder() -> Path:
 
 @contextlib.contextmanager
 def locked(
-    path: str | Path, *, wait: bool = True, waiting: str = "", shared: bool = False, remove: bool = False
+    path: str | Path,
+    *,
+    wait: bool = True,
+    waiting: str = "",
+    shared: bool = False,
+    remove: bool = False,
+    patience: float = PATIENCE,
 ) -> Iterator[BinaryIO]:
     """Hold the lock file `path`, so that of several processes one works at a time; yields it, open for writing.
 
@@ -134,6 +146,7 @@ def locked(
         shared: Hold it together with others that ask for it so; whoever does not is then kept out. Windows has no such
             locks: there nobody is kept out.
         remove: Leave no file behind: the last holder removes it (not on Windows, where open files stay).
+        patience: Seconds during which another process must have held it before it is refused, where `wait` is off.
 
     Raises:
         BlockingIOError: another process holds it, and `wait` is off.
@@ -141,7 +154,7 @@ def locked(
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with _locked(path, wait=wait, waiting=waiting, shared=shared) as file:
+    with _locked(path, wait=wait, waiting=waiting, shared=shared, patience=patience) as file:
         if hasattr(os, "register_at_fork"):
             # Forked children (loader processes) would hold the lock for a while after their parent was killed.
             os.register_at_fork(after_in_child=file.close)
@@ -154,14 +167,19 @@ def locked(
             _leave(file, shared=shared)
 
 
-def _locked(path: Path, *, wait: bool, waiting: str, shared: bool) -> BinaryIO:
+def _locked(path: Path, *, wait: bool, waiting: str, shared: bool, patience: float) -> BinaryIO:
     """The file, open and locked, which lies at `path` still: its last holder may have removed it in the meantime."""
+    last = time.monotonic() + patience
     while True:
         file = _opened(path)
         try:
             if not _take(file, wait=False, shared=shared):
                 if not wait:
-                    raise BlockingIOError(f"{path} is held by another process")
+                    if time.monotonic() > last:
+                        raise BlockingIOError(f"{path} is held by another process")
+                    file.close()
+                    time.sleep(0.005)
+                    continue
                 if waiting:
                     notice(waiting)
                     waiting = ""
