@@ -20,7 +20,7 @@ from marey.base.errors import DataError, RunError
 from marey.base.files import locked, mend_lines
 from marey.cli.app import app
 from marey.data.clips import ViewDataset
-from marey.data.formats import list_folder
+from marey.data.formats import list_folder, read_manifest
 from marey.data.listing import read_videos
 from marey.data.manifest import Manifest
 from marey.evaluation.views import Views
@@ -119,6 +119,36 @@ def test_broken_videos_are_counted(videos, checkpoint, tmp_path) -> None:
     told = marey("predict", checkpoint, tmp_path / "l.txt", "--out", out, "--json")
     assert [line.get("error", "")[:12] for line in json.loads(told.stdout)] == ["", "/nowhere.mp4", ""]
     assert len(out.read_text().splitlines()) == 3
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
+def test_names_that_are_no_utf_8_are_read_and_written_everywhere(videos, checkpoint, tmp_path) -> None:
+    odd = os.fsdecode(b"b\xe4d\xff.mp4")
+    for label in ("jump", "run"):
+        (tmp_path / "set" / label).mkdir(parents=True)
+        (tmp_path / "set" / label / odd).symlink_to(videos / "v0.mp4")
+    (tmp_path / "set" / "run" / os.fsdecode(b"no\xff.mp4")).write_bytes(b"no video")
+    assert marey("data", "list", tmp_path / "set", "--out", tmp_path / "set.csv").exit_code == 0
+    assert b"jump/b\xe4d\xff.mp4,jump" in (tmp_path / "set.csv").read_bytes()
+    assert [one.path for one in read_manifest(tmp_path / "set.csv")] == [one.path for one in list_folder(tmp_path / "set")]
+    here, out = ("--workers", "0"), tmp_path / "a.jsonl"
+    for _ in range(2):
+        answered = marey("predict", checkpoint, tmp_path / "set.csv", "--out", out, *here)
+        assert "1 of 3 videos could not be read" in answered.stderr
+    assert "going on: 3 of 3" in answered.stderr
+    paths = [json.loads(line)["path"] for line in out.read_text(encoding="utf-8").splitlines()]
+    assert paths[0] == str(tmp_path / "set" / "jump" / odd)
+    told = marey("predict", checkpoint, tmp_path / "set.csv", "--json", *here)
+    assert [one["path"] for one in json.loads(told.stdout_bytes.decode("utf-8"))] == paths
+    assert b"b\xe4d\xff.mp4\n" in marey("predict", checkpoint, tmp_path / "set.csv", *here).stdout_bytes
+    seen = marey("features", checkpoint, "--data", tmp_path / "set.csv", "--out", tmp_path / "f", "--json", *here)
+    assert json.loads(seen.stdout_bytes.decode("utf-8"))["broken"][0]["path"] == paths[2]
+    assert b"b\xe4d\xff.mp4,," in (tmp_path / "f" / "index.csv").read_bytes()
+    judged = ("evaluate", checkpoint, "--data", tmp_path / "set.csv", "--out", tmp_path / "e", "--max-broken", "1", *here)
+    for words in (judged, (*judged, "--json")):
+        done = marey(*words)
+        assert done.exit_code == 0, done.output
+    assert json.loads((tmp_path / "e" / "result.json").read_text(encoding="utf-8"))["broken"][0]["path"] == paths[2]
 
 
 def test_answers_of_files_that_differ_in_their_ending_never_mix(videos, checkpoint, tmp_path) -> None:

@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import sys
 import tempfile
 import time
@@ -13,6 +14,9 @@ from typing import Any, BinaryIO
 
 from marey.base.reporter import notice
 
+BYTES = "surrogateescape"
+"""How names of files that are no UTF-8 stand in a text file, by the `errors` of its encoding: as the bytes that they are."""
+_SURROGATE = re.compile("[\ud800-\udfff]")
 PATIENCE = 0.25
 """Seconds during which a lock is asked for again before it is refused: a process that looks whether it is free, or a share
 that sees whether it is the last, holds it for a moment.
@@ -42,14 +46,22 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Write `text` as UTF-8, whole or not at all."""
+    """Write `text` as UTF-8, whole or not at all; names of files that are no UTF-8 as the bytes that they are."""
     with atomic_path(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", errors=BYTES)
 
 
 def write_json(path: str | Path, value: Any) -> None:
     """Write `value` as indented JSON, whole or not at all."""
-    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+    write_text(path, json_text(value, indent=2) + "\n")
+
+
+def json_text(value: Any, *, indent: int | None = None) -> str:
+    """`value` as JSON that is valid UTF-8: what a file's name has that is none is written as `\\udcXX`, which `json.loads`
+    gives back.
+    """
+    text = json.dumps(value, indent=indent, ensure_ascii=False)
+    return _SURROGATE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def sha256(path: str | Path) -> str:
@@ -59,12 +71,9 @@ def sha256(path: str | Path) -> str:
 
 
 def append_line(path: str | Path, value: Any) -> None:
-    """Add `value` to a .jsonl file as a line, written in one step; a last line without its end is cut off before.
-
-    Names of files that are no UTF-8 are written as the bytes that they are.
-    """
+    """Add `value` to a .jsonl file as a line, written in one step; a last line without its end is cut off before."""
     mend_lines(path)
-    line = (json.dumps(value, ensure_ascii=False) + "\n").encode("utf-8", "surrogateescape")
+    line = (json_text(value) + "\n").encode()
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("ab", buffering=0) as file:
@@ -84,7 +93,7 @@ def read_lines(path: str | Path) -> Iterator[Any]:
         for line in file:
             if line.endswith(b"\n"):
                 with contextlib.suppress(ValueError):
-                    yield json.loads(line.decode("utf-8", "surrogateescape"))
+                    yield json.loads(line.decode("utf-8", BYTES))
 
 
 def mend_lines(path: str | Path) -> None:

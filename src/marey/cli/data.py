@@ -1,6 +1,5 @@
 """`marey data ...`: lists of videos, and the files behind them."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -8,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from marey.base.errors import DataError, MareyError
+from marey.base.files import json_text
 from marey.cli.command import AsJson, Device, Root, Seed, command
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def prepare(
 
     result = prepare_set(published_set(dataset), folder, out=out, lists=lists or (), check=check, workers=workers)
     if as_json:
-        print(json.dumps(result.as_json(), indent=2, ensure_ascii=False))
+        print(json_text(result.as_json(), indent=2))
     else:
         _print_preparation(result)
 
@@ -105,7 +105,7 @@ def audit(
     cache = probe_cache(manifests[0].root)
     result = audit_lists(manifests, cache=cache, check=check, short_frames=short, workers=workers)
     if as_json:
-        print(json.dumps(result.as_json(), indent=2, ensure_ascii=False))
+        print(json_text(result.as_json(), indent=2))
     else:
         _print_audit(result)
     if result.faults:

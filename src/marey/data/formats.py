@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from marey.base.errors import DataError
+from marey.base.files import BYTES
 from marey.base.nearest import did_you_mean
 from marey.data.manifest import Manifest, make_manifest
 from marey.data.scan import find_videos
@@ -95,15 +96,18 @@ def read_classes(path: str | Path) -> list[str]:
 
 
 def read_text(path: Path) -> str:
-    """The text of a list of videos, without a byte order mark.
+    """The text of a list of videos, without a byte order mark; names that are no UTF-8 stand for the bytes that they are.
 
     Raises:
         DataError: no text, or it cannot be read.
     """
     try:
-        return path.read_text(encoding="utf-8-sig")
-    except (UnicodeDecodeError, OSError) as error:
+        text = path.read_text(encoding="utf-8-sig", errors=BYTES)
+    except OSError as error:
         raise DataError(f"{path}: cannot be read as a list of videos ({error}).") from None
+    if "\0" in text:
+        raise DataError(f"{path}: cannot be read as a list of videos (it is no text in UTF-8).")
+    return text
 
 
 def columns_of(text: str) -> list[str]:

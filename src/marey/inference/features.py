@@ -17,7 +17,7 @@ from marey.backends.device import tell_of_spare
 from marey.backends.eager import EagerBackend
 from marey.base.claim import Claim, Command, OutputPath
 from marey.base.errors import DataError
-from marey.base.files import atomic_path
+from marey.base.files import BYTES, atomic_path
 from marey.base.jsonable import Json
 from marey.base.precision import Precision
 from marey.base.processes import processes
@@ -174,7 +174,7 @@ def features(
 def file_name(video: str) -> str:
     """The file of a video's features: readable, safe on every system, and another one for every other video."""
     readable = re.sub(r"[^A-Za-z0-9._-]+", "_", Path(video).stem).strip("._")[:60] or "video"
-    return f"{readable}-{hashlib.sha256(video.encode('utf-8', 'surrogateescape')).hexdigest()[:32]}.npy"
+    return f"{readable}-{hashlib.sha256(video.encode('utf-8', BYTES)).hexdigest()[:32]}.npy"
 
 
 class _Work:
@@ -246,7 +246,7 @@ class _Work:
             yield from Quarantine(record, total=len(self.videos), max_share=1, ids=set(self.ids)).files
 
     def _write_index(self, broken: dict[str, Broken]) -> None:
-        with atomic_path(self.out / INDEX) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        with atomic_path(self.out / INDEX) as temporary, temporary.open("w", newline="", encoding="utf-8", errors=BYTES) as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(_COLUMNS)
             for sample, name in zip(self.videos, self.names, strict=True):

@@ -12,7 +12,7 @@ from marey.backends.device import pick_device, tell_of_spare
 from marey.backends.precision import pick_precision
 from marey.base.claim import Claim, Command, OutputPath, read_note
 from marey.base.errors import RunError
-from marey.base.files import mend_lines
+from marey.base.files import BYTES, append_line, mend_lines
 from marey.base.precision import Arithmetic, Precision
 from marey.base.processes import processes
 from marey.base.reporter import notice, progress
@@ -70,7 +70,7 @@ def answer(
             )
             for given in (item.likeliest(top) for item in found):
                 if out:
-                    _append(out, given, top)
+                    append_line(out, given.as_json(top))
                 failed += given.error is not None
                 bar.advance(note=f"{failed} broken" if failed else None)
                 yield given
@@ -84,7 +84,7 @@ def read_answers(out: Path) -> Iterator[Prediction]:
     """
     if not out.exists():
         return
-    with out.open(encoding="utf-8") as file:
+    with out.open(encoding="utf-8", errors=BYTES) as file:
         for number, line in enumerate(file, start=1):
             try:
                 yield Prediction.from_json(json.loads(line))
@@ -153,9 +153,3 @@ def _holds_answers(path: Path) -> bool:
         return next(read_answers(path), None) is not None
     except (OSError, RunError):
         return False
-
-
-def _append(out: Path, given: Prediction, top: int) -> None:
-    # One write for each line: a kill leaves whole lines and at most one without its end.
-    with out.open("ab", buffering=0) as file:
-        file.write((json.dumps(given.as_json(top), ensure_ascii=False) + "\n").encode())
