@@ -130,7 +130,9 @@ def test_names_that_are_no_utf_8_are_read_and_written_everywhere(videos, checkpo
     (tmp_path / "set" / "run" / os.fsdecode(b"no\xff.mp4")).write_bytes(b"no video")
     assert marey("data", "list", tmp_path / "set", "--out", tmp_path / "set.csv").exit_code == 0
     assert b"jump/b\xe4d\xff.mp4,jump" in (tmp_path / "set.csv").read_bytes()
-    assert [one.path for one in read_manifest(tmp_path / "set.csv")] == [one.path for one in list_folder(tmp_path / "set")]
+    assert [one.path for one in read_manifest(tmp_path / "set.csv")] == [
+        one.path for one in list_folder(tmp_path / "set")
+    ]
     here, out = ("--workers", "0"), tmp_path / "a.jsonl"
     for _ in range(2):
         answered = marey("predict", checkpoint, tmp_path / "set.csv", "--out", out, *here)
@@ -144,7 +146,17 @@ def test_names_that_are_no_utf_8_are_read_and_written_everywhere(videos, checkpo
     seen = marey("features", checkpoint, "--data", tmp_path / "set.csv", "--out", tmp_path / "f", "--json", *here)
     assert json.loads(seen.stdout_bytes.decode("utf-8"))["broken"][0]["path"] == paths[2]
     assert b"b\xe4d\xff.mp4,," in (tmp_path / "f" / "index.csv").read_bytes()
-    judged = ("evaluate", checkpoint, "--data", tmp_path / "set.csv", "--out", tmp_path / "e", "--max-broken", "1", *here)
+    judged = (
+        "evaluate",
+        checkpoint,
+        "--data",
+        tmp_path / "set.csv",
+        "--out",
+        tmp_path / "e",
+        "--max-broken",
+        "1",
+        *here,
+    )
     for words in (judged, (*judged, "--json")):
         done = marey(*words)
         assert done.exit_code == 0, done.output
@@ -299,8 +311,33 @@ def test_features_are_read_when_they_are_asked_for(videos, checkpoint, tmp_path)
     told = found.as_json()
     assert list(told) == ["out", "videos", "computed", "broken"]
     assert json.loads(json.dumps(told))["broken"][0]["path"] == str(tmp_path / "bad.mp4")
+    for index in (slice(0, 2), "v0.mp4", None):
+        with pytest.raises(
+            TypeError, match=r"^features\[.*\]: one video at a time: give a whole number, or `read\(\)` all"
+        ):
+            found[index]
+    np.testing.assert_array_equal(found[np.int64(-1)], found[1])
+    assert [entry.path for entry in wanted[1:]] == [entry.path for entry in wanted][1:]
     labelled = list_folder_of(videos, tmp_path / "classes")
     assert len(features(load_model(checkpoint), labelled, out=tmp_path / "g", workers=0, per_clip=True)) == 2
+
+
+def test_the_index_has_every_digit_of_the_times(videos, checkpoint, tmp_path) -> None:
+    (tmp_path / "parts.csv").write_text("path,label,start,end\nv0.mp4,x,0.1234567,0.7654321\nv0.mp4,x,0.5,\n")
+    parts = read_videos(tmp_path / "parts.csv", root=videos)
+    features(load_model(checkpoint), parts, out=tmp_path / "f", workers=0)
+    with (tmp_path / "f" / "index.csv").open() as file:
+        assert [(row["start"], row["end"]) for row in csv.DictReader(file)] == [("0.1234567", "0.7654321"), ("0.5", "")]
+
+
+def test_a_good_video_before_several_broken_ones(videos, checkpoint, tmp_path) -> None:
+    network, paths = load_model(checkpoint), [videos / "v0.mp4", tmp_path / "bad.mp4", tmp_path / "none.mp4"]
+    paths[1].write_text("no video")
+    for workers in (0, 1):
+        given = list(predict_many(network, paths, workers=workers))
+        assert [(one.path, one.error is None) for one in given] == list(zip(paths, (True, False, False), strict=True))
+        found = features(network, paths, out=tmp_path / str(workers), workers=workers)
+        assert (len(found), found.paths, len(found.broken)) == (1, (paths[0],), 2)
 
 
 def test_one_path_is_read(videos, checkpoint, tmp_path) -> None:

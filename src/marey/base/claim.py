@@ -13,6 +13,7 @@ import errno
 import json
 import os
 import platform
+import stat
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -78,6 +79,8 @@ class OutputPath:
     """The file that is locked while a process works there."""
     name: str | None = None
     """The output file's name, with which its note's begins; None: an output folder, where it has no such part."""
+    way_out: str = "choose another --out"
+    """What a refusal advises."""
 
     @classmethod
     def folder(cls, path: str | Path) -> Self:
@@ -86,15 +89,32 @@ class OutputPath:
         return cls(path, path, path / ".lock")
 
     @classmethod
-    def file(cls, path: str | Path) -> Self:
+    def file(cls, path: str | Path, *, way_out: str = "choose another --out") -> Self:
         """An output file, which is the same one by whatever links it is named."""
         path, real = Path(path), Path(os.path.realpath(path))
-        return cls(path, real.parent, real.parent / f".{real.name}.lock", real.name)
+        return cls(path, real.parent, real.parent / f".{real.name}.lock", real.name, way_out)
 
     @property
     def is_folder(self) -> bool:
         """Whether a folder is to be written."""
         return self.name is None
+
+    @property
+    def is_stream(self) -> bool:
+        """Whether a device or a pipe lies there, or a link to an open file of this process such as /dev/stdout.
+
+        Raises:
+            RunError: the path leads nowhere, such as a link to itself.
+        """
+        if os.path.islink(self.path) and os.readlink(self.path).startswith("/proc/"):
+            return True
+        try:
+            mode = os.stat(self.path).st_mode
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        except OSError as error:
+            raise self._unwritable(error.strerror or str(error)) from None
+        return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
 
     def note(self, command: Command) -> Path:
         """The file that tells of a run of `command` here."""
@@ -165,29 +185,35 @@ class OutputPath:
                     file.flush()
 
     def refuse_other_kind(self) -> None:
-        """Refuse a file for a folder, and a folder for a file.
+        """Refuse a file for a folder, and a folder, a device or a pipe for a file.
 
         Raises:
             RunError: it is one.
         """
         if self.is_folder:
             if os.path.lexists(self.path) and not self.path.is_dir():
-                raise RunError(f"{self.path} is a file, and a folder is to be written: choose another --out.")
+                raise RunError(f"{self.path} is a file, and a folder is to be written: {self.way_out}.")
         elif self.path.is_dir():
-            raise RunError(f"{self.path} is a folder, and a file is to be written: choose another --out.")
+            raise RunError(f"{self.path} is a folder, and a file is to be written: {self.way_out}.")
+        elif self.is_stream:
+            raise RunError(f"{self.path} is a device or a pipe, and a file is to be written: {self.way_out}.")
         if not (nearest := self._nearest()).is_dir():
-            raise RunError(f"{self.path}: {nearest} is a file, and no folder can lie in it: choose another --out.")
+            raise RunError(f"{self.path}: {nearest} is a file, and no folder can lie in it: {self.way_out}.")
 
     def _refuse_forbidden(self) -> None:
         if not os.access(nearest := self._nearest(), os.W_OK | os.X_OK):
             raise self._unwritable(f"no permission in {nearest}")
+        try:
+            tempfile.TemporaryFile(dir=nearest).close()  # where the system answers everybody "yes", as in /proc
+        except OSError as error:
+            raise self._unwritable(error.strerror or str(error)) from None
 
     def _nearest(self) -> Path:
         """The folder of the note, or the first above it that is there."""
         return next(folder for folder in (self.note_folder, *self.note_folder.parents) if os.path.lexists(folder))
 
     def _unwritable(self, why: str) -> RunError:
-        return RunError(f"{self.path} cannot be written ({why}): choose another --out.")
+        return RunError(f"{self.path} cannot be written ({why}): {self.way_out}.")
 
 
 @dataclass(frozen=True)

@@ -28,8 +28,13 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     """Yield a path beside `path` to write to; on success it takes `path`'s place, on failure it is removed.
 
     The temporary name keeps the suffix of `path`, since writers (FFmpeg, NumPy) choose their format by it.
+
+    Raises:
+        FileExistsError: a device or a pipe lies there, such as /dev/null: a superuser could put a file in its place.
     """
     path = Path(path)
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise FileExistsError(f"{path} is a device or a pipe")
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
     os.close(handle)

@@ -6,7 +6,6 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from marey.base.claim import OutputPath
 from marey.base.errors import MareyError, RecipeError
 from marey.base.files import json_text
 from marey.base.processes import processes
@@ -98,13 +97,13 @@ def predict(
     """Answer for videos: the most likely classes and their probabilities."""
     from marey.backends.precision import check_machine
     from marey.data.listing import read_videos
-    from marey.workflows.answer import answer, answers_to
+    from marey.workflows.answer import answer, answers_path, answers_to
     from marey.workflows.models import open_model
     from marey.workflows.two_streams import open_streams
 
     check_machine(device, precision)
     if out is not None:
-        OutputPath.file(out).check()
+        answers_path(out).check()
     wanted = read_videos(videos, root=root)
     how: dict[str, Any] = {"weights": weights, "untrained": untrained, "settings": settings or ()}
     opened = open_streams(model, fuse, fuse_weights=fuse_weights, **how) or open_model(model, **how)

@@ -73,7 +73,9 @@ def command(app: typer.Typer, name: str) -> Callable[[Callable[..., None]], Call
     def register(function: Callable[..., None]) -> Callable[..., None]:
         @functools.wraps(function)
         def run(*, debug: bool, quiet: bool, **options: Any) -> None:
-            if isinstance(sys.stdout, io.TextIOWrapper):  # names that are no UTF-8 are printed as the bytes that they are
+            if isinstance(
+                sys.stdout, io.TextIOWrapper
+            ):  # names that are no UTF-8 are printed as the bytes that they are
                 sys.stdout.reconfigure(errors=BYTES)
             try:
                 with _nothing_said() if quiet else contextlib.nullcontext():

@@ -15,7 +15,7 @@ from marey.base.files import BYTES
 from marey.base.nearest import did_you_mean
 from marey.data.manifest import Manifest, make_manifest
 from marey.data.scan import find_videos
-from marey.data.videos import VideoList
+from marey.data.videos import VideoList, seconds_text
 
 _COLUMNS = ("path", "label", "split", "start", "end", "group")
 _KINETICS = ("label", "youtube_id", "time_start", "time_end")
@@ -204,7 +204,8 @@ class _Table:
         for (start, end), n in zip(times, self.lines, strict=True):
             if start >= end or start < 0:
                 raise DataError(
-                    f"{self.path}:{n}: start must lie before end, both in seconds from 0, got {start:g} and {end:g}."
+                    f"{self.path}:{n}: start must lie before end, both in seconds from 0, got {seconds_text(start)} and "
+                    f"{seconds_text(end)}."
                 )
         return times
 

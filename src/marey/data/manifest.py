@@ -47,9 +47,9 @@ class Manifest:
     @overload
     def __getitem__(self, index: int) -> Sample: ...
     @overload
-    def __getitem__(self, index: NDArray[Any]) -> "Manifest": ...
-    def __getitem__(self, index: int | NDArray[Any]) -> "Sample | Manifest":
-        if isinstance(index, np.ndarray):
+    def __getitem__(self, index: NDArray[Any] | slice) -> "Manifest": ...
+    def __getitem__(self, index: int | NDArray[Any] | slice) -> "Sample | Manifest":
+        if isinstance(index, np.ndarray | slice):
             return self._rows(index)
         video = self.videos[index]
         return Sample(
@@ -152,7 +152,7 @@ class Manifest:
         """The same videos with another split column."""
         return replace(self, splits=splits)
 
-    def _rows(self, rows: NDArray[Any]) -> "Manifest":
+    def _rows(self, rows: NDArray[Any] | slice) -> "Manifest":
         def part(column: NDArray[Any] | None) -> NDArray[Any] | None:
             return None if column is None else column[rows]
 
@@ -228,7 +228,9 @@ def _labelled(
     names = list(classes) if classes is not None else _class_names({w for row in words.values() for w in row}, source)
     for name in names:
         if any("\ud800" <= letter <= "\udfff" for letter in name):
-            raise DataError(f"{source}: the class name {name!r} is no text in UTF-8: write the list, or name the folder, anew.")
+            raise DataError(
+                f"{source}: the class name {name!r} is no text in UTF-8: write the list, or name the folder, anew."
+            )
     index = {name: place for place, name in enumerate(names)}
     for text, several in words.items():
         for word in several:

@@ -73,9 +73,9 @@ class VideoList:
     @overload
     def __getitem__(self, index: int) -> VideoEntry: ...
     @overload
-    def __getitem__(self, index: NDArray[Any]) -> "VideoList": ...
-    def __getitem__(self, index: int | NDArray[Any]) -> "VideoEntry | VideoList":
-        if isinstance(index, np.ndarray):
+    def __getitem__(self, index: NDArray[Any] | slice) -> "VideoList": ...
+    def __getitem__(self, index: int | NDArray[Any] | slice) -> "VideoEntry | VideoList":
+        if isinstance(index, np.ndarray | slice):
             times = None if self.times is None else self.times[index]
             return VideoList(self.ids[index], self.root, times, self.source)
         start, end = (None, None) if self.times is None else map(_second, self.times[index].tolist())

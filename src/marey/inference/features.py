@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+import operator
 import re
 import time
 from collections.abc import Iterator
@@ -25,7 +26,7 @@ from marey.base.reporter import notice, progress
 from marey.data.clips import ViewDataset
 from marey.data.listing import VideosLike, as_videos
 from marey.data.quarantine import Broken, Quarantine, broken_list
-from marey.data.videos import VideoList, counted
+from marey.data.videos import VideoList, counted, seconds_text
 from marey.evaluation.views import Views, read_ahead
 from marey.inference.resume import identity_of
 from marey.models.network import Network
@@ -81,7 +82,14 @@ class Features:
 
         Raises:
             DataError: the file was removed.
+            TypeError: `index` is no whole number.
         """
+        try:
+            index = operator.index(index)
+        except TypeError:
+            raise TypeError(
+                f"features[{index!r}]: one video at a time: give a whole number, or `read()` all."
+            ) from None
         video = self.readable[index]
         path = self.out / file_name(video.id)
         try:
@@ -246,11 +254,14 @@ class _Work:
             yield from Quarantine(record, total=len(self.videos), max_share=1, ids=set(self.ids)).files
 
     def _write_index(self, broken: dict[str, Broken]) -> None:
-        with atomic_path(self.out / INDEX) as temporary, temporary.open("w", newline="", encoding="utf-8", errors=BYTES) as file:
+        with (
+            atomic_path(self.out / INDEX) as temporary,
+            temporary.open("w", newline="", encoding="utf-8", errors=BYTES) as file,
+        ):
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(_COLUMNS)
             for sample, name in zip(self.videos, self.names, strict=True):
-                times = ("" if time is None else f"{time:g}" for time in (sample.start, sample.end))
+                times = map(seconds_text, (sample.start, sample.end))
                 failed = broken.get(sample.id)
                 writer.writerow([sample.path, *times, "" if failed else name, failed.reason if failed else ""])
 

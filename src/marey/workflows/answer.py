@@ -3,6 +3,7 @@
 import contextlib
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +77,14 @@ def answer(
                 yield given
 
 
+def answers_path(out: Path) -> OutputPath:
+    """Where answers go, to be asked before a network is built (`OutputPath.check`)."""
+    path = OutputPath.file(out)
+    if path.is_stream:
+        return replace(path, way_out="leave out --out and redirect standard output")
+    return path
+
+
 def read_answers(out: Path) -> Iterator[Prediction]:
     """What earlier calls wrote to a .jsonl file.
 
@@ -110,7 +119,7 @@ def _claim(out: Path, model: Network | Streams, *, top: int, precision: Arithmet
     """
     if processes().world > 1:
         raise RunError("marey predict answers in one process: give each its own part of the list and its own --out.")
-    path = OutputPath.file(out)
+    path = answers_path(out)
     path.check()
     note = _note(path)
     if not note.exists():
