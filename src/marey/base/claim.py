@@ -106,10 +106,10 @@ class OutputPath:
         Raises:
             RunError: the path leads nowhere, such as a link to itself.
         """
-        if os.path.islink(self.path) and os.readlink(self.path).startswith("/proc/"):
-            return True
         try:
-            mode = os.stat(self.path).st_mode
+            if self.path.is_symlink() and str(self.path.readlink()).startswith("/proc/"):
+                return True
+            mode = self.path.stat().st_mode
         except (FileNotFoundError, NotADirectoryError):
             return False
         except OSError as error:

@@ -62,8 +62,8 @@ def write_json(path: str | Path, value: Any) -> None:
 
 
 def json_text(value: Any, *, indent: int | None = None) -> str:
-    """`value` as JSON that is valid UTF-8: what a file's name has that is none is written as `\\udcXX`, which `json.loads`
-    gives back.
+    """`value` as JSON that is valid UTF-8: bytes of a file's name that are none are escaped as JSON escapes a character
+    (U+DC80 to U+DCFF), and `json.loads` gives them back.
     """
     text = json.dumps(value, indent=indent, ensure_ascii=False)
     return _SURROGATE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)

@@ -151,8 +151,8 @@ def _note(path: OutputPath) -> Path:
         own = beside.note(Command.PREDICT)
         if (own == older or not own.exists()) and _holds_answers(other):
             raise RunError(
-                f"{older} may tell of {path.path} or of {other.name}: rename it to NAME{Command.PREDICT.note}, with the full "
-                "name of the file that it belongs to, or choose another --out."
+                f"{older} may tell of {path.path} or of {other.name}: rename it to NAME{Command.PREDICT.note}, with the "
+                "full name of the file that it belongs to, or choose another --out."
             )
     return older
 
