@@ -1,5 +1,6 @@
 """One run at a time in a place, the same run again, and no other; a refusal leaves everything as it was."""
 
+import contextlib
 import errno
 import json
 import os
@@ -211,7 +212,8 @@ def test_one_file_has_one_lock_by_all_its_names(tmp_path) -> None:
             pass
 
 
-def test_shares_work_beside_each_other_and_not_beside_the_whole(tmp_path) -> None:
+def test_shares_work_beside_each_other_and_not_beside_the_whole(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("marey.base.claim._PATIENCE_OF_SHARES", 0.1)
     path = OutputPath.folder(tmp_path)
     with path.held(share=0), path.held(share=1):
         for share in (0, 1, None):
@@ -245,6 +247,37 @@ def test_lock_files_are_removed_and_never_let_two_in(tmp_path) -> None:
     assert len(done) == 4
     assert max(most) == 1
     assert not (tmp_path / "lock").exists()
+
+
+def test_shares_that_come_and_go_are_never_refused(tmp_path) -> None:
+    """Who leaves looks whether it is the last, and who checks whether the path is free: nobody is refused by either."""
+    path, done = OutputPath.folder(tmp_path), []
+
+    def work(share: int) -> None:
+        for _ in range(250):
+            path.check(share=share)
+            with path.held(share=share):
+                pass
+        done.append(share)
+
+    threads = [threading.Thread(target=work, args=(share,)) for share in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(done) == [0, 1, 2, 3]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_share_waits_until_the_whole_is_done(tmp_path) -> None:
+    """As the second process of a training, which begins its test while the first one is still writing the run."""
+    path = OutputPath.folder(tmp_path)
+    with contextlib.ExitStack() as whole:
+        whole.enter_context(path.held())
+        leaving = threading.Timer(0.5, whole.close)
+        leaving.start()
+        with path.held(share=1):
+            leaving.join()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="flock is not there")

@@ -171,3 +171,23 @@ os.waitpid(child, 0)
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     grown, size = map(int, done.stdout.split())
     assert grown < size / 4
+
+
+def test_only_names_of_files_may_be_other_than_utf_8(tmp_path) -> None:
+    path = tmp_path / "list.txt"
+    path.write_bytes(b"b\xe4d.mp4 0\nb.mp4 1\n")
+    assert read_manifest(path).ids.tolist() == ["b\udce4d.mp4", "b.mp4"]
+    path.write_bytes(b"a.mp4 h\xf6ren\nb.mp4 sehen\n")
+    with pytest.raises(DataError, match=r"list\.txt: the class name 'h.udcf6ren' is no text in UTF-8"):
+        read_manifest(path)
+    path.write_text("a.mp4 0\n", encoding="utf-16")
+    with pytest.raises(DataError, match=r"list\.txt: cannot be read as a list of videos .it is no text in UTF-8"):
+        read_manifest(path)
+
+
+def test_a_slice_of_a_list_is_a_list(tmp_path) -> None:
+    (tmp_path / "list.csv").write_text("path,label,start,end\na.mp4,x,0,1\nb.mp4,y,1,2\nc.mp4,x,,\n")
+    whole = read_manifest(tmp_path / "list.csv")
+    part = whole[1:]
+    assert (type(part), list(part)) == (type(whole), list(whole)[1:])
+    assert list(whole.videos[:2]) == list(whole.videos)[:2]

@@ -20,7 +20,7 @@ from marey.base.errors import DataError, RunError
 from marey.base.files import locked, mend_lines
 from marey.cli.app import app
 from marey.data.clips import ViewDataset
-from marey.data.formats import list_folder
+from marey.data.formats import list_folder, read_manifest
 from marey.data.listing import read_videos
 from marey.data.manifest import Manifest
 from marey.evaluation.views import Views
@@ -119,6 +119,82 @@ def test_broken_videos_are_counted(videos, checkpoint, tmp_path) -> None:
     told = marey("predict", checkpoint, tmp_path / "l.txt", "--out", out, "--json")
     assert [line.get("error", "")[:12] for line in json.loads(told.stdout)] == ["", "/nowhere.mp4", ""]
     assert len(out.read_text().splitlines()) == 3
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
+def test_names_that_are_no_utf_8_are_read_and_written_everywhere(videos, checkpoint, tmp_path) -> None:
+    odd = os.fsdecode(b"b\xe4d\xff.mp4")
+    for label in ("jump", "run"):
+        (tmp_path / "set" / label).mkdir(parents=True)
+        (tmp_path / "set" / label / odd).symlink_to(videos / "v0.mp4")
+    (tmp_path / "set" / "run" / os.fsdecode(b"no\xff.mp4")).write_bytes(b"no video")
+    assert marey("data", "list", tmp_path / "set", "--out", tmp_path / "set.csv").exit_code == 0
+    assert b"jump/b\xe4d\xff.mp4,jump" in (tmp_path / "set.csv").read_bytes()
+    assert [one.path for one in read_manifest(tmp_path / "set.csv")] == [
+        one.path for one in list_folder(tmp_path / "set")
+    ]
+    here, out = ("--workers", "0"), tmp_path / "a.jsonl"
+    for _ in range(2):
+        answered = marey("predict", checkpoint, tmp_path / "set.csv", "--out", out, *here)
+        assert "1 of 3 videos could not be read" in answered.stderr
+    assert "going on: 3 of 3" in answered.stderr
+    paths = [json.loads(line)["path"] for line in out.read_text(encoding="utf-8").splitlines()]
+    assert paths[0] == str(tmp_path / "set" / "jump" / odd)
+    told = marey("predict", checkpoint, tmp_path / "set.csv", "--json", *here)
+    assert [one["path"] for one in json.loads(told.stdout_bytes.decode("utf-8"))] == paths
+    assert b"b\xe4d\xff.mp4\n" in marey("predict", checkpoint, tmp_path / "set.csv", *here).stdout_bytes
+    seen = marey("features", checkpoint, "--data", tmp_path / "set.csv", "--out", tmp_path / "f", "--json", *here)
+    assert json.loads(seen.stdout_bytes.decode("utf-8"))["broken"][0]["path"] == paths[2]
+    assert b"b\xe4d\xff.mp4,," in (tmp_path / "f" / "index.csv").read_bytes()
+    judged = (
+        "evaluate",
+        checkpoint,
+        "--data",
+        tmp_path / "set.csv",
+        "--out",
+        tmp_path / "e",
+        "--max-broken",
+        "1",
+        *here,
+    )
+    for words in (judged, (*judged, "--json")):
+        done = marey(*words)
+        assert done.exit_code == 0, done.output
+    assert json.loads((tmp_path / "e" / "result.json").read_text(encoding="utf-8"))["broken"][0]["path"] == paths[2]
+
+
+def test_answers_of_files_that_differ_in_their_ending_never_mix(videos, checkpoint, tmp_path) -> None:
+    save_checkpoint(tmp_path / "b.safetensors", build_network(RECIPE), RECIPE, ("jump", "run"))
+    models = {"r.a": checkpoint, "r.b": tmp_path / "b.safetensors", "r": checkpoint}
+
+    def say(name: str, model: Path, video: str):
+        return marey("predict", model, videos / video, "--out", tmp_path / name, "--workers", "0")
+
+    for name, model in models.items():
+        assert say(name, model, "v0.mp4").exit_code == 0
+        assert (tmp_path / f"{name}.run.json").exists()
+    assert "holds another run (weights_sha256 differs)" in say("r.a", models["r.b"], "v1.mp4").stderr
+    for name, model in models.items():
+        assert say(name, model, "v1.mp4").exit_code == 0
+        assert len((tmp_path / name).read_text().splitlines()) == 2
+
+
+def test_answers_that_0_1_0_began_are_resumed(videos, checkpoint, tmp_path) -> None:
+    """It named the note without the ending of the file: where two files may be meant, none of them is taken for it."""
+    out, older = tmp_path / "a.jsonl", tmp_path / "a.run.json"
+    words = (videos / "v0.mp4", videos / "v1.mp4", "--out", out, "--workers", "0")
+    assert marey("predict", checkpoint, *words).exit_code == 0
+    (tmp_path / "a.jsonl.run.json").rename(older)
+    (tmp_path / "a.mp4").write_bytes(b"no answers")
+    assert "going on: 2 of 2" in marey("predict", checkpoint, *words).stderr
+    save_checkpoint(tmp_path / "b.safetensors", build_network(RECIPE), RECIPE, ("jump", "run"))
+    assert "weights_sha256 differs" in marey("predict", tmp_path / "b.safetensors", *words).stderr
+    (tmp_path / "a.txt").write_bytes(out.read_bytes())
+    refused = marey("predict", checkpoint, *words)
+    assert refused.exit_code == 1
+    assert f"{older} may tell of {out} or of a.txt: rename it to NAME.run.json" in refused.stderr
+    older.rename(tmp_path / "a.jsonl.run.json")
+    assert "going on: 2 of 2" in marey("predict", checkpoint, *words).stderr
 
 
 def test_answers_of_two_models_never_mix(videos, checkpoint, tmp_path) -> None:
@@ -235,8 +311,33 @@ def test_features_are_read_when_they_are_asked_for(videos, checkpoint, tmp_path)
     told = found.as_json()
     assert list(told) == ["out", "videos", "computed", "broken"]
     assert json.loads(json.dumps(told))["broken"][0]["path"] == str(tmp_path / "bad.mp4")
+    for index in (slice(0, 2), "v0.mp4", None):
+        with pytest.raises(
+            TypeError, match=r"^features\[.*\]: one video at a time: give a whole number, or `read\(\)` all"
+        ):
+            found[index]
+    np.testing.assert_array_equal(found[np.int64(-1)], found[1])
+    assert [entry.path for entry in wanted[1:]] == [entry.path for entry in wanted][1:]
     labelled = list_folder_of(videos, tmp_path / "classes")
     assert len(features(load_model(checkpoint), labelled, out=tmp_path / "g", workers=0, per_clip=True)) == 2
+
+
+def test_the_index_has_every_digit_of_the_times(videos, checkpoint, tmp_path) -> None:
+    (tmp_path / "parts.csv").write_text("path,label,start,end\nv0.mp4,x,0.1234567,0.7654321\nv0.mp4,x,0.5,\n")
+    parts = read_videos(tmp_path / "parts.csv", root=videos)
+    features(load_model(checkpoint), parts, out=tmp_path / "f", workers=0)
+    with (tmp_path / "f" / "index.csv").open() as file:
+        assert [(row["start"], row["end"]) for row in csv.DictReader(file)] == [("0.1234567", "0.7654321"), ("0.5", "")]
+
+
+def test_a_good_video_before_several_broken_ones(videos, checkpoint, tmp_path) -> None:
+    network, paths = load_model(checkpoint), [videos / "v0.mp4", tmp_path / "bad.mp4", tmp_path / "none.mp4"]
+    paths[1].write_text("no video")
+    for workers in (0, 1):
+        given = list(predict_many(network, paths, workers=workers))
+        assert [(one.path, one.error is None) for one in given] == list(zip(paths, (True, False, False), strict=True))
+        found = features(network, paths, out=tmp_path / str(workers), workers=workers)
+        assert (len(found), found.paths, len(found.broken)) == (1, (paths[0],), 2)
 
 
 def test_one_path_is_read(videos, checkpoint, tmp_path) -> None:

@@ -65,6 +65,7 @@ def test_text() -> None:
     assert prediction().as_text(2) == "v/kick.mp4\n   93.1%  kick\n    4.0%  run"
     assert prediction(None, 3).as_text(1) == "v/kick.mp4 0 s to 3 s\n   93.1%  kick"
     assert prediction(1.5).as_text(1) == "v/kick.mp4 1.5 s to the end\n   93.1%  kick"
+    assert prediction(1000.125, 3661.0625).as_text(1).startswith("v/kick.mp4 1000.125 s to 3661.0625 s\n")
     assert broken().as_text() == "v/a.mp4: not a video"
 
 

@@ -1,5 +1,6 @@
 """The users of output folders: all refuse, resume and lock alike, and none touches what is not its own."""
 
+import errno
 import json
 import os
 import subprocess
@@ -15,6 +16,7 @@ from typer.testing import CliRunner
 
 from marey.base.claim import OutputPath
 from marey.base.errors import RunError
+from marey.base.files import write_text
 from marey.cli.app import app
 from marey.data.convert import Resize, convert
 from marey.data.extract import extract_flow
@@ -103,7 +105,7 @@ USERS = [
     User(train, "seed: there 1, here 2", "run.json", "last.ckpt"),
     User(judge, "batch: there 1, here 2", "evaluate.json", "scores.npz"),
     User(see, "per_clip: there false, here true", "features.json", "v0-*.npy"),
-    User(answer_all, "top: there 1, here 2", "a.run.json", "a.jsonl"),
+    User(answer_all, "top: there 1, here 2", "a.jsonl.run.json", "a.jsonl"),
     User(flow, "flow.bound: there 20.0, here 40.0", "extraction.json", "*/v0/flow.json"),
     User(resize, "short_side: there 16, here 32", "conversion.json", "*/v0.mp4"),
     User(motions, "seed: there 1, here 2", "motions.json", "train/*/*.mp4"),
@@ -221,6 +223,63 @@ def test_commands_look_at_the_place_first(words, tmp_path, monkeypatch) -> None:
     done = CliRunner().invoke(app, list(words))
     assert done.exit_code == 1
     assert "is to be written: choose another --out" in done.stderr
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc is not there")
+@pytest.mark.parametrize(
+    ("words", "name"),
+    [
+        (("predict", "no_such_model", "none.mp4", "--out"), "a.jsonl"),
+        (("convert", "none.pth", "--out"), "a.safetensors"),
+        (("convert", "none.pth", "--out"), "a"),
+        (("fuse", "none.npz", "none.npz", "--out"), "a.npz"),
+        (("data", "list", "none", "--out"), "a.csv"),
+        (("data", "split", "none.csv", "--out"), "a.csv"),
+        (("data", "prepare", "ucf101", "none", "--out"), "a"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else " ".join(value[:2]),
+)
+def test_places_of_single_files_are_looked_at_first(words, name, tmp_path, monkeypatch) -> None:
+    """One line, and nothing is written, replaced or waited for: a pipe is opened by nobody here."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").write_text("mine")
+    ending = Path(name).suffix
+    loop, pipe, stdout = (f"{word}{ending}" for word in ("loop", "pipe", "stdout"))
+    (tmp_path / loop).symlink_to(loop)
+    os.mkfifo(tmp_path / pipe)
+    (tmp_path / stdout).symlink_to("/proc/self/fd/1")
+    places = {f"file/{name}": "no folder can lie in it", f"/proc/self/{name}": "cannot be written", loop: ""}
+    places |= {pipe: "device or a pipe", stdout: "device or a pipe"} if ending and words[0] != "convert" else {}
+    before = {path: path.lstat() for path in tmp_path.iterdir()}
+    for place, why in places.items():
+        done = CliRunner().invoke(app, [*words, place])
+        assert done.exit_code == 1
+        assert isinstance(done.exception, SystemExit), done.exception
+        assert why in done.stderr
+        assert place in done.stderr
+        if words[0] == "predict" and "pipe" in why:
+            assert "leave out --out and redirect standard output" in done.stderr
+    assert {path: path.lstat() for path in tmp_path.iterdir()} == before
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no such pipes")
+def test_nothing_takes_the_place_of_a_pipe_or_device(tmp_path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(FileExistsError, match="pipe is a device or a pipe"):
+        write_text(tmp_path / "pipe", "text")
+    assert [path.is_fifo() for path in tmp_path.iterdir()] == [True]
+
+
+def test_a_report_that_cannot_be_written(videos, checkpoint, tmp_path, monkeypatch) -> None:
+    judge(tmp_path, videos, checkpoint, number=1)
+
+    def refuse(*args: object, **options: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr("marey.base.claim.tempfile.TemporaryFile", refuse)
+    done = CliRunner().invoke(app, ["report", str(tmp_path)])
+    assert done.exit_code == 1
+    assert "report.html cannot be written (Permission denied): make its folder writable" in done.stderr
 
 
 def test_answers_are_not_written_into_a_file_of_something_else(videos, checkpoint, tmp_path) -> None:

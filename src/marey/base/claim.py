@@ -13,6 +13,7 @@ import errno
 import json
 import os
 import platform
+import stat
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -22,7 +23,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from marey.base.errors import RunError
-from marey.base.files import locked, write_json
+from marey.base.files import PATIENCE, locked, write_json
 from marey.base.reporter import notice, warning
 from marey.base.versions import version_of
 
@@ -34,6 +35,10 @@ _LONGEST = 40
 """Characters of a setting that a refusal quotes; of a longer one it gives the name."""
 _MOST = 5
 """Differing settings that a refusal lists."""
+_PATIENCE_OF_SHARES = 2.0
+"""Seconds for which a share waits until the same command's first process has ended its work on the whole, such as a training
+that is tested by all of its processes.
+"""
 
 
 class Command(Enum):
@@ -55,7 +60,7 @@ class Command(Enum):
         self.words = words
         """As a user types it, after `marey`."""
         self.note = note
-        """The name of its note in a folder. Of a command that writes one file, what takes the place of its suffix."""
+        """The name of its note in a folder. Of a command that writes one file, what follows the file's name."""
         self.products = products
         """Files that show its run where the note is missing, as version 0.1.0 may have left it."""
         self.of_a_training = of_a_training
@@ -72,8 +77,10 @@ class OutputPath:
     """The folder in which the note lies: the output folder itself, or the one of the output file."""
     lock: Path
     """The file that is locked while a process works there."""
-    stem: str = ""
-    """How the note's name begins: as the output file's, without its suffix; in an output folder it has no such part."""
+    name: str | None = None
+    """The output file's name, with which its note's begins; None: an output folder, where it has no such part."""
+    way_out: str = "choose another --out"
+    """What a refusal advises."""
 
     @classmethod
     def folder(cls, path: str | Path) -> Self:
@@ -82,19 +89,42 @@ class OutputPath:
         return cls(path, path, path / ".lock")
 
     @classmethod
-    def file(cls, path: str | Path) -> Self:
+    def file(cls, path: str | Path, *, way_out: str = "choose another --out") -> Self:
         """An output file, which is the same one by whatever links it is named."""
         path, real = Path(path), Path(os.path.realpath(path))
-        return cls(path, real.parent, real.with_name(f".{real.name}.lock"), real.stem)
+        return cls(path, real.parent, real.parent / f".{real.name}.lock", real.name, way_out)
 
     @property
     def is_folder(self) -> bool:
         """Whether a folder is to be written."""
-        return not self.stem
+        return self.name is None
+
+    @property
+    def is_stream(self) -> bool:
+        """Whether a device or a pipe lies there, or a link to an open file of this process such as /dev/stdout.
+
+        Raises:
+            RunError: the path leads nowhere, such as a link to itself.
+        """
+        try:
+            if self.path.is_symlink() and str(self.path.readlink()).startswith("/proc/"):
+                return True
+            mode = self.path.stat().st_mode
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        except OSError as error:
+            raise self._unwritable(error.strerror or str(error)) from None
+        return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
 
     def note(self, command: Command) -> Path:
         """The file that tells of a run of `command` here."""
-        return self.note_folder / f"{self.stem}{command.note}"
+        return self.note_folder / f"{self.name or ''}{command.note}"
+
+    def older_note(self, command: Command) -> Path:
+        """The name that version 0.1.0 gave the same file: of an output file without its suffix, so that `r.a` and `r.b`
+        shared one note.
+        """
+        return self.note_folder / f"{Path(self.name or '').stem}{command.note}"
 
     def check(self, *, share: int | None = None) -> None:
         """See that this path can be written and that no other process works there, without writing anything.
@@ -137,11 +167,13 @@ class OutputPath:
 
     def _take(self, held: contextlib.ExitStack, share: int | None, *, only_existing: bool = False) -> None:
         own = self.lock if share is None else self.lock.with_name(f"{self.lock.name}-{share}")
+        patience = PATIENCE if share is None else _PATIENCE_OF_SHARES
         for path in dict.fromkeys((self.lock, own)):
             if only_existing and not path.exists():
                 continue
             try:
-                file = held.enter_context(locked(path, wait=False, shared=path != own, remove=not only_existing))
+                lock = locked(path, wait=False, shared=path != own, remove=not only_existing, patience=patience)
+                file = held.enter_context(lock)
             except BlockingIOError:
                 raise RunError(
                     f"{self.path}: another process is writing there{_holder(path)}: wait for it, or choose another --out."
@@ -153,29 +185,35 @@ class OutputPath:
                     file.flush()
 
     def refuse_other_kind(self) -> None:
-        """Refuse a file for a folder, and a folder for a file.
+        """Refuse a file for a folder, and a folder, a device or a pipe for a file.
 
         Raises:
             RunError: it is one.
         """
         if self.is_folder:
             if os.path.lexists(self.path) and not self.path.is_dir():
-                raise RunError(f"{self.path} is a file, and a folder is to be written: choose another --out.")
+                raise RunError(f"{self.path} is a file, and a folder is to be written: {self.way_out}.")
         elif self.path.is_dir():
-            raise RunError(f"{self.path} is a folder, and a file is to be written: choose another --out.")
+            raise RunError(f"{self.path} is a folder, and a file is to be written: {self.way_out}.")
+        elif self.is_stream:
+            raise RunError(f"{self.path} is a device or a pipe, and a file is to be written: {self.way_out}.")
         if not (nearest := self._nearest()).is_dir():
-            raise RunError(f"{self.path}: {nearest} is a file, and no folder can lie in it: choose another --out.")
+            raise RunError(f"{self.path}: {nearest} is a file, and no folder can lie in it: {self.way_out}.")
 
     def _refuse_forbidden(self) -> None:
         if not os.access(nearest := self._nearest(), os.W_OK | os.X_OK):
             raise self._unwritable(f"no permission in {nearest}")
+        try:
+            tempfile.TemporaryFile(dir=nearest).close()  # where the system answers everybody "yes", as in /proc
+        except OSError as error:
+            raise self._unwritable(error.strerror or str(error)) from None
 
     def _nearest(self) -> Path:
         """The folder of the note, or the first above it that is there."""
         return next(folder for folder in (self.note_folder, *self.note_folder.parents) if os.path.lexists(folder))
 
     def _unwritable(self, why: str) -> RunError:
-        return RunError(f"{self.path} cannot be written ({why}): choose another --out.")
+        return RunError(f"{self.path} cannot be written ({why}): {self.way_out}.")
 
 
 @dataclass(frozen=True)

@@ -4,13 +4,23 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from marey.base.reporter import notice
+
+BYTES = "surrogateescape"
+"""How names of files that are no UTF-8 stand in a text file, by the `errors` of its encoding: as the bytes that they are."""
+_SURROGATE = re.compile("[\ud800-\udfff]")
+PATIENCE = 0.25
+"""Seconds during which a lock is asked for again before it is refused: a process that looks whether it is free, or a share
+that sees whether it is the last, holds it for a moment.
+"""
 
 
 @contextlib.contextmanager
@@ -18,8 +28,13 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     """Yield a path beside `path` to write to; on success it takes `path`'s place, on failure it is removed.
 
     The temporary name keeps the suffix of `path`, since writers (FFmpeg, NumPy) choose their format by it.
+
+    Raises:
+        FileExistsError: a device or a pipe lies there, such as /dev/null: a superuser could put a file in its place.
     """
     path = Path(path)
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise FileExistsError(f"{path} is a device or a pipe")
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
     os.close(handle)
@@ -36,14 +51,22 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Write `text` as UTF-8, whole or not at all."""
+    """Write `text` as UTF-8, whole or not at all; names of files that are no UTF-8 as the bytes that they are."""
     with atomic_path(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", errors=BYTES)
 
 
 def write_json(path: str | Path, value: Any) -> None:
     """Write `value` as indented JSON, whole or not at all."""
-    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+    write_text(path, json_text(value, indent=2) + "\n")
+
+
+def json_text(value: Any, *, indent: int | None = None) -> str:
+    """`value` as JSON that is valid UTF-8: bytes of a file's name that are none are escaped as JSON escapes a character
+    (U+DC80 to U+DCFF), and `json.loads` gives them back.
+    """
+    text = json.dumps(value, indent=indent, ensure_ascii=False)
+    return _SURROGATE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def sha256(path: str | Path) -> str:
@@ -53,12 +76,9 @@ def sha256(path: str | Path) -> str:
 
 
 def append_line(path: str | Path, value: Any) -> None:
-    """Add `value` to a .jsonl file as a line, written in one step; a last line without its end is cut off before.
-
-    Names of files that are no UTF-8 are written as the bytes that they are.
-    """
+    """Add `value` to a .jsonl file as a line, written in one step; a last line without its end is cut off before."""
     mend_lines(path)
-    line = (json.dumps(value, ensure_ascii=False) + "\n").encode("utf-8", "surrogateescape")
+    line = (json_text(value) + "\n").encode()
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("ab", buffering=0) as file:
@@ -78,7 +98,7 @@ def read_lines(path: str | Path) -> Iterator[Any]:
         for line in file:
             if line.endswith(b"\n"):
                 with contextlib.suppress(ValueError):
-                    yield json.loads(line.decode("utf-8", "surrogateescape"))
+                    yield json.loads(line.decode("utf-8", BYTES))
 
 
 def mend_lines(path: str | Path) -> None:
@@ -120,7 +140,13 @@ def cache_folder() -> Path:
 
 @contextlib.contextmanager
 def locked(
-    path: str | Path, *, wait: bool = True, waiting: str = "", shared: bool = False, remove: bool = False
+    path: str | Path,
+    *,
+    wait: bool = True,
+    waiting: str = "",
+    shared: bool = False,
+    remove: bool = False,
+    patience: float = PATIENCE,
 ) -> Iterator[BinaryIO]:
     """Hold the lock file `path`, so that of several processes one works at a time; yields it, open for writing.
 
@@ -134,6 +160,7 @@ def locked(
         shared: Hold it together with others that ask for it so; whoever does not is then kept out. Windows has no such
             locks: there nobody is kept out.
         remove: Leave no file behind: the last holder removes it (not on Windows, where open files stay).
+        patience: Seconds during which another process must have held it before it is refused, where `wait` is off.
 
     Raises:
         BlockingIOError: another process holds it, and `wait` is off.
@@ -141,7 +168,7 @@ def locked(
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with _locked(path, wait=wait, waiting=waiting, shared=shared) as file:
+    with _locked(path, wait=wait, waiting=waiting, shared=shared, patience=patience) as file:
         if hasattr(os, "register_at_fork"):
             # Forked children (loader processes) would hold the lock for a while after their parent was killed.
             os.register_at_fork(after_in_child=file.close)
@@ -154,14 +181,19 @@ def locked(
             _leave(file, shared=shared)
 
 
-def _locked(path: Path, *, wait: bool, waiting: str, shared: bool) -> BinaryIO:
+def _locked(path: Path, *, wait: bool, waiting: str, shared: bool, patience: float) -> BinaryIO:
     """The file, open and locked, which lies at `path` still: its last holder may have removed it in the meantime."""
+    last = time.monotonic() + patience
     while True:
         file = _opened(path)
         try:
             if not _take(file, wait=False, shared=shared):
                 if not wait:
-                    raise BlockingIOError(f"{path} is held by another process")
+                    if time.monotonic() > last:
+                        raise BlockingIOError(f"{path} is held by another process")
+                    file.close()
+                    time.sleep(0.005)
+                    continue
                 if waiting:
                     notice(waiting)
                     waiting = ""

@@ -1,6 +1,5 @@
 """The `marey` command. Each command parses, calls one function and prints; torch loads only where it is needed."""
 
-import json
 import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -8,6 +7,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from marey.base.errors import MareyError, RecipeError
+from marey.base.files import json_text
 from marey.base.processes import processes
 from marey.cli.command import (
     AsJson,
@@ -52,7 +52,7 @@ def list_recipes(as_json: AsJson = False) -> None:
     if as_json:
         from marey.recipes import RECIPES, TWO_STREAMS
 
-        print(json.dumps([r.model_dump(mode="json") for r in (*RECIPES, *TWO_STREAMS)], indent=2, ensure_ascii=False))
+        print(json_text([r.model_dump(mode="json") for r in (*RECIPES, *TWO_STREAMS)], indent=2))
         return
     from rich.console import Console
 
@@ -69,7 +69,7 @@ def show(recipe: NameOrYaml, settings: Set = None, as_json: AsJson = False) -> N
 
     found = find_two_stream(recipe) or _recipe(recipe, settings)
     if as_json:
-        print(json.dumps(found.model_dump(mode="json"), indent=2, ensure_ascii=False))
+        print(json_text(found.model_dump(mode="json"), indent=2))
     else:
         print(found.to_yaml(), end="")
 
@@ -98,13 +98,13 @@ def predict(
     from marey.backends.precision import check_machine
     from marey.base.claim import OutputPath
     from marey.data.listing import read_videos
-    from marey.workflows.answer import answer, answers_to
+    from marey.workflows.answer import answer, answers_path, answers_to
     from marey.workflows.models import open_model
     from marey.workflows.two_streams import open_streams
 
     check_machine(device, precision)
     if out is not None:
-        OutputPath.file(out).check()
+        answers_path(out).check()
     wanted = read_videos(videos, root=root)
     how: dict[str, Any] = {"weights": weights, "untrained": untrained, "settings": settings or ()}
     opened = open_streams(model, fuse, fuse_weights=fuse_weights, **how) or open_model(model, **how)
@@ -120,7 +120,7 @@ def predict(
     if out:
         given = answers_to(wanted, out)
     if as_json:
-        print(json.dumps([a.as_json(top) for a in given], indent=2, ensure_ascii=False))
+        print(json_text([a.as_json(top) for a in given], indent=2))
     elif out:
         print(f"{out}: answers for {len(given)} videos")
     if failed := sum(a.error is not None for a in given):
@@ -164,7 +164,7 @@ def features(
     )  # fmt: skip
     if not processes().first:
         return  # the first process speaks for all
-    print(json.dumps(found.as_json(), indent=2, ensure_ascii=False) if as_json else found.summary())
+    print(json_text(found.as_json(), indent=2) if as_json else found.summary())
     if found.broken:
         raise MareyError(f"{len(found.broken)} of {found.videos} videos could not be read ({folder / 'broken.jsonl'}).")
 
@@ -219,7 +219,7 @@ def evaluate(
     else:
         result = test_model(open_model(model, **how), data, out=folder, split=split, **options)
     if processes().first:
-        print(json.dumps(result.as_json(), indent=2, ensure_ascii=False) if as_json else result.summary())
+        print(json_text(result.as_json(), indent=2) if as_json else result.summary())
 
 
 @command(app, "train")
@@ -318,7 +318,7 @@ def reproduce(
         return
     assert row is not None
     found = run(row, data, out=folder, how=how)
-    print(json.dumps(found.as_json(), indent=2, ensure_ascii=False) if as_json else found.summary())
+    print(json_text(found.as_json(), indent=2) if as_json else found.summary())
 
 
 @command(app, "demo")
@@ -347,7 +347,7 @@ def doctor(as_json: AsJson = False) -> None:
     from marey.workflows.doctor import examine
 
     report = examine()
-    print(json.dumps(report.as_json(), indent=2) if as_json else report.as_text())
+    print(json_text(report.as_json(), indent=2) if as_json else report.as_text())
     if not report.healthy:
         raise typer.Exit(1)
 
@@ -369,7 +369,7 @@ def convert(
 
     declared = _recipe(recipe, None) if recipe else None
     made = convert_weights(file, out, recipe=declared, allow_new_head=allow_new_head)
-    print(json.dumps(made.as_json(), indent=2, ensure_ascii=False) if as_json else made.as_text())
+    print(json_text(made.as_json(), indent=2) if as_json else made.as_text())
 
 
 @command(app, "report")
@@ -400,7 +400,7 @@ def fuse(
     from marey.workflows.testing import fuse_files
 
     result = fuse_files(scores, weights=weights, search_on=search_on or (), of=of, out=out)
-    print(json.dumps(result.as_json(), indent=2, ensure_ascii=False) if as_json else result.summary())
+    print(json_text(result.as_json(), indent=2) if as_json else result.summary())
 
 
 def _recipe(name_or_yaml: str, settings: list[str] | None):  # type: ignore[no-untyped-def]

@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import inspect
+import io
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -12,6 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from marey.base.errors import MareyError, RunError
+from marey.base.files import BYTES
 from marey.base.precision import Precision
 from marey.base.processes import MOST_DECODING, processes
 
@@ -69,6 +71,10 @@ def command(app: typer.Typer, name: str) -> Callable[[Callable[..., None]], Call
     def register(function: Callable[..., None]) -> Callable[..., None]:
         @functools.wraps(function)
         def run(*, debug: bool, quiet: bool, **options: Any) -> None:
+            if isinstance(
+                sys.stdout, io.TextIOWrapper
+            ):  # names that are no UTF-8 are printed as the bytes that they are
+                sys.stdout.reconfigure(errors=BYTES)
             try:
                 with _nothing_said() if quiet else contextlib.nullcontext():
                     function(**options)

@@ -1,13 +1,14 @@
 """`marey data ...`: lists of videos, and the files behind them."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from marey.base.claim import OutputPath
 from marey.base.errors import DataError, MareyError
+from marey.base.files import json_text
 from marey.cli.command import AsJson, Device, Root, Seed, command
 
 if TYPE_CHECKING:
@@ -32,8 +33,9 @@ def list_videos(
     """Write a list (path, label) of a folder per class."""
     from marey.data.formats import list_folder
 
-    manifest = list_folder(folder)
     path = out or folder.resolve().with_suffix(".csv")
+    OutputPath.file(path).check()
+    manifest = list_folder(folder)
     manifest.write_csv(path)
     print(f"{path}: {len(manifest)} videos of {len(manifest.class_names)} classes.")
 
@@ -50,6 +52,7 @@ def split(
     from marey.data.formats import read_manifest
     from marey.data.split import split_manifest
 
+    OutputPath.file(out).check()
     manifest = split_manifest(read_manifest(source, root=root), val=val, seed=seed)
     manifest.write_csv(out)
     parts = ", ".join(f"{len(manifest.split(name))} {name}" for name in ("train", "val"))
@@ -76,9 +79,10 @@ def prepare(
     from marey.data.prepare import prepare as prepare_set
     from marey.data.prepare import published_set
 
+    OutputPath.folder(out or folder).check()
     result = prepare_set(published_set(dataset), folder, out=out, lists=lists or (), check=check, workers=workers)
     if as_json:
-        print(json.dumps(result.as_json(), indent=2, ensure_ascii=False))
+        print(json_text(result.as_json(), indent=2))
     else:
         _print_preparation(result)
 
@@ -105,7 +109,7 @@ def audit(
     cache = probe_cache(manifests[0].root)
     result = audit_lists(manifests, cache=cache, check=check, short_frames=short, workers=workers)
     if as_json:
-        print(json.dumps(result.as_json(), indent=2, ensure_ascii=False))
+        print(json_text(result.as_json(), indent=2))
     else:
         _print_audit(result)
     if result.faults:

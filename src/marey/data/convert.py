@@ -13,6 +13,7 @@ from marey.base.claim import Claim, Command, OutputPath
 from marey.base.errors import DataError, DecodeError, RunError
 from marey.data.manifest import Manifest, Sample
 from marey.data.quarantine import Broken, VideoJob, run_video_jobs
+from marey.data.videos import seconds_text
 from marey.video.source import Size
 
 
@@ -72,7 +73,11 @@ class Extract:
     keeps_times: bool = False
 
     def target(self, name: str, sample: Sample) -> str:
-        part = "" if sample.start is None and sample.end is None else f"_{sample.start or 0:g}_{sample.end or 'end'}"
+        part = (
+            ""
+            if sample.start is None and sample.end is None
+            else f"_{seconds_text(sample.start or 0)}_{sample.end or 'end'}"
+        )
         return f"{os.path.splitext(name)[0]}{part}"  # noqa: PTH122
 
     def write(self, source: Path, target: Path, sample: Sample) -> None:

@@ -11,10 +11,11 @@ from pathlib import Path
 import numpy as np
 
 from marey.base.errors import DataError
+from marey.base.files import BYTES
 from marey.base.nearest import did_you_mean
 from marey.data.manifest import Manifest, make_manifest
 from marey.data.scan import find_videos
-from marey.data.videos import VideoList
+from marey.data.videos import VideoList, seconds_text
 
 _COLUMNS = ("path", "label", "split", "start", "end", "group")
 _KINETICS = ("label", "youtube_id", "time_start", "time_end")
@@ -95,15 +96,18 @@ def read_classes(path: str | Path) -> list[str]:
 
 
 def read_text(path: Path) -> str:
-    """The text of a list of videos, without a byte order mark.
+    """The text of a list of videos, without a byte order mark; names that are no UTF-8 stand for the bytes that they are.
 
     Raises:
         DataError: no text, or it cannot be read.
     """
     try:
-        return path.read_text(encoding="utf-8-sig")
-    except (UnicodeDecodeError, OSError) as error:
+        text = path.read_text(encoding="utf-8-sig", errors=BYTES)
+    except OSError as error:
         raise DataError(f"{path}: cannot be read as a list of videos ({error}).") from None
+    if "\0" in text:
+        raise DataError(f"{path}: cannot be read as a list of videos (it is no text in UTF-8).")
+    return text
 
 
 def columns_of(text: str) -> list[str]:
@@ -200,7 +204,8 @@ class _Table:
         for (start, end), n in zip(times, self.lines, strict=True):
             if start >= end or start < 0:
                 raise DataError(
-                    f"{self.path}:{n}: start must lie before end, both in seconds from 0, got {start:g} and {end:g}."
+                    f"{self.path}:{n}: start must lie before end, both in seconds from 0, got {seconds_text(start)} and "
+                    f"{seconds_text(end)}."
                 )
         return times
 

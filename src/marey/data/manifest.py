@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from marey.base.errors import DataError
-from marey.base.files import atomic_path
+from marey.base.files import BYTES, atomic_path
 from marey.data.videos import Target, VideoEntry, VideoList, counted, fingerprint, seconds_text, source_text
 
 
@@ -47,9 +47,9 @@ class Manifest:
     @overload
     def __getitem__(self, index: int) -> Sample: ...
     @overload
-    def __getitem__(self, index: NDArray[Any]) -> "Manifest": ...
-    def __getitem__(self, index: int | NDArray[Any]) -> "Sample | Manifest":
-        if isinstance(index, np.ndarray):
+    def __getitem__(self, index: NDArray[Any] | slice) -> "Manifest": ...
+    def __getitem__(self, index: int | NDArray[Any] | slice) -> "Sample | Manifest":
+        if isinstance(index, np.ndarray | slice):
             return self._rows(index)
         video = self.videos[index]
         return Sample(
@@ -137,7 +137,7 @@ class Manifest:
         if self.times is not None:
             for name, times in zip(("start", "end"), self.times.T.tolist(), strict=True):
                 columns[name] = [seconds_text(time) for time in times]
-        with atomic_path(target) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        with atomic_path(target) as temporary, temporary.open("w", newline="", encoding="utf-8", errors=BYTES) as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(columns)
             writer.writerows(zip(*columns.values(), strict=True))
@@ -152,7 +152,7 @@ class Manifest:
         """The same videos with another split column."""
         return replace(self, splits=splits)
 
-    def _rows(self, rows: NDArray[Any]) -> "Manifest":
+    def _rows(self, rows: NDArray[Any] | slice) -> "Manifest":
         def part(column: NDArray[Any] | None) -> NDArray[Any] | None:
             return None if column is None else column[rows]
 
@@ -226,6 +226,11 @@ def _labelled(
     """The class names, and for each row its labels as places in them [N, most labels of a row], filled up with -1."""
     words = {text: [word.strip() for word in text.split("|")] for text in set(texts)}
     names = list(classes) if classes is not None else _class_names({w for row in words.values() for w in row}, source)
+    for name in names:
+        if any("\ud800" <= letter <= "\udfff" for letter in name):
+            raise DataError(
+                f"{source}: the class name {name!r} is no text in UTF-8: write the list, or name the folder, anew."
+            )
     index = {name: place for place, name in enumerate(names)}
     for text, several in words.items():
         for word in several:

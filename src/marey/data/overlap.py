@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from marey.base.errors import DataError
+from marey.data.formats import read_text
 from marey.data.manifest import Manifest
 
 _KINETICS = re.compile(r"^(.{11})_\d{6}_\d{6}$")
@@ -59,11 +60,7 @@ def video_key(name: str) -> str:
 
 
 def _names(path: Path) -> list[str]:
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: cannot be read as a list of videos ({error}).") from None
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    lines = [line.strip() for line in read_text(path).splitlines() if line.strip()]
     header = [word.strip() for word in lines[0].split(",")] if lines else []
     column = next((name for name in ("path", "youtube_id", "id") if name in header), None)
     if column is not None:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from marey.base.errors import DecodeError
-from marey.base.files import append_line, cache_folder, read_lines, sha256
+from marey.base.files import BYTES, append_line, cache_folder, read_lines, sha256
 from marey.base.jobs import each_job
 
 Check = Literal["files", "open", "decode"]
@@ -175,7 +175,7 @@ def content_hash(path: str) -> str:
             return sha256(path)
         digest = hashlib.sha256()
         for image in sorted(p for p in Path(path).iterdir() if p.is_file()):
-            digest.update(f"{image.name}\0{sha256(image)}".encode())
+            digest.update(f"{image.name}\0{sha256(image)}".encode("utf-8", BYTES))
         return digest.hexdigest()
     except OSError:
         return ""
@@ -183,5 +183,5 @@ def content_hash(path: str) -> str:
 
 def probe_cache(root: Path) -> ProbeCache:
     """The probes of the videos below `root`, kept in the cache folder."""
-    name = hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:16]
+    name = hashlib.sha256(os.fsencode(root.resolve())).hexdigest()[:16]
     return ProbeCache(cache_folder() / "probes" / f"{name}.jsonl")

@@ -9,6 +9,8 @@ from typing import Any, Protocol, TypeAlias, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from marey.base.files import BYTES
+
 VIDEO_SUFFIXES = frozenset(
     {".mp4", ".mkv", ".avi", ".mov", ".webm", ".m4v", ".mpg", ".mpeg", ".ts", ".flv", ".wmv", ".gif", ".3gp"}
 )
@@ -71,9 +73,9 @@ class VideoList:
     @overload
     def __getitem__(self, index: int) -> VideoEntry: ...
     @overload
-    def __getitem__(self, index: NDArray[Any]) -> "VideoList": ...
-    def __getitem__(self, index: int | NDArray[Any]) -> "VideoEntry | VideoList":
-        if isinstance(index, np.ndarray):
+    def __getitem__(self, index: NDArray[Any] | slice) -> "VideoList": ...
+    def __getitem__(self, index: int | NDArray[Any] | slice) -> "VideoEntry | VideoList":
+        if isinstance(index, np.ndarray | slice):
             times = None if self.times is None else self.times[index]
             return VideoList(self.ids[index], self.root, times, self.source)
         start, end = (None, None) if self.times is None else map(_second, self.times[index].tolist())
@@ -100,9 +102,9 @@ def fingerprint(*columns: NDArray[Any] | None, words: Iterable[Iterable[str]] = 
     digest = hashlib.sha256()
     for column in columns:
         digest.update(b"-" if column is None else str(column.shape).encode())
-        digest.update(b"" if column is None else "\0".join(map(str, column.ravel().tolist())).encode())
+        digest.update(b"" if column is None else "\0".join(map(str, column.ravel().tolist())).encode("utf-8", BYTES))
     for several in words:
-        digest.update("\0".join(several).encode())
+        digest.update("\0".join(several).encode("utf-8", BYTES))
     return digest.hexdigest()
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
+from marey.base.claim import OutputPath
 from marey.base.errors import DataError
 from marey.base.files import write_text
 from marey.base.jsonable import Json
@@ -77,12 +78,15 @@ def write_report(folder: str | Path, data: Manifest | None = None) -> Path:
 
     Raises:
         DataError: the folder holds neither a log nor scores.
+        RunError: nothing can be written there.
     """
     folder = Path(folder)
     log, recipe = folder / "log.csv", folder / "recipe.yaml"
     tested = (folder / SCORES).exists()
     if not log.exists() and not tested:
         raise DataError(f"{folder}: neither log.csv nor {SCORES} is there; name a folder that train or evaluate left.")
+    path = folder / "report.html"
+    OutputPath.file(path, way_out="make its folder writable, or copy that and name the copy").check()
     result = EvaluationResult.load(folder) if tested else None
     page = render(
         "marey.evaluation",
@@ -97,7 +101,6 @@ def write_report(folder: str | Path, data: Manifest | None = None) -> Path:
         protocol=[(key, _plain(value)) for key, value in result.scores.protocol.as_json().items()] if result else [],
         recipe=recipe.read_text(encoding="utf-8") if recipe.exists() else "",
     )
-    path = folder / "report.html"
     write_text(path, page)
     return path
 

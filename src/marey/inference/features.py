@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+import operator
 import re
 import time
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ from marey.backends.device import tell_of_spare
 from marey.backends.eager import EagerBackend
 from marey.base.claim import Claim, Command, OutputPath
 from marey.base.errors import DataError
-from marey.base.files import atomic_path
+from marey.base.files import BYTES, atomic_path
 from marey.base.jsonable import Json
 from marey.base.precision import Precision
 from marey.base.processes import processes
@@ -25,7 +26,7 @@ from marey.base.reporter import notice, progress
 from marey.data.clips import ViewDataset
 from marey.data.listing import VideosLike, as_videos
 from marey.data.quarantine import Broken, Quarantine, broken_list
-from marey.data.videos import VideoList, counted
+from marey.data.videos import VideoList, counted, seconds_text
 from marey.evaluation.views import Views, read_ahead
 from marey.inference.resume import identity_of
 from marey.models.network import Network
@@ -81,7 +82,14 @@ class Features:
 
         Raises:
             DataError: the file was removed.
+            TypeError: `index` is no whole number.
         """
+        try:
+            index = operator.index(index)
+        except TypeError:
+            raise TypeError(
+                f"features[{index!r}]: one video at a time: give a whole number, or `read()` all."
+            ) from None
         video = self.readable[index]
         path = self.out / file_name(video.id)
         try:
@@ -174,7 +182,7 @@ def features(
 def file_name(video: str) -> str:
     """The file of a video's features: readable, safe on every system, and another one for every other video."""
     readable = re.sub(r"[^A-Za-z0-9._-]+", "_", Path(video).stem).strip("._")[:60] or "video"
-    return f"{readable}-{hashlib.sha256(video.encode('utf-8', 'surrogateescape')).hexdigest()[:32]}.npy"
+    return f"{readable}-{hashlib.sha256(video.encode('utf-8', BYTES)).hexdigest()[:32]}.npy"
 
 
 class _Work:
@@ -246,11 +254,14 @@ class _Work:
             yield from Quarantine(record, total=len(self.videos), max_share=1, ids=set(self.ids)).files
 
     def _write_index(self, broken: dict[str, Broken]) -> None:
-        with atomic_path(self.out / INDEX) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        with (
+            atomic_path(self.out / INDEX) as temporary,
+            temporary.open("w", newline="", encoding="utf-8", errors=BYTES) as file,
+        ):
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(_COLUMNS)
             for sample, name in zip(self.videos, self.names, strict=True):
-                times = ("" if time is None else f"{time:g}" for time in (sample.start, sample.end))
+                times = map(seconds_text, (sample.start, sample.end))
                 failed = broken.get(sample.id)
                 writer.writerow([sample.path, *times, "" if failed else name, failed.reason if failed else ""])
 

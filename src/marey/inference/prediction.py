@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from marey.base.jsonable import Json
-from marey.data.videos import VideoEntry
+from marey.data.videos import VideoEntry, seconds_text
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -94,4 +94,5 @@ class Prediction:
     def _part(self) -> str:
         if self.start is None and self.end is None:
             return ""
-        return f" {self.start or 0:g} s to {'the end' if self.end is None else f'{self.end:g} s'}"
+        end = "the end" if self.end is None else f"{seconds_text(self.end)} s"
+        return f" {seconds_text(self.start or 0)} s to {end}"

@@ -3,6 +3,7 @@
 import contextlib
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from marey.backends.device import pick_device, tell_of_spare
 from marey.backends.precision import pick_precision
 from marey.base.claim import Claim, Command, OutputPath, read_note
 from marey.base.errors import RunError
-from marey.base.files import mend_lines
+from marey.base.files import BYTES, append_line, mend_lines
 from marey.base.precision import Arithmetic, Precision
 from marey.base.processes import processes
 from marey.base.reporter import notice, progress
@@ -42,7 +43,8 @@ def answer(
     """The `top` likeliest classes of each video in turn, as soon as it is ready, or `error` for a broken file.
 
     With `out`, each answer is a line of that .jsonl file as well, and videos that it already answers are skipped: a long
-    list can be interrupted and resumed. NAME.run.json beside it holds the settings that answers depend on.
+    list can be interrupted and resumed. The file beside it whose name has ".run.json" added holds the settings that
+    answers depend on.
 
     Raises:
         RunError: `out` was begun with another network or protocol, or another process is writing it; this machine does not
@@ -69,10 +71,18 @@ def answer(
             )
             for given in (item.likeliest(top) for item in found):
                 if out:
-                    _append(out, given, top)
+                    append_line(out, given.as_json(top))
                 failed += given.error is not None
                 bar.advance(note=f"{failed} broken" if failed else None)
                 yield given
+
+
+def answers_path(out: Path) -> OutputPath:
+    """Where answers go, to be asked before a network is built (`OutputPath.check`)."""
+    path = OutputPath.file(out)
+    if path.is_stream:
+        return replace(path, way_out="leave out --out and redirect standard output")
+    return path
 
 
 def read_answers(out: Path) -> Iterator[Prediction]:
@@ -83,7 +93,7 @@ def read_answers(out: Path) -> Iterator[Prediction]:
     """
     if not out.exists():
         return
-    with out.open(encoding="utf-8") as file:
+    with out.open(encoding="utf-8", errors=BYTES) as file:
         for number, line in enumerate(file, start=1):
             try:
                 yield Prediction.from_json(json.loads(line))
@@ -109,9 +119,9 @@ def _claim(out: Path, model: Network | Streams, *, top: int, precision: Arithmet
     """
     if processes().world > 1:
         raise RunError("marey predict answers in one process: give each its own part of the list and its own --out.")
-    path = OutputPath.file(out)
-    note = path.note(Command.PREDICT)
+    path = answers_path(out)
     path.check()
+    note = _note(path)
     if not note.exists():
         for _ in read_answers(out):
             """Without a note, a file is only written to if it holds answers."""
@@ -125,7 +135,30 @@ def _claim(out: Path, model: Network | Streams, *, top: int, precision: Arithmet
     return Claim(path, Command.PREDICT, settings, recorded=recorded)
 
 
-def _append(out: Path, given: Prediction, top: int) -> None:
-    # One write for each line: a kill leaves whole lines and at most one without its end.
-    with out.open("ab", buffering=0) as file:
-        file.write((json.dumps(given.as_json(top), ensure_ascii=False) + "\n").encode())
+def _note(path: OutputPath) -> Path:
+    """The note of the answers in a file; for those that version 0.1.0 began, the one that it wrote.
+
+    Raises:
+        RunError: version 0.1.0 wrote one note for several files, and which of them it tells of cannot be known.
+    """
+    note, older = path.note(Command.PREDICT), path.older_note(Command.PREDICT)
+    if note.exists() or not older.exists():
+        return note
+    for other in sorted(path.note_folder.iterdir()):
+        beside = OutputPath.file(other)
+        if other.name == path.name or other.suffix == ".json" or beside.older_note(Command.PREDICT) != older:
+            continue
+        own = beside.note(Command.PREDICT)
+        if (own == older or not own.exists()) and _holds_answers(other):
+            raise RunError(
+                f"{older} may tell of {path.path} or of {other.name}: rename it to NAME{Command.PREDICT.note}, with the "
+                "full name of the file that it belongs to, or choose another --out."
+            )
+    return older
+
+
+def _holds_answers(path: Path) -> bool:
+    try:
+        return next(read_answers(path), None) is not None
+    except (OSError, RunError):
+        return False

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from marey.base.claim import OutputPath
 from marey.base.errors import WeightsError
 from marey.base.files import sha256
 from marey.models.network import Network
@@ -73,9 +74,12 @@ def convert_weights(file: Path, out: Path, *, recipe: Recipe | None, allow_new_h
 
     Raises:
         WeightsError: the checkpoint cannot be read or does not fit; something else is at `out` already.
+        RunError: nothing can be written at `out`.
     """
     if out.suffix not in (".safetensors", ""):
         raise WeightsError(f"--out {out}: a file of ours ends in .safetensors; a folder has no ending.")
+    if not out.exists():
+        (OutputPath.file(out) if out.suffix else OutputPath.folder(out)).check()
     network = load_model(recipe, weights=file, allow_new_head=allow_new_head)
     assert isinstance(network.recipe, Recipe)
     assert isinstance(network.load_report, LoadReport)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import get_args
 
 from marey.backends.precision import check_machine
+from marey.base.claim import OutputPath
 from marey.base.errors import DataError
 from marey.base.precision import Precision
 from marey.base.processes import processes
@@ -61,11 +62,14 @@ def fuse_files(
 
     Raises:
         DataError: fewer than two files, weights that are no numbers or not as many, videos missing in one.
+        RunError: nothing can be written at `out`.
     """
     if len(paths) < 2:
         raise DataError("marey fuse takes two or more score files.")
     if out is not None and out.suffix != ".npz":
         raise DataError(f"--out {out}: a score file ends in .npz.")
+    if out is not None:
+        OutputPath.file(out).check()
     if of not in get_args(Fusion):
         raise DataError(f"--of {of}: expected one of {', '.join(get_args(Fusion))}.")
     kind: Fusion = of  # type: ignore[assignment]
