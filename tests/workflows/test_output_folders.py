@@ -225,6 +225,11 @@ def test_commands_look_at_the_place_first(words, tmp_path, monkeypatch) -> None:
     assert "is to be written: choose another --out" in done.stderr
 
 
+def seen(folder: Path) -> dict[Path, tuple[int, int, int]]:
+    """Kind, size and time of change of each file; not when it was looked at."""
+    return {path: (at.st_mode, at.st_size, at.st_mtime_ns) for path in folder.iterdir() for at in [path.lstat()]}
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc is not there")
 @pytest.mark.parametrize(
     ("words", "name"),
@@ -250,7 +255,7 @@ def test_places_of_single_files_are_looked_at_first(words, name, tmp_path, monke
     (tmp_path / stdout).symlink_to("/proc/self/fd/1")
     places = {f"file/{name}": "no folder can lie in it", f"/proc/self/{name}": "cannot be written", loop: ""}
     places |= {pipe: "device or a pipe", stdout: "device or a pipe"} if ending and words[0] != "convert" else {}
-    before = {path: path.lstat() for path in tmp_path.iterdir()}
+    before = seen(tmp_path)
     for place, why in places.items():
         done = CliRunner().invoke(app, [*words, place])
         assert done.exit_code == 1
@@ -259,7 +264,7 @@ def test_places_of_single_files_are_looked_at_first(words, name, tmp_path, monke
         assert place in done.stderr
         if words[0] == "predict" and "pipe" in why:
             assert "leave out --out and redirect standard output" in done.stderr
-    assert {path: path.lstat() for path in tmp_path.iterdir()} == before
+    assert seen(tmp_path) == before
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no such pipes")

@@ -4,7 +4,6 @@ import contextlib
 import hashlib
 import json
 import os
-import re
 import sys
 import tempfile
 import time
@@ -12,11 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from marey.base.jsonable import BYTES, json_text
 from marey.base.reporter import notice
 
-BYTES = "surrogateescape"
-"""How names of files that are no UTF-8 stand in a text file, by the `errors` of its encoding: as the bytes that they are."""
-_SURROGATE = re.compile("[\ud800-\udfff]")
 PATIENCE = 0.25
 """Seconds during which a lock is asked for again before it is refused: a process that looks whether it is free, or a share
 that sees whether it is the last, holds it for a moment.
@@ -59,14 +56,6 @@ def write_text(path: str | Path, text: str) -> None:
 def write_json(path: str | Path, value: Any) -> None:
     """Write `value` as indented JSON, whole or not at all."""
     write_text(path, json_text(value, indent=2) + "\n")
-
-
-def json_text(value: Any, *, indent: int | None = None) -> str:
-    """`value` as JSON that is valid UTF-8: bytes of a file's name that are none are escaped as JSON escapes a character
-    (U+DC80 to U+DCFF), and `json.loads` gives them back.
-    """
-    text = json.dumps(value, indent=indent, ensure_ascii=False)
-    return _SURROGATE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def sha256(path: str | Path) -> str:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from marey.base.errors import MareyError, RecipeError
-from marey.base.files import json_text
+from marey.base.jsonable import json_text
 from marey.base.processes import processes
 from marey.cli.command import (
     AsJson,
@@ -96,7 +96,6 @@ def predict(
 ) -> None:
     """Answer for videos: the most likely classes and their probabilities."""
     from marey.backends.precision import check_machine
-    from marey.base.claim import OutputPath
     from marey.data.listing import read_videos
     from marey.workflows.answer import answer, answers_path, answers_to
     from marey.workflows.models import open_model

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from marey.base.errors import MareyError, RunError
-from marey.base.files import BYTES
+from marey.base.jsonable import BYTES
 from marey.base.precision import Precision
 from marey.base.processes import MOST_DECODING, processes
 

@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from marey.base.claim import OutputPath
 from marey.base.errors import DataError, MareyError
-from marey.base.files import json_text
+from marey.base.jsonable import json_text
 from marey.cli.command import AsJson, Device, Root, Seed, command
 
 if TYPE_CHECKING:
@@ -31,6 +30,7 @@ def list_videos(
     out: Annotated[Path | None, typer.Option("--out", help="The list to write.  [default: FOLDER.csv]")] = None,
 ) -> None:
     """Write a list (path, label) of a folder per class."""
+    from marey.base.claim import OutputPath
     from marey.data.formats import list_folder
 
     path = out or folder.resolve().with_suffix(".csv")
@@ -49,6 +49,7 @@ def split(
     seed: Seed = 0,
 ) -> None:
     """Hold videos out for validation; clips of one source (group) never stand on both sides."""
+    from marey.base.claim import OutputPath
     from marey.data.formats import read_manifest
     from marey.data.split import split_manifest
 
@@ -76,6 +77,7 @@ def prepare(
     as_json: AsJson = False,
 ) -> None:
     """Lists of a public data set, checked against what was published: missing, extra, unreadable, short, duplicate."""
+    from marey.base.claim import OutputPath
     from marey.data.prepare import prepare as prepare_set
     from marey.data.prepare import published_set
 

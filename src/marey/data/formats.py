@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from marey.base.errors import DataError
-from marey.base.files import BYTES
+from marey.base.jsonable import BYTES
 from marey.base.nearest import did_you_mean
 from marey.data.manifest import Manifest, make_manifest
 from marey.data.scan import find_videos

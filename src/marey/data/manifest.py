@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from marey.base.errors import DataError
-from marey.base.files import BYTES, atomic_path
+from marey.base.files import atomic_path
+from marey.base.jsonable import BYTES
 from marey.data.videos import Target, VideoEntry, VideoList, counted, fingerprint, seconds_text, source_text
 
 

@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from marey.base.errors import DecodeError
-from marey.base.files import BYTES, append_line, cache_folder, read_lines, sha256
+from marey.base.files import append_line, cache_folder, read_lines, sha256
 from marey.base.jobs import each_job
+from marey.base.jsonable import BYTES
 
 Check = Literal["files", "open", "decode"]
 """How far a file is tested: that it is there and not empty; that it opens and its first frame decodes; every frame."""

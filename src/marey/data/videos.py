@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeAlias, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from marey.base.files import BYTES
+from marey.base.jsonable import BYTES
 
 VIDEO_SUFFIXES = frozenset(
     {".mp4", ".mkv", ".avi", ".mov", ".webm", ".m4v", ".mpg", ".mpeg", ".ts", ".flv", ".wmv", ".gif", ".3gp"}

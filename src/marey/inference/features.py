@@ -18,8 +18,8 @@ from marey.backends.device import tell_of_spare
 from marey.backends.eager import EagerBackend
 from marey.base.claim import Claim, Command, OutputPath
 from marey.base.errors import DataError
-from marey.base.files import BYTES, atomic_path
-from marey.base.jsonable import Json
+from marey.base.files import atomic_path
+from marey.base.jsonable import BYTES, Json
 from marey.base.precision import Precision
 from marey.base.processes import processes
 from marey.base.reporter import notice, progress

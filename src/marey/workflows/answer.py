@@ -13,7 +13,8 @@ from marey.backends.device import pick_device, tell_of_spare
 from marey.backends.precision import pick_precision
 from marey.base.claim import Claim, Command, OutputPath, read_note
 from marey.base.errors import RunError
-from marey.base.files import BYTES, append_line, mend_lines
+from marey.base.files import append_line, mend_lines
+from marey.base.jsonable import BYTES
 from marey.base.precision import Arithmetic, Precision
 from marey.base.processes import processes
 from marey.base.reporter import notice, progress
