@@ -1,4 +1,4 @@
-"""A loader that knows where it is: the same batches on every run, for any number of workers, from any place."""
+"""A loader that can resume at any batch and gives the same batches for any number of workers."""
 
 import itertools
 import time
@@ -18,12 +18,12 @@ from marey.data.workers import AheadLoader, delivered, first_error
 
 Draw = EachOnce | ByClass
 Cycle = Callable[[int], Sequence[tuple[int, int]]]
-"""Of an epoch, (videos, shape) of its batches in turn."""
+"""From an epoch to its cycle of batches, each as (videos, index of its shape)."""
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a batch stands: the epoch, its number in it, and whether it is the epoch's last."""
+    """The position of a batch: its epoch and its number within it, from 0, and whether it is the last of the epoch."""
 
     epoch: int
     number: int
@@ -50,19 +50,19 @@ class ClipLoader:
     that one process would get, no sample twice, none left out.
 
     Args:
-        dataset: Where clips come from.
+        dataset: The data set that gives the clips.
         global_batch: Videos per batch over all processes.
-        epochs: The stream ends after so many.
-        seed: With the epoch, decides the order.
-        draw: Which videos make an epoch, in which order; None is the list as it stands.
-        repeats: Clips of each video in a batch, next to each other, each with randomness of its own.
-        cycle: For each epoch, (videos, shape) of its batches in turn, again and again: a batch of so many videos over all
-            processes, with clips of that place in the data set's `shapes`. None: always (global_batch, 0).
-        workers: Processes that decode ahead; None is one per core, eight at the most. How many changes no batch.
+        epochs: The number of epochs, after which the stream ends.
+        seed: The seed that, with the epoch, decides the order of the videos.
+        draw: Which videos form an epoch, and in which order; None: all videos in the order of the list.
+        repeats: Clips of each video in a batch, next to each other, each drawn independently.
+        cycle: From an epoch to a cycle of (videos, shape), which its batches repeat: videos of the batch over all
+            processes, and the index of its clips' shape in the data set's `shapes`. None: always (global_batch, 0).
+        workers: Decoding processes; None: one per core, at most eight. Their number does not change the batches.
         rank: The number of this process, from 0.
-        world: How many processes there are.
+        world: The number of processes.
 
-    `waited` counts the seconds that the caller waited for batches.
+    `waited` is the time, in seconds, that the caller has waited for batches.
     """
 
     def __init__(
@@ -92,11 +92,11 @@ class ClipLoader:
         self._next = (0, 0)
 
     def epoch_batches(self, epoch: int) -> int:
-        """Batches in that epoch."""
+        """The number of batches in an epoch (counted from 0)."""
         return len(self._plan.batches(epoch))
 
     def __len__(self) -> int:
-        """Batches from here to the end of the last epoch."""
+        """The number of batches from the next one to the end of the last epoch."""
         epoch, number = self._next
         return max(sum(self.epoch_batches(e) for e in range(epoch, self.epochs)) - number, 0)
 
@@ -112,11 +112,11 @@ class ClipLoader:
             yield {**batch, "place": place, "size": self._plan.size(place)}
 
     def state_dict(self) -> dict[str, int]:
-        """Where the next batch stands. Counts what was delivered, not what workers fetched ahead."""
+        """Epoch and number of the next batch. Counts delivered batches, not those that workers fetched ahead."""
         return {"epoch": self._next[0], "batch": self._next[1]}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        """Go on from there, at the next `iter`."""
+        """Continue from the batch in `state` at the next `iter`."""
         self._next = (state["epoch"], state["batch"])
 
 
@@ -126,7 +126,7 @@ def _collate(items: list[ClipItem | MareyError]) -> ClipBatch | MareyError:
 
 @dataclass(frozen=True)
 class _Batch:
-    """A part of an epoch's order, and the shape of its clips."""
+    """A slice `begin:end` of an epoch's order, and the index of its clips' shape."""
 
     begin: int
     end: int
@@ -134,7 +134,7 @@ class _Batch:
 
 
 class _Plan(Sampler[list[ClipKey]]):
-    """Which samples stand in which batch: lists of keys for one process."""
+    """The keys of the clips in each batch, for one process."""
 
     def __init__(
         self, labels: NDArray[np.int64], global_batch: int, epochs: int,
@@ -148,7 +148,7 @@ class _Plan(Sampler[list[ClipKey]]):
         self._of_cycle: dict[tuple[tuple[int, int], ...], list[_Batch]] = {}
 
     def batches(self, epoch: int) -> list[_Batch]:
-        """All batches of an epoch; a tail with fewer videos than there are processes joins the batch before it."""
+        """All batches of an epoch; a batch with fewer videos than there are processes joins the one before it."""
         cycle = tuple(self.cycle(epoch))
         if cycle not in self._of_cycle:
             self._of_cycle[cycle] = self._cut(cycle)
@@ -196,7 +196,7 @@ class _Plan(Sampler[list[ClipKey]]):
 
 
 def _seen_before(rows: NDArray[np.int64]) -> NDArray[np.int64]:
-    """How often each element stands further ahead."""
+    """How often each element occurs earlier in `rows`."""
     order = np.argsort(rows, kind="stable")
     ordered = rows[order]
     firsts = np.searchsorted(ordered, ordered)

@@ -15,9 +15,9 @@ from marey.video.transforms import to_clip
 
 @runtime_checkable
 class NamesNoDecay(Protocol):
-    """A module that names parameters which do not decay though they are no norm's, no bias and not one-dimensional.
+    """A module that names further parameters without weight decay, besides norms, biases and one-dimensional ones.
 
-    Any module may: a whole network, a user's own, or one layer inside.
+    Any module may do so: a whole network, a user's own module, or one layer inside.
     """
 
     def no_decay(self) -> frozenset[str]:
@@ -28,16 +28,16 @@ class NamesNoDecay(Protocol):
 
 @runtime_checkable
 class NamesLayerDepth(Protocol):
-    """A network that knows in which layer each of its parameters lies."""
+    """A network that tells the depth of the layer of each of its parameters."""
 
     def layer_depth(self, parameter_name: str) -> int:
         """See `Network.layer_depth`."""
 
 
 class Preprocess(nn.Module):
-    """uint8 clips [B, T, H, W, C] to normalised ones [B, C, T, H, W]; part of every export.
+    """From uint8 clips [B, T, H, W, C] to normalised ones [B, C, T, H, W]; part of every export.
 
-    Mean and deviation, in grey levels 0..255, belong to the weights and so are no parameters of a checkpoint.
+    Mean and standard deviation, in grey levels 0..255, come from the recipe and are not in the state dict.
     """
 
     def __init__(self, mean: Sequence[float], std: Sequence[float], order: Literal["rgb", "bgr"] = "rgb") -> None:
@@ -58,20 +58,20 @@ class Network(nn.Module, ABC):
     """
 
     strides: tuple[tuple[int, int, int], ...]
-    """Of each map of `trunk`: input frames, rows and columns per step of the map."""
+    """For each map of `trunk`: input frames, rows and columns per position of the map."""
     preprocess: nn.Module
     head: nn.Module
     dropout: nn.Dropout
     class_names: tuple[str, ...] | None = None
     recipe: Any = None
-    """The `marey.Recipe` that the weights belong to; set by `load_model`. (A network does not know recipes.)"""
+    """The `marey.Recipe` that the weights belong to; set by `load_model`. (Networks do not depend on recipes.)"""
 
     def forward(self, clip_BCTHW: Tensor) -> Tensor:
         """Logits [B, K], before softmax: the mean of `positions`."""
         return self.positions(clip_BCTHW).mean(dim=(2, 3, 4))
 
     load_report: object | None = None
-    """What became of every tensor of the file that the weights came from."""
+    """What happened to each tensor of the file from which the weights were loaded."""
 
     @abstractmethod
     def trunk(self, clip_BCTHW: Tensor) -> tuple[Tensor, ...]:
@@ -87,42 +87,42 @@ class Network(nn.Module, ABC):
 
     @abstractmethod
     def reset_head(self, num_classes: int) -> None:
-        """Replace the classifier by a fresh one for `num_classes` classes (weights normal 0.01, bias 0)."""
+        """Replace the classifier by a new one for `num_classes` classes (weights normal 0.01, bias 0)."""
 
     @abstractmethod
     def layer_depth(self, parameter_name: str) -> int:
         """How deep a parameter lies: 0 for the stem, n for stage n, the largest value for the head.
 
-        Of a transformer (BEiT's rule, which PySlowFast and MMAction2 follow; D blocks): 0 for the patch embedding, the
+        In a transformer (BEiT's rule, which PySlowFast and MMAction2 follow; D blocks): 0 for the patch embedding, the
         position embeddings and the tokens, n for block n counted from 1, D + 1 for the final norm and the head.
         """
 
     def no_decay(self) -> frozenset[str]:
-        """Names of parameters of its own that do not decay, besides what its layers name (`NamesNoDecay`); here none."""
+        """Names of its own parameters without weight decay, besides those of its layers (`NamesNoDecay`); here none."""
         return frozenset()
 
     def pathways(self) -> tuple[nn.Module, ...]:
-        """The parts through which a clip passes side by side: blocks are counted in each of them from its first one."""
+        """The parallel pathways of the network; `set_drop_path` counts the blocks of each one separately."""
         return (self,)
 
     def regularise(self, *, dropout: float, drop_path: float = 0.0) -> None:
-        """Set the probabilities of dropout before the head and of dropping paths (stochastic depth, `set_drop_path`).
+        """Set the probability of dropout before the head, and the rate of stochastic depth (`set_drop_path`).
 
         Raises:
-            RecipeError: `drop_path` is not 0, and the network has no path to drop.
+            RecipeError: `drop_path` is not 0, but the network has no `DropPath`.
         """
         self.dropout.p = dropout
         for pathway in self.pathways():
             set_drop_path(pathway, drop_path)
 
     def initialise(self, how: Initialisation) -> None:
-        """Give all parameters their first values: `marey.models.layers.initialise.initialise`."""
+        """Give all parameters their initial values: `marey.models.layers.initialise.initialise`."""
         initialise(self, how, head=self.head)
 
     def initialise_head(self, how: Initialisation) -> None:
-        """Give the head's parameters their first values again."""
+        """Initialise the parameters of the head again."""
         initialise(self.head, how, head=self.head)
 
     def device(self) -> torch.device:
-        """Where the parameters are."""
+        """The device of the parameters."""
         return next(self.parameters()).device

@@ -1,4 +1,4 @@
-"""The videos of a run as batches: for training, for validation, and the first ones of an epoch once more."""
+"""The batches of a run: for training, for validation, and the first ones of an epoch again for batch norms."""
 
 from collections.abc import Iterator
 from itertools import islice
@@ -15,12 +15,12 @@ from marey.video.pixels import CentreView
 
 
 class RunBatches:
-    """All batches of a run, of which this process gets its share, and the learning rate of each step.
+    """The batches of a run, of which each process gets its share, and the learning rate of each step.
 
     Args:
-        recipe: Says how clips are drawn, and how many make a batch.
-        train, val: The videos.
-        workers: Processes that decode ahead; None is one per core, eight at the most.
+        recipe: The recipe, which decides how clips are drawn and how many form a batch.
+        train, val: The videos for training, and for validation (None: no validation).
+        workers: Decoding processes; None: one per core, at most eight.
     """
 
     def __init__(
@@ -42,11 +42,11 @@ class RunBatches:
         self.calendar = Calendar([self.loader.epoch_batches(epoch) for epoch in range(self.epochs)])
 
     def learning_rate(self, step: int) -> float:
-        """The rate of optimiser step `step`, from 0."""
+        """The learning rate of optimiser step `step`, counted from 0."""
         return learning_rate(self.recipe.train, self.calendar, step, self.phases)
 
     def first(self, epoch: int, count: int) -> Iterator[Batch]:
-        """The first batches of an epoch once more."""
+        """The first `count` batches of an epoch (counted from 0), read again."""
         loader = self._training(epoch + 1)
         loader.load_state_dict({"epoch": epoch, "batch": 0})
         return islice(loader, count)
@@ -64,7 +64,7 @@ class RunBatches:
         )  # fmt: skip
 
     def describe(self) -> str:
-        """How long training is, in words."""
+        """The length of training as text: epochs, steps, and clips per step."""
         clips, lengths = self.recipe.train.base_batch * self.recipe.train.repeats, self.calendar.lengths
         if not self.phases:
             return f"{self.epochs} epochs of {lengths[0]} steps of {clips} clips"
@@ -81,6 +81,6 @@ class RunBatches:
         )  # fmt: skip
 
     def _cycle(self, epoch: int) -> tuple[tuple[int, int], ...]:
-        """The batches of an epoch of multigrid training in turn: videos, and the number of their shape."""
+        """The cycle of batches in an epoch of multigrid training: of each, its videos and the index of its shape."""
         base = self.recipe.train.base_batch
         return tuple((base * s.batch, self.shapes.index(s)) for s in phase_at(self.phases, epoch).shapes)

@@ -1,4 +1,4 @@
-"""The processes of a run: Lightning Fabric as training uses it, what they agree on, and how they are asked to stop."""
+"""The processes of a run: setting up Lightning Fabric, collective operations, and signals that ask to stop."""
 
 import logging
 import signal
@@ -21,16 +21,16 @@ from marey.base.reporter import notice
 T = TypeVar("T")
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _SAME_SIGNAL = 2.0
-"""Seconds within which a second signal is taken for the first one, sent twice."""
+"""Seconds within which a second signal counts as a repetition of the first one."""
 
 
 def start_fabric(device: torch.device, arithmetic: Arithmetic) -> Fabric:
     """Join the processes of this run, each with its device.
 
-    Fabric's own precision stays off: for bfloat16 it would cast the clips, too, before the network sees them.
+    Fabric's own precision stays off: with bfloat16 it would also cast the clips before the network sees them.
 
     Raises:
-        RunError: the processes do not all compute in the same arithmetic.
+        RunError: the processes do not all use the same precision.
     """
     world, local = processes().world, processes().local_world
     fabric = Fabric(
@@ -41,16 +41,16 @@ def start_fabric(device: torch.device, arithmetic: Arithmetic) -> Fabric:
         precision="32-true",
     )
     with _quiet(logging.getLogger("lightning_fabric")):  # each process would announce itself
-        fabric.launch()  # under torchrun it starts no process, and joins those that there are
+        fabric.launch()  # under torchrun it starts no process, and joins the existing ones
     refuse_mixed(arithmetic)
     return fabric
 
 
 def refuse_mixed(arithmetic: Arithmetic) -> None:
-    """Compare what the processes of a run compute in. Each chose by its own machine, and machines may differ.
+    """Check that all processes use the same precision. Each chose it for its own machine, and machines may differ.
 
     Raises:
-        RunError: they differ; in every process, so that none waits for the others.
+        RunError: they do not. Every process raises it, so that none waits for the others.
     """
     chosen = gathered(arithmetic)
     if len(set(chosen)) == 1:
@@ -80,13 +80,13 @@ def summed(fabric: Fabric, values: Tensor) -> Tensor:
 
 
 def any_process(fabric: Fabric, *answers: bool) -> list[bool]:
-    """For each of the answers, whether any process gives it: signals and clocks reach processes at different steps."""
+    """For each answer, whether it is True in any process: signals and timers reach processes at different steps."""
     return [count > 0 for count in summed(fabric, torch.tensor(answers, dtype=torch.float32)).tolist()]
 
 
 @contextmanager
 def _quiet(logger: logging.Logger) -> Iterator[None]:
-    """Within the block the logger passes on warnings and errors alone."""
+    """Within the block the logger emits only warnings and errors."""
     level = logger.level
     logger.setLevel(logging.WARNING)
     try:
@@ -96,21 +96,21 @@ def _quiet(logger: logging.Logger) -> Iterator[None]:
 
 
 class StopSignals:
-    """Within its block SIGINT (Ctrl-C) and SIGTERM set `received` in place of ending the process.
+    """Within its block SIGINT (Ctrl-C) and SIGTERM set `received` instead of ending the process.
 
-    A second SIGINT ends it at once, with what the run has saved so far. One that follows within a moment counts as the
-    first one: a terminal and torchrun both send it.
+    A second SIGINT raises KeyboardInterrupt at once; only what the run has saved before is kept. One that follows within
+    2 seconds counts as the first one, because a terminal and torchrun both send it.
     """
 
     def __init__(self) -> None:
         self._received: float | None = None
-        # Only the main thread may set handlers: in any other one the program's own stay.
+        # Only the main thread may set handlers; in other threads the program's own handlers stay.
         self._main = threading.current_thread() is threading.main_thread()
         self._previous = {number: signal.getsignal(number) for number in _STOP_SIGNALS}
 
     @property
     def received(self) -> bool:
-        """Whether one of the signals has come."""
+        """Whether one of the signals has arrived."""
         return self._received is not None
 
     def __enter__(self) -> Self:
@@ -122,7 +122,7 @@ class StopSignals:
     def __exit__(self, *_: object) -> None:
         if self._main:
             for number, handler in self._previous.items():
-                # A handler that C code has set is unknown to Python, which cannot put it back.
+                # None: a handler that C code has set, which Python cannot restore.
                 signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
     def _receive(self, number: int, frame: FrameType | None) -> None:

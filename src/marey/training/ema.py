@@ -13,14 +13,14 @@ from marey.training.sharding import shard_like
 class AveragedWeights:
     """The average of every parameter and buffer of a network. Formula: `marey.recipe.EMA`.
 
-    Tensors lie where the network's lie, in the same shards.
+    Its tensors are on the network's device, and sharded as the network's are.
     """
 
     def __init__(self, network: nn.Module, declared: EMA) -> None:
         self.network, self.declared = network, declared
         first: dict[int, str] = {}
         self._names = {name: first.setdefault(id(t), name) for name, t in network.state_dict(keep_vars=True).items()}
-        """Of each tensor, the first name that it has: modules may share one."""
+        """For each name, the first name of the same tensor: modules may share a tensor."""
         self._average = {name: tensor.clone() for name, tensor in self._tensors().items()}
 
     def _tensors(self) -> dict[str, Tensor]:
@@ -28,12 +28,12 @@ class AveragedWeights:
         return {name: state[name] for name in self._names.values()}
 
     def decay(self, step: int) -> float:
-        """What the average keeps of itself after optimiser step `step`, from 1."""
+        """The weight of the previous average in the update after optimiser step `step`, counted from 1."""
         return min(self.declared.decay, (1 + step) / (10 + step))
 
     @torch.no_grad()
     def update(self, step: int) -> None:
-        """Move a step towards the network; counters are copied."""
+        """Update the average after optimiser step `step` (from 1); integer buffers are copied."""
         weight = 1 - self.decay(step)
         for name, current in self._tensors().items():
             if current.is_floating_point():
@@ -43,7 +43,7 @@ class AveragedWeights:
 
     @contextmanager
     def in_network(self) -> Iterator[None]:
-        """Within the block the network has the averaged weights; what changes there (running statistics) is kept."""
+        """Within the block the network has the averaged weights; changes to them (running statistics) are kept."""
         self._exchange()
         try:
             yield
@@ -63,6 +63,6 @@ class AveragedWeights:
 
     @torch.no_grad()
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Take the average from whole tensors."""
+        """Load the average from unsharded tensors."""
         for name, average in self._average.items():
             average.copy_(shard_like(state[name], average))

@@ -31,8 +31,8 @@ from marey.weights.pretraining import WORDS, start
 
 @dataclass(frozen=True)
 class FitResult:
-    """Where a run left its files. `best` is the epoch with the highest validation score (absent without validation):
-    top-1, or mean average precision with several labels per video.
+    """Where a run left its files. `best` holds the weights of the epoch with the highest validation score, which is top-1,
+    or mean average precision with several labels per video; it is None without validation, and so is `best_score`.
     """
 
     out: Path
@@ -42,7 +42,7 @@ class FitResult:
     steps: int
     best_score: float | None
     finished: bool
-    """False where the run was asked to stop; it goes on with `resume=True`."""
+    """Always True: a run that is asked to stop raises a RunError, and `resume=True` continues it."""
 
 
 def fit(
@@ -64,33 +64,33 @@ def fit(
     checkpoint_minutes: float = 10.0,
     max_broken: float = 0.01,
 ) -> FitResult:
-    """Train `recipe.model` (or a module of yours) on `train`, watch `val`, leave everything in `out`.
+    """Train `recipe.model` (or your own module) on `train`, validate on `val`, and write all files to `out`.
 
     Args:
-        recipe: All that decides accuracy. Its base batch is reached by accumulation, whatever `batch` and processes.
-        train: What is trained on: a manifest, or a list to read it from.
-        val: What the network is judged by after each epoch, likewise; None: nothing.
-        out: The run's folder: recipe.yaml, log.csv, log.jsonl, last.safetensors, best.safetensors, last.ckpt.
+        recipe: All settings that decide accuracy. Gradients accumulate to its base batch for any `batch` and world size.
+        train: The training videos: a manifest, or the path of a list from which it is read.
+        val: The validation videos, given likewise and scored after each epoch; None: no validation.
+        out: The run's folder, for recipe.yaml, log.csv, log.jsonl, last.safetensors, best.safetensors and last.ckpt.
         model: Your own module from a clip [B, C, T, H, W] to logits [B, K]; `recipe.model` is then not used.
-        init: What to start from: "none", "imagenet", "ig65m", a recipe's name, or a checkpoint file of ours or of any
-            toolkit (`marey.weights.pretraining.start`). None is what the recipe starts from.
-        batch: Clips of a micro-batch, which this process passes at once; None is its whole share of a batch.
-        workers: Processes that decode ahead; None is one per core, eight at the most. How many changes no number.
+        init: The initial weights: "none", "imagenet", "ig65m", a recipe's name, or a checkpoint file of Marey or another
+            toolkit (`marey.weights.pretraining.start`). None: those that the recipe names.
+        batch: Clips per micro-batch and process; None: `norm_batch` of the recipe, or the process's share of a batch.
+        workers: Decoding processes; None: one per core, at most eight. Their number does not change the results.
         device: "auto" (CUDA where there is one, else the CPU), "cpu", "cuda", "cuda:1" or "mps".
-        precision: "float32", "tf32" or "bfloat16". "auto" is the recipe's, or float32 where the device does not have it;
-            a run that is resumed stays in what it began in.
-        resume: Continue the run in `out`, bit for bit as if it had never stopped.
-        checkpoint_minutes: How much work a crash may cost.
-        max_broken: A larger share of broken files stops the run.
+        precision: "float32", "tf32" or "bfloat16". "auto": the recipe's, or float32 where the device lacks it; a resumed
+            run keeps the precision that it began with.
+        resume: Continue the run in `out`; its weights are, bit for bit, those of a run that never stopped.
+        checkpoint_minutes: Longest time between two writes of last.ckpt, and so the most work that a crash can lose.
+        max_broken: Broken files that are tolerated, as a share of the videos in `train`, 0 to 1; with more the run stops.
 
-    Several processes: `torchrun --nproc-per-node N -m marey train ...`; only the first writes and prints.
+    Several processes: `torchrun --nproc-per-node N -m marey train ...`; only the first writes files and notices.
 
     Raises:
-        RunError: `out` holds another run, the loss is not finite, or too many files are broken; this machine does not have
-            the device, or the device not the precision.
+        RunError: `out` holds another run, the loss is not finite, too many files are broken, a signal asked the run to
+            stop, this machine lacks the device, or the device lacks the precision.
         RecipeError: the recipe starts from weights that were not given, or its parts do not fit each other.
-        WeightsError: what `init` names cannot be had, or does not fit.
-        DataError: the list has several labels per video and the recipe's task one, or a weighted class has no video.
+        WeightsError: the weights that `init` names cannot be found or read, or do not fit the network.
+        DataError: the list has several labels per video but the recipe's task has one, or a weighted class has no video.
     """
     chosen = pick_training_device(device)
     recipe = _computed(recipe, precision, chosen, resumed=Path(out) if resume else None)
@@ -122,14 +122,14 @@ def fit(
                 max_broken=max_broken, checkpoint_minutes=checkpoint_minutes, tensorboard=tensorboard,
             )  # fmt: skip
             at = loop.run(resume=resume)
-        fabric.barrier()  # nobody reads the files before the first process has written them
+        fabric.barrier()  # no process reads the files before the first process has written them
     if at.epoch < batches.epochs:
         raise RunError(f"stopped after step {at.step}; go on with --resume --out {out}")
     return _result(Path(out), at)
 
 
 def _identity(recipe: Recipe, train: Manifest, val: Manifest | None, seed: int) -> dict[str, str | int]:
-    """What tells this run from another one."""
+    """What distinguishes this run from others."""
     return {
         "recipe": recipe.model_dump_json(),
         "data": train.fingerprint,
@@ -147,7 +147,7 @@ def _result(out: Path, at: Progress) -> FitResult:
 
 
 def _computed(recipe: Recipe, precision: Precision, device: torch.device, *, resumed: Path | None) -> Recipe:
-    """The recipe with the arithmetic that this run computes in."""
+    """The recipe with the precision that this run uses."""
     declared = recipe.train.precision
     begun = precision_of_run(resumed) if resumed is not None and precision == "auto" else None
     found = (
@@ -159,7 +159,7 @@ def _computed(recipe: Recipe, precision: Precision, device: torch.device, *, res
 
 
 def _start(recipe: Recipe, train: Manifest, init: str | Path | None, resume: bool) -> Network:
-    """The network as training finds it: initialised as the recipe says, or with weights from `init`."""
+    """The network before training: initialised as the recipe says, or with weights from `init`."""
     if recipe.model.num_classes != len(train.class_names):
         raise RecipeError(
             f"{recipe.name} has {recipe.model.num_classes} classes, the training list {len(train.class_names)}: "
@@ -170,7 +170,7 @@ def _start(recipe: Recipe, train: Manifest, init: str | Path | None, resume: boo
             f"{recipe.name} starts from {recipe.pretraining} weights: name a recipe or a checkpoint with "
             "--init NAME_OR_FILE, or train from scratch with --init none."
         )
-    # What a run goes on with lies in its own folder.
+    # A resumed run reads its weights from last.ckpt in its own folder.
     network = start(recipe, "none" if resume else init or recipe.pretraining or "none", train.class_names)
     if network.load_report is not None:
         notice(str(network.load_report))

@@ -21,10 +21,10 @@ STATE = "last.ckpt"
 
 
 def refuse_other_run(path: Path) -> None:
-    """Refuse a folder in which a run lives already, or where none could, before anything is written.
+    """Refuse a folder that holds a run already or cannot be written, before anything is written.
 
     Raises:
-        RunError: one does; another process works there, or it cannot be written.
+        RunError: it holds a run, another process works there, or it cannot be written.
     """
     folder = OutputPath.folder(path)
     Claim(folder, Command.TRAIN, {}, resume=False).check()
@@ -32,22 +32,22 @@ def refuse_other_run(path: Path) -> None:
 
 
 def precision_of_run(path: Path) -> Arithmetic | None:
-    """The arithmetic of the run that lives in a folder; None where there is none to go on with."""
+    """The precision of the run in a folder; None where there is no run to resume."""
     found = recorded_run(path / STATE)
     try:
         return None if found is None else Recipe.model_validate_json(found["recipe"]).train.precision
-    except ValidationError:  # of another version of Marey: `load_state` says that it is another run
+    except ValidationError:  # a recipe of another version of Marey: claiming the folder then finds what differs
         return None
 
 
 class RunFolder:
-    """Where a run leaves its recipe, its weights, and what it goes on from.
+    """The folder of a run, with its recipe, its weights, and the state that it resumes from.
 
     Args:
-        path: The folder.
-        recipe, class_names: What the weights belong to.
-        identity: Recipe, data and seed: what tells this run from another one.
-        writes: Whether this process is the one that writes.
+        path: The path of the folder.
+        recipe, class_names: The recipe and the class names that are saved with the weights.
+        identity: Recipe, data and seed, which distinguish this run from others.
+        writes: Whether this process writes the files.
     """
 
     def __init__(
@@ -60,11 +60,11 @@ class RunFolder:
     def claimed(self, resume: bool, facts: dict[str, Any]) -> Iterator[None]:
         """Hold the folder while the run works there; `facts` of the run are noted in run.json.
 
-        Only the process that writes holds it; the others see that it is this run's.
+        Only the process that writes holds it; the others check that it belongs to this run.
 
         Raises:
-            RunError: another run lives there, or with `resume` none that could be resumed; another process works there, or
-                it cannot be written. Nothing is written then.
+            RunError: it holds another run, or with `resume` none that can be resumed; another process works there, or it
+                cannot be written. Nothing is written then.
         """
         claim = Claim(
             OutputPath.folder(self.path), Command.TRAIN, _settings(self.identity), facts=facts, resume=resume,
@@ -85,7 +85,7 @@ class RunFolder:
             raise
 
     def _leave_untouched(self) -> None:
-        """Take back what a run wrote that never made a step."""
+        """Remove the files of a run that stopped before its first step."""
         if not (self.path / STATE).exists() and not (self.path / "log.jsonl").exists():
             for name in (Command.TRAIN.note, "recipe.yaml"):
                 (self.path / name).unlink(missing_ok=True)
@@ -93,29 +93,29 @@ class RunFolder:
                 self.path.rmdir()
 
     def save_state(self, at: Progress, parts: dict[str, Any]) -> None:
-        """Write all that the run goes on from."""
+        """Write the state that the run resumes from."""
         if self.writes:
             save_state(self.path / STATE, at, self.identity, parts)
 
     def load_state(self) -> tuple[Progress, dict[str, Any]]:
-        """Read it back, in a folder that is claimed.
+        """Read what `save_state` wrote, in a folder that is claimed.
 
         Raises:
-            RunError: there is nothing.
+            RunError: there is no state, or it cannot be read.
         """
         return load_state(self.path / STATE)
 
     def write_weights(self, name: str, tensors: Mapping[str, Tensor], facts: dict[str, Any]) -> None:
-        """A checkpoint that needs nothing beside it; `facts` say where its weights come from."""
+        """Write a checkpoint that can be loaded by itself; `facts` (epoch, step) are recorded as its provenance."""
         if self.writes:
             provenance = {"run": self.identity["data"], "seed": self.identity["seed"], **facts}
             save_checkpoint(self.path / name, tensors, self.recipe, self.class_names, provenance)
 
 
 def _settings(identity: dict[str, Any]) -> dict[str, Any]:
-    """What identifies a run, its recipe as one of today's: fields that it was written without have their default."""
+    """What identifies a run, its recipe in the current form: fields that an older file lacks get their defaults."""
     try:
         recipe = Recipe.model_validate_json(identity["recipe"]).model_dump(mode="json")
-    except ValidationError:  # a field was removed since: what differs is named
+    except ValidationError:  # a field has been removed since: keep it, so that the claim can name it
         recipe = json.loads(identity["recipe"])
     return identity | {"recipe": recipe}

@@ -1,4 +1,4 @@
-"""At which rate and with which decay each parameter learns. Rules: the declarations in `marey.recipe`."""
+"""The learning rate and the weight decay of each parameter, by the rules of the declarations in `marey.recipe`."""
 
 from dataclasses import dataclass
 
@@ -14,18 +14,18 @@ _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
 @dataclass(frozen=True)
 class Setting:
-    """What a parameter's learning rate is multiplied by, and its weight decay."""
+    """The factor of a parameter's learning rate, and its weight decay."""
 
     scale: float
     decay: float
 
 
 def parameter_settings(model: nn.Module, train: Train) -> dict[str, Setting]:
-    """The setting of each parameter that learns, by name.
+    """The setting of each trainable parameter, by name.
 
     Raises:
-        RecipeError: the recipe's groups need to know more of the module than it tells; or it names a parameter that does
-            not decay and that it has not.
+        RecipeError: the module lacks what the recipe's groups need (`layer_depth`, or being a Network); or its `no_decay`
+            names a parameter that it does not have.
     """
     learning = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
     if isinstance(train.groups, TSNGroups):
@@ -36,8 +36,8 @@ def parameter_settings(model: nn.Module, train: Train) -> dict[str, Setting]:
 
 
 def _decays(model: nn.Module, train: Train, learning: dict[str, nn.Parameter]) -> dict[str, float]:
-    """Norms and what the modules name (with AdamW also biases and all of one dimension) decay as the optimiser says of
-    norms, everything else as usual.
+    """Weight decays by name: `norm_weight_decay` for norms and for what `no_decay` names (with AdamW also for biases and
+    parameters of at most one dimension), `weight_decay` for everything else.
     """
     declared = train.optimizer
     apart = declared.weight_decay if declared.norm_weight_decay is None else declared.norm_weight_decay
@@ -89,13 +89,13 @@ def _is_bias(name: str) -> bool:
 
 
 def _norm_parameters(model: nn.Module) -> set[nn.Parameter]:
-    """Scale and shift of torch's normalisation layers, of whatever shape."""
+    """Scale and shift of all normalisation layers of torch, of any shape."""
     norms = (module for module in model.modules() if isinstance(module, Norm))
     return {parameter for norm in norms for parameter in norm.parameters(recurse=False)}
 
 
 def _named_parameters(model: nn.Module) -> set[nn.Parameter]:
-    """What the model and the modules inside it say does not decay."""
+    """The parameters that `no_decay` of the model and of the modules inside it names."""
     found: set[nn.Parameter] = set()
     for module in model.modules():
         if not isinstance(module, NamesNoDecay):

@@ -1,4 +1,4 @@
-"""The record of a run: log.csv has a row per epoch, log.jsonl a line per step and event."""
+"""The logs of a run: log.csv has a row per epoch, log.jsonl a line per step and per epoch."""
 
 import csv
 import json
@@ -18,13 +18,13 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class Validation:
-    """What validation says of a network. Shares lie in 0..1; None: the task has no such number."""
+    """The loss and metrics of a validation. Metrics lie in 0..1; None: the task does not have this metric."""
 
     loss: float
     top1: float | None = None
     top5: float | None = None
     map: float | None = None
-    """Mean average precision, of videos with several labels."""
+    """Mean average precision, for videos with several labels."""
 
     @property
     def score(self) -> float:
@@ -36,14 +36,14 @@ class Validation:
 
 @dataclass(frozen=True)
 class EpochRecord:
-    """What is to be said of one epoch. Shares lie in 0..1."""
+    """The numbers of one epoch. Shares lie in 0..1."""
 
     epoch: int
     """From 1."""
     step: int
-    """Optimiser steps since the run's beginning."""
+    """Optimiser steps since the beginning of the run."""
     lr: float
-    """The learning rate of the step to come."""
+    """The learning rate of the next step."""
     seconds: float
     train_loss: float
     train_top1: float | None
@@ -56,7 +56,7 @@ class EpochRecord:
     validation: Validation | None = None
 
     def values(self) -> dict[str, float]:
-        """The numbers that there are, by the names of the columns."""
+        """The numbers that are not None, by the names of the columns."""
         found = asdict(self)
         validation = found.pop("validation") or {}
         found |= {f"val_{name}": value for name, value in validation.items()}
@@ -64,7 +64,7 @@ class EpochRecord:
 
 
 def require_tensorboard() -> None:
-    """See that the extra is there.
+    """Check that the extra is installed.
 
     Raises:
         RunError: it is not installed.
@@ -86,7 +86,7 @@ def write_tensorboard(out: Path, record: EpochRecord) -> None:
 
 
 class RunLog:
-    """Writes both files. A resumed run first drops what was logged after the place it goes on from."""
+    """Writes log.csv and log.jsonl. A resumed run first drops what was logged after `resume_step`."""
 
     def __init__(self, out: Path, *, resume_step: int | None) -> None:
         self.rows_path, self.lines_path = out / "log.csv", out / "log.jsonl"
@@ -98,7 +98,7 @@ class RunLog:
             self._forget_after(resume_step)
 
     def step(self, *, step: int, epoch: int, loss: float, lr: float) -> None:
-        """One line of log.jsonl."""
+        """Add a line to log.jsonl."""
         self._line({"step": step, "epoch": epoch, "loss": loss, "lr": lr})
 
     def _line(self, values: dict[str, Any]) -> None:
@@ -106,7 +106,7 @@ class RunLog:
             file.write(json.dumps(values) + "\n")
 
     def epoch(self, record: EpochRecord) -> None:
-        """One row of log.csv, and a line of log.jsonl."""
+        """Add a row to log.csv, and a line to log.jsonl."""
         values = record.values()
         self.rows.append({name: values.get(name, "") for name in COLUMNS})
         self._write_rows()

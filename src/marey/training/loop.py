@@ -35,12 +35,12 @@ from marey.training.step import BatchLoss, GradientStep
 from marey.training.validation import validate
 
 _STARVED = 0.3
-"""Above this share of time spent waiting for batches, the user is told."""
+"""Above this share of time spent waiting for batches (0 to 1), the user is warned."""
 
 
 @dataclass(frozen=True)
 class _EpochStart:
-    """What clocks and counters showed when an epoch began, or the rest of it after resuming."""
+    """Readings of clocks and counters when an epoch began, or when a run resumed in the middle of it."""
 
     time: float
     waited: float
@@ -48,18 +48,18 @@ class _EpochStart:
 
 
 class TrainingLoop:
-    """One run of training, from where it stands to its end.
+    """One run of training, from its start or from the state that it resumes.
 
     Args:
         fabric: The processes of the run, each with its device.
-        network: As training finds it, with what the recipe freezes frozen.
-        batches: The videos. Their recipe is the one that is trained by.
-        loss: Sums over the clips of a micro-batch.
-        folder: Where the files go.
-        micro_batch: Clips that a process passes at once.
-        max_broken: A larger share of broken files stops the run.
-        checkpoint_minutes: How much work a crash may cost.
-        tensorboard: Also write each epoch's numbers for TensorBoard.
+        network: The network to train, initialised, with the recipe's frozen parameters frozen.
+        batches: The batches of training and validation, and the recipe that the run follows.
+        loss: From logits and targets of a micro-batch to the sum of the loss over its clips.
+        folder: The run's folder, where all files are written.
+        micro_batch: Clips per micro-batch of one process.
+        max_broken: Broken files that are tolerated, as a share of the number of training videos, 0 to 1.
+        checkpoint_minutes: Minutes between two writes of the run's state within an epoch.
+        tensorboard: Whether to write each epoch's numbers for TensorBoard too.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class TrainingLoop:
             network = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
         self.network = network
         self.model = fabric.setup_module(network)
-        # Sharded strategies replace the parameters of a network: what refers to them comes after its set-up.
+        # Sharded strategies replace a network's parameters, so whatever refers to them is built after its set-up.
         self.optimizer = build_optimizer(network, train)
         self.average = AveragedWeights(network, train.ema) if train.ema is not None else None
         self.normalise = Preprocess(*recipe.pixels.normalisation, order=recipe.pixels.order)
@@ -85,7 +85,7 @@ class TrainingLoop:
         )
         self.at = Progress()
         self.sums = torch.zeros(3, dtype=torch.float64)
-        """Of this epoch and process: loss times clips, right answers, clips."""
+        """Sums [3] of this process over this epoch: loss times clips, right answers, clips."""
         self.epoch_start = self._epoch_start()
         self.saved = time.monotonic()
 
@@ -100,10 +100,10 @@ class TrainingLoop:
         """Train until the last epoch ends, validation has not improved for long enough, or a signal asks to stop.
 
         Args:
-            resume: Continue from the state that lies in the folder.
+            resume: Whether to continue from the state in the folder, last.ckpt.
 
         Returns:
-            How far training came.
+            How far training has come: epoch, batch, step and best score.
 
         Raises:
             RunError: the loss is not finite, too many files are broken, or the folder holds no state of this run.
@@ -160,13 +160,13 @@ class TrainingLoop:
             )
 
     def _count(self, batch: Batch, loss: BatchLoss) -> None:
-        """Note that a step is done."""
+        """Count a finished step, and add its loss to the sums of the epoch."""
         self.at.step += 1
         self.at.epoch, self.at.batch = batch["place"].next
         self.sums += loss.sums
 
     def _record(self, broken: Sequence[Broken]) -> None:
-        """Note the broken files that all processes have met: all count them, and the first one writes and warns."""
+        """Record the broken files found by any process: all count them, and the first one writes them down and warns."""
         with nullcontext() if self.first else reporting(SilentReporter()):
             for found in chain.from_iterable(gathered(broken)):
                 self.broken.record(found)
@@ -174,7 +174,7 @@ class TrainingLoop:
     # -- after each epoch
 
     def _end_epoch(self, epoch: int, log: RunLog | None) -> None:
-        """Measure, judge, save and log."""
+        """Measure batch norms, validate, log and save."""
         record = self._trained(epoch)
         with nullcontext() if self.average is None else self.average.in_network():
             if self.recipe.train.precise_norms is not None:
@@ -189,9 +189,8 @@ class TrainingLoop:
             self.at.epoch, self.at.batch = self.batches.epochs, 0
         record = replace(record, validation=validation, broken=len(self.broken))
         if log is not None:
-            log.epoch(
-                record
-            )  # before the state: a run that resumes from an older one drops the row, and writes it again
+            # Logged before the state is saved: a run that resumes from an older state drops the row and writes it again.
+            log.epoch(record)
         self._save()
         if log is not None:
             self._tell(record)
@@ -204,7 +203,7 @@ class TrainingLoop:
         return _EpochStart(time.monotonic(), self.batches.loader.waited, float(self.sums[2]))
 
     def _trained(self, epoch: int) -> EpochRecord:
-        """What is to be said of the epoch's training; its sums begin anew."""
+        """The record of an epoch's training; resets the sums for the next epoch."""
         start, sums = self.epoch_start, summed(self.fabric, self.sums)
         seconds = max(time.monotonic() - start.time, 1e-9)
         clips = (float(self.sums[2]) - start.clips) * processes().world
@@ -225,7 +224,7 @@ class TrainingLoop:
         return found
 
     def _measure_norms(self, epoch: int, count: int) -> None:
-        """True statistics over the first batches of the epoch that has just ended."""
+        """Precise batch norm statistics, over the first `count` global batches of the epoch that has just ended."""
 
         def passes() -> Iterator[Tensor]:
             for batch in self.batches.first(epoch, count):
@@ -239,7 +238,7 @@ class TrainingLoop:
         )  # fmt: skip
 
     def _logits(self, frames_BTHWC: Tensor) -> Tensor:
-        """Logits [B, K] of frames as the loader brings them, on the device."""
+        """Logits [B, K] of uint8 frames from the loader, on the device."""
         with autocast(self.fabric.device, self.recipe.train.precision):
             logits: Tensor = self.network(self.normalise(frames_BTHWC))
         return logits
@@ -247,7 +246,7 @@ class TrainingLoop:
     # -- files
 
     def _save(self) -> None:
-        """Write all that the run resumes from. Every process takes part: each may hold other shards of the state."""
+        """Write all that the run resumes from. Every process has to call it: each may hold different shards of the state."""
         self.saved = time.monotonic()
         parts = {
             "model": whole(self.network.state_dict(), keep=self.first),
@@ -260,7 +259,7 @@ class TrainingLoop:
         self._write_weights("last.safetensors")
 
     def _write_weights(self, name: str) -> None:
-        """Write what is tested later: the average of the weights where there is one."""
+        """Write the weights for testing: their average if the recipe has `ema`."""
         facts: dict[str, Any] = {"epoch": self.at.epoch, "step": self.at.step}
         if not isinstance(self.network, Network):
             facts["module"] = f"{type(self.network).__module__}.{type(self.network).__qualname__}"
@@ -268,7 +267,7 @@ class TrainingLoop:
         self.folder.write_weights(name, whole(kept.state_dict(), keep=self.first), facts)
 
     def _restore(self) -> None:
-        """Take everything from the state that lies in the folder."""
+        """Load everything from the state in the folder."""
         self.at, saved = self.folder.load_state()
         load_network(self.network, saved["model"])
         load_optimizer(self.optimizer, saved["optimizer"])
@@ -280,7 +279,7 @@ class TrainingLoop:
         self.epoch_start = self._epoch_start()
         notice(f"going on at epoch {self.at.epoch + 1}, step {self.at.step}")
 
-    # -- what is said
+    # -- messages
 
     def _announce(self) -> None:
         recipe, device, world = self.recipe, self.fabric.device, processes().world
@@ -310,7 +309,7 @@ class TrainingLoop:
 
 
 def _noting(batches: Iterable[Batch], broken: list[Broken]) -> Iterator[Batch]:
-    """The batches; the broken files that were met on the way are added to `broken`."""
+    """The same batches; broken files found while they are read are added to `broken`."""
     for batch in batches:
         broken += batch["broken"]
         yield batch

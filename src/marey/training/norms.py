@@ -1,4 +1,4 @@
-"""What batch norms remember: their true statistics."""
+"""Precise batch norm: running statistics measured over many batches."""
 
 from collections.abc import Callable, Iterable
 
@@ -25,7 +25,7 @@ class _Moments:
         self.sums += count * torch.stack([torch.ones_like(mean), mean, var + mean.square()])
 
     def keep(self, sums: Tensor) -> None:
-        """Take these sums' mean and variance as what the norm remembers; what saw nothing keeps what it has."""
+        """Set the running statistics from these sums [3, C]; a norm that saw no values keeps its own."""
         if not sums[0].any():
             return
         mean = sums[1] / sums[0]
@@ -44,23 +44,23 @@ def measure_norms(
     frozen: FrozenNorms = "none",
     summed: Callable[[Tensor], Tensor] = lambda sums: sums,
 ) -> None:
-    """Give batch norms the true statistics of the weights as they are: precise batch norm.
+    """Set the running statistics of batch norms to those of many batches under the current weights (precise batch norm).
 
-    Mean and variance are those of all values that a norm sees over all passes, each normalised by its own pass further
-    ahead: the population moments of Wu and Johnson, Rethinking "Batch" in BatchNorm, 2021, section 3, which fvcore's
-    `update_bn_stats` computes and PySlowFast uses. (Older fvcore: the mean over passes of the unbiased variance.)
-    Norms that keep their statistics are left alone. Leaves the network in eval mode.
+    Mean and variance are those of all values that a norm sees over all batches, where the norms before it normalise by
+    each batch: the population moments of Wu and Johnson, Rethinking "Batch" in BatchNorm, 2021, section 3, which fvcore's
+    `update_bn_stats` computes and PySlowFast uses. (Older fvcore: the mean over batches of the unbiased variance.)
+    Frozen norms are left alone. Leaves the network in eval mode.
 
     Args:
-        passes: Batches of clips.
-        run: The forward pass of `network` on one of them.
-        frozen: Which norms keep their statistics.
-        summed: Adds a tensor up over all processes.
+        passes: Micro-batches of clips, in the form that `run` takes.
+        run: Runs the forward pass of `network` on one of them.
+        frozen: Which norms keep the statistics that they have.
+        summed: Sums a tensor over all processes; by default there is one process.
     """
     network.train()
     hold_frozen(network, frozen)
     measured = [_Moments(norm) for norm in batch_norms(network) if norm.training]
-    network.eval()  # dropout and the like have no part in it
+    network.eval()  # without dropout and stochastic depth
     for moments in measured:
         moments.norm.train()
     hooks = [moments.norm.register_forward_pre_hook(moments.see) for moments in measured]

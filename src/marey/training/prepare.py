@@ -1,4 +1,4 @@
-"""What a recipe's `train` asks of the network itself, and what training asks of a module of the user's own."""
+"""Settings of a recipe's `train` that change the network, and checks of a user's own module before training."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,11 +15,11 @@ from marey.recipe import Train
 
 @contextmanager
 def prepared(network: nn.Module, train: Train) -> Iterator[None]:
-    """Within the block paths are dropped and blocks recomputed as declared, in networks of ours and in modules built of the
-    same layers; after it as before.
+    """Within the block set `drop_path` and `checkpointing` of the recipe in a network of Marey or a module that uses the
+    same layers; afterwards restore the earlier settings.
 
     Raises:
-        RecipeError: the recipe asks for one of them, and the network has no layer for it.
+        RecipeError: the recipe asks for one of them, but the network has no layer that supports it.
     """
     rates = [(layer, layer.rate) for layer in network.modules() if isinstance(layer, DropPath)]
     recomputing = [(blocks, blocks.recompute) for blocks in network.modules() if isinstance(blocks, Blocks)]
@@ -41,7 +41,7 @@ def refuse_unfinished(module: nn.Module) -> None:
     """Refuse a module whose state cannot be trained or saved.
 
     Raises:
-        RecipeError: a parameter has no shape yet, or a part of the state is no tensor.
+        RecipeError: a parameter has no shape yet, or an entry of the state dict is not a tensor.
     """
     for name, parameter in module.named_parameters():
         if is_lazy(parameter):

@@ -1,4 +1,4 @@
-"""Learning rates as pure functions of the step. Formulas: docs of each declaration in `marey.recipe`."""
+"""Learning rates as pure functions of the step. Formulas: see the declarations in `marey.recipe`."""
 
 import math
 from bisect import bisect_right
@@ -12,27 +12,27 @@ Schedule = CosineSchedule | StepSchedule
 
 
 class Calendar:
-    """Which epoch and which of its steps a step of the whole run is; epochs may differ in length."""
+    """Maps a step of the run to its epoch and its number within that epoch; epochs may differ in length."""
 
     def __init__(self, lengths: Sequence[int]) -> None:
         self.lengths = tuple(lengths)
         self._begins = (0, *accumulate(self.lengths))
 
     def place(self, step: int) -> tuple[int, int, int]:
-        """(epoch, number of the step in it, steps of that epoch); past the end the last epoch's length holds on."""
+        """(epoch, number of the step in it, steps of that epoch), from 0; after the last epoch its length applies."""
         epoch = min(bisect_right(self._begins, step) - 1, len(self.lengths))
         return epoch, step - self._begins[epoch], self.lengths[min(epoch, len(self.lengths) - 1)]
 
 
 def learning_rate(train: Train, calendar: Calendar, step: int, phases: Sequence[Phase] = ()) -> float:
-    """The rate of optimiser step `step` (from 0). Multigrid's phases stand in place of the schedule's own factor."""
+    """The learning rate of optimiser step `step` (from 0). Multigrid's `phases` replace the schedule's own factor."""
     epoch, number, length = calendar.place(step)
-    at = epoch * length + number  # had all epochs been as long as this one
+    at = epoch * length + number  # the step's number if all epochs were as long as this one
     return train.optimizer.lr * lr_factor(train.schedule, at, epoch_steps=length, epochs=train.epochs, phases=phases)
 
 
 def lr_factor(schedule: Schedule, step: int, *, epoch_steps: int, epochs: int, phases: Sequence[Phase] = ()) -> float:
-    """What the base learning rate is multiplied by at optimiser step `step` (from 0)."""
+    """The factor of the base learning rate at optimiser step `step` (from 0)."""
 
     def scheduled(time: float, epoch: int) -> float:
         return phase_at(phases, epoch).rate if phases else _scheduled(schedule, time, epoch, epochs)
@@ -52,7 +52,7 @@ def lr_factor(schedule: Schedule, step: int, *, epoch_steps: int, epochs: int, p
 
 
 def _scheduled(schedule: Schedule, time: float, epoch: int, epochs: int) -> float:
-    """The schedule's own factor at `time` in epochs, in the whole epoch `epoch`."""
+    """The schedule's own factor at `time` (in epochs, with fraction), which lies in epoch number `epoch`."""
     if isinstance(schedule, StepSchedule):
         return float(schedule.gamma ** sum(epoch - schedule.begin >= milestone for milestone in schedule.milestones))
     at = epoch if schedule.by == "epoch" else time
@@ -61,7 +61,7 @@ def _scheduled(schedule: Schedule, time: float, epoch: int, epochs: int) -> floa
 
 
 def _done(warmup: Warmup, step: int, length: float, epoch_steps: int) -> float:
-    """The part of a warm-up of `length` steps that lies behind, 0 to 1."""
+    """The completed share of a warm-up of `length` steps, 0 to 1."""
     unit = epoch_steps if warmup.by == "epoch" else 1
     units = length / unit - (warmup.ends == "last")
     return min(step // unit / units, 1.0) if units > 0 else 1.0

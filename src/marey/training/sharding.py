@@ -1,7 +1,7 @@
-"""State dicts of networks and optimisers, whatever part of each tensor a process holds.
+"""State dicts of networks and optimisers, sharded over processes or not.
 
 Data parallel training keeps every tensor whole in every process. Sharded training (torch's FSDP2, tensor parallelism)
-keeps `DTensor`s, of which each process holds a part. Files always hold whole tensors.
+keeps `DTensor`s, of which each process holds a shard. Files always hold whole tensors.
 """
 
 from collections.abc import Mapping
@@ -15,11 +15,11 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 def whole(state: Any, *, keep: bool) -> Any:
     """The same nested state with every tensor whole and on the CPU.
 
-    Every process has to call it: they give each other their parts.
+    Every process has to call it, because processes exchange their shards.
 
     Args:
-        keep: Off in processes that write nothing: an empty tensor then stands for each tensor, so that the state lies in
-            the memory of one process.
+        keep: Whether this process needs the tensors. If not, each becomes an empty tensor, so that only the process that
+            writes holds the whole state in memory.
     """
     if isinstance(state, DTensor):
         state = state.full_tensor()
@@ -33,20 +33,20 @@ def whole(state: Any, *, keep: bool) -> Any:
 
 
 def shard_like(tensor: Tensor, target: Tensor) -> Tensor:
-    """The part of a whole tensor that this process holds, if `target` is sharded; else the tensor itself."""
+    """The whole `tensor` sharded as `target` is; the tensor itself if `target` is not sharded."""
     if isinstance(target, DTensor):
         return distribute_tensor(tensor.to(target.device), target.device_mesh, target.placements)
     return tensor
 
 
 def load_network(network: nn.Module, tensors: Mapping[str, Tensor]) -> None:
-    """Fill a network, sharded or not, from whole tensors."""
+    """Load whole tensors into a network, sharded or not."""
     own = network.state_dict()
     network.load_state_dict({name: shard_like(t, own[name]) if name in own else t for name, t in tensors.items()})
 
 
 def load_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
-    """Fill an optimiser over sharded or whole parameters from the state dict of one over whole ones."""
+    """Load a state dict of whole tensors into an optimiser, whose parameters may be sharded."""
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     moments = {
         index: {

@@ -1,4 +1,4 @@
-"""All that a run goes on from: one file, written whole at the end of epochs, now and then, and when asked to stop."""
+"""The state that a run resumes from: one file, written after each epoch, at intervals, and when asked to stop."""
 
 import pickle
 from dataclasses import asdict, dataclass
@@ -13,7 +13,7 @@ from marey.base.files import atomic_path
 
 @dataclass
 class Progress:
-    """How far a run has come. The next batch is number `batch` of `epoch`."""
+    """How far a run has come. The next batch is number `batch` of `epoch`, both counted from 0."""
 
     epoch: int = 0
     batch: int = 0
@@ -30,7 +30,7 @@ def save_state(path: Path, progress: Progress, run: dict[str, Any], parts: dict[
 
 
 def read_run(path: Path) -> dict[str, Any]:
-    """What identifies the run whose state lies at `path`; its weights stay unread.
+    """What identifies the run whose state lies at `path`; its tensors are not loaded.
 
     Raises:
         RunError: as `load_state`.
@@ -50,14 +50,14 @@ def load_state(path: Path) -> tuple[Progress, dict[str, Any]]:
     """Read what `save_state` wrote.
 
     Raises:
-        RunError: there is nothing to resume, or the file is cut short.
+        RunError: there is no file, or it cannot be read.
     """
     content = _read(path, mapped=False)
     return Progress(**content["progress"]), content
 
 
 def _read(path: Path, *, mapped: bool) -> dict[str, Any]:
-    """What the file holds; if `mapped`, its tensors stay on the disk.
+    """The content of the file; if `mapped`, its tensors stay on the disk.
 
     Raises:
         RunError: there is no file, or it cannot be read.

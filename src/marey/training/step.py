@@ -23,10 +23,10 @@ from marey.training.mixing import MixedBatch
 
 
 def micro_batch_size(train: Train, asked: int | None, world: int) -> int:
-    """How many clips each of `world` processes passes at once.
+    """Clips per micro-batch in each of `world` processes; `asked` is what the user gave, None for the default.
 
     Raises:
-        RecipeError: batch norms are to see more clips than a process has, or may pass.
+        RecipeError: a batch does not split evenly over `world` and `train.norm_batch`, or `asked` is below `norm_batch`.
     """
     share = -(-train.base_batch * train.repeats // world)
     if train.norm_batch is None:
@@ -47,7 +47,7 @@ def micro_batch_size(train: Train, asked: int | None, world: int) -> int:
 
 @dataclass(frozen=True)
 class BatchLoss:
-    """What one process's share of a global batch came to."""
+    """The loss of one process's share of a global batch."""
 
     mean: Tensor
     """The mean loss over its clips, a scalar on the device."""
@@ -58,23 +58,23 @@ class BatchLoss:
 class GradientStep:
     """Forward and backward passes of one global batch.
 
-    A process passes its share of the batch in micro-batches of at most `micro_batch` clips (one more where an epoch's
-    last batch leaves no other way). Each counts by its share of the global batch, so that the gradient is the mean over
-    the global batch whatever the micro-batches, the processes and the epoch's last batch.
+    A process splits its share of the batch into micro-batches of at most `micro_batch` clips (one more where the clips of
+    a batch do not divide evenly over processes). Each is weighted by its share of the global batch, so that the gradient
+    is the mean over the global batch for any micro-batch size, number of processes and size of the last batch.
 
     Micro-batch p of P takes every P-th clip from p on, as process r of R takes every R-th clip of the global batch. So R
     processes with P micro-batches each form the groups of clips that R * P processes would. With `norm_batch` a
-    micro-batch stands for a device of the toolkits: batch norms see its clips alone, and remember the first micro-batch
-    only, since of the devices' running statistics the first one's is saved.
+    micro-batch imitates one device of the toolkits: batch norms normalise over its clips alone, and only the first
+    micro-batch updates running statistics, as the toolkits save those of the first device.
 
     Args:
         fabric: The processes of the run.
         model: The network as Fabric has set it up.
-        train: The recipe's.
-        loss: Sums over the clips of a micro-batch.
-        normalise: uint8 frames [B, T, H, W, C] to clips [B, C, T, H, W].
-        micro_batch: As `micro_batch_size` gives it.
-        seed: The run's.
+        train: The training part of the recipe.
+        loss: From logits and targets of a micro-batch to the sum of the loss over its clips.
+        normalise: From uint8 frames [B, T, H, W, C] to normalised clips [B, C, T, H, W].
+        micro_batch: Clips per micro-batch, from `micro_batch_size`.
+        seed: The seed of the run, from which dropout and mixing are drawn.
     """
 
     def __init__(
@@ -85,18 +85,18 @@ class GradientStep:
         self.normalise, self.micro_batch, self.seed = normalise, micro_batch, seed
 
     def count(self, size: int) -> int:
-        """In how many micro-batches a process passes its share of a global batch of `size` clips: alike in all."""
+        """The number of micro-batches, the same in all processes, for a global batch of `size` clips."""
         train, world = self.train, processes().world
         share = -(-size // world)
         count = -(-share // self.micro_batch)
-        if train.norm_batch is not None:  # the last batch of an epoch, which is smaller, still is for all devices
+        if train.norm_batch is not None:  # a smaller last batch is still split over all imitated devices
             count = max(count, train.base_batch * train.repeats // (world * train.norm_batch))
         return max(1, min(count, size // world))
 
     def forward_backward(self, batch: Batch, step: int) -> BatchLoss:
-        """Add the gradient of the global batch's mean loss to the parameters'."""
+        """Add the gradient of the mean loss over the global batch to the gradients of the parameters."""
         device = self.fabric.device
-        # Convolutions of networks of ours are safe by themselves; this covers those of users' modules.
+        # Marey's own networks use safe convolutions already; this covers users' modules.
         with SafeConvolutions() if device.type == "cpu" else nullcontext(), autocast(device, self.train.precision):
             return self._micro_batches(batch, step)
 
@@ -107,7 +107,7 @@ class GradientStep:
         total, right = torch.zeros((), device=clips.device), torch.zeros((), dtype=torch.float64)
         count = self.count(size)
         for number in range(count):
-            # Dropout draws from the step, not from what went before: a resumed run draws the same.
+            # The seed depends on the step, not on earlier draws, so that dropout is the same in a resumed run.
             torch.manual_seed(step_seed(self.seed, step, number, rank))
             indices = range(len(clips))[number::count]
             kept = number > 0 and self.train.norm_batch is not None
@@ -119,7 +119,7 @@ class GradientStep:
                 logits = self.model(mixed.clips(indices))
                 target = mixed.shares(indices, logits)
                 loss = self.loss(logits, target)
-                # The exchange takes the mean over processes: `world` undoes it.
+                # The exchange takes the mean over processes; the factor `world` turns it into the sum.
                 self.fabric.backward(loss * (world / size))
             total += loss.detach()
             right += right_answers(logits.detach(), target).cpu()

@@ -1,4 +1,4 @@
-"""How good a network is between epochs: the centre clip of every validation video, each once over all processes."""
+"""Validation between epochs: the centre clip of every validation video, scored once, by one of the processes."""
 
 from collections.abc import Callable, Iterable
 
@@ -63,7 +63,7 @@ class AveragePrecision:
 
 
 def judge_of(task: Task) -> Accuracy | AveragePrecision:
-    """What judges a network at this task."""
+    """The metrics for this task."""
     return AveragePrecision(task) if isinstance(task, MultiLabel) else Accuracy(task)
 
 
@@ -71,12 +71,12 @@ def judge_of(task: Task) -> Accuracy | AveragePrecision:
 def validate(
     fabric: Fabric, network: nn.Module, batches: Iterable[Batch], task: Task, forward: Callable[[Tensor], Tensor]
 ) -> Validation:
-    """The judge's numbers of `network`, which is left in eval mode.
+    """The loss and metrics of `network` over `batches` of all processes. Leaves the network in eval mode.
 
-    Batch norms of all processes use the first one's running statistics: those are what is saved.
+    Batch norms of all processes use the running statistics of the first one, because those are saved.
 
     Args:
-        forward: Frames [B, T, H, W, C] as the loader brings them, on the device, to logits [B, K].
+        forward: From uint8 frames [B, T, H, W, C] of the loader, on the device, to logits [B, K].
     """
     network.eval()
     if processes().world > 1:

@@ -13,11 +13,11 @@ from marey.models.layers.convolutions import SafeConvolutions
 
 
 class Blocks(nn.Sequential):
-    """Blocks in a row that keep their inputs alone for the backward pass if `recompute` is on, and run again there.
+    """Blocks in sequence. If `recompute` is on, only their inputs are kept for the backward pass, which runs them again.
 
-    Gradients are the same numbers: random draws are repeated, autocast is as it was, and what a block writes into its
-    buffers the second time is thrown away, so that running statistics move once. A block must not write into its own
-    input. A network whose blocks take more than one map overrides `forward` and calls `run` for each block.
+    Gradients are bit-exact: random draws are repeated, autocast is restored, and what a block writes into its buffers
+    in its second forward pass is discarded, so that running statistics are updated once. A block must not modify its
+    input in place. A network whose blocks take more than one map overrides `forward` and calls `run` for each block.
     """
 
     recompute: bool = False
@@ -42,9 +42,9 @@ class Blocks(nn.Sequential):
 
 @contextmanager
 def _again(block: nn.Module, convolutions: AbstractContextManager[Any]) -> Iterator[None]:
-    """The second pass of a block, which works on copies of its buffers.
+    """Context of a block's second forward pass, which works on copies of its buffers.
 
-    `statistics_kept` would not do: a batch norm that remembers nothing saves two tensors fewer than in the first pass.
+    `statistics_kept` does not serve: without running statistics a batch norm saves two tensors fewer for its gradient.
     """
     own = [(owner, name, value) for owner in block.modules() for name, value in owner.named_buffers(recurse=False)]
     for owner, name, value in own:
@@ -58,10 +58,10 @@ def _again(block: nn.Module, convolutions: AbstractContextManager[Any]) -> Itera
 
 
 def recompute_blocks(network: nn.Module) -> None:
-    """Let all `Blocks` of a network recompute in training.
+    """Turn on recomputation in all `Blocks` of a network.
 
     Raises:
-        RecipeError: it has none.
+        RecipeError: the network has no `Blocks`.
     """
     found = [module for module in network.modules() if isinstance(module, Blocks)]
     if not found:

@@ -7,15 +7,15 @@ from marey.base.errors import RecipeError
 
 
 class DropPath(nn.Module):
-    """Drops the branch of a residual block for some samples in training; what is kept is divided by the share kept.
+    """Drops the branch of a residual block for some samples in training; kept branches are divided by 1 - `rate`.
 
         x = x + self.drop_path(self.branch(x))
 
-    A block with several branches has one `DropPath` and passes each of them through it: every call draws anew. In testing
-    nothing is dropped and nothing scaled (timm's, MMAction2's and PySlowFast's form; the paper scales in testing instead).
+    A block with several branches passes each of them through its one `DropPath`: every call draws anew. In eval mode
+    nothing is dropped or scaled (as in timm, MMAction2 and PySlowFast; the paper scales in testing instead).
 
     Args:
-        rate: Probability of a sample to lose its branch, from 0 to less than 1. `set_drop_path` sets it by depth.
+        rate: Probability that a sample loses its branch, at least 0 and below 1. `set_drop_path` sets it by depth.
     """
 
     def __init__(self, rate: float = 0.0) -> None:
@@ -23,7 +23,7 @@ class DropPath(nn.Module):
         self.rate = rate
 
     def forward(self, x: Tensor) -> Tensor:
-        """[B, ...] to the same shape, each of the B samples kept or dropped whole."""
+        """From [B, ...] to the same shape; each of the B samples is kept or dropped as a whole."""
         if not self.training or self.rate == 0:
             return x
         kept = 1 - self.rate
@@ -35,13 +35,13 @@ class DropPath(nn.Module):
 
 
 def set_drop_path(pathway: nn.Module, rate: float) -> None:
-    """Set the rates of all `DropPath` of a pathway: block i of N, from 0, drops with the probability rate * i / (N - 1).
+    """Set the rates of all `DropPath` of a pathway: block i of N, from 0, drops with probability rate * i / (N - 1).
 
-    So the first block never drops and the last one with `rate` (timm's rule, as in BEiT, VideoMAE, MViT and Swin; the
+    So the first block never drops and the last drops with `rate` (timm's rule, as in BEiT, VideoMAE, MViT and Swin; the
     paper's equation 4 counts the stem as block 0 instead). Blocks are counted in the order of `pathway.modules()`.
 
     Raises:
-        RecipeError: `rate` is not 0, and there is nothing to drop.
+        RecipeError: `rate` is not 0, but the pathway has no `DropPath`.
     """
     layers = [module for module in pathway.modules() if isinstance(module, DropPath)]
     if rate and not layers:

@@ -1,4 +1,4 @@
-"""First values of parameters: torch's own layers by kind, everything else by the module that holds it."""
+"""Initial values of parameters: of torch's own layers by kind, of everything else by the module that holds it."""
 
 from typing import Protocol, runtime_checkable
 
@@ -8,23 +8,23 @@ from marey.models.initialisation import Initialisation
 from marey.models.layers.norms import Norm
 
 LINEAR_STD = 0.02
-"""Deviation of linear layers that are no classifier: BEiT, timm's vision transformers, PySlowFast's MViT, VideoMAE."""
+"""Standard deviation of linear layers but the classifier: BEiT, timm's vision transformers, PySlowFast's MViT, VideoMAE."""
 
 
 @runtime_checkable
 class SetsInitialValues(Protocol):
-    """A module that has first values of its own, where those of torch's layers by kind are not the right ones."""
+    """A module that sets initial values of its own, where those of torch's layers by kind do not apply."""
 
     def set_initial_values(self, how: Initialisation) -> None:
-        """Set them. Called after the layers inside have theirs, and after inner modules have set their own."""
+        """Set the initial values. Called after the layers inside are initialised and inner modules have set their own."""
 
 
 def initialise(root: nn.Module, how: Initialisation, *, head: nn.Module) -> None:
-    """Give the parameters of `root` and of all modules inside it their first values.
+    """Give the parameters of `root` and of all modules inside it their initial values.
 
     Layers of torch come first, each by its kind (`initialise_layer`; a linear layer that is the `head` itself by
     `initialise_head`). Then every module that is a `SetsInitialValues` sets its own, inner ones before outer ones.
-    Parameters of no such layer or module stay as they were constructed.
+    Parameters that neither covers stay as they were constructed.
     """
     for module in root.modules():
         if module is head and isinstance(module, nn.Linear):
@@ -40,8 +40,8 @@ def initialise(root: nn.Module, how: Initialisation, *, head: nn.Module) -> None
 
 
 def initialise_layer(layer: nn.Module) -> None:
-    """Convolutions normal by Kaiming (fan out, ReLU), norms 1 and 0, linear layers normal with deviation 0.02, cut off at
-    -2 and 2; biases 0. Any other module is left alone.
+    """Convolutions: Kaiming normal (fan out, ReLU). Linear layers: normal with standard deviation 0.02, truncated at -2
+    and 2. Norms: scale 1, shift 0. Biases: 0. Any other module is left alone.
     """
     if isinstance(layer, nn.Conv1d | nn.Conv2d | nn.Conv3d):
         nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
@@ -58,6 +58,6 @@ def initialise_layer(layer: nn.Module) -> None:
 
 
 def initialise_head(head: nn.Linear, std: float = 0.01) -> None:
-    """A fresh classifier: weights normal with deviation `std`, bias 0."""
+    """Initialise a classifier: weights normal with standard deviation `std`, bias 0."""
     nn.init.normal_(head.weight, std=std)
     nn.init.zeros_(head.bias)
