@@ -7,33 +7,21 @@ from pathlib import Path
 from types import FrameType
 
 import pytest
-from made_videos import coded_frame
 
 import marey
+import tiny
 from marey.cli.app import app
-from marey.recipes import get_recipe
-from marey.video.writer import write_video
 from marey.weights.checkpoint import save_checkpoint
 from marey.weights.load import build_network
 
 PAGE = Path(__file__).parents[1] / "docs" / "explanation" / "walk-through.md"
 SOURCE = Path(marey.__file__).parent
-RECIPE = get_recipe("slowonly_r18_8x2_motions").variant(
-    model={"width": 4, "num_classes": 2},
-    clip={"frames": 2, "stride": 2},
-    augment={"short_side": 40, "size": 32},
-    pixels={"short_side": 40},
-    test={"size": 32, "sampling": {"frames": 2}},
-    train={"epochs": 1, "base_batch": 2},
-)
+RECIPE = tiny.RECIPE.variant(train={"epochs": 1, "base_batch": 2})
 
 
 @pytest.fixture(scope="module")
 def videos(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("videos")
-    for label in ("jump", "run"):
-        write_video(folder / label / "v0.mp4", [coded_frame(n) for n in range(8)], fps=10, preset="ultrafast")
-    return folder
+    return tiny.write_clips(tmp_path_factory.mktemp("videos"), 1)
 
 
 def listed(section: str) -> list[tuple[str, str]]:

@@ -13,6 +13,7 @@ import time
 import pytest
 from rich.console import Console
 
+from collecting import Collecting
 from marey.base.errors import RunError
 from marey.base.jobs import run_jobs
 from marey.base.processes import Processes, processes
@@ -28,20 +29,6 @@ from marey.base.reporter import (
     warning,
     warning_once,
 )
-
-
-class Collecting(SilentReporter):
-    """A library user's own."""
-
-    def __init__(self) -> None:
-        self.notices: list[str] = []
-        self.warnings: list[str] = []
-
-    def notice(self, message: str) -> None:
-        self.notices.append(message)
-
-    def warning(self, message: str) -> None:
-        self.warnings.append(message)
 
 
 def seen(written: str) -> list[str]:

@@ -8,8 +8,9 @@ import pytest
 from made_videos import coded_frame
 from torch.utils.data import DataLoader, Dataset
 
+from collecting import Collecting
 from marey.base.errors import DataError
-from marey.base.reporter import SilentReporter, notice, progress, reporting, warning, warning_once
+from marey.base.reporter import notice, progress, reporting, warning, warning_once
 from marey.data.clips import ClipDataset
 from marey.data.formats import list_folder
 from marey.data.loader import ClipLoader
@@ -55,18 +56,6 @@ class Talking(Dataset):
         return key
 
 
-class Kept(SilentReporter):
-    def __init__(self) -> None:
-        self.notices: list[str] = []
-        self.warnings: list[str] = []
-
-    def notice(self, message: str) -> None:
-        self.notices.append(message)
-
-    def warning(self, message: str) -> None:
-        self.warnings.append(message)
-
-
 @pytest.fixture(params=multiprocessing.get_all_start_methods())
 def method(request):
     """How processes start, for one test."""
@@ -79,7 +68,7 @@ def method(request):
 @pytest.mark.parametrize("workers", [1, 2])
 def test_what_decoding_workers_say_is_said_here_and_breaks_no_bar(method, workers, capfd) -> None:
     """They write nothing themselves; this process says it with the batch, by its own reporter, each thing once."""
-    with reporting(kept := Kept()):
+    with reporting(kept := Collecting()):
         for _ in range(2):  # two loaders, as in two epochs of validation
             loader = AheadLoader(Talking(), workers=workers, batch_size=None)
             assert list(loader) == [0, 1, 2, 3]
@@ -90,7 +79,7 @@ def test_what_decoding_workers_say_is_said_here_and_breaks_no_bar(method, worker
 
 @pytest.mark.parametrize("workers", [0, 1])
 def test_batches_are_the_same_with_messages(workers) -> None:
-    with reporting(kept := Kept()):
+    with reporting(kept := Collecting()):
         batches = list(AheadLoader(Talking(), workers=workers, batch_size=2))
     assert [batch.tolist() for batch in batches] == [[0, 1], [2, 3]]
     assert kept.warnings.count("no compiler on this machine") == 1

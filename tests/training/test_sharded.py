@@ -6,22 +6,13 @@ import sys
 
 import pytest
 import torch
-from made_videos import coded_frame
 
-from marey.recipes import get_recipe
-from marey.video.writer import write_video
+import tiny
 from tolerances import DISTRIBUTED
 
-RECIPE = get_recipe("slowonly_r18_8x2_motions").variant(
-    name="tiny",
-    model={"width": 4, "num_classes": 2},
-    clip={"frames": 2, "stride": 2},
-    augment={"short_side": 40, "size": 32},
-    pixels={"short_side": 40},
-    test={"size": 32, "sampling": {"frames": 2}},
+RECIPE = tiny.RECIPE.variant(
     train={
-        "epochs": 3, "base_batch": 4, "dropout": 0.0, "frozen_norms": "all", "clip_norm": 1.0, "ema": {"decay": 0.9},
-        "mix": {}, "optimizer": {"lr": 1e-3},
+        "dropout": 0.0, "frozen_norms": "all", "clip_norm": 1.0, "ema": {"decay": 0.9}, "mix": {}, "optimizer": {"lr": 1e-3},
     },
 )  # fmt: skip
 
@@ -68,11 +59,7 @@ except RunError as error:
 
 @pytest.mark.slow
 def test_sharded_parameters_train_and_resume(tmp_path) -> None:
-    for label in ("jump", "run"):
-        (tmp_path / "videos" / label).mkdir(parents=True)
-        for i in range(5):
-            frames = [coded_frame(n + 7 * i + (label == "run")) for n in range(8)]
-            write_video(tmp_path / "videos" / label / f"v{i}.mp4", frames, fps=10, preset="ultrafast")
+    tiny.write_clips(tmp_path / "videos", 5)
     (tmp_path / "r.yaml").write_text(RECIPE.to_yaml())
     (tmp_path / "s.py").write_text(SCRIPT)
     start = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "s.py"]

@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 import torch
 from crashing import CrashError, crash_after
-from made_videos import coded_frame
 from torch import nn
 
 import marey
@@ -22,37 +21,20 @@ from marey.data.formats import list_folder
 from marey.models.layers.checkpointing import Blocks
 from marey.models.layers.drop_path import DropPath
 from marey.recipe import SGD
-from marey.recipes import get_recipe
 from marey.training.distributed import StopSignals, refuse_mixed
 from marey.training.ema import AveragedWeights
 from marey.training.fit import fit
 from marey.training.loop import TrainingLoop
 from marey.training.step import GradientStep
-from marey.video.writer import write_video
 from marey.weights.checkpoint import read_checkpoint
 from marey.weights.load import build_network
+from tiny import RECIPE, write_clips
 from tolerances import DISTRIBUTED
-
-RECIPE = get_recipe("slowonly_r18_8x2_motions").variant(
-    name="tiny",
-    model={"width": 4, "num_classes": 2},
-    clip={"frames": 2, "stride": 2},
-    augment={"short_side": 40, "size": 32},
-    pixels={"short_side": 40},
-    test={"size": 32, "sampling": {"frames": 2}},
-    train={"epochs": 3, "base_batch": 4, "dropout": 0.3},
-)
 
 
 @pytest.fixture(scope="module")
 def videos(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("videos")
-    for label in ("jump", "run"):
-        (folder / label).mkdir()
-        for i in range(5):
-            frames = [coded_frame(n + 7 * i + (label == "run")) for n in range(8)]
-            write_video(folder / label / f"v{i}.mp4", frames, fps=10, preset="ultrafast")
-    return folder
+    return write_clips(tmp_path_factory.mktemp("videos"), 5)
 
 
 def weights(out: Path) -> dict[str, torch.Tensor]:

@@ -5,40 +5,24 @@ from pathlib import Path
 
 import pytest
 import torch
-from made_videos import coded_frame
 from torch import nn
 
 import marey
+import tiny
 from marey.base.errors import RecipeError
 from marey.data.formats import list_folder
 from marey.models.layers.drop_path import DropPath
 from marey.recipe import AdamW, Recipe
-from marey.recipes import get_recipe
 from marey.training.state import load_state, save_state
-from marey.video.writer import write_video
 from marey.weights.checkpoint import read_checkpoint
 from small_transformer import DEPTH, SmallTransformer
 
-RECIPE = get_recipe("slowonly_r18_8x2_motions").variant(
-    name="tiny",
-    model={"width": 4, "num_classes": 2},
-    clip={"frames": 2, "stride": 2},
-    augment={"short_side": 40, "size": 32},
-    pixels={"short_side": 40},
-    test={"size": 32, "sampling": {"frames": 2}},
-    train={"epochs": 2, "base_batch": 4, "dropout": 0.3},
-)
+RECIPE = tiny.RECIPE.variant(train={"epochs": 2})
 
 
 @pytest.fixture(scope="module")
 def videos(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("videos")
-    for label in ("jump", "run"):
-        (folder / label).mkdir()
-        for i in range(4):
-            frames = [coded_frame(n + 7 * i + (label == "run")) for n in range(8)]
-            write_video(folder / label / f"v{i}.mp4", frames, fps=10, preset="ultrafast")
-    return folder
+    return tiny.write_clips(tmp_path_factory.mktemp("videos"), 4)
 
 
 def fitted(recipe: Recipe, videos: Path, out: Path, **options) -> dict[str, torch.Tensor]:

@@ -143,7 +143,7 @@ class OutputPath:
     def held(self, *, share: int | None = None) -> Iterator[None]:
         """Hold the lock of this path, or of one share of it: `share` of work that several processes do there together.
 
-        A share excludes the same share and whoever works on the whole. Where the file system has no locks, a line says so
+        A share excludes the same share and a process that works on the whole. Without file system locks, a warning says so
         and the work goes on.
 
         Raises:
@@ -154,7 +154,6 @@ class OutputPath:
         with contextlib.ExitStack() as held:
             try:
                 self.note_folder.mkdir(parents=True, exist_ok=True)
-                tempfile.TemporaryFile(dir=self.note_folder).close()  # whether the folder can be written
             except OSError as error:
                 raise self._unwritable(error.strerror or str(error)) from None
             try:

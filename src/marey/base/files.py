@@ -146,8 +146,8 @@ def locked(
         path: The file; its folder is made if needed.
         wait: Wait while another process holds it.
         waiting: Said once, where another process holds it.
-        shared: Hold it together with others that ask for it so; whoever does not is then kept out. Windows has no such
-            locks: there nobody is kept out.
+        shared: Hold it together with others that ask for it so, and keep out those that do not. Windows has no such locks:
+            there it keeps no process out.
         remove: Leave no file behind: the last holder removes it (not on Windows, where open files stay).
         patience: Seconds during which another process must have held it before it is refused, where `wait` is off.
 

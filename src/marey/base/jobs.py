@@ -42,7 +42,7 @@ def each_job(
 ) -> Iterator[Result]:
     """As `run_jobs`, but each result as soon as it and those before it are there: for results that are kept at once.
 
-    `chunk` items go to a process at a time: 1 for long work, else the time left is told in leaps.
+    `chunk` items go to a process at a time: 1 for long work, else the time left is shown in leaps.
     """
     processes = min(usable_cores() if workers is None else workers, len(items))
     with progress(title, total=len(items), unit=unit) as bar:

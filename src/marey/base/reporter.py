@@ -125,7 +125,7 @@ class KeepingReporter(SilentReporter):
 
     def warning(self, message: str) -> None:
         """Keep it, and whether it is a `warning_once`."""
-        self._kept.append((warning_once if message in _CURRENT.told else warning, message))
+        self._kept.append((warning_once if message in _CURRENT.warned else warning, message))
 
     def take(self) -> "list[Message]":
         """What was said since the last call; can be pickled."""
@@ -302,11 +302,11 @@ class _Drawn(Bar):
 
 
 class _Current:
-    """The current reporter, and what it was told once. One for the process, as logging has one root (ADR 12)."""
+    """The current reporter, and which warnings it had by `warning_once`. One for a process (ADR 12)."""
 
     def __init__(self) -> None:
         self.reporter: Reporter = TerminalReporter()
-        self.told: set[str] = set()
+        self.warned: set[str] = set()
 
 
 _CURRENT = _Current()
@@ -314,18 +314,18 @@ _CURRENT = _Current()
 
 def set_reporter(reporter: Reporter) -> None:
     """Give everything to `reporter` from here on, in all threads of this process. At first it is a `TerminalReporter`."""
-    _CURRENT.reporter, _CURRENT.told = reporter, set()
+    _CURRENT.reporter, _CURRENT.warned = reporter, set()
 
 
 @contextlib.contextmanager
 def reporting(reporter: Reporter) -> Iterator[None]:
     """Give everything to `reporter` within the block, in all threads of this process; after it to the one before."""
-    before = _CURRENT.reporter, _CURRENT.told
+    before = _CURRENT.reporter, _CURRENT.warned
     set_reporter(reporter)
     try:
         yield
     finally:
-        _CURRENT.reporter, _CURRENT.told = before
+        _CURRENT.reporter, _CURRENT.warned = before
 
 
 def notice(message: str) -> None:
@@ -341,8 +341,8 @@ def warning(message: str) -> None:
 
 def warning_once(message: str) -> None:
     """As `warning`, where every process and every call would say the same: the first process does, once to a reporter."""
-    if processes().first and message not in _CURRENT.told:
-        _CURRENT.told.add(message)
+    if processes().first and message not in _CURRENT.warned:
+        _CURRENT.warned.add(message)
         warning(message)
 
 

@@ -112,8 +112,7 @@ class Network(nn.Module, ABC):
             RecipeError: `drop_path` is not 0, but the network has no `DropPath`.
         """
         self.dropout.p = dropout
-        for pathway in self.pathways():
-            set_drop_path(pathway, drop_path)
+        drop_paths(self, drop_path)
 
     def initialise(self, how: Initialisation) -> None:
         """Give all parameters their initial values: `marey.models.layers.initialise.initialise`."""
@@ -126,3 +125,13 @@ class Network(nn.Module, ABC):
     def device(self) -> torch.device:
         """The device of the parameters."""
         return next(self.parameters()).device
+
+
+def drop_paths(network: nn.Module, rate: float) -> None:
+    """Set the rates of all paths of a network, or of a module built of the same layers, by depth (`set_drop_path`).
+
+    Raises:
+        RecipeError: `rate` is not 0, and there is no path to drop.
+    """
+    for pathway in network.pathways() if isinstance(network, Network) else (network,):
+        set_drop_path(pathway, rate)

@@ -8,8 +8,8 @@ from torch.nn.parameter import is_lazy
 
 from marey.base.errors import RecipeError
 from marey.models.layers.checkpointing import Blocks, recompute_blocks
-from marey.models.layers.drop_path import DropPath, set_drop_path
-from marey.models.network import Network
+from marey.models.layers.drop_path import DropPath
+from marey.models.network import drop_paths
 from marey.recipe import Train
 
 
@@ -25,8 +25,7 @@ def prepared(network: nn.Module, train: Train) -> Iterator[None]:
     recomputing = [(blocks, blocks.recompute) for blocks in network.modules() if isinstance(blocks, Blocks)]
     try:
         if train.drop_path:
-            for pathway in network.pathways() if isinstance(network, Network) else (network,):
-                set_drop_path(pathway, train.drop_path)
+            drop_paths(network, train.drop_path)
         if train.checkpointing:
             recompute_blocks(network)
         yield
