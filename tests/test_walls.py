@@ -11,7 +11,9 @@ FLOORS = [
     {"models", "data"},
     {"recipe"},
     {"recipes"},
+    {"classifier"},
     {"weights"},
+    {"tasks"},
     {"backends"},
     {"evaluation"},
     {"training", "inference"},
@@ -20,7 +22,7 @@ FLOORS = [
 ]
 FLOOR = {room: height for height, rooms in enumerate(FLOORS) for room in rooms}
 SOURCE = Path(__file__).parents[1] / "src" / "marey"
-MODULES = sorted(p for p in SOURCE.rglob("*.py") if p.parent != SOURCE or p.stem == "recipe")
+MODULES = sorted(p for p in SOURCE.rglob("*.py") if p.parent != SOURCE or p.stem in ("recipe", "classifier"))
 
 
 def imported_rooms(source: str) -> set[str]:

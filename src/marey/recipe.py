@@ -30,6 +30,7 @@ from marey.models.slowfast.config import SlowFastConfig
 from marey.models.slowonly.config import SlowOnlyConfig
 from marey.models.tsm.config import LiteTSMConfig, TSMConfig
 from marey.models.tsn.config import BNInceptionTSNConfig, LiteTSNConfig, TSNConfig
+from marey.models.user_module.config import UserModuleConfig
 from marey.video.appearance import Appearance
 from marey.video.augment import TrainGeometry
 from marey.video.flow.methods import TVL1, FlowMethod
@@ -49,7 +50,8 @@ NetworkConfig = Annotated[
     | SlowOnlyConfig
     | SlowFastConfig
     | R2Plus1DConfig
-    | CSNConfig,
+    | CSNConfig
+    | UserModuleConfig,
     Field(discriminator="network"),
 ]
 

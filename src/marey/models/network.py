@@ -1,8 +1,7 @@
 """The interface of every network: what testing, training, probes and detection may rely on."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -10,7 +9,6 @@ from torch import Tensor, nn
 from marey.models.initialisation import Initialisation
 from marey.models.layers.drop_path import set_drop_path
 from marey.models.layers.initialise import initialise
-from marey.video.transforms import to_clip
 
 
 @runtime_checkable
@@ -34,24 +32,32 @@ class NamesLayerDepth(Protocol):
         """See `Network.layer_depth`."""
 
 
-class Preprocess(nn.Module):
-    """From uint8 clips [B, T, H, W, C] to normalised ones [B, C, T, H, W]; part of every export.
+@runtime_checkable
+class GivesFeatures(Protocol):
+    """A module that gives pooled features; `Network` does."""
 
-    Mean and standard deviation, in grey levels 0..255, come from the recipe and are not in the state dict.
-    """
+    def features(self, clip_BCTHW: Tensor) -> Tensor:
+        """See `Network.features`."""
 
-    def __init__(self, mean: Sequence[float], std: Sequence[float], order: Literal["rgb", "bgr"] = "rgb") -> None:
-        super().__init__()
-        self.order = order
-        self.mean = tuple(mean)
-        self.std = tuple(std)
 
-    def forward(self, clip_BTHWC: Tensor) -> Tensor:
-        return to_clip(clip_BTHWC, self.mean, self.std, order=self.order)
+@runtime_checkable
+class GivesPositions(Protocol):
+    """A module that gives logits at each position of its head; `Network` does."""
+
+    def positions(self, clip_BCTHW: Tensor) -> Tensor:
+        """See `Network.positions`."""
+
+
+@runtime_checkable
+class GivesTokens(Protocol):
+    """A module that gives tokens, as transformers do."""
+
+    def tokens(self, clip_BCTHW: Tensor) -> Tensor:
+        """Tokens [B, N, D] before the head."""
 
 
 class Network(nn.Module, ABC):
-    """A network from a clip to logits.
+    """A network from a clip to logits. What surrounds it (pixels, class names, recipe) is a `marey.Classifier`'s.
 
     `clip` is float32 or bfloat16 [B, C, T, H, W], C = 3 for RGB and 2 for flow (x, y). Shapes: K classes,
     T' x H' x W' positions of the head (1 x 1 x 1 after a global pool), D features.
@@ -59,19 +65,12 @@ class Network(nn.Module, ABC):
 
     strides: tuple[tuple[int, int, int], ...]
     """For each map of `trunk`: input frames, rows and columns per position of the map."""
-    preprocess: nn.Module
     head: nn.Module
     dropout: nn.Dropout
-    class_names: tuple[str, ...] | None = None
-    recipe: Any = None
-    """The `marey.Recipe` that the weights belong to; set by `load_model`. (Networks do not depend on recipes.)"""
 
     def forward(self, clip_BCTHW: Tensor) -> Tensor:
         """Logits [B, K], before softmax: the mean of `positions`."""
         return self.positions(clip_BCTHW).mean(dim=(2, 3, 4))
-
-    load_report: object | None = None
-    """What happened to each tensor of the file from which the weights were loaded."""
 
     @abstractmethod
     def trunk(self, clip_BCTHW: Tensor) -> tuple[Tensor, ...]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from marey.data.catalogue.mirror import mirror_swaps, one_sided
+from marey.data.catalogue.mirror import mirror_swaps, one_sided, safe_flip
 from marey.models.slowonly.config import SlowOnlyConfig
 from marey.models.tsm.config import LiteTSMConfig
 from marey.models.tsn.config import LiteTSNConfig
@@ -68,6 +68,7 @@ def folder_recipe(class_names: Sequence[str], videos: int, *, base: Recipe = FOL
     """
     epochs = max(30, min(100, _CLIPS // max(videos, 1))) // (2 if base.pretraining else 1)
     swaps, alone = mirror_swaps(class_names), one_sided(class_names)
+    flip, flip_classes = safe_flip(class_names)
     note = ""
     if alone:
         note = f" No mirrored clips: {alone[0]} has no class for its mirror image."
@@ -77,6 +78,6 @@ def folder_recipe(class_names: Sequence[str], videos: int, *, base: Recipe = FOL
     return base.variant(
         model={"num_classes": len(class_names)},
         train={"epochs": epochs, "base_batch": 16 if videos >= 64 else 8},
-        augment={"flip": 0.0 if alone else 0.5, "flip_classes": "swap" if swaps and not alone else "refuse"},
+        augment={"flip": flip, "flip_classes": flip_classes},
         notes=base.notes + note,
     )

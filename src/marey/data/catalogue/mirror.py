@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +34,16 @@ def one_sided(class_names: Sequence[str]) -> tuple[str, ...]:
     swaps = mirror_swaps(class_names)
     sided = (place for place, name in enumerate(class_names) if any(word in _SWAPS for word in _words(name)))
     return tuple(class_names[place] for place in sided if place not in swaps)
+
+
+def safe_flip(class_names: Sequence[str]) -> tuple[float, Literal["refuse", "swap"]]:
+    """The `flip` and `flip_classes` of a training crop with which no mirrored clip gets a wrong class.
+
+    No mirroring where a one-sided class has no partner; else every second clip, with the labels of sides exchanged.
+    """
+    if one_sided(class_names):
+        return 0.0, "refuse"
+    return 0.5, "swap" if mirror_swaps(class_names) else "refuse"
 
 
 def swaps_of(crop: TrainCrop, class_names: Sequence[str]) -> dict[int, int]:

@@ -26,7 +26,7 @@ class CSN(PooledClassifier):
             stem=partial(_stem, eps=config.norm_eps),
             spatial_pool=config.first_pool,
         )
-        super().__init__(trunk, channels=config.channels, num_classes=config.num_classes, window=config.pool_window)
+        super().__init__(trunk, num_classes=config.num_classes, window=config.pool_window)
         self.config = config
 
 

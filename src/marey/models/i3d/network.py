@@ -19,7 +19,7 @@ class InceptionI3D(PooledClassifier):
         trunk = InceptionV1Trunk(
             channels=config.channels, width=config.width, padding=config.padding, eps=config.norm_eps
         )
-        super().__init__(trunk, name="inception", channels=config.channels, num_classes=config.num_classes)
+        super().__init__(trunk, name="inception", num_classes=config.num_classes)
         self.pool = config.pool
 
     def features(self, clip_BCTHW: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from marey.models.layers.efficientnet import EfficientNetLiteTrunk
 from marey.models.layers.inception import BNInceptionTrunk, InceptionV1Trunk
 from marey.models.layers.initialise import initialise_head
 from marey.models.layers.resnet import ResNetTrunk
-from marey.models.network import Network, Preprocess
+from marey.models.network import Network
 
 Trunk = ResNetTrunk | InceptionV1Trunk | BNInceptionTrunk | EfficientNetLiteTrunk
 """A stem, `stages` and the number of channels that comes out."""
@@ -21,7 +21,6 @@ class LinearClassifier(Network, ABC):
     """A network whose last maps are pooled and joined, and classified by one linear layer.
 
     Args:
-        channels: Of the input.
         features: D, channels of the last maps together.
         num_classes: K.
         window: Rows and columns of a pool that slides over the last maps one step at a time, over all frames at once;
@@ -30,10 +29,8 @@ class LinearClassifier(Network, ABC):
 
     head: nn.Linear
 
-    def __init__(self, *, channels: int, features: int, num_classes: int, window: int | None = None) -> None:
+    def __init__(self, *, features: int, num_classes: int, window: int | None = None) -> None:
         super().__init__()
-        # Identity statistics until a recipe gives its own: they belong to the weights.
-        self.preprocess = Preprocess((0.0,) * channels, (1.0,) * channels)
         self.window = window
         self.dropout = nn.Dropout(0.5)
         self.head = nn.Linear(features, num_classes)
@@ -58,7 +55,6 @@ class LinearClassifier(Network, ABC):
         fresh = nn.Linear(self.head.in_features, num_classes, device=self.head.weight.device)
         initialise_head(fresh)
         self.head = fresh
-        self.class_names = None
 
     def layer_depth(self, parameter_name: str) -> int:
         """0 for the stem, n for the stages from 1 on and what leads on from them, one more than the last for the head."""
@@ -102,11 +98,10 @@ class PooledClassifier(LinearClassifier):
         trunk: Trunk,
         *,
         name: Literal["resnet", "inception", "efficientnet"] = "resnet",
-        channels: int,
         num_classes: int,
         window: int | None = None,
     ) -> None:
-        super().__init__(channels=channels, features=trunk.out_channels, num_classes=num_classes, window=window)
+        super().__init__(features=trunk.out_channels, num_classes=num_classes, window=window)
         self.add_module(name, trunk)
         self._name = name
         if isinstance(trunk, ResNetTrunk):

@@ -25,7 +25,7 @@ class C2D(PooledClassifier):
             second_pool=config.second_pool,
             pool_padding=config.pool_padding,
         )
-        super().__init__(trunk, channels=config.channels, num_classes=config.num_classes, window=config.pool_window)
+        super().__init__(trunk, num_classes=config.num_classes, window=config.pool_window)
 
 
 class I3DResNet(PooledClassifier):
@@ -41,4 +41,4 @@ class I3DResNet(PooledClassifier):
             second_pool=config.second_pool,
         )
         insert_non_local(trunk, config.non_local)
-        super().__init__(trunk, channels=config.channels, num_classes=config.num_classes, window=config.pool_window)
+        super().__init__(trunk, num_classes=config.num_classes, window=config.pool_window)

@@ -31,7 +31,7 @@ class R2Plus1D(PooledClassifier):
             stem=partial(_stem, config=config),
             spatial_pool=config.first_pool,
         )
-        super().__init__(trunk, channels=config.channels, num_classes=config.num_classes, window=config.pool_window)
+        super().__init__(trunk, num_classes=config.num_classes, window=config.pool_window)
         self.config = config
 
 

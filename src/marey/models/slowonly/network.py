@@ -17,4 +17,4 @@ class SlowOnly(PooledClassifier):
             config.depth, channels=config.channels, width=config.width, temporal_kernels=_TEMPORAL_KERNELS
         )
         insert_non_local(trunk, config.non_local)
-        super().__init__(trunk, channels=config.channels, num_classes=config.num_classes, window=config.pool_window)
+        super().__init__(trunk, num_classes=config.num_classes, window=config.pool_window)

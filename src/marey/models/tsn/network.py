@@ -23,7 +23,7 @@ class TSN(PooledClassifier):
 
     def __init__(self, config: SegmentsConfig) -> None:
         trunk, name = _trunk(config)
-        super().__init__(trunk, name=name, channels=config.channels, num_classes=config.num_classes)
+        super().__init__(trunk, name=name, num_classes=config.num_classes)
         self.stack = config.stack
         self.strides = ((config.stack, 32, 32),)
 

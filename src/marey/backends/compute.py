@@ -1,0 +1,51 @@
+"""Where and how a network computes. Nothing here decides accuracy; imports no torch."""
+
+from dataclasses import dataclass, replace
+from typing import Literal, TypedDict, Unpack
+
+from marey.base.errors import RunError
+from marey.base.precision import Precision
+
+BackendName = Literal["auto", "eager", "compile", "openvino"]
+"""What runs the network: "auto" measures which of the others is fastest."""
+
+
+class ComputeOptions(TypedDict, total=False):
+    """The fields of `Compute`, as keyword arguments of public functions."""
+
+    device: str
+    precision: Precision
+    batch: int | None
+    workers: int | None
+    backend: BackendName
+
+
+@dataclass(frozen=True)
+class Compute:
+    """Where and how a network computes, in testing, answering and training."""
+
+    device: str = "auto"
+    """"auto" (CUDA where there is one, else the CPU), "cpu", or what torch names: "cuda", "cuda:1", "mps", "xpu"."""
+    precision: Precision = "auto"
+    """"float32", "tf32" or "bfloat16"; "auto" is the recipe's in training and float32 elsewhere."""
+    batch: int | None = None
+    """Views in one forward pass, or clips per micro-batch and process in training. None: 8 views; in training the
+    recipe's `norm_batch`, or the process's share of a batch."""
+    workers: int | None = None
+    """Processes that decode ahead; 0 decodes in the calling process, None is one per core, eight at the most. Their number
+    does not change the results."""
+    backend: BackendName = "eager"
+    """What runs the network where it only answers; training and its validation are always eager."""
+
+    def __post_init__(self) -> None:
+        if self.batch is not None and self.batch < 1:
+            raise RunError(f"batch {self.batch}: a forward pass takes at least one view; leave it out for 8.")
+
+    @property
+    def views(self) -> int:
+        """Views in one forward pass."""
+        return 8 if self.batch is None else self.batch
+
+    def changed(self, **options: Unpack[ComputeOptions]) -> "Compute":
+        """The same with some fields changed."""
+        return replace(self, **options)

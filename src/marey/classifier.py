@@ -1,0 +1,240 @@
+"""A classifier: a network together with all that its answers depend on."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from pydantic import PositiveFloat
+from torch import Tensor, nn
+
+from marey.base.declaration import Declaration
+from marey.base.errors import RecipeError
+from marey.models.network import GivesFeatures, GivesPositions, GivesTokens, Network
+from marey.models.user_module.config import UserModuleConfig
+from marey.recipe import Classify, MultiLabel, Recipe, Test
+from marey.recipes.user_module import user_module_recipe
+from marey.video.pixels import FloatPixels, Pixels
+from marey.video.sampling import TrainRule
+from marey.video.transforms import to_clip
+
+Output = Literal["logits", "positions", "features", "tokens"]
+"""What a network gives for a clip: the methods of `Classifier` of these names."""
+
+
+@dataclass(frozen=True, repr=False)
+class LoadReport:
+    """What became of every tensor of a file."""
+
+    source: str
+    layout: str
+    renamed: tuple[tuple[str, str], ...]
+    """(their name, our name)."""
+    dropped: tuple[str, ...] = ()
+    """Tensors of the file that were left out on purpose: the old head, an optimiser's state, and what its toolkit stores
+    and never uses."""
+    notes: tuple[str, ...] = ()
+    """What was decided that the file does not say."""
+
+    def as_json(self) -> dict[str, object]:
+        """Everything, the renamed tensors as a count."""
+        return {
+            "source": self.source,
+            "layout": self.layout,
+            "loaded": len(self.renamed),
+            "dropped": list(self.dropped),
+            "notes": list(self.notes),
+        }
+
+    def __repr__(self) -> str:
+        return f"LoadReport({self})"
+
+    def __str__(self) -> str:
+        parts = [f"{self.source}: {self.layout} layout, {len(self.renamed)} tensors loaded"]
+        if self.dropped:
+            more = f" and {len(self.dropped) - 3} more" if len(self.dropped) > 3 else ""
+            parts.append(f"left out {', '.join(self.dropped[:3])}{more}")
+        return "; ".join([*parts, *self.notes])
+
+
+class Calibration(Declaration):
+    """How a classifier's probabilities were fitted to the share of right answers, and on which videos."""
+
+    temperature: PositiveFloat = 1.0
+    """Logarithms of probabilities are divided by it (Guo et al., On Calibration of Modern Neural Networks, ICML 2017,
+    section 4.2); above 1 makes answers less certain."""
+    threshold: float | None = None
+    """The least probability, 0 to 1, with which a class is the answer; below it none of the classes is. None: no bound."""
+    fitted_on: str
+    """Which videos it was fitted on, in words for a person."""
+
+
+class Preprocess(nn.Module):
+    """From frames [B, T, H, W, C] as decoded to normalised clips [B, C, T, H, W]; part of every export.
+
+    Mean and deviation, in grey levels 0..255, are the recipe's and are not in the state dict.
+    """
+
+    def __init__(self, pixels: Pixels | FloatPixels) -> None:
+        super().__init__()
+        self.order = pixels.order
+        self.mean, self.std = pixels.normalisation
+
+    def forward(self, frames_BTHWC: Tensor) -> Tensor:
+        return to_clip(frames_BTHWC, self.mean, self.std, order=self.order)
+
+
+class Classifier(nn.Module):
+    """A network with the recipe by which its clips are made, tested and trained on, and its class names.
+
+        marey.load_model("slowonly_r50_8x8_k400")                        one of Marey's networks, with its weights
+        marey.Classifier(module, classes=names, clip=rule, pixels=rule)  your own module from clips to logits
+
+    Called on a clip, float [B, C, T, H, W], normalised, it gives logits [B, K], before softmax, as its network does.
+
+    Args:
+        network: From clips to logits [B, K]: a `marey.models.network.Network` or any module. It is kept as it is.
+        recipe: All settings. For a module that is not Marey's its network config is replaced by one that names the module,
+            and its published numbers are dropped. None: a recipe is made from the arguments below.
+        classes: Class names in the order of the logits; None where they are not known.
+        clip: How frames are drawn for training, one of the rules of `marey.video.sampling`; its validation rule is that
+            of testing.
+        pixels: How frames are resized and normalised: `marey.video.pixels.Pixels` or `FloatPixels`. Two means: optical flow.
+        size: Side of the crops in pixels; None: 7/8 of the resized frame's shorter side, 224 of 256.
+        test: The protocol of testing; None: one clip, the crop in the centre.
+        task: One label per video, or several.
+        load_report: What happened to each tensor of the file from which the weights were loaded.
+        calibration: A calibration that was fitted to this network's answers.
+
+    Raises:
+        RecipeError: class names that are not as many as the recipe's classes, or neither a recipe nor `classes`, `clip`
+            and `pixels`; or both.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        recipe: Recipe | None = None,
+        *,
+        classes: Sequence[str] | None = None,
+        clip: TrainRule | None = None,
+        pixels: Pixels | FloatPixels | None = None,
+        size: int | None = None,
+        test: Test | None = None,
+        task: Classify | MultiLabel | None = None,
+        load_report: LoadReport | None = None,
+        calibration: Calibration | None = None,
+    ) -> None:
+        super().__init__()
+        name, given = _import_name(network), [clip, pixels, size, test, task]
+        if recipe is None:
+            if classes is None or clip is None or pixels is None:
+                raise RecipeError(
+                    f"Classifier of {name}: pass a recipe, or classes=, clip= (a rule of marey.video.sampling) and pixels= "
+                    "(marey.video.pixels.Pixels or FloatPixels)."
+                )
+            recipe = user_module_recipe(
+                name, classes, clip=clip, pixels=pixels, size=size, test=test, task=task or Classify()
+            )
+        elif any(value is not None for value in given):
+            raise RecipeError(f"Classifier of {name}: {recipe.name} says how clips are made: leave out clip=, pixels= ...")
+        self.network = network
+        self.recipe = recipe if isinstance(network, Network) else _naming(recipe, name)
+        self.class_names = None if classes is None else tuple(classes)
+        self.load_report, self.calibration = load_report, calibration
+        self.preprocess = Preprocess(recipe.pixels)
+        if self.class_names is not None and len(self.class_names) != recipe.model.num_classes:
+            raise RecipeError(
+                f"Classifier of {name}: {len(self.class_names)} class names, but the recipe {recipe.name} has "
+                f"{recipe.model.num_classes} classes."
+            )
+
+    def forward(self, clip_BCTHW: Tensor) -> Tensor:
+        """Logits [B, K], before softmax."""
+        logits: Tensor = self.network(clip_BCTHW)
+        return logits
+
+    def logits(self, clip_BCTHW: Tensor) -> Tensor:
+        """Logits [B, K], before softmax."""
+        return self(clip_BCTHW)  # type: ignore[no-any-return]
+
+    def positions(self, clip_BCTHW: Tensor) -> Tensor:
+        """Logits at each position of the head, [B, K, T', H', W']; one position for modules that have no such method."""
+        if isinstance(self.network, GivesPositions):
+            return self.network.positions(clip_BCTHW)
+        return self.logits(clip_BCTHW)[:, :, None, None, None]
+
+    def features(self, clip_BCTHW: Tensor) -> Tensor:
+        """Pooled features [B, D], before the classifier.
+
+        A module without a method `features` (a submodule of that name is none) gives what goes into its last linear layer of K outputs, the mean over
+        everything between the batch and the channels.
+
+        Raises:
+            RecipeError: the module has neither.
+        """
+        if isinstance(self.network, GivesFeatures) and not isinstance(self.network.features, nn.Module):
+            return self.network.features(clip_BCTHW)
+        return _before_head(self.network, clip_BCTHW, self.recipe.model.num_classes)
+
+    def tokens(self, clip_BCTHW: Tensor) -> Tensor:
+        """Tokens [B, N, D] before the head.
+
+        Raises:
+            RecipeError: the network has none.
+        """
+        if isinstance(self.network, GivesTokens):
+            return self.network.tokens(clip_BCTHW)
+        raise RecipeError(f"{type(self.network).__name__} gives no tokens: it has no method tokens(clip).")
+
+    def with_recipe(self, recipe: Recipe) -> "Classifier":
+        """The same network, its weights shared, by another recipe."""
+        other = Classifier(
+            self.network, recipe, classes=self.class_names, load_report=self.load_report, calibration=self.calibration
+        )
+        return other.train(self.training)
+
+    @property
+    def num_classes(self) -> int:
+        """K."""
+        return self.recipe.model.num_classes
+
+    @property
+    def device(self) -> torch.device:
+        """The device of the parameters."""
+        return next(self.network.parameters()).device
+
+    def extra_repr(self) -> str:
+        """The recipe's name and the number of classes."""
+        return f"{self.recipe.name}, {self.num_classes} classes"
+
+
+def _import_name(network: nn.Module) -> str:
+    """Where the module's class is defined: package.file.Class."""
+    return f"{type(network).__module__}.{type(network).__qualname__}"
+
+
+def _naming(recipe: Recipe, module: str) -> Recipe:
+    """The recipe with a network config that names the user's module."""
+    model = recipe.model
+    if isinstance(model, UserModuleConfig) and model.module == module:
+        return recipe
+    return recipe.variant(model=UserModuleConfig(module=module, num_classes=model.num_classes, channels=model.channels))
+
+
+def _before_head(module: nn.Module, clip_BCTHW: Tensor, num_classes: int) -> Tensor:
+    """What goes into the last linear layer of `num_classes` outputs that runs for a clip, [B, D]."""
+    seen: list[Tensor] = []
+    heads = [m for m in module.modules() if isinstance(m, nn.Linear) and m.out_features == num_classes]
+    hooks = [head.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0])) for head in heads]
+    try:
+        module(clip_BCTHW)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    if not seen:
+        raise RecipeError(
+            f"{type(module).__name__} gives no features: it has no method features(clip), and no linear layer of "
+            f"{num_classes} outputs, whose input they would be."
+        )
+    return seen[-1].reshape(len(clip_BCTHW), -1, seen[-1].shape[-1]).mean(dim=1)
