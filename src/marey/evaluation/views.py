@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from marey.backends.eager import EagerBackend
+from marey.backends.backend import Backend
 from marey.base.errors import RunError
 from marey.base.processes import decoding_workers
 from marey.data.clips import DecodedVideo, ViewDataset, ViewItem
@@ -45,7 +45,7 @@ def _as_it_is(item: Any) -> Any:
 
 
 def score_video(
-    backend: EagerBackend,
+    backend: Backend,
     video: DecodedVideo,
     test: Test,
     pixels: Pixels | FloatPixels,
@@ -65,7 +65,7 @@ def score_video(
     if test.averaging == "position_probabilities":
         maps = torch.cat([backend.positions(cut) for cut in batches])[places]
         return _probabilities(maps, task).mean(dim=(0, 2)).numpy()
-    logits = torch.cat([backend(cut) for cut in batches])[places]
+    logits = torch.cat([backend.logits(cut) for cut in batches])[places]
     if test.averaging == "logits":
         return _probabilities(logits.mean(dim=0, keepdim=True), task)[0].numpy()
     return _probabilities(logits, task).mean(dim=0).numpy()
