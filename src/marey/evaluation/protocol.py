@@ -1,18 +1,13 @@
 """How scores came about: by which rules, from which weights and videos, in which arithmetic."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationInfo, model_validator
 
 from marey.base.jsonable import Json
 from marey.data.videos import counted
-
-Fusion = Literal["probabilities", "logits"]
-"""What is added up. "logits": then one softmax (DeepMind's two streams). Of a score file that averages logits, its
-probabilities' logarithms are these logits but for one number a video, which the softmax takes away again; of one that
-averages probabilities it is their product."""
-
+from marey.recipe import Fusion
 
 _FILE = {"unknown fields": "kept"}
 """The validation context of a protocol that is read from a file."""

@@ -21,9 +21,9 @@ from marey.base.reporter import notice, progress
 from marey.data.videos import VideoEntry, VideoList
 from marey.evaluation.evaluate import weights_hash
 from marey.inference.predict import predict_many
-from marey.inference.prediction import Prediction
 from marey.inference.resume import identity_of
 from marey.models.network import Network
+from marey.tasks.prediction import Prediction
 from marey.workflows.two_streams import Streams, predict_streams
 
 Key = tuple[str, float | None, float | None]

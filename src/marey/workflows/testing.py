@@ -13,11 +13,11 @@ from marey.base.reporter import notice
 from marey.data.manifest import Manifest
 from marey.evaluation.evaluate import evaluate, read_labelled
 from marey.evaluation.fusion import fuse, search_weights
-from marey.evaluation.protocol import Fusion
 from marey.evaluation.report import write_report
 from marey.evaluation.result import EvaluationResult
 from marey.evaluation.scores import Scores
 from marey.models.network import Network
+from marey.recipe import Fusion
 
 
 def test_model(
