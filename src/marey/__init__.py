@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from marey.backends.compute import Compute as Compute
     from marey.base.errors import DataError as DataError
     from marey.base.errors import DecodeError as DecodeError
     from marey.base.errors import MareyError as MareyError
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from marey.base.reporter import TerminalReporter as TerminalReporter
     from marey.base.reporter import reporting as reporting
     from marey.base.reporter import set_reporter as set_reporter
+    from marey.classifier import Classifier as Classifier
     from marey.data.clips import ClipDataset as ClipDataset
     from marey.data.clips import ViewDataset as ViewDataset
     from marey.data.formats import read_manifest as read_manifest
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
     from marey.video.reader import open_video as open_video
     from marey.video.writer import write_video as write_video
     from marey.weights.checkpoint import save_checkpoint as save_checkpoint
+    from marey.weights.load import build_model as build_model
     from marey.weights.load import build_network as build_network
     from marey.weights.load import load_model as load_model
 
@@ -64,6 +67,8 @@ _HOME = {
     "TerminalReporter": "base.reporter",
     "reporting": "base.reporter",
     "set_reporter": "base.reporter",
+    "Classifier": "classifier",
+    "Compute": "backends.compute",
     "ClipDataset": "data.clips",
     "ViewDataset": "data.clips",
     "Manifest": "data.manifest",
@@ -85,6 +90,7 @@ _HOME = {
     "open_video": "video.reader",
     "write_video": "video.writer",
     "save_checkpoint": "weights.checkpoint",
+    "build_model": "weights.load",
     "build_network": "weights.load",
     "load_model": "weights.load",
 }

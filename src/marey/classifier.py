@@ -35,6 +35,8 @@ class LoadReport:
     and never uses."""
     notes: tuple[str, ...] = ()
     """What was decided that the file does not say."""
+    new_head: bool = False
+    """Whether the classifier starts fresh, because that of the file has other classes."""
 
     def as_json(self) -> dict[str, object]:
         """Everything, the renamed tensors as a count."""
@@ -137,9 +139,13 @@ class Classifier(nn.Module):
                 name, classes, clip=clip, pixels=pixels, size=size, test=test, task=task or Classify()
             )
         elif any(value is not None for value in given):
-            raise RecipeError(f"Classifier of {name}: {recipe.name} says how clips are made: leave out clip=, pixels= ...")
+            raise RecipeError(
+                f"Classifier of {name}: {recipe.name} says how clips are made: leave out clip=, pixels= ..."
+            )
         self.network = network
-        self.recipe = recipe if isinstance(network, Network) else _naming(recipe, name)
+        if not isinstance(network, Network) and not isinstance(recipe.model, UserModuleConfig):
+            recipe = recipe.variant(model=user_module_config(network, recipe))
+        self.recipe = recipe
         self.class_names = None if classes is None else tuple(classes)
         self.load_report, self.calibration = load_report, calibration
         self.preprocess = Preprocess(recipe.pixels)
@@ -167,8 +173,8 @@ class Classifier(nn.Module):
     def features(self, clip_BCTHW: Tensor) -> Tensor:
         """Pooled features [B, D], before the classifier.
 
-        A module without a method `features` (a submodule of that name is none) gives what goes into its last linear layer of K outputs, the mean over
-        everything between the batch and the channels.
+        A module without a method `features` (a submodule of that name is none) gives what goes into its last linear
+        layer of K outputs, the mean over everything between the batch and the channels.
 
         Raises:
             RecipeError: the module has neither.
@@ -214,12 +220,12 @@ def _import_name(network: nn.Module) -> str:
     return f"{type(network).__module__}.{type(network).__qualname__}"
 
 
-def _naming(recipe: Recipe, module: str) -> Recipe:
-    """The recipe with a network config that names the user's module."""
-    model = recipe.model
-    if isinstance(model, UserModuleConfig) and model.module == module:
-        return recipe
-    return recipe.variant(model=UserModuleConfig(module=module, num_classes=model.num_classes, channels=model.channels))
+def user_module_config(module: nn.Module, recipe: Recipe, *, num_classes: int | None = None) -> UserModuleConfig:
+    """What names a user's own module in a recipe; `num_classes` is K, by default as in the recipe's own network."""
+    replaced = recipe.model
+    return UserModuleConfig(
+        module=_import_name(module), num_classes=num_classes or replaced.num_classes, channels=replaced.channels
+    )
 
 
 def _before_head(module: nn.Module, clip_BCTHW: Tensor, num_classes: int) -> Tensor:

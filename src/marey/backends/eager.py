@@ -5,10 +5,10 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from marey.backends.compute import Compute
 from marey.backends.device import on_device, operators_of, pick_own_device
 from marey.backends.precision import autocast, computing_in, pick_precision
-from marey.base.precision import Precision
-from marey.models.network import Network
+from marey.classifier import Classifier
 
 
 class EagerBackend:
@@ -23,12 +23,12 @@ class EagerBackend:
         RunError: this machine does not have the device, or the device not the precision.
     """
 
-    def __init__(self, network: Network, *, device: str = "auto", precision: Precision = "auto") -> None:
-        self.device = pick_own_device(device)
-        self.precision = pick_precision(precision, self.device)
-        self.network = network.to(self.device).eval()
+    def __init__(self, classifier: Classifier, compute: Compute = Compute()) -> None:  # noqa: B008 - frozen
+        self.device = pick_own_device(compute.device)
+        self.precision = pick_precision(compute.precision, self.device)
+        self.network = classifier.to(self.device).eval()
 
-    def __call__(self, views_VTHWC: Tensor) -> Tensor:
+    def logits(self, views_VTHWC: Tensor) -> Tensor:
         """Logits [V, K] of uint8 views [V, T, H, W, C]."""
         return self._run(self.network, views_VTHWC)
 
@@ -39,6 +39,10 @@ class EagerBackend:
     def features(self, views_VTHWC: Tensor) -> Tensor:
         """Pooled features [V, D], before dropout."""
         return self._run(self.network.features, views_VTHWC)
+
+    def tokens(self, views_VTHWC: Tensor) -> Tensor:
+        """Tokens [V, N, D] before the head."""
+        return self._run(self.network.tokens, views_VTHWC)
 
     @torch.inference_mode()
     def _run(self, network: Callable[[Tensor], Tensor], views_VTHWC: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from marey.backends.compute import Compute
 from marey.backends.device import pick_device, pick_training_device
 from marey.base.errors import RunError
 from marey.base.precision import Arithmetic, Precision
@@ -49,13 +50,14 @@ def pick_precision(
     raise RunError(f"--precision {wanted}: {why}; use --precision float32.")
 
 
-def check_machine(device: str, precision: Precision = "auto", *, training: bool = False) -> None:
+def check_machine(compute: Compute, *, training: bool = False) -> None:
     """Refuse what this machine does not have before any work begins.
 
     Raises:
         RunError: as `pick_device` (or `pick_training_device`) and `pick_precision`.
     """
-    pick_precision(precision, pick_training_device(device) if training else pick_device(device), tell=False)
+    device = pick_training_device(compute.device) if training else pick_device(compute.device)
+    pick_precision(compute.precision, device, tell=False)
 
 
 def keep_precision(begun: Arithmetic, device: torch.device, *, declared: Arithmetic) -> Arithmetic:

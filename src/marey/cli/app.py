@@ -1,16 +1,19 @@
 """The `marey` command. Each command parses, calls one function and prints; torch loads only where it is needed."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 
+from marey.backends.compute import Compute
 from marey.base.errors import MareyError, RecipeError
 from marey.base.jsonable import json_text
 from marey.base.processes import processes
 from marey.cli.command import (
     AsJson,
+    BackendOption,
     Batch,
     Classes,
     Device,
@@ -93,23 +96,24 @@ def predict(
     workers: Workers = None,
     device: Device = "auto",
     precision: PrecisionOption = "auto",
+    backend: BackendOption = "auto",
 ) -> None:
     """Answer for videos: the most likely classes and their probabilities."""
     from marey.backends.precision import check_machine
     from marey.data.listing import read_videos
     from marey.workflows.answer import answer, answers_path, answers_to
-    from marey.workflows.models import open_model
-    from marey.workflows.two_streams import open_streams
+    from marey.workflows.two_streams import open_models
 
-    check_machine(device, precision)
+    compute = Compute(device=device, precision=precision, batch=batch, workers=workers, backend=backend)
+    check_machine(compute)
     if out is not None:
         answers_path(out).check()
     wanted = read_videos(videos, root=root)
-    how: dict[str, Any] = {"weights": weights, "untrained": untrained, "settings": settings or ()}
-    opened = open_streams(model, fuse, fuse_weights=fuse_weights, **how) or open_model(model, **how)
-    answers = answer(opened, wanted, top=top, out=out, batch=batch, workers=workers, device=device, precision=precision)
+    opened = open_models(
+        model, fuse, weights=weights, fuse_weights=fuse_weights, untrained=untrained, settings=settings or ()
+    )
     given = []
-    for found in answers:
+    for found in answer(opened, wanted, top=top, out=out, compute=compute):
         if found.error is not None and not as_json and len(wanted) == 1:
             raise MareyError(found.error)
         if not (as_json or out):
@@ -145,22 +149,21 @@ def features(
     workers: Workers = None,
     device: Device = "auto",
     precision: PrecisionOption = "auto",
+    backend: BackendOption = "auto",
 ) -> None:
     """Save what a network sees in each video, before its classifier: one float32 .npy each; a second call goes on."""
     from marey.backends.precision import check_machine
     from marey.data.listing import read_videos
-    from marey.inference.features import features as compute
+    from marey.inference.features import features as write_features
     from marey.workflows.models import open_model
 
-    check_machine(device, precision)
+    compute = Compute(device=device, precision=precision, batch=batch, workers=workers, backend=backend)
+    check_machine(compute)
     folder = out or next_run(f"{Path(model).stem}-features")
     check_folder(folder)
     videos = read_videos(data, root=root)
-    network = open_model(model, weights=weights, untrained=untrained, settings=settings or ())
-    found = compute(
-        network, videos, out=folder, per_clip=per_clip, batch=batch, workers=workers, device=device,
-        precision=precision,
-    )  # fmt: skip
+    opened = open_model(model, weights=weights, untrained=untrained, settings=settings or ())
+    found = write_features(opened, videos, out=folder, per_clip=per_clip, compute=compute)
     if not processes().first:
         return  # the first process speaks for all
     print(json_text(found.as_json(), indent=2) if as_json else found.summary())
@@ -190,33 +193,28 @@ def evaluate(
     workers: Workers = None,
     device: Device = "auto",
     precision: PrecisionOption = "auto",
+    backend: BackendOption = "auto",
     max_broken: MaxBroken = 0.01,
 ) -> None:
     """Test a model on labelled videos by its recipe's protocol; scores, metrics and report go to --out."""
     from marey.backends.precision import check_machine
-    from marey.workflows.models import open_model
-    from marey.workflows.testing import test_model
-    from marey.workflows.two_streams import open_streams, test_streams
+    from marey.workflows.testing import ListOptions, test_model
+    from marey.workflows.two_streams import Streams, open_models, test_streams
 
-    check_machine(device, precision)
+    compute = Compute(device=device, precision=precision, batch=batch, workers=workers, backend=backend)
+    check_machine(compute)
     folder = out or next_run(f"{Path(model).stem}-evaluate")
     check_folder(folder)
-    how: dict[str, Any] = {"weights": weights, "untrained": untrained, "settings": settings or ()}
-    streams = open_streams(model, fuse, fuse_weights=fuse_weights, **how)
-    options: dict[str, Any] = {
-        "root": root,
-        "classes": classes,
-        "only": only,
-        "batch": batch,
-        "workers": workers,
-        "device": device,
-        "precision": precision,
-        "max_broken": max_broken,
-    }
-    if streams is not None:
-        result = test_streams(streams, data, second=fuse_data, out=folder, split=split, **options)
+    opened = open_models(
+        model, fuse, weights=weights, fuse_weights=fuse_weights, untrained=untrained, settings=settings or ()
+    )
+    listed = ListOptions(root=root, classes=classes, split=split, only=only)
+    if isinstance(opened, Streams):
+        result = test_streams(
+            opened, data, second=fuse_data, out=folder, listed=listed, max_broken=max_broken, compute=compute
+        )
     else:
-        result = test_model(open_model(model, **how), data, out=folder, split=split, **options)
+        result = test_model(opened, data, out=folder, listed=listed, max_broken=max_broken, compute=compute)
     if processes().first:
         print(json_text(result.as_json(), indent=2) if as_json else result.summary())
 
@@ -254,8 +252,8 @@ def train(
     if resume and out is None:
         raise MareyError("--resume: name the run to go on with, for example --out runs/mine-1.")
     options = TrainOptions(
-        seed=seed, batch=batch, workers=workers, device=device, precision=precision, resume=resume,
-        init=init, root=root, classes=classes, max_broken=max_broken, tensorboard=tensorboard,
+        seed=seed, resume=resume, init=init, root=root, classes=classes, max_broken=max_broken,
+        tensorboard=tensorboard, compute=Compute(device=device, precision=precision, batch=batch, workers=workers),
     )  # fmt: skip
     if Path(recipe).is_dir() and data is None:
         folder = out or next_run(Path(recipe).resolve().name)
@@ -290,6 +288,7 @@ def reproduce(
     batch: Batch = 8,
     workers: Workers = None,
     device: Device = "auto",
+    precision: PrecisionOption = "auto",
     max_broken: MaxBroken = 0.01,
 ) -> None:
     """All steps of a published row: prepare the data, train or load, test, fuse, compare. A second call goes on."""
@@ -301,6 +300,7 @@ def reproduce(
         raise MareyError("marey reproduce takes a row's name, or --ablation imagenet or segments.")
     if not all(word in ("1", "2", "3") for word in splits.split(",")):
         raise MareyError(f"--splits {splits}: expected numbers of official splits, for example 1,2,3.")
+    compute = Compute(device=device, precision=precision, workers=workers)
     how = How(
         weights=(weights, fuse_weights),
         train=train,
@@ -308,8 +308,8 @@ def reproduce(
         splits=tuple(int(word) for word in splits.split(",")),
         settings=settings or (),
         root=root,
-        batch=batch,
-        options=TrainOptions(seed=seed, workers=workers, device=device, max_broken=max_broken),
+        test=replace(compute, batch=batch),
+        options=TrainOptions(seed=seed, max_broken=max_broken, compute=compute),
     )
     folder = out or next_run(f"{row or ablation}-reproduce")
     if ablation is not None:

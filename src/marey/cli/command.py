@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
+from marey.backends.compute import BackendName
 from marey.base.errors import MareyError, RunError
 from marey.base.jsonable import BYTES
 from marey.base.precision import Precision
@@ -33,6 +34,10 @@ Batch = Annotated[int, typer.Option("--batch", min=1, help="Views in one forward
 PrecisionOption = Annotated[
     Precision,
     typer.Option("--precision", help="Arithmetic of the network: auto is the recipe's in training, float32 elsewhere."),
+]
+BackendOption = Annotated[
+    BackendName,
+    typer.Option("--backend", help="What runs the network; auto measures which is fastest, if the work is long."),
 ]
 Out = Annotated[Path | None, typer.Option("--out", help="Output folder.  [default: runs/<name>-<n>]")]
 Root = Annotated[Path | None, typer.Option("--root", help="Folder that the list's paths are relative to.")]

@@ -7,20 +7,22 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Unpack
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from marey.backends.compute import Compute, ComputeOptions
 from marey.backends.device import tell_of_spare
 from marey.backends.eager import EagerBackend
 from marey.base.claim import Claim, Command, OutputPath
 from marey.base.errors import DataError, RunError
 from marey.base.files import atomic_path
-from marey.base.precision import Precision
 from marey.base.processes import processes
 from marey.base.reporter import notice, progress, warning_once
 from marey.base.versions import versions
+from marey.classifier import Classifier
 from marey.data.clips import ViewDataset
 from marey.data.formats import read_classes, read_manifest
 from marey.data.manifest import Manifest
@@ -31,7 +33,6 @@ from marey.evaluation.protocol import EvaluationProtocol, Restriction
 from marey.evaluation.result import EvaluationResult
 from marey.evaluation.scores import Scores
 from marey.evaluation.views import read_ahead, score_video
-from marey.models.network import Network
 from marey.tasks.all import task_of
 
 _SAVE_EVERY = 20.0
@@ -39,31 +40,27 @@ _SAVE_EVERY = 20.0
 
 
 def evaluate(
-    model: Network,
+    model: Classifier,
     data: Manifest | str | Path,
     *,
     out: str | Path | None = None,
     root: str | Path | None = None,
     only: str | Path | None = None,
-    batch: int = 8,
-    workers: int | None = None,
-    device: str = "auto",
-    precision: Precision = "auto",
     max_broken: float = 0.01,
+    compute: Compute = Compute(),  # noqa: B008 - frozen
+    **options: Unpack[ComputeOptions],
 ) -> EvaluationResult:
     """Test `model` by the protocol of its recipe.
 
     Args:
-        model: With its recipe, as `load_model` and `build_network` give it.
+        model: As `load_model` and `build_model` give it, or a `Classifier` around your own module.
         data: A manifest, or a list or folder to read one from.
         out: Folder for scores.npz, result.json and broken.jsonl. An interrupted run is resumed there.
         root: Folder that the list's paths are relative to.
         only: A list of videos: score those that it names, and say what was left out.
-        batch: Views in one pass.
-        workers: Processes that decode ahead; None is one per core, eight at the most.
-        device: "auto" (CUDA where there is one, else the CPU), "cpu", or what torch names: "cuda", "cuda:1", "mps", "xpu".
-        precision: "float32", "tf32" or "bfloat16"; "auto" is float32.
         max_broken: A larger share of broken files stops the run.
+        compute: Device, precision, views in one pass, decoding processes and backend.
+        options: Fields of `compute` by name: device="cuda", precision="bfloat16", batch=16, workers=4, backend="auto".
 
     Under several processes (torchrun) every video is tested by exactly one of them; process 0 writes the result and
     returns all of it; the others return what they tested themselves.
@@ -73,13 +70,14 @@ def evaluate(
             broken; this machine does not have the device, or the device not the precision.
         DataError: videos with several labels, and the recipe's task is one.
     """
-    backend = EagerBackend(model, device=device, precision=precision)
+    compute = compute.changed(**options)
+    backend = EagerBackend(model, compute)
     if not isinstance(data, Manifest):
         data = read_labelled(data, model, root=root)
     task_of(model.recipe.task).require_labels(data, model.recipe.name)
     overlap = restricted(data, only) if only is not None else None
     data = overlap.manifest if overlap else data
-    protocol = _protocol(model, data, backend, batch)
+    protocol = _protocol(model, data, backend, compute.views)
     if overlap:
         notice(f"{only}: {overlap}")
         restriction = Restriction(list=str(only), left_out=overlap.left_out, missing=overlap.missing)
@@ -88,9 +86,9 @@ def evaluate(
         raise RunError("evaluate under several processes needs out=FOLDER, where they bring their scores together.")
     with contextlib.nullcontext() if out is None else _claim(Path(out), protocol).held():
         run = _Run(Path(out) if out else None, protocol, data, max_broken)
-        tell_of_spare(device)
+        tell_of_spare(compute.device)
         notice(f"testing {model.recipe.name} on {backend.device}, {backend.precision}")
-        run.finish(_scored(backend, model, data, run, batch=batch, workers=workers))
+        run.finish(_scored(backend, model, data, run, compute))
         return run.result(model)
 
 
@@ -103,7 +101,7 @@ def _claim(out: Path, protocol: EvaluationProtocol) -> Claim:
 
 def read_labelled(
     path: str | Path,
-    model: Network,
+    model: Classifier,
     *,
     root: str | Path | None = None,
     classes: str | Path | None = None,
@@ -117,7 +115,7 @@ def read_labelled(
     Raises:
         DataError: a label is none of the classes, or which class is which cannot be known.
     """
-    count = int(model.recipe.model.num_classes)
+    count = model.num_classes
     names = model.class_names if classes is None else tuple(read_classes(classes))
     if classes is not None and names is not None:
         if len(names) != count:
@@ -140,7 +138,7 @@ def read_labelled(
 
 
 def _scored(
-    backend: EagerBackend, model: Network, data: Manifest, run: "_Run", *, batch: int, workers: int | None
+    backend: EagerBackend, model: Classifier, data: Manifest, run: "_Run", compute: Compute
 ) -> Iterator[tuple[int, NDArray[np.float32] | Broken]]:
     """Each row that is still to be tested by this process, with the video's probabilities [K] or its broken file."""
     test, pixels = model.recipe.test, model.recipe.pixels
@@ -149,11 +147,15 @@ def _scored(
     task = task_of(model.recipe.task)
     with progress("Testing", total=len(rows), unit="videos") as bar:
         right, note = 0, ""
-        for done, (row, item) in enumerate(zip(rows, read_ahead(views, rows, workers=workers), strict=True), start=1):
+        for done, (row, item) in enumerate(
+            zip(rows, read_ahead(views, rows, workers=compute.workers), strict=True), start=1
+        ):
             if isinstance(item, Broken):
                 yield row, item
             else:
-                scores = score_video(backend, item, test, pixels, batch=batch, task=task, calibration=model.calibration)
+                scores = score_video(
+                    backend, item, test, pixels, batch=compute.views, task=task, calibration=model.calibration
+                )
                 if task.right_answers is not None:
                     target = torch.from_numpy(np.asarray(item.target))
                     right += int(task.right_answers(torch.from_numpy(scores)[None], target[None]))
@@ -210,7 +212,7 @@ class _Run:
         with atomic_path(self.parts / name) as temporary:
             np.savez(temporary, rows=np.array(list(fresh)), probabilities=np.stack(list(fresh.values())))
 
-    def result(self, model: Network) -> EvaluationResult:
+    def result(self, model: Classifier) -> EvaluationResult:
         """The metrics of all videos; process 0 waits for the others' parts and writes the files."""
         if self.world > 1:
             self._bring_together()
@@ -257,7 +259,7 @@ _MAY_DIFFER = frozenset({"versions", "device"})
 """What may change between the two halves of an interrupted run."""
 
 
-def _protocol(model: Network, data: Manifest, backend: EagerBackend, batch: int) -> EvaluationProtocol:
+def _protocol(model: Classifier, data: Manifest, backend: EagerBackend, batch: int) -> EvaluationProtocol:
     recipe = model.recipe
     protocol = EvaluationProtocol(
         recipe=recipe.name,
@@ -285,10 +287,10 @@ def _split_of(data: Manifest) -> str | None:
     return f"{data.split_names[0]}, split {number[1]}" if number else data.split_names[0]
 
 
-def weights_hash(model: Network) -> str:
+def weights_hash(model: Classifier) -> str:
     """SHA-256 over names and values of all tensors: the same weights have it whatever file they came from."""
     digest = hashlib.sha256()
-    for name, tensor in sorted(model.state_dict().items()):
+    for name, tensor in sorted(model.network.state_dict().items()):
         digest.update(name.encode())
         digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()

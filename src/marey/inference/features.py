@@ -9,27 +9,28 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Unpack
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from marey.backends.compute import Compute, ComputeOptions
 from marey.backends.device import tell_of_spare
 from marey.backends.eager import EagerBackend
 from marey.base.claim import Claim, Command, OutputPath
 from marey.base.errors import DataError
 from marey.base.files import atomic_path
 from marey.base.jsonable import BYTES, Json
-from marey.base.precision import Precision
 from marey.base.processes import processes
 from marey.base.reporter import notice, progress
+from marey.classifier import Classifier
 from marey.data.clips import ViewDataset
 from marey.data.listing import VideosLike, as_videos
 from marey.data.quarantine import Broken, Quarantine, broken_list
 from marey.data.videos import VideoList, counted, seconds_text
 from marey.evaluation.views import Views, read_ahead
 from marey.inference.resume import identity_of
-from marey.models.network import Network
 
 INDEX = "index.csv"
 _COLUMNS = ("video", "start", "end", "file", "error")
@@ -135,15 +136,13 @@ class Features:
 
 
 def features(
-    model: Network,
+    model: Classifier,
     videos: VideosLike,
     *,
     out: str | Path,
     per_clip: bool = False,
-    batch: int = 8,
-    workers: int | None = None,
-    device: str = "auto",
-    precision: Precision = "auto",
+    compute: Compute = Compute(),  # noqa: B008 - frozen
+    **options: Unpack[ComputeOptions],
 ) -> Features:
     """The pooled features of each video, over the views of `model.recipe.test`, as float32 .npy files in `out`.
 
@@ -152,15 +151,13 @@ def features(
     processes (torchrun) each video is computed by exactly one of them.
 
     Args:
-        model: With its recipe, as `load_model` gives it.
+        model: As `load_model` gives it, or a `Classifier` around your own module.
         videos: A list, with labels or without; the path of a folder or list to read, as `marey.read_videos` does; or the
             paths of single videos.
         out: The folder: NAME-HASH.npy for each video, broken.jsonl, and at the end index.csv (video, start, end, file,
             error) of the videos of this call.
         per_clip: [clips, D], each the mean over its crops; else [D], the mean over all views.
-        batch: Views in one pass.
-        workers: Processes that decode ahead; None is one per core, eight at the most.
-        device, precision: As `marey.evaluate` takes them.
+        compute, options: As `marey.evaluate` takes them.
 
     Raises:
         RunError: `out` belongs to another model or protocol, or another process is writing there; this machine does not
@@ -168,15 +165,16 @@ def features(
         DataError: `videos` is one path, and nothing is there or no video in it.
     """
     work = _Work(Path(out), as_videos(videos), processes().rank, processes().world)
-    backend = EagerBackend(model, device=device, precision=precision)
+    compute = compute.changed(**options)
+    backend = EagerBackend(model, compute)
     identity = identity_of(model, per_clip=per_clip, precision=backend.precision)
     share = work.rank if work.world > 1 else None
-    tell_of_spare(device)
+    tell_of_spare(compute.device)
     notice(f"features of {model.recipe.name} on {backend.device}, {backend.precision}")
     with Claim(OutputPath.folder(out), Command.FEATURES, identity, share=share).held() as resumed:
         if resumed and share is None:
             work.sweep()
-        return work.run(model, backend, per_clip=per_clip, batch=batch, workers=workers)
+        return work.run(model, backend, compute, per_clip=per_clip)
 
 
 def file_name(video: str) -> str:
@@ -193,21 +191,21 @@ class _Work:
         self.ids = [sample.id for sample in videos]
         self.names = [file_name(video) for video in self.ids]
 
-    def run(
-        self, model: Network, backend: EagerBackend, *, per_clip: bool, batch: int, workers: int | None
-    ) -> Features:
+    def run(self, model: Classifier, backend: EagerBackend, compute: Compute, *, per_clip: bool) -> Features:
         """Compute what is missing, then bring everything together."""
         test, pixels = model.recipe.test, model.recipe.pixels
         rows, broken = self._rows_to_do()
         views = ViewDataset(self.videos, test.sampling, pixels, model.recipe.flow)
         computed = 0
         with progress("Features", total=len(rows), unit="videos") as bar:
-            for row, item in zip(rows, read_ahead(views, rows, workers=workers), strict=True):
+            for row, item in zip(rows, read_ahead(views, rows, workers=compute.workers), strict=True):
                 if isinstance(item, Broken):
                     broken.record(item)
                 else:
                     cuts = Views.of(item, test, pixels)
-                    seen = torch.cat([backend.features(part) for part in cuts.batches(batch)]).numpy()[cuts.places]
+                    seen = torch.cat([backend.features(part) for part in cuts.batches(compute.views)]).numpy()[
+                        cuts.places
+                    ]
                     self._save(self.names[row], _averaged(seen, clips=len(item.clips) if per_clip else None))
                     computed += 1
                 bar.advance(note=f"{len(broken)} broken" if len(broken) else None)

@@ -2,59 +2,54 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Unpack
 
 import numpy as np
 
+from marey.backends.compute import Compute, ComputeOptions
 from marey.backends.eager import EagerBackend
 from marey.base.errors import DecodeError
-from marey.base.precision import Precision
+from marey.classifier import Classifier
 from marey.data.clips import ViewDataset
 from marey.data.listing import VideosLike, as_videos
 from marey.data.quarantine import Broken
 from marey.evaluation.views import read_ahead, score_video
-from marey.models.network import Network
 from marey.tasks.all import task_of
 from marey.tasks.prediction import Prediction
 
 
 def predict(
-    model: Network,
+    model: Classifier,
     video: str | Path,
     *,
-    batch: int = 8,
-    device: str = "auto",
-    precision: Precision = "auto",
+    compute: Compute = Compute(),  # noqa: B008 - frozen
+    **options: Unpack[ComputeOptions],
 ) -> Prediction:
     """Answer for one video, by all the views of `model.recipe.test`.
 
-    The probabilities equal those that `evaluate` writes for the same video and `batch`, to the last bit.
+    The probabilities equal those that `evaluate` writes for the same video, `batch` and backend, to the last bit.
 
-    `device` and `precision` are taken as by `marey.evaluate`.
+    `compute` and `options` are taken as by `marey.evaluate`.
 
     Raises:
         DecodeError: the video cannot be read.
         RunError: this machine does not have the device, or the device not the precision.
     """
-    (found,) = predict_many(model, [video], batch=batch, device=device, precision=precision)
+    (found,) = predict_many(model, [video], compute.changed(**options))
     if found.error is not None:
         raise DecodeError(found.path, found.error.removeprefix(f"{found.path}: "))
     return found
 
 
 def predict_many(
-    model: Network,
+    model: Classifier,
     videos: VideosLike,
-    *,
-    batch: int = 8,
-    workers: int | None = 0,
-    device: str = "auto",
-    precision: Precision = "auto",
+    compute: Compute = Compute(),  # noqa: B008 - frozen
 ) -> Iterator[Prediction]:
     """Answer for each video in turn; one that cannot be read gives a prediction with `error` and no probabilities.
 
     `videos` is a list, with labels or without, that may name parts of videos; the path of a folder or list to read, as
-    `read_videos` does; or the paths of single videos. `workers` processes decode ahead of the network; how many changes
-    no answer.
+    `read_videos` does; or the paths of single videos.
 
     Raises:
         DataError: `videos` is one path, and nothing is there or no video in it.
@@ -62,15 +57,15 @@ def predict_many(
     listed = as_videos(videos)
     if not len(listed):
         return
-    backend = EagerBackend(model, device=device, precision=precision)
+    backend = EagerBackend(model, compute)
     test, pixels = model.recipe.test, model.recipe.pixels
     views = ViewDataset(listed, test.sampling, pixels, model.recipe.flow)
     task, calibration = task_of(model.recipe.task), model.calibration
-    ahead = read_ahead(views, range(len(listed)), workers=workers if len(listed) > 1 else 0)
+    ahead = read_ahead(views, range(len(listed)), workers=compute.workers if len(listed) > 1 else 0)
     for video, item in zip(listed, ahead, strict=True):
         if isinstance(item, Broken):
             yield Prediction(video, np.empty(0, np.float32), (), item.reason)
             continue
-        scores = score_video(backend, item, test, pixels, batch=batch, task=task, calibration=calibration)
+        scores = score_video(backend, item, test, pixels, batch=compute.views, task=task, calibration=calibration)
         names = model.class_names or tuple(f"class {i}" for i in range(model.recipe.model.num_classes))
         yield task.prediction(video, scores, names, calibration)

@@ -2,11 +2,11 @@
 
 from typing import Any
 
+from marey.classifier import Classifier
 from marey.evaluation.evaluate import weights_hash
-from marey.models.network import Network
 
 
-def identity_of(model: Network, **more: Any) -> dict[str, Any]:
+def identity_of(model: Classifier, **more: Any) -> dict[str, Any]:
     """The settings that a run must share with one that it resumes: network, weights, test protocol, pixels and flow, and
     `more`. How many views make a pass and on which device may change in between.
     """

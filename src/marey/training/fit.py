@@ -2,16 +2,19 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Unpack
 
 import torch
 from torch import nn
 
+from marey.backends.compute import Compute, ComputeOptions
 from marey.backends.device import pick_training_device, tell_of_spare
 from marey.backends.precision import keep_precision, pick_precision
-from marey.base.errors import RecipeError, RunError
+from marey.base.errors import DataError, RecipeError, RunError
 from marey.base.precision import Precision
 from marey.base.processes import processes
 from marey.base.reporter import notice
+from marey.classifier import Classifier, user_module_config
 from marey.data.formats import read_manifest
 from marey.data.manifest import Manifest
 from marey.models.layers.freeze import freeze
@@ -46,7 +49,7 @@ class FitResult:
 
 
 def fit(
-    recipe: Recipe,
+    recipe: Recipe | Classifier,
     *,
     train: Manifest | str | Path,
     val: Manifest | str | Path | None = None,
@@ -54,34 +57,33 @@ def fit(
     model: nn.Module | None = None,
     init: str | Path | None = None,
     seed: int = 0,
-    batch: int | None = None,
-    workers: int | None = None,
-    device: str = "auto",
-    precision: Precision = "auto",
     resume: bool = False,
     root: str | Path | None = None,
     tensorboard: bool = False,
     checkpoint_minutes: float = 10.0,
     max_broken: float = 0.01,
+    compute: Compute = Compute(),  # noqa: B008 - frozen
+    **options: Unpack[ComputeOptions],
 ) -> FitResult:
     """Train `recipe.model` (or your own module) on `train`, validate on `val`, and write all files to `out`.
 
     Args:
         recipe: All settings that decide accuracy. Gradients accumulate to its base batch for any `batch` and world size.
+            Or a classifier: its network is trained, from the weights that it has, by its recipe and for its classes.
         train: The training videos: a manifest, or the path of a list from which it is read.
         val: The validation videos, given likewise and scored after each epoch; None: no validation.
         out: The run's folder, for recipe.yaml, log.csv, log.jsonl, last.safetensors, best.safetensors and last.ckpt.
-        model: Your own module from a clip [B, C, T, H, W] to logits [B, K]; `recipe.model` is then not used.
+        model: Your own module from a clip [B, C, T, H, W] to logits [B, K], which is trained from the weights that it has;
+            `recipe.model` is then not used.
         init: The initial weights: "none", "imagenet", "ig65m", a recipe's name, or a checkpoint file of Marey or another
             toolkit (`marey.weights.pretraining.start`). None: those that the recipe names.
-        batch: Clips per micro-batch and process; None: `norm_batch` of the recipe, or the process's share of a batch.
-        workers: Decoding processes; None: one per core, at most eight. Their number does not change the results.
-        device: "auto" (CUDA where there is one, else the CPU), "cpu", "cuda", "cuda:1" or "mps".
-        precision: "float32", "tf32" or "bfloat16". "auto": the recipe's, or float32 where the device lacks it; a resumed
-            run keeps the precision that it began with.
         resume: Continue the run in `out`; its weights are, bit for bit, those of a run that never stopped.
         checkpoint_minutes: Longest time between two writes of last.ckpt, and so the most work that a crash can lose.
         max_broken: Broken files that are tolerated, as a share of the videos in `train`, 0 to 1; with more the run stops.
+        compute: Device ("auto", "cpu", "cuda", "cuda:1" or "mps"), precision, clips per micro-batch and process, and
+            decoding processes. Precision "auto" is the recipe's, or float32 where the device lacks it; a resumed run keeps the
+            precision that it began with.
+        options: Fields of `compute` by name: device="cuda", precision="bfloat16", batch=8, workers=4.
 
     Several processes: `torchrun --nproc-per-node N -m marey train ...`; only the first writes files and notices.
 
@@ -92,34 +94,36 @@ def fit(
         WeightsError: the weights that `init` names cannot be found or read, or do not fit the network.
         DataError: the list has several labels per video but the recipe's task has one, or a weighted class has no video.
     """
-    chosen = pick_training_device(device)
-    recipe = _computed(recipe, precision, chosen, resumed=Path(out) if resume else None)
-    train = train if isinstance(train, Manifest) else read_manifest(train, root=root)
+    compute = compute.changed(**options)
+    chosen = _training_device(compute)
+    recipe, model, classes = _parts(recipe, model)
+    recipe = _computed(recipe, compute.precision, chosen, resumed=Path(out) if resume else None)
+    train = train if isinstance(train, Manifest) else read_manifest(train, root=root, classes=classes)
     if val is not None and not isinstance(val, Manifest):
         val = read_manifest(val, root=root, classes=train.class_names)
     task = task_of(recipe.task)
     for manifest in (train, val):
         if manifest is not None:
             task.require_labels(manifest, recipe.name)
-    if model is not None:
-        refuse_unfinished(model)
+    own = None if model is None else _own_classifier(model, recipe, train, classes)
     if tensorboard:
         require_tensorboard()
-    batches = RunBatches(recipe, train, val, seed=seed, workers=workers)
+    batches = RunBatches(recipe, train, val, seed=seed, workers=compute.workers)
     loss = task.training_loss(recipe.train, train)
-    size = micro_batch_size(recipe.train, batch, processes().world)
+    size = micro_batch_size(recipe.train, compute.batch, processes().world)
     folder = RunFolder(
-        Path(out), recipe, train.class_names, _identity(recipe, train, val, seed), writes=processes().first
-    )
+        Path(out), recipe if own is None else own.recipe, train.class_names, _identity(recipe, train, val, seed),
+        writes=processes().first,
+    )  # fmt: skip
     with folder.claimed(resume, {"videos": len(train), "processes": processes().world}):
-        tell_of_spare(device)
+        tell_of_spare(compute.device)
         torch.manual_seed(seed)
-        network = model if model is not None else _start(recipe, train, init, resume)
-        _freeze(network, recipe)
-        with prepared(network, recipe.train):
+        classifier = own or _start(recipe, train, init, resume)
+        _freeze(classifier.network, recipe)
+        with prepared(classifier.network, recipe.train):
             fabric = start_fabric(chosen, recipe.train.precision)
             loop = TrainingLoop(
-                fabric, network, batches, loss, folder, micro_batch=size,
+                fabric, classifier, batches, loss, folder, micro_batch=size,
                 max_broken=max_broken, checkpoint_minutes=checkpoint_minutes, tensorboard=tensorboard,
             )  # fmt: skip
             at = loop.run(resume=resume)
@@ -127,6 +131,53 @@ def fit(
     if at.epoch < batches.epochs:
         raise RunError(f"stopped after step {at.step}; go on with --resume --out {out}")
     return _result(Path(out), at)
+
+
+def _training_device(compute: Compute) -> torch.device:
+    """The device to train on.
+
+    Raises:
+        RunError: this machine lacks it, or a backend is asked for that cannot train.
+    """
+    if compute.backend not in ("auto", "eager"):
+        raise RunError(
+            f"--backend {compute.backend}: only eager trains; other backends test, predict and give features."
+        )
+    return pick_training_device(compute.device)
+
+
+def _parts(
+    recipe: Recipe | Classifier, model: nn.Module | None
+) -> tuple[Recipe, nn.Module | None, tuple[str, ...] | None]:
+    """The recipe, the module that is given, if any, and the class names in the order of its logits, if it has them.
+
+    Raises:
+        RecipeError: two modules are given.
+    """
+    given = model if isinstance(model, Classifier) else recipe
+    if isinstance(recipe, Classifier) and model is not None:
+        raise RecipeError("fit: a classifier has a network already: leave out model=.")
+    if not isinstance(given, Classifier):
+        return given, model, None
+    return recipe if isinstance(recipe, Recipe) else given.recipe, given.network, given.class_names
+
+
+def _own_classifier(model: nn.Module, recipe: Recipe, train: Manifest, classes: tuple[str, ...] | None) -> Classifier:
+    """The classifier around a module that is given, for the classes of the training list.
+
+    Raises:
+        DataError: the list has other classes than the classifier.
+        RecipeError: the module is not ready to be trained.
+    """
+    if classes is not None and classes != train.class_names:
+        raise DataError(
+            f"{train.source or 'the training list'}: its classes are not those of the classifier, in this order: read it "
+            "with classes=, marey.read_manifest(LIST, classes=classifier.class_names)."
+        )
+    refuse_unfinished(model)
+    if not isinstance(model, Network):
+        recipe = recipe.variant(model=user_module_config(model, recipe, num_classes=len(train.class_names)))
+    return Classifier(model, recipe, classes=train.class_names).train()
 
 
 def _identity(recipe: Recipe, train: Manifest, val: Manifest | None, seed: int) -> dict[str, str | int]:
@@ -159,8 +210,8 @@ def _computed(recipe: Recipe, precision: Precision, device: torch.device, *, res
     return recipe if found == declared else recipe.variant(train={"precision": found})
 
 
-def _start(recipe: Recipe, train: Manifest, init: str | Path | None, resume: bool) -> Network:
-    """The network before training: initialised as the recipe says, or with weights from `init`."""
+def _start(recipe: Recipe, train: Manifest, init: str | Path | None, resume: bool) -> Classifier:
+    """The classifier before training: initialised as the recipe says, or with weights from `init`."""
     if recipe.model.num_classes != len(train.class_names):
         raise RecipeError(
             f"{recipe.name} has {recipe.model.num_classes} classes, the training list {len(train.class_names)}: "
@@ -172,10 +223,10 @@ def _start(recipe: Recipe, train: Manifest, init: str | Path | None, resume: boo
             "--init NAME_OR_FILE, or train from scratch with --init none."
         )
     # A resumed run reads its weights from last.ckpt in its own folder.
-    network = start(recipe, "none" if resume else init or recipe.pretraining or "none", train.class_names)
-    if network.load_report is not None:
-        notice(str(network.load_report))
-    return network
+    started = start(recipe, "none" if resume else init or recipe.pretraining or "none", train.class_names)
+    if started.load_report is not None:
+        notice(str(started.load_report))
+    return started
 
 
 def _freeze(network: nn.Module, recipe: Recipe) -> None:

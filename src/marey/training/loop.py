@@ -5,7 +5,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from itertools import chain
-from typing import Any
 
 import torch
 from lightning_fabric import Fabric
@@ -16,11 +15,11 @@ from marey.backends.precision import autocast, computing_in
 from marey.base.errors import RunError
 from marey.base.processes import processes
 from marey.base.reporter import SilentReporter, notice, progress, reporting, warning, warning_once
+from marey.classifier import Classifier
 from marey.data.loader import Batch
 from marey.data.manifest import Manifest
 from marey.data.quarantine import Broken, Quarantine, broken_list
 from marey.models.layers.freeze import hold_frozen
-from marey.models.network import Network, Preprocess
 from marey.tasks.all import task_of
 from marey.tasks.task import Loss, Validation
 from marey.training.batches import RunBatches
@@ -53,7 +52,7 @@ class TrainingLoop:
 
     Args:
         fabric: The processes of the run, each with its device.
-        network: The network to train, initialised, with the recipe's frozen parameters frozen.
+        classifier: Its network is trained: initialised, with the recipe's frozen parameters frozen.
         batches: The batches of training and validation, and the recipe that the run follows.
         loss: From logits and targets of a micro-batch to the sum of the loss over its clips.
         folder: The run's folder, where all files are written.
@@ -64,12 +63,13 @@ class TrainingLoop:
     """
 
     def __init__(
-        self, fabric: Fabric, network: nn.Module, batches: RunBatches, loss: Loss, folder: RunFolder,
+        self, fabric: Fabric, classifier: Classifier, batches: RunBatches, loss: Loss, folder: RunFolder,
         *, micro_batch: int, max_broken: float, checkpoint_minutes: float, tensorboard: bool,
     ) -> None:  # fmt: skip
         recipe, train = batches.recipe, batches.recipe.train
         self.fabric, self.batches, self.recipe, self.folder = fabric, batches, recipe, folder
         self.checkpoint_seconds, self.tensorboard = checkpoint_minutes * 60, tensorboard
+        network, self.normalise = classifier.network, classifier.preprocess
         if fabric.device.type == "cuda" and processes().world > 1 and train.norm_batch is None:
             network = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
         self.network, self.task = network, task_of(recipe.task)
@@ -78,7 +78,6 @@ class TrainingLoop:
         # Sharded strategies replace a network's parameters, so whatever refers to them is built after its set-up.
         self.optimizer = build_optimizer(network, train)
         self.average = AveragedWeights(network, train.ema) if train.ema is not None else None
-        self.normalise = Preprocess(*recipe.pixels.normalisation, order=recipe.pixels.order)
         self.step = GradientStep(
             fabric, self.model, train, loss, self.normalise,
             right=self.task.right_answers, micro_batch=micro_batch, seed=batches.seed,
@@ -263,9 +262,7 @@ class TrainingLoop:
 
     def _write_weights(self, name: str) -> None:
         """Write the weights for testing: their average if the recipe has `ema`."""
-        facts: dict[str, Any] = {"epoch": self.at.epoch, "step": self.at.step}
-        if not isinstance(self.network, Network):
-            facts["module"] = f"{type(self.network).__module__}.{type(self.network).__qualname__}"
+        facts = {"epoch": self.at.epoch, "step": self.at.step}
         kept = self.network if self.average is None else self.average
         self.folder.write_weights(name, whole(kept.state_dict(), keep=self.first), facts)
 

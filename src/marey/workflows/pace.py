@@ -19,7 +19,7 @@ from marey.data.motions import write_examples
 from marey.recipe import Recipe
 from marey.recipes.motions import MotionsData
 from marey.training.optimizers import build_optimizer
-from marey.video.transforms import to_clip
+from marey.weights.load import build_model
 
 _STEPS = 6
 _START = 10.0
@@ -82,14 +82,13 @@ def measure_pace(recipe: Recipe, data: MotionsData, *, device: str, workers: int
 
 def _step_seconds(recipe: Recipe, batch_BTHWC: torch.Tensor, device: torch.device) -> float:
     """One optimiser step of a network with random weights: the median, without the first, which sets up much."""
-    network = recipe.model.build().to(device).train()
-    optimizer = build_optimizer(network, recipe.train)
+    model = build_model(recipe).to(device).train()
+    optimizer = build_optimizer(model.network, recipe.train)
     target = torch.zeros(len(batch_BTHWC), dtype=torch.int64, device=device)
     times = []
     for _ in range(_STEPS):
         start = time.perf_counter()
-        clip = to_clip(on_device(batch_BTHWC, device), *recipe.pixels.normalisation, order=recipe.pixels.order)
-        loss = cross_entropy(network(clip), target)
+        loss = cross_entropy(model(model.preprocess(on_device(batch_BTHWC, device))), target)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from marey.backends.compute import Compute
 from marey.backends.precision import check_machine
 from marey.base.claim import OutputPath
 from marey.base.errors import DataError, RecipeError
@@ -21,7 +22,7 @@ from marey.recipes import RECIPES, find_two_stream, get_recipe
 from marey.training.fit import fit
 from marey.training.folder import STATE
 from marey.weights.load import load_model
-from marey.workflows.testing import test_model
+from marey.workflows.testing import ListOptions, test_model
 from marey.workflows.train import TrainOptions
 from marey.workflows.two_streams import Streams, test_streams
 
@@ -43,7 +44,8 @@ class How:
     splits: Sequence[int] = (1,)
     settings: Sequence[str] = ()
     root: Path | None = None
-    batch: int = 8
+    test: Compute = Compute()  # noqa: RUF009 - frozen
+    """How to test; how to train is said in `options`."""
     options: TrainOptions = TrainOptions()  # noqa: RUF009 - frozen
 
 
@@ -99,7 +101,7 @@ def reproduce(name: str, data: Path, *, out: Path, how: How) -> Reproduction:
         RecipeError, WeightsError, DataError: no such row, no weights and no training, data of another set.
         RunError: `out` or a folder in it holds another run, another process works there, or it cannot be written.
     """
-    check_machine(how.options.device, how.options.precision, training=how.train)
+    check_machine(how.test, training=how.train)
     OutputPath.folder(out).check()
     row = find_two_stream(name)
     recipes = [get_recipe(stream) for stream in ((row.rgb, row.flow) if row else (name,))]
@@ -140,21 +142,20 @@ def find_lists(dataset: str, data: Path, *, out: Path, splits: Sequence[int]) ->
 
 def _tested(row: TwoStream | None, recipes: Sequence[Recipe], part: Lists, *, out: Path, how: How) -> EvaluationResult:
     """One split: every stream trained or loaded, then tested."""
-    networks = []
+    classifiers = []
     for recipe, weights, init in zip(recipes, how.weights, how.init, strict=False):
         if how.train:
-            networks.append(load_model(_trained(recipe, part, init, out=out / f"train-{recipe.name}", how=how)))
+            classifiers.append(load_model(_trained(recipe, part, init, out=out / f"train-{recipe.name}", how=how)))
         else:
-            networks.append(load_model(recipe, weights=weights))
-    options: dict[str, Any] = {
-        "root": how.root, "batch": how.batch, "workers": how.options.workers, "device": how.options.device,
-        "max_broken": how.options.max_broken, "split": part.split,
-    }  # fmt: skip
+            classifiers.append(load_model(recipe, weights=weights))
+    listed, max_broken = ListOptions(root=how.root, split=part.split), how.options.max_broken
     if row is None:
-        return test_model(networks[0], part.test, out=out / "test", **options)
+        return test_model(
+            classifiers[0], part.test, out=out / "test", listed=listed, max_broken=max_broken, compute=how.test
+        )
     declared = row if not how.settings else row.model_copy(update={"published": None})
-    streams = Streams(tuple(networks), row.fusion, row.weights, declared)
-    return test_streams(streams, part.test, out=out / "test", **options)
+    streams = Streams(tuple(classifiers), row.fusion, row.weights, declared)
+    return test_streams(streams, part.test, out=out / "test", listed=listed, max_broken=max_broken, compute=how.test)
 
 
 def _trained(recipe: Recipe, part: Lists, init: str | None, *, out: Path, how: How) -> Path:
@@ -171,12 +172,9 @@ def _trained(recipe: Recipe, part: Lists, init: str | None, *, out: Path, how: H
         out=out,
         init=init or _base_of(recipe),
         seed=options.seed,
-        batch=options.batch,
-        workers=options.workers,
-        device=options.device,
-        precision=options.precision,
         resume=(out / STATE).exists(),
         max_broken=options.max_broken,
+        compute=options.compute,
     )
     return fitted.last
 
@@ -234,7 +232,7 @@ def ablate(which: Ablation, data: Path, *, out: Path, how: How) -> str:
     Raises:
         As `reproduce`.
     """
-    check_machine(how.options.device, how.options.precision, training=True)
+    check_machine(how.test, training=True)
     pair = _PAIRS[which]
     if how.splits != (1,):
         raise RecipeError("--ablation: Kinetics-400 has one split; leave out --splits.")

@@ -1,52 +1,61 @@
 """Test a model and leave a folder with scores, result and report; fuse what such runs left."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
+from marey.backends.compute import Compute
 from marey.backends.precision import check_machine
 from marey.base.claim import OutputPath
 from marey.base.errors import DataError
-from marey.base.precision import Precision
 from marey.base.processes import processes
 from marey.base.reporter import notice
+from marey.classifier import Classifier
 from marey.data.manifest import Manifest
 from marey.evaluation.evaluate import evaluate, read_labelled
 from marey.evaluation.fusion import fuse, search_weights
 from marey.evaluation.report import write_report
 from marey.evaluation.result import EvaluationResult
 from marey.evaluation.scores import Scores
-from marey.models.network import Network
 from marey.recipe import Fusion
 
 
+@dataclass(frozen=True)
+class ListOptions:
+    """How a list of labelled videos is read."""
+
+    root: Path | None = None
+    """The folder that the list's paths are relative to."""
+    classes: Path | None = None
+    """A file of class names, for a model that has none (of a toolkit's file)."""
+    split: str | None = None
+    """The split to test; None: all of them."""
+    only: Path | None = None
+    """A list of videos: of the others none is tested."""
+
+    def read(self, path: Path, model: Classifier) -> Manifest:
+        """The list whose labels are the model's classes.
+
+        Raises:
+            DataError: a label is none of the classes, or which class is which cannot be known.
+        """
+        return read_labelled(path, model, root=self.root, classes=self.classes, split=self.split)
+
+
 def test_model(
-    network: Network,
+    model: Classifier,
     data: Path | Manifest,
     *,
     out: Path,
-    split: str | None = None,
-    root: Path | None = None,
-    classes: Path | None = None,
-    only: Path | None = None,
-    batch: int = 8,
-    workers: int | None = None,
-    device: str = "auto",
-    precision: Precision = "auto",
+    listed: ListOptions = ListOptions(),
     max_broken: float = 0.01,
+    compute: Compute = Compute(),  # noqa: B008 - frozen
 ) -> EvaluationResult:
-    """Evaluate by the protocol of `network.recipe`, write the report, say where it lies.
-
-    `classes` is a file of class names for a network that has none (of a toolkit's file).
-    """
-    check_machine(device, precision)
-    manifest = data
-    if not isinstance(manifest, Manifest):
-        manifest = read_labelled(manifest, network, root=root, classes=classes, split=split)
-    result = evaluate(
-        network, manifest, out=out, only=only, batch=batch, workers=workers, device=device, precision=precision,
-        max_broken=max_broken,
-    )  # fmt: skip
+    """Evaluate by the protocol of `model.recipe`, write the report, say where it lies."""
+    check_machine(compute)
+    manifest = data if isinstance(data, Manifest) else listed.read(data, model)
+    result = evaluate(model, manifest, out=out, only=listed.only, max_broken=max_broken, compute=compute)
     if processes().first:
         notice(f"report: {write_report(out, manifest)}")
     return result

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from marey.backends.compute import Compute
 from marey.backends.precision import check_machine
 from marey.base.claim import Command, OutputPath
 from marey.base.errors import DataError
-from marey.base.precision import Precision
 from marey.base.processes import processes
 from marey.base.reporter import notice, warning_once
 from marey.data.formats import list_folder, read_manifest
@@ -33,10 +33,7 @@ class TrainOptions:
     """How to train here and now: nothing of it belongs to a recipe."""
 
     seed: int = 0
-    batch: int | None = None
-    workers: int | None = None
-    device: str = "auto"
-    precision: Precision = "auto"
+    compute: Compute = Compute()  # noqa: RUF009 - frozen
     resume: bool = False
     init: str | None = None
     root: Path | None = None
@@ -58,7 +55,7 @@ def train_recipe(
     Without `val` the list's own split column (train, val) decides; a list without one is all for training, and
     then nothing is tested. The network gets as many classes as the list names.
     """
-    check_machine(options.device, options.precision, training=True)
+    check_machine(options.compute, training=True)
     train, held_out = _sides(data, val, options.root, options.classes)
     if isinstance(data, Path):
         recipe = _for_stored_flow(recipe, data)
@@ -77,7 +74,7 @@ def train_folder(
         DataError: no videos, fewer than two classes, or a class with a single source of clips.
         RunError: another run lives in `out`.
     """
-    check_machine(options.device, options.precision, training=True)
+    check_machine(options.compute, training=True)
     manifest = split_manifest(list_folder(folder), val=0.2, seed=options.seed)
     train, val = manifest.split("train"), manifest.split("val")
     pictures = options.init == "imagenet" or (options.init is None and has_lite(0))
@@ -109,13 +106,10 @@ def _train_and_test(
         out=out,
         init=options.init,
         seed=options.seed,
-        batch=options.batch,
-        workers=options.workers,
-        device=options.device,
-        precision=options.precision,
         resume=options.resume,
         tensorboard=options.tensorboard,
         max_broken=options.max_broken,
+        compute=options.compute,
     )
     if val is None:
         if processes().first:
@@ -130,10 +124,9 @@ def _train_and_test(
 
 def test_last(fitted: FitResult, val: Manifest, *, out: Path, options: TrainOptions) -> EvaluationResult:
     """Test the last checkpoint of a run, not the best: an epoch chosen by these very videos would flatter the number."""
-    return test_model(
-        load_model(fitted.last), val, out=out, workers=options.workers, device=options.device,
-        max_broken=options.max_broken,
-    )  # fmt: skip
+    here = options.compute
+    compute = Compute(device=here.device, workers=here.workers)
+    return test_model(load_model(fitted.last), val, out=out, max_broken=options.max_broken, compute=compute)
 
 
 def _sides(

@@ -28,6 +28,6 @@ class UserModuleConfig(Declaration):
             WeightsError: always; says how to pass the module.
         """
         raise WeightsError(
-            f"the network is {self.module}, a module of your own, which Marey cannot build: make it as for training and "
-            "pass it, marey.load_model(FILE, model=MODULE). (The command line has no way to pass it.)"
+            f"the network is {self.module}, which is not Marey's and which Marey cannot build: pass the module, "
+            "marey.load_model(FILE, model=MODULE) or marey.fit(recipe, model=MODULE); the command line cannot."
         )
