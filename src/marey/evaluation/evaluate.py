@@ -12,6 +12,7 @@ from typing import Unpack
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import JsonValue
 
 from marey.backends.compute import Compute, ComputeOptions
 from marey.backends.device import tell_of_spare
@@ -275,8 +276,11 @@ def _protocol(model: Classifier, data: Manifest, backend: EagerBackend, batch: i
         device=backend.device.type,  # without the number that a process has under torchrun
         versions=versions(),
     )
-    # Left out where it is the default, as version 0.1.0 did, so that a test begun then is resumed.
-    return protocol if recipe.task.kind == protocol.task else protocol.model_copy(update={"task": recipe.task.kind})
+    # What is the default is left out, as version 0.1.0 did, so that a test begun then is resumed.
+    more: dict[str, JsonValue] = {} if recipe.task.kind == protocol.task else {"task": recipe.task.kind}
+    if model.calibration is not None:
+        more["calibration"] = model.calibration.model_dump(mode="json")
+    return protocol.model_copy(update=more)
 
 
 def _split_of(data: Manifest) -> str | None:

@@ -55,6 +55,8 @@ class EvaluationProtocol(_Record):
     test: JsonValue = None
     pixels: JsonValue = None
     flow: JsonValue = None
+    calibration: JsonValue = None
+    """How the network's probabilities were corrected, as JSON; None: they were not."""
     weights_sha256: str | None = None
     """Of names and values of all tensors."""
     data_fingerprint: str | None = None

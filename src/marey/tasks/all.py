@@ -13,7 +13,7 @@ from marey.tasks.classify import ClassifyTask
 from marey.tasks.multilabel import MultiLabelTask
 from marey.tasks.task import Task
 
-_CONFIGS: TypeAdapter[Classify | MultiLabel] = TypeAdapter(TaskConfig)
+_CONFIGS: TypeAdapter[TaskConfig] = TypeAdapter(TaskConfig)
 
 
 def task_of(config: TaskConfig) -> Task:
