@@ -37,10 +37,10 @@ if TYPE_CHECKING:
     from marey.inference.features import Features as Features
     from marey.inference.features import features as features
     from marey.inference.predict import predict as predict
-    from marey.inference.prediction import Prediction as Prediction
     from marey.recipe import Recipe as Recipe
     from marey.recipes import RECIPES as RECIPES
     from marey.recipes import get_recipe as get_recipe
+    from marey.tasks.prediction import Prediction as Prediction
     from marey.training.fit import fit as fit
     from marey.video.frames import FlowFolder as FlowFolder
     from marey.video.frames import FrameFolder as FrameFolder
@@ -80,7 +80,7 @@ _HOME = {
     "features": "inference.features",
     "Features": "inference.features",
     "predict": "inference.predict",
-    "Prediction": "inference.prediction",
+    "Prediction": "tasks.prediction",
     "Recipe": "recipe",
     "RECIPES": "recipes",
     "get_recipe": "recipes",

@@ -12,7 +12,7 @@ from marey.base.declaration import Declaration
 from marey.base.errors import RecipeError
 from marey.models.network import GivesFeatures, GivesPositions, GivesTokens, Network
 from marey.models.user_module.config import UserModuleConfig
-from marey.recipe import Classify, MultiLabel, Recipe, Test
+from marey.recipe import Classify, Recipe, TaskConfig, Test
 from marey.recipes.user_module import user_module_recipe
 from marey.video.pixels import FloatPixels, Pixels
 from marey.video.sampling import TrainRule
@@ -123,7 +123,7 @@ class Classifier(nn.Module):
         pixels: Pixels | FloatPixels | None = None,
         size: int | None = None,
         test: Test | None = None,
-        task: Classify | MultiLabel | None = None,
+        task: TaskConfig | None = None,
         load_report: LoadReport | None = None,
         calibration: Calibration | None = None,
     ) -> None:

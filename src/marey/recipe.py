@@ -57,18 +57,41 @@ NetworkConfig = Annotated[
 
 
 class Classify(Declaration):
-    """One label per video, softmax cross-entropy."""
+    """One label per video: a softmax over the classes."""
 
     kind: Literal["classify"] = "classify"
 
+    def problem_with(self, train: "Train") -> str | None:
+        """Why this task cannot be trained so, and the way out; None where it can."""
+        if isinstance(train.loss, FocalLoss) and train.loss.alpha is not None:
+            return "alpha weighs present against absent labels, and a video has one label here: use train.class_weights"
+        return None
+
 
 class MultiLabel(Declaration):
-    """Any number of labels per video, binary cross-entropy of each class: the mean over classes and clips."""
+    """Any number of labels per video: a sigmoid for each class. The loss is the mean over classes and clips."""
 
     kind: Literal["multilabel"] = "multilabel"
 
+    def problem_with(self, train: "Train") -> str | None:
+        """As of `Classify`."""
+        if train.label_smoothing:
+            return "label smoothing is for one label per video: set train.label_smoothing to 0"
+        if isinstance(train.draw, ByClass):
+            return "drawing by class is for one label per video: set train.draw.kind to each_once"
+        return None
 
-Task = Annotated[Classify | MultiLabel, Field(discriminator="kind")]
+
+TaskConfig = Annotated[Classify | MultiLabel, Field(discriminator="kind")]
+"""What is asked about a video. What each of them means is in `marey.tasks`."""
+
+Averaging = Literal["logits", "probabilities", "position_probabilities"]
+"""What is averaged over the views of a video, and in which order; see `Test.averaging`."""
+
+Fusion = Literal["probabilities", "logits"]
+"""What is added up when the scores of several networks are fused. "logits": then one softmax (DeepMind's two streams). Of
+a score file that averages logits, the logarithms of its probabilities are these logits up to a constant per video, which
+the softmax cancels; of one that averages probabilities, adding logarithms multiplies them."""
 
 
 class Test(Declaration):
@@ -78,7 +101,7 @@ class Test(Declaration):
     crops: Literal["centre", "three", "ten"]
     size: PositiveInt
     """Side of the square crops, in pixels."""
-    averaging: Literal["logits", "probabilities", "position_probabilities"]
+    averaging: Averaging
     """The mean over views of logits, then softmax (MMAction's TSN and regular 3D test); or softmax of each view,
     then the mean (fully convolutional test, MMAction2); or softmax at each position of the head, then the mean over
     positions and views (PySlowFast). With several labels per video a sigmoid stands for the softmax."""
@@ -297,6 +320,28 @@ class EffectiveNumber(Declaration):
     beta: Annotated[float, Field(gt=0, lt=1)] = 0.999
 
 
+class CrossEntropy(Declaration):
+    """The task's cross-entropy: of the softmax over the classes, or with several labels the binary one of each class."""
+
+    kind: Literal["cross_entropy"] = "cross_entropy"
+
+
+class FocalLoss(Declaration):
+    """Cross-entropy that weighs what the network is sure and right about down: -alpha_t (1 - p_t)^gamma log(p_t).
+
+    Lin et al., Focal Loss for Dense Object Detection, ICCV 2017, equations 4 and 5. p_t is the probability of the true
+    class, or with several labels the probability of each label's being as it is, present or absent. Class weights
+    multiply it as they do cross-entropy. Targets between 0 and 1 (mixup, cutmix, label smoothing) share it out:
+    docs/training.md has the formulas.
+    """
+
+    kind: Literal["focal"] = "focal"
+    gamma: NonNegativeFloat = 2.0
+    """0 is cross-entropy."""
+    alpha: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """With several labels: a present label weighs alpha, an absent one 1 - alpha. None: both weigh 1."""
+
+
 class Train(Declaration):
     """All that decides accuracy in training, as the recipe's toolkit had it."""
 
@@ -317,6 +362,8 @@ class Train(Declaration):
     drop_path: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Stochastic depth: with this probability the last residual block loses its branch for a clip, the first one never,
     those between linearly (timm's rule)."""
+    loss: Annotated[CrossEntropy | FocalLoss, Field(discriminator="kind")] = CrossEntropy()
+    """Before weights of classes and smoothing."""
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
     mix: Mix | None = None
     erase: Erase | None = None
@@ -420,7 +467,7 @@ class Recipe(Declaration):
     paper: str
     notes: str = ""
     """What a reader of the numbers should know and no field says."""
-    task: Task = Classify()
+    task: TaskConfig = Classify()
     modality: Literal["rgb", "flow"] = "rgb"
     dataset: str
     """The catalogue's name of the data set, or "folder" for the user's own."""
@@ -451,10 +498,9 @@ class Recipe(Declaration):
 
     @model_validator(mode="after")
     def _fits_its_task(self) -> Self:
-        if self.task.kind == "multilabel" and self.train.label_smoothing:
-            raise ValueError("label smoothing is for one label per video: set train.label_smoothing to 0")
-        if self.task.kind == "multilabel" and self.train.draw.kind == "by_class":
-            raise ValueError("drawing by class is for one label per video: set train.draw.kind to each_once")
+        problem = self.task.problem_with(self.train)
+        if problem is not None:
+            raise ValueError(problem)
         return self
 
     @property
@@ -521,7 +567,7 @@ class TwoStream(Declaration):
     """Name of the recipe of the first stream."""
     flow: str
     """Name of the recipe of the second one."""
-    fusion: Literal["logits", "probabilities"]
+    fusion: Fusion
     """What is added up (`marey.evaluation.fusion`)."""
     weights: tuple[PositiveFloat, PositiveFloat] = (1.0, 1.0)
     published: Published | None = None

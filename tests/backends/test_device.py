@@ -18,10 +18,11 @@ from marey.evaluation.evaluate import evaluate
 from marey.inference.features import features
 from marey.inference.predict import predict
 from marey.recipes import get_recipe
+from marey.tasks.classify import Accuracy
+from marey.tasks.multilabel import AveragePrecision
 from marey.training import distributed
 from marey.training.fit import fit
 from marey.training.norms import _Moments
-from marey.training.validation import Accuracy, AveragePrecision
 from marey.workflows import doctor
 
 
@@ -290,8 +291,7 @@ def test_the_imitation_of_mps() -> None:
 @pytest.mark.parametrize("judge", [Accuracy, AveragePrecision])
 def test_validation_without_float64(judge) -> None:
     logits, targets = torch.randn(6, 7), torch.arange(6)
-    task = get_recipe("slowonly_r18_8x2_motions").task
-    plain, other = judge(task), judge(task)
+    plain, other = judge(), judge()
     plain.add(logits, targets)
     other.add(logits.as_subclass(WithoutFloat64), targets.as_subclass(WithoutFloat64))
     assert other.sums.dtype == torch.float64

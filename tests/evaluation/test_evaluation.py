@@ -28,7 +28,13 @@ from marey.data.formats import list_folder
 from marey.data.manifest import make_manifest
 from marey.evaluation.evaluate import _protocol, evaluate, read_labelled
 from marey.evaluation.fusion import fuse
-from marey.evaluation.metrics import (
+from marey.evaluation.report import write_report
+from marey.evaluation.scores import Scores
+from marey.evaluation.views import Views
+from marey.inference.predict import predict, predict_many
+from marey.recipe import Test as Protocol
+from marey.recipes import get_recipe
+from marey.tasks.metrics import (
     calibration_error,
     confusion_matrix,
     macro_f1,
@@ -37,12 +43,6 @@ from marey.evaluation.metrics import (
     top_k_accuracy,
     wilson_interval,
 )
-from marey.evaluation.report import write_report
-from marey.evaluation.scores import Scores
-from marey.evaluation.views import Views
-from marey.inference.predict import predict, predict_many
-from marey.recipe import Test as Protocol
-from marey.recipes import get_recipe
 from marey.video.reader import Video
 from marey.video.sampling import MMAction2Test
 from marey.video.writer import write_video

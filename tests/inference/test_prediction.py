@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from marey.data.videos import VideoEntry
-from marey.inference.prediction import Prediction
+from marey.tasks.prediction import Prediction
 
 WRITTEN = Path(__file__).parents[1] / "evaluation" / "version_0_1_0" / "predictions.jsonl"
 """By `marey predict --out` of version 0.1.0: parts of videos, whole ones and broken ones."""

@@ -16,11 +16,11 @@ from marey.base.errors import DataError, RecipeError
 from marey.data.formats import read_manifest
 from marey.evaluation.evaluate import EvaluationResult, evaluate
 from marey.evaluation.fusion import fuse, search_weights
-from marey.evaluation.metrics import average_precision, mean_average_precision
 from marey.evaluation.report import write_report
 from marey.evaluation.scores import Scores
 from marey.recipe import Recipe
 from marey.recipes import get_recipe
+from marey.tasks.metrics import average_precision, mean_average_precision
 from marey.training.fit import fit
 from marey.video.writer import write_video
 

@@ -16,11 +16,11 @@ from marey.models.network import Network
 from marey.models.slowonly.config import SlowOnlyConfig
 from marey.recipe import SGD, CosineSchedule, Recipe, TSNGroups, Warmup
 from marey.recipes import get_recipe
+from marey.tasks.classify import cross_entropy
 from marey.training.batches import RunBatches
 from marey.training.distributed import start_fabric
 from marey.training.folder import RunFolder
 from marey.training.loop import TrainingLoop
-from marey.training.losses import one_label
 from marey.training.schedules import Calendar
 from marey.weights.layouts import mmaction, mmaction2, pyslowfast
 from tolerances import TRAINED_TENSOR
@@ -96,7 +96,7 @@ def five_steps(recipe: Recipe, pairs: Pairs, out: Path, *, steps: int) -> tuple[
         if not theirs.endswith("num_batches_tracked"):
             state[ours].copy_(torch.from_numpy(drawn(theirs, tuple(state[ours].shape))))
     loop = TrainingLoop(
-        start_fabric(torch.device("cpu"), "float32"), Classifier(network, recipe), Recorded(recipe, steps), one_label,
+        start_fabric(torch.device("cpu"), "float32"), Classifier(network, recipe), Recorded(recipe, steps), cross_entropy,
         RunFolder(out, recipe, [], {}, writes=False),
         micro_batch=recipe.train.norm_batch or 8, max_broken=0.0, checkpoint_minutes=60.0, tensorboard=False,
     )  # fmt: skip

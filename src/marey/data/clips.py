@@ -35,6 +35,18 @@ class Transform(Protocol):
     def plan(self, height: int, width: int, random: RandomSource) -> Geometry: ...
 
 
+class TargetRule(Protocol):
+    """What the network is trained to give for a clip: a task of `marey.tasks` has this method."""
+
+    def __call__(self, manifest: Manifest, row: int, seconds: NDArray[np.float64]) -> Target:
+        """See `marey.tasks.task.Task.target`."""
+
+
+def target_of_video(manifest: Manifest, row: int, seconds: NDArray[np.float64]) -> Target:
+    """The same target for every clip of a video."""
+    return manifest.target(row)
+
+
 class ClipItem(TypedDict):
     """One training clip."""
 
@@ -52,7 +64,7 @@ class ClipBatch(TypedDict):
     clip: "Tensor"
     """[B, T, H, W, C], type as in a clip."""
     target: "Tensor"
-    """int64 [B]; float32 [B, K] of a list with several labels per video."""
+    """int64 [B]; float32 [B, K] of a list with several labels per video; [B, ...] of a task with targets of its own."""
     id: list[str]
     broken: list[Broken]
 
@@ -78,6 +90,8 @@ class DecodedVideo:
     """[U, H, W, C], type as in a clip: every frame that some clip shows, once, short side resized."""
     clips: NDArray[np.int64]
     """[clips, frames]: indices into `frames`."""
+    seconds: NDArray[np.float64]
+    """[clips, frames]: when each frame is shown, counted from the first frame of the file."""
     target: Target | None
     """As in a clip; None where the list has no labels."""
 
@@ -104,6 +118,7 @@ class ClipDataset(Dataset[ClipItem]):
         appearance: What changes the look of a clip after that.
         swaps: The class of a mirrored clip, where it is another one (`marey.data.catalogue.mirror`).
         shapes: Other pairs of sampling and transform, for clips of other shapes (multigrid).
+        target: What the network is trained to give for a clip.
 
     `dataset[i]` is the clip of epoch 0; `dataset[epoch, i]` that of another one; a `ClipKey`, or a tuple of its fields,
     says the rest.
@@ -121,8 +136,9 @@ class ClipDataset(Dataset[ClipItem]):
         appearance: Sequence[AppearanceStep] = (),
         swaps: Mapping[int, int] | None = None,
         flow: FlowRule | None = None,
+        target: TargetRule = target_of_video,
     ) -> None:
-        self.manifest, self.shapes = manifest, shapes or [(sampling, transform)]
+        self.manifest, self.shapes, self.target = manifest, shapes or [(sampling, transform)], target
         self.seed, self.pixels, self.flow = seed, pixels or Pixels(), flow
         self.appearance, self.swaps = tuple(appearance), dict(swaps or {})
 
@@ -136,27 +152,28 @@ class ClipDataset(Dataset[ClipItem]):
         for place in [index, *replacements(self.seed, epoch, index, len(self))]:
             sample = self.manifest[place]
             try:
-                clip, flipped = self._clip(sample, random_for(*random), *self.shapes[shape])
+                clip, seconds, flipped = self._clip(sample, random_for(*random), *self.shapes[shape])
             except (DecodeError, OSError) as error:
                 broken.append(Broken(sample.id, str(sample.path), str(error)))
                 continue
-            target = self.manifest.target(place)
+            target = self.target(self.manifest, place, seconds)
             target = mirrored_target(target, self.swaps) if flipped else target
             return {"clip": clip, "target": target, "id": sample.id, "broken": broken}
         raise DataError(f"{len(broken)} videos in a row cannot be read; the last: {broken[-1].reason}")
 
     def _clip(
         self, sample: Sample, random: np.random.RandomState, sampling: SamplingRule, transform: Transform
-    ) -> tuple[Frames, bool]:
-        """The clip, and whether it is mirrored."""
+    ) -> tuple[Frames, NDArray[np.float64], bool]:
+        """The clip, when its frames are shown, and whether it is mirrored."""
         with open_source(sample.path, self.pixels.conversion, self.flow) as source:
             first, count = frame_range(sample, source)
             indices = first + sampling.sample(count, source.timestamps[first : first + count], random).ravel()
+            seconds = source.timestamps[indices] - source.timestamps[0]
             plan = transform.plan(source.height, source.width, random)
             clip = self.pixels.read(source, indices, plan)
         for step in self.appearance:
             clip = step.change(clip, random)
-        return clip, plan.flip
+        return clip, seconds, plan.flip
 
 
 class ViewDataset(Dataset[ViewItem]):
@@ -182,19 +199,20 @@ class ViewDataset(Dataset[ViewItem]):
     def __getitem__(self, index: int) -> ViewItem:
         video = self.videos[index]
         try:
-            frames, clips = self._decoded(video)
+            frames, clips, seconds = self._decoded(video)
         except (DecodeError, OSError) as error:
             return Broken(video.id, str(video.path), str(error))
-        return DecodedVideo(video.id, frames, clips, self.videos.target(index))
+        return DecodedVideo(video.id, frames, clips, seconds, self.videos.target(index))
 
-    def _decoded(self, video: VideoEntry) -> tuple[Frames, NDArray[np.int64]]:
-        """Frames [U, H, W, C] and clips as indices into them [clips, frames]."""
+    def _decoded(self, video: VideoEntry) -> tuple[Frames, NDArray[np.int64], NDArray[np.float64]]:
+        """Frames [U, H, W, C], clips as indices into them [clips, frames], and their seconds [clips, frames]."""
         with open_source(video.path, self.pixels.conversion, self.flow) as source:
             first, count = frame_range(video, source)
             indices = first + self.sampling.sample(count, source.timestamps[first : first + count])
             unique, places = np.unique(indices, return_inverse=True)
             size = self.pixels.size(source.height, source.width)
-            return self.pixels.pick(source, unique, size=size, crop=None), places.reshape(indices.shape)
+            frames = self.pixels.pick(source, unique, size=size, crop=None)
+            return frames, places.reshape(indices.shape), source.timestamps[indices] - source.timestamps[0]
 
 
 def frame_range(video: VideoEntry, source: FrameSource) -> tuple[int, int]:

@@ -65,31 +65,33 @@ class Answers:
     wrong_count: int
 
 
-def choose_answers(scores: Scores, data: Manifest, *, count: int = 8) -> Answers:
-    """Up to `count` right answers, spread over the classes, and up to `count` wrong ones, the worst judged first.
+def choose_answers(scores: Scores, data: Manifest, *, count: int = 8) -> Answers | None:
+    """Up to `count` right answers, spread over the classes, and up to `count` wrong ones, the worst judged first; None
+    where the task does not call answers right or wrong.
 
     Right means that the class of a video has the highest score, as top-1 counts it; of a video with several labels,
     that each of them scores higher than every other class. Only videos that are in `data` are chosen. A video that
     cannot be read has no film.
     """
-    rows = {sample.id: row for row, sample in enumerate(data)}
-    own = np.where(scores.positives, scores.probabilities, np.inf).min(axis=1)
-    foreign = np.where(scores.positives, -np.inf, scores.probabilities)
-    rival = foreign.argmax(axis=1)
-    right = own > foreign.max(axis=1) if scores.several_labels else scores.probabilities.argmax(axis=1) == scores.labels
+    right = scores.task.right(scores.probabilities, scores.labels)
+    if right is None:
+        return None
+    rows, positives = {sample.id: row for row, sample in enumerate(data)}, scores.positives
+    own = np.where(positives, scores.probabilities, np.inf).min(axis=1)
+    rival = np.where(positives, -np.inf, scores.probabilities).argmax(axis=1)
     here = np.array([video in rows for video in scores.ids], dtype=bool)
     good, bad = np.flatnonzero(right & here), np.flatnonzero(~right & here)
 
     def card(row: int) -> Card:
         sample = data[rows[scores.ids[row]]]
-        labels = tuple(scores.class_names[k] for k in np.flatnonzero(scores.positives[row]).tolist())
+        labels = tuple(scores.class_names[k] for k in np.flatnonzero(positives[row]).tolist())
         best = int(scores.probabilities[row].argmax()) if right[row] else int(rival[row])
         return Card(
             id=scores.ids[row], labels=labels, own=float(own[row]), answer=scores.class_names[best],
             score=float(scores.probabilities[row, best]), film=film_of(sample),
         )  # fmt: skip
 
-    spread = _over_classes(good, scores.positives[good].argmax(axis=1), own[good], count)
+    spread = _over_classes(good, positives[good].argmax(axis=1), own[good], count)
     worst = bad[np.argsort(own[bad], kind="stable")][:count].tolist()
     return Answers(
         right=tuple(card(row) for row in spread),

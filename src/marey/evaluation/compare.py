@@ -7,9 +7,9 @@ from typing import Any
 from pydantic import JsonValue
 
 from marey.base.declaration import Declaration
-from marey.evaluation.metrics import wilson_interval
 from marey.evaluation.protocol import EvaluationProtocol
 from marey.recipe import Measured, Published, Recipe
+from marey.tasks.metrics import wilson_interval
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,14 @@ import hashlib
 import re
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Unpack
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from pydantic import JsonValue
 
 from marey.backends.compute import Compute, ComputeOptions
 from marey.backends.device import tell_of_spare
@@ -26,12 +29,12 @@ from marey.data.formats import read_classes, read_manifest
 from marey.data.manifest import Manifest
 from marey.data.overlap import only as restricted
 from marey.data.quarantine import Broken, Quarantine, broken_list
-from marey.evaluation.compare import Comparison, compare
-from marey.evaluation.metrics import top_k_accuracy
+from marey.evaluation.compare import compare
 from marey.evaluation.protocol import EvaluationProtocol, Restriction
 from marey.evaluation.result import EvaluationResult
 from marey.evaluation.scores import Scores
 from marey.evaluation.views import read_ahead, score_video
+from marey.tasks.all import task_of
 
 _SAVE_EVERY = 20.0
 """Seconds between the parts that an interrupted run is resumed from."""
@@ -72,8 +75,7 @@ def evaluate(
     backend = EagerBackend(model, compute)
     if not isinstance(data, Manifest):
         data = read_labelled(data, model, root=root)
-    if model.recipe.task.kind != "multilabel":
-        data.require_one_label(model.recipe.name)
+    task_of(model.recipe.task).require_labels(data, model.recipe.name)
     overlap = restricted(data, only) if only is not None else None
     data = overlap.manifest if overlap else data
     protocol = _protocol(model, data, backend, compute.views)
@@ -143,7 +145,7 @@ def _scored(
     test, pixels = model.recipe.test, model.recipe.pixels
     views = ViewDataset(data, test.sampling, pixels, model.recipe.flow)
     rows = run.rows_to_do()
-    task = model.recipe.task
+    task = task_of(model.recipe.task)
     with progress("Testing", total=len(rows), unit="videos") as bar:
         right, note = 0, ""
         for done, (row, item) in enumerate(
@@ -152,11 +154,14 @@ def _scored(
             if isinstance(item, Broken):
                 yield row, item
             else:
-                scores = score_video(backend, item, test, pixels, batch=compute.views, task=task)
-                right += task.kind == "classify" and int(scores.argmax()) == item.target
+                scores = score_video(
+                    backend, item, test, pixels, batch=compute.views, task=task, calibration=model.calibration
+                )
+                if task.right_answers is not None:
+                    target = torch.from_numpy(np.asarray(item.target))
+                    right += int(task.right_answers(torch.from_numpy(scores)[None], target[None]))
+                    note = f"top-1 {right / done:.1%}"
                 yield row, scores
-            if task.kind == "classify":
-                note = f"top-1 {right / done:.1%}"
             bar.advance(note=note)
 
 
@@ -217,16 +222,15 @@ class _Run:
             raise DataError(f"{self.data.source or 'the manifest'}: not one video could be tested.")
         names = model.class_names or self.data.class_names
         probabilities = np.stack([self.done[row] for row in rows])
-        names = (*names, *(f"class {i}" for i in range(len(names), probabilities.shape[1])))
-        labels = self.data.multi_hot().astype(np.int64) if model.recipe.task.kind == "multilabel" else self.data.labels
+        names = (*names, *(f"class {i}" for i in range(len(names), model.recipe.model.num_classes)))
+        labels = task_of(model.recipe.task).labels(self.data)
         protocol = self.protocol.model_copy(update={"tested": len(rows), "broken": len(self.quarantine)})
         ids = tuple(self.data[row].id for row in rows)
         scores = Scores(ids, labels[rows], probabilities, names, protocol)
-        comparisons: tuple[Comparison, ...] = ()
-        if not scores.several_labels:  # what is published and measured are top-1
-            top1 = top_k_accuracy(probabilities, scores.labels, 1)
-            comparisons = compare(model.recipe, protocol, top1=top1, videos=len(rows))
-        result = EvaluationResult(scores, self.quarantine.files, comparisons)
+        result = EvaluationResult(scores, self.quarantine.files)
+        top1 = result.metrics().get("top1")
+        if top1 is not None:  # what is published and measured are top-1
+            result = replace(result, comparisons=compare(model.recipe, protocol, top1=top1, videos=len(rows)))
         if self.out is not None and self.rank == 0:
             result.save(self.out)
         return result
@@ -272,7 +276,11 @@ def _protocol(model: Classifier, data: Manifest, backend: EagerBackend, batch: i
         device=backend.device.type,  # without the number that a process has under torchrun
         versions=versions(),
     )
-    return protocol if recipe.task.kind == "classify" else protocol.model_copy(update={"task": recipe.task.kind})
+    # What is the default is left out, as version 0.1.0 did, so that a test begun then is resumed.
+    more: dict[str, JsonValue] = {} if recipe.task.kind == protocol.task else {"task": recipe.task.kind}
+    if model.calibration is not None:
+        more["calibration"] = model.calibration.model_dump(mode="json")
+    return protocol.model_copy(update=more)
 
 
 def _split_of(data: Manifest) -> str | None:

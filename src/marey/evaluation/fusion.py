@@ -6,12 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from marey.base.errors import DataError
-from marey.evaluation.metrics import mean_average_precision, top_k_accuracy
-from marey.evaluation.protocol import Fusion, FusionProtocol
+from marey.evaluation.protocol import FusionProtocol
 from marey.evaluation.scores import Scores
+from marey.recipe import Fusion
+from marey.tasks.task import Task
 
-_TINY = np.finfo(np.float32).tiny
-"""A probability that float32 rounded to nothing: its logarithm stays finite."""
 _STEPS = 20
 """Weights are searched in steps of one twentieth."""
 
@@ -24,24 +23,26 @@ def fuse(files: Sequence[Scores], *, weights: Sequence[float] | None = None, of:
             videos with several labels, which no softmax joins.
     """
     first = files[0]
-    if of == "logits" and first.several_labels:
-        raise DataError("videos with several labels have no logits under one softmax: fuse their probabilities.")
     shares = _shares(len(files), weights, of)
     protocol = FusionProtocol(fused=tuple(scores.protocol for scores in files), of=of, weights=tuple(shares.tolist()))
-    probabilities = _sum(_joined(files), shares, of).astype(np.float32)
+    probabilities = first.task.fused(_joined(files), shares, of).astype(np.float32)
     return Scores(first.ids, first.labels, probabilities, first.class_names, protocol)
 
 
 def fuse_probabilities(
-    probabilities_SNK: NDArray[np.float32], *, weights: Sequence[float] | None = None, of: Fusion = "probabilities"
+    probabilities_SNK: NDArray[np.float32],
+    task: Task,
+    *,
+    weights: Sequence[float] | None = None,
+    of: Fusion = "probabilities",
 ) -> NDArray[np.float32]:
     """As `fuse`, of the probabilities [N, K] alone that S streams give the same N videos.
 
     Raises:
-        DataError: the weights do not fit.
+        DataError: the weights do not fit, or the task has no such fusion.
     """
     shares = _shares(len(probabilities_SNK), weights, of)
-    return _sum(probabilities_SNK.astype(np.float64), shares, of).astype(np.float32)
+    return task.fused(probabilities_SNK.astype(np.float64), shares, of).astype(np.float32)
 
 
 def _shares(count: int, weights: Sequence[float] | None, of: Fusion) -> NDArray[np.float64]:
@@ -52,27 +53,23 @@ def _shares(count: int, weights: Sequence[float] | None, of: Fusion) -> NDArray[
 
 
 def search_weights(files: Sequence[Scores], *, of: Fusion = "probabilities") -> tuple[float, ...]:
-    """The weights, in twentieths that add up to 1, with the highest top-1 (mean average precision where videos have
-    several labels); of equal ones the most even.
+    """The weights, in twentieths that add up to 1, with the highest score of the task (top-1, or mean average precision
+    where videos have several labels); of equal ones the most even.
 
     Search on other videos than those that the fused number is then measured on.
     """
-    joined = _joined(files)
+    joined, task, labels = _joined(files), files[0].task, files[0].labels
     even = 1 / len(files)
 
     def quality(shares: tuple[float, ...]) -> tuple[float, float]:
-        fused = _sum(joined, np.array(shares), of)
-        if files[0].several_labels:
-            number = mean_average_precision(fused, files[0].positives)
-        else:
-            number = top_k_accuracy(fused, files[0].labels, 1)
+        number = task.score(task.fused(joined, np.array(shares), of), labels)
         return number, -sum((share - even) ** 2 for share in shares)
 
     return max(_simplex(len(files), _STEPS), key=quality)
 
 
 def _joined(files: Sequence[Scores]) -> NDArray[np.float64]:
-    """Probabilities [files, N, K] in the first file's order of videos."""
+    """Probabilities [S, N, K] in the first file's order of videos."""
     first = files[0]
     return np.stack([_aligned(scores, first, number) for number, scores in enumerate(files, start=1)])
 
@@ -92,15 +89,6 @@ def _aligned(scores: Scores, first: Scores, number: int) -> NDArray[np.float64]:
     if not np.array_equal(scores.labels[order], first.labels):
         raise DataError(f"score file {number} labels some videos otherwise than the first.")
     return scores.probabilities[order].astype(np.float64)
-
-
-def _sum(joined: NDArray[np.float64], shares: NDArray[np.float64], of: Fusion) -> NDArray[np.float64]:
-    if of == "probabilities":
-        return np.tensordot(shares, joined, axes=1)
-    logits = np.tensordot(shares, np.log(np.maximum(joined, _TINY)), axes=1)
-    exponents: NDArray[np.float64] = np.exp(logits - logits.max(axis=1, keepdims=True))
-    total: NDArray[np.float64] = exponents.sum(axis=1, keepdims=True)
-    return exponents / total
 
 
 def _simplex(count: int, steps: int) -> Iterator[tuple[float, ...]]:

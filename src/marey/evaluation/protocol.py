@@ -1,18 +1,13 @@
 """How scores came about: by which rules, from which weights and videos, in which arithmetic."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationInfo, model_validator
 
 from marey.base.jsonable import Json
 from marey.data.videos import counted
-
-Fusion = Literal["probabilities", "logits"]
-"""What is added up. "logits": then one softmax (DeepMind's two streams). Of a score file that averages logits, its
-probabilities' logarithms are these logits but for one number a video, which the softmax takes away again; of one that
-averages probabilities it is their product."""
-
+from marey.recipe import Fusion
 
 _FILE = {"unknown fields": "kept"}
 """The validation context of a protocol that is read from a file."""
@@ -60,6 +55,8 @@ class EvaluationProtocol(_Record):
     test: JsonValue = None
     pixels: JsonValue = None
     flow: JsonValue = None
+    calibration: JsonValue = None
+    """How the network's probabilities were corrected, as JSON; None: they were not."""
     weights_sha256: str | None = None
     """Of names and values of all tensors."""
     data_fingerprint: str | None = None

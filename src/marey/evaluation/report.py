@@ -3,12 +3,10 @@
 import csv
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
 from markupsafe import Markup
-from numpy.typing import NDArray
 
 from marey.base.claim import OutputPath
 from marey.base.errors import DataError
@@ -17,8 +15,9 @@ from marey.base.jsonable import Json
 from marey.base.page import Line, heat_map, line_chart, render
 from marey.data.manifest import Manifest
 from marey.evaluation.answers import FILM_FRAMES, choose_answers
-from marey.evaluation.metrics import average_precision, most_confused, wilson_interval
 from marey.evaluation.result import SCORES, EvaluationResult
+from marey.tasks.metrics import most_confused
+from marey.tasks.task import ClassRow
 
 _HEAT_CLASSES = 40
 """More classes than this make a heat map unreadable: the most confused pairs are listed instead."""
@@ -46,26 +45,12 @@ class _Confused:
 
 
 @dataclass(frozen=True)
-class _ClassRow:
-    """A class and its number; shares in percent."""
-
-    name: str
-    text: str
-    share: float
-    count: int
-    """Videos of the class."""
-    low: float = 0
-    wide: float = 0
-    """Where the 95 % interval begins and how wide it is."""
-
-
-@dataclass(frozen=True)
 class _Judged:
     """What the page says of a test's scores."""
 
     subtitle: str = ""
     numbers: Sequence[_Number] = ()
-    classes: Sequence[_ClassRow] = ()
+    classes: Sequence[ClassRow] = ()
     classes_note: str = ""
     heat: Markup | None = None
     confused: Sequence[_Confused] = ()
@@ -126,70 +111,24 @@ def _charts(log: Path) -> list[_Chart]:
 
 
 def _judged(result: EvaluationResult) -> _Judged:
-    return _judged_by_precision(result) if result.scores.several_labels else _judged_by_accuracy(result)
-
-
-def _judged_by_accuracy(result: EvaluationResult) -> _Judged:
-    """Of videos with one label each."""
-    confusion, names = result.confusion, result.scores.class_names
-    low, high = wilson_interval(round(result.top1 * result.num_videos), result.num_videos)
-    small = len(names) <= _HEAT_CLASSES
-    confused = [] if small else most_confused(confusion, _CONFUSED)
-    return _Judged(
-        subtitle=f"{_tested_by(result)} · 95 % interval of top-1: {low:.1%} to {high:.1%}",
-        numbers=[
-            _Number("top-1", f"{result.top1:.1%}"),
-            _Number("top-5", f"{result.top5:.1%}"),
-            _Number("mean class", f"{result.mean_class:.1%}"),
-            _Number("macro F1", f"{result.macro_f1:.1%}"),
-            _Number("calibration error", f"{result.calibration_error:.1%}"),
-            _Number("videos", f"{result.num_videos}"),
-        ],
-        classes=_class_rows(confusion, names),
-        classes_note="The thin stripe is the 95 % interval of the share.",
-        heat=heat_map("confusion matrix", confusion.tolist(), names) if small else None,
-        confused=[_Confused(names[true], names[answer], count) for true, answer, count in confused],
-    )
-
-
-def _judged_by_precision(result: EvaluationResult) -> _Judged:
-    """Of videos with several labels."""
     scores = result.scores
-    precisions = average_precision(scores.probabilities, scores.positives).tolist()
-    counts = scores.positives.sum(axis=0).tolist()
-    rows = [
-        _ClassRow(name, f"{precision:.0%}", round(100 * precision, 1), count)
-        for name, precision, count in zip(scores.class_names, precisions, counts, strict=True)
-        if count
-    ]
-    return _Judged(
-        subtitle=f"{_tested_by(result)} · several labels per video",
-        numbers=[
-            _Number("mAP", f"{result.mean_ap:.1%}"),
-            _Number("labels per video", f"{scores.positives.sum(axis=1).mean():.1f}"),
-            _Number("videos", f"{result.num_videos}"),
-        ],
-        classes=sorted(rows, key=lambda row: row.share),
-        classes_note="Average precision of each class.",
+    said = scores.task.report(scores.probabilities, scores.labels, scores.class_names)
+    numbers = [(metric.title, f"{metric.value:.1%}") for metric in result.task_metrics()]
+    judged = _Judged(
+        subtitle=f"{' + '.join(part.recipe for part in scores.protocol.parts)} · {said.remark}",
+        numbers=[_Number(*one) for one in (*numbers, *said.numbers, ("videos", f"{result.num_videos}"))],
+        classes=said.classes,
+        classes_note=said.classes_note,
     )
+    if said.confusion is None:
+        return judged
+    names = scores.class_names
+    if len(names) <= _HEAT_CLASSES:
+        return replace(judged, heat=heat_map("confusion matrix", said.confusion.tolist(), names))
+    pairs = most_confused(said.confusion, _CONFUSED)
+    return replace(judged, confused=[_Confused(names[true], names[answer], count) for true, answer, count in pairs])
 
 
 def _plain(value: Json) -> str:
     """A setting as a reader writes it: a name without quotes, the rest as JSON."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
-def _tested_by(result: EvaluationResult) -> str:
-    """The recipe, or those of fused streams."""
-    return " + ".join(part.recipe for part in result.scores.protocol.parts)
-
-
-def _class_rows(confusion: NDArray[np.int64], names: tuple[str, ...]) -> list[_ClassRow]:
-    rows = []
-    for name, right, total in zip(names, np.diag(confusion).tolist(), confusion.sum(axis=1).tolist(), strict=True):
-        if total:
-            low, high = wilson_interval(right, total)
-            share = round(100 * right / total, 1)
-            width = round(100 * (high - low), 1)
-            rows.append(_ClassRow(name, f"{right / total:.0%}", share, total, round(100 * low, 1), width))
-    return sorted(rows, key=lambda row: row.share)

@@ -13,7 +13,8 @@ from marey.base.jsonable import Json
 from marey.data.quarantine import Broken
 from marey.data.videos import counted
 from marey.evaluation.compare import Comparison
-from marey.evaluation.metrics import (
+from marey.evaluation.scores import Scores
+from marey.tasks.metrics import (
     calibration_error,
     confusion_matrix,
     macro_f1,
@@ -22,7 +23,7 @@ from marey.evaluation.metrics import (
     pair_accuracy,
     top_k_accuracy,
 )
-from marey.evaluation.scores import Scores
+from marey.tasks.task import Metric
 
 SCORES, RESULT = "scores.npz", "result.json"
 """The files of a result in its folder."""
@@ -103,16 +104,12 @@ class EvaluationResult:
         return pair_accuracy(self.scores.probabilities, self._classes(), pairs)
 
     def metrics(self) -> dict[str, float]:
-        """The numbers that mean something: top-1 and its kin, or mean average precision."""
-        if self.scores.several_labels:
-            return {"mean_ap": self.mean_ap}
-        return {
-            "top1": self.top1,
-            "top5": self.top5,
-            "mean_class": self.mean_class,
-            "macro_f1": self.macro_f1,
-            "calibration_error": self.calibration_error,
-        }
+        """The numbers of the task: top-1 and its kin, or mean average precision."""
+        return {metric.name: metric.value for metric in self.task_metrics()}
+
+    def task_metrics(self) -> tuple[Metric, ...]:
+        """As `metrics`, with titles."""
+        return self.scores.task.metrics(self.scores.probabilities, self.scores.labels)
 
     def as_json(self) -> dict[str, Json]:
         """Everything but the scores themselves."""
@@ -125,35 +122,18 @@ class EvaluationResult:
         }
 
     def __repr__(self) -> str:
-        shown = {"top1": "top-1", "top5": "top-5", "mean_ap": "mAP"}
-        metrics = self.metrics()
-        numbers = ", ".join(f"{name} {100 * metrics[key]:.1f} %" for key, name in shown.items() if key in metrics)
+        numbers = ", ".join(f"{m.title} {100 * m.value:.1f} %" for m in self.task_metrics() if m.shown == "line")
         left_out = f", {len(self.broken)} broken" if self.broken else ""
         return f"EvaluationResult({counted(self.num_videos, 'video')}{left_out}: {numbers})"
 
     def summary(self) -> str:
-        """Lines for a person: the headline, and the confusion matrix of up to 20 classes."""
-        named = {"top1": "top-1", "top5": "top-5", "mean_class": "mean class", "mean_ap": "mAP"}
-        metrics = self.metrics()
-        numbers = "   ".join(f"{name} {metrics[key]:.1%}" for key, name in named.items() if key in metrics)
+        """Lines for a person: the headline, and what the task adds: the confusion matrix of up to 20 classes."""
+        numbers = "   ".join(f"{m.title} {m.value:.1%}" for m in self.task_metrics() if m.shown != "report")
         left_out = f", {len(self.broken)} broken left out" if self.broken else ""
         lines = [f"{numbers}   ({self.num_videos} videos{left_out})", *map(str, self.comparisons)]
-        if not self.scores.several_labels and len(self.scores.class_names) <= 20:
-            lines += ["", *self._confusion_lines()]
-        return "\n".join(lines)
-
-    def _confusion_lines(self) -> list[str]:
-        names = self.scores.class_names
-        wide = max(len(name) for name in names)
-        digits = max(len(str(self.confusion.max())), len(str(len(names) - 1))) + 1
-        lines = [
-            "rows: true class, columns: answer",
-            " " * (wide + 4) + "".join(f"{i:{digits}}" for i in range(len(names))),
-        ]
-        for i, (name, row) in enumerate(zip(names, self.confusion, strict=True)):
-            cells = "".join(f"{n if n else '.':>{digits}}" for n in row.tolist())
-            lines.append(f"{i:>2} {name:{wide}} {cells}")
-        return lines
+        scores = self.scores
+        more = scores.task.summary(scores.probabilities, scores.labels, scores.class_names)
+        return "\n".join([*lines, "", *more] if more else lines)
 
     def _classes(self) -> NDArray[np.int64]:
         """The class of each video [N].
@@ -161,6 +141,4 @@ class EvaluationResult:
         Raises:
             DataError: videos have several labels, so that there is no right answer, only right ones.
         """
-        if self.scores.several_labels:
-            raise DataError("these videos have several labels each: there is no top-1 or confusion; see mean_ap.")
-        return self.scores.labels
+        return self.scores.task.classes(self.scores.labels)

@@ -14,6 +14,8 @@ from marey.base.errors import DataError
 from marey.base.files import atomic_path
 from marey.data.videos import VIDEO_SUFFIXES, counted
 from marey.evaluation.protocol import AnyProtocol, EvaluationProtocol, read_protocol
+from marey.tasks.all import stored_task
+from marey.tasks.task import Task
 
 _ENDING = re.compile(rf"(\.flow)?({'|'.join(map(re.escape, sorted(VIDEO_SUFFIXES)))})(?=@|$)", re.IGNORECASE)
 """Of a video file or a file of flow, before the part of it that an id may name."""
@@ -21,7 +23,10 @@ _ENDING = re.compile(rf"(\.flow)?({'|'.join(map(re.escape, sorted(VIDEO_SUFFIXES
 
 @dataclass(frozen=True, repr=False)
 class Scores:
-    """Probabilities [N, K] of N videos, their ids and labels, and the protocol that they were measured by."""
+    """Probabilities [N, K] of N videos, their ids and labels, and the protocol that they were measured by.
+
+    A task with answers of another shape keeps them in the same fields, [N, ...].
+    """
 
     ids: tuple[str, ...]
     labels: NDArray[np.int64]
@@ -35,16 +40,19 @@ class Scores:
         return f"Scores({counted(len(self.ids), 'video')}, {classes}: {self.protocol})"
 
     @property
-    def several_labels(self) -> bool:
-        """Whether a video may have several labels: then each probability stands for itself."""
-        return self.labels.ndim == 2
+    def task(self) -> Task:
+        """The task that the scores answer: the one that their protocol names, else the one that their labels show.
+
+        Raises:
+            DataError: this version does not know the task.
+        """
+        named = {part.task for part in self.protocol.parts if "task" in part.model_fields_set}
+        return stored_task(min(named, default=None), self.labels)
 
     @property
     def positives(self) -> NDArray[np.bool_]:
         """[N, K]: which video has which label, whether it has one or several."""
-        classes = np.arange(self.probabilities.shape[1])
-        positives: NDArray[np.bool_] = self.labels > 0 if self.several_labels else classes == self.labels[:, None]
-        return positives
+        return self.task.positives(self.labels, len(self.class_names))
 
     def save(self, path: str | Path) -> None:
         """Write one .npz, whole or not at all."""

@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 from marey.backends.backend import Backend
 from marey.base.errors import RunError
 from marey.base.processes import decoding_workers
+from marey.classifier import Calibration, Output
 from marey.data.clips import DecodedVideo, ViewDataset, ViewItem
 from marey.data.workers import AheadLoader, delivered
-from marey.recipe import Classify, Task, Test
+from marey.recipe import Test
+from marey.tasks.task import Task
 from marey.video.pixels import FloatPixels, Pixels
 from marey.video.source import Frames
 from marey.video.transforms import View, crop, flip
@@ -51,29 +53,29 @@ def score_video(
     pixels: Pixels | FloatPixels,
     *,
     batch: int,
-    task: Task = Classify(),  # noqa: B008 - frozen
+    task: Task,
+    calibration: Calibration | None = None,
 ) -> NDArray[np.float32]:
-    """Class probabilities [K] of one video: views in passes of at most `batch`, averaged by `test.averaging`.
-
-    They sum to 1 where a video has one label, and each stands for itself where it may have several (sigmoid).
+    """The task's answer for one video, class probabilities [K] or another array, from views in passes of at most `batch`,
+    averaged by `test.averaging`, and corrected by the calibration where there is one.
 
     Views of two videos never share a pass, so that a video's score depends on nothing but the video: `predict` and
     `evaluate` agree to the last bit.
     """
     views = Views.of(video, test, pixels)
-    batches, places = views.batches(batch), torch.from_numpy(views.places)
-    if test.averaging == "position_probabilities":
-        maps = torch.cat([backend.positions(cut) for cut in batches])[places]
-        return _probabilities(maps, task).mean(dim=(0, 2)).numpy()
-    logits = torch.cat([backend.logits(cut) for cut in batches])[places]
-    if test.averaging == "logits":
-        return _probabilities(logits.mean(dim=0, keepdim=True), task)[0].numpy()
-    return _probabilities(logits, task).mean(dim=0).numpy()
+    places = torch.from_numpy(views.places)
 
+    def outputs(name: Output) -> torch.Tensor:
+        run = {
+            "logits": backend.logits,
+            "positions": backend.positions,
+            "features": backend.features,
+            "tokens": backend.tokens,
+        }[name]
+        return torch.cat([run(cut) for cut in views.batches(batch)])[places]
 
-def _probabilities(logits: torch.Tensor, task: Task) -> torch.Tensor:
-    """Of logits [V, K] or [V, K, P]."""
-    return logits.sigmoid() if task.kind == "multilabel" else logits.softmax(dim=1)
+    answer = task.answer(outputs, test.averaging, video.seconds)
+    return answer if calibration is None else task.calibrated(answer, calibration)
 
 
 @dataclass(frozen=True, eq=False)

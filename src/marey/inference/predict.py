@@ -14,7 +14,8 @@ from marey.data.clips import ViewDataset
 from marey.data.listing import VideosLike, as_videos
 from marey.data.quarantine import Broken
 from marey.evaluation.views import read_ahead, score_video
-from marey.inference.prediction import Prediction
+from marey.tasks.all import task_of
+from marey.tasks.prediction import Prediction
 
 
 def predict(
@@ -59,11 +60,12 @@ def predict_many(
     backend = EagerBackend(model, compute)
     test, pixels = model.recipe.test, model.recipe.pixels
     views = ViewDataset(listed, test.sampling, pixels, model.recipe.flow)
+    task, calibration = task_of(model.recipe.task), model.calibration
     ahead = read_ahead(views, range(len(listed)), workers=compute.workers if len(listed) > 1 else 0)
     for video, item in zip(listed, ahead, strict=True):
         if isinstance(item, Broken):
             yield Prediction(video, np.empty(0, np.float32), (), item.reason)
             continue
-        scores = score_video(backend, item, test, pixels, batch=compute.views, task=model.recipe.task)
-        names = model.class_names or tuple(f"class {i}" for i in range(len(scores)))
-        yield Prediction(video, scores, names)
+        scores = score_video(backend, item, test, pixels, batch=compute.views, task=task, calibration=calibration)
+        names = model.class_names or tuple(f"class {i}" for i in range(model.recipe.model.num_classes))
+        yield task.prediction(video, scores, names, calibration)

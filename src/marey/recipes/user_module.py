@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from marey.data.catalogue.mirror import safe_flip
 from marey.models.user_module.config import UserModuleConfig
-from marey.recipe import AdamW, Classify, CosineSchedule, MultiLabel, Recipe, Test, Train, Warmup
+from marey.recipe import AdamW, Classify, CosineSchedule, Recipe, TaskConfig, Test, Train, Warmup
 from marey.video.augment import RandomResizedCrop
 from marey.video.pixels import FloatPixels, Pixels
 from marey.video.sampling import TrainRule
@@ -18,7 +18,7 @@ def user_module_recipe(
     pixels: Pixels | FloatPixels,
     size: int | None = None,
     test: Test | None = None,
-    task: Classify | MultiLabel = Classify(),  # noqa: B008 - frozen
+    task: TaskConfig = Classify(),  # noqa: B008 - frozen
 ) -> Recipe:
     """A recipe for the module `module` (package.file.Class) on the user's own classes.
 

@@ -9,6 +9,7 @@ from marey.data.clips import ClipDataset
 from marey.data.loader import Batch, ClipLoader
 from marey.data.manifest import Manifest
 from marey.recipe import Recipe
+from marey.tasks.all import task_of
 from marey.training.multigrid import phase_at, phases_of, views_of
 from marey.training.schedules import Calendar, learning_rate
 from marey.video.pixels import CentreView
@@ -35,6 +36,7 @@ class RunBatches:
             train, recipe.clip, recipe.augment, seed=seed, pixels=recipe.pixels,
             shapes=views_of(recipe, self.shapes),
             appearance=recipe.appearance, swaps=swaps_of(recipe.augment, train.class_names), flow=recipe.flow,
+            target=task_of(recipe.task).target,
         )  # fmt: skip
         self.loader = self._training(self.epochs)
         if val is not None:
@@ -56,8 +58,9 @@ class RunBatches:
         recipe = self.recipe
         centre = CentreView(recipe.pixels, recipe.augment.size)
         clips = ClipDataset(
-            val, recipe.clip.validation(), centre, seed=self.seed, pixels=recipe.pixels, flow=recipe.flow
-        )
+            val, recipe.clip.validation(), centre, seed=self.seed, pixels=recipe.pixels, flow=recipe.flow,
+            target=task_of(recipe.task).target,
+        )  # fmt: skip
         return ClipLoader(
             clips, global_batch=recipe.train.base_batch, epochs=1, seed=self.seed, workers=self.workers,
             rank=processes().rank, world=processes().world, draw=None,

@@ -20,12 +20,12 @@ from marey.data.manifest import Manifest
 from marey.models.layers.freeze import freeze
 from marey.models.network import Network
 from marey.recipe import Recipe
+from marey.tasks.all import task_of
 from marey.training.batches import RunBatches
 from marey.training.distributed import start_fabric
 from marey.training.folder import RunFolder, precision_of_run
 from marey.training.logs import require_tensorboard
 from marey.training.loop import TrainingLoop
-from marey.training.losses import training_loss
 from marey.training.prepare import prepared, refuse_unfinished
 from marey.training.state import Progress
 from marey.training.step import micro_batch_size
@@ -101,14 +101,15 @@ def fit(
     train = train if isinstance(train, Manifest) else read_manifest(train, root=root, classes=classes)
     if val is not None and not isinstance(val, Manifest):
         val = read_manifest(val, root=root, classes=train.class_names)
+    task = task_of(recipe.task)
     for manifest in (train, val):
-        if manifest is not None and recipe.task.kind != "multilabel":
-            manifest.require_one_label(recipe.name)
+        if manifest is not None:
+            task.require_labels(manifest, recipe.name)
     own = None if model is None else _own_classifier(model, recipe, train, classes)
     if tensorboard:
         require_tensorboard()
     batches = RunBatches(recipe, train, val, seed=seed, workers=compute.workers)
-    loss = training_loss(recipe, train)
+    loss = task.training_loss(recipe.train, train)
     size = micro_batch_size(recipe.train, compute.batch, processes().world)
     folder = RunFolder(
         Path(out), recipe if own is None else own.recipe, train.class_names, _identity(recipe, train, val, seed),

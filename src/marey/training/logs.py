@@ -9,29 +9,12 @@ from typing import Any
 
 from marey.base.errors import RunError
 from marey.base.files import atomic_path
+from marey.tasks.task import Validation
 
 COLUMNS = (
     "epoch", "step", "lr", "train_loss", "train_top1", "val_loss", "val_top1", "val_top5", "val_map",
     "seconds", "clips_per_second", "waited_share", "broken",
 )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Validation:
-    """The loss and metrics of a validation. Metrics lie in 0..1; None: the task does not have this metric."""
-
-    loss: float
-    top1: float | None = None
-    top5: float | None = None
-    map: float | None = None
-    """Mean average precision, for videos with several labels."""
-
-    @property
-    def score(self) -> float:
-        """The number by which the best epoch is chosen."""
-        score = self.top1 if self.map is None else self.map
-        assert score is not None
-        return score
 
 
 @dataclass(frozen=True)

@@ -20,12 +20,13 @@ from marey.data.loader import Batch
 from marey.data.manifest import Manifest
 from marey.data.quarantine import Broken, Quarantine, broken_list
 from marey.models.layers.freeze import hold_frozen
+from marey.tasks.all import task_of
+from marey.tasks.task import Loss, Validation
 from marey.training.batches import RunBatches
 from marey.training.distributed import StopSignals, any_process, gathered, summed
 from marey.training.ema import AveragedWeights
 from marey.training.folder import RunFolder
-from marey.training.logs import EpochRecord, RunLog, Validation, write_tensorboard
-from marey.training.losses import Loss
+from marey.training.logs import EpochRecord, RunLog, write_tensorboard
 from marey.training.norms import measure_norms
 from marey.training.optimizers import build_optimizer, set_lr
 from marey.training.sharding import load_network, load_optimizer, whole
@@ -71,14 +72,16 @@ class TrainingLoop:
         network, self.normalise = classifier.network, classifier.preprocess
         if fabric.device.type == "cuda" and processes().world > 1 and train.norm_batch is None:
             network = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
-        self.network = network
-        self.model = fabric.setup_module(network)
+        self.network, self.task = network, task_of(recipe.task)
+        self.trained = self.task.trained(network)
+        self.model = fabric.setup_module(self.trained)
         # Sharded strategies replace a network's parameters, so whatever refers to them is built after its set-up.
         self.optimizer = build_optimizer(network, train)
         self.average = AveragedWeights(network, train.ema) if train.ema is not None else None
         self.step = GradientStep(
-            fabric, self.model, train, loss, self.normalise, micro_batch=micro_batch, seed=batches.seed
-        )
+            fabric, self.model, train, loss, self.normalise,
+            right=self.task.right_answers, micro_batch=micro_batch, seed=batches.seed,
+        )  # fmt: skip
         self.broken = Quarantine(
             broken_list(folder.path) if self.first else None, total=len(batches.train), max_share=max_broken
         )
@@ -210,7 +213,7 @@ class TrainingLoop:
         return EpochRecord(
             epoch=epoch + 1, step=self.at.step, lr=self.batches.learning_rate(self.at.step),
             seconds=round(seconds, 2), train_loss=float(sums[0] / sums[2]),
-            train_top1=None if self.recipe.task.kind == "multilabel" else float(sums[1] / sums[2]),
+            train_top1=None if self.task.right_answers is None else float(sums[1] / sums[2]),
             clips_per_second=round(clips / seconds, 1),
             waited_share=round((self.batches.loader.waited - start.waited) / seconds, 3), broken=len(self.broken),
         )  # fmt: skip
@@ -218,7 +221,7 @@ class TrainingLoop:
     def _validate(self, val: Manifest) -> Validation:
         broken: list[Broken] = []
         batches = _noting(self.batches.validation(val), broken)
-        found = validate(self.fabric, self.network, batches, self.recipe.task, self._logits)
+        found = validate(self.fabric, self.network, batches, self.task.judge(), self._outputs)
         self._record(broken)
         return found
 
@@ -232,15 +235,15 @@ class TrainingLoop:
                 yield from (clips[first::number] for first in range(number))
 
         measure_norms(
-            self.network, passes(), self._logits,
+            self.network, passes(), self._outputs,
             frozen=self.recipe.train.frozen_norms, summed=lambda sums: summed(self.fabric, sums),
         )  # fmt: skip
 
-    def _logits(self, frames_BTHWC: Tensor) -> Tensor:
-        """Logits [B, K] of uint8 frames from the loader, on the device."""
+    def _outputs(self, frames_BTHWC: Tensor) -> Tensor:
+        """What the task trains, logits [B, K] or other outputs, of uint8 frames from the loader, on the device."""
         with autocast(self.fabric.device, self.recipe.train.precision):
-            logits: Tensor = self.network(self.normalise(frames_BTHWC))
-        return logits
+            outputs: Tensor = self.trained(self.normalise(frames_BTHWC))
+        return outputs
 
     # -- files
 

@@ -18,7 +18,7 @@ from marey.data.loader import Batch
 from marey.models.layers.convolutions import SafeConvolutions
 from marey.models.layers.norms import statistics_kept
 from marey.recipe import Train
-from marey.training.losses import Loss, right_answers
+from marey.tasks.task import Loss, RightAnswers
 from marey.training.mixing import MixedBatch
 
 
@@ -52,7 +52,7 @@ class BatchLoss:
     mean: Tensor
     """The mean loss over its clips, a scalar on the device."""
     sums: Tensor
-    """Loss times clips, right answers and clips: float64 [3] on the CPU."""
+    """Loss times clips, right answers (0 where the task counts none) and clips: float64 [3] on the CPU."""
 
 
 class GradientStep:
@@ -73,16 +73,17 @@ class GradientStep:
         train: The training part of the recipe.
         loss: From logits and targets of a micro-batch to the sum of the loss over its clips.
         normalise: From uint8 frames [B, T, H, W, C] to normalised clips [B, C, T, H, W].
+        right: From outputs and targets of a micro-batch to the number of right answers; None: they are not counted.
         micro_batch: Clips per micro-batch, from `micro_batch_size`.
         seed: The seed of the run, from which dropout and mixing are drawn.
     """
 
     def __init__(
         self, fabric: Fabric, model: _FabricModule, train: Train, loss: Loss, normalise: Callable[[Tensor], Tensor],
-        *, micro_batch: int, seed: int,
+        *, right: RightAnswers | None, micro_batch: int, seed: int,
     ) -> None:  # fmt: skip
         self.fabric, self.model, self.train, self.loss = fabric, model, train, loss
-        self.normalise, self.micro_batch, self.seed = normalise, micro_batch, seed
+        self.normalise, self.right, self.micro_batch, self.seed = normalise, right, micro_batch, seed
 
     def count(self, size: int) -> int:
         """The number of micro-batches, the same in all processes, for a global batch of `size` clips."""
@@ -122,6 +123,7 @@ class GradientStep:
                 # The exchange takes the mean over processes; the factor `world` turns it into the sum.
                 self.fabric.backward(loss * (world / size))
             total += loss.detach()
-            right += right_answers(logits.detach(), target).cpu()
+            if self.right is not None:
+                right += self.right(logits.detach(), target).cpu()
         sums = torch.stack([total.cpu().double(), right, torch.tensor(len(clips), dtype=torch.float64)])
         return BatchLoss(total / len(clips), sums)

@@ -23,8 +23,8 @@ from marey.classifier import Classifier
 from marey.data.videos import VideoEntry, VideoList
 from marey.evaluation.evaluate import weights_hash
 from marey.inference.predict import predict_many
-from marey.inference.prediction import Prediction
 from marey.inference.resume import identity_of
+from marey.tasks.prediction import Prediction
 from marey.workflows.two_streams import Streams, predict_streams
 
 Key = tuple[str, float | None, float | None]
@@ -128,6 +128,9 @@ def _claim(out: Path, model: Classifier | Streams, *, top: int, precision: Arith
     first, others = (model.classifiers[0], model.classifiers[1:]) if isinstance(model, Streams) else (model, ())
     fused = [weights_hash(other) for other in others]
     settings = identity_of(first, top=top, precision=precision, fused=fused)
+    calibrated = [one.calibration for one in (first, *others)]
+    if any(calibrated):  # a file that was begun before there were calibrations says nothing of them
+        settings["calibration"] = [None if one is None else one.model_dump(mode="json") for one in calibrated]
 
     def recorded() -> dict[str, Any] | None:
         return read_note(note) if out.exists() else None

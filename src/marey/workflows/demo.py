@@ -16,11 +16,11 @@ from marey.base.random import random_for
 from marey.base.reporter import notice
 from marey.data.manifest import Manifest
 from marey.data.motions import MIRROR_PAIRS, recorded_settings, write_motions
-from marey.evaluation.metrics import most_confused
 from marey.evaluation.result import EvaluationResult
 from marey.inference.predict import predict
 from marey.recipe import Recipe
 from marey.recipes.motions import DEMO_SIZES, MOTIONS, MotionsData
+from marey.tasks.metrics import most_confused
 from marey.training.fit import fit
 from marey.training.folder import STATE, refuse_other_run
 from marey.training.state import recorded_run

@@ -15,10 +15,10 @@ from marey.classifier import Classifier
 from marey.data.manifest import Manifest
 from marey.evaluation.evaluate import evaluate, read_labelled
 from marey.evaluation.fusion import fuse, search_weights
-from marey.evaluation.protocol import Fusion
 from marey.evaluation.report import write_report
 from marey.evaluation.result import EvaluationResult
 from marey.evaluation.scores import Scores
+from marey.recipe import Fusion
 
 
 @dataclass(frozen=True)

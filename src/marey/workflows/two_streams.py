@@ -15,14 +15,14 @@ from marey.classifier import Classifier
 from marey.data.videos import VideoList
 from marey.evaluation.compare import compare_fused
 from marey.evaluation.fusion import fuse, fuse_probabilities
-from marey.evaluation.protocol import Fusion
 from marey.evaluation.report import write_report
 from marey.evaluation.result import EvaluationResult
 from marey.evaluation.scores import Scores
 from marey.inference.predict import predict_many
-from marey.inference.prediction import Prediction
-from marey.recipe import TwoStream
+from marey.recipe import Fusion, TwoStream
 from marey.recipes import find_two_stream
+from marey.tasks.all import task_of
+from marey.tasks.prediction import Prediction
 from marey.workflows.models import open_model
 from marey.workflows.testing import ListOptions, test_model
 
@@ -137,5 +137,6 @@ def predict_streams(streams: Streams, videos: VideoList, compute: Compute) -> It
 
 def _together(streams: Streams, parts: Sequence[Prediction]) -> Prediction:
     probabilities = np.stack([part.probabilities[None] for part in parts])
-    fused = fuse_probabilities(probabilities, weights=streams.weights, of=streams.fusion)
+    task = task_of(streams.classifiers[0].recipe.task)
+    fused = fuse_probabilities(probabilities, task, weights=streams.weights, of=streams.fusion)
     return Prediction(parts[0].video, fused[0], parts[0].class_names)

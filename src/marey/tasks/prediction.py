@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from marey.base.jsonable import Json
+from marey.classifier import Calibration
 from marey.data.videos import VideoEntry, seconds_text
 
 
@@ -25,6 +26,21 @@ class Prediction:
     class_names: tuple[str, ...]
     """[K]; where only the likeliest classes are kept (`likeliest`, files), of these."""
     error: str | None = None
+    below_threshold: float | None = None
+    """The threshold of the network's calibration, where no class reaches it: then none of them is the answer."""
+
+    @classmethod
+    def of_classes(
+        cls,
+        video: VideoEntry,
+        probabilities: NDArray[np.float32],
+        class_names: tuple[str, ...],
+        calibration: Calibration | None,
+    ) -> "Prediction":
+        """Of the probability of each class [K], against the threshold of the calibration."""
+        threshold = None if calibration is None else calibration.threshold
+        missed = threshold is not None and float(probabilities.max()) < threshold
+        return cls(video, probabilities, class_names, below_threshold=threshold if missed else None)
 
     @property
     def path(self) -> Path:
@@ -57,12 +73,15 @@ class Prediction:
         )
 
     def as_json(self, k: int = 5) -> dict[str, Json]:
-        """Path, start and end where they are given, and the k likeliest classes or the error."""
+        """Path, start and end where they are given, and the k likeliest classes or the error; `below_threshold` only where
+        no class reaches the threshold.
+        """
         times: dict[str, Json] = {n: t for n, t in (("start", self.start), ("end", self.end)) if t is not None}
         if self.error is not None:
             return {"path": str(self.path), **times, "error": self.error}
         top: Json = [{"label": label, "probability": probability} for label, probability in self.top(k)]
-        return {"path": str(self.path), **times, "top": top}
+        found: dict[str, Json] = {"path": str(self.path), **times, "top": top}
+        return found if self.below_threshold is None else found | {"below_threshold": self.below_threshold}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> "Prediction":
@@ -74,13 +93,16 @@ class Prediction:
         path, top = value["path"], value.get("top", ())
         video = VideoEntry.named(path, Path(path), value.get("start"), value.get("end"))
         probabilities = np.array([one["probability"] for one in top], np.float32)
-        return cls(video, probabilities, tuple(one["label"] for one in top), value.get("error"))
+        names, below = tuple(one["label"] for one in top), value.get("below_threshold")
+        return cls(video, probabilities, names, value.get("error"), below)
 
     def as_text(self, k: int = 5) -> str:
-        """Lines for a person: the path and the k likeliest classes, or the error."""
+        """Lines for a person: the path, whether no class reaches the threshold, and the k likeliest ones; or the error."""
         if self.error is not None:
             return self.error
         lines = [f"  {probability:6.1%}  {label}" for label, probability in self.top(k)]
+        if self.below_threshold is not None:
+            lines.insert(0, f"  none of the classes reaches {self.below_threshold:.1%}; the likeliest:")
         return "\n".join([f"{self.path}{self._part()}", *lines])
 
     def __repr__(self) -> str:

@@ -1,0 +1,44 @@
+"""From declarations to tasks, and from stored scores to the task that made them."""
+
+from typing import assert_never
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import TypeAdapter, ValidationError
+
+from marey.base.declaration import first_problem
+from marey.base.errors import DataError
+from marey.recipe import Classify, MultiLabel, TaskConfig
+from marey.tasks.classify import ClassifyTask
+from marey.tasks.multilabel import MultiLabelTask
+from marey.tasks.task import Task
+
+_CONFIGS: TypeAdapter[TaskConfig] = TypeAdapter(TaskConfig)
+
+
+def task_of(config: TaskConfig) -> Task:
+    """The task that a recipe declares."""
+    match config:
+        case Classify():
+            return ClassifyTask()
+        case MultiLabel():
+            return MultiLabelTask()
+        case _:
+            assert_never(config)
+
+
+def stored_task(name: str | None, labels: NDArray[np.int64]) -> Task:
+    """The task whose scores a file holds.
+
+    Args:
+        name: The task's kind as the file's protocol has it; None where it says nothing, as files that Marey did not write
+            and those of one label per video: then the labels show it, [N] or [N, K].
+
+    Raises:
+        DataError: this version does not know the task.
+    """
+    kind = name or ("multilabel" if labels.ndim == 2 else "classify")
+    try:
+        return task_of(_CONFIGS.validate_python({"kind": kind}))
+    except ValidationError as error:
+        raise DataError(f"scores of the task {kind!r}: {first_problem(error)[1]}.") from None

@@ -1,0 +1,214 @@
+"""One label per video: softmax, cross-entropy or focal loss, top-1 and the confusion matrix."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from marey.classifier import Calibration
+from marey.data.manifest import Manifest
+from marey.data.videos import Target, VideoEntry
+from marey.recipe import Averaging, FocalLoss, Fusion, Train
+from marey.tasks.averaging import over_views
+from marey.tasks.losses import at_least_float32, declared_weights, like
+from marey.tasks.metrics import (
+    calibration_error,
+    confusion_matrix,
+    macro_f1,
+    mean_class_accuracy,
+    top_k_accuracy,
+    wilson_interval,
+)
+from marey.tasks.prediction import Prediction
+from marey.tasks.task import ClassRow, Judge, Loss, Metric, Outputs, RightAnswers, Task, TaskReport, Validation
+
+_TINY = np.finfo(np.float32).tiny
+"""A probability that float32 rounded to nothing: its logarithm stays finite."""
+_PRINTED_CLASSES = 20
+"""More classes than this make a confusion matrix too wide for a terminal."""
+
+
+class ClassifyTask(Task):
+    """Answers are probabilities [K] that sum to 1, labels the index of each video's class [N]."""
+
+    # -- training
+
+    def require_labels(self, manifest: Manifest, recipe: str) -> None:
+        manifest.require_one_label(recipe)
+
+    def target(self, manifest: Manifest, row: int, seconds: NDArray[np.float64]) -> Target:
+        return manifest.target(row)
+
+    def trained(self, network: nn.Module) -> nn.Module:
+        return network
+
+    def training_loss(self, train: Train, manifest: Manifest) -> Loss:
+        weights, smoothing = declared_weights(train.class_weights, manifest), train.label_smoothing
+        if isinstance(train.loss, FocalLoss):
+            gamma = train.loss.gamma
+            return lambda logits, target: focal_loss(logits, target, weights, smoothing, gamma=gamma)
+        return lambda logits, target: cross_entropy(logits, target, weights, smoothing)
+
+    @property
+    def right_answers(self) -> RightAnswers:
+        return right_answers
+
+    def judge(self) -> Judge:
+        return Accuracy()
+
+    # -- testing
+
+    def answer(self, outputs: Outputs, averaging: Averaging, seconds: NDArray[np.float64]) -> NDArray[np.float32]:
+        return over_views(outputs, averaging, lambda logits: logits.softmax(dim=1))
+
+    def calibrated(self, answer: NDArray[np.float32], calibration: Calibration) -> NDArray[np.float32]:
+        return _softmax(np.log(np.maximum(answer.astype(np.float64), _TINY)) / calibration.temperature).astype(
+            np.float32
+        )
+
+    def labels(self, manifest: Manifest) -> NDArray[np.int64]:
+        return manifest.labels
+
+    def classes(self, labels: NDArray[np.int64]) -> NDArray[np.int64]:
+        return labels
+
+    def positives(self, labels: NDArray[np.int64], num_classes: int) -> NDArray[np.bool_]:
+        positives: NDArray[np.bool_] = np.arange(num_classes) == labels[:, None]
+        return positives
+
+    def right(self, answers: NDArray[np.float32], labels: NDArray[np.int64]) -> NDArray[np.bool_]:
+        right: NDArray[np.bool_] = answers.argmax(axis=1) == labels
+        return right
+
+    def metrics(self, answers: NDArray[np.float32], labels: NDArray[np.int64]) -> tuple[Metric, ...]:
+        confusion = confusion_matrix(answers, labels)
+        return (
+            Metric("top1", "top-1", top_k_accuracy(answers, labels, 1), "line"),
+            Metric("top5", "top-5", top_k_accuracy(answers, labels, 5), "line"),
+            Metric("mean_class", "mean class", mean_class_accuracy(confusion), "summary"),
+            Metric("macro_f1", "macro F1", macro_f1(confusion), "report"),
+            Metric("calibration_error", "calibration error", calibration_error(answers, labels), "report"),
+        )
+
+    def score(self, answers: NDArray[np.float64], labels: NDArray[np.int64]) -> float:
+        return top_k_accuracy(answers, labels, 1)
+
+    def fused(self, answers_SN: NDArray[np.float64], shares: NDArray[np.float64], of: Fusion) -> NDArray[np.float64]:
+        if of == "probabilities":
+            return np.tensordot(shares, answers_SN, axes=1)
+        return _softmax(np.tensordot(shares, np.log(np.maximum(answers_SN, _TINY)), axes=1))
+
+    # -- words
+
+    def prediction(
+        self,
+        video: VideoEntry,
+        answer: NDArray[np.float32],
+        class_names: tuple[str, ...],
+        calibration: Calibration | None,
+    ) -> Prediction:
+        return Prediction.of_classes(video, answer, class_names, calibration)
+
+    def summary(
+        self, answers: NDArray[np.float32], labels: NDArray[np.int64], class_names: tuple[str, ...]
+    ) -> list[str]:
+        """The confusion matrix of up to 20 classes."""
+        if len(class_names) > _PRINTED_CLASSES:
+            return []
+        confusion, wide = confusion_matrix(answers, labels), max(len(name) for name in class_names)
+        digits = max(len(str(confusion.max())), len(str(len(class_names) - 1))) + 1
+        lines = [
+            "rows: true class, columns: answer",
+            " " * (wide + 4) + "".join(f"{i:{digits}}" for i in range(len(class_names))),
+        ]
+        for i, (name, row) in enumerate(zip(class_names, confusion, strict=True)):
+            cells = "".join(f"{n if n else '.':>{digits}}" for n in row.tolist())
+            lines.append(f"{i:>2} {name:{wide}} {cells}")
+        return lines
+
+    def report(
+        self, answers: NDArray[np.float32], labels: NDArray[np.int64], class_names: tuple[str, ...]
+    ) -> TaskReport:
+        confusion = confusion_matrix(answers, labels)
+        low, high = wilson_interval(int(confusion.trace()), len(labels))
+        return TaskReport(
+            remark=f"95 % interval of top-1: {low:.1%} to {high:.1%}",
+            classes=_class_rows(confusion, class_names),
+            classes_note="The thin stripe is the 95 % interval of the share.",
+            confusion=confusion,
+        )
+
+
+class Accuracy:
+    """Loss, top-1 and top-5."""
+
+    def __init__(self) -> None:
+        self.sums = torch.zeros(4, dtype=torch.float64)
+
+    def add(self, outputs: Tensor, targets: Tensor) -> None:
+        """Logits [B, K] and classes [B]."""
+        best = outputs.topk(min(5, outputs.shape[1]), dim=1).indices == targets[:, None]
+        loss = cross_entropy(outputs, targets)
+        right = (best[:, 0].sum(), best.any(dim=1).sum())
+        # Counts of one batch are exact in float32; MPS has no float64.
+        self.sums += torch.stack([loss, *(n.to(loss.dtype) for n in right), loss.new_tensor(len(targets))]).cpu()
+
+    def rows(self) -> tuple[NDArray[np.float32], ...]:
+        return ()
+
+    def result(self, sums: Tensor, rows: Sequence[NDArray[np.float32]]) -> Validation:
+        loss, top1, top5, count = sums.tolist()
+        return Validation(loss / count, top1=top1 / count, top5=top5 / count)
+
+
+def cross_entropy(logits: Tensor, target: Tensor, weights: Tensor | None = None, smoothing: float = 0.0) -> Tensor:
+    """Softmax cross-entropy of logits [B, K], the sum over clips; targets are classes [B] or shares of them [B, K]."""
+    logits = at_least_float32(logits)
+    return F.cross_entropy(logits, target, like(weights, logits), label_smoothing=smoothing, reduction="sum")
+
+
+def focal_loss(
+    logits: Tensor, target: Tensor, weights: Tensor | None = None, smoothing: float = 0.0, *, gamma: float
+) -> Tensor:
+    """The sum over clips and classes of -w_k t_k (1 - p_k)^gamma log(p_k), p the softmax of logits [B, K].
+
+    Of classes [B] as targets t is 1 for the class of the clip, so that this is equation 5 of Lin et al. (Focal Loss for
+    Dense Object Detection, ICCV 2017) with class weights as alpha. Shares of classes [B, K], of mixed clips and after
+    smoothing, are t as they are. With gamma 0 it is `cross_entropy`.
+    """
+    logits = at_least_float32(logits)
+    logs = logits.log_softmax(dim=1)
+    hot = target if target.ndim == 2 else F.one_hot(target, logits.shape[1])
+    shares = hot.to(logs.dtype) * (1 - smoothing) + smoothing / logits.shape[1]
+    # Not quite 0 where p rounds to 1: there the derivative of a power below 1 is infinite.
+    unsure = (-torch.expm1(logs)).clamp(min=torch.finfo(logs.dtype).tiny)
+    terms = -shares * unsure**gamma * logs
+    weights = like(weights, logits)
+    return (terms if weights is None else weights * terms).sum()
+
+
+def right_answers(logits: Tensor, target: Tensor) -> Tensor:
+    """How many clips have their class scored highest (a share of one where targets are shares)."""
+    best = logits.argmax(dim=1)
+    return (best == target).sum() if target.ndim == 1 else target.gather(1, best[:, None]).sum()
+
+
+def _softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Over the last axis."""
+    exponents: NDArray[np.float64] = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    total: NDArray[np.float64] = exponents.sum(axis=-1, keepdims=True)
+    return exponents / total
+
+
+def _class_rows(confusion: NDArray[np.int64], names: tuple[str, ...]) -> list[ClassRow]:
+    rows = []
+    for name, right, total in zip(names, np.diag(confusion).tolist(), confusion.sum(axis=1).tolist(), strict=True):
+        if total:
+            low, high = wilson_interval(right, total)
+            share = round(100 * right / total, 1)
+            width = round(100 * (high - low), 1)
+            rows.append(ClassRow(name, f"{right / total:.0%}", share, total, round(100 * low, 1), width))
+    return sorted(rows, key=lambda row: row.share)

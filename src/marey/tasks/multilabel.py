@@ -1,0 +1,182 @@
+"""Any number of labels per video: sigmoids, binary cross-entropy or focal loss, mean average precision."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from marey.base.errors import DataError
+from marey.classifier import Calibration
+from marey.data.manifest import Manifest
+from marey.data.videos import Target, VideoEntry
+from marey.recipe import Averaging, FocalLoss, Fusion, Train
+from marey.tasks.averaging import over_views
+from marey.tasks.losses import at_least_float32, declared_weights, like
+from marey.tasks.metrics import average_precision, mean_average_precision
+from marey.tasks.prediction import Prediction
+from marey.tasks.task import ClassRow, Judge, Loss, Metric, Outputs, Task, TaskReport, Validation
+
+
+class MultiLabelTask(Task):
+    """Answers are a probability of each class [K], each by itself; labels are 1 for each label of a video, else 0, [N, K].
+
+    A list with one label per video is a special case.
+    """
+
+    # -- training
+
+    def require_labels(self, manifest: Manifest, recipe: str) -> None:
+        """Every list has them."""
+
+    def target(self, manifest: Manifest, row: int, seconds: NDArray[np.float64]) -> Target:
+        return manifest.target(row)
+
+    def trained(self, network: nn.Module) -> nn.Module:
+        return network
+
+    def training_loss(self, train: Train, manifest: Manifest) -> Loss:
+        weights = declared_weights(train.class_weights, manifest)
+        if isinstance(train.loss, FocalLoss):
+            gamma, alpha = train.loss.gamma, train.loss.alpha
+            return lambda logits, target: binary_focal_loss(logits, target, weights, gamma=gamma, alpha=alpha)
+        return lambda logits, target: binary_cross_entropy(logits, target, weights)
+
+    @property
+    def right_answers(self) -> None:
+        return None
+
+    def judge(self) -> Judge:
+        return AveragePrecision()
+
+    # -- testing
+
+    def answer(self, outputs: Outputs, averaging: Averaging, seconds: NDArray[np.float64]) -> NDArray[np.float32]:
+        return over_views(outputs, averaging, torch.sigmoid)
+
+    def calibrated(self, answer: NDArray[np.float32], calibration: Calibration) -> NDArray[np.float32]:
+        present = answer.astype(np.float64)
+        tiny = np.finfo(np.float64).tiny
+        logits = np.log(np.maximum(present, tiny)) - np.log(np.maximum(1 - present, tiny))
+        return np.exp(-np.logaddexp(0, -logits / calibration.temperature)).astype(np.float32)
+
+    def labels(self, manifest: Manifest) -> NDArray[np.int64]:
+        return manifest.multi_hot().astype(np.int64)
+
+    def classes(self, labels: NDArray[np.int64]) -> NDArray[np.int64]:
+        raise DataError("these videos have several labels each: there is no top-1 or confusion; see mean_ap.")
+
+    def positives(self, labels: NDArray[np.int64], num_classes: int) -> NDArray[np.bool_]:
+        positives: NDArray[np.bool_] = labels > 0
+        return positives
+
+    def right(self, answers: NDArray[np.float32], labels: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Videos each of whose labels scores higher than every other class."""
+        own = np.where(labels > 0, answers, np.inf).min(axis=1)
+        foreign = np.where(labels > 0, -np.inf, answers).max(axis=1)
+        right: NDArray[np.bool_] = own > foreign
+        return right
+
+    def metrics(self, answers: NDArray[np.float32], labels: NDArray[np.int64]) -> tuple[Metric, ...]:
+        return (Metric("mean_ap", "mAP", mean_average_precision(answers, labels > 0), "line"),)
+
+    def score(self, answers: NDArray[np.float64], labels: NDArray[np.int64]) -> float:
+        return mean_average_precision(answers, labels > 0)
+
+    def fused(self, answers_SN: NDArray[np.float64], shares: NDArray[np.float64], of: Fusion) -> NDArray[np.float64]:
+        if of == "logits":
+            raise DataError("videos with several labels have no logits under one softmax: fuse their probabilities.")
+        return np.tensordot(shares, answers_SN, axes=1)
+
+    # -- words
+
+    def prediction(
+        self,
+        video: VideoEntry,
+        answer: NDArray[np.float32],
+        class_names: tuple[str, ...],
+        calibration: Calibration | None,
+    ) -> Prediction:
+        return Prediction.of_classes(video, answer, class_names, calibration)
+
+    def summary(
+        self, answers: NDArray[np.float32], labels: NDArray[np.int64], class_names: tuple[str, ...]
+    ) -> list[str]:
+        return []
+
+    def report(
+        self, answers: NDArray[np.float32], labels: NDArray[np.int64], class_names: tuple[str, ...]
+    ) -> TaskReport:
+        precisions, counts = average_precision(answers, labels > 0).tolist(), (labels > 0).sum(axis=0).tolist()
+        rows = [
+            ClassRow(name, f"{precision:.0%}", round(100 * precision, 1), count)
+            for name, precision, count in zip(class_names, precisions, counts, strict=True)
+            if count
+        ]
+        return TaskReport(
+            remark="several labels per video",
+            classes=sorted(rows, key=lambda row: row.share),
+            classes_note="Average precision of each class.",
+            numbers=[("labels per video", f"{(labels > 0).sum(axis=1).mean():.1f}")],
+        )
+
+
+class AveragePrecision:
+    """Loss and mean average precision."""
+
+    def __init__(self) -> None:
+        self.sums = torch.zeros(2, dtype=torch.float64)
+        self.logits: list[Tensor] = []
+        self.targets: list[Tensor] = []
+
+    def add(self, outputs: Tensor, targets: Tensor) -> None:
+        """Logits [B, K], and 1 for each label and 0 for others [B, K], or one class each [B]."""
+        loss = binary_cross_entropy(outputs, targets)
+        self.sums += torch.stack([loss, loss.new_tensor(len(targets))]).cpu()
+        self.logits.append(outputs.cpu())
+        self.targets.append(targets.cpu())
+
+    def rows(self) -> tuple[NDArray[np.float32], ...]:
+        """Logits and targets, both [B, K]."""
+        logits = torch.cat(self.logits)
+        return logits.numpy(), _hot(torch.cat(self.targets), logits).numpy()
+
+    def result(self, sums: Tensor, rows: Sequence[NDArray[np.float32]]) -> Validation:
+        loss, count = sums.tolist()
+        logits, targets = rows
+        return Validation(loss / count, map=mean_average_precision(logits, targets > 0))
+
+
+def binary_cross_entropy(logits: Tensor, target: Tensor, weights: Tensor | None = None) -> Tensor:
+    """Binary cross-entropy of logits [B, K], the sum over clips of the mean over classes; targets [B, K] in 0..1, or one
+    class each [B].
+    """
+    logits = at_least_float32(logits)
+    hot, weights = _hot(target, logits), like(weights, logits)
+    return F.binary_cross_entropy_with_logits(logits, hot, weights, reduction="sum") / logits.shape[1]
+
+
+def binary_focal_loss(
+    logits: Tensor, target: Tensor, weights: Tensor | None = None, *, gamma: float, alpha: float | None = None
+) -> Tensor:
+    """The sum over clips of the mean over classes of -w_k (alpha t (1 - p)^gamma log p + (1 - alpha) (1 - t) p^gamma
+    log(1 - p)), p the sigmoid of logits [B, K]; targets t [B, K] in 0..1, or one class each [B].
+
+    Of labels that are present or absent this is equation 5 of Lin et al. (Focal Loss for Dense Object Detection, ICCV
+    2017), class by class; of mixed clips both terms count by their shares. None as alpha leaves both terms as they are,
+    so that with gamma 0 it is `binary_cross_entropy`.
+    """
+    logits = at_least_float32(logits)
+    hot, present, absent = _hot(target, logits), F.logsigmoid(logits), F.logsigmoid(-logits)
+    own, other = (1.0, 1.0) if alpha is None else (alpha, 1 - alpha)
+    # Powers of probabilities as exponentials of logarithms: their derivatives stay finite where a probability is 0.
+    terms = own * hot * (gamma * absent).exp() * present + other * (1 - hot) * (gamma * present).exp() * absent
+    weights = like(weights, logits)
+    return -(terms if weights is None else weights * terms).sum() / logits.shape[1]
+
+
+def _hot(target: Tensor, logits: Tensor) -> Tensor:
+    """Targets [B, K] in the type of the logits."""
+    return (target if target.ndim == 2 else F.one_hot(target, logits.shape[1])).to(logits.dtype)

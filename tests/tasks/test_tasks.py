@@ -1,0 +1,70 @@
+"""From declarations and stored scores to tasks."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from marey.base.errors import DataError
+from marey.data.clips import ClipDataset
+from marey.data.formats import list_folder
+from marey.evaluation.fusion import fuse, fuse_probabilities
+from marey.evaluation.protocol import EvaluationProtocol, read_protocol
+from marey.evaluation.scores import Scores
+from marey.recipe import Classify, MultiLabel
+from marey.tasks.all import task_of
+from marey.tasks.classify import ClassifyTask
+from marey.tasks.multilabel import MultiLabelTask
+from marey.video.augment import RandomCrop
+from marey.video.reader import open_video
+from marey.video.sampling import MMAction2Train
+from tiny import write_clips
+
+ONE = np.array([0, 1], np.int64)
+SEVERAL = np.array([[1, 0], [1, 1]], np.int64)
+PROBABILITIES = np.array([[0.9, 0.2], [0.3, 0.6]], np.float32)
+
+
+def scores(labels: np.ndarray, protocol: EvaluationProtocol | None = None) -> Scores:
+    return Scores(("x", "y"), labels, PROBABILITIES, ("a", "b"), protocol or EvaluationProtocol())
+
+
+def test_labels_show_the_task_where_the_protocol_names_none() -> None:
+    assert isinstance(scores(ONE).task, ClassifyTask)
+    assert isinstance(scores(SEVERAL).task, MultiLabelTask)
+    assert isinstance(scores(SEVERAL, EvaluationProtocol(recipe="x")).task, MultiLabelTask)
+    named = read_protocol({"task": "multilabel"})
+    assert isinstance(scores(SEVERAL, named).task, MultiLabelTask)
+    assert isinstance(fuse([scores(SEVERAL, named)] * 2).task, MultiLabelTask)
+    assert isinstance(fuse([scores(ONE)] * 2).task, ClassifyTask)
+
+
+def test_a_task_of_another_version_is_refused_in_one_line() -> None:
+    with pytest.raises(DataError, match=r"^scores of the task 'caption': .*'classify', 'multilabel'") as found:
+        _ = scores(ONE, EvaluationProtocol(task="caption")).task
+    assert "\n" not in str(found.value)
+
+
+def test_streams_of_several_labels_fuse_probabilities_alone() -> None:
+    both = np.stack([PROBABILITIES, PROBABILITIES[::-1]])
+    np.testing.assert_allclose(fuse_probabilities(both, task_of(MultiLabel())), both.mean(axis=0))
+    np.testing.assert_allclose(fuse_probabilities(both, task_of(Classify()), of="logits").sum(axis=1), 1, rtol=1e-6)
+    with pytest.raises(DataError, match="fuse their probabilities"):
+        fuse_probabilities(both, task_of(MultiLabel()), of="logits")
+
+
+def test_a_target_knows_when_the_frames_of_its_clip_are_shown(tmp_path: Path) -> None:
+    manifest = list_folder(write_clips(tmp_path, 1))
+    seen = {}
+
+    def target(manifest, row, seconds):
+        seen[row] = seconds
+        return np.array([seconds.mean(), row], np.float32)
+
+    sampling, crop = MMAction2Train(frames=3, stride=2), RandomCrop(short_side=40, size=32)
+    clips = ClipDataset(manifest, sampling, crop, target=target)
+    assert clips[1]["target"].tolist() == pytest.approx([seen[1].mean(), 1])
+    np.testing.assert_array_equal(clips[1]["clip"], ClipDataset(manifest, sampling, crop)[1]["clip"])
+    with open_video(manifest[1].path) as video:
+        assert set(seen[1]) <= set(video.timestamps - video.timestamps[0])
+    assert np.diff(seen[1]) == pytest.approx([0.2, 0.2])
