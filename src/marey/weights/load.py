@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from marey.base.errors import WeightsError
+from marey.base.reporter import notice
 from marey.data.catalogue import class_names_of
 from marey.models.network import Network, Preprocess
 from marey.recipe import NetworkConfig, Recipe
@@ -18,6 +19,7 @@ from marey.weights.checkpoint import read_checkpoint
 from marey.weights.foreign import layout_for, layouts_of, read_contents, variant_of
 from marey.weights.hub import HUB, fetch, fetch_snapshot
 from marey.weights.layouts.resnet import Change, Variant
+from marey.weights.positions import resize_to_fit
 from marey.weights.tensorflow import is_tensorflow
 
 
@@ -287,6 +289,7 @@ def _filled(
         notes = (*notes, f"a new head for {state['head.bias'].shape[0]} classes")
     # Files older than torch 0.4.1 do not count batches; nothing depends on the count.
     pairs = [(t, o) for t, o in pairs if t in tensors or not o.endswith("num_batches_tracked")]
+    tensors, resized = resize_to_fit(network, tensors, pairs, source)
     _check(
         tensors,
         pairs,
@@ -294,6 +297,9 @@ def _filled(
         source,
         hint="" if new_head else " (allow_new_head, --allow-new-head: take it with a fresh classifier)",
     )
+    for line in resized:
+        notice(f"{source}: {line}")
+    notes += resized
     for theirs, ours in pairs:
         state[ours].copy_(tensors[theirs])
     network.load_report = LoadReport(source, layout, tuple(pairs), left_out + (dropped if new_head else ()), notes)
