@@ -30,7 +30,8 @@ def resize_to_fit(
     theirs = {ours: name for name, ours in pairs if name in tensors}
     found: dict[str, Tensor] = {}
     lines: list[str] = []
-    for prefix, module in network.named_modules():
+    modules: dict[str, nn.Module] = dict(network.named_modules())
+    for prefix, module in modules.items():
         if not isinstance(module, ResizesPositions):
             continue
         for name, value in module.state_dict().items():

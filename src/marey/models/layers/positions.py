@@ -105,7 +105,7 @@ def resize_positions(
     if not sources:
         return None
     first_tokens, positions_1ND = theirs_1ND[:, :tokens].float(), theirs_1ND[:, tokens:].float()
-    maps_1DTHW = positions_1ND.transpose(1, 2).unflatten(2, sources[0])
+    maps_1DTHW = positions_1ND.transpose(1, 2).reshape(1, -1, *sources[0])
     resized_1ND = interpolation.resize(maps_1DTHW, grid).flatten(2).transpose(1, 2)
     return ResizedPositions(torch.cat([first_tokens, resized_1ND], dim=1), sources[0], grid, interpolation)
 
