@@ -41,7 +41,6 @@ class SlowFast(LinearClassifier):
         led_on = (thin, *fast.stage_channels[:3])
         slow = _slow(config, joined=tuple(2 * channels for channels in led_on))
         super().__init__(
-            channels=config.channels,
             features=slow.out_channels + fast.out_channels,
             num_classes=config.num_classes,
             window=config.pool_window,
