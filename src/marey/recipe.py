@@ -108,6 +108,11 @@ class Test(Declaration):
     then the mean (fully convolutional test, MMAction2); or softmax at each position of the head, then the mean over
     positions and views (PySlowFast). With several labels per video a sigmoid stands for the softmax."""
 
+    @property
+    def views(self) -> int:
+        """Views of one video: clips times crops."""
+        return self.sampling.clips * {"centre": 1, "three": 3, "ten": 10}[self.crops]
+
 
 class SGD(Declaration):
     """Stochastic gradient descent with momentum, weight decay on every parameter as the toolkits had it."""

@@ -21,7 +21,6 @@ from torchmetrics.functional.classification import (
 
 import marey
 from marey.backends.compute import Compute
-from marey.backends.eager import EagerBackend
 from marey.base.errors import DataError, DecodeError, RunError
 from marey.base.page import heat_map
 from marey.data.formats import list_folder
@@ -331,11 +330,10 @@ def test_report_is_one_page(videos, model, tmp_path) -> None:
         write_report(tmp_path / "none")
 
 
-def test_a_protocol_names_no_gpu_by_number(videos, model) -> None:
+def test_a_protocol_names_no_gpu_by_number(videos, model, monkeypatch) -> None:
     """Each process under torchrun has a number of its own."""
-    backend = EagerBackend(model, Compute(device="cpu"))
-    backend.device = torch.device("cuda", 1)
-    assert _protocol(model, list_folder(videos), backend, 4).device == "cuda"
+    monkeypatch.setattr("marey.evaluation.evaluate.pick_device", torch.device)
+    assert _protocol(model, list_folder(videos), Compute(device="cuda:1")).device == "cuda"
 
 
 @pytest.mark.slow

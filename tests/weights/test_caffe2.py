@@ -28,11 +28,11 @@ def test_released_form_gives_the_same_network(name, tmp_path) -> None:
     """Every tensor is that of the .pyth form, which gives the recorded logits (test_weights.py)."""
     model = load_model(weights=write_caffe2(name, tmp_path / "x.pkl"))
     assert model.recipe.model == get_recipe(PAIRS[name]).model
-    recorded, ours, state = state_dict(name), dict(pyslowfast.pairs(model)), model.network.state_dict()
+    recorded, ours, state = state_dict(name), dict(pyslowfast.pairs(model.network)), model.network.state_dict()
     for key, value in recorded.items():
         assert key.endswith("num_batches_tracked") or torch.equal(value, state[ours[key]]), key
     names = load(f"networks/{name}.c2names")
-    assert {blob: ours[key] for blob, key in names.items()} == dict(pyslowfast_caffe2.pairs(model))
+    assert {blob: ours[key] for blob, key in names.items()} == dict(pyslowfast_caffe2.pairs(model.network))
     if name == "pyslowfast/SLOW_8x8_R50":
         assert difference(model, name) < GOLDEN_LOGITS
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from marey.backends.compute import BackendName
+from marey.base.jsonable import Json
 from marey.base.precision import Arithmetic
 from marey.classifier import Classifier, Output
 
@@ -28,7 +29,7 @@ class BackendReport:
     """The same in standard deviations of eager's values: what is held against the tolerance."""
     tolerance: float | None = None
 
-    def as_json(self) -> dict[str, object]:
+    def as_json(self) -> dict[str, Json]:
         """The fields that have a value."""
         return {name: value for name, value in asdict(self).items() if value not in (None, "")}
 

@@ -99,13 +99,13 @@ def predict(
     backend: BackendOption = "auto",
 ) -> None:
     """Answer for videos: the most likely classes and their probabilities."""
-    from marey.backends.precision import check_machine
+    from marey.backends.choose import check_backend
     from marey.data.listing import read_videos
     from marey.workflows.answer import answer, answers_path, answers_to
     from marey.workflows.two_streams import open_models
 
     compute = Compute(device=device, precision=precision, batch=batch, workers=workers, backend=backend)
-    check_machine(compute)
+    check_backend(compute)
     if out is not None:
         answers_path(out).check()
     wanted = read_videos(videos, root=root)
@@ -152,13 +152,13 @@ def features(
     backend: BackendOption = "auto",
 ) -> None:
     """Save what a network sees in each video, before its classifier: one float32 .npy each; a second call goes on."""
-    from marey.backends.precision import check_machine
+    from marey.backends.choose import check_backend
     from marey.data.listing import read_videos
     from marey.inference.features import features as write_features
     from marey.workflows.models import open_model
 
     compute = Compute(device=device, precision=precision, batch=batch, workers=workers, backend=backend)
-    check_machine(compute)
+    check_backend(compute)
     folder = out or next_run(f"{Path(model).stem}-features")
     check_folder(folder)
     videos = read_videos(data, root=root)
@@ -197,12 +197,12 @@ def evaluate(
     max_broken: MaxBroken = 0.01,
 ) -> None:
     """Test a model on labelled videos by its recipe's protocol; scores, metrics and report go to --out."""
-    from marey.backends.precision import check_machine
+    from marey.backends.choose import check_backend
     from marey.workflows.testing import ListOptions, test_model
     from marey.workflows.two_streams import Streams, open_models, test_streams
 
     compute = Compute(device=device, precision=precision, batch=batch, workers=workers, backend=backend)
-    check_machine(compute)
+    check_backend(compute)
     folder = out or next_run(f"{Path(model).stem}-evaluate")
     check_folder(folder)
     opened = open_models(

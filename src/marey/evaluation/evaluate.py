@@ -14,9 +14,11 @@ import torch
 from numpy.typing import NDArray
 from pydantic import JsonValue
 
+from marey.backends.backend import Backend
+from marey.backends.choose import check_backend, open_backend
 from marey.backends.compute import Compute, ComputeOptions
-from marey.backends.device import tell_of_spare
-from marey.backends.eager import EagerBackend
+from marey.backends.device import pick_device, tell_of_spare
+from marey.backends.precision import pick_precision
 from marey.base.claim import Claim, Command, OutputPath
 from marey.base.errors import DataError, RunError
 from marey.base.files import atomic_path
@@ -72,13 +74,13 @@ def evaluate(
         DataError: videos with several labels, and the recipe's task is one.
     """
     compute = compute.changed(**options)
-    backend = EagerBackend(model, compute)
+    check_backend(compute)
     if not isinstance(data, Manifest):
         data = read_labelled(data, model, root=root)
     task_of(model.recipe.task).require_labels(data, model.recipe.name)
     overlap = restricted(data, only) if only is not None else None
     data = overlap.manifest if overlap else data
-    protocol = _protocol(model, data, backend, compute.views)
+    protocol = _protocol(model, data, compute)
     if overlap:
         notice(f"{only}: {overlap}")
         restriction = Restriction(list=str(only), left_out=overlap.left_out, missing=overlap.missing)
@@ -88,9 +90,10 @@ def evaluate(
     with contextlib.nullcontext() if out is None else _claim(Path(out), protocol).held():
         run = _Run(Path(out) if out else None, protocol, data, max_broken)
         tell_of_spare(compute.device)
+        backend = open_backend(model, compute, views=len(run.rows_to_do()) * model.recipe.test.views)
         notice(f"testing {model.recipe.name} on {backend.device}, {backend.precision}")
         run.finish(_scored(backend, model, data, run, compute))
-        return run.result(model)
+        return run.result(model, backend)
 
 
 def _claim(out: Path, protocol: EvaluationProtocol) -> Claim:
@@ -139,7 +142,7 @@ def read_labelled(
 
 
 def _scored(
-    backend: EagerBackend, model: Classifier, data: Manifest, run: "_Run", compute: Compute
+    backend: Backend, model: Classifier, data: Manifest, run: "_Run", compute: Compute
 ) -> Iterator[tuple[int, NDArray[np.float32] | Broken]]:
     """Each row that is still to be tested by this process, with the video's probabilities [K] or its broken file."""
     test, pixels = model.recipe.test, model.recipe.pixels
@@ -213,7 +216,7 @@ class _Run:
         with atomic_path(self.parts / name) as temporary:
             np.savez(temporary, rows=np.array(list(fresh)), probabilities=np.stack(list(fresh.values())))
 
-    def result(self, model: Classifier) -> EvaluationResult:
+    def result(self, model: Classifier, backend: Backend) -> EvaluationResult:
         """The metrics of all videos; process 0 waits for the others' parts and writes the files."""
         if self.world > 1:
             self._bring_together()
@@ -224,7 +227,9 @@ class _Run:
         probabilities = np.stack([self.done[row] for row in rows])
         names = (*names, *(f"class {i}" for i in range(len(names), model.recipe.model.num_classes)))
         labels = task_of(model.recipe.task).labels(self.data)
-        protocol = self.protocol.model_copy(update={"tested": len(rows), "broken": len(self.quarantine)})
+        counts = {"tested": len(rows), "broken": len(self.quarantine)}
+        used = {} if backend.report().asked == "eager" else {"backend": backend.report().as_json()}
+        protocol = self.protocol.model_copy(update=counts | used)
         ids = tuple(self.data[row].id for row in rows)
         scores = Scores(ids, labels[rows], probabilities, names, protocol)
         result = EvaluationResult(scores, self.quarantine.files)
@@ -260,8 +265,8 @@ _MAY_DIFFER = frozenset({"versions", "device"})
 """What may change between the two halves of an interrupted run."""
 
 
-def _protocol(model: Classifier, data: Manifest, backend: EagerBackend, batch: int) -> EvaluationProtocol:
-    recipe = model.recipe
+def _protocol(model: Classifier, data: Manifest, compute: Compute) -> EvaluationProtocol:
+    recipe, device = model.recipe, pick_device(compute.device)
     protocol = EvaluationProtocol(
         recipe=recipe.name,
         test=recipe.test.model_dump(mode="json"),
@@ -271,9 +276,9 @@ def _protocol(model: Classifier, data: Manifest, backend: EagerBackend, batch: i
         data_fingerprint=data.fingerprint,
         videos=len(data),
         split=_split_of(data),
-        batch=batch,
-        precision=backend.precision,
-        device=backend.device.type,  # without the number that a process has under torchrun
+        batch=compute.views,
+        precision=pick_precision(compute.precision, device, tell=False),
+        device=device.type,  # without its number: each process under torchrun has another
         versions=versions(),
     )
     # What is the default is left out, as version 0.1.0 did, so that a test begun then is resumed.

@@ -69,6 +69,9 @@ class EvaluationProtocol(_Record):
     """Views in one pass."""
     precision: str = "float32"
     device: str | None = None
+    backend: JsonValue = None
+    """The backend that computed, where another one than eager was asked for, and its difference from eager float32
+    (`marey.backends.backend.BackendReport`)."""
     versions: dict[str, str] | None = None
     """Of the packages that numbers depend on."""
     only: Restriction | None = None

@@ -15,9 +15,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from marey.backends.backend import BackendReport
+from marey.backends.choose import check_backend, open_backend
 from marey.backends.compute import Compute, ComputeOptions
-from marey.backends.device import tell_of_spare
-from marey.backends.eager import EagerBackend
+from marey.backends.device import pick_own_device, tell_of_spare
+from marey.backends.precision import pick_precision
 from marey.base.claim import Claim, Command, OutputPath
 from marey.base.errors import DataError
 from marey.base.files import atomic_path
@@ -52,6 +54,8 @@ class Features:
     """Files written by this call and process; the others were there already."""
     broken: tuple[Broken, ...]
     """Files that could not be read, each once."""
+    backend: BackendReport
+    """What computed the files of this call, and its difference from eager float32."""
 
     @property
     def videos(self) -> int:
@@ -118,10 +122,11 @@ class Features:
 
     def as_json(self) -> dict[str, Json]:
         """The folder, the counts and the broken files."""
-        return {
+        found: dict[str, Json] = {
             "out": str(self.out), "videos": self.videos, "computed": self.computed,
             "broken": [vars(broken) for broken in self.broken],
         }  # fmt: skip
+        return found if self.backend.asked == "eager" else found | {"backend": self.backend.as_json()}
 
     def summary(self) -> str:
         """One line for a person."""
@@ -166,15 +171,17 @@ def features(
     """
     work = _Work(Path(out), as_videos(videos), processes().rank, processes().world)
     compute = compute.changed(**options)
-    backend = EagerBackend(model, compute)
-    identity = identity_of(model, per_clip=per_clip, precision=backend.precision)
+    check_backend(compute)
+    device = pick_own_device(compute.device)
+    precision = pick_precision(compute.precision, device, tell=False)
+    identity = identity_of(model, per_clip=per_clip, precision=precision)
     share = work.rank if work.world > 1 else None
     tell_of_spare(compute.device)
-    notice(f"features of {model.recipe.name} on {backend.device}, {backend.precision}")
+    notice(f"features of {model.recipe.name} on {device}, {precision}")
     with Claim(OutputPath.folder(out), Command.FEATURES, identity, share=share).held() as resumed:
         if resumed and share is None:
             work.sweep()
-        return work.run(model, backend, compute, per_clip=per_clip)
+        return work.run(model, compute, per_clip=per_clip)
 
 
 def file_name(video: str) -> str:
@@ -191,10 +198,11 @@ class _Work:
         self.ids = [sample.id for sample in videos]
         self.names = [file_name(video) for video in self.ids]
 
-    def run(self, model: Classifier, backend: EagerBackend, compute: Compute, *, per_clip: bool) -> Features:
+    def run(self, model: Classifier, compute: Compute, *, per_clip: bool) -> Features:
         """Compute what is missing, then bring everything together."""
         test, pixels = model.recipe.test, model.recipe.pixels
         rows, broken = self._rows_to_do()
+        backend = open_backend(model, compute, views=len(rows) * test.views)
         views = ViewDataset(self.videos, test.sampling, pixels, model.recipe.flow)
         computed = 0
         with progress("Features", total=len(rows), unit="videos") as bar:
@@ -210,10 +218,10 @@ class _Work:
                     computed += 1
                 bar.advance(note=f"{len(broken)} broken" if len(broken) else None)
         if self.rank:
-            return Features(self.out, self.videos, computed, broken.files)
+            return Features(self.out, self.videos, computed, broken.files, backend.report())
         found = self._bring_together()
         self._write_index(found)
-        return Features(self.out, self.videos, computed, tuple(found.values()))
+        return Features(self.out, self.videos, computed, tuple(found.values()), backend.report())
 
     def sweep(self) -> None:
         """Remove what a killed process was writing."""

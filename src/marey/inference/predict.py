@@ -1,13 +1,14 @@
 """Predictions for videos that nobody has labelled, with the very preprocessing of testing."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Unpack
 
 import numpy as np
 
+from marey.backends.choose import check_backend, open_backend
 from marey.backends.compute import Compute, ComputeOptions
-from marey.backends.eager import EagerBackend
 from marey.base.errors import DecodeError
 from marey.classifier import Classifier
 from marey.data.clips import ViewDataset
@@ -53,11 +54,13 @@ def predict_many(
 
     Raises:
         DataError: `videos` is one path, and nothing is there or no video in it.
+        RunError: this machine does not have the device, or the device not the precision or the backend.
     """
+    check_backend(compute)
     listed = as_videos(videos)
     if not len(listed):
         return
-    backend = EagerBackend(model, compute)
+    backend = open_backend(model, compute, views=len(listed) * model.recipe.test.views)
     test, pixels = model.recipe.test, model.recipe.pixels
     views = ViewDataset(listed, test.sampling, pixels, model.recipe.flow)
     task, calibration = task_of(model.recipe.task), model.calibration
@@ -68,4 +71,6 @@ def predict_many(
             continue
         scores = score_video(backend, item, test, pixels, batch=compute.views, task=task, calibration=calibration)
         names = model.class_names or tuple(f"class {i}" for i in range(model.recipe.model.num_classes))
-        yield task.prediction(video, scores, names, calibration)
+        found = task.prediction(video, scores, names, calibration)
+        report = backend.report()
+        yield found if report.difference is None else replace(found, backend=report.as_json())

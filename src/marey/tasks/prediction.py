@@ -28,6 +28,8 @@ class Prediction:
     error: str | None = None
     below_threshold: float | None = None
     """The threshold of the network's calibration, where no class reaches it: then none of them is the answer."""
+    backend: Mapping[str, Json] | None = None
+    """The backend that computed and its difference from eager float32; None where eager alone ran."""
 
     @classmethod
     def of_classes(
@@ -74,14 +76,14 @@ class Prediction:
 
     def as_json(self, k: int = 5) -> dict[str, Json]:
         """Path, start and end where they are given, and the k likeliest classes or the error; `below_threshold` only where
-        no class reaches the threshold.
+        no class reaches the threshold, and `backend` only where another one than eager ran.
         """
         times: dict[str, Json] = {n: t for n, t in (("start", self.start), ("end", self.end)) if t is not None}
         if self.error is not None:
             return {"path": str(self.path), **times, "error": self.error}
         top: Json = [{"label": label, "probability": probability} for label, probability in self.top(k)]
-        found: dict[str, Json] = {"path": str(self.path), **times, "top": top}
-        return found if self.below_threshold is None else found | {"below_threshold": self.below_threshold}
+        more = {"below_threshold": self.below_threshold, "backend": self.backend}
+        return {"path": str(self.path), **times, "top": top} | {n: v for n, v in more.items() if v is not None}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> "Prediction":
@@ -94,7 +96,7 @@ class Prediction:
         video = VideoEntry.named(path, Path(path), value.get("start"), value.get("end"))
         probabilities = np.array([one["probability"] for one in top], np.float32)
         names, below = tuple(one["label"] for one in top), value.get("below_threshold")
-        return cls(video, probabilities, names, value.get("error"), below)
+        return cls(video, probabilities, names, value.get("error"), below, value.get("backend"))
 
     def as_text(self, k: int = 5) -> str:
         """Lines for a person: the path, whether no class reaches the threshold, and the k likeliest ones; or the error."""

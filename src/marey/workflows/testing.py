@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
+from marey.backends.choose import check_backend
 from marey.backends.compute import Compute
-from marey.backends.precision import check_machine
 from marey.base.claim import OutputPath
 from marey.base.errors import DataError
 from marey.base.processes import processes
@@ -53,7 +53,7 @@ def test_model(
     compute: Compute = Compute(),  # noqa: B008 - frozen
 ) -> EvaluationResult:
     """Evaluate by the protocol of `model.recipe`, write the report, say where it lies."""
-    check_machine(compute)
+    check_backend(compute)
     manifest = data if isinstance(data, Manifest) else listed.read(data, model)
     result = evaluate(model, manifest, out=out, only=listed.only, max_broken=max_broken, compute=compute)
     if processes().first:
