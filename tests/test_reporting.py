@@ -20,9 +20,7 @@ def model():
     recipe = get_recipe("slowonly_r18_8x2_motions").variant(
         model={"width": 4, "num_classes": 2}, test={"size": 32}, pixels={"short_side": 32}
     )
-    network = build_network(recipe)
-    network.class_names = ("jump", "run")
-    return network.eval()
+    return build_network(recipe, ("jump", "run")).eval()
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from made_videos import coded_frame
 from torch.nn import functional as F
 
 from marey.backends import precision as module
+from marey.backends.compute import Compute
 from marey.backends.precision import bfloat16_cost, check_machine, computing_in, keep_precision, pick_precision
 from marey.base.errors import RunError
 from marey.base.reporter import TerminalReporter, set_reporter
@@ -274,7 +275,7 @@ def test_tf32_is_nvidia_s(kind, capsys) -> None:
 
 def test_what_is_not_there_is_refused_before_work() -> None:
     with pytest.raises(RunError, match="--precision tf32: cpu has no TF32"):
-        check_machine("cpu", "tf32")
+        check_machine(Compute(device="cpu", precision="tf32"))
 
 
 def test_tf32_on_cuda(monkeypatch) -> None:

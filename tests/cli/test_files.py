@@ -26,8 +26,8 @@ def marey(*words: object):
 
 
 def tensors(layout=mmaction2, recipe=SMALL) -> dict[str, torch.Tensor]:
-    state = build_network(recipe).state_dict()
-    return {theirs: state[ours].clone() for theirs, ours in layout.pairs(build_network(recipe))}
+    state = build_network(recipe).network.state_dict()
+    return {theirs: state[ours].clone() for theirs, ours in layout.pairs(build_network(recipe).network)}
 
 
 @pytest.fixture(scope="module")
@@ -48,12 +48,12 @@ def test_convert_reports_and_is_read_back(old, recipe, tmp_path) -> None:
     done = marey("convert", old, "--recipe", recipe, "--out", out, "--json")
     assert done.exit_code == 0, done.output
     told = json.loads(done.stdout)
-    network = load_model(out)
-    assert network.recipe == SMALL
-    assert told["loaded"] == len(network.state_dict())
+    model = load_model(out)
+    assert model.recipe == SMALL
+    assert told["loaded"] == len(model.network.state_dict())
     assert (told["layout"], told["dropped"], told["classes"]) == ("mmaction2", ["optimizer"], 3)
-    expected = load_model(SMALL, weights=old).state_dict()
-    assert all(torch.equal(value, expected[name]) for name, value in network.state_dict().items())
+    expected = load_model(SMALL, weights=old).network.state_dict()
+    assert all(torch.equal(value, expected[name]) for name, value in model.network.state_dict().items())
 
 
 def test_convert_tells_the_network_and_says_what_it_decided(old, tmp_path) -> None:
@@ -88,7 +88,7 @@ def test_the_folder_form(old, recipe, tmp_path) -> None:
     assert sorted(path.name for path in folder.iterdir()) == ["model.safetensors", "recipe.json"]
     assert load_model(folder).recipe == SMALL
     assert marey("convert", folder, "--out", tmp_path / "b.safetensors").exit_code == 0
-    plain = {name: value.contiguous() for name, value in load_model(folder).state_dict().items()}
+    plain = {name: value.contiguous() for name, value in load_model(folder).network.state_dict().items()}
     save_file(plain, folder / "model.safetensors")  # as another tool writes it: recipe.json alone tells
     assert load_model(folder).recipe == SMALL
     save_checkpoint(folder / "model.safetensors", build_network(SMALL), SMALL.variant(name="another"))

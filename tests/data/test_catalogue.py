@@ -159,7 +159,7 @@ def test_an_older_toolkits_weights_answer_with_names(tmp_path) -> None:
     recipe = get_recipe("i3d_incv1_rgb_64x1_k400").variant(
         model={"width": 4}, test={"size": 32}, pixels={"short_side": 32}
     )
-    network = build_network(recipe)
+    network = recipe.model.build()
     network.head.bias.data[class_names_of("kinetics400").index("juggling balls")] = 100
     state = network.state_dict()
     theirs = {name: state[ours] for name, ours in mmaction_inception.pairs(network)}

@@ -20,6 +20,7 @@ from torchmetrics.functional.classification import (
 )
 
 import marey
+from marey.backends.compute import Compute
 from marey.backends.eager import EagerBackend
 from marey.base.errors import DataError, DecodeError, RunError
 from marey.base.page import heat_map
@@ -130,7 +131,7 @@ def test_averaging_probabilities_of_positions(videos) -> None:
     )
     torch.manual_seed(3)
     model = build_network(recipe).eval()
-    model.head.weight.data *= 100  # far from linear, so that the order of the averages shows
+    model.network.head.weight.data *= 100  # far from linear, so that the order of the averages shows
     path = videos / "run" / "v2.mp4"
     with marey.open_video(path, conversion="planes") as video:
         indices = recipe.test.sampling.sample(len(video))
@@ -332,7 +333,7 @@ def test_report_is_one_page(videos, model, tmp_path) -> None:
 
 def test_a_protocol_names_no_gpu_by_number(videos, model) -> None:
     """Each process under torchrun has a number of its own."""
-    backend = EagerBackend(model, device="cpu")
+    backend = EagerBackend(model, Compute(device="cpu"))
     backend.device = torch.device("cuda", 1)
     assert _protocol(model, list_folder(videos), backend, 4).device == "cuda"
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 from recorded import write_checkpoint
 
+from marey.backends.compute import Compute
 from marey.backends.eager import EagerBackend
 from marey.data.clips import ViewDataset
 from marey.data.videos import VideoList
@@ -50,8 +51,8 @@ def ours(network: Network, film: Path) -> torch.Tensor:
     """Logits of all views, [clips * crops, K]."""
     test, pixels = network.recipe.test, network.recipe.pixels
     item = ViewDataset(VideoList.from_paths([film]), test.sampling, pixels)[0]
-    backend = EagerBackend(network, device="cpu")
-    return torch.cat([backend(views) for views in Views.of(item, test, pixels).batches(3)])
+    backend = EagerBackend(network, Compute(device="cpu"))
+    return torch.cat([backend.logits(views) for views in Views.of(item, test, pixels).batches(3)])
 
 
 def step_by_step(network: Network, frames: np.ndarray) -> torch.Tensor:
@@ -97,13 +98,7 @@ def test_pyslowfast(network, film, frames) -> None:
         views += [resized[..., 8 : 8 + CROP, left : left + CROP] for left in (0, 29, 57)]
     with torch.inference_mode():
         expected = torch.cat([network(view[None]) for view in views])
-    before = network.recipe, network.preprocess
-    try:
-        network.recipe = recipe
-        network.preprocess = type(network.preprocess)(*recipe.pixels.normalisation)
-        got = ours(network, film)
-    finally:
-        network.recipe, network.preprocess = before
+    got = ours(network.with_recipe(recipe), film)
     assert (got - expected).abs().max() <= GOLDEN_LOGITS * expected.std()
 
 
@@ -113,10 +108,6 @@ def test_one_frame_off_is_seen(network, film, frames) -> None:
 
 
 def test_the_fast_way_is_near_but_not_the_same(network, film) -> None:
-    exact, before = ours(network, film), network.recipe
-    try:
-        network.recipe = before.variant(pixels={"conversion": "planes"})
-        fast = ours(network, film)
-    finally:
-        network.recipe = before
+    exact = ours(network, film)
+    fast = ours(network.with_recipe(network.recipe.variant(pixels={"conversion": "planes"})), film)
     assert GOLDEN_LOGITS < (fast - exact).abs().max() / exact.std() < PLANES_SCORE

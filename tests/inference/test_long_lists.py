@@ -15,6 +15,7 @@ import torch
 from made_videos import coded_frame
 from typer.testing import CliRunner
 
+from marey.backends.compute import Compute
 from marey.backends.eager import EagerBackend
 from marey.base.errors import DataError, RunError
 from marey.base.files import locked, mend_lines
@@ -267,7 +268,7 @@ def test_features_are_means_over_views(videos, checkpoint, tmp_path) -> None:
     assert clips.shape == (len(item.clips), 32)
     np.testing.assert_allclose(one, views.mean(0), atol=1e-6)
     np.testing.assert_allclose(clips, views.reshape(len(clips), 3, -1).mean(1), atol=1e-6)
-    logits = torch.from_numpy(one) @ network.head.weight.T + network.head.bias
+    logits = torch.from_numpy(one) @ network.network.head.weight.T + network.network.head.bias
     answer = torch.tensor([p for _, p in sorted(predict(network, wanted[2].path).top(2))])
     if RECIPE.test.averaging == "logits":
         torch.testing.assert_close(logits.softmax(0), answer, atol=1e-5, rtol=0)
@@ -334,7 +335,7 @@ def test_a_good_video_before_several_broken_ones(videos, checkpoint, tmp_path) -
     network, paths = load_model(checkpoint), [videos / "v0.mp4", tmp_path / "bad.mp4", tmp_path / "none.mp4"]
     paths[1].write_text("no video")
     for workers in (0, 1):
-        given = list(predict_many(network, paths, workers=workers))
+        given = list(predict_many(network, paths, Compute(workers=workers)))
         assert [(one.path, one.error is None) for one in given] == list(zip(paths, (True, False, False), strict=True))
         found = features(network, paths, out=tmp_path / str(workers), workers=workers)
         assert (len(found), found.paths, len(found.broken)) == (1, (paths[0],), 2)

@@ -86,8 +86,8 @@ def test_a_dropped_branch_leaves_the_shortcut(config) -> None:
 
 def test_a_recipe_declares_it() -> None:
     recipe = get_recipe("slowonly_r18_8x2_motions").variant(train={"drop_path": 0.1})
-    assert rates(build_network(recipe))[-1] == 0.1
-    assert set(rates(build_network(get_recipe("slowonly_r18_8x2_motions")))) == {0}
+    assert rates(build_network(recipe).network)[-1] == 0.1
+    assert set(rates(build_network(get_recipe("slowonly_r18_8x2_motions")).network)) == {0}
 
 
 @pytest.mark.parametrize(

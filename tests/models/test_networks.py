@@ -75,12 +75,14 @@ def name_of(config) -> str:
 @pytest.fixture(params=SMALL, ids=name_of)
 def network(request):
     torch.manual_seed(0)
-    return request.param.build().eval()
+    built = request.param.build().eval()
+    built.clip_channels = request.param.channels
+    return built
 
 
 def clip(network, batch: int = 2) -> torch.Tensor:
     frames = 2 * max(2, *(t for t, _, _ in network.strides))
-    return torch.randn(batch, len(network.preprocess.mean), frames, 64, 64, generator=torch.Generator().manual_seed(1))
+    return torch.randn(batch, network.clip_channels, frames, 64, 64, generator=torch.Generator().manual_seed(1))
 
 
 def test_shapes(network) -> None:

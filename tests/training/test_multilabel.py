@@ -98,7 +98,7 @@ def test_views_are_averaged_through_a_sigmoid(averaging, folder) -> None:
     )
     torch.manual_seed(0)
     model = marey.weights.load.build_network(recipe).eval()
-    model.head.weight.data *= 2000  # far from linear, so that the order of the averages shows
+    model.network.head.weight.data *= 2000  # far from linear, so that the order of the averages shows
     with marey.open_video(folder / "v3.mp4", conversion="planes") as video:
         indices = recipe.test.sampling.sample(len(video))
         clips = [video.read(row, size=(64, round(64 * video.width / video.height))) for row in indices]

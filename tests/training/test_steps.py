@@ -10,6 +10,7 @@ import pytest
 import torch
 from recorded import drawn, load
 
+from marey.classifier import Classifier
 from marey.data.loader import Place
 from marey.models.network import Network
 from marey.models.slowonly.config import SlowOnlyConfig
@@ -95,7 +96,7 @@ def five_steps(recipe: Recipe, pairs: Pairs, out: Path, *, steps: int) -> tuple[
         if not theirs.endswith("num_batches_tracked"):
             state[ours].copy_(torch.from_numpy(drawn(theirs, tuple(state[ours].shape))))
     loop = TrainingLoop(
-        start_fabric(torch.device("cpu"), "float32"), network, Recorded(recipe, steps), cross_entropy,
+        start_fabric(torch.device("cpu"), "float32"), Classifier(network, recipe), Recorded(recipe, steps), cross_entropy,
         RunFolder(out, recipe, [], {}, writes=False),
         micro_batch=recipe.train.norm_batch or 8, max_broken=0.0, checkpoint_minutes=60.0, tensorboard=False,
     )  # fmt: skip

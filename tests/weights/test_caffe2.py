@@ -26,15 +26,15 @@ NAMES = [name for name in PAIRS if name.startswith("pyslowfast/")]
 )
 def test_released_form_gives_the_same_network(name, tmp_path) -> None:
     """Every tensor is that of the .pyth form, which gives the recorded logits (test_weights.py)."""
-    network = load_model(weights=write_caffe2(name, tmp_path / "x.pkl"))
-    assert network.recipe.model == get_recipe(PAIRS[name]).model
-    recorded, ours, state = state_dict(name), dict(pyslowfast.pairs(network)), network.state_dict()
+    model = load_model(weights=write_caffe2(name, tmp_path / "x.pkl"))
+    assert model.recipe.model == get_recipe(PAIRS[name]).model
+    recorded, ours, state = state_dict(name), dict(pyslowfast.pairs(model)), model.network.state_dict()
     for key, value in recorded.items():
         assert key.endswith("num_batches_tracked") or torch.equal(value, state[ours[key]]), key
     names = load(f"networks/{name}.c2names")
-    assert {blob: ours[key] for blob, key in names.items()} == dict(pyslowfast_caffe2.pairs(network))
+    assert {blob: ours[key] for blob, key in names.items()} == dict(pyslowfast_caffe2.pairs(model))
     if name == "pyslowfast/SLOW_8x8_R50":
-        assert difference(network, name) < GOLDEN_LOGITS
+        assert difference(model, name) < GOLDEN_LOGITS
 
 
 @pytest.mark.parametrize("config", [config for layout, config in VARIANTS if layout is pyslowfast], ids=repr)
@@ -51,7 +51,7 @@ def test_variants_are_told_and_tensors_come_back(config, tmp_path) -> None:
     loaded = load_model(weights=tmp_path / "x.pkl")
     assert loaded.recipe.model == config
     assert loaded.load_report.dropped == tuple(solver)
-    assert all(torch.equal(value, state[name]) for name, value in loaded.state_dict().items())
+    assert all(torch.equal(value, state[name]) for name, value in loaded.network.state_dict().items())
 
 
 # -- the pickles themselves

@@ -40,15 +40,15 @@ def difference(network, name: str, *, first: int = 0) -> float:
 
 @pytest.mark.parametrize("name", PAIRS)
 def test_logits_are_deepminds_in_both_forms(name, tmp_path) -> None:
-    network = load_model(weights=write_checkpoint(name, tmp_path / "i3d.pth"))
-    assert network.recipe.name == PAIRS[name]
-    assert difference(network, name) < GOLDEN_LOGITS
+    model = load_model(weights=write_checkpoint(name, tmp_path / "i3d.pth"))
+    assert model.recipe.name == PAIRS[name]
+    assert difference(model, name) < GOLDEN_LOGITS
     folder = write_tensorflow(name, tmp_path / "i3d")
     told, named = load_model(weights=folder), load_model(PAIRS[name], weights=folder / "model.ckpt")
     for other in (told, named):
-        assert other.recipe == network.recipe
-        state = other.state_dict()
-        for ours, value in network.state_dict().items():
+        assert other.recipe == model.recipe
+        state = other.network.state_dict()
+        for ours, value in model.network.state_dict().items():
             assert ours.endswith("num_batches_tracked") or torch.equal(value, state[ours]), ours
     assert "the data was rewritten under an old index" in str(told.load_report)
     slots = [theirs for theirs in told.load_report.dropped if theirs.endswith("/Momentum")]
@@ -72,9 +72,9 @@ def one_pool_for_all(network) -> None:
 @pytest.mark.parametrize("mistake", [epsilon_of_mmaction, padding_of_mmaction, one_pool_for_all])
 def test_a_small_mistake_in_i3d_is_seen(mistake, tmp_path) -> None:
     name = "i3d/deepmind_i3d_rgb_imagenet"
-    network = load_model(weights=write_checkpoint(name, tmp_path / "i3d.pth"))
-    mistake(network)
-    assert difference(network, name, first=1) > GOLDEN_LOGITS
+    model = load_model(weights=write_checkpoint(name, tmp_path / "i3d.pth"))
+    mistake(model.network)
+    assert difference(model, name, first=1) > GOLDEN_LOGITS
 
 
 def an_average_at_the_end(network) -> None:
@@ -89,9 +89,9 @@ def y_before_x(network) -> None:
 @pytest.mark.parametrize("mistake", [an_average_at_the_end, y_before_x])
 def test_a_small_mistake_in_bninception_is_seen(mistake, tmp_path) -> None:
     name = "mmaction1/tsn2d_bninception_flow_ucf101"
-    network = load_model(weights=write_checkpoint(name, tmp_path / "tsn.pth"))
-    mistake(network)
-    assert difference(network, name) > GOLDEN_LOGITS
+    model = load_model(weights=write_checkpoint(name, tmp_path / "tsn.pth"))
+    mistake(model.network)
+    assert difference(model, name) > GOLDEN_LOGITS
 
 
 @pytest.mark.parametrize(
@@ -144,7 +144,7 @@ def test_other_sizes_are_told_from_the_file(config, recipe, tmp_path) -> None:
 def variables(scope: str = "") -> dict[str, torch.Tensor]:
     """A small network's weights as TensorFlow would hold them, with the state of an optimiser."""
     torch.manual_seed(0)
-    network = build_network(SMALL)
+    network = SMALL.model.build()
     state, found = network.state_dict(), {}
     for theirs, ours in deepmind_tensorflow.pairs(network):
         value = state[ours].clone()

@@ -258,8 +258,8 @@ SMALL = get_recipe("slowonly_r18_8x2_motions").variant(model={"width": 4, "num_c
 
 
 def test_load_model_fetches(tmp_path) -> None:
-    network = build_network(SMALL, ("a", "b", "c"))
-    save_checkpoint(tmp_path / "a.safetensors", network, SMALL, network.class_names)
+    model = build_network(SMALL, ("a", "b", "c"))
+    save_checkpoint(tmp_path / "a.safetensors", model, SMALL, model.class_names)
     content = (tmp_path / "a.safetensors").read_bytes()
     with serving(whole(content)) as server:
         weights = Weights(
@@ -267,8 +267,8 @@ def test_load_model_fetches(tmp_path) -> None:
             licence="Apache-2.0",
         )  # fmt: skip
         loaded = load_model(SMALL.variant(weights=weights))
-    state = network.state_dict()
-    assert all((value == state[name]).all() for name, value in loaded.state_dict().items())
+    state = model.network.state_dict()
+    assert all((value == state[name]).all() for name, value in loaded.network.state_dict().items())
 
 
 def test_hugging_face(tmp_path, monkeypatch) -> None:

@@ -82,9 +82,9 @@ def padded_in_front(network) -> None:
 )
 def test_a_small_mistake_is_seen(name, mistake, tmp_path) -> None:
     file = write_checkpoint(name, tmp_path / "pictures.pth")
-    network = load_model(PICTURES.variant(model=PAIRS[name]), weights=file)
-    mistake(network)
-    found = difference(network, name)
+    model = load_model(PICTURES.variant(model=PAIRS[name]), weights=file)
+    mistake(model.network)
+    found = difference(model, name)
     assert found > GOLDEN_LOGITS, found
 
 
@@ -108,10 +108,10 @@ def installed(size: int):
 def test_real_weights_give_the_recorded_logits(size) -> None:
     """Recorded from efficientnet-lite-pytorch 0.1.0 with the weights of the extra."""
     case = json.loads((HERE / "networks/efficientnet_lite/pretrained.json").read_text())[f"lite{size}"]
-    network = load_model(weights=installed(size))
+    model = load_model(weights=installed(size))
     noise = np.random.RandomState(case["seed"]).standard_normal((1, 3, 1, case["side"], case["side"]))
     with torch.inference_mode():
-        logits = network(torch.from_numpy(noise.astype(np.float32)))[0]
+        logits = model(torch.from_numpy(noise.astype(np.float32)))[0]
     expected = torch.tensor(case["logits_every_50th"])
     assert (logits[::50] - expected).abs().max() < GOLDEN_LOGITS * case["std"]
     assert float(logits.std()) == pytest.approx(case["std"], rel=1e-4)
@@ -145,7 +145,7 @@ def test_lite_layouts_are_bijections_and_tell_the_size(layout, size, tmp_path) -
     loaded = load_model(weights=tmp_path / "x.pth")
     assert loaded.recipe.model == LiteTSNConfig(size=size, width=8, num_classes=5)
     shifted = load_model(PICTURES.variant(model=config), weights=tmp_path / "x.pth")
-    assert all(torch.equal(value, state[name]) for name, value in shifted.state_dict().items())
+    assert all(torch.equal(value, state[name]) for name, value in shifted.network.state_dict().items())
 
 
 def test_pictures_are_one_frame_or_several() -> None:

@@ -16,7 +16,6 @@ from marey.recipes import get_recipe
 from marey.weights import starts
 from marey.weights.checkpoint import save_checkpoint
 from marey.weights.layouts import efficientnet_lite, torchvision, videoresnet
-from marey.weights.load import build_network
 from marey.weights.pretraining import start
 from tolerances import INFLATED
 
@@ -31,7 +30,7 @@ def recipe(config):
 def trained(config, seed: int = 0) -> nn.Module:
     """A network whose weights and statistics are all its own."""
     torch.manual_seed(seed)
-    network = build_network(recipe(config)).eval()
+    network = config.build().eval()
     for name, value in network.state_dict().items():
         if value.is_floating_point() and value.ndim < 2:
             value.uniform_(0.5, 1.5) if name.endswith(("norm.weight", "running_var")) else value.normal_(std=0.1)
@@ -69,7 +68,7 @@ def deviation(started, source, frames: int, first: int, last: int) -> float:
     """The largest difference from the 2D network's map, over the map's largest value."""
     picture = torch.randn(1, 3, 1, 64, 64, generator=torch.Generator().manual_seed(3))
     with torch.inference_mode():
-        still = started.eval().trunk(picture.expand(-1, -1, frames, -1, -1))[0]
+        still = started.eval().network.trunk(picture.expand(-1, -1, frames, -1, -1))[0]
         expected = source.trunk(picture)[0]
         return float((still[:, :, first : last + 1] - expected).abs().max() / expected.abs().max())
 
@@ -106,7 +105,7 @@ def test_a_small_mistake_is_seen(mistake, tmp_path) -> None:
     config, frames, first, last = MOTIONLESS[1]
     source = trained(TSNConfig(depth=18, width=8))
     started = start(recipe(config), written(source, torchvision, tmp_path / "pictures.pth"))
-    mistake(started)
+    mistake(started.network)
     assert deviation(started, source, frames, first, last) > INFLATED
 
 
@@ -123,12 +122,12 @@ def test_slowfast_starts_its_slow_pathway(tmp_path) -> None:
     file = written(source, torchvision, tmp_path / "pictures.pth")
     started = start(recipe(SlowFastConfig(depth=50, width=16, alpha=4)), file)
     assert "fast starts anew" in str(started.load_report)
-    block = started.slow.residual(1, 0)
+    block = started.network.slow.residual(1, 0)
     inside = source.resnet.residual(1, 0).a.conv.weight.shape[1]
     assert (block.a.conv.weight[:, inside:] == 0).all()
     assert (block.shortcut.conv.weight[:, inside:] == 0).all()
     both = start(recipe(SlowFastConfig(depth=50, width=16, beta_inverse=1)), file)
-    assert torch.equal(both.fast.stem.norm.running_var, source.resnet.stem.norm.running_var)
+    assert torch.equal(both.network.fast.stem.norm.running_var, source.resnet.stem.norm.running_var)
     assert "anew" not in str(both.load_report)
 
 
@@ -143,17 +142,18 @@ def test_flow_starts_from_the_mean_over_channels(config, width, tmp_path) -> Non
     source = trained(TSNConfig(depth=18, width=8))
     started = start(BASE.variant(model=config, modality="flow"), written(source, torchvision, tmp_path / "x.pth"))
     mean = source.resnet.stem.conv.weight.mean(dim=1)
-    ours = started.resnet.stem.conv.weight.flatten(1, -3)
+    ours = started.network.resnet.stem.conv.weight.flatten(1, -3)
     assert ours.shape[1] == width
     assert all(torch.equal(ours[:, channel], mean) for channel in range(width))
     assert f"3 input channels for each of {width}" in str(started.load_report)
 
 
 def test_a_3d_network_of_another_modality(tmp_path) -> None:
-    source = trained(SlowOnlyConfig(depth=18, width=8, num_classes=4))
-    save_checkpoint(tmp_path / "rgb.safetensors", source, recipe(source.recipe.model), ("a", "b", "c", "d"))
+    config = SlowOnlyConfig(depth=18, width=8, num_classes=4)
+    source = trained(config)
+    save_checkpoint(tmp_path / "rgb.safetensors", source, recipe(config), ("a", "b", "c", "d"))
     started = start(recipe(SlowOnlyConfig(depth=18, width=8, channels=2)), tmp_path / "rgb.safetensors")
-    theirs, ours = source.resnet.state_dict(), started.resnet.state_dict()
+    theirs, ours = source.resnet.state_dict(), started.network.resnet.state_dict()
     assert all(torch.equal(value, ours[name]) for name, value in theirs.items() if name != "stem.conv.weight")
     assert torch.equal(ours["stem.conv.weight"][:, 1], theirs["stem.conv.weight"].mean(dim=1))
 
@@ -162,13 +162,13 @@ def test_the_same_network_is_loaded_strictly(tmp_path) -> None:
     source = trained(TSNConfig(depth=18, width=8, num_classes=4))
     file = written(source, torchvision, tmp_path / "x.pth")
     again = start(recipe(TSNConfig(depth=18, width=8, num_classes=4)), file, ("a", "b", "c", "d"))
-    state = again.state_dict()
+    state = again.network.state_dict()
     assert all(torch.equal(value, state[name]) for name, value in source.state_dict().items())
     assert again.class_names == ("a", "b", "c", "d")
     fresh = recipe(TSNConfig(depth=18, width=8, num_classes=200)).variant(train={"initialisation": {"head_std": 0.1}})
     other = start(fresh, file)
     assert "a new head for 200 classes" in str(other.load_report)
-    assert float(other.head.weight.detach().std()) == pytest.approx(0.1, rel=0.2)
+    assert float(other.network.head.weight.detach().std()) == pytest.approx(0.1, rel=0.2)
     with pytest.raises(WeightsError, match="the weights do not fit"):
         start(recipe(TSNConfig(depth=18, width=16, num_classes=4)), file)
 
@@ -177,7 +177,7 @@ def test_tsm_starts_from_tsn(tmp_path) -> None:
     source = trained(LiteTSNConfig(width=8, num_classes=4))
     file = written(source, efficientnet_lite, tmp_path / "x.pth")
     started = start(recipe(LiteTSMConfig(width=8, num_classes=2)), file)
-    theirs, ours = source.efficientnet.state_dict(), started.efficientnet.state_dict()
+    theirs, ours = source.efficientnet.state_dict(), started.network.efficientnet.state_dict()
     assert all(torch.equal(value, ours[name]) for name, value in theirs.items())
     assert "the head" in str(started.load_report)
 
@@ -247,7 +247,7 @@ def test_ig65m_by_clip_length(name, digits, said, asked, tmp_path) -> None:
     written(source, videoresnet, tmp_path / "x.pth")
     started = start(wanted, "ig65m", ("a", "b", "c"))
     assert [found for _, found in asked] == [digits]
-    theirs, ours = source.resnet.state_dict(), started.resnet.state_dict()
+    theirs, ours = source.resnet.state_dict(), started.network.resnet.state_dict()
     assert all(torch.equal(value, ours[name]) for name, value in theirs.items())
     for part in (said, "pixels.mean=[110.2008, 100.63983, 95.99475]", "a new head for 3 classes"):
         assert part in str(started.load_report)

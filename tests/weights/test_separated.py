@@ -130,7 +130,7 @@ def test_variants_are_told_and_tensors_come_back(layout, config, tmp_path) -> No
     loaded = load_model(weights=tmp_path / "x.pth")
     assert loaded.recipe.model == config
     state = network.state_dict()
-    assert all(torch.equal(value, state[name]) for name, value in loaded.state_dict().items())
+    assert all(torch.equal(value, state[name]) for name, value in loaded.network.state_dict().items())
 
 
 def test_blocks_by_letters() -> None:
@@ -219,11 +219,11 @@ def test_vmz_s_blobs_give_the_logits_of_its_pytorch_network(tmp_path) -> None:
     arrays = {name: blob.numpy() for name, blob in blobs("vmz/ip_csn_152").items()}
     solver = {"conv1_w_momentum": arrays["conv1_w"], "lr": np.float32([0.01])}
     (tmp_path / "x.pkl").write_bytes(pickle.dumps({"blobs": arrays | solver}, protocol=2))
-    network = load_model(weights=tmp_path / "x.pkl")
-    assert network.load_report.layout == "vmz caffe2"
-    assert set(network.load_report.dropped) == set(solver)
-    assert network.recipe.name == "ipcsn_r152_32x2_k400_ig65m_vmz"
-    assert difference(network, "vmz/ip_csn_152") < GOLDEN_LOGITS
+    model = load_model(weights=tmp_path / "x.pkl")
+    assert model.load_report.layout == "vmz caffe2"
+    assert set(model.load_report.dropped) == set(solver)
+    assert model.recipe.name == "ipcsn_r152_32x2_k400_ig65m_vmz"
+    assert difference(model, "vmz/ip_csn_152") < GOLDEN_LOGITS
 
 
 def test_a_classifier_of_blobs_for_other_classes(tmp_path) -> None:
@@ -236,13 +236,13 @@ def test_a_classifier_of_blobs_for_other_classes(tmp_path) -> None:
     torch.save(tensors, tmp_path / "x.pth")
     loaded = load_model(weights=tmp_path / "x.pth")
     assert loaded.recipe.model == config
-    assert torch.equal(loaded.head.weight, network.head.weight)
+    assert torch.equal(loaded.network.head.weight, network.head.weight)
     other = get_recipe("r2plus1d_r34_8x1_k400_ig65m_vmz").variant(model={"depth": 18, "width": 4, "num_classes": 5})
     with pytest.raises(WeightsError, match="allow_new_head"):
         load_model(other, weights=tmp_path / "x.pth")
     fresh = load_model(other, weights=tmp_path / "x.pth", allow_new_head=True)
-    assert fresh.head.out_features == 5
-    assert torch.equal(fresh.resnet.stem.first.conv.weight, network.resnet.stem.first.conv.weight)
+    assert fresh.network.head.out_features == 5
+    assert torch.equal(fresh.network.resnet.stem.first.conv.weight, network.resnet.stem.first.conv.weight)
 
 
 def test_plain_and_wrapped_state_dicts(tmp_path) -> None:
@@ -329,18 +329,18 @@ def one_temporal_stride_less(network) -> None:
     ],
 )
 def test_a_small_mistake_is_seen(name, mistake, tmp_path) -> None:
-    network = load_model(weights=write_checkpoint(name, tmp_path / "old.pth"))
-    mistake(network)
-    found = difference(network, name, strict=False)
+    model = load_model(weights=write_checkpoint(name, tmp_path / "old.pth"))
+    mistake(model.network)
+    found = difference(model, name, strict=False)
     assert found > GOLDEN_LOGITS, found
 
 
 @pytest.mark.parametrize("mistake", [pytest.param(small_epsilon, marks=pytest.mark.slow), a_relu_too_many])
 @pytest.mark.parametrize("name", ILL_CONDITIONED)
 def test_a_small_mistake_is_seen_in_float64(name, mistake, tmp_path) -> None:
-    network = load_model(PAIRS[name], weights=write_checkpoint(name, tmp_path / "old.pth"))
-    mistake(network)
-    found = difference(network.double(), name, strict=False)
+    model = load_model(PAIRS[name], weights=write_checkpoint(name, tmp_path / "old.pth"))
+    mistake(model.network)
+    found = difference(model.double(), name, strict=False)
     assert found > 50 * ILL_CONDITIONED[name], found
 
 

@@ -16,6 +16,7 @@ from recorded import runs, write_checkpoint
 from torch import Tensor
 
 from marey.base.errors import RecipeError, WeightsError
+from marey.classifier import Classifier
 from marey.models.layers.classifier import LinearClassifier
 from marey.models.layers.non_local import NonLocal
 from marey.models.layers.shift import Shift
@@ -28,7 +29,7 @@ from marey.weights.checkpoint import read_checkpoint, save_checkpoint
 from marey.weights.foreign import layouts_of as possible_layouts
 from marey.weights.foreign import read_tensors, variant_of
 from marey.weights.layouts import efficientnet_lite, mmaction, mmaction2, pyslowfast, pytorchvideo, timm, torchvision
-from marey.weights.load import build_network, load_model
+from marey.weights.load import build_model, build_network, load_model
 from tolerances import GOLDEN_LOGITS, ILL_CONDITIONED
 
 PAIRS = {
@@ -85,12 +86,13 @@ SLOW = {
 SMALL = get_recipe("slowonly_r18_8x2_motions").variant(model={"width": 4, "num_classes": 3})
 
 
-def difference(network: LinearClassifier, name: str, *, strict: bool = True) -> float:
+def difference(model: Classifier, name: str, *, strict: bool = True) -> float:
     """The largest difference to the recorded logits, in standard deviations of the logits.
 
     The network computes in the type of its weights, float32 or float64.
     """
-    worst = 0.0
+    worst, network = 0.0, model.network
+    assert isinstance(network, LinearClassifier)
     for values, recorded in runs(name):
         clips = values.to(network.head.weight.dtype)
         with torch.inference_mode():
@@ -104,7 +106,7 @@ def difference(network: LinearClassifier, name: str, *, strict: bool = True) -> 
         logits = positions.movedim(1, -1) if mapped else positions.mean(dim=(2, 3, 4))
         expected = torch.from_numpy(recorded["logits_map" if mapped else "out" if "out" in recorded else "logits"])
         assert logits.shape == expected.shape
-        if "out" in recorded and network.recipe.test.averaging == "position_probabilities":
+        if "out" in recorded and model.recipe.test.averaging == "position_probabilities":
             logits, expected = logits.log_softmax(dim=1), expected.log()  # its network ends in a softmax
         worst = max(worst, float((logits - expected).abs().max() / expected.std()))
         if strict and "averaged" in recorded:
@@ -154,10 +156,10 @@ def threads(request) -> Iterator[None]:
 @pytest.mark.parametrize("name", ILL_CONDITIONED)
 def test_float32_of_an_ill_conditioned_pair(name, tmp_path) -> None:
     """The recorded distance between float32 and float64, computed anew: of the same size on any CPU and thread count."""
-    network = load_model(PAIRS[name], weights=write_checkpoint(name, tmp_path / "old.pth"))
+    model = load_model(PAIRS[name], weights=write_checkpoint(name, tmp_path / "old.pth"))
     ((clips, _),) = runs(name)
     with torch.inference_mode():
-        logits, exact = network(clips), network.double()(clips.double())
+        logits, exact = model(clips), model.double()(clips.double())
     distance = float((logits - exact).abs().max() / exact.std())
     assert ILL_CONDITIONED[name] / 4 < distance < 2 * ILL_CONDITIONED[name]
 
@@ -230,9 +232,9 @@ def gaussian_for_dot_product(network) -> None:
     ],
 )
 def test_a_small_mistake_is_seen(name, mistake, tmp_path) -> None:
-    network = load_model(weights=write_checkpoint(name, tmp_path / "old.pth"))
-    mistake(network)
-    found = difference(network, name, strict=False)
+    model = load_model(weights=write_checkpoint(name, tmp_path / "old.pth"))
+    mistake(model.network)
+    found = difference(model, name, strict=False)
     assert found > GOLDEN_LOGITS, found
 
 
@@ -325,7 +327,7 @@ def test_variants_are_told_and_tensors_come_back(layout, config, tmp_path) -> No
     loaded = load_model(weights=tmp_path / "x.pth")
     assert loaded.recipe.model == config
     state = network.state_dict()
-    assert all(torch.equal(value, state[name]) for name, value in loaded.state_dict().items())
+    assert all(torch.equal(value, state[name]) for name, value in loaded.network.state_dict().items())
 
 
 def given(layout, network) -> dict[str, torch.Tensor]:
@@ -370,12 +372,12 @@ def test_a_network_that_a_layout_cannot_hold(tmp_path) -> None:
 
 def foreign(tmp_path, change=lambda tensors: None, **model):
     """A small MMAction2 checkpoint, made from a network of ours."""
-    network = build_network(SMALL.variant(model=model) if model else SMALL)
-    state = network.state_dict()
-    tensors = {theirs: state[ours].clone() for theirs, ours in mmaction2.pairs(network)}
+    classifier = build_model(SMALL.variant(model=model) if model else SMALL)
+    state = classifier.network.state_dict()
+    tensors = {theirs: state[ours].clone() for theirs, ours in mmaction2.pairs(classifier.network)}
     change(tensors)
     torch.save({"state_dict": tensors}, tmp_path / "x.pth")
-    return network, tmp_path / "x.pth"
+    return classifier, tmp_path / "x.pth"
 
 
 def test_other_sizes_are_told_from_the_file(tmp_path) -> None:
@@ -414,9 +416,9 @@ def test_another_head_is_taken_only_when_asked(tmp_path) -> None:
     other = SMALL.variant(model={"num_classes": 5})
     with pytest.raises(WeightsError, match="allow_new_head"):
         load_model(other, weights=file)
-    network = load_model(other, weights=file, allow_new_head=True)
-    assert network.head.out_features == 5
-    assert "a new head for 5 classes" in str(network.load_report)
+    model = load_model(other, weights=file, allow_new_head=True)
+    assert model.network.head.out_features == 5
+    assert "a new head for 5 classes" in str(model.load_report)
 
 
 class Evil:

@@ -14,6 +14,7 @@ import torch
 from made_videos import coded_frame
 from typer.testing import CliRunner
 
+from marey.backends.compute import Compute
 from marey.base.claim import OutputPath
 from marey.base.errors import RunError
 from marey.base.files import write_text
@@ -75,7 +76,7 @@ def see(out: Path, videos: Path, checkpoint: Path, *, number: int) -> None:
 
 
 def answer_all(out: Path, videos: Path, checkpoint: Path, *, number: int) -> None:
-    list(answer(load_model(checkpoint), read_videos(videos), out=out, top=number, workers=0))
+    list(answer(load_model(checkpoint), read_videos(videos), out=out, top=number, compute=Compute(workers=0)))
 
 
 def flow(out: Path, videos: Path, checkpoint: Path, *, number: int) -> None:

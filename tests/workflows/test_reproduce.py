@@ -7,6 +7,7 @@ import pytest
 import torch
 from made_videos import coded_frame
 
+from marey.backends.compute import Compute
 from marey.base.errors import DataError, RecipeError
 from marey.evaluation.result import EvaluationResult
 from marey.evaluation.scores import Scores
@@ -23,7 +24,7 @@ SMALL = (
     "test.size=32", "pixels.short_side=32", "augment.size=32", "augment.short_side=40", "train.base_batch=4",
     "train.epochs=1", "train.norm_batch=null",
 )  # fmt: skip
-OPTIONS = TrainOptions(workers=0, device="cpu")
+OPTIONS = TrainOptions(compute=Compute(workers=0, device="cpu"))
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,9 @@ import pytest
 import torch
 from made_videos import coded_frame
 
+from marey.backends.compute import Compute
 from marey.base.errors import RecipeError, RunError
+from marey.classifier import Classifier
 from marey.data.formats import list_folder
 from marey.data.listing import read_videos
 from marey.evaluation.evaluate import evaluate
@@ -16,7 +18,7 @@ from marey.recipes import TWO_STREAMS, find_two_stream, get_recipe
 from marey.video.writer import write_video
 from marey.weights.load import build_network
 from marey.workflows import two_streams
-from marey.workflows.two_streams import Streams, open_streams, predict_streams
+from marey.workflows.two_streams import Streams, open_models, predict_streams
 
 RECIPE = get_recipe("slowonly_r18_8x2_motions").variant(
     name="tiny", model={"width": 4, "num_classes": 2}, pixels={"short_side": 32}, test={"size": 32}
@@ -42,18 +44,18 @@ def network(seed: int, classes: int = 2):
 
 def test_streams_are_tested_fused_and_reported(videos, tmp_path) -> None:
     streams = Streams((network(1), network(2)))
-    result = two_streams.test_streams(streams, videos, out=tmp_path, split=None, workers=0)
+    result = two_streams.test_streams(streams, videos, out=tmp_path, compute=Compute(workers=0))
     parts = [Scores.load(tmp_path / f"stream{n}-tiny{n}" / "scores.npz").probabilities for n in (1, 2)]
     product = parts[0].astype(float) * parts[1]
     expected = product / product.sum(axis=1, keepdims=True)
     np.testing.assert_allclose(result.scores.probabilities, expected, atol=1e-6)
     assert json.loads((tmp_path / "result.json").read_text())["videos"] == 4
     assert (tmp_path / "report.html").exists()
-    answers = list(predict_streams(streams, read_videos([videos / "run" / "v1.mp4"], root=None), batch=8))
+    answers = list(predict_streams(streams, read_videos([videos / "run" / "v1.mp4"], root=None), Compute()))
     row = result.scores.ids.index("run/v1.mp4")
     np.testing.assert_array_equal(answers[0].probabilities, result.scores.probabilities[row])
     with pytest.raises(RunError, match="holds another run .streams differs|holds another run .streams: there"):
-        two_streams.test_streams(Streams((network(1), network(3))), videos, out=tmp_path, split=None, workers=0)
+        two_streams.test_streams(Streams((network(1), network(3))), videos, out=tmp_path)
     with pytest.raises(RunError, match="holds another run"):
         evaluate(network(1), list_folder(videos), out=tmp_path, workers=0)
 
@@ -74,11 +76,12 @@ def test_rows_name_recipes_that_are_there() -> None:
 
 
 def test_what_a_user_names() -> None:
-    nothing = {"weights": None, "fuse_weights": None, "untrained": True}
-    assert open_streams("slowonly_r18_8x2_motions", None, **nothing) is None
-    two = open_streams("slowonly_r18_8x2_motions", "tsn_r18_8seg_motions", **nothing)
-    assert [n.recipe.name for n in two.networks] == ["slowonly_r18_8x2_motions", "tsn_r18_8seg_motions"]
+    one = open_models("slowonly_r18_8x2_motions", untrained=True)
+    assert isinstance(one, Classifier)
+    two = open_models("slowonly_r18_8x2_motions", "tsn_r18_8seg_motions", untrained=True)
+    assert isinstance(two, Streams)
+    assert [n.recipe.name for n in two.classifiers] == ["slowonly_r18_8x2_motions", "tsn_r18_8seg_motions"]
     row = find_two_stream("i3d_incv1_twostream_64x1_ucf101")
     assert row.published.top1 == 97.8
     with pytest.raises(RecipeError, match="has two streams already"):
-        open_streams(row.name, "tsn_r18_8seg_motions", **nothing)
+        open_models(row.name, "tsn_r18_8seg_motions", untrained=True)

@@ -44,7 +44,7 @@ def predict(
 def predict_many(
     model: Classifier,
     videos: VideosLike,
-    compute: Compute = Compute(),  # noqa: B008 - frozen
+    compute: Compute = Compute(workers=0),  # noqa: B008 - frozen
 ) -> Iterator[Prediction]:
     """Answer for each video in turn; one that cannot be read gives a prediction with `error` and no probabilities.
 

@@ -81,8 +81,8 @@ def fit(
         checkpoint_minutes: Longest time between two writes of last.ckpt, and so the most work that a crash can lose.
         max_broken: Broken files that are tolerated, as a share of the videos in `train`, 0 to 1; with more the run stops.
         compute: Device ("auto", "cpu", "cuda", "cuda:1" or "mps"), precision, clips per micro-batch and process, and
-            decoding processes. Precision "auto" is the recipe's, or float32 where the device lacks it; a resumed run keeps the
-            precision that it began with.
+            decoding processes. Precision "auto" is the recipe's, or float32 where the device lacks it; a resumed run keeps
+            the precision that it began with.
         options: Fields of `compute` by name: device="cuda", precision="bfloat16", batch=8, workers=4.
 
     Several processes: `torchrun --nproc-per-node N -m marey train ...`; only the first writes files and notices.
