@@ -1,5 +1,6 @@
 """A recipe: everything behind a row, in one declaration. Knows no torch; `model.build()` does."""
 
+import re
 from collections.abc import Iterable
 from datetime import date
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Annotated, Any, Literal, Self
 
 import yaml
 from pydantic import (
+    AfterValidator,
     Field,
     NonNegativeFloat,
     NonNegativeInt,
@@ -440,12 +442,25 @@ class Measured(Declaration):
     date: date
 
 
+def _one_word(value: str) -> str:
+    if not re.fullmatch(r"[a-z0-9]+([-_.+][a-z0-9]+)*", value):
+        raise ValueError(
+            f"{value!r} is no word of lower-case letters and digits, which - _ . + may join (imagenet, ig65m, videomae_k400)"
+        )
+    return value
+
+
+Word = Annotated[str, AfterValidator(_one_word)]
+"""A word of an open list: where it is used, an unknown one is refused with the known ones."""
+
+
 class Weights(Declaration):
     """Where trained weights lie. `sha256` is all 64 digits, or the first 8 where only those were published."""
 
     url: str
     sha256: str
-    layout: Literal["mmaction", "mmaction2", "pyslowfast", "pytorchvideo", "vmz", "torchvision"]
+    layout: Word
+    """The toolkit that wrote the file, for readers of the zoo: loading infers a file's layout from its tensors."""
     licence: str
 
 
@@ -473,8 +488,9 @@ class Recipe(Declaration):
     """The catalogue's name of the data set, or "folder" for the user's own."""
     storage: Literal["original", "short256", "short320", "frames340x256"] = "original"
     """How the videos were stored when the number was measured: it moves top-1 by up to a point."""
-    pretraining: Literal["imagenet", "ig65m", "sports1m", "kinetics400"] | None = None
-    """What training starts from; None is from scratch."""
+    pretraining: Word | None = None
+    """What training starts from; None is from scratch. Marey finds imagenet and ig65m itself
+    (`marey.weights.pretraining.start`); for any other word training asks for a recipe or a file (`--init`)."""
     model: NetworkConfig
     clip: TrainRule
     test: Test

@@ -21,6 +21,7 @@ from marey.data.draw import ByClass
 from marey.recipe import CosineSchedule, Recipe, StepSchedule, Warmup, read_recipe
 from marey.recipes import RECIPES, get_recipe
 from marey.video.sampling import PySlowFastTest
+from marey.weights.foreign import LAYOUTS
 
 
 def test_a_file_is_whole_or_absent(tmp_path) -> None:
@@ -132,6 +133,20 @@ def test_names_are_unique_and_follow_the_pattern() -> None:
         assert (recipe.published is not None) <= any(data in recipe.name for data in ("k400", "ucf101", "hmdb51"))
         if recipe.weights and recipe.weights.layout == "mmaction":
             assert recipe.weights.url.removesuffix(".pth").endswith(recipe.weights.sha256)
+
+
+def test_words_of_open_lists() -> None:
+    """A new family brings words of its own; those of the shipped recipes are spelt as one knows them."""
+    recipe = get_recipe("slowonly_r50_8x8_k400")
+    assert recipe.variant(pretraining="videomae-k710_v2").pretraining == "videomae-k710_v2"
+    weights = {"url": "https://example.org/a.pth", "sha256": "0" * 64, "layout": "vjepa2.1", "licence": "MIT"}
+    assert recipe.variant(weights=weights).weights.layout == "vjepa2.1"
+    for wrong in ("ImageNet", "image net", "", "_imagenet", "imagenet-"):
+        with pytest.raises(RecipeError, match=f"pretraining: '{wrong}' is no word of lower-case letters and digits"):
+            recipe.variant(pretraining=wrong)
+    assert {r.pretraining for r in RECIPES} == {None, "imagenet", "ig65m", "sports1m", "kinetics400"}
+    toolkits = {layout.NAME.partition(" ")[0] for layout in LAYOUTS}
+    assert {r.weights.layout for r in RECIPES if r.weights is not None} <= toolkits
 
 
 def test_settings_are_typed() -> None:

@@ -227,6 +227,10 @@ def test_bad_input(videos, tmp_path) -> None:
         fit(RECIPE.variant(model={"num_classes": 3}), train=manifest, out=tmp_path / "a")
     with pytest.raises(RecipeError, match="starts from kinetics400 weights"):
         fit(RECIPE.variant(pretraining="kinetics400"), train=manifest, out=tmp_path / "a")
+    with pytest.raises(
+        RecipeError, match="starts from imagnet weights, and Marey itself finds imagenet and ig65m alone"
+    ):
+        fit(RECIPE.variant(pretraining="imagnet"), train=manifest, out=tmp_path / "a")
     with pytest.raises(WeightsError, match="no network of width"):
         fit(RECIPE.variant(pretraining="imagenet"), train=manifest, out=tmp_path / "a")
     with pytest.raises(RunError, match="holds no run to go on with"):

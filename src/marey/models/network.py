@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from marey.models.initialisation import Initialisation
 from marey.models.layers.drop_path import set_drop_path
 from marey.models.layers.initialise import initialise
+from marey.models.layers.positions import ResizedPositions
 
 
 @runtime_checkable
@@ -30,6 +31,25 @@ class NamesLayerDepth(Protocol):
 
     def layer_depth(self, parameter_name: str) -> int:
         """See `Network.layer_depth`."""
+
+
+@runtime_checkable
+class ResizesPositions(Protocol):
+    """A module whose position embeddings have one grid, and that makes them of another grid's when weights are loaded.
+
+    Any module may do so: a whole network, a user's own module, or one layer inside.
+    """
+
+    def resize_positions(self, parameter_name: str, theirs: Tensor) -> ResizedPositions | None:
+        """What a file's tensor of another shape becomes; None where its shape is wrong.
+
+        Args:
+            parameter_name: One of the names of its own `state_dict()`; of any parameter whose shape differs.
+            theirs: The file's tensor, in the network's order of axes.
+
+        Returns:
+            A tensor of the parameter's shape, as `marey.models.layers.positions.resize_positions` makes it.
+        """
 
 
 @runtime_checkable

@@ -219,8 +219,8 @@ def _start(recipe: Recipe, train: Manifest, init: str | Path | None, resume: boo
         )
     if init is None and recipe.pretraining not in (None, *WORDS) and not resume:
         raise RecipeError(
-            f"{recipe.name} starts from {recipe.pretraining} weights: name a recipe or a checkpoint with "
-            "--init NAME_OR_FILE, or train from scratch with --init none."
+            f"{recipe.name} starts from {recipe.pretraining} weights, and Marey itself finds {' and '.join(WORDS[1:])} "
+            "alone: name a recipe or a checkpoint with --init NAME_OR_FILE, or train from scratch with --init none."
         )
     # A resumed run reads its weights from last.ckpt in its own folder.
     started = start(recipe, "none" if resume else init or recipe.pretraining or "none", train.class_names)

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 
 from marey.base.errors import WeightsError
+from marey.base.reporter import notice
 from marey.classifier import Classifier, LoadReport
 from marey.data.catalogue import class_names_of
 from marey.models.network import Network
@@ -18,6 +19,7 @@ from marey.weights.checkpoint import Checkpoint, read_checkpoint
 from marey.weights.foreign import layout_for, layouts_of, read_contents, variant_of
 from marey.weights.hub import HUB, fetch, fetch_snapshot
 from marey.weights.layouts.resnet import Change, Variant
+from marey.weights.positions import resize_to_fit
 from marey.weights.tensorflow import is_tensorflow
 
 
@@ -288,6 +290,7 @@ def _filled(
         notes = (*notes, f"a new head for {state['head.bias'].shape[0]} classes")
     # Files older than torch 0.4.1 do not count batches; nothing depends on the count.
     pairs = [(t, o) for t, o in pairs if t in tensors or not o.endswith("num_batches_tracked")]
+    tensors, resized = resize_to_fit(network, tensors, pairs, source)
     _check(
         tensors,
         pairs,
@@ -295,6 +298,9 @@ def _filled(
         source,
         hint="" if new_head else " (allow_new_head, --allow-new-head: take it with a fresh classifier)",
     )
+    for line in resized:
+        notice(f"{source}: {line}")
+    notes += resized
     for theirs, ours in pairs:
         state[ours].copy_(tensors[theirs])
     new_head = new_head and bool(dropped)

@@ -10,7 +10,6 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -18,9 +17,8 @@ from torch import Tensor, nn
 from marey.base.errors import WeightsError
 from marey.base.nearest import did_you_mean
 from marey.classifier import Classifier, LoadReport
-from marey.models.layers.classifier import PooledClassifier
+from marey.models.layers.trunk import Trunk
 from marey.models.network import Network
-from marey.models.slowfast.network import SlowFast
 from marey.recipe import NetworkConfig, Recipe
 from marey.recipes import RECIPES
 from marey.weights.load import build_model, config_in, load_model
@@ -194,14 +192,21 @@ def _changes(theirs: dict[str, Tensor], found: dict[str, Tensor], trunk: str) ->
 
 
 def _trunks(network: Network) -> dict[str, nn.Module]:
-    if isinstance(network, SlowFast):
-        return {"slow": network.slow, "fast": network.fast}
-    return {cast(PooledClassifier, network)._name: cast(PooledClassifier, network).backbone}
+    """A network's trunks by their names; of SlowFast the slow one first."""
+    return {name: child for name, child in network.named_children() if isinstance(child, Trunk)}
 
 
 def _trunk(network: Network) -> nn.Module:
-    """The trunk to start from: of SlowFast the slow one."""
-    return next(iter(_trunks(network).values()))
+    """The trunk to start from: of SlowFast the slow one.
+
+    Raises:
+        WeightsError: the network has no stem and stages.
+    """
+    for trunk in _trunks(network).values():
+        return trunk
+    raise WeightsError(
+        f"{type(network).__name__} has no trunk (a stem and stages) that another network could start from."
+    )
 
 
 def _width(trunk: nn.Module) -> int:

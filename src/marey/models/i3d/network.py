@@ -13,13 +13,11 @@ _WINDOW = (2, 7, 7)
 class InceptionI3D(PooledClassifier):
     """64 frames in training, any number in testing; time is halved three times, by the stem and by two pools."""
 
-    strides = ((8, 32, 32),)
-
     def __init__(self, config: InceptionI3DConfig) -> None:
         trunk = InceptionV1Trunk(
             channels=config.channels, width=config.width, padding=config.padding, eps=config.norm_eps
         )
-        super().__init__(trunk, name="inception", num_classes=config.num_classes)
+        super().__init__(trunk, num_classes=config.num_classes)
         self.pool = config.pool
 
     def features(self, clip_BCTHW: Tensor) -> Tensor:

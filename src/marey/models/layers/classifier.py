@@ -1,7 +1,7 @@
 """What TSN, SlowOnly, SlowFast and their kin share behind the trunk: a pool, dropout and one linear layer."""
 
 from abc import ABC, abstractmethod
-from typing import ClassVar, Literal
+from typing import ClassVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -11,10 +11,8 @@ from marey.models.layers.efficientnet import EfficientNetLiteTrunk
 from marey.models.layers.inception import BNInceptionTrunk, InceptionV1Trunk
 from marey.models.layers.initialise import initialise_head
 from marey.models.layers.resnet import ResNetTrunk
+from marey.models.layers.trunk import Trunk
 from marey.models.network import Network
-
-Trunk = ResNetTrunk | InceptionV1Trunk | BNInceptionTrunk | EfficientNetLiteTrunk
-"""A stem, `stages` and the number of channels that comes out."""
 
 
 class LinearClassifier(Network, ABC):
@@ -84,35 +82,28 @@ class LinearClassifier(Network, ABC):
 
 
 class PooledClassifier(LinearClassifier):
-    """A linear classifier on one trunk, whose tensors are called `name` in checkpoints."""
+    """A linear classifier on one trunk, which is a child of the trunk's own name."""
 
     channels_last: ClassVar[bool] = True
     """How weights and maps lie in memory: channels together, which makes pointwise convolutions several times faster on a
     CPU, or frame by frame, which factorised ones prefer (docs/performance/networks.md)."""
+    # The trunk is one of these, under its name, for code that knows which it is: layouts of weights.
     resnet: ResNetTrunk
     inception: InceptionV1Trunk | BNInceptionTrunk
     efficientnet: EfficientNetLiteTrunk
 
-    def __init__(
-        self,
-        trunk: Trunk,
-        *,
-        name: Literal["resnet", "inception", "efficientnet"] = "resnet",
-        num_classes: int,
-        window: int | None = None,
-    ) -> None:
+    def __init__(self, trunk: Trunk, *, num_classes: int, window: int | None = None) -> None:
         super().__init__(features=trunk.out_channels, num_classes=num_classes, window=window)
-        self.add_module(name, trunk)
-        self._name = name
-        if isinstance(trunk, ResNetTrunk):
-            self.strides = (trunk.strides,)
+        self.add_module(trunk.name, trunk)
+        self._name = trunk.name
+        self.strides = (trunk.strides,)
         if self.channels_last:
             self._store_channels_last(flat=next(trunk.parameters()).ndim == 4)
 
     @property
     def backbone(self) -> Trunk:
         """What makes the maps."""
-        return getattr(self, self._name)  # type: ignore[no-any-return]
+        return cast(Trunk, self._modules[self._name])
 
     @property
     def num_stages(self) -> int:

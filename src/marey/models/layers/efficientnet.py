@@ -19,6 +19,7 @@ from marey.models.layers.checkpointing import Blocks
 from marey.models.layers.convolutions import Conv2d
 from marey.models.layers.drop_path import DropPath
 from marey.models.layers.inception import SamePad
+from marey.models.layers.trunk import Trunk
 
 Padding = Literal["same", "symmetric"]
 
@@ -107,7 +108,7 @@ class InvertedResidual(nn.Module):
         return x + self.drop_path(inner) if self.residual else inner
 
 
-class EfficientNetLiteTrunk(nn.Module):
+class EfficientNetLiteTrunk(Trunk):
     """[B, C, H, W] to [B, 1280, H / 32, W / 32].
 
     Args:
@@ -117,6 +118,8 @@ class EfficientNetLiteTrunk(nn.Module):
         padding: "same" pads as TensorFlow; "symmetric" by half a kernel on all sides. They differ where the stride is 2.
         eps: Of the batch norms.
     """
+
+    name, strides = "efficientnet", (1, 32, 32)
 
     def __init__(self, size: Literal[0, 1, 2], *, channels: int, width: int, padding: Padding, eps: float) -> None:
         super().__init__()

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from marey.models.layers.checkpointing import Blocks
 from marey.models.layers.convolutions import Conv2d, Conv3d
+from marey.models.layers.trunk import Trunk
 
 
 def same_padding(length: int, kernel: int, stride: int) -> tuple[int, int]:
@@ -121,12 +122,14 @@ _V1_POOLS = (((1, 3, 3), (1, 2, 2)), ((3, 3, 3), (2, 2, 2)), ((2, 2, 2), (2, 2, 
 """Size and stride of the pool before each stage; the one inside the stem is the first one, too."""
 
 
-class InceptionV1Trunk(nn.Module):
+class InceptionV1Trunk(Trunk):
     """GoogLeNet with a third axis in every kernel: [B, C, T, H, W] to [B, 1024, T / 8, H / 32, W / 32].
 
     `padding` matters on odd lengths only: "same" is TensorFlow's; "mmaction" pads the first convolution (2, 4) and
     the pools at the back. The 5x5 branches have kernels of 3, as in I3D.
     """
+
+    name, strides = "inception", (8, 32, 32)
 
     def __init__(self, *, channels: int, width: int, padding: Literal["same", "mmaction"], eps: float) -> None:
         super().__init__()
@@ -198,8 +201,10 @@ _BN_STAGES = (
 )
 
 
-class BNInceptionTrunk(nn.Module):
+class BNInceptionTrunk(Trunk):
     """BN-Inception in MMAction's form (biased convolutions): [B, C, H, W] to [B, 1024, H / 32, W / 32]."""
+
+    name, strides = "inception", (1, 32, 32)
 
     def __init__(self, *, channels: int, width: int) -> None:
         super().__init__()

@@ -17,6 +17,7 @@ from marey.models.initialisation import Initialisation
 from marey.models.layers.checkpointing import Blocks
 from marey.models.layers.convolutions import Conv2d, Conv3d
 from marey.models.layers.drop_path import DropPath
+from marey.models.layers.trunk import Trunk
 
 BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
 """Residual blocks in each of the four stages, by depth (table 1)."""
@@ -162,7 +163,7 @@ def projection(in_channels: int, out_channels: int, step: tuple[int, ...], *, ep
     return ConvNorm(in_channels, out_channels, (1,) * len(step), step, eps=eps)
 
 
-class ResNetTrunk(nn.Module):
+class ResNetTrunk(Trunk):
     """Stem and four stages: [B, C, (T,) H, W] to [B, 8 * width * expansion, (T',) H / 32, W / 32].
 
     Args:
@@ -180,6 +181,8 @@ class ResNetTrunk(nn.Module):
         spatial_pool: Whether a 3x3 max pool of stride 2 follows the stem.
         pool_padding: Rows and columns that this pool adds at each border.
     """
+
+    name = "resnet"
 
     def __init__(
         self,

@@ -3,14 +3,13 @@
 Shape suffixes: B batch, C channels, T frames, H height, W width, S segments, D features.
 """
 
-from typing import Literal
-
 from torch import Tensor
 
-from marey.models.layers.classifier import PooledClassifier, Trunk
+from marey.models.layers.classifier import PooledClassifier
 from marey.models.layers.efficientnet import EfficientNetLiteTrunk
 from marey.models.layers.inception import BNInceptionTrunk
 from marey.models.layers.resnet import ResNetTrunk
+from marey.models.layers.trunk import Trunk
 from marey.models.tsn.config import BNInceptionTSNConfig, LiteSegmentsConfig, ResNetSegmentsConfig, SegmentsConfig
 
 
@@ -22,8 +21,7 @@ class TSN(PooledClassifier):
     """
 
     def __init__(self, config: SegmentsConfig) -> None:
-        trunk, name = _trunk(config)
-        super().__init__(trunk, name=name, num_classes=config.num_classes)
+        super().__init__(_trunk(config), num_classes=config.num_classes)
         self.stack = config.stack
         self.strides = ((config.stack, 32, 32),)
 
@@ -42,15 +40,14 @@ class TSN(PooledClassifier):
         return self._classify(features_BSD).transpose(1, 2)[..., None, None]
 
 
-def _trunk(config: SegmentsConfig) -> tuple[Trunk, Literal["resnet", "inception", "efficientnet"]]:
-    """The 2D network that a config names, and what its tensors are called."""
+def _trunk(config: SegmentsConfig) -> Trunk:
+    """The 2D network that a config names."""
     channels = config.channels * config.stack
     if isinstance(config, LiteSegmentsConfig):
-        lite = EfficientNetLiteTrunk(
+        return EfficientNetLiteTrunk(
             config.size, channels=channels, width=config.width, padding=config.padding, eps=config.norm_eps
         )
-        return lite, "efficientnet"
     if isinstance(config, BNInceptionTSNConfig):
-        return BNInceptionTrunk(channels=channels, width=config.width), "inception"
+        return BNInceptionTrunk(channels=channels, width=config.width)
     assert isinstance(config, ResNetSegmentsConfig)
-    return ResNetTrunk(config.depth, channels=channels, width=config.width), "resnet"
+    return ResNetTrunk(config.depth, channels=channels, width=config.width)

@@ -1,0 +1,169 @@
+"""Which backend `auto` takes, by times that the tests make up."""
+
+import json
+
+import pytest
+import torch
+from planted import Clock, Planted, classifier, views
+
+from marey.backends.auto import AutoBackend
+from marey.backends.compute import Compute
+from marey.backends.eager import EagerBackend
+from marey.backends.kept import kept_folder
+
+CPU = Compute(device="cpu")
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("MAREY_CACHE", str(tmp_path))
+    return tmp_path
+
+
+class Machine:
+    """Eager takes one second per view, and half as much again the first time."""
+
+    def __init__(self, monkeypatch) -> None:
+        self.clock, self.passes = Clock(), 0
+        computed = EagerBackend.run
+
+        def run(backend, output, views_VTHWC):
+            self.passes += 1
+            self.clock.now += len(views_VTHWC) * (1.5 if self.passes == 1 else 1.0)
+            return computed(backend, output, views_VTHWC)
+
+        monkeypatch.setattr(EagerBackend, "run", run)
+
+    def compiler(self, name="compile", **options) -> Planted:
+        return Planted(name, clock=self.clock, **options)
+
+    def auto(self, *compilers, views: int, **options) -> AutoBackend:
+        return AutoBackend(classifier(), CPU.changed(**options), compilers, views=views, clock=self.clock)
+
+
+@pytest.fixture
+def machine(monkeypatch) -> Machine:
+    return Machine(monkeypatch)
+
+
+def test_short_work_stays_eager_and_costs_nothing_more(machine, capsys) -> None:
+    compiler = machine.compiler(speed=0.1)
+    backend = machine.auto(compiler, views=30)
+    assert backend.logits(views(4)).shape == (4, 2)
+    assert (machine.passes, compiler.compiled) == (1, [])
+    assert backend.report().as_json() == {
+        "asked": "auto", "ran": "eager", "why": "about 39 s of work are left, too little to repay compiling",
+    }  # fmt: skip
+    said = capsys.readouterr().err
+    assert said == "backend auto takes eager: about 39 s of work are left, too little to repay compiling\n"
+    assert not list(kept_folder("measured").glob("*"))
+
+
+def test_long_work_takes_the_fastest(machine, capsys) -> None:
+    fast, slower = machine.compiler("openvino", speed=0.4), machine.compiler("compile", speed=0.6, cost=40)
+    backend = machine.auto(slower, fast, views=1000)
+    backend.logits(views(4))
+    assert (fast.compiled, slower.compiled) == (["logits"], ["logits"])
+    report = backend.report()
+    assert (report.asked, report.ran) == ("auto", "openvino")
+    assert report.why == "seconds per view, measured on this machine: eager 1, openvino 0.4, compile 0.6"
+    assert report.relative < 1e-6
+    said = [line for line in capsys.readouterr().err.splitlines() if "auto" in line]
+    assert said == [f"backend auto takes openvino: {report.why}"]
+    count = len(fast.ran)
+    backend.logits(views(3))
+    assert fast.ran[count:] == [3]
+
+
+def test_nothing_slower_is_taken(machine) -> None:
+    backend = machine.auto(machine.compiler(speed=2.0), machine.compiler("openvino", speed=0.97), views=1000)
+    backend.logits(views(4))
+    assert backend.report().ran == "eager"
+
+
+def test_the_answer_is_kept(machine) -> None:
+    machine.auto(machine.compiler(speed=0.6, cost=40), machine.compiler("openvino", speed=0.4), views=1000).logits(
+        views(4)
+    )
+    (file,) = kept_folder("measured").iterdir()
+    assert json.loads(file.read_text()) == pytest.approx({"eager": 1, "openvino": 0.4, "compile": 0.6})
+    passes = machine.passes
+    slower, fast = machine.compiler(speed=0.6, cost=40), machine.compiler("openvino", speed=0.4)
+    backend = machine.auto(slower, fast, views=1000)
+    backend.logits(views(4))
+    assert slower.compiled == []
+    assert fast.ran == [4]
+    assert machine.passes - passes == 2  # the first pass, and the one that the answer is checked against
+    assert "measured before on this machine" in backend.report().why
+
+
+def test_what_was_measured_is_left_for_short_work(machine) -> None:
+    machine.auto(machine.compiler(speed=0.4), views=1000).logits(views(4))
+    compiler = machine.compiler(speed=0.4)
+    backend = machine.auto(compiler, views=30)
+    backend.logits(views(4))
+    assert compiler.compiled == []
+    assert backend.report().ran == "eager"
+    assert backend.report().why.endswith("eager 1, compile 0.4 and the work left is short")
+
+
+@pytest.mark.parametrize("damage", ["", "{", "[1]", '{"eager": "x"}', '{"eager": 0}', '{"compile": 0.1}'])
+def test_a_damaged_answer_is_measured_anew(machine, damage) -> None:
+    machine.auto(machine.compiler(speed=0.4), views=1000).logits(views(4))
+    (file,) = kept_folder("measured").iterdir()
+    whole = file.read_text()
+    file.write_text(damage)
+    machine.passes = 0
+    machine.auto(machine.compiler(speed=0.4), views=1000).logits(views(4))
+    assert json.loads(file.read_text()) == pytest.approx(json.loads(whole))
+
+
+def test_other_shapes_threads_precisions_and_versions_are_measured_by_themselves(machine, monkeypatch) -> None:
+    def measured(x=None, **options) -> int:
+        machine.auto(machine.compiler(speed=0.4), views=1000, **options).logits(views(4) if x is None else x)
+        return len(list(kept_folder("measured").iterdir()))
+
+    assert [measured(), measured(), measured(views(3))] == [1, 1, 1]
+    assert measured(views(4).repeat(1, 2, 1, 1, 1)) == 2
+    assert measured(views(4).float()) == 3
+    monkeypatch.setattr(Planted, "version", "2")
+    assert measured() == 4
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 77)
+    assert measured() == 5
+
+
+def test_a_wrong_backend_is_not_taken(machine, capsys) -> None:
+    wrong = machine.compiler(speed=0.1, change=lambda result: result.flip(0))
+    backend = machine.auto(wrong, machine.compiler("openvino", speed=0.5), views=1000)
+    result = backend.logits(views(4))
+    torch.testing.assert_close(result, EagerBackend(classifier(), CPU).logits(views(4)))
+    assert backend.report().ran == "openvino"
+    assert "backend compile: logits differ from eager float32" in capsys.readouterr().err
+
+
+def test_what_it_takes_may_fail_later(machine) -> None:
+    def failing(result):
+        if len(result) == 3:
+            raise ValueError("no three")
+        return result
+
+    backend = machine.auto(machine.compiler(speed=0.1, change=failing), views=1000)
+    backend.logits(views(4))
+    assert backend.report().ran == "compile"
+    backend.logits(views(3))
+    assert (backend.report().asked, backend.report().ran) == ("auto", "eager")
+    assert "no three" in backend.report().why
+
+
+def test_what_is_not_there_is_left_out(machine) -> None:
+    backend = machine.auto(machine.compiler(speed=0.1, lacking="it is not installed"), views=1000)
+    backend.logits(views(4))
+    assert backend.report().why == "no other backend here computes in float32"
+
+
+def test_a_cache_that_cannot_be_written(machine, cache, capsys) -> None:
+    (cache / "backends").write_text("a file where the folder would be")
+    backend = machine.auto(machine.compiler(speed=0.4), views=1000)
+    backend.logits(views(4))
+    assert backend.report().ran == "compile"
+    assert "what was measured cannot be kept" in capsys.readouterr().err

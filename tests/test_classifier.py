@@ -1,0 +1,187 @@
+"""A classifier is a network with all that its answers depend on: Marey's own, or any module of a user's."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from crashing import CrashError, crash_after
+from torch import Tensor, nn
+
+import marey
+from marey.base.errors import DataError, RecipeError, RunError, WeightsError
+from marey.classifier import Calibration, Classifier
+from marey.models.user_module.config import UserModuleConfig
+from marey.recipe import Recipe
+from marey.video.pixels import Pixels
+from marey.video.sampling import MMAction2Train
+from marey.weights.checkpoint import read_checkpoint, save_checkpoint, save_folder
+from marey.weights.load import build_model
+from tiny import RECIPE, write_clips
+
+NAMES = ("jump", "run")
+CLIP, PIXELS = MMAction2Train(segments=4), Pixels(short_side=32)
+
+
+class Mean(nn.Module):
+    """The means over time of a picture's colours on a coarse grid, and one linear layer: no class of Marey's."""
+
+    def __init__(self, classes: int = 2) -> None:
+        super().__init__()
+        self.features = nn.AdaptiveAvgPool3d((1, 4, 4))
+        self.drop, self.fc = nn.Dropout(0.1), nn.Linear(48, classes)
+
+    def forward(self, clip_BCTHW: Tensor) -> Tensor:
+        return self.fc(self.drop(self.features(clip_BCTHW).flatten(1)))
+
+
+@pytest.fixture(scope="module")
+def videos(tmp_path_factory) -> Path:
+    return write_clips(tmp_path_factory.mktemp("videos"), 2)
+
+
+@pytest.fixture(scope="module")
+def trained(videos, tmp_path_factory) -> tuple[Classifier, Path]:
+    torch.manual_seed(0)
+    model = marey.Classifier(Mean(), classes=NAMES, clip=CLIP, pixels=PIXELS)
+    before = {name: value.clone() for name, value in model.network.state_dict().items()}
+    out = tmp_path_factory.mktemp("run")
+    fitted = marey.fit(model, train=videos, val=videos, out=out, workers=0)
+    assert any(not torch.equal(value, before[name]) for name, value in model.network.state_dict().items())
+    return model.eval(), fitted.last
+
+
+def test_one_line_makes_a_classifier_of_a_module() -> None:
+    module = Mean()
+    model = marey.Classifier(module, classes=NAMES, clip=CLIP, pixels=PIXELS)
+    assert model.network is module
+    assert (model.class_names, model.num_classes, model.recipe.test.size) == (NAMES, 2, 28)
+    assert model.recipe.model == UserModuleConfig(module="test_classifier.Mean", num_classes=2)
+    assert Recipe.model_validate_json(model.recipe.model_dump_json()) == model.recipe
+    clip = torch.randn(2, 3, 4, 28, 28)
+    model.eval()
+    assert torch.equal(model(clip), module(clip))
+    assert torch.equal(model.positions(clip).flatten(1), module(clip))
+    frames = torch.randint(0, 255, (1, 4, 28, 28, 3), dtype=torch.uint8)
+    expected = (frames.double() - torch.tensor(PIXELS.mean)) / torch.tensor(PIXELS.std)
+    torch.testing.assert_close(model.preprocess(frames).double(), expected.movedim(-1, 1), atol=1e-5, rtol=0)
+
+
+def test_its_checkpoint_is_loaded_into_the_module(trained, videos, tmp_path) -> None:
+    model, file = trained
+    with pytest.raises(
+        WeightsError, match=r"holds the weights of test_classifier.Mean.*load_model\(FILE, model=MODULE\)"
+    ):
+        marey.load_model(file)
+    loaded = marey.load_model(file, model=Mean())
+    assert (loaded.recipe, loaded.class_names) == (model.recipe, NAMES)
+    clip = torch.randn(1, 3, 4, 28, 28)
+    assert torch.equal(loaded(clip), model(clip))
+    with pytest.raises(WeightsError, match="2 missing: weight, bias; 2 left over"):
+        marey.load_model(file, model=nn.Linear(48, 2))
+    folder = tmp_path / "folder"
+    save_folder(folder, model)
+    assert torch.equal(marey.load_model(folder, model=Mean())(clip), model(clip))
+
+
+def test_it_is_tested_predicts_and_gives_features(trained, videos, tmp_path) -> None:
+    model, _ = trained
+    result = marey.evaluate(model, videos, out=tmp_path / "e", workers=0)
+    assert result.num_videos == 4
+    assert result.scores.protocol.recipe == "Mean"
+    video = videos / result.scores.ids[0]
+    prediction = marey.predict(model, video)
+    np.testing.assert_array_equal(prediction.probabilities, result.scores.probabilities[0])
+    assert prediction.class_names == NAMES
+    found = marey.features(model, videos, out=tmp_path / "f", workers=0)
+    logits = torch.from_numpy(found[0]) @ model.network.fc.weight.T + model.network.fc.bias
+    torch.testing.assert_close(logits.softmax(0), torch.from_numpy(result.scores.probabilities[0]))
+
+
+def test_a_resumed_run_of_a_module_ends_as_one_that_never_stopped(videos, tmp_path, monkeypatch) -> None:
+    def run(out: str, **options) -> dict[str, Tensor]:
+        torch.manual_seed(0)
+        model = marey.Classifier(Mean(), classes=NAMES, clip=CLIP, pixels=PIXELS)
+        model = model.with_recipe(model.recipe.variant(train={"epochs": 3, "base_batch": 2}))
+        return read_checkpoint(marey.fit(model, train=videos, out=tmp_path / out, workers=0, **options).last).tensors
+
+    whole = run("a")
+    with monkeypatch.context() as patched:
+        crash_after(3, patched)
+        with pytest.raises(CrashError):
+            run("b")
+    resumed = run("b", resume=True)
+    assert all(torch.equal(value, resumed[name]) for name, value in whole.items())
+
+
+def test_a_recipe_of_its_own_or_the_parts_of_one() -> None:
+    with pytest.raises(RecipeError, match="pass a recipe, or classes=, clip="):
+        Classifier(Mean(), classes=NAMES)
+    with pytest.raises(RecipeError, match="tiny says how clips are made: leave out clip="):
+        Classifier(Mean(), RECIPE, clip=CLIP)
+    with pytest.raises(RecipeError, match="3 class names, but the recipe tiny has 2 classes"):
+        Classifier(Mean(), RECIPE, classes=("a", "b", "c"))
+    model = Classifier(Mean(), RECIPE, classes=NAMES)
+    assert model.recipe.test == RECIPE.test
+    assert model.recipe.model.module == "test_classifier.Mean"
+
+
+def test_the_list_has_the_classifiers_classes(videos, tmp_path) -> None:
+    model = marey.Classifier(Mean(), classes=("run", "jump"), clip=CLIP, pixels=PIXELS)
+    with pytest.raises(DataError, match="its classes are not those of the classifier"):
+        marey.fit(model, train=marey.read_manifest(videos), out=tmp_path / "a", workers=0)
+    with pytest.raises(RecipeError, match="leave out model="):
+        marey.fit(model, model=Mean(), train=videos, out=tmp_path / "a", workers=0)
+    with pytest.raises(RunError, match="only eager trains"):
+        marey.fit(model, train=videos, out=tmp_path / "a", workers=0, backend="compile")
+    assert not (tmp_path / "a").exists()
+
+
+def test_features_need_a_layer_that_they_go_into() -> None:
+    class Nothing(nn.Module):
+        def forward(self, clip_BCTHW: Tensor) -> Tensor:
+            return clip_BCTHW.mean(dim=(2, 3, 4))[:, :2]
+
+    model = marey.Classifier(Nothing(), classes=NAMES, clip=CLIP, pixels=PIXELS)
+    with pytest.raises(RecipeError, match=r"no method features\(clip\), and no linear layer of 2 outputs"):
+        model.features(torch.zeros(1, 3, 4, 8, 8))
+    with pytest.raises(RecipeError, match=r"no method tokens\(clip\)"):
+        model.tokens(torch.zeros(1, 3, 4, 8, 8))
+
+
+def test_a_file_of_mareys_network_takes_no_module(tmp_path) -> None:
+    model = build_model(RECIPE, NAMES)
+    save_checkpoint(tmp_path / "own.safetensors", model)
+    with pytest.raises(WeightsError, match="leave out model="):
+        marey.load_model(tmp_path / "own.safetensors", model=Mean())
+
+
+def test_a_file_of_version_0_1_0_named_the_module_elsewhere(tmp_path) -> None:
+    """Its recipe names a network that the weights are not of."""
+    module = Mean()
+    facts = {"epoch": 1, "module": "shop.Mean"}
+    save_checkpoint(tmp_path / "old.safetensors", module, RECIPE, NAMES, facts)
+    with pytest.raises(WeightsError, match="holds the weights of shop.Mean"):
+        marey.load_model(tmp_path / "old.safetensors")
+    loaded = marey.load_model(tmp_path / "old.safetensors", model=Mean())
+    assert torch.equal(loaded.network.fc.weight, module.fc.weight)
+    assert loaded.recipe.model == UserModuleConfig(module="test_classifier.Mean", num_classes=2)
+
+
+@pytest.mark.parametrize("save", [save_checkpoint, save_folder])
+def test_a_calibration_is_kept(save, tmp_path) -> None:
+    calibration = Calibration(temperature=1.5, threshold=0.4, fitted_on="12 videos of val.csv")
+    model = Classifier(RECIPE.model.build(), RECIPE, classes=NAMES, calibration=calibration)
+    path = tmp_path / ("m.safetensors" if save is save_checkpoint else "m")
+    save(path, model)
+    assert marey.load_model(path).calibration == calibration
+    other = RECIPE.variant(model={"num_classes": 3})
+    assert marey.load_model(other, weights=path, allow_new_head=True).calibration is None
+
+
+def test_another_recipe_shares_the_weights() -> None:
+    model = build_model(RECIPE, NAMES)
+    other = model.with_recipe(RECIPE.variant(pixels={"mean": (0.0, 0.0, 0.0)}))
+    assert other.network is model.network
+    assert other.class_names == NAMES
+    assert (other.preprocess.mean, model.preprocess.mean) == ((0.0,) * 3, RECIPE.pixels.mean)
