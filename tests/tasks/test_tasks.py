@@ -4,13 +4,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
+from marey.backends.compute import Compute
+from marey.backends.eager import EagerBackend
 from marey.base.errors import DataError
-from marey.data.clips import ClipDataset
+from marey.classifier import Classifier, Output
+from marey.data.clips import ClipDataset, DecodedVideo, ViewDataset
 from marey.data.formats import list_folder
 from marey.evaluation.fusion import fuse, fuse_probabilities
 from marey.evaluation.protocol import EvaluationProtocol, read_protocol
 from marey.evaluation.scores import Scores
+from marey.evaluation.views import Views, score_video
 from marey.recipe import Classify, MultiLabel
 from marey.tasks.all import task_of
 from marey.tasks.classify import ClassifyTask
@@ -18,7 +23,7 @@ from marey.tasks.multilabel import MultiLabelTask
 from marey.video.augment import RandomCrop
 from marey.video.reader import open_video
 from marey.video.sampling import MMAction2Train
-from tiny import write_clips
+from tiny import RECIPE, write_clips
 
 ONE = np.array([0, 1], np.int64)
 SEVERAL = np.array([[1, 0], [1, 1]], np.int64)
@@ -51,6 +56,35 @@ def test_streams_of_several_labels_fuse_probabilities_alone() -> None:
     np.testing.assert_allclose(fuse_probabilities(both, task_of(Classify()), of="logits").sum(axis=1), 1, rtol=1e-6)
     with pytest.raises(DataError, match="fuse their probabilities"):
         fuse_probabilities(both, task_of(MultiLabel()), of="logits")
+
+
+class Asks(ClassifyTask):
+    """Answers with an output of the network as it is."""
+
+    def __init__(self, name: Output) -> None:
+        self.name = name
+
+    def answer(self, outputs, averaging, seconds):
+        assert seconds.shape == (2, 2)
+        return outputs(self.name).numpy()
+
+
+@pytest.mark.parametrize(("name", "shape"), [("logits", (6, 2)), ("positions", (6, 2, 1)), ("features", (6, 32))])
+def test_an_answer_may_be_made_of_any_output(name, shape, tmp_path) -> None:
+    test = {"crops": "three", "sampling": {"clips": 2}}
+    recipe = RECIPE.variant(test=test, pixels={"short_side": 64})
+    classifier = Classifier(recipe.model.build(), recipe)
+    views = ViewDataset(list_folder(write_clips(tmp_path, 1)), recipe.test.sampling, recipe.pixels)
+    video = views[0]
+    assert isinstance(video, DecodedVideo)
+    backend = EagerBackend(classifier, Compute(device="cpu"))
+    found = score_video(backend, video, recipe.test, recipe.pixels, batch=4, task=Asks(name))
+    assert found.shape == shape
+    cut = Views.of(video, recipe.test, recipe.pixels)
+    outputs = {"logits": classifier.logits, "positions": classifier.positions, "features": classifier.features}
+    with torch.inference_mode():
+        expected = outputs[name](classifier.preprocess(torch.cat(list(cut.batches(99)))))[cut.places]
+    np.testing.assert_allclose(found, expected.reshape(shape), atol=1e-5)
 
 
 def test_a_target_knows_when_the_frames_of_its_clip_are_shown(tmp_path: Path) -> None:

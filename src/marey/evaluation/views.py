@@ -66,13 +66,7 @@ def score_video(
     places = torch.from_numpy(views.places)
 
     def outputs(name: Output) -> torch.Tensor:
-        run = {
-            "logits": backend.logits,
-            "positions": backend.positions,
-            "features": backend.features,
-            "tokens": backend.tokens,
-        }[name]
-        return torch.cat([run(cut) for cut in views.batches(batch)])[places]
+        return torch.cat([backend.run(name, cut) for cut in views.batches(batch)])[places]
 
     answer = task.answer(outputs, test.averaging, video.seconds)
     return answer if calibration is None else task.calibrated(answer, calibration)
