@@ -225,9 +225,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--peer", help="the python of an environment with MMAction2 1.2")
     parser.add_argument("--network", nargs="+", choices=ROWS, default=list(ROWS))
-    parser.add_argument(
-        "--backend", action="append", choices=BACKENDS, help="may be given several times; all by default"
-    )
+    parser.add_argument("--backend", nargs="+", choices=BACKENDS, default=list(BACKENDS))
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--clips", type=int, default=1, help="clips in a pass")

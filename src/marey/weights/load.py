@@ -16,7 +16,7 @@ from marey.models.network import Network
 from marey.recipe import NetworkConfig, Recipe
 from marey.recipes import RECIPES, get_recipe
 from marey.weights.checkpoint import Checkpoint, read_checkpoint
-from marey.weights.foreign import layout_for, layouts_of, read_contents, variant_of
+from marey.weights.foreign import LAYOUTS, layout_for, layouts_of, read_contents, variant_of
 from marey.weights.hub import HUB, fetch, fetch_snapshot
 from marey.weights.layouts.resnet import Change, Variant
 from marey.weights.positions import resize_to_fit
@@ -247,8 +247,8 @@ def _recipe_for(config: NetworkConfig, layout: str) -> tuple[Recipe, str]:
     return nearest if nearest.model == config else nearest.variant(model=config, dataset="unknown"), note
 
 
-_TOOLKITS = ("mmaction2", "pyslowfast", "pytorchvideo", "vmz", "torchvision", "deepmind")
-"""Whose recipes end in their name; MMAction's are the announcement's and end in none."""
+_TOOLKITS = {layout.NAME.partition(" ")[0] for layout in LAYOUTS}
+"""Recipes of a toolkit's form end in its name; MMAction's are the announcement's and end in none."""
 
 
 def _toolkit(recipe: Recipe) -> str:

@@ -80,7 +80,8 @@ def resize_positions(
     """Learned absolute position embeddings [1, tokens + N, D] for `grid`; None where they cannot be of any other grid.
 
     A file does not say its grid. It is inferred from N: as many steps in time and a square picture, or as many rows and
-    columns and another length; both at once only where `source` says so.
+    columns and another length; both at once only where `source` says so. A grid of as many positions as ours has the
+    same shape, so that nothing asks for it to be resized.
 
     Args:
         theirs_1ND: The file's tensor.
