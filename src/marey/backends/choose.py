@@ -2,6 +2,7 @@
 
 from marey.backends.auto import AutoBackend
 from marey.backends.backend import Backend, Compiler
+from marey.backends.compile import TorchCompile
 from marey.backends.compiled import CompiledBackend
 from marey.backends.compute import Compute
 from marey.backends.device import pick_device
@@ -11,7 +12,7 @@ from marey.backends.precision import pick_precision
 from marey.base.errors import RunError
 from marey.classifier import Classifier
 
-COMPILERS: tuple[Compiler, ...] = ()
+COMPILERS: tuple[Compiler, ...] = (TorchCompile(),)
 """Every backend but eager, which is the reference of all."""
 
 
