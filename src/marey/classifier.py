@@ -243,4 +243,4 @@ def _before_head(module: nn.Module, clip_BCTHW: Tensor, num_classes: int) -> Ten
             f"{type(module).__name__} gives no features: it has no method features(clip), and no linear layer of "
             f"{num_classes} outputs, whose input they would be."
         )
-    return seen[-1].reshape(len(clip_BCTHW), -1, seen[-1].shape[-1]).mean(dim=1)
+    return seen[-1].reshape(clip_BCTHW.shape[0], -1, seen[-1].shape[-1]).mean(dim=1)  # tracing takes len() as constant

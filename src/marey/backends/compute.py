@@ -6,7 +6,7 @@ from typing import Literal, TypedDict, Unpack
 from marey.base.errors import RunError
 from marey.base.precision import Precision
 
-BackendName = Literal["auto", "eager", "compile"]
+BackendName = Literal["auto", "eager", "compile", "openvino"]
 """What runs the network: "auto" measures which of the others is fastest."""
 
 
