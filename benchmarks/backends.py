@@ -55,9 +55,9 @@ ROWS = {
 def side(backend: str, recipe: str, frames: str, weights: str | None, threads: str) -> None:
     """Describe one backend in a line of JSON, then print the seconds of a pass for each line on the standard input."""
     import torch
-    from marey.backends.choose import open_backend
 
     from marey import load_model
+    from marey.backends.choose import open_backend
     from marey.backends.compute import Compute
     from marey.recipes import get_recipe
     from marey.weights.load import build_model
