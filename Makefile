@@ -15,7 +15,7 @@ setup: $(READY)  ## .venv with marey and the development tools
 # pip, not a faster resolver: the constraint must pick the same torch build everywhere.
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,tensorboard]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,openvino,tensorboard]'
 	touch $@
 
 demo: setup      ## generate real video files, train on them, test, answer, report: a few minutes
