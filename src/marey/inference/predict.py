@@ -73,4 +73,6 @@ def predict_many(
         names = model.class_names or tuple(f"class {i}" for i in range(model.recipe.model.num_classes))
         found = task.prediction(video, scores, names, calibration)
         report = backend.report()
-        yield found if report.difference is None else replace(found, backend=report.as_json())
+        if report.difference is not None:
+            found = replace(found, backend={"ran": report.ran, "difference": report.difference})
+        yield found
