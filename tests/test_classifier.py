@@ -17,6 +17,7 @@ from marey.video.pixels import Pixels
 from marey.video.sampling import MMAction2Train
 from marey.weights.checkpoint import read_checkpoint, save_checkpoint, save_folder
 from marey.weights.load import build_model
+from marey.weights.pretraining import start
 from tiny import RECIPE, write_clips
 
 NAMES = ("jump", "run")
@@ -73,6 +74,7 @@ def test_its_checkpoint_is_loaded_into_the_module(trained, videos, tmp_path) -> 
         WeightsError, match=r"holds the weights of test_classifier.Mean.*load_model\(FILE, model=MODULE\)"
     ):
         marey.load_model(file)
+    assert marey.load_model(file, model=Classifier(Mean(), model.recipe)).class_names == NAMES
     loaded = marey.load_model(file, model=Mean())
     assert (loaded.recipe, loaded.class_names) == (model.recipe, NAMES)
     clip = torch.randn(1, 3, 4, 28, 28)
@@ -117,13 +119,78 @@ def test_a_resumed_run_of_a_module_ends_as_one_that_never_stopped(videos, tmp_pa
 def test_a_recipe_of_its_own_or_the_parts_of_one() -> None:
     with pytest.raises(RecipeError, match="pass a recipe, or classes=, clip="):
         Classifier(Mean(), classes=NAMES)
-    with pytest.raises(RecipeError, match="tiny says how clips are made: leave out clip="):
-        Classifier(Mean(), RECIPE, clip=CLIP)
+    with pytest.raises(RecipeError, match="the recipe decides it already: leave out clip=, pixels="):
+        Classifier(Mean(), RECIPE, clip=CLIP, pixels=PIXELS)
     with pytest.raises(RecipeError, match="3 class names, but the recipe tiny has 2 classes"):
         Classifier(Mean(), RECIPE, classes=("a", "b", "c"))
     model = Classifier(Mean(), RECIPE, classes=NAMES)
     assert model.recipe.test == RECIPE.test
     assert model.recipe.model.module == "test_classifier.Mean"
+    assert Classifier(nn.Flatten(), model.recipe).recipe.model.module == "torch.nn.modules.flatten.Flatten"
+    with pytest.raises(RecipeError, match="a network of Marey's: pass its recipe"):
+        Classifier(RECIPE.model.build(), classes=NAMES, clip=CLIP, pixels=PIXELS)
+
+
+class Lazy(Mean):
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc = nn.LazyLinear(2)
+
+
+@pytest.mark.parametrize(
+    ("network", "classes", "message"),
+    [
+        (len, NAMES, "the network is a torch.nn.Module"),
+        (Mean(), "ab", "classes are names, one for each logit"),
+        (Mean(), [], "classes are names, one for each logit"),
+        (Mean(), ("a", "a"), "the class a is named twice"),
+        (Lazy(), NAMES, "parameter fc.weight has no shape yet"),
+        (Classifier(Mean(), RECIPE), NAMES, "pass its network, classifier.network"),
+    ],
+)
+def test_what_makes_no_classifier(network, classes, message) -> None:
+    with pytest.raises(RecipeError, match=message):
+        Classifier(network, classes=classes, clip=CLIP, pixels=PIXELS)
+
+
+class Pair(Mean):
+    def forward(self, clip_BCTHW: Tensor) -> tuple[Tensor, Tensor]:
+        return super().forward(clip_BCTHW), clip_BCTHW
+
+
+@pytest.mark.parametrize(("module", "found"), [(Mean(5), r"a tensor \[\d, 5\]"), (Pair(), "a tuple")])
+def test_an_output_that_is_not_the_recipes_logits(module, found, videos, tmp_path) -> None:
+    model = marey.Classifier(module, classes=NAMES, clip=CLIP, pixels=PIXELS)
+    message = f"gives {found}, and the recipe has 2 classes"
+    with pytest.raises(RecipeError, match=message):
+        marey.evaluate(model, videos, workers=0)
+    with pytest.raises(RecipeError, match=message):
+        marey.fit(model, train=videos, out=tmp_path / "a", workers=0)
+    assert not (tmp_path / "a").exists()
+
+
+def test_what_is_no_classifier_is_refused_in_one_line(videos, tmp_path) -> None:
+    for model, message in ((Mean(), "got the bare module test_classifier.Mean"), ("runs/a", "got 'runs/a'")):
+        with pytest.raises(RecipeError, match=message):
+            marey.predict(model, videos)
+        with pytest.raises(RecipeError, match=message):
+            marey.evaluate(model, videos)
+        with pytest.raises(RecipeError, match=message):
+            marey.features(model, videos, out=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"backend": "onnx"}, "backend 'onnx': expected one of auto, eager"),
+        ({"precision": "float16"}, "precision 'float16': expected one of auto, float32"),
+        ({"workers": -1}, "workers -1"),
+        ({"batch": 0}, "batch 0"),
+    ],
+)
+def test_what_does_not_compute(options, message) -> None:
+    with pytest.raises(RunError, match=message):
+        marey.Compute(**options)
 
 
 def test_the_list_has_the_classifiers_classes(videos, tmp_path) -> None:
@@ -132,6 +199,8 @@ def test_the_list_has_the_classifiers_classes(videos, tmp_path) -> None:
         marey.fit(model, train=marey.read_manifest(videos), out=tmp_path / "a", workers=0)
     with pytest.raises(RecipeError, match="leave out model="):
         marey.fit(model, model=Mean(), train=videos, out=tmp_path / "a", workers=0)
+    with pytest.raises(RecipeError, match="leave out init="):
+        marey.fit(model, init="imagenet", train=videos, out=tmp_path / "a", workers=0)
     with pytest.raises(RunError, match="only eager trains"):
         marey.fit(model, train=videos, out=tmp_path / "a", workers=0, backend="compile")
     assert not (tmp_path / "a").exists()
@@ -166,6 +235,12 @@ def test_a_file_of_version_0_1_0_named_the_module_elsewhere(tmp_path) -> None:
     loaded = marey.load_model(tmp_path / "old.safetensors", model=Mean())
     assert torch.equal(loaded.network.fc.weight, module.fc.weight)
     assert loaded.recipe.model == UserModuleConfig(module="test_classifier.Mean", num_classes=2)
+    # Its classes are those of the list, whatever the recipe's network has.
+    other = RECIPE.variant(model={"num_classes": 7})
+    save_checkpoint(tmp_path / "seven.safetensors", module, other, NAMES, facts)
+    assert marey.load_model(tmp_path / "seven.safetensors", model=Mean()).num_classes == 2
+    with pytest.raises(WeightsError, match="--init .*: it holds shop.Mean"):
+        start(RECIPE, tmp_path / "seven.safetensors")
 
 
 @pytest.mark.parametrize("save", [save_checkpoint, save_folder])

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from marey.base.reporter import TerminalReporter as TerminalReporter
     from marey.base.reporter import reporting as reporting
     from marey.base.reporter import set_reporter as set_reporter
+    from marey.classifier import Calibration as Calibration
     from marey.classifier import Classifier as Classifier
     from marey.data.clips import ClipDataset as ClipDataset
     from marey.data.clips import ViewDataset as ViewDataset
@@ -67,6 +68,7 @@ _HOME = {
     "TerminalReporter": "base.reporter",
     "reporting": "base.reporter",
     "set_reporter": "base.reporter",
+    "Calibration": "classifier",
     "Classifier": "classifier",
     "Compute": "backends.compute",
     "ClipDataset": "data.clips",

@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from itertools import chain
+from typing import Annotated, Literal
 
 import torch
-from pydantic import PositiveFloat
+from pydantic import Field, PositiveFloat
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from marey.base.declaration import Declaration
 from marey.base.errors import RecipeError
@@ -65,7 +67,7 @@ class Calibration(Declaration):
     temperature: PositiveFloat = 1.0
     """Logarithms of probabilities are divided by it (Guo et al., On Calibration of Modern Neural Networks, ICML 2017,
     section 4.2); above 1 makes answers less certain."""
-    threshold: float | None = None
+    threshold: Annotated[float, Field(ge=0, le=1)] | None = None
     """The least probability, 0 to 1, with which a class is the answer; below it none of the classes is. None: no bound."""
     fitted_on: str
     """Which videos it was fitted on, in words for a person."""
@@ -94,8 +96,10 @@ class Classifier(nn.Module):
 
     Called on a clip, float [B, C, T, H, W], normalised, it gives logits [B, K], before softmax, as its network does.
 
+    The network is kept, not copied: `marey.fit` trains it in place.
+
     Args:
-        network: From clips to logits [B, K]: a `marey.models.network.Network` or any module. It is kept as it is.
+        network: From clips to logits [B, K]: a `marey.models.network.Network` or any module.
         recipe: All settings. For a module that is not Marey's its network config is replaced by one that names the module,
             and its published numbers are dropped. None: a recipe is made from the arguments below.
         classes: Class names in the order of the logits; None where they are not known.
@@ -109,8 +113,8 @@ class Classifier(nn.Module):
         calibration: A calibration that was fitted to this network's answers.
 
     Raises:
-        RecipeError: class names that are not as many as the recipe's classes, or neither a recipe nor `classes`, `clip`
-            and `pixels`; or both.
+        RecipeError: class names that are not as many as the recipe's classes, or one of them twice; neither a recipe nor
+            `classes`, `clip` and `pixels`, or both; a module that is not ready (`refuse_unfinished`).
     """
 
     def __init__(
@@ -128,36 +132,42 @@ class Classifier(nn.Module):
         calibration: Calibration | None = None,
     ) -> None:
         super().__init__()
-        name, given = _import_name(network), [clip, pixels, size, test, task]
+        name = _import_name(network)
+        _check_network(network, name)
+        names = _class_names(classes, name)
+        parts = {"clip": clip, "pixels": pixels, "size": size, "test": test, "task": task}
+        given = [f"{part}=" for part, value in parts.items() if value is not None]
+        if recipe is not None and given:
+            raise RecipeError(f"Classifier of {name}: the recipe decides it already: leave out {', '.join(given)}.")
         if recipe is None:
-            if classes is None or clip is None or pixels is None:
+            if names is None or clip is None or pixels is None:
                 raise RecipeError(
                     f"Classifier of {name}: pass a recipe, or classes=, clip= (a rule of marey.video.sampling) and pixels= "
                     "(marey.video.pixels.Pixels or FloatPixels)."
                 )
             recipe = user_module_recipe(
-                name, classes, clip=clip, pixels=pixels, size=size, test=test, task=task or Classify()
+                name, names, clip=clip, pixels=pixels, size=size, test=test, task=task or Classify()
             )
-        elif any(value is not None for value in given):
+        config = recipe.model
+        if isinstance(network, Network) and isinstance(config, UserModuleConfig):
             raise RecipeError(
-                f"Classifier of {name}: {recipe.name} says how clips are made: leave out clip=, pixels= ..."
+                f"Classifier of {name}: it is a network of Marey's: pass its recipe, Classifier(network, recipe)."
             )
-        self.network = network
-        if not isinstance(network, Network) and not isinstance(recipe.model, UserModuleConfig):
+        if not isinstance(network, Network) and not (isinstance(config, UserModuleConfig) and config.module == name):
             recipe = recipe.variant(model=user_module_config(network, recipe))
-        self.recipe = recipe
-        self.class_names = None if classes is None else tuple(classes)
+        if names is not None and len(names) != config.num_classes:
+            raise RecipeError(
+                f"Classifier of {name}: {len(names)} class names, but the recipe {recipe.name} has "
+                f"{config.num_classes} classes."
+            )
+        self.network, self.recipe, self.class_names = network, recipe, names
         self.load_report, self.calibration = load_report, calibration
         self.preprocess = Preprocess(recipe.pixels)
-        if self.class_names is not None and len(self.class_names) != recipe.model.num_classes:
-            raise RecipeError(
-                f"Classifier of {name}: {len(self.class_names)} class names, but the recipe {recipe.name} has "
-                f"{recipe.model.num_classes} classes."
-            )
 
     def forward(self, clip_BCTHW: Tensor) -> Tensor:
         """Logits [B, K], before softmax."""
         logits: Tensor = self.network(clip_BCTHW)
+        require_logits(logits, self.num_classes, self.network)
         return logits
 
     def logits(self, clip_BCTHW: Tensor) -> Tensor:
@@ -207,15 +217,86 @@ class Classifier(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """The device of the parameters."""
-        return next(self.network.parameters()).device
+        """The device of the parameters; of a module without any, the CPU."""
+        return next(chain(self.network.parameters(), self.network.buffers()), torch.empty(0)).device
 
     def extra_repr(self) -> str:
         """The recipe's name and the number of classes."""
         return f"{self.recipe.name}, {self.num_classes} classes"
 
 
-def _import_name(network: nn.Module) -> str:
+def require_classifier(model: object) -> None:
+    """Refuse what only a classifier can be used for.
+
+    Raises:
+        RecipeError: it is something else; says how to make one of it.
+    """
+    if isinstance(model, Classifier):
+        return
+    if isinstance(model, nn.Module):
+        raise RecipeError(
+            f"expected a marey.Classifier, got the bare module {_import_name(model)}: wrap it, marey.Classifier(module, "
+            "classes=..., clip=..., pixels=...)."
+        )
+    raise RecipeError(f"expected a marey.Classifier, got {model!r}: marey.load_model gives one.")
+
+
+def require_logits(output: object, num_classes: int, network: nn.Module) -> None:
+    """Refuse an output that is not logits of as many classes as the recipe has.
+
+    Raises:
+        RecipeError: it is no tensor [B, K].
+    """
+    if isinstance(output, Tensor) and output.ndim == 2 and output.shape[1] == num_classes:
+        return
+    found = f"a tensor {list(output.shape)}" if isinstance(output, Tensor) else f"a {type(output).__name__}"
+    raise RecipeError(
+        f"{type(network).__name__} gives {found}, and the recipe has {num_classes} classes: a classifier's network gives "
+        f"one tensor of logits [B, {num_classes}]."
+    )
+
+
+def refuse_unfinished(module: nn.Module) -> None:
+    """Refuse a module whose state cannot be used or saved.
+
+    Raises:
+        RecipeError: a parameter has no shape yet, or an entry of the state dict is not a tensor.
+    """
+    for name, parameter in module.named_parameters():
+        if is_lazy(parameter):
+            raise RecipeError(
+                f"{type(module).__name__}: parameter {name} has no shape yet: pass a clip through the module first."
+            )
+    for name, value in module.state_dict().items():
+        if not isinstance(value, Tensor):
+            raise RecipeError(
+                f"{type(module).__name__}: {name} in its state is a {type(value).__name__}, and a checkpoint keeps tensors: "
+                "make it a tensor, or leave it out of the state (get_extra_state)."
+            )
+
+
+def _check_network(network: object, name: str) -> None:
+    if not isinstance(network, nn.Module):
+        raise RecipeError(f"Classifier of {name}: the network is a torch.nn.Module from clips to logits.")
+    if isinstance(network, Classifier):
+        raise RecipeError("Classifier of a Classifier: pass its network, classifier.network, or use with_recipe.")
+    if not isinstance(network, Network):
+        refuse_unfinished(network)
+
+
+def _class_names(classes: Sequence[str] | None, name: str) -> tuple[str, ...] | None:
+    if classes is None:
+        return None
+    names = tuple(classes)
+    if isinstance(classes, str) or not names or not all(isinstance(one, str) for one in names):
+        raise RecipeError(f'Classifier of {name}: classes are names, one for each logit: ["jump", "run"].')
+    twice = next((one for one in names if names.count(one) > 1), None)
+    if twice is not None:
+        raise RecipeError(f"Classifier of {name}: the class {twice} is named twice.")
+    return names
+
+
+def _import_name(network: object) -> str:
     """Where the module's class is defined: package.file.Class."""
     return f"{type(network).__module__}.{type(network).__qualname__}"
 
@@ -241,6 +322,6 @@ def _before_head(module: nn.Module, clip_BCTHW: Tensor, num_classes: int) -> Ten
     if not seen:
         raise RecipeError(
             f"{type(module).__name__} gives no features: it has no method features(clip), and no linear layer of "
-            f"{num_classes} outputs, whose input they would be."
+            f"{num_classes} outputs, whose input they would be: give it such a method."
         )
     return seen[-1].reshape(clip_BCTHW.shape[0], -1, seen[-1].shape[-1]).mean(dim=1)  # tracing takes len() as constant

@@ -1,7 +1,7 @@
 """Where and how a network computes. Nothing here decides accuracy; imports no torch."""
 
 from dataclasses import dataclass, replace
-from typing import Literal, TypedDict, Unpack
+from typing import Literal, TypedDict, Unpack, get_args
 
 from marey.base.errors import RunError
 from marey.base.precision import Precision
@@ -38,8 +38,14 @@ class Compute:
     """What runs the network where it only answers; training and its validation are always eager."""
 
     def __post_init__(self) -> None:
+        if self.backend not in get_args(BackendName):
+            raise RunError(f"backend {self.backend!r}: expected one of {', '.join(get_args(BackendName))}.")
+        if self.precision not in get_args(Precision):
+            raise RunError(f"precision {self.precision!r}: expected one of {', '.join(get_args(Precision))}.")
         if self.batch is not None and self.batch < 1:
-            raise RunError(f"batch {self.batch}: a forward pass takes at least one view; leave it out for 8.")
+            raise RunError(f"batch {self.batch}: a forward pass takes at least one view or clip; None is the default.")
+        if self.workers is not None and self.workers < 0:
+            raise RunError(f"workers {self.workers}: 0 decodes in the calling process, None takes one per core.")
 
     @property
     def views(self) -> int:

@@ -25,7 +25,7 @@ from marey.base.files import atomic_path
 from marey.base.processes import processes
 from marey.base.reporter import notice, progress, warning_once
 from marey.base.versions import versions
-from marey.classifier import Classifier
+from marey.classifier import Classifier, require_classifier
 from marey.data.clips import ViewDataset
 from marey.data.formats import read_classes, read_manifest
 from marey.data.manifest import Manifest
@@ -73,6 +73,7 @@ def evaluate(
             broken; this machine does not have the device, or the device not the precision.
         DataError: videos with several labels, and the recipe's task is one.
     """
+    require_classifier(model)
     compute = compute.changed(**options)
     check_backend(compute)
     if not isinstance(data, Manifest):
@@ -301,5 +302,5 @@ def weights_hash(model: Classifier) -> str:
     digest = hashlib.sha256()
     for name, tensor in sorted(model.network.state_dict().items()):
         digest.update(name.encode())
-        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()

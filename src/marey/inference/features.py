@@ -26,7 +26,7 @@ from marey.base.files import atomic_path
 from marey.base.jsonable import BYTES, Json
 from marey.base.processes import processes
 from marey.base.reporter import notice, progress
-from marey.classifier import Classifier
+from marey.classifier import Classifier, require_classifier
 from marey.data.clips import ViewDataset
 from marey.data.listing import VideosLike, as_videos
 from marey.data.quarantine import Broken, Quarantine, broken_list
@@ -171,6 +171,7 @@ def features(
     """
     work = _Work(Path(out), as_videos(videos), processes().rank, processes().world)
     compute = compute.changed(**options)
+    require_classifier(model)
     check_backend(compute)
     device = pick_own_device(compute.device)
     precision = pick_precision(compute.precision, device, tell=False)

@@ -10,7 +10,7 @@ import numpy as np
 from marey.backends.choose import check_backend, open_backend
 from marey.backends.compute import Compute, ComputeOptions
 from marey.base.errors import DecodeError
-from marey.classifier import Classifier
+from marey.classifier import Classifier, require_classifier
 from marey.data.clips import ViewDataset
 from marey.data.listing import VideosLike, as_videos
 from marey.data.quarantine import Broken
@@ -56,6 +56,7 @@ def predict_many(
         DataError: `videos` is one path, and nothing is there or no video in it.
         RunError: this machine does not have the device, or the device not the precision or the backend.
     """
+    require_classifier(model)
     check_backend(compute)
     listed = as_videos(videos)
     if not len(listed):

@@ -14,7 +14,7 @@ from marey.base.errors import DataError, RecipeError, RunError
 from marey.base.precision import Precision
 from marey.base.processes import processes
 from marey.base.reporter import notice
-from marey.classifier import Classifier, user_module_config
+from marey.classifier import Classifier, require_logits, user_module_config
 from marey.data.formats import read_manifest
 from marey.data.manifest import Manifest
 from marey.models.layers.freeze import freeze
@@ -26,7 +26,7 @@ from marey.training.distributed import start_fabric
 from marey.training.folder import RunFolder, precision_of_run
 from marey.training.logs import require_tensorboard
 from marey.training.loop import TrainingLoop
-from marey.training.prepare import prepared, refuse_unfinished
+from marey.training.prepare import prepared
 from marey.training.state import Progress
 from marey.training.step import micro_batch_size
 from marey.weights.pretraining import WORDS, start
@@ -74,7 +74,7 @@ def fit(
         val: The validation videos, given likewise and scored after each epoch; None: no validation.
         out: The run's folder, for recipe.yaml, log.csv, log.jsonl, last.safetensors, best.safetensors and last.ckpt.
         model: Your own module from a clip [B, C, T, H, W] to logits [B, K], which is trained from the weights that it has;
-            `recipe.model` is then not used.
+            `recipe.model` then gives way to the name of its class.
         init: The initial weights: "none", "imagenet", "ig65m", a recipe's name, or a checkpoint file of Marey or another
             toolkit (`marey.weights.pretraining.start`). None: those that the recipe names.
         resume: Continue the run in `out`; its weights are, bit for bit, those of a run that never stopped.
@@ -96,7 +96,7 @@ def fit(
     """
     compute = compute.changed(**options)
     chosen = _training_device(compute)
-    recipe, model, classes = _parts(recipe, model)
+    recipe, model, classes = _parts(recipe, model, init)
     recipe = _computed(recipe, compute.precision, chosen, resumed=Path(out) if resume else None)
     train = train if isinstance(train, Manifest) else read_manifest(train, root=root, classes=classes)
     if val is not None and not isinstance(val, Manifest):
@@ -147,16 +147,18 @@ def _training_device(compute: Compute) -> torch.device:
 
 
 def _parts(
-    recipe: Recipe | Classifier, model: nn.Module | None
+    recipe: Recipe | Classifier, model: nn.Module | None, init: str | Path | None
 ) -> tuple[Recipe, nn.Module | None, tuple[str, ...] | None]:
     """The recipe, the module that is given, if any, and the class names in the order of its logits, if it has them.
 
     Raises:
-        RecipeError: two modules are given.
+        RecipeError: two modules are given, or one and `init`.
     """
     given = model if isinstance(model, Classifier) else recipe
     if isinstance(recipe, Classifier) and model is not None:
         raise RecipeError("fit: a classifier has a network already: leave out model=.")
+    if init is not None and (model is not None or isinstance(given, Classifier)):
+        raise RecipeError("fit: a module is trained from the weights that it has: leave out init=.")
     if not isinstance(given, Classifier):
         return given, model, None
     return recipe if isinstance(recipe, Recipe) else given.recipe, given.network, given.class_names
@@ -174,10 +176,16 @@ def _own_classifier(model: nn.Module, recipe: Recipe, train: Manifest, classes: 
             f"{train.source or 'the training list'}: its classes are not those of the classifier, in this order: read it "
             "with classes=, marey.read_manifest(LIST, classes=classifier.class_names)."
         )
-    refuse_unfinished(model)
     if not isinstance(model, Network):
         recipe = recipe.variant(model=user_module_config(model, recipe, num_classes=len(train.class_names)))
-    return Classifier(model, recipe, classes=train.class_names).train()
+    made = Classifier(model, recipe, classes=train.class_names).train()
+
+    def check(module: nn.Module, _: object, output: object) -> None:
+        first.remove()
+        require_logits(output, made.num_classes, module)
+
+    first = model.register_forward_hook(check)
+    return made
 
 
 def _identity(recipe: Recipe, train: Manifest, val: Manifest | None, seed: int) -> dict[str, str | int]:

@@ -39,7 +39,7 @@ class Description:
         """The class of a user's own module, package.file.Class, whose weights these are; None: a network of Marey's."""
         if isinstance(self.recipe.model, UserModuleConfig):
             return self.recipe.model.module
-        return self.provenance.get("module")  # where version 0.1.0 wrote it
+        return None
 
     def as_json(self) -> dict[str, Any]:
         """As recipe.json has it."""
@@ -193,11 +193,15 @@ def _description(values: dict[str, Any], file: Path) -> Description:
     except RecipeError as error:
         raise WeightsError(f"{file}: its recipe cannot be read by this version ({error}).") from None
     names, provenance = values.get("class_names"), values.get("provenance") or {}
-    listed = isinstance(names, list) and all(isinstance(name, str) for name in names)
-    if names and not (listed and len(names) == recipe.model.num_classes):
-        raise WeightsError(f"{file}: its class names are not {recipe.model.num_classes} names, one for each class.")
     if not isinstance(provenance, dict):
         raise WeightsError(f"{file}: where it came from is not an object.")
+    listed = isinstance(names, list) and all(isinstance(name, str) for name in names)
+    if names and listed and "module" in provenance and not isinstance(recipe.model, UserModuleConfig):
+        # Version 0.1.0 kept the recipe's own network, and named the user's module among the facts of the run.
+        module = {"module": provenance["module"], "num_classes": len(names), "channels": recipe.model.channels}
+        recipe = recipe.variant(model=UserModuleConfig(**module))
+    if names and not (listed and len(names) == recipe.model.num_classes):
+        raise WeightsError(f"{file}: its class names are not {recipe.model.num_classes} names, one for each class.")
     try:
         fitted = values.get("calibration")
         calibration = None if fitted is None else Calibration.model_validate(fitted)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from marey.base.errors import WeightsError
 from marey.base.reporter import notice
-from marey.classifier import Classifier, LoadReport
+from marey.classifier import Classifier, LoadReport, refuse_unfinished
 from marey.data.catalogue import class_names_of
 from marey.models.network import Network
 from marey.recipe import NetworkConfig, Recipe
@@ -130,6 +130,9 @@ def _published(recipe: Recipe | None) -> Path:
 def _own(path: Path, recipe: Recipe | None, allow_new_head: bool, module: nn.Module | None) -> Classifier:
     checkpoint = read_checkpoint(path)
     _check_module(checkpoint, module, path)
+    module = module.network if isinstance(module, Classifier) else module
+    if module is not None:
+        refuse_unfinished(module)
     recipe = recipe or checkpoint.recipe
     network = _built(recipe) if module is None else module
     pairs = [(name, name) for name in network.state_dict()]
@@ -287,7 +290,7 @@ def _filled(
     if dropped and new_head:
         pairs = [(t, o) for t, o in pairs if not o.startswith("head.")]
         tensors = {t: value for t, value in tensors.items() if t not in dropped}
-        notes = (*notes, f"a new head for {state['head.bias'].shape[0]} classes")
+        notes = (*notes, f"a new head for {len(state['head.weight'])} classes")
     # Files older than torch 0.4.1 do not count batches; nothing depends on the count.
     pairs = [(t, o) for t, o in pairs if t in tensors or not o.endswith("num_batches_tracked")]
     tensors, resized = resize_to_fit(network, tensors, pairs, source)

@@ -19,6 +19,7 @@ from marey.base.nearest import did_you_mean
 from marey.classifier import Classifier, LoadReport
 from marey.models.layers.trunk import Trunk
 from marey.models.network import Network
+from marey.models.user_module.config import UserModuleConfig
 from marey.recipe import NetworkConfig, Recipe
 from marey.recipes import RECIPES
 from marey.weights.load import build_model, config_in, load_model
@@ -50,7 +51,13 @@ def start(recipe: Recipe, init: str | Path, class_names: Sequence[str] | None = 
         file, note = ig65m_file(recipe)
     else:
         file = _file(recipe, init)
-    if _same(config_in(file), recipe.model):
+    theirs = config_in(file)
+    if isinstance(theirs, UserModuleConfig):
+        raise WeightsError(
+            f"--init {init}: it holds {theirs.module}, a module of a user's own: load it, marey.load_model(FILE, "
+            "model=MODULE), and train what that gives, marey.fit(classifier, ...)."
+        )
+    if _same(theirs, recipe.model):
         loaded = load_model(recipe, weights=file, allow_new_head=True)
         network, report = _network(loaded), _report(loaded)
         if all(ours != "head.weight" for _, ours in report.renamed):
@@ -71,17 +78,10 @@ def _initialised(recipe: Recipe, class_names: Sequence[str] | None) -> Classifie
     return built
 
 
-def _network(loaded: Classifier) -> Network:
-    """The network of a classifier that `load_model` or `build_model` made, which is Marey's own.
-
-    Raises:
-        WeightsError: it is a user's module.
-    """
-    if not isinstance(loaded.network, Network):
-        raise WeightsError(
-            f"{loaded.recipe.name}: training by --init starts from networks of Marey's, not from modules."
-        )
-    return loaded.network
+def _network(model: Classifier) -> Network:
+    """The network of a classifier that `load_model` or `build_model` made of Marey's own ones."""
+    assert isinstance(model.network, Network)
+    return model.network
 
 
 def _report(loaded: Classifier) -> LoadReport:
