@@ -59,6 +59,10 @@ class ClassifyTask(Task):
     def judge(self) -> Judge:
         return Accuracy()
 
+    @property
+    def charts(self) -> tuple[tuple[str, str], ...]:
+        return (("top1", "top-1"),)
+
     # -- testing
 
     def answer(self, outputs: Outputs, averaging: Averaging, seconds: NDArray[np.float64]) -> NDArray[np.float32]:
@@ -161,7 +165,11 @@ class Accuracy:
 
     def result(self, sums: Tensor, rows: Sequence[NDArray[np.float32]]) -> Validation:
         loss, top1, top5, count = sums.tolist()
-        return Validation(loss / count, top1=top1 / count, top5=top5 / count)
+        metrics = (
+            Metric("top1", "top-1", top1 / count, "line"),
+            Metric("top5", "top-5", top5 / count, "report"),
+        )
+        return Validation(loss / count, metrics)
 
 
 def cross_entropy(logits: Tensor, target: Tensor, weights: Tensor | None = None, smoothing: float = 0.0) -> Tensor:

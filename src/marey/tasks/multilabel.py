@@ -51,6 +51,10 @@ class MultiLabelTask(Task):
     def judge(self) -> Judge:
         return AveragePrecision()
 
+    @property
+    def charts(self) -> tuple[tuple[str, str], ...]:
+        return (("map", "mAP"),)
+
     # -- testing
 
     def answer(self, outputs: Outputs, averaging: Averaging, seconds: NDArray[np.float64]) -> NDArray[np.float32]:
@@ -146,7 +150,7 @@ class AveragePrecision:
     def result(self, sums: Tensor, rows: Sequence[NDArray[np.float32]]) -> Validation:
         loss, count = sums.tolist()
         logits, targets = rows
-        return Validation(loss / count, map=mean_average_precision(logits, targets > 0))
+        return Validation(loss / count, (Metric("map", "mAP", mean_average_precision(logits, targets > 0), "line"),))
 
 
 def binary_cross_entropy(logits: Tensor, target: Tensor, weights: Tensor | None = None) -> Tensor:

@@ -19,7 +19,7 @@ class Progress:
     batch: int = 0
     step: int = 0
     best_score: float = -1.0
-    """Validation top-1, or mean average precision with several labels per video."""
+    """`Validation.score` of the best epoch; -1 before the first validation."""
     best_epoch: int = -1
 
 
