@@ -1,6 +1,6 @@
 """One label per video: softmax, cross-entropy or focal loss, top-1 and the confusion matrix."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from marey.classifier import Calibration
+from marey.data.catalogue.mirror import mirrored_target
 from marey.data.manifest import Manifest
 from marey.data.videos import Target, VideoEntry
 from marey.recipe import Averaging, FocalLoss, Fusion, Train
@@ -41,6 +42,9 @@ class ClassifyTask(Task):
 
     def target(self, manifest: Manifest, row: int, seconds: NDArray[np.float64]) -> Target:
         return manifest.target(row)
+
+    def mirrored(self, target: Target, swaps: Mapping[int, int]) -> Target:
+        return mirrored_target(target, swaps)
 
     def trained(self, network: nn.Module) -> nn.Module:
         return network

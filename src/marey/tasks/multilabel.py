@@ -1,6 +1,6 @@
 """Any number of labels per video: sigmoids, binary cross-entropy or focal loss, mean average precision."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from marey.base.errors import DataError
 from marey.classifier import Calibration
+from marey.data.catalogue.mirror import mirrored_target
 from marey.data.manifest import Manifest
 from marey.data.videos import Target, VideoEntry
 from marey.recipe import Averaging, FocalLoss, Fusion, Train
@@ -33,6 +34,9 @@ class MultiLabelTask(Task):
 
     def target(self, manifest: Manifest, row: int, seconds: NDArray[np.float64]) -> Target:
         return manifest.target(row)
+
+    def mirrored(self, target: Target, swaps: Mapping[int, int]) -> Target:
+        return mirrored_target(target, swaps)
 
     def trained(self, network: nn.Module) -> nn.Module:
         return network

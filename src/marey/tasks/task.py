@@ -1,7 +1,7 @@
 """What a task decides: the interface between a declaration in a recipe and training, testing, answers and reports."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias
 
@@ -122,6 +122,10 @@ class Task(ABC):
             row: Of the manifest.
             seconds: When each frame of the clip [T] is shown, counted from the first frame of the file.
         """
+
+    @abstractmethod
+    def mirrored(self, target: Target, swaps: Mapping[int, int]) -> Target:
+        """The `target` of a clip after the clip was mirrored, which turns class i into class `swaps[i]`."""
 
     @abstractmethod
     def trained(self, network: nn.Module) -> nn.Module:
