@@ -102,3 +102,27 @@ def test_a_target_knows_when_the_frames_of_its_clip_are_shown(tmp_path: Path) ->
     with open_video(manifest[1].path) as video:
         assert set(seen[1]) <= set(video.timestamps - video.timestamps[0])
     assert np.diff(seen[1]) == pytest.approx([0.2, 0.2])
+
+
+def test_a_task_decides_what_a_mirror_does_to_its_targets(tmp_path: Path) -> None:
+    manifest = list_folder(write_clips(tmp_path, 1))
+    assert len(manifest.class_names) == 2
+
+    def target(manifest, row, seconds):
+        return np.array([[1, 2], [3, 4], [5, 6]], np.float32)
+
+    def mirrored(target, swaps):
+        return target[:, [swaps[0], swaps[1]]]
+
+    sampling, swaps = MMAction2Train(frames=3, stride=2), {0: 1, 1: 0}
+    for flip, expected in ((1.0, [[2, 1], [4, 3], [6, 5]]), (0.0, [[1, 2], [3, 4], [5, 6]])):
+        crop = RandomCrop(short_side=40, size=32, flip=flip)
+        clips = ClipDataset(manifest, sampling, crop, swaps=swaps, target=target, mirrored=mirrored)
+        np.testing.assert_array_equal(clips[0]["target"], expected)
+
+
+@pytest.mark.parametrize("config", [Classify(), MultiLabel()])
+def test_a_mirror_swaps_classes_in_each_form_of_labels(config) -> None:
+    task = task_of(config)
+    assert task.mirrored(1, {1: 2, 2: 1}) == 2
+    assert np.array_equal(task.mirrored(np.array([1, 0.25, 0], np.float32), {1: 2, 2: 1}), [1, 0, 0.25])

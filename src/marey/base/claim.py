@@ -20,10 +20,11 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from marey.base.errors import RunError
 from marey.base.files import PATIENCE, locked, write_json
+from marey.base.jsonable import Json
 from marey.base.reporter import notice, warning
 from marey.base.versions import version_of
 
@@ -221,15 +222,15 @@ class Claim:
 
     out: OutputPath
     command: Command
-    settings: Mapping[str, Any]
+    settings: Mapping[str, Json]
     """What tells this run from another; values that JSON knows. None is the same as none noted."""
-    facts: Mapping[str, Any] = field(default_factory=dict)
+    facts: Mapping[str, Json] = field(default_factory=dict)
     """What is noted as well and never compared."""
     may_differ: frozenset[str] = frozenset()
     """Settings that are noted and may change when the run is resumed."""
     resume: bool | None = None
     """True: there must be a run to resume. False: there must be none. None: resume what is there, else begin."""
-    recorded: Callable[[], Mapping[str, Any] | None] | None = None
+    recorded: Callable[[], Mapping[str, Json] | None] | None = None
     """How to find the settings of the run that lies there (None: there is none), where not in the note."""
     share: int | None = None
     """The share of the work that this process does, where several write to one folder; each claims its own."""
@@ -302,13 +303,13 @@ class Claim:
             if (found := self._found((other.note, *other.products))) is not None:
                 words = other.words
                 with contextlib.suppress(RunError):  # a damaged note is another command's as well
-                    words = (read_note(self.out.note(other)) or {}).get("command", words)
+                    words = str((read_note(self.out.note(other)) or {}).get("command", words))
                 raise RunError(
                     f"{self.out.path} holds a run of `marey {words}` ({found}), which `marey {self.command.words}` must "
                     "not mix with: choose another --out."
                 )
 
-    def _noted(self) -> dict[str, Any] | None:
+    def _noted(self) -> dict[str, Json] | None:
         try:
             return read_note(self._path)
         except RunError as error:
@@ -321,7 +322,7 @@ class Claim:
                 notice(f"{self.out.path} was begun by Marey {begun} and is resumed by {here}")
 
 
-def read_note(path: Path) -> dict[str, Any] | None:
+def read_note(path: Path) -> dict[str, Json] | None:
     """What a note says; None where there is none.
 
     Raises:
@@ -338,13 +339,13 @@ def read_note(path: Path) -> dict[str, Any] | None:
     return found
 
 
-def _plain(settings: Mapping[str, Any]) -> dict[str, Any]:
+def _plain(settings: Mapping[str, Json]) -> dict[str, Json]:
     """As JSON gives them back: lists for tuples, text for the names of fields."""
-    plain: dict[str, Any] = json.loads(json.dumps(dict(settings)))
+    plain: dict[str, Json] = json.loads(json.dumps(dict(settings)))
     return plain
 
 
-def _differences(there: Mapping[str, Any], here: Mapping[str, Any], ignored: set[str]) -> list[str]:
+def _differences(there: Mapping[str, Json], here: Mapping[str, Json], ignored: set[str]) -> list[str]:
     """Each setting that differs, in words; of settings inside others the innermost."""
     found = []
     for name in dict.fromkeys([*here, *there]):
@@ -360,7 +361,7 @@ def _differences(there: Mapping[str, Any], here: Mapping[str, Any], ignored: set
     return found
 
 
-def _text(value: Any) -> str:
+def _text(value: Json) -> str:
     if value is None:
         return "none"
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -42,6 +42,13 @@ class TargetRule(Protocol):
         """See `marey.tasks.task.Task.target`."""
 
 
+class MirrorRule(Protocol):
+    """The target of a mirrored clip: a task of `marey.tasks` has this method."""
+
+    def __call__(self, target: Target, swaps: Mapping[int, int]) -> Target:
+        """See `marey.tasks.task.Task.mirrored`."""
+
+
 def target_of_video(manifest: Manifest, row: int, seconds: NDArray[np.float64]) -> Target:
     """The same target for every clip of a video."""
     return manifest.target(row)
@@ -119,6 +126,7 @@ class ClipDataset(Dataset[ClipItem]):
         swaps: The class of a mirrored clip, where it is another one (`marey.data.catalogue.mirror`).
         shapes: Other pairs of sampling and transform, for clips of other shapes (multigrid).
         target: What the network is trained to give for a clip.
+        mirrored: What becomes of the target where the clip is mirrored.
 
     `dataset[i]` is the clip of epoch 0; `dataset[epoch, i]` that of another one; a `ClipKey`, or a tuple of its fields,
     says the rest.
@@ -137,8 +145,10 @@ class ClipDataset(Dataset[ClipItem]):
         swaps: Mapping[int, int] | None = None,
         flow: FlowRule | None = None,
         target: TargetRule = target_of_video,
+        mirrored: MirrorRule = mirrored_target,
     ) -> None:
-        self.manifest, self.shapes, self.target = manifest, shapes or [(sampling, transform)], target
+        self.manifest, self.shapes = manifest, shapes or [(sampling, transform)]
+        self.target, self.mirrored = target, mirrored
         self.seed, self.pixels, self.flow = seed, pixels or Pixels(), flow
         self.appearance, self.swaps = tuple(appearance), dict(swaps or {})
 
@@ -157,7 +167,7 @@ class ClipDataset(Dataset[ClipItem]):
                 broken.append(Broken(sample.id, str(sample.path), str(error)))
                 continue
             target = self.target(self.manifest, place, seconds)
-            target = mirrored_target(target, self.swaps) if flipped else target
+            target = self.mirrored(target, self.swaps) if flipped else target
             return {"clip": clip, "target": target, "id": sample.id, "broken": broken}
         raise DataError(f"{len(broken)} videos in a row cannot be read; the last: {broken[-1].reason}")
 

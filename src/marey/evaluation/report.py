@@ -16,6 +16,7 @@ from marey.base.page import Line, heat_map, line_chart, render
 from marey.data.manifest import Manifest
 from marey.evaluation.answers import FILM_FRAMES, choose_answers
 from marey.evaluation.result import SCORES, EvaluationResult
+from marey.tasks.all import every_task
 from marey.tasks.metrics import most_confused
 from marey.tasks.task import ClassRow
 
@@ -98,10 +99,13 @@ def _charts(log: Path) -> list[_Chart]:
         points = [(float(row["epoch"]), float(row[column])) for row in rows if row.get(column)]
         return Line(name, [x for x, _ in points], [y for _, y in points])
 
+    titles = dict(chart for task in every_task() for chart in task.charts)
     charts = [
         ("loss by epoch", [line("train", "train_loss"), line("validation", "val_loss")], False),
-        ("top-1 by epoch", [line("train", "train_top1"), line("validation", "val_top1")], True),
-        ("mAP by epoch", [line("validation", "val_map")], True),
+        *(
+            (f"{title} by epoch", [line("train", f"train_{name}"), line("validation", f"val_{name}")], True)
+            for name, title in titles.items()
+        ),
     ]
     return [
         _Chart(name, line_chart(name, [one for one in lines if one.x], percent=percent))

@@ -1,12 +1,11 @@
 """The settings by which a run of a network over videos is recognised."""
 
-from typing import Any
-
+from marey.base.jsonable import Json
 from marey.classifier import Classifier
 from marey.evaluation.evaluate import weights_hash
 
 
-def identity_of(model: Classifier, **more: Any) -> dict[str, Any]:
+def identity_of(model: Classifier, **more: Json) -> dict[str, Json]:
     """The settings that a run must share with one that it resumes: network, weights, test protocol, pixels and flow, and
     `more`. How many views make a pass and on which device may change in between.
     """

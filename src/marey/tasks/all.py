@@ -1,6 +1,6 @@
 """From declarations to tasks, and from stored scores to the task that made them."""
 
-from typing import assert_never
+from typing import assert_never, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,12 @@ def task_of(config: TaskConfig) -> Task:
             return MultiLabelTask()
         case _:
             assert_never(config)
+
+
+def every_task() -> tuple[Task, ...]:
+    """Each task with its default settings, in the order of `TaskConfig`."""
+    union, _ = get_args(TaskConfig)  # without the annotation
+    return tuple(task_of(config()) for config in get_args(union))
 
 
 def stored_task(name: str | None, labels: NDArray[np.int64]) -> Task:

@@ -1,6 +1,6 @@
 """One label per video: softmax, cross-entropy or focal loss, top-1 and the confusion matrix."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from marey.classifier import Calibration
+from marey.data.catalogue.mirror import mirrored_target
 from marey.data.manifest import Manifest
 from marey.data.videos import Target, VideoEntry
 from marey.recipe import Averaging, FocalLoss, Fusion, Train
@@ -42,6 +43,9 @@ class ClassifyTask(Task):
     def target(self, manifest: Manifest, row: int, seconds: NDArray[np.float64]) -> Target:
         return manifest.target(row)
 
+    def mirrored(self, target: Target, swaps: Mapping[int, int]) -> Target:
+        return mirrored_target(target, swaps)
+
     def trained(self, network: nn.Module) -> nn.Module:
         return network
 
@@ -58,6 +62,10 @@ class ClassifyTask(Task):
 
     def judge(self) -> Judge:
         return Accuracy()
+
+    @property
+    def charts(self) -> tuple[tuple[str, str], ...]:
+        return (("top1", "top-1"),)
 
     # -- testing
 
@@ -161,7 +169,11 @@ class Accuracy:
 
     def result(self, sums: Tensor, rows: Sequence[NDArray[np.float32]]) -> Validation:
         loss, top1, top5, count = sums.tolist()
-        return Validation(loss / count, top1=top1 / count, top5=top5 / count)
+        metrics = (
+            Metric("top1", "top-1", top1 / count, "line"),
+            Metric("top5", "top-5", top5 / count, "report"),
+        )
+        return Validation(loss / count, metrics)
 
 
 def cross_entropy(logits: Tensor, target: Tensor, weights: Tensor | None = None, smoothing: float = 0.0) -> Tensor:

@@ -1,6 +1,6 @@
 """Any number of labels per video: sigmoids, binary cross-entropy or focal loss, mean average precision."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from marey.base.errors import DataError
 from marey.classifier import Calibration
+from marey.data.catalogue.mirror import mirrored_target
 from marey.data.manifest import Manifest
 from marey.data.videos import Target, VideoEntry
 from marey.recipe import Averaging, FocalLoss, Fusion, Train
@@ -34,6 +35,9 @@ class MultiLabelTask(Task):
     def target(self, manifest: Manifest, row: int, seconds: NDArray[np.float64]) -> Target:
         return manifest.target(row)
 
+    def mirrored(self, target: Target, swaps: Mapping[int, int]) -> Target:
+        return mirrored_target(target, swaps)
+
     def trained(self, network: nn.Module) -> nn.Module:
         return network
 
@@ -50,6 +54,10 @@ class MultiLabelTask(Task):
 
     def judge(self) -> Judge:
         return AveragePrecision()
+
+    @property
+    def charts(self) -> tuple[tuple[str, str], ...]:
+        return (("map", "mAP"),)
 
     # -- testing
 
@@ -146,7 +154,7 @@ class AveragePrecision:
     def result(self, sums: Tensor, rows: Sequence[NDArray[np.float32]]) -> Validation:
         loss, count = sums.tolist()
         logits, targets = rows
-        return Validation(loss / count, map=mean_average_precision(logits, targets > 0))
+        return Validation(loss / count, (Metric("map", "mAP", mean_average_precision(logits, targets > 0), "line"),))
 
 
 def binary_cross_entropy(logits: Tensor, target: Tensor, weights: Tensor | None = None) -> Tensor:

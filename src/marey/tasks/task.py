@@ -1,7 +1,7 @@
 """What a task decides: the interface between a declaration in a recipe and training, testing, answers and reports."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias
 
@@ -25,21 +25,30 @@ features [V, D] or tokens [V, N, D]; the crops of the first clip, then those of 
 
 
 @dataclass(frozen=True)
+class Metric:
+    """One number of a test or a validation, 0 to 1."""
+
+    name: str
+    """As in result.json; `val_<name>` in log.csv and log.jsonl."""
+    title: str
+    """As a person reads it."""
+    value: float
+    shown: Literal["line", "summary", "report"]
+    """The shortest text that shows it; the longer ones do, too. "line" is also the printed line of an epoch."""
+
+
+@dataclass(frozen=True)
 class Validation:
-    """The loss and metrics of a validation. Metrics lie in 0..1; None: the task does not have this metric."""
+    """The loss and metrics of a validation."""
 
     loss: float
-    top1: float | None = None
-    top5: float | None = None
-    map: float | None = None
-    """Mean average precision."""
+    metrics: tuple[Metric, ...]
+    """The first one is the score by which the best epoch is chosen."""
 
     @property
     def score(self) -> float:
-        """The number by which the best epoch is chosen."""
-        score = self.top1 if self.map is None else self.map
-        assert score is not None
-        return score
+        """The number by which the best epoch is chosen, 0 to 1; higher is better."""
+        return self.metrics[0].value
 
 
 class Judge(Protocol):
@@ -56,19 +65,6 @@ class Judge(Protocol):
 
     def result(self, sums: Tensor, rows: Sequence[NDArray[np.float32]]) -> Validation:
         """The numbers, of `sums` and `rows` over all processes."""
-
-
-@dataclass(frozen=True)
-class Metric:
-    """One number of a test, 0 to 1."""
-
-    name: str
-    """As in result.json."""
-    title: str
-    """As a person reads it."""
-    value: float
-    shown: Literal["line", "summary", "report"]
-    """The shortest text that shows it; the longer ones do, too."""
 
 
 @dataclass(frozen=True)
@@ -128,6 +124,10 @@ class Task(ABC):
         """
 
     @abstractmethod
+    def mirrored(self, target: Target, swaps: Mapping[int, int]) -> Target:
+        """The `target` of a clip after the clip was mirrored, which turns class i into class `swaps[i]`."""
+
+    @abstractmethod
     def trained(self, network: nn.Module) -> nn.Module:
         """The module that training and validation call: from clips [B, C, T, H, W] to what the loss takes. Its parameters
         are the network's.
@@ -149,6 +149,11 @@ class Task(ABC):
     @abstractmethod
     def judge(self) -> Judge:
         """A new judge of an epoch; its loss is without weights of classes and smoothing."""
+
+    @property
+    @abstractmethod
+    def charts(self) -> tuple[tuple[str, str], ...]:
+        """Name and title of each metric of `judge` that the report draws by epoch."""
 
     # -- testing
 

@@ -32,11 +32,12 @@ class RunBatches:
         self.phases = phases_of(recipe)
         self.shapes = list(dict.fromkeys(shape for phase in self.phases for shape in phase.shapes))
         self.epochs = self.phases[-1].until if self.phases else recipe.train.epochs
+        task = task_of(recipe.task)
         self._clips = ClipDataset(
             train, recipe.clip, recipe.augment, seed=seed, pixels=recipe.pixels,
             shapes=views_of(recipe, self.shapes),
             appearance=recipe.appearance, swaps=swaps_of(recipe.augment, train.class_names), flow=recipe.flow,
-            target=task_of(recipe.task).target,
+            target=task.target, mirrored=task.mirrored,
         )  # fmt: skip
         self.loader = self._training(self.epochs)
         if val is not None:

@@ -12,6 +12,7 @@ from torch import Tensor
 from marey.base.claim import Claim, Command, OutputPath
 from marey.base.errors import MareyError
 from marey.base.files import write_text
+from marey.base.jsonable import Json
 from marey.base.precision import Arithmetic
 from marey.recipe import Recipe
 from marey.training.state import Progress, load_state, read_run, recorded_run, save_state
@@ -51,13 +52,13 @@ class RunFolder:
     """
 
     def __init__(
-        self, path: Path, recipe: Recipe, class_names: Sequence[str], identity: dict[str, Any], *, writes: bool
+        self, path: Path, recipe: Recipe, class_names: Sequence[str], identity: Mapping[str, Json], *, writes: bool
     ) -> None:
         self.path, self.recipe, self.class_names = path, recipe, class_names
         self.identity, self.writes = identity, writes
 
     @contextlib.contextmanager
-    def claimed(self, resume: bool, facts: dict[str, Any]) -> Iterator[None]:
+    def claimed(self, resume: bool, facts: Mapping[str, Json]) -> Iterator[None]:
         """Hold the folder while the run works there; `facts` of the run are noted in run.json.
 
         Only the process that writes holds it; the others check that it belongs to this run.
@@ -105,17 +106,18 @@ class RunFolder:
         """
         return load_state(self.path / STATE)
 
-    def write_weights(self, name: str, tensors: Mapping[str, Tensor], facts: dict[str, Any]) -> None:
+    def write_weights(self, name: str, tensors: Mapping[str, Tensor], facts: Mapping[str, Json]) -> None:
         """Write a checkpoint that can be loaded by itself; `facts` (epoch, step) are recorded as its provenance."""
         if self.writes:
             provenance = {"run": self.identity["data"], "seed": self.identity["seed"], **facts}
             save_checkpoint(self.path / name, tensors, self.recipe, self.class_names, provenance)
 
 
-def _settings(identity: dict[str, Any]) -> dict[str, Any]:
+def _settings(identity: Mapping[str, Json]) -> dict[str, Json]:
     """What identifies a run, its recipe in the current form: fields that an older file lacks get their defaults."""
+    text = str(identity["recipe"])
     try:
-        recipe = Recipe.model_validate_json(identity["recipe"]).model_dump(mode="json")
+        recipe = Recipe.model_validate_json(text).model_dump(mode="json")
     except ValidationError:  # a field has been removed since: keep it, so that the claim can name it
-        recipe = json.loads(identity["recipe"])
-    return identity | {"recipe": recipe}
+        recipe = json.loads(text)
+    return {**identity, "recipe": recipe}

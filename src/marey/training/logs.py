@@ -3,7 +3,7 @@
 import csv
 import json
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +11,9 @@ from marey.base.errors import RunError
 from marey.base.files import atomic_path
 from marey.tasks.task import Validation
 
-COLUMNS = (
-    "epoch", "step", "lr", "train_loss", "train_top1", "val_loss", "val_top1", "val_top5", "val_map",
-    "seconds", "clips_per_second", "waited_share", "broken",
-)  # fmt: skip
+_LOSSES = ("epoch", "step", "lr", "train_loss", "train_top1", "val_loss", "val_top1", "val_top5", "val_map")
+_SPEED = ("seconds", "clips_per_second", "waited_share", "broken")
+"""Every log.csv has the columns of version 0.1.0, also where they stay empty; other metrics come between these two parts."""
 
 
 @dataclass(frozen=True)
@@ -40,10 +39,16 @@ class EpochRecord:
 
     def values(self) -> dict[str, float]:
         """The numbers that are not None, by the names of the columns."""
-        found = asdict(self)
-        validation = found.pop("validation") or {}
-        found |= {f"val_{name}": value for name, value in validation.items()}
-        return {name: found[name] for name in COLUMNS if found.get(name) is not None}
+        found = {"epoch": self.epoch, "step": self.step, "lr": self.lr, "train_loss": self.train_loss}
+        if self.train_top1 is not None:
+            found["train_top1"] = self.train_top1
+        if self.validation is not None:
+            found["val_loss"] = self.validation.loss
+            found |= {f"val_{metric.name}": metric.value for metric in self.validation.metrics}
+        return found | {
+            "seconds": self.seconds, "clips_per_second": self.clips_per_second,
+            "waited_share": self.waited_share, "broken": self.broken,
+        }  # fmt: skip
 
 
 def require_tensorboard() -> None:
@@ -91,16 +96,17 @@ class RunLog:
     def epoch(self, record: EpochRecord) -> None:
         """Add a row to log.csv, and a line to log.jsonl."""
         values = record.values()
-        self.rows.append({name: values.get(name, "") for name in COLUMNS})
+        self.rows.append(values)
         self._write_rows()
         self._line({"event": "epoch", "time": time.time(), **values})
 
     def _write_rows(self) -> None:
+        others = dict.fromkeys(name for row in self.rows for name in row if name not in _LOSSES + _SPEED)
         with (
             atomic_path(self.rows_path) as temporary,
             temporary.open("w", newline="", encoding="utf-8") as file,
         ):
-            writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+            writer = csv.DictWriter(file, [*_LOSSES, *others, *_SPEED], lineterminator="\n")
             writer.writeheader()
             writer.writerows(self.rows)
 

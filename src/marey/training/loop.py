@@ -292,11 +292,11 @@ class TrainingLoop:
             warning_once("batch norms see each process's own clips: synchronised batch norm needs CUDA")
 
     def _tell(self, record: EpochRecord) -> None:
-        named = {"train_top1": "train top-1", "val_top1": "val top-1", "val_map": "val mAP"}
-        values = record.values()
-        shares = "".join(f"  {name} {values[key]:.1%}" for key, name in named.items() if key in values)
+        trained = "" if record.train_top1 is None else f"  train top-1 {record.train_top1:.1%}"
+        metrics = () if record.validation is None else record.validation.metrics
+        validated = "".join(f"  val {one.title} {one.value:.1%}" for one in metrics if one.shown == "line")
         notice(
-            f"epoch {record.epoch}/{self.batches.epochs}  loss {record.train_loss:.3f}{shares}  "
+            f"epoch {record.epoch}/{self.batches.epochs}  loss {record.train_loss:.3f}{trained}{validated}  "
             f"{record.clips_per_second:.0f} clips/s"
         )
         if record.waited_share > _STARVED and record.epoch in (2, 5):

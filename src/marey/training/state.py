@@ -1,6 +1,7 @@
 """The state that a run resumes from: one file, written after each epoch, at intervals, and when asked to stop."""
 
 import pickle
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import torch
 
 from marey.base.errors import RunError
 from marey.base.files import atomic_path
+from marey.base.jsonable import Json
 
 
 @dataclass
@@ -19,14 +21,14 @@ class Progress:
     batch: int = 0
     step: int = 0
     best_score: float = -1.0
-    """Validation top-1, or mean average precision with several labels per video."""
+    """`Validation.score` of the best epoch; -1 before the first validation."""
     best_epoch: int = -1
 
 
-def save_state(path: Path, progress: Progress, run: dict[str, Any], parts: dict[str, Any]) -> None:
+def save_state(path: Path, progress: Progress, run: Mapping[str, Json], parts: Mapping[str, Any]) -> None:
     """Write the progress, what identifies the run, and the parts (state dicts and tensors)."""
     with atomic_path(path) as temporary:
-        torch.save({"progress": asdict(progress), "run": run, **parts}, temporary)
+        torch.save({"progress": asdict(progress), "run": dict(run), **parts}, temporary)
 
 
 def read_run(path: Path) -> dict[str, Any]:

@@ -5,7 +5,6 @@ import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -15,7 +14,7 @@ from marey.backends.precision import pick_precision
 from marey.base.claim import Claim, Command, OutputPath, read_note
 from marey.base.errors import RunError
 from marey.base.files import append_line, mend_lines
-from marey.base.jsonable import BYTES
+from marey.base.jsonable import BYTES, Json
 from marey.base.precision import Arithmetic
 from marey.base.processes import processes
 from marey.base.reporter import notice, progress
@@ -132,7 +131,7 @@ def _claim(out: Path, model: Classifier | Streams, *, top: int, precision: Arith
     if any(calibrated):  # a file that was begun before there were calibrations says nothing of them
         settings["calibration"] = [None if one is None else one.model_dump(mode="json") for one in calibrated]
 
-    def recorded() -> dict[str, Any] | None:
+    def recorded() -> dict[str, Json] | None:
         return read_note(note) if out.exists() else None
 
     return Claim(path, Command.PREDICT, settings, recorded=recorded)

@@ -72,7 +72,7 @@ def run_demo(
     recipe = _recipe_of(network or begun.network)
     seed = begun.seed if seed is None else seed
     start = time.monotonic()
-    data = _plan(recipe, out / "videos", sizes, device=device, workers=workers)
+    data = _plan(recipe, out / "videos", sizes, compute=compute)
     _tell_what_is_made()
     train, test = write_motions(out / "videos", **data, seed=seed, workers=workers)
     notice(
@@ -83,7 +83,7 @@ def run_demo(
     notice(f"\n4/4  Testing on {len(test)} videos of scenes that it has never seen")
     result = test_last(fitted, test, out=out, options=TrainOptions(compute=compute))
     _print_outcome(result, recipe, test)
-    _print_answers(fitted.last, test, device=device)
+    _print_answers(fitted.last, test, compute)
     notice(f"\nall of it took {_in_words(time.monotonic() - start)}")
     _tell_next_steps(out, test, recipe)
     return result
@@ -120,13 +120,11 @@ def _recipe_of(network: str) -> Recipe:
     return recipe
 
 
-def _plan(
-    recipe: Recipe, videos: Path, sizes: tuple[MotionsData, ...], *, device: str, workers: int | None
-) -> MotionsData:
+def _plan(recipe: Recipe, videos: Path, sizes: tuple[MotionsData, ...], *, compute: Compute) -> MotionsData:
     """Measure this machine, choose how much to write, and say how long all of it will take."""
     begun = recorded_settings(videos)
     notice("1/4  Measuring this machine for a second or two")
-    pace = measure_pace(recipe, sizes[0], device=device, workers=workers)
+    pace = measure_pace(recipe, sizes[0], compute=compute)
     if begun is not None and begun.keys() >= MotionsData.__annotations__.keys():
         # A stopped demo resumes with the videos that it began, whatever is measured this time.
         data = cast(MotionsData, {name: begun[name] for name in MotionsData.__annotations__})
@@ -172,12 +170,12 @@ def _verdict(inside: float, recipe: Recipe) -> str:
     return "it sees the motion" if inside > _SEEN else "it has not learnt to tell the order of frames"
 
 
-def _print_answers(checkpoint: Path, test: Manifest, *, device: str) -> None:
+def _print_answers(checkpoint: Path, test: Manifest, compute: Compute) -> None:
     print("\nanswers for single videos that it has never seen:")
     model = load_model(checkpoint)
     for row in random_for(len(test)).permutation(len(test))[:4].tolist():
         sample = test[row]
-        top = predict(model, sample.path, device=device).top(3)
+        top = predict(model, sample.path, compute=compute).top(3)
         right = top[0][0] == test.class_names[test.labels[row]]
         shares = ", ".join(f"{label} {p:.0%}" for label, p in top)
         print(f"  {sample.id}: {shares} ({'right' if right else 'wrong'})", flush=True)

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from marey.base.claim import OutputPath
 from marey.base.errors import WeightsError
 from marey.base.files import sha256
+from marey.base.jsonable import Json
 from marey.classifier import Classifier, LoadReport
 from marey.recipe import Recipe
 from marey.recipes import get_recipe
@@ -53,9 +53,9 @@ class Converted:
     was_there: bool
     """The very same thing was there already; nothing was written."""
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, object]:
         network = {"recipe": self.recipe.name, "classes": self.recipe.model.num_classes}
-        return {"out": str(self.out)} | network | self.report.as_json()
+        return {"out": str(self.out), **network, **self.report.as_json()}
 
     def as_text(self) -> str:
         written = " (was there already)" if self.was_there else ""
@@ -82,7 +82,7 @@ def convert_weights(file: Path, out: Path, *, recipe: Recipe | None, allow_new_h
         (OutputPath.file(out) if out.suffix else OutputPath.folder(out)).check()
     model = load_model(recipe, weights=file, allow_new_head=allow_new_head)
     assert model.load_report is not None
-    provenance = {"converted_from": file.name, "layout": model.load_report.layout}
+    provenance: dict[str, Json] = {"converted_from": file.name, "layout": model.load_report.layout}
     if file.is_file():
         provenance["sha256"] = sha256(file)
     there = out.exists()
@@ -94,7 +94,7 @@ def convert_weights(file: Path, out: Path, *, recipe: Recipe | None, allow_new_h
     return Converted(out, model.recipe, model.load_report, there)
 
 
-def _holds(path: Path, model: Classifier, provenance: dict[str, Any]) -> bool:
+def _holds(path: Path, model: Classifier, provenance: dict[str, Json]) -> bool:
     """Whether a checkpoint is this very one."""
     try:
         found = read_checkpoint(path)

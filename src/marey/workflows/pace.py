@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch.nn.functional import cross_entropy
 
+from marey.backends.compute import Compute
 from marey.backends.device import on_device, pick_training_device
 from marey.backends.precision import computing_in
 from marey.base.processes import decoding_workers, usable_cores
@@ -58,7 +59,7 @@ class Pace:
         return fitting[-1] if fitting else sizes[0]
 
 
-def measure_pace(recipe: Recipe, data: MotionsData, *, device: str, workers: int | None) -> Pace:
+def measure_pace(recipe: Recipe, data: MotionsData, *, compute: Compute) -> Pace:
     """Write twelve videos of `data`'s kind, decode them and take a few training steps with them: about a second."""
     with tempfile.TemporaryDirectory() as first:  # pays for what is set up once
         write_examples(first, size=data["size"], frames=data["frames"])
@@ -75,9 +76,10 @@ def measure_pace(recipe: Recipe, data: MotionsData, *, device: str, workers: int
     size = recipe.train.base_batch
     batch = torch.from_numpy(np.stack([clips[number % len(clips)] for number in range(size)]))
     with computing_in(recipe.train.precision):
-        train = _step_seconds(recipe, batch, pick_training_device(device)) / size
+        train = _step_seconds(recipe, batch, pick_training_device(compute.device)) / size
     cores = usable_cores()
-    return Pace(write, decode, train, cores, cores if workers is None else workers, decoding_workers(workers))
+    writers = cores if compute.workers is None else compute.workers
+    return Pace(write, decode, train, cores, writers, decoding_workers(compute.workers))
 
 
 def _step_seconds(recipe: Recipe, batch_BTHWC: torch.Tensor, device: torch.device) -> float:

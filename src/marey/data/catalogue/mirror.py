@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from marey.base.errors import RecipeError
+from marey.data.videos import Target
 from marey.video.augment import TrainCrop
 
 _SUFFIXES = ("", "ward", "wards", "hand", "handed", "side", "most")
@@ -63,8 +63,8 @@ def swaps_of(crop: TrainCrop, class_names: Sequence[str]) -> dict[int, int]:
     return swaps
 
 
-def mirrored_target(target: int | NDArray[np.float32], swaps: Mapping[int, int]) -> int | NDArray[np.float32]:
-    """The target of a mirrored clip: a class, or the values of all classes [K]."""
+def mirrored_target(target: Target, swaps: Mapping[int, int]) -> Target:
+    """The target of a mirrored clip, from `target` before: a class, or the values of all classes [K]."""
     if isinstance(target, np.ndarray):
         return np.asarray(target[[swaps.get(place, place) for place in range(len(target))]])
     return swaps.get(target, target)
