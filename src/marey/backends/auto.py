@@ -5,7 +5,7 @@ import json
 import os
 import platform
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,7 +33,8 @@ class AutoBackend(Backend):
 
     Eager computes it and is timed. A compiler is tried where compiling and the rest of the work at its speed take less
     time than the rest at the best speed so far. Its speed is what was measured before on such a machine, else a guess, and
-    then it is measured; measurements are kept in the cache. Work that is too short for that costs no more than under eager.
+    then it is measured; measurements are kept in the cache, and which compilers failed: those are not tried again. Work that
+    is too short for that costs no more than under eager.
     On other devices than the CPU eager is taken: no compiler was measured there.
 
     Args:
@@ -89,9 +90,10 @@ class AutoBackend(Backend):
             computed = backend.run(output, views_VTHWC)
             return computed, (self._clock() - begun) / count
 
-        file = kept_folder("measured") / f"{self._key(views_VTHWC)}.json"
+        file = kept_folder("measured") / f"{self._key(output, views_VTHWC)}.json"
         kept = _read(file)
-        speeds = dict(kept)
+        speeds = {name: seconds for name, seconds in kept.items() if seconds is not None}
+        failed = [name for name, seconds in kept.items() if seconds is None]
         result, first = timed(self._eager)
         speeds.setdefault("eager", first)
         warm = "eager" in kept  # else its one time is that of a first pass, which is slower than the next
@@ -104,7 +106,7 @@ class AutoBackend(Backend):
             module = FromFrames(self._eager.classifier, output)
             return compiler.seconds(module, views_VTHWC, self.precision) + passes * count * best + left * speed
 
-        untried = list(self._compilers)
+        untried = [compiler for compiler in self._compilers if compiler.name not in failed]
         while untried:
             seconds, place = min((total(compiler), place) for place, compiler in enumerate(untried))
             if seconds >= left * best:
@@ -116,31 +118,35 @@ class AutoBackend(Backend):
             compiler = untried.pop(place)
             backend = CompiledBackend(self._eager.classifier, self._compute, compiler)
             computed = backend.run(output, views_VTHWC)
-            if backend.fell_back:
-                continue
-            if compiler.name not in speeds:
+            if not backend.fell_back and compiler.name not in speeds:
                 speeds[compiler.name] = min(timed(backend)[1] for _ in range(2))
-            if speeds[compiler.name] <= _CLEARLY * best:
+            if backend.fell_back:
+                speeds.pop(compiler.name, None)
+                failed.append(compiler.name)
+            elif speeds[compiler.name] <= _CLEARLY * best:
                 taken, result, best = backend, computed, speeds[compiler.name]
-        if len(speeds) > 1 and speeds != kept:
-            _write(file, speeds)
-        each = ", ".join(f"{name} {seconds:.3g}" for name, seconds in speeds.items())
-        if taken is self._eager and len(speeds) == 1:
+        found = speeds | dict.fromkeys(failed)
+        if len(found) > 1 and found != kept:
+            _write(file, found)
+        each = ", ".join(f"{name} {'failed' if s is None else f'{s:.3g}'}" for name, s in found.items())
+        if len(found) == 1:
             self._take(taken, f"about {left * best:.0f} s of work are left, too little to repay compiling")
         else:
-            how = "measured before" if speeds == kept else "measured"
+            how = "measured before" if found == kept else "measured"
             short = " and the work left is short" if taken is self._eager and best > min(speeds.values()) else ""
             self._take(taken, f"seconds per view, {how} on this machine: {each}{short}")
         return result
 
-    def _key(self, views_VTHWC: Tensor) -> str:
-        """What a measurement depends on, but not the values of the weights."""
+    def _key(self, output: Output, views_VTHWC: Tensor) -> str:
+        """What a measurement depends on, but not the values of the weights. A single view, for which compilers may make
+        another function, is measured by itself; all other numbers share one measurement: they vary with the videos.
+        """
         model = self._eager.classifier
         tensors = {name: list(tensor.shape) for name, tensor in model.network.state_dict().items()}
         parts = [
-            model.recipe.model.model_dump(mode="json"), tensors, list(views_VTHWC.shape[1:]), str(views_VTHWC.dtype),
-            self.precision, torch.get_num_threads(), _machine(), torch.__version__,
-            {compiler.name: compiler.version for compiler in self._compilers},
+            model.recipe.model.model_dump(mode="json"), tensors, output, len(views_VTHWC) == 1,
+            list(views_VTHWC.shape[1:]), str(views_VTHWC.dtype), self.precision, torch.get_num_threads(), _machine(),
+            torch.__version__, {compiler.name: compiler.version for compiler in self._compilers},
         ]  # fmt: skip
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
 
@@ -155,17 +161,21 @@ def _machine() -> list[str | int | None]:
     return [name, platform.machine(), torch.backends.cpu.get_cpu_capability(), os.cpu_count()]
 
 
-def _read(file: Path) -> dict[str, float]:
-    """Seconds per view by backend; empty where nothing was measured yet, or what was kept is damaged."""
+def _read(file: Path) -> dict[str, float | None]:
+    """Seconds per view by backend, None for one that failed; empty where nothing was measured yet, or what was kept is
+    damaged.
+    """
     try:
-        seconds = {str(name): float(value) for name, value in json.loads(file.read_bytes()).items()}
+        kept = json.loads(file.read_bytes())
+        seconds = {str(name): None if value is None else float(value) for name, value in kept.items()}
     except (OSError, ValueError, TypeError, AttributeError):
         return {}
     mark_used(file)
-    return seconds if "eager" in seconds and all(value > 0 for value in seconds.values()) else {}
+    whole = seconds.get("eager") is not None and all(value is None or value > 0 for value in seconds.values())
+    return seconds if whole else {}
 
 
-def _write(file: Path, speeds: dict[str, float]) -> None:
+def _write(file: Path, speeds: Mapping[str, float | None]) -> None:
     try:
         write_json(file, speeds)
         prune()
