@@ -59,6 +59,20 @@ def test_short_work_stays_eager_and_costs_nothing_more(machine, capsys) -> None:
     assert not list(kept_folder("measured").glob("*"))
 
 
+@pytest.mark.parametrize("measured", [False, True])
+def test_nothing_is_said_of_work_of_a_few_seconds(machine, capsys, measured) -> None:
+    if measured:
+        machine.auto(machine.compiler(speed=0.9), views=1000).logits(views(4))
+    capsys.readouterr()
+    machine.passes = 1
+    backend = machine.auto(machine.compiler(speed=0.9), views=13)
+    backend.logits(views(4))
+    assert capsys.readouterr().err == ""
+    why = backend.report().why
+    short = "seconds per view, measured before on this machine: eager 1, compile 0.9 and the work left is short"
+    assert why == (short if measured else "less than 10 s of work are left, too little to repay compiling")
+
+
 def test_long_work_takes_the_fastest(machine, capsys) -> None:
     fast, slower = machine.compiler("openvino", speed=0.4), machine.compiler("compile", speed=0.6, cost=40)
     backend = machine.auto(slower, fast, views=1000)

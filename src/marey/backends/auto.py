@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import os
 import platform
 import time
@@ -26,6 +27,10 @@ _HOPED_FOR = 0.7
 has 0.2 to 0.8."""
 _CLEARLY = 0.95
 """A compiler is taken where it needs at most this part of the best time so far: measurements repeat within some per cent."""
+
+_WORTH_SAYING = 10.0
+"""Seconds of work left from which on it is said that eager is taken: for less, no compiler was worth weighing, as a network
+takes 5 s or more to compile."""
 
 
 class AutoBackend(Backend):
@@ -76,9 +81,11 @@ class AutoBackend(Backend):
             return self._choose(output, views_VTHWC)
         return self._eager.run(output, views_VTHWC)
 
-    def _take(self, backend: Backend, why: str) -> None:
+    def _take(self, backend: Backend, why: str, *, left: float = math.inf) -> None:
+        """Say what was taken, unless it is eager for the few seconds of work that are `left`."""
         self._taken, self._why = backend, why
-        notice(f"backend auto takes {backend.report().ran}: {why}")
+        if backend is not self._eager or left >= _WORTH_SAYING:
+            notice(f"backend auto takes {backend.report().ran}: {why}")
 
     def _choose(self, output: Output, views_VTHWC: Tensor) -> Tensor:
         """Take a backend; the output of the first batch is the one that it gives."""
@@ -129,12 +136,15 @@ class AutoBackend(Backend):
         if len(found) > 1 and found != kept:
             _write(file, found)
         each = ", ".join(f"{name} {'failed' if s is None else f'{s:.3g}'}" for name, s in found.items())
+        seconds = left * best
         if len(found) == 1:
-            self._take(taken, f"about {left * best:.0f} s of work are left, too little to repay compiling")
+            # Without a number where it is small, so that short runs of the same work write the same result.
+            so_many = f"about {seconds:.0f}" if seconds >= _WORTH_SAYING else f"less than {_WORTH_SAYING:.0f}"
+            self._take(taken, f"{so_many} s of work are left, too little to repay compiling", left=seconds)
         else:
             how = "measured before" if found == kept else "measured"
             short = " and the work left is short" if taken is self._eager and best > min(speeds.values()) else ""
-            self._take(taken, f"seconds per view, {how} on this machine: {each}{short}")
+            self._take(taken, f"seconds per view, {how} on this machine: {each}{short}", left=seconds)
         return result
 
     def _key(self, output: Output, views_VTHWC: Tensor) -> str:
