@@ -59,6 +59,20 @@ def test_short_work_stays_eager_and_costs_nothing_more(machine, capsys) -> None:
     assert not list(kept_folder("measured").glob("*"))
 
 
+@pytest.mark.parametrize("measured", [False, True])
+def test_nothing_is_said_of_work_of_a_few_seconds(machine, capsys, measured) -> None:
+    if measured:
+        machine.auto(machine.compiler(speed=0.9), views=1000).logits(views(4))
+    capsys.readouterr()
+    machine.passes = 1
+    backend = machine.auto(machine.compiler(speed=0.9), views=13)
+    backend.logits(views(4))
+    assert capsys.readouterr().err == ""
+    why = backend.report().why
+    short = "seconds per view, measured before on this machine: eager 1, compile 0.9 and the work left is short"
+    assert why == (short if measured else "less than 10 s of work are left, too little to repay compiling")
+
+
 def test_long_work_takes_the_fastest(machine, capsys) -> None:
     fast, slower = machine.compiler("openvino", speed=0.4), machine.compiler("compile", speed=0.6, cost=40)
     backend = machine.auto(slower, fast, views=1000)
@@ -107,7 +121,9 @@ def test_what_was_measured_is_left_for_short_work(machine) -> None:
     assert backend.report().why.endswith("eager 1, compile 0.4 and the work left is short")
 
 
-@pytest.mark.parametrize("damage", ["", "{", "[1]", '{"eager": "x"}', '{"eager": 0}', '{"compile": 0.1}'])
+@pytest.mark.parametrize(
+    "damage", ["", "{", "[1]", '{"eager": "x"}', '{"eager": 0}', '{"compile": 0.1}', '{"eager": null}']
+)
 def test_a_damaged_answer_is_measured_anew(machine, damage) -> None:
     machine.auto(machine.compiler(speed=0.4), views=1000).logits(views(4))
     (file,) = kept_folder("measured").iterdir()
@@ -118,7 +134,7 @@ def test_a_damaged_answer_is_measured_anew(machine, damage) -> None:
     assert json.loads(file.read_text()) == pytest.approx(json.loads(whole))
 
 
-def test_other_shapes_threads_precisions_and_versions_are_measured_by_themselves(machine, monkeypatch) -> None:
+def test_other_outputs_shapes_threads_precisions_and_versions_are_measured_by_themselves(machine, monkeypatch) -> None:
     def measured(x=None, **options) -> int:
         machine.auto(machine.compiler(speed=0.4), views=1000, **options).logits(views(4) if x is None else x)
         return len(list(kept_folder("measured").iterdir()))
@@ -130,6 +146,9 @@ def test_other_shapes_threads_precisions_and_versions_are_measured_by_themselves
     assert measured() == 4
     monkeypatch.setattr(torch, "get_num_threads", lambda: 77)
     assert measured() == 5
+    assert measured(views(1)) == 6
+    machine.auto(machine.compiler(speed=0.4), views=1000).features(views(4))
+    assert len(list(kept_folder("measured").iterdir())) == 7
 
 
 def test_a_wrong_backend_is_not_taken(machine, capsys) -> None:
@@ -139,6 +158,57 @@ def test_a_wrong_backend_is_not_taken(machine, capsys) -> None:
     torch.testing.assert_close(result, EagerBackend(classifier(), CPU).logits(views(4)))
     assert backend.report().ran == "openvino"
     assert "backend compile: logits differ from eager float32" in capsys.readouterr().err
+
+
+def test_what_failed_is_not_tried_again(machine, monkeypatch, capsys) -> None:
+    wrong, works = (
+        machine.compiler(speed=0.1, change=lambda result: result * 2),
+        machine.compiler("openvino", speed=0.5),
+    )
+    machine.auto(wrong, works, views=1000).logits(views(4))
+    (file,) = kept_folder("measured").iterdir()
+    assert json.loads(file.read_text()) == pytest.approx({"eager": 1, "openvino": 0.5, "compile": None})
+    capsys.readouterr()
+    backend = machine.auto(wrong, works, views=1000)
+    backend.logits(views(4))
+    assert wrong.compiled == ["logits"]
+    assert backend.report().ran == "openvino"
+    assert backend.report().why.endswith("measured before on this machine: eager 1, openvino 0.5, compile failed")
+    assert not [line for line in capsys.readouterr().err.splitlines() if "goes on" in line]
+    monkeypatch.setattr(Planted, "version", "2")
+    machine.auto(wrong, works, views=1000).logits(views(4))
+    assert wrong.compiled == ["logits", "logits"]
+
+
+def test_where_all_failed_eager_is_taken_at_once(machine) -> None:
+    wrong = machine.compiler(speed=0.1, change=lambda result: result * 2)
+    for _ in range(2):
+        backend = machine.auto(wrong, views=1000)
+        backend.logits(views(4))
+        assert backend.report().ran == "eager"
+        assert backend.report().why.endswith("on this machine: eager 1, compile failed")
+    assert wrong.compiled == ["logits"]
+
+
+def test_what_fails_after_it_was_measured_is_not_tried_again_either(machine) -> None:
+    """It worked with other weights before, or fails only while it is timed."""
+    machine.auto(machine.compiler(speed=0.1), views=1000).logits(views(4))
+    wrong = machine.compiler(speed=0.1, change=lambda result: result * 2)
+    backend = machine.auto(wrong, views=1000)
+    backend.logits(views(4))
+    assert backend.report().why == "seconds per view, measured on this machine: eager 1, compile failed"
+    passes = []
+
+    def failing(result):
+        passes.append(1)
+        if len(passes) == 2:
+            raise ValueError("no memory")
+        return result
+
+    late = machine.compiler(speed=0.1, change=failing)
+    backend = machine.auto(late, views=1000)
+    backend.features(views(4))
+    assert backend.report().why == "seconds per view, measured on this machine: eager 1, compile failed"
 
 
 def test_what_it_takes_may_fail_later(machine) -> None:

@@ -80,6 +80,7 @@ def test_a_wrong_compiler_is_caught_on_its_first_batch(change, reason, capsys) -
     assert said[0].endswith("; eager goes on")
     assert re.search(reason, said[0])
     assert backend.report().why in said[0]
+    assert "NaN" not in json.dumps(backend.report().as_json())
 
 
 def test_the_first_single_view_is_checked_too() -> None:

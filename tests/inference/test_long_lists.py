@@ -13,8 +13,10 @@ import numpy as np
 import pytest
 import torch
 from made_videos import coded_frame
+from planted import Planted
 from typer.testing import CliRunner
 
+from marey.backends import choose
 from marey.backends.compute import Compute
 from marey.backends.eager import EagerBackend
 from marey.base.errors import DataError, RunError
@@ -295,6 +297,16 @@ def test_features_of_a_list(videos, checkpoint, tmp_path) -> None:
     assert "holds another run (per_clip: there false, here true)" in other.stderr
     with locked(tmp_path / "f" / ".lock"):
         assert "another process is writing there" in marey(*words).stderr
+
+
+def test_features_name_the_backend_that_computed_them(videos, checkpoint, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(choose, "COMPILERS", (Planted("openvino"),))
+    how = {"out": tmp_path / "f", "workers": 0, "device": "cpu", "backend": "openvino"}
+    computed = features(load_model(checkpoint), videos, **how).as_json()
+    assert (computed["computed"], computed["backend"]["ran"]) == (5, "openvino")
+    again = features(load_model(checkpoint), videos, **how).as_json()
+    assert again["computed"] == 0
+    assert "backend" not in again
 
 
 def test_features_are_read_when_they_are_asked_for(videos, checkpoint, tmp_path) -> None:

@@ -2,10 +2,11 @@
 
 import hashlib
 import json
+import math
 import os
 import platform
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,13 +28,18 @@ has 0.2 to 0.8."""
 _CLEARLY = 0.95
 """A compiler is taken where it needs at most this part of the best time so far: measurements repeat within some per cent."""
 
+_WORTH_SAYING = 10.0
+"""Seconds of work left from which on it is said that eager is taken: for less, no compiler was worth weighing, as a network
+takes 5 s or more to compile."""
+
 
 class AutoBackend(Backend):
     """Decides on its first batch, with that batch.
 
     Eager computes it and is timed. A compiler is tried where compiling and the rest of the work at its speed take less
     time than the rest at the best speed so far. Its speed is what was measured before on such a machine, else a guess, and
-    then it is measured; measurements are kept in the cache. Work that is too short for that costs no more than under eager.
+    then it is measured; measurements are kept in the cache, and which compilers failed: those are not tried again. Work that
+    is too short for that costs no more than under eager.
     On other devices than the CPU eager is taken: no compiler was measured there.
 
     Args:
@@ -75,9 +81,11 @@ class AutoBackend(Backend):
             return self._choose(output, views_VTHWC)
         return self._eager.run(output, views_VTHWC)
 
-    def _take(self, backend: Backend, why: str) -> None:
+    def _take(self, backend: Backend, why: str, *, left: float = math.inf) -> None:
+        """Say what was taken, unless it is eager for the few seconds of work that are `left`."""
         self._taken, self._why = backend, why
-        notice(f"backend auto takes {backend.report().ran}: {why}")
+        if backend is not self._eager or left >= _WORTH_SAYING:
+            notice(f"backend auto takes {backend.report().ran}: {why}")
 
     def _choose(self, output: Output, views_VTHWC: Tensor) -> Tensor:
         """Take a backend; the output of the first batch is the one that it gives."""
@@ -89,9 +97,10 @@ class AutoBackend(Backend):
             computed = backend.run(output, views_VTHWC)
             return computed, (self._clock() - begun) / count
 
-        file = kept_folder("measured") / f"{self._key(views_VTHWC)}.json"
+        file = kept_folder("measured") / f"{self._key(output, views_VTHWC)}.json"
         kept = _read(file)
-        speeds = dict(kept)
+        speeds = {name: seconds for name, seconds in kept.items() if seconds is not None}
+        failed = [name for name, seconds in kept.items() if seconds is None]
         result, first = timed(self._eager)
         speeds.setdefault("eager", first)
         warm = "eager" in kept  # else its one time is that of a first pass, which is slower than the next
@@ -104,7 +113,7 @@ class AutoBackend(Backend):
             module = FromFrames(self._eager.classifier, output)
             return compiler.seconds(module, views_VTHWC, self.precision) + passes * count * best + left * speed
 
-        untried = list(self._compilers)
+        untried = [compiler for compiler in self._compilers if compiler.name not in failed]
         while untried:
             seconds, place = min((total(compiler), place) for place, compiler in enumerate(untried))
             if seconds >= left * best:
@@ -116,31 +125,38 @@ class AutoBackend(Backend):
             compiler = untried.pop(place)
             backend = CompiledBackend(self._eager.classifier, self._compute, compiler)
             computed = backend.run(output, views_VTHWC)
-            if backend.fell_back:
-                continue
-            if compiler.name not in speeds:
+            if not backend.fell_back and compiler.name not in speeds:
                 speeds[compiler.name] = min(timed(backend)[1] for _ in range(2))
-            if speeds[compiler.name] <= _CLEARLY * best:
+            if backend.fell_back:
+                speeds.pop(compiler.name, None)
+                failed.append(compiler.name)
+            elif speeds[compiler.name] <= _CLEARLY * best:
                 taken, result, best = backend, computed, speeds[compiler.name]
-        if len(speeds) > 1 and speeds != kept:
-            _write(file, speeds)
-        each = ", ".join(f"{name} {seconds:.3g}" for name, seconds in speeds.items())
-        if taken is self._eager and len(speeds) == 1:
-            self._take(taken, f"about {left * best:.0f} s of work are left, too little to repay compiling")
+        found = speeds | dict.fromkeys(failed)
+        if len(found) > 1 and found != kept:
+            _write(file, found)
+        each = ", ".join(f"{name} {'failed' if s is None else f'{s:.3g}'}" for name, s in found.items())
+        seconds = left * best
+        if len(found) == 1:
+            # Without a number where it is small, so that short runs of the same work write the same result.
+            so_many = f"about {seconds:.0f}" if seconds >= _WORTH_SAYING else f"less than {_WORTH_SAYING:.0f}"
+            self._take(taken, f"{so_many} s of work are left, too little to repay compiling", left=seconds)
         else:
-            how = "measured before" if speeds == kept else "measured"
+            how = "measured before" if found == kept else "measured"
             short = " and the work left is short" if taken is self._eager and best > min(speeds.values()) else ""
-            self._take(taken, f"seconds per view, {how} on this machine: {each}{short}")
+            self._take(taken, f"seconds per view, {how} on this machine: {each}{short}", left=seconds)
         return result
 
-    def _key(self, views_VTHWC: Tensor) -> str:
-        """What a measurement depends on, but not the values of the weights."""
+    def _key(self, output: Output, views_VTHWC: Tensor) -> str:
+        """What a measurement depends on, but not the values of the weights. A single view, for which compilers may make
+        another function, is measured by itself; all other numbers share one measurement: they vary with the videos.
+        """
         model = self._eager.classifier
         tensors = {name: list(tensor.shape) for name, tensor in model.network.state_dict().items()}
         parts = [
-            model.recipe.model.model_dump(mode="json"), tensors, list(views_VTHWC.shape[1:]), str(views_VTHWC.dtype),
-            self.precision, torch.get_num_threads(), _machine(), torch.__version__,
-            {compiler.name: compiler.version for compiler in self._compilers},
+            model.recipe.model.model_dump(mode="json"), tensors, output, len(views_VTHWC) == 1,
+            list(views_VTHWC.shape[1:]), str(views_VTHWC.dtype), self.precision, torch.get_num_threads(), _machine(),
+            torch.__version__, {compiler.name: compiler.version for compiler in self._compilers},
         ]  # fmt: skip
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
 
@@ -155,17 +171,21 @@ def _machine() -> list[str | int | None]:
     return [name, platform.machine(), torch.backends.cpu.get_cpu_capability(), os.cpu_count()]
 
 
-def _read(file: Path) -> dict[str, float]:
-    """Seconds per view by backend; empty where nothing was measured yet, or what was kept is damaged."""
+def _read(file: Path) -> dict[str, float | None]:
+    """Seconds per view by backend, None for one that failed; empty where nothing was measured yet, or what was kept is
+    damaged.
+    """
     try:
-        seconds = {str(name): float(value) for name, value in json.loads(file.read_bytes()).items()}
+        kept = json.loads(file.read_bytes())
+        seconds = {str(name): None if value is None else float(value) for name, value in kept.items()}
     except (OSError, ValueError, TypeError, AttributeError):
         return {}
     mark_used(file)
-    return seconds if "eager" in seconds and all(value > 0 for value in seconds.values()) else {}
+    whole = seconds.get("eager") is not None and all(value is None or value > 0 for value in seconds.values())
+    return seconds if whole else {}
 
 
-def _write(file: Path, speeds: dict[str, float]) -> None:
+def _write(file: Path, speeds: Mapping[str, float | None]) -> None:
     try:
         write_json(file, speeds)
         prune()

@@ -1,5 +1,6 @@
 """A backend around a compiler: checked against eager float32 on its first batch; eager goes on where it fails."""
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -7,7 +8,7 @@ import torch
 from torch import Tensor
 
 from marey.backends.backend import Backend, BackendReport, Compiler, FromFrames
-from marey.backends.compute import BackendName, Compute
+from marey.backends.compute import Compute
 from marey.backends.device import on_device
 from marey.backends.eager import EagerBackend
 from marey.backends.precision import computing_in
@@ -36,12 +37,9 @@ class CompiledBackend(Backend):
         classifier: Put in eval mode and on the device.
         compute: Device and precision, as `EagerBackend` takes them.
         compiler: Of these it must have both (`Compiler.lacks`).
-        asked: What the user asked for, the compiler's name or "auto", which says for itself what it took.
     """
 
-    def __init__(
-        self, classifier: Classifier, compute: Compute, compiler: Compiler, *, asked: BackendName | None = None
-    ) -> None:
+    def __init__(self, classifier: Classifier, compute: Compute, compiler: Compiler) -> None:
         self._eager = EagerBackend(classifier, compute)
         self.device, self.precision = self._eager.device, self._eager.precision
         exact = self.precision == "float32"
@@ -50,7 +48,7 @@ class CompiledBackend(Backend):
         self._functions: dict[Output, Callable[[Tensor], Tensor]] = {}
         self._checked: set[tuple[Output, bool]] = set()
         tolerance = TOLERANCE[self.precision]
-        self._report = BackendReport(asked or compiler.name, compiler.name, tolerance=tolerance)
+        self._report = BackendReport(compiler.name, compiler.name, tolerance=tolerance)
 
     @property
     def fell_back(self) -> bool:
@@ -93,7 +91,7 @@ class CompiledBackend(Backend):
         difference = float((result - expected).abs().max())
         relative = difference / max(float(expected.std(correction=0)), 1e-12)
         before, tolerance = self._report.relative, TOLERANCE[self.precision]
-        if before is None or not relative <= before:
+        if math.isfinite(difference) and (before is None or relative > before):  # JSON has no other numbers
             self._report = replace(self._report, difference=difference, relative=relative)
         measured = f"{output} differ from eager float32 by up to {difference:.2g}, {relative:.2g} of their deviation"
         if not relative <= tolerance:  # so that NaN is beyond it too

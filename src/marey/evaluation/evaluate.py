@@ -2,9 +2,10 @@
 
 import contextlib
 import hashlib
+import json
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Unpack
@@ -14,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from pydantic import JsonValue
 
-from marey.backends.backend import Backend
+from marey.backends.backend import Backend, BackendReport
 from marey.backends.choose import check_backend, open_backend
 from marey.backends.compute import Compute, ComputeOptions
 from marey.backends.device import pick_device, tell_of_spare
@@ -93,8 +94,8 @@ def evaluate(
         tell_of_spare(compute.device)
         backend = open_backend(model, compute, views=len(run.rows_to_do()) * model.recipe.test.views)
         notice(f"testing {model.recipe.name} on {backend.device}, {backend.precision}")
-        run.finish(_scored(backend, model, data, run, compute))
-        return run.result(model, backend)
+        run.finish(_scored(backend, model, data, run, compute), backend)
+        return run.result(model)
 
 
 def _claim(out: Path, protocol: EvaluationProtocol) -> Claim:
@@ -177,6 +178,8 @@ class _Run:
         self.rank, self.world = processes().rank, processes().world
         self.parts = out / "parts" if out else None
         self.done: dict[int, NDArray[np.float32]] = {}
+        self.reports: set[str] = set()
+        """Of the backends that computed what is done, as JSON."""
         if self.parts is not None:
             self._take_in(self.parts)
         if self.done:
@@ -193,9 +196,10 @@ class _Run:
         mine = range(self.rank, len(self.data), self.world)
         return [row for row in mine if row not in self.done and self.data[row].id not in self._broken_ids]
 
-    def finish(self, scored: Iterator[tuple[int, NDArray[np.float32] | Broken]]) -> None:
-        """Take in scores as they come; save a part every so often and at the end, also when interrupted."""
+    def finish(self, scored: Iterator[tuple[int, NDArray[np.float32] | Broken]], backend: Backend) -> None:
+        """Take in scores as `backend` computes them; save a part every so often and at the end, also when interrupted."""
         fresh: dict[int, NDArray[np.float32]] = {}
+        reports: set[str] = set()
         saved = time.monotonic()
         try:
             for row, probabilities in scored:
@@ -203,21 +207,26 @@ class _Run:
                     self.quarantine.record(probabilities)
                     continue
                 fresh[row] = probabilities
+                reports.add(json.dumps(backend.report().as_json()))
                 if time.monotonic() - saved > _SAVE_EVERY:
-                    self._save(fresh)
-                    fresh, saved = {}, time.monotonic()
+                    self._save(fresh, reports)
+                    fresh, reports, saved = {}, set(), time.monotonic()
         finally:
-            self._save(fresh)
+            self._save(fresh, reports)
 
-    def _save(self, fresh: dict[int, NDArray[np.float32]]) -> None:
+    def _save(self, fresh: dict[int, NDArray[np.float32]], reports: set[str]) -> None:
         self.done |= fresh
+        self.reports |= reports
         if self.parts is None or not fresh:
             return
         name = f"{self.rank}-{min(fresh)}-{len(fresh)}.npz"
         with atomic_path(self.parts / name) as temporary:
-            np.savez(temporary, rows=np.array(list(fresh)), probabilities=np.stack(list(fresh.values())))
+            np.savez(
+                temporary, rows=np.array(list(fresh)), probabilities=np.stack(list(fresh.values())),
+                backend=np.array(sorted(reports)),
+            )  # fmt: skip
 
-    def result(self, model: Classifier, backend: Backend) -> EvaluationResult:
+    def result(self, model: Classifier) -> EvaluationResult:
         """The metrics of all videos; process 0 waits for the others' parts and writes the files."""
         if self.world > 1:
             self._bring_together()
@@ -229,8 +238,8 @@ class _Run:
         names = (*names, *(f"class {i}" for i in range(len(names), model.recipe.model.num_classes)))
         labels = task_of(model.recipe.task).labels(self.data)
         counts = {"tested": len(rows), "broken": len(self.quarantine)}
-        used = {} if backend.report().asked == "eager" else {"backend": backend.report().as_json()}
-        protocol = self.protocol.model_copy(update=counts | used)
+        used = _joined(self.reports)
+        protocol = self.protocol.model_copy(update=counts | ({} if used is None else {"backend": used}))
         ids = tuple(self.data[row].id for row in rows)
         scores = Scores(ids, labels[rows], probabilities, names, protocol)
         result = EvaluationResult(scores, self.quarantine.files)
@@ -252,6 +261,8 @@ class _Run:
         for part in parts.glob("[0-9]*.npz"):
             with np.load(part) as file:
                 self.done |= dict(zip(file["rows"].tolist(), file["probabilities"], strict=True))
+                # Version 0.1.0 had eager alone, and did not say so.
+                self.reports |= set(file["backend"].tolist()) if "backend" in file else {json.dumps(_EAGER)}
 
     def _all_there(self, out: Path) -> bool:
         """Read what all processes have written so far; whether that is everything."""
@@ -260,6 +271,22 @@ class _Run:
             for broken in Quarantine(record, total=len(self.data), max_share=1, ids=self.ids).files:
                 self.quarantine.record(broken)
         return len(self.done) + len(self.quarantine) >= len(self.data)
+
+
+_EAGER = BackendReport(asked="eager", ran="eager").as_json()
+
+
+def _joined(reports: Collection[str]) -> JsonValue:
+    """One report of a backend, or the list of several: of those with the same names the one that differs most from eager
+    float32, and None where there is none but of eager, as it was asked for.
+    """
+    found = {}
+    for report in sorted(map(json.loads, sorted(reports)), key=lambda report: report.get("relative", 0)):
+        found[report["asked"], report["ran"]] = report  # the last one is the worst
+    several = [found[names] for names in sorted(found)]
+    if several == [_EAGER]:
+        return None
+    return several[0] if len(several) == 1 else several
 
 
 _MAY_DIFFER = frozenset({"versions", "device"})

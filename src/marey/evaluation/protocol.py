@@ -71,7 +71,8 @@ class EvaluationProtocol(_Record):
     device: str | None = None
     backend: JsonValue = None
     """The backend that computed, where another one than eager was asked for, and its difference from eager float32
-    (`marey.backends.backend.BackendReport`)."""
+    (`marey.backends.backend.BackendReport`); a list where several did, in a run that was resumed with another one, or in
+    several processes, or because one failed on the way."""
     versions: dict[str, str] | None = None
     """Of the packages that numbers depend on."""
     only: Restriction | None = None

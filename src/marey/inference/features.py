@@ -55,7 +55,7 @@ class Features:
     broken: tuple[Broken, ...]
     """Files that could not be read, each once."""
     backend: BackendReport
-    """What computed the files of this call, and its difference from eager float32."""
+    """What computed the `computed` files, and its difference from eager float32."""
 
     @property
     def videos(self) -> int:
@@ -126,7 +126,8 @@ class Features:
             "out": str(self.out), "videos": self.videos, "computed": self.computed,
             "broken": [vars(broken) for broken in self.broken],
         }  # fmt: skip
-        return found if self.backend.asked == "eager" else found | {"backend": self.backend.as_json()}
+        named = self.computed and self.backend.asked != "eager"
+        return found | {"backend": self.backend.as_json()} if named else found
 
     def summary(self) -> str:
         """One line for a person."""

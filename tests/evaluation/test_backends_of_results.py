@@ -1,0 +1,102 @@
+"""A result names the backends that computed its scores: no other, and all of them."""
+
+import json
+
+import numpy as np
+import pytest
+from planted import Planted, classifier
+
+import marey
+from marey.backends import choose
+from marey.data.formats import list_folder
+from marey.evaluation.evaluate import evaluate
+from tiny import write_clips
+
+OPENVINO = {"asked": "openvino", "ran": "openvino", "tolerance": 1e-3}
+EAGER = {"asked": "eager", "ran": "eager"}
+
+
+@pytest.fixture(scope="module")
+def videos(tmp_path_factory):
+    return list_folder(write_clips(tmp_path_factory.mktemp("videos"), per_class=3))
+
+
+def backend_of_run(videos, out, backend, *, change=lambda result: result + 1e-7, stop_after=None):
+    """Evaluate into `out`, with a compiler in OpenVINO's place that changes logits; returns what result.json names."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(choose, "COMPILERS", (Planted("openvino", change=change),))
+        if stop_after is not None:
+            score, scored = marey.evaluation.evaluate.score_video, []
+
+            def stopping(*args, **kwargs):
+                if len(scored) == stop_after:
+                    raise KeyboardInterrupt
+                scored.append(1)
+                return score(*args, **kwargs)
+
+            patched.setattr("marey.evaluation.evaluate.score_video", stopping)
+            with pytest.raises(KeyboardInterrupt):
+                evaluate(classifier(), videos, out=out, workers=0, device="cpu", backend=backend)
+            return None
+        evaluate(classifier(), videos, out=out, workers=0, device="cpu", backend=backend)
+    return json.loads((out / "result.json").read_text())["protocol"].get("backend")
+
+
+def names(report):
+    return {name: report[name] for name in OPENVINO if name in report}
+
+
+def test_a_backend_that_computed_nothing_is_not_named(videos, tmp_path) -> None:
+    assert backend_of_run(videos, tmp_path, "eager") is None
+    before = (tmp_path / "result.json").read_bytes()
+    assert backend_of_run(videos, tmp_path, "openvino") is None
+    assert (tmp_path / "result.json").read_bytes() == before
+
+
+def test_the_backend_that_computed_stays_named(videos, tmp_path) -> None:
+    report = backend_of_run(videos, tmp_path, "openvino")
+    assert names(report) == OPENVINO
+    assert 0 < report["difference"] < 2e-7
+    assert backend_of_run(videos, tmp_path, "eager") == report
+
+
+def test_a_run_resumed_with_another_backend_names_both(videos, tmp_path) -> None:
+    backend_of_run(videos, tmp_path, "openvino", stop_after=2)
+    assert [names(report) for report in backend_of_run(videos, tmp_path, "eager")] == [EAGER, OPENVINO]
+
+
+def test_parts_of_version_0_1_0_are_eager(videos, tmp_path) -> None:
+    backend_of_run(videos, tmp_path, "eager", stop_after=2)
+    (part,) = (tmp_path / "parts").iterdir()
+    with np.load(part) as file:
+        kept = {name: file[name] for name in ("rows", "probabilities")}
+    np.savez(part, **kept)
+    assert [names(report) for report in backend_of_run(videos, tmp_path, "openvino")] == [EAGER, OPENVINO]
+
+
+def test_a_backend_that_failed_on_the_way_and_eager_are_both_named(videos, tmp_path) -> None:
+    passes = []
+
+    def failing(result):
+        passes.append(1)
+        if len(passes) == 3:
+            raise ValueError("no memory")
+        return result
+
+    fallen, right = backend_of_run(videos, tmp_path, "openvino", change=failing)
+    assert (fallen["ran"], right["ran"]) == ("eager", "openvino")
+    assert "no memory" in fallen["why"]
+
+
+@pytest.mark.parametrize(("change", "expected"), [(2.0, ["eager", "openvino"]), (1 + 1e-5, ["openvino"])])
+def test_all_processes_are_heard(videos, tmp_path, monkeypatch, change, expected) -> None:
+    """The second of two differs more: so much that it falls back, or a little."""
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setattr(choose, "COMPILERS", (Planted("openvino", change=lambda result: result * change),))
+    evaluate(classifier(), videos, out=tmp_path, workers=0, device="cpu", backend="openvino")
+    monkeypatch.setenv("RANK", "0")
+    found = backend_of_run(videos, tmp_path, "openvino", change=lambda result: result)
+    reports = found if isinstance(found, list) else [found]
+    assert [report["ran"] for report in reports] == expected
+    assert reports[0]["difference"] > 0
