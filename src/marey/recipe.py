@@ -106,7 +106,7 @@ class Test(Declaration):
     averaging: Averaging
     """The mean over views of logits, then softmax (MMAction's TSN and regular 3D test); or softmax of each view,
     then the mean (fully convolutional test, MMAction2); or softmax at each position of the head, then the mean over
-    positions and views (PySlowFast). With several labels per video a sigmoid stands for the softmax."""
+    positions and views (PySlowFast). With several labels per video a sigmoid takes the place of the softmax."""
 
     @property
     def views(self) -> int:
@@ -637,7 +637,7 @@ def _yaml(text: str, source: str) -> Any:
 
 
 _KINDS = ("network", "rule", "geometry", "kind", "method")
-"""The fields that tell the members of a union apart."""
+"""The fields that say which member of a union a dictionary declares."""
 
 
 def _merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:

@@ -195,7 +195,7 @@ def test_answers_that_0_1_0_began_are_resumed(videos, checkpoint, tmp_path) -> N
     (tmp_path / "a.txt").write_bytes(out.read_bytes())
     refused = marey("predict", checkpoint, *words)
     assert refused.exit_code == 1
-    assert f"{older} may tell of {out} or of a.txt: rename it to NAME.run.json" in refused.stderr
+    assert f"{older} may describe {out} or a.txt: rename it to NAME.run.json" in refused.stderr
     older.rename(tmp_path / "a.jsonl.run.json")
     assert "going on: 2 of 2" in marey("predict", checkpoint, *words).stderr
 

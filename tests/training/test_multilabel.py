@@ -121,7 +121,7 @@ def test_views_are_averaged_through_a_sigmoid(averaging, folder) -> None:
 def test_what_does_not_fit(folder, tmp_path) -> None:
     one = RECIPE.variant(task={"kind": "classify"})
     with pytest.raises(
-        DataError, match=r"list\.csv: several labels per video, and several tells one: --set task\.kind"
+        DataError, match=r"list\.csv: several labels per video, and the task of several has one: --set task\.kind"
     ):
         fit(one, train=folder / "list.csv", out=tmp_path / "a", workers=0)
     with pytest.raises(DataError, match="several labels per video"):

@@ -165,7 +165,7 @@ def features(
     opened = open_model(model, weights=weights, untrained=untrained, settings=settings or ())
     found = write_features(opened, videos, out=folder, per_clip=per_clip, compute=compute)
     if not processes().first:
-        return  # the first process speaks for all
+        return  # the first process prints the results of all
     print(json_text(found.as_json(), indent=2) if as_json else found.summary())
     if found.broken:
         raise MareyError(f"{len(found.broken)} of {found.videos} videos could not be read ({folder / 'broken.jsonl'}).")
@@ -356,7 +356,7 @@ def convert(
     file: Annotated[Path, typer.Argument(help="An older toolkit's checkpoint, or ours.")],
     out: Annotated[Path, typer.Option("--out", help="The .safetensors file to write; without an ending a folder.")],
     recipe: Annotated[
-        str | None, typer.Option("--recipe", help="What the weights belong to; else told from the file.")
+        str | None, typer.Option("--recipe", help="What the weights belong to; inferred from the file unless given.")
     ] = None,
     allow_new_head: Annotated[
         bool, typer.Option("--allow-new-head", help="Take weights for other classes; the classifier starts fresh.")

@@ -100,8 +100,8 @@ def command(app: typer.Typer, name: str) -> Callable[[Callable[..., None]], Call
 
 @contextlib.contextmanager
 def _nothing_said() -> Iterator[None]:
-    """No word from Marey, and none by Python's `warnings` from the libraries below it, unless the interpreter was told how
-    to take those (`python -W`).
+    """No word from Marey, and none by Python's `warnings` from the libraries below it, unless `python -W` or
+    PYTHONWARNINGS sets how those are treated.
     """
     from marey.base.reporter import SilentReporter, reporting
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _REPEAT = 3
-"""Tells the random stream of a clip that is drawn again in the same epoch."""
+"""Part of the random seed of a clip that is drawn again in the same epoch."""
 
 
 class Transform(Protocol):
@@ -62,7 +62,7 @@ class ClipItem(TypedDict):
     target: Target
     id: str
     broken: list[Broken]
-    """Files that were met on the way and could not be read; another sample then stands in (see `quarantine`)."""
+    """Files that could not be read; the clip is then another video's (see `quarantine`)."""
 
 
 class ClipBatch(TypedDict):

@@ -28,7 +28,7 @@ def read_manifest(
     classes: Sequence[str] | str | Path | None = None,
     split: str | None = None,
 ) -> Manifest:
-    """Read a list of videos and labels; its format is told from its content.
+    """Read a list of videos and labels; its format is inferred from its content.
 
     - a folder with a folder per class;
     - CSV with a header `path,label[,split,start,end,group]`; several labels of a video are separated by `|`;

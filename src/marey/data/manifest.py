@@ -94,15 +94,15 @@ class Manifest:
         return hot
 
     def require_one_label(self, recipe: str) -> None:
-        """For a recipe that tells one label per video.
+        """Check that no video has several labels, for a recipe whose task has one label per video.
 
         Raises:
             DataError: some videos have several.
         """
         if self.label_sets is not None:
             raise DataError(
-                f"{self.source or 'the list'}: several labels per video, and {recipe} tells one: "
-                "--set task.kind=multilabel."
+                f"{self.source or 'the list'}: several labels per video, and the task of {recipe} has one: "
+                "--set task.kind=multilabel, in Python task=marey.recipe.MultiLabel()."
             )
 
     @property

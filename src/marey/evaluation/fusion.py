@@ -19,7 +19,7 @@ def fuse(files: Sequence[Scores], *, weights: Sequence[float] | None = None, of:
     """The weighted mean of the files' probabilities, or the weighted sum of their logits; equal weights unless given.
 
     Raises:
-        DataError: a video stands in one file only, labels or classes differ, or the weights do not fit; or logits of
+        DataError: a video is in some of the files only, labels or classes differ, or the weights do not fit; or logits of
             videos with several labels, which no softmax joins.
     """
     first = files[0]

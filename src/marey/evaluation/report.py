@@ -47,7 +47,7 @@ class _Confused:
 
 @dataclass(frozen=True)
 class _Judged:
-    """What the page says of a test's scores."""
+    """What the page shows of a test's scores."""
 
     subtitle: str = ""
     numbers: Sequence[_Number] = ()

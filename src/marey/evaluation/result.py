@@ -104,7 +104,7 @@ class EvaluationResult:
         return pair_accuracy(self.scores.probabilities, self._classes(), pairs)
 
     def metrics(self) -> dict[str, float]:
-        """The numbers of the task: top-1 and its kin, or mean average precision."""
+        """The numbers of the task by name: of `classify` top-1, top-5 and others, of `multilabel` mean average precision."""
         return {metric.name: metric.value for metric in self.task_metrics()}
 
     def task_metrics(self) -> tuple[Metric, ...]:

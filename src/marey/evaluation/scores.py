@@ -1,4 +1,4 @@
-"""Score files: what a network said about every video, and by which protocol."""
+"""Score files: the answer of a network for every video, and the protocol of the test."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Predictions for videos that nobody has labelled, with the very preprocessing of testing."""
+"""Predictions for videos without labels, with the same preprocessing as in testing."""
 
 from collections.abc import Iterator
 from dataclasses import replace

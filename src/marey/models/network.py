@@ -27,7 +27,7 @@ class NamesNoDecay(Protocol):
 
 @runtime_checkable
 class NamesLayerDepth(Protocol):
-    """A network that tells the depth of the layer of each of its parameters."""
+    """A module that gives the depth of the layer of each of its parameters, for learning rates by layer."""
 
     def layer_depth(self, parameter_name: str) -> int:
         """See `Network.layer_depth`."""

@@ -64,7 +64,7 @@ def folder_recipe(class_names: Sequence[str], videos: int, *, base: Recipe = FOL
     """`base`, one of `FOLDERS`, for these classes and so many training videos.
 
     Small sets get more epochs (30 to 100, half of that with weights to start from) and smaller batches. Where class names
-    speak of left and right, mirrored clips take the other side's label, or there are none if a side has no partner.
+    contain left and right, mirrored clips take the label of the other side; no clip is mirrored where that has no class.
     """
     epochs = max(30, min(100, _CLIPS // max(videos, 1))) // (2 if base.pretraining else 1)
     swaps, alone = mirror_swaps(class_names), one_sided(class_names)

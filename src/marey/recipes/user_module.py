@@ -1,4 +1,4 @@
-"""The recipe around a user's own module: how its clips are made, tested and trained on, where nothing else is said."""
+"""The recipe around a user's own module: how its clips are made, tested and trained on, unless other settings are given."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""What a network says about one video: one type, from the network to text and JSON and back."""
+"""The answer of a network for one video: one type, from the network to text and JSON and back."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -15,7 +15,7 @@ from marey.data.videos import VideoEntry, seconds_text
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Prediction:
-    """What a network says about one video, or about a part of it; or why there is no answer.
+    """The answer of a network for one video or a part of it; or why there is none.
 
     `probabilities` [K] sum to 1, or are each class's own where the recipe's task is multilabel. Where the file cannot be
     read there are none, and `error` names the file and the reason.

@@ -111,7 +111,7 @@ def _file(recipe: Recipe, init: str | Path) -> Path:
 
 
 def _same(theirs: NetworkConfig | None, ours: NetworkConfig) -> bool:
-    """Whether a file's network is ours but for its classes; one that shapes alone do not tell is left to the recipe."""
+    """Whether a file's network is ours but for its classes; one that shapes do not identify is left to the recipe."""
     if theirs is None:
         return True
     kinds = ("network", "channels", "stack")
@@ -179,7 +179,7 @@ def _shaped(theirs: Tensor, shape: torch.Size, *, first: bool) -> Tensor:
 
 
 def _changes(theirs: dict[str, Tensor], found: dict[str, Tensor], trunk: str) -> list[str]:
-    """What is to be said about the way from their shapes to ours."""
+    """Notes on how weights of their shapes became ours."""
     stem = next(name for name, value in found.items() if value.ndim >= 4)
     notes = []
     if theirs[stem].ndim < found[stem].ndim:

@@ -53,7 +53,7 @@ class Hashtags:
     first_pool: bool
     """Whether a pool follows the stem (`model.first_pool`)."""
     classes: int | None
-    """Hashtags that its classifier tells apart; a new one takes its place. None: known from the file alone."""
+    """The number of hashtags that its classifier has; a new classifier replaces it. None: only the file shows it."""
     interaction: str | None = None
     """CSN's (`model.interaction`)."""
     mean: tuple[float, ...] = (110.2008, 100.63983, 95.99475)
@@ -177,18 +177,18 @@ def ig65m_file(recipe: Recipe) -> tuple[Path, str]:
         WeightsError: there are none for this network, or none whose hash was published.
     """
     config = dict(recipe.model)
-    kin = [
+    similar = [
         start
         for start in IG65M
         if (start.network, start.depth) == (config["network"], config.get("depth"))
         and start.interaction == config.get("interaction")
     ]
-    if not kin:
+    if not similar:
         raise WeightsError(
             f"{recipe.name}: VMZ published IG-65M weights for R(2+1)D-34 and CSN-152 alone. "
             "Start from imagenet, a recipe's name or a file."
         )
-    start = min(kin, key=lambda start: abs(start.frames - recipe.clip.frames))
+    start = min(similar, key=lambda start: abs(start.frames - recipe.clip.frames))
     if config.get("first_pool") != start.first_pool:
         pool = "a pool" if start.first_pool else "no pool"
         note = f"IG-65M weights were trained with {pool} behind the stem, this recipe's network is otherwise"

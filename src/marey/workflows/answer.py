@@ -128,7 +128,7 @@ def _claim(out: Path, model: Classifier | Streams, *, top: int, precision: Arith
     fused = [weights_hash(other) for other in others]
     settings = identity_of(first, top=top, precision=precision, fused=fused)
     calibrated = [one.calibration for one in (first, *others)]
-    if any(calibrated):  # a file that was begun before there were calibrations says nothing of them
+    if any(calibrated):  # files begun before there were calibrations have no such entry
         settings["calibration"] = [None if one is None else one.model_dump(mode="json") for one in calibrated]
 
     def recorded() -> dict[str, Json] | None:
@@ -141,7 +141,7 @@ def _note(path: OutputPath) -> Path:
     """The note of the answers in a file; for those that version 0.1.0 began, the one that it wrote.
 
     Raises:
-        RunError: version 0.1.0 wrote one note for several files, and which of them it tells of cannot be known.
+        RunError: version 0.1.0 wrote one note for several files, and which of them it describes cannot be known.
     """
     note, older = path.note(Command.PREDICT), path.older_note(Command.PREDICT)
     if note.exists() or not older.exists():
@@ -153,7 +153,7 @@ def _note(path: OutputPath) -> Path:
         own = beside.note(Command.PREDICT)
         if (own == older or not own.exists()) and _holds_answers(other):
             raise RunError(
-                f"{older} may tell of {path.path} or of {other.name}: rename it to NAME{Command.PREDICT.note}, with the "
+                f"{older} may describe {path.path} or {other.name}: rename it to NAME{Command.PREDICT.note}, with the "
                 "full name of the file that it belongs to, or choose another --out."
             )
     return older

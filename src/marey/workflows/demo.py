@@ -48,8 +48,8 @@ def run_demo(
 
     Args:
         out: Afterwards holds videos/, checkpoints, logs, scores.npz and report.html.
-        network: "slowonly" (also None) or "tsn": the second sees single frames only, and so cannot tell a motion from its
-            mirror, however long it trains.
+        network: "slowonly" (also None) or "tsn": the second sees single frames only, and so cannot distinguish a motion
+            from its mirror image, however long it trains.
         seed: Of everything random; None is 0.
         resume: Resume the demo in `out` where it stopped, by default with its own network and seed.
         sizes: How much data there may be; the largest that this machine gets through in time is taken.
@@ -150,7 +150,7 @@ def _tell_what_is_made() -> None:
     notice(
         "\n2/4  Real H.264 videos: things that move through drawn scenes\n"
         f"     {2 * len(pairs)} classes in mirrored pairs: {', '.join(pairs[:3])},\n     {', '.join(pairs[3:])}\n"
-        "     Both videos of a pair show the same frames, in opposite order: no single frame tells which is which."
+        "     Both videos of a pair show the same frames, in opposite order: no single frame shows which is which."
     )
 
 
@@ -167,7 +167,7 @@ def _print_outcome(result: EvaluationResult, recipe: Recipe, test: Manifest) -> 
 def _verdict(inside: float, recipe: Recipe) -> str:
     if recipe.model.network == "tsn":
         return "it sees single frames, and those are the same in both classes of a pair"
-    return "it sees the motion" if inside > _SEEN else "it has not learnt to tell the order of frames"
+    return "it sees the motion" if inside > _SEEN else "it has not learnt the order of frames"
 
 
 def _print_answers(checkpoint: Path, test: Manifest, compute: Compute) -> None:
@@ -220,7 +220,7 @@ def mirror_pairs(class_names: tuple[str, ...]) -> list[tuple[int, int]]:
 
 
 def _in_words(seconds: float) -> str:
-    """A length of time as one says it."""
+    """A length of time, rounded, in seconds or minutes."""
     if seconds < 90:
         return f"{max(5, 5 * round(seconds / 5))} seconds"
     minutes = round(seconds / 30) / 2

@@ -45,7 +45,7 @@ class How:
     settings: Sequence[str] = ()
     root: Path | None = None
     test: Compute = Compute()  # noqa: RUF009 - frozen
-    """How to test; how to train is said in `options`."""
+    """How to test; `options` say how to train."""
     options: TrainOptions = TrainOptions()  # noqa: RUF009 - frozen
 
 

@@ -24,13 +24,13 @@ def mirror_swaps(class_names: Sequence[str]) -> dict[int, int]:
     """
     words = [_words(name) for name in class_names]
     places = {name: place for place, name in enumerate(words)}
-    # A name that a mirror leaves as it is may still stand twice, told apart by a sign that is no word.
+    # A name that a mirror leaves as it is may occur twice, if the two differ in a sign that is no word.
     swapped = ((place, places.get(_mirrored(name))) for place, name in enumerate(words) if _mirrored(name) != name)
     return {place: other for place, other in swapped if other is not None}
 
 
 def one_sided(class_names: Sequence[str]) -> tuple[str, ...]:
-    """Classes whose names speak of a side without a class for the other one: their mirror image may be no class."""
+    """Classes whose names have a word of a side, without a class for the other side: their mirror image may be no class."""
     swaps = mirror_swaps(class_names)
     sided = (place for place, name in enumerate(class_names) if any(word in _SWAPS for word in _words(name)))
     return tuple(class_names[place] for place in sided if place not in swaps)

@@ -52,7 +52,7 @@ class PublishedSet(ABC):
 
     @abstractmethod
     def key(self, path: str) -> str | None:
-        """Which clip a file is, told from its name; None for a name of another kind."""
+        """Which clip a file is, inferred from its name; None for a name of another kind."""
 
     @abstractmethod
     def parts(self, folder: Path, files: Files, lists: Sequence[Path]) -> list[Part]:

@@ -1,4 +1,4 @@
-"""What TSN, SlowOnly, SlowFast and their kin share behind the trunk: a pool, dropout and one linear layer."""
+"""What TSN, SlowOnly, SlowFast and similar networks share behind the trunk: a pool, dropout and one linear layer."""
 
 from abc import ABC, abstractmethod
 from typing import ClassVar, cast
