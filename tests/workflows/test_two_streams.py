@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 import torch
 from made_videos import coded_frame
+from planted import Planted
 
+from marey.backends import choose
 from marey.backends.compute import Compute
 from marey.base.errors import RecipeError, RunError
-from marey.classifier import Classifier
+from marey.classifier import Calibration, Classifier
 from marey.data.formats import list_folder
 from marey.data.listing import read_videos
 from marey.evaluation.evaluate import evaluate
@@ -58,6 +60,37 @@ def test_streams_are_tested_fused_and_reported(videos, tmp_path) -> None:
         two_streams.test_streams(Streams((network(1), network(3))), videos, out=tmp_path)
     with pytest.raises(RunError, match="holds another run"):
         evaluate(network(1), list_folder(videos), out=tmp_path, workers=0)
+
+
+def test_fused_answers_name_the_backends_of_all_streams(videos, monkeypatch) -> None:
+    def backend(*factors):
+        """The logits of each stream are changed by a factor."""
+        left = iter(factors)
+        monkeypatch.setattr(choose, "COMPILERS", (Planted("openvino", change=lambda result: result * next(left)),))
+        compute = Compute(device="cpu", backend="openvino", batch=100, workers=0)
+        (found,) = predict_streams(
+            Streams((network(1), network(2))), read_videos([videos / "run" / "v1.mp4"], root=None), compute
+        )
+        return found.backend
+
+    assert backend(2, 2) is None  # both fell back
+    first, second, both = backend(1 + 1e-5, 1), backend(1, 1 + 2e-5), backend(1 + 1e-5, 1 + 2e-5)
+    assert first["ran"] == second["ran"] == both["ran"] == "openvino"
+    assert both["difference"] == max(first["difference"], second["difference"]) > 0
+    assert backend(1 + 1e-5, 2) == {"ran": ["eager", "openvino"], "difference": first["difference"]}
+
+
+def test_a_calibration_of_one_stream_is_said_not_to_hold_for_both(videos, capsys) -> None:
+    streams, wanted = Streams((network(1), network(2))), read_videos([videos / "run" / "v1.mp4"], root=None)
+    (plain,) = predict_streams(streams, wanted, Compute(device="cpu", workers=0))
+    assert "calibration" not in capsys.readouterr().err
+    streams.classifiers[1].calibration = Calibration(threshold=0.99, fitted_on="made videos")
+    (found,) = predict_streams(streams, wanted, Compute(device="cpu", workers=0))
+    assert found.below_threshold is None
+    np.testing.assert_array_equal(found.probabilities, plain.probabilities)
+    said = [line for line in capsys.readouterr().err.splitlines() if "calibration" in line]
+    assert len(said) == 1
+    assert said[0].startswith("tiny2: the calibration was fitted to one stream")
 
 
 def test_streams_of_other_classes_do_not_fuse() -> None:

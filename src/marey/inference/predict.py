@@ -74,6 +74,6 @@ def predict_many(
         names = model.class_names or tuple(f"class {i}" for i in range(model.recipe.model.num_classes))
         found = task.prediction(video, scores, names, calibration)
         report = backend.report()
-        if report.difference is not None:
+        if report.ran != "eager":
             found = replace(found, backend={"ran": report.ran, "difference": report.difference})
         yield found

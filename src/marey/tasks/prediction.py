@@ -29,7 +29,8 @@ class Prediction:
     below_threshold: float | None = None
     """The threshold of the network's calibration, where no class reaches it: then none of them is the answer."""
     backend: Mapping[str, Json] | None = None
-    """The backend that computed and its difference from eager float32; None where eager alone ran."""
+    """The backend that computed and its difference from eager float32; None where eager alone ran. Of two streams
+    the larger difference, and both backends as a list where they are not the same."""
 
     @classmethod
     def of_classes(

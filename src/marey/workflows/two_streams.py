@@ -29,7 +29,11 @@ from marey.workflows.testing import ListOptions, test_model
 
 @dataclass(frozen=True)
 class Streams:
-    """Classifiers that answer together, and how."""
+    """Classifiers that answer together, and how.
+
+    The temperature of a classifier's calibration corrects its own probabilities before they are fused. Its threshold was
+    fitted to those and means nothing for the fused ones, so it is left out: no fused answer has `below_threshold`.
+    """
 
     classifiers: tuple[Classifier, ...]
     fusion: Fusion = "logits"
@@ -42,6 +46,15 @@ class Streams:
         if len(set(classes)) > 1:
             raise RecipeError(
                 f"the streams tell {' and '.join(map(str, classes))} classes apart: they cannot be fused."
+            )
+
+    def tell_of_calibrations(self) -> None:
+        """Say which calibrations there are, since they do not hold for fused probabilities."""
+        names = [one.recipe.name for one in self.classifiers if one.calibration is not None]
+        if names:
+            notice(
+                f"{', '.join(names)}: the calibration was fitted to one stream: its temperature corrects that stream, its "
+                "threshold is left out, and the fused probabilities are not calibrated"
             )
 
 
@@ -94,6 +107,7 @@ def test_streams(
     settings = {"streams": [classifier.recipe.name for classifier in streams.classifiers]}
     share = processes().rank if processes().world > 1 else None
     with Claim(OutputPath.folder(out), Command.EVALUATE, settings, share=share).held():
+        streams.tell_of_calibrations()
         scores = []
         for number, classifier in enumerate(streams.classifiers, start=1):
             videos = second if second is not None and number == 2 else data
@@ -130,6 +144,7 @@ def _fused(streams: Streams, scores: Sequence[Scores]) -> EvaluationResult:
 
 def predict_streams(streams: Streams, videos: VideoList, compute: Compute) -> Iterator[Prediction]:
     """Answers of all streams together, video by video, as `predict_many` gives those of one."""
+    streams.tell_of_calibrations()
     for parts in zip(*(predict_many(one, videos, compute) for one in streams.classifiers), strict=True):
         broken = next((part for part in parts if part.error is not None), None)
         yield broken or _together(streams, parts)
@@ -139,4 +154,8 @@ def _together(streams: Streams, parts: Sequence[Prediction]) -> Prediction:
     probabilities = np.stack([part.probabilities[None] for part in parts])
     task = task_of(streams.classifiers[0].recipe.task)
     fused = fuse_probabilities(probabilities, task, weights=streams.weights, of=streams.fusion)
-    return Prediction(parts[0].video, fused[0], parts[0].class_names)
+    named = [part.backend for part in parts if part.backend is not None]
+    ran = sorted({"eager" if part.backend is None else str(part.backend["ran"]) for part in parts})
+    differences = [difference for one in named if isinstance(difference := one["difference"], float)]
+    backend = {"ran": ran if len(ran) > 1 else ran[0], "difference": max(differences)} if differences else None
+    return Prediction(parts[0].video, fused[0], parts[0].class_names, backend=backend)
