@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from itertools import chain
+from typing import Annotated, Literal
 
 import torch
-from pydantic import PositiveFloat
+from pydantic import Field, PositiveFloat
 from torch import Tensor, nn
 
 from marey.base.declaration import Declaration
@@ -65,7 +66,7 @@ class Calibration(Declaration):
     temperature: PositiveFloat = 1.0
     """Logarithms of probabilities are divided by it (Guo et al., On Calibration of Modern Neural Networks, ICML 2017,
     section 4.2); above 1 makes answers less certain."""
-    threshold: float | None = None
+    threshold: Annotated[float, Field(ge=0, le=1)] | None = None
     """The least probability, 0 to 1, with which a class is the answer; below it none of the classes is. None: no bound."""
     fitted_on: str
     """Which videos it was fitted on, in words for a person."""
@@ -109,8 +110,8 @@ class Classifier(nn.Module):
         calibration: A calibration that was fitted to this network's answers.
 
     Raises:
-        RecipeError: class names that are not as many as the recipe's classes, or neither a recipe nor `classes`, `clip`
-            and `pixels`; or both.
+        RecipeError: class names that are not as many as the recipe's classes, or not all different; neither a recipe nor
+            `classes`, `clip` and `pixels`, or both; or `network` is a classifier already.
     """
 
     def __init__(
@@ -129,6 +130,14 @@ class Classifier(nn.Module):
     ) -> None:
         super().__init__()
         name, given = _import_name(network), [clip, pixels, size, test, task]
+        if isinstance(network, Classifier):
+            raise RecipeError(
+                "Classifier of a classifier: pass its network, classifier.network, or call classifier.with_recipe(recipe)."
+            )
+        if classes is not None and not 0 < len(set(classes)) == len(classes):
+            raise RecipeError(
+                f"Classifier of {name}: expected class names that differ, one or more, got {list(classes)}."
+            )
         if recipe is None:
             if classes is None or clip is None or pixels is None:
                 raise RecipeError(
@@ -207,8 +216,9 @@ class Classifier(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """The device of the parameters."""
-        return next(self.network.parameters()).device
+        """The device of the parameters; of a module without any that of its buffers, else the CPU."""
+        tensors = chain(self.network.parameters(), self.network.buffers())
+        return next((tensor.device for tensor in tensors), torch.device("cpu"))
 
     def extra_repr(self) -> str:
         """The recipe's name and the number of classes."""

@@ -13,7 +13,7 @@ from marey.backends.precision import keep_precision, pick_precision
 from marey.base.errors import DataError, RecipeError, RunError
 from marey.base.precision import Precision
 from marey.base.processes import processes
-from marey.base.reporter import notice
+from marey.base.reporter import notice, warning
 from marey.classifier import Classifier, user_module_config
 from marey.data.formats import read_manifest
 from marey.data.manifest import Manifest
@@ -76,7 +76,7 @@ def fit(
         model: Your own module from a clip [B, C, T, H, W] to logits [B, K], which is trained from the weights that it has;
             `recipe.model` is then not used.
         init: The initial weights: "none", "imagenet", "ig65m", a recipe's name, or a checkpoint file of Marey or another
-            toolkit (`marey.weights.pretraining.start`). None: those that the recipe names.
+            toolkit (`marey.weights.pretraining.start`). None: those that the recipe names. Not for `model`.
         resume: Continue the run in `out`; its weights are, bit for bit, those of a run that never stopped.
         checkpoint_minutes: Longest time between two writes of last.ckpt, and so the most work that a crash can lose.
         max_broken: Broken files that are tolerated, as a share of the videos in `train`, 0 to 1; with more the run stops.
@@ -118,6 +118,8 @@ def fit(
     with folder.claimed(resume, {"videos": len(train), "processes": processes().world}):
         tell_of_spare(compute.device)
         torch.manual_seed(seed)
+        if own is not None and init is not None:
+            warning(f"init={init} is not used: the module that was given is trained from the weights that it has")
         classifier = own or _start(recipe, train, init, resume)
         _freeze(classifier.network, recipe)
         with prepared(classifier.network, recipe.train):
