@@ -229,7 +229,7 @@ def test_a_file_of_version_0_1_0_named_the_module_elsewhere(tmp_path) -> None:
     """Its recipe names a network that the weights are not of."""
     module = Mean()
     facts = {"epoch": 1, "module": "shop.Mean"}
-    save_checkpoint(tmp_path / "old.safetensors", module, RECIPE, NAMES, facts)
+    save_checkpoint(tmp_path / "old.safetensors", module.state_dict(), RECIPE, NAMES, facts)
     with pytest.raises(WeightsError, match="holds the weights of shop.Mean"):
         marey.load_model(tmp_path / "old.safetensors")
     loaded = marey.load_model(tmp_path / "old.safetensors", model=Mean())
@@ -260,3 +260,63 @@ def test_another_recipe_shares_the_weights() -> None:
     assert other.network is model.network
     assert other.class_names == NAMES
     assert (other.preprocess.mean, model.preprocess.mean) == ((0.0,) * 3, RECIPE.pixels.mean)
+
+
+class Headed(nn.Module):
+    """A head of two layers, the last without a bias."""
+
+    def __init__(self, classes: int) -> None:
+        super().__init__()
+        self.head = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, classes, bias=False))
+
+    def forward(self, clip_BCTHW: Tensor) -> Tensor:
+        return self.head(clip_BCTHW.mean(dim=(2, 3, 4)))
+
+
+def test_a_module_for_other_classes_keeps_all_but_its_last_layer(tmp_path) -> None:
+    source = marey.Classifier(Headed(3), classes=("a", "b", "c"), clip=CLIP, pixels=PIXELS)
+    save_checkpoint(tmp_path / "m.safetensors", source)
+    with pytest.raises(WeightsError, match=r"head.2.weight is \[3, 4\], expected \[2, 4\] .allow_new_head"):
+        marey.load_model(tmp_path / "m.safetensors", model=Headed(2))
+    loaded = marey.load_model(tmp_path / "m.safetensors", model=Headed(2), allow_new_head=True)
+    assert (loaded.num_classes, loaded.class_names) == (2, None)
+    assert torch.equal(loaded.network.head[0].weight, source.network.head[0].weight)
+    assert "a new head for 2 classes" in str(loaded.load_report)
+
+
+def test_a_bare_module_is_saved_under_its_own_name(tmp_path) -> None:
+    save_checkpoint(tmp_path / "m.safetensors", Mean(), RECIPE, NAMES)
+    assert marey.load_model(tmp_path / "m.safetensors", model=Mean()).recipe.model.module == "test_classifier.Mean"
+
+
+@pytest.mark.parametrize("save", [save_checkpoint, save_folder])
+def test_a_file_with_names_for_other_classes_is_not_written(save, tmp_path) -> None:
+    with pytest.raises(WeightsError, match="3 class names, but the recipe tiny has 2 classes"):
+        save(tmp_path / "m", build_model(RECIPE), class_names=("a", "b", "c"))
+    assert not (tmp_path / "m").exists()
+
+
+@pytest.mark.parametrize("names", [(), ("a", "a")])
+def test_class_names_differ(names) -> None:
+    with pytest.raises(RecipeError, match="expected class names that differ"):
+        marey.Classifier(Mean(), classes=names, clip=CLIP, pixels=PIXELS)
+
+
+def test_a_classifier_is_not_wrapped_again() -> None:
+    with pytest.raises(RecipeError, match=r"pass its network, classifier.network"):
+        Classifier(build_model(RECIPE), RECIPE)
+
+
+def test_a_module_without_tensors_is_on_the_cpu() -> None:
+    assert Classifier(nn.Identity(), RECIPE).device == torch.device("cpu")
+
+
+def test_a_threshold_is_a_probability() -> None:
+    with pytest.raises(ValueError, match="less than or equal to 1"):
+        Calibration(threshold=7, fitted_on="val.csv")
+
+
+def test_initial_weights_beside_a_module_are_left_with_a_warning(videos, tmp_path, capsys) -> None:
+    model = marey.Classifier(Mean(), RECIPE.variant(train={"epochs": 1}), classes=NAMES)
+    marey.fit(model, train=videos, out=tmp_path / "a", init="imagenet", workers=0)
+    assert "init=imagenet is not used" in capsys.readouterr().err

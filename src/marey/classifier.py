@@ -217,8 +217,9 @@ class Classifier(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """The device of the parameters; of a module without any, the CPU."""
-        return next(chain(self.network.parameters(), self.network.buffers()), torch.empty(0)).device
+        """The device of the parameters; of a module without any that of its buffers, else the CPU."""
+        tensors = chain(self.network.parameters(), self.network.buffers())
+        return next((tensor.device for tensor in tensors), torch.device("cpu"))
 
     def extra_repr(self) -> str:
         """The recipe's name and the number of classes."""

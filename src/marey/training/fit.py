@@ -76,7 +76,7 @@ def fit(
         model: Your own module from a clip [B, C, T, H, W] to logits [B, K], which is trained from the weights that it has;
             `recipe.model` then gives way to the name of its class.
         init: The initial weights: "none", "imagenet", "ig65m", a recipe's name, or a checkpoint file of Marey or another
-            toolkit (`marey.weights.pretraining.start`). None: those that the recipe names.
+            toolkit (`marey.weights.pretraining.start`). None: those that the recipe names. Not for `model`.
         resume: Continue the run in `out`; its weights are, bit for bit, those of a run that never stopped.
         checkpoint_minutes: Longest time between two writes of last.ckpt, and so the most work that a crash can lose.
         max_broken: Broken files that are tolerated, as a share of the videos in `train`, 0 to 1; with more the run stops.

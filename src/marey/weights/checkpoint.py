@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from marey.base.declaration import first_problem
 from marey.base.errors import RecipeError, WeightsError
 from marey.base.files import atomic_path, write_json
-from marey.classifier import Calibration, Classifier
+from marey.classifier import Calibration, Classifier, user_module_config
+from marey.models.network import Network
 from marey.models.user_module.config import UserModuleConfig
 from marey.recipe import Recipe, recipe_from
 
@@ -85,7 +86,8 @@ def save_checkpoint(
         provenance: Where the weights came from, as values of JSON.
 
     Raises:
-        WeightsError: `network` is no classifier, and no recipe is given.
+        WeightsError: `network` is no classifier, and no recipe is given; or the class names are not as many as the
+            recipe's classes.
     """
     description = _description_of(network, recipe, class_names, provenance)
     metadata = {name: json.dumps(value, ensure_ascii=False) for name, value in description.as_json().items()}
@@ -108,6 +110,14 @@ def _description_of(
         class_names, calibration = class_names or network.class_names, network.calibration
     if recipe is None:
         raise WeightsError("save_checkpoint needs a recipe beside a network: pass one, or a Classifier, which has it.")
+    if class_names and len(class_names) != recipe.model.num_classes:
+        raise WeightsError(
+            f"save_checkpoint: {len(class_names)} class names, but the recipe {recipe.name} has "
+            f"{recipe.model.num_classes} classes."
+        )
+    named = isinstance(network, Network | Classifier) or isinstance(recipe.model, UserModuleConfig)
+    if isinstance(network, nn.Module) and not named:
+        recipe = recipe.variant(model=user_module_config(network, recipe))
     return Description(recipe, tuple(class_names) if class_names else None, provenance or {}, calibration)
 
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from marey.base.errors import WeightsError
 from marey.base.reporter import notice
-from marey.classifier import Classifier, LoadReport, refuse_unfinished
+from marey.classifier import Classifier, LoadReport, refuse_unfinished, user_module_config
 from marey.data.catalogue import class_names_of
 from marey.models.network import Network
 from marey.recipe import NetworkConfig, Recipe
@@ -137,6 +137,10 @@ def _own(path: Path, recipe: Recipe | None, allow_new_head: bool, module: nn.Mod
     network = _built(recipe) if module is None else module
     pairs = [(name, name) for name in network.state_dict()]
     report = _filled(network, checkpoint.tensors, pairs, source=str(path), layout="marey", new_head=allow_new_head)
+    if report.new_head and module is not None:
+        recipe = recipe.variant(
+            model=user_module_config(module, recipe, num_classes=len(network.state_dict()[report.dropped[-1]]))
+        )
     names = None if report.new_head else checkpoint.class_names or _published_names(recipe)
     calibration = None if report.new_head else checkpoint.description.calibration
     return Classifier(network, recipe, classes=names, load_report=report, calibration=calibration)
@@ -284,13 +288,13 @@ def _filled(
     unnamed = {ours for ours in state if not ours.endswith(absent)} - {ours for _, ours in pairs}
     if unnamed:
         raise WeightsError(f"{source}: the {layout} layout has no such network: nothing there is our {min(unnamed)}.")
-    dropped = tuple(
-        t for t, o in pairs if o.startswith("head.") and t in tensors and tensors[t].shape != state[o].shape
-    )
-    if dropped and new_head:
-        pairs = [(t, o) for t, o in pairs if not o.startswith("head.")]
-        tensors = {t: value for t, value in tensors.items() if t not in dropped}
-        notes = (*notes, f"a new head for {len(state['head.weight'])} classes")
+    fresh = {t: o for t, o in pairs if o.startswith("head.") and t in tensors and tensors[t].shape != state[o].shape}
+    dropped = tuple(fresh)
+    if fresh and new_head:
+        # A head of several layers may keep those before the classifier, which comes last.
+        tensors = {t: value for t, value in tensors.items() if t not in fresh}
+        pairs = [(t, o) for t, o in pairs if not o.startswith("head.") or t in tensors]
+        notes = (*notes, f"a new head for {len(state[fresh[dropped[-1]]])} classes")
     # Files older than torch 0.4.1 do not count batches; nothing depends on the count.
     pairs = [(t, o) for t, o in pairs if t in tensors or not o.endswith("num_batches_tracked")]
     tensors, resized = resize_to_fit(network, tensors, pairs, source)
