@@ -12,6 +12,7 @@ from torch.nn.parameter import is_lazy
 
 from marey.base.declaration import Declaration
 from marey.base.errors import RecipeError
+from marey.base.jsonable import Json
 from marey.models.network import GivesFeatures, GivesPositions, GivesTokens, Network
 from marey.models.user_module.config import UserModuleConfig
 from marey.recipe import Classify, Recipe, TaskConfig, Test
@@ -40,7 +41,7 @@ class LoadReport:
     new_head: bool = False
     """Whether the classifier starts fresh, because that of the file has other classes."""
 
-    def as_json(self) -> dict[str, object]:
+    def as_json(self) -> dict[str, Json]:
         """Everything, the renamed tensors as a count."""
         return {
             "source": self.source,

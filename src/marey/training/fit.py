@@ -141,7 +141,7 @@ def _training_device(compute: Compute) -> torch.device:
     """
     if compute.backend not in ("auto", "eager"):
         raise RunError(
-            f"--backend {compute.backend}: only eager trains; other backends test, predict and give features."
+            f"--backend {compute.backend}: training runs by eager alone; others serve testing, prediction and features."
         )
     return pick_training_device(compute.device)
 

@@ -91,7 +91,7 @@ def load_model(
 
 
 def config_in(path: Path) -> NetworkConfig | None:
-    """The network that a checkpoint of ours or an older toolkit's holds; None where its shapes do not tell.
+    """The network that a checkpoint of ours or an older toolkit's holds; None where its shapes do not show it.
 
     Raises:
         WeightsError: the file cannot be read.
@@ -208,25 +208,25 @@ def _as_ours(
 
 
 def _variant_notes(config: NetworkConfig, layout: ModuleType, tensors: dict[str, Tensor]) -> tuple[str, ...]:
-    """Where a recipe wants another variant of the network than the shapes and the toolkit's habits would tell."""
+    """Where a recipe wants another variant of the network than the shapes and the toolkit's defaults suggest."""
     try:
         variant: Variant | None = layout.variant_of(tensors)
     except ValidationError:
         return ()
     if variant is None or variant.config.network != config.network:
         return ()
-    told = dict(variant.config)
+    inferred = dict(variant.config)
     return tuple(
-        f"{field} is {value} as the recipe says; {layout.NAME}'s own is {told[field]}"
+        f"{field} is {value} as the recipe says; {layout.NAME}'s own is {inferred[field]}"
         for field, value in config
-        if field != "num_classes" and told[field] != value
+        if field != "num_classes" and inferred[field] != value
     )
 
 
 def released_as(file: str, config: NetworkConfig) -> Recipe | None:
     """The recipe whose weights were published under this file name, if they are of such sizes; None if none were.
 
-    A released file is then read as its row wants it, where shapes tell less: which pool, which ReLU, which clips.
+    A released file is then read as its row wants it, where shapes do not show it: which pool, which ReLU, which clips.
     """
     sizes = ("network", "depth", "width", "channels", "num_classes")
     for recipe in RECIPES:
@@ -237,7 +237,7 @@ def released_as(file: str, config: NetworkConfig) -> Recipe | None:
 
 
 def _recipe_for(config: NetworkConfig, layout: str) -> tuple[Recipe, str]:
-    """The shipped recipe that fits a network told from its tensors best, and what is to be said about that.
+    """The shipped recipe that best fits a network that was inferred from its tensors, and a note for the report.
 
     The same network and class count if there is one, else the same network; of the same toolkit if there is one.
     """

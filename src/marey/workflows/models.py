@@ -53,8 +53,8 @@ class Converted:
     was_there: bool
     """The very same thing was there already; nothing was written."""
 
-    def as_json(self) -> dict[str, object]:
-        network = {"recipe": self.recipe.name, "classes": self.recipe.model.num_classes}
+    def as_json(self) -> dict[str, Json]:
+        network: dict[str, Json] = {"recipe": self.recipe.name, "classes": self.recipe.model.num_classes}
         return {"out": str(self.out), **network, **self.report.as_json()}
 
     def as_text(self) -> str:
