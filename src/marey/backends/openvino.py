@@ -100,7 +100,9 @@ def _model(module: FromFrames, views_VTHWC: Tensor) -> "Model":
 def _convert(module: FromFrames, views_VTHWC: Tensor, entry: Path | None) -> "Model":
     from openvino import Core, PartialShape, convert_model, save_model
 
-    notice("backend openvino: converting the network, which takes 5 to 40 s once; later processes load it in about a second")
+    notice(
+        "backend openvino: converting the network, which takes 5 to 40 s once; later processes load it in about a second"
+    )
     example = views_VTHWC[:1].repeat(2, 1, 1, 1, 1)  # two: a size of 1 may be taken for one that can be left out
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about what tracing makes constant
