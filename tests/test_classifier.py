@@ -262,6 +262,8 @@ def test_another_recipe_shares_the_weights() -> None:
     other = model.with_recipe(RECIPE.variant(pixels={"mean": (0.0, 0.0, 0.0)}))
     assert other.network is model.network
     assert other.class_names == NAMES
+    with pytest.raises(RecipeError, match="the network is built, and its settings"):
+        model.with_recipe(RECIPE.variant(model={"width": 8}))
     assert (other.preprocess.mean, model.preprocess.mean) == ((0.0,) * 3, RECIPE.pixels.mean)
 
 

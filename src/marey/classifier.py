@@ -205,7 +205,15 @@ class Classifier(nn.Module):
         raise RecipeError(f"{type(self.network).__name__} gives no tokens: it has no method tokens(clip).")
 
     def with_recipe(self, recipe: Recipe) -> "Classifier":
-        """The same network, its weights shared, by another recipe."""
+        """The same network, its weights shared, by another recipe.
+
+        Raises:
+            RecipeError: that recipe has another network.
+        """
+        if recipe.model != self.recipe.model:
+            raise RecipeError(
+                f"{recipe.name}: the network is built, and its settings (model. ...) cannot change: leave them as they are."
+            )
         other = Classifier(
             self.network, recipe, classes=self.class_names, load_report=self.load_report, calibration=self.calibration
         )
