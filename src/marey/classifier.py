@@ -114,8 +114,8 @@ class Classifier(nn.Module):
         calibration: A calibration that was fitted to this network's answers.
 
     Raises:
-        RecipeError: class names that are not as many as the recipe's classes, or one of them twice; neither a recipe nor
-            `classes`, `clip` and `pixels`, or both; a module that is not ready (`refuse_unfinished`).
+        RecipeError: class names that are not as many as the recipe's classes, or (without a recipe) one of them twice;
+            neither a recipe nor `classes`, `clip` and `pixels`, or both; a module that is not ready (`refuse_unfinished`).
     """
 
     def __init__(
@@ -146,6 +146,10 @@ class Classifier(nn.Module):
                     f"Classifier of {name}: pass a recipe, or classes=, clip= (a rule of marey.video.sampling) and pixels= "
                     "(marey.video.pixels.Pixels or FloatPixels)."
                 )
+            # Published label maps may have a name twice; a user's own list has it by mistake.
+            if len(set(names)) < len(names):
+                twice = next(one for one in names if names.count(one) > 1)
+                raise RecipeError(f"Classifier of {name}: the class {twice} is named twice.")
             recipe = user_module_recipe(
                 name, names, clip=clip, pixels=pixels, size=size, test=test, task=task or Classify()
             )
@@ -300,9 +304,6 @@ def _class_names(classes: Sequence[str] | None, name: str) -> tuple[str, ...] | 
     names = tuple(classes)
     if isinstance(classes, str) or not names or not all(isinstance(one, str) for one in names):
         raise RecipeError(f'Classifier of {name}: classes are names, one for each logit: ["jump", "run"].')
-    twice = next((one for one in names if names.count(one) > 1), None)
-    if twice is not None:
-        raise RecipeError(f"Classifier of {name}: the class {twice} is named twice.")
     return names
 
 

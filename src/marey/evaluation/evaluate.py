@@ -74,9 +74,9 @@ def evaluate(
             broken; this machine does not have the device, or the device not the precision.
         DataError: videos with several labels, and the recipe's task is one.
     """
-    require_classifier(model)
     compute = compute.changed(**options)
     check_backend(compute)
+    require_classifier(model)
     if not isinstance(data, Manifest):
         data = read_labelled(data, model, root=root)
     task_of(model.recipe.task).require_labels(data, model.recipe.name)

@@ -172,8 +172,8 @@ def features(
     """
     work = _Work(Path(out), as_videos(videos), processes().rank, processes().world)
     compute = compute.changed(**options)
-    require_classifier(model)
     check_backend(compute)
+    require_classifier(model)
     device = pick_own_device(compute.device)
     precision = pick_precision(compute.precision, device, tell=False)
     identity = identity_of(model, per_clip=per_clip, precision=precision)

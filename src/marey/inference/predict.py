@@ -56,8 +56,8 @@ def predict_many(
         DataError: `videos` is one path, and nothing is there or no video in it.
         RunError: this machine does not have the device, or the device not the precision or the backend.
     """
-    require_classifier(model)
     check_backend(compute)
+    require_classifier(model)
     listed = as_videos(videos)
     if not len(listed):
         return
