@@ -29,8 +29,8 @@ _CLEARLY = 0.95
 """A compiler is taken where it needs at most this part of the best time so far: measurements repeat within some per cent."""
 
 _WORTH_SAYING = 10.0
-"""Seconds of work left from which on it is said that eager is taken: for less, no compiler was worth weighing, as a network
-takes 5 s or more to compile."""
+"""Seconds of work left from which on a notice names eager as the choice: for less, no compiler was worth weighing, as a
+network takes 5 s or more to compile."""
 
 
 class AutoBackend(Backend):
@@ -115,14 +115,14 @@ class AutoBackend(Backend):
 
         untried = [compiler for compiler in self._compilers if compiler.name not in failed]
         while untried:
-            seconds, place = min((total(compiler), place) for place, compiler in enumerate(untried))
+            seconds, index = min((total(compiler), index) for index, compiler in enumerate(untried))
             if seconds >= left * best:
                 break
             if not warm:
                 warm, best = True, min(best, timed(self._eager)[1])
                 speeds["eager"] = best
                 continue
-            compiler = untried.pop(place)
+            compiler = untried.pop(index)
             backend = CompiledBackend(self._eager.classifier, self._compute, compiler)
             computed = backend.run(output, views_VTHWC)
             if not backend.fell_back and compiler.name not in speeds:
@@ -135,17 +135,35 @@ class AutoBackend(Backend):
         found = speeds | dict.fromkeys(failed)
         if len(found) > 1 and found != kept:
             _write(file, found)
-        each = ", ".join(f"{name} {'failed' if s is None else f'{s:.3g}'}" for name, s in found.items())
+        self._decide(taken, found, kept, best=best, left=left)
+        return result
+
+    def _decide(
+        self,
+        taken: Backend,
+        found: dict[str, float | None],
+        kept: dict[str, float | None],
+        *,
+        best: float,
+        left: int,
+    ) -> None:
+        """Take a backend, and say why: by the seconds per view that were `found`, of which some were `kept` before.
+
+        Args:
+            best: Seconds per view of the backend that is taken.
+            left: Views that are still to be computed.
+        """
         seconds = left * best
         if len(found) == 1:
             # Without a number where it is small, so that short runs of the same work write the same result.
             so_many = f"about {seconds:.0f}" if seconds >= _WORTH_SAYING else f"less than {_WORTH_SAYING:.0f}"
             self._take(taken, f"{so_many} s of work are left, too little to repay compiling", left=seconds)
-        else:
-            how = "measured before" if found == kept else "measured"
-            short = " and the work left is short" if taken is self._eager and best > min(speeds.values()) else ""
-            self._take(taken, f"seconds per view, {how} on this machine: {each}{short}", left=seconds)
-        return result
+            return
+        each = ", ".join(f"{name} {'failed' if s is None else f'{s:.3g}'}" for name, s in found.items())
+        how = "measured before" if found == kept else "measured"
+        fastest = min(speed for speed in found.values() if speed is not None)
+        short = " and the work left is short" if taken is self._eager and best > fastest else ""
+        self._take(taken, f"seconds per view, {how} on this machine: {each}{short}", left=seconds)
 
     def _key(self, output: Output, views_VTHWC: Tensor) -> str:
         """What a measurement depends on, but not the values of the weights. A single view, for which compilers may make

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 Json: TypeAlias = "bool | int | float | str | Sequence[Json] | Mapping[str, Json] | None"
 BYTES = "surrogateescape"
-"""How names of files that are no UTF-8 stand in a text file, by the `errors` of its encoding: as the bytes that they are."""
+"""The `errors` of a text file's encoding: names of files that are no UTF-8 are written as the bytes that they are."""
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 

@@ -1,17 +1,15 @@
 """One label per video: softmax, cross-entropy or focal loss, top-1 and the confusion matrix."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from marey.classifier import Calibration
-from marey.data.catalogue.mirror import mirrored_target
 from marey.data.manifest import Manifest
-from marey.data.videos import Target, VideoEntry
 from marey.recipe import Averaging, FocalLoss, Fusion, Train
 from marey.tasks.averaging import over_views
 from marey.tasks.losses import at_least_float32, declared_weights, like
@@ -23,7 +21,6 @@ from marey.tasks.metrics import (
     top_k_accuracy,
     wilson_interval,
 )
-from marey.tasks.prediction import Prediction
 from marey.tasks.task import ClassRow, Judge, Loss, Metric, Outputs, RightAnswers, Task, TaskReport, Validation
 
 _TINY = np.finfo(np.float32).tiny
@@ -39,15 +36,6 @@ class ClassifyTask(Task):
 
     def require_labels(self, manifest: Manifest, recipe: str) -> None:
         manifest.require_one_label(recipe)
-
-    def target(self, manifest: Manifest, row: int, seconds: NDArray[np.float64]) -> Target:
-        return manifest.target(row)
-
-    def mirrored(self, target: Target, swaps: Mapping[int, int]) -> Target:
-        return mirrored_target(target, swaps)
-
-    def trained(self, network: nn.Module) -> nn.Module:
-        return network
 
     def training_loss(self, train: Train, manifest: Manifest) -> Loss:
         weights, smoothing = declared_weights(train.class_weights, manifest), train.label_smoothing
@@ -110,15 +98,6 @@ class ClassifyTask(Task):
         return _softmax(np.tensordot(shares, np.log(np.maximum(answers_SN, _TINY)), axes=1))
 
     # -- words
-
-    def prediction(
-        self,
-        video: VideoEntry,
-        answer: NDArray[np.float32],
-        class_names: tuple[str, ...],
-        calibration: Calibration | None,
-    ) -> Prediction:
-        return Prediction.of_classes(video, answer, class_names, calibration)
 
     def summary(
         self, answers: NDArray[np.float32], labels: NDArray[np.int64], class_names: tuple[str, ...]

@@ -1,23 +1,20 @@
 """Any number of labels per video: sigmoids, binary cross-entropy or focal loss, mean average precision."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from marey.base.errors import DataError
 from marey.classifier import Calibration
-from marey.data.catalogue.mirror import mirrored_target
 from marey.data.manifest import Manifest
-from marey.data.videos import Target, VideoEntry
 from marey.recipe import Averaging, FocalLoss, Fusion, Train
 from marey.tasks.averaging import over_views
 from marey.tasks.losses import at_least_float32, declared_weights, like
 from marey.tasks.metrics import average_precision, mean_average_precision
-from marey.tasks.prediction import Prediction
 from marey.tasks.task import ClassRow, Judge, Loss, Metric, Outputs, Task, TaskReport, Validation
 
 
@@ -31,15 +28,6 @@ class MultiLabelTask(Task):
 
     def require_labels(self, manifest: Manifest, recipe: str) -> None:
         """Every list has them."""
-
-    def target(self, manifest: Manifest, row: int, seconds: NDArray[np.float64]) -> Target:
-        return manifest.target(row)
-
-    def mirrored(self, target: Target, swaps: Mapping[int, int]) -> Target:
-        return mirrored_target(target, swaps)
-
-    def trained(self, network: nn.Module) -> nn.Module:
-        return network
 
     def training_loss(self, train: Train, manifest: Manifest) -> Loss:
         weights = declared_weights(train.class_weights, manifest)
@@ -99,15 +87,6 @@ class MultiLabelTask(Task):
         return np.tensordot(shares, answers_SN, axes=1)
 
     # -- words
-
-    def prediction(
-        self,
-        video: VideoEntry,
-        answer: NDArray[np.float32],
-        class_names: tuple[str, ...],
-        calibration: Calibration | None,
-    ) -> Prediction:
-        return Prediction.of_classes(video, answer, class_names, calibration)
 
     def summary(
         self, answers: NDArray[np.float32], labels: NDArray[np.int64], class_names: tuple[str, ...]

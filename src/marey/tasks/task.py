@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from marey.classifier import Calibration, Output
+from marey.data.catalogue.mirror import mirrored_target
+from marey.data.clips import target_of_video
 from marey.data.manifest import Manifest
 from marey.data.videos import Target, VideoEntry
 from marey.recipe import Averaging, Fusion, Train
@@ -98,7 +100,8 @@ class TaskReport:
 
 
 class Task(ABC):
-    """What one declaration of `marey.recipe.TaskConfig` decides. Stateless; one module of `marey.tasks` per task.
+    """What one declaration of `marey.recipe.TaskConfig` decides. Stateless; one module of `marey.tasks` per task. Methods
+    with a body are for labels of whole videos and answers that are probabilities of classes; other tasks replace them.
 
     A score file holds an array of any shape for each video, the answer, with one shape for all videos of a test, and
     labels in a form of the task's own. Shapes: N videos, K classes, B clips, V views, P positions, S score files.
@@ -114,24 +117,24 @@ class Task(ABC):
             DataError: it does not.
         """
 
-    @abstractmethod
     def target(self, manifest: Manifest, row: int, seconds: NDArray[np.float64]) -> Target:
-        """What the network is trained to give for a clip of a video.
+        """What the network is trained to give for a clip of a video: here the same for every clip of it.
 
         Args:
             row: Of the manifest.
             seconds: When each frame of the clip [T] is shown, counted from the first frame of the file.
         """
+        return target_of_video(manifest, row, seconds)
 
-    @abstractmethod
     def mirrored(self, target: Target, swaps: Mapping[int, int]) -> Target:
         """The `target` of a clip after the clip was mirrored, which turns class i into class `swaps[i]`."""
+        return mirrored_target(target, swaps)
 
-    @abstractmethod
     def trained(self, network: nn.Module) -> nn.Module:
-        """The module that training and validation call: from clips [B, C, T, H, W] to what the loss takes. Its parameters
-        are the network's.
+        """The module that training and validation call, from clips [B, C, T, H, W] to what the loss takes: here the
+        network, which gives logits. Its parameters are the network's.
         """
+        return network
 
     @abstractmethod
     def training_loss(self, train: Train, manifest: Manifest) -> Loss:
@@ -209,7 +212,6 @@ class Task(ABC):
 
     # -- words
 
-    @abstractmethod
     def prediction(
         self,
         video: VideoEntry,
@@ -217,7 +219,8 @@ class Task(ABC):
         class_names: tuple[str, ...],
         calibration: Calibration | None,
     ) -> Prediction:
-        """The answer for one video as text and JSON show it."""
+        """The answer for one video as text and JSON show it: here of a probability for each class [K]."""
+        return Prediction.of_classes(video, answer, class_names, calibration)
 
     @abstractmethod
     def summary(

@@ -38,9 +38,8 @@ class Description:
     @property
     def module(self) -> str | None:
         """The class of a user's own module, package.file.Class, whose weights these are; None: a network of Marey's."""
-        if isinstance(self.recipe.model, UserModuleConfig):
-            return self.recipe.model.module
-        return None
+        model = self.recipe.model
+        return model.module if isinstance(model, UserModuleConfig) else None
 
     def as_json(self) -> dict[str, Any]:
         """As recipe.json has it."""
