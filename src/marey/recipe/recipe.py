@@ -1,6 +1,5 @@
 """A recipe: everything behind a row, in one declaration. Knows no torch; `model.build()` does."""
 
-import re
 from collections.abc import Iterable
 from datetime import date
 from pathlib import Path
@@ -8,13 +7,13 @@ from typing import Annotated, Any, Literal, Self
 
 import yaml
 from pydantic import (
-    AfterValidator,
     Field,
     NonNegativeFloat,
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
     ValidationError,
+    field_validator,
     model_validator,
 )
 
@@ -33,6 +32,7 @@ from marey.models.slowonly.config import SlowOnlyConfig
 from marey.models.tsm.config import LiteTSMConfig, TSMConfig
 from marey.models.tsn.config import BNInceptionTSNConfig, LiteTSNConfig, TSNConfig
 from marey.models.user_module.config import UserModuleConfig
+from marey.recipe.source import Source, Word, sources_from
 from marey.video.appearance import Appearance
 from marey.video.augment import TrainGeometry
 from marey.video.flow.methods import TVL1, FlowMethod
@@ -447,28 +447,6 @@ class Measured(Declaration):
     date: date
 
 
-def _one_word(value: str) -> str:
-    if not re.fullmatch(r"[a-z0-9]+([-_.+][a-z0-9]+)*", value):
-        raise ValueError(
-            f"{value!r} is no word of lower-case letters and digits, which - _ . + may join (imagenet, ig65m, videomae_k400)"
-        )
-    return value
-
-
-Word = Annotated[str, AfterValidator(_one_word)]
-"""A word of an open list: where it is used, an unknown one is refused with the known ones."""
-
-
-class Weights(Declaration):
-    """Where trained weights lie. `sha256` is all 64 digits, or the first 8 where only those were published."""
-
-    url: str
-    sha256: str
-    layout: Word
-    """The toolkit that wrote the file, for readers of the zoo: loading infers a file's layout from its tensors."""
-    licence: str
-
-
 _STORED: dict[str, tuple[int | None, tuple[int, int] | None]] = {
     "original": (None, None),
     "short256": (256, None),
@@ -509,7 +487,14 @@ class Recipe(Declaration):
     train: Train
     published: Published | None = None
     measured: Measured | None = None
-    weights: Weights | None = None
+    weights: tuple[Source, ...] = ()
+    """Where the file that gave `published` can be fetched; the same content wherever its hash is known. None was
+    published, or none is known, where it is empty."""
+
+    @field_validator("weights", mode="before")
+    @classmethod
+    def _one_address_of_version_0_1(cls, value: Any) -> Any:
+        return sources_from(value)
 
     @model_validator(mode="after")
     def _colours_to_change(self) -> Self:
@@ -546,7 +531,7 @@ class Recipe(Declaration):
         return self._changed(changes, source=f"variant of {self.name}")
 
     def _changed(self, changes: dict[str, Any], *, source: str) -> "Recipe":
-        numbers = {"published": None, "measured": None} | ({"weights": None} if "model" in changes else {})
+        numbers = {"published": None, "measured": None} | ({"weights": ()} if "model" in changes else {})
         return recipe_from(_merged(self.model_dump(), numbers | changes), source=source)
 
     def with_settings(self, settings: Iterable[str]) -> "Recipe":

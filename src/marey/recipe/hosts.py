@@ -1,0 +1,78 @@
+"""What is reported of the hosts that weights lie on.
+
+Nothing here was found by asking a host: it is what others reported. `tools/links.py` asks.
+"""
+
+from datetime import date as Date
+from typing import Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import model_validator
+
+from marey.base.declaration import Declaration
+
+Reported = Literal["no loss reported", "lost and back", "gone"]
+
+
+class State(Declaration):
+    """What others reported of an address, when, and where that can be read."""
+
+    reported: Reported
+    date: Date | None = None
+    """Of the report of a loss; of the newest document that names the address where no loss is reported. None: unknown."""
+    evidence: str = ""
+    """Issues as owner/repository#number, or documents."""
+
+    @model_validator(mode="after")
+    def _a_loss_has_its_report(self) -> Self:
+        if self.reported != "no loss reported" and not (self.date and self.evidence):
+            raise ValueError(f"state {self.reported!r} needs the date and the evidence of the report")
+        return self
+
+
+OPENMMLAB_BUCKET = State(
+    reported="gone",
+    date=Date(2021, 8, 12),
+    evidence="the bucket answers NoSuchBucket (open-mmlab/mmaction#231, still on 2024-08-29)",
+)
+OPENMMLAB = State(
+    reported="lost and back",
+    date=Date(2026, 6, 6),
+    evidence="the domain expired and was reported back on 2026-06-09 (open-mmlab/mmdetection#12445, Tau-J/rtmlib PR 76)",
+)
+SHANGHAI_BUCKET = State(
+    reported="gone",
+    date=Date(2024, 8, 16),
+    evidence="the bucket answers NoSuchBucket (OpenGVLab/UniFormerV2#77, OpenGVLab/unmasked_teacher#53)",
+)
+VMZ_DROPBOX = State(
+    reported="lost and back",
+    date=Date(2019, 9, 1),
+    evidence="missing in 2019-09 and restored, missing again in 2020-02, no answer known (facebookresearch/VMZ#87, #105)",
+)
+"""Of VMZ's links, not of the whole host."""
+GLUON_BUCKET = State(
+    reported="gone",
+    date=Date(2024, 2, 8),
+    evidence="downloads fail (dmlc/gluon-cv#1778)",
+)
+
+_LOST: dict[str, State] = {
+    "open-mmlab.s3.ap-northeast-2.amazonaws.com": OPENMMLAB_BUCKET,
+    "download.openmmlab.com": OPENMMLAB,
+    "pjlab-gvm-data.oss-cn-shanghai.aliyuncs.com": SHANGHAI_BUCKET,
+    "apache-mxnet.s3-accelerate.dualstack.amazonaws.com": GLUON_BUCKET,
+}
+"""Hosts with a reported loss."""
+
+
+def state_of(address: str) -> State:
+    """What is reported of an address's host: its loss, or that no loss was reported.
+
+    A name below a lost one counts as the lost one: whoever takes over a domain has the names below it, too.
+    """
+    host = (urlsplit(address).hostname or "").rstrip(".")
+    for lost, state in _LOST.items():
+        if host == lost or host.endswith(f".{lost}"):
+            return state
+    return State(reported="no loss reported")

@@ -1,0 +1,118 @@
+"""The cache of weights: where each file is kept, what is recorded of it, and whether it is still that file.
+
+    cache/weights/0676ba61/resnet50-0676ba61.pth         the file, or a link to a copy that the user registered
+    cache/weights/0676ba61/resnet50-0676ba61.pth.json    its `Record`
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from marey.base.declaration import Declaration, first_problem
+from marey.base.errors import WeightsError
+from marey.base.files import cache_folder, sha256, write_json
+from marey.base.reporter import warning
+from marey.recipe.source import Hash, Part, Source, Trust
+
+
+class Record(Declaration):
+    """What was recorded of a file when it came into the cache."""
+
+    sha256: str
+    """All 64 digits, computed here."""
+    size: int
+    """Bytes."""
+    address: str
+    """Where it was fetched, or the path of the user's copy that was registered."""
+    trust: Trust
+    """How far its content was known then (`Source.trust`)."""
+    date: date
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A file of the cache that is what its record says."""
+
+    path: Path
+    record: Record
+
+
+def place(source: Source, part: Part | None = None) -> Path:
+    """Where a source's file, or one that lies beside it, is kept; it need not be there."""
+    known = source.hash.digits if source.hash is not None else hashlib.sha256(source.address.encode()).hexdigest()
+    return cache_folder() / "weights" / known[:8] / (source.file if part is None else part.name)
+
+
+def kept(source: Source, part: Part | None = None) -> Kept | None:
+    """The file of a source as the cache has it; None where it is not there.
+
+    Raises:
+        WeightsError: it changed since it was recorded. Both hashes are named.
+    """
+    path, known = place(source, part), (source if part is None else part).hash
+    if not path.is_file():
+        return None
+    record, found = read_record(path), sha256(path)
+    if record is None:
+        # Version 0.1.0 kept no records, and no file whose hash was not published.
+        if known is None or not matches(path, known):
+            warning(f"{path}: not the file that was published; it is fetched again")
+            return None
+        record = write_record(path, address=source.address, trust=known.trust)
+    if record.sha256 != found:
+        raise WeightsError(
+            f"{path}: changed since {record.date}: its SHA-256 was {record.sha256}, now it is {found}. "
+            f"If that is right, remove it: marey weights remove {source.file} --forget."
+        )
+    return Kept(path, record)
+
+
+def matches(path: Path, known: Hash) -> bool:
+    """Whether a file's content has this hash."""
+    return digest(path, known).startswith(known.digits)
+
+
+def digest(path: Path, known: Hash) -> str:
+    """A file's whole hash by the algorithm of `known`, in hexadecimal."""
+    if known.algorithm == "sha256":
+        return sha256(path)
+    content = hashlib.sha1(f"blob {path.stat().st_size}\0".encode(), usedforsecurity=False)
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            content.update(block)
+    return content.hexdigest()
+
+
+def record_path(path: Path) -> Path:
+    """Where the record of the cached file `path` lies."""
+    return path.with_name(f"{path.name}.json")
+
+
+def read_record(path: Path) -> Record | None:
+    """What was recorded of the cached file `path`, which need not be there any more; None where nothing was.
+
+    Raises:
+        WeightsError: the record cannot be read.
+    """
+    beside = record_path(path)
+    try:
+        return Record.model_validate(json.loads(beside.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return None
+    except ValidationError as error:
+        raise WeightsError(f"{beside}: {': '.join(first_problem(error))}. Remove it and {path.name}.") from None
+    except (OSError, ValueError) as error:
+        raise WeightsError(f"{beside}: cannot be read ({error}). Remove it and {path.name}.") from None
+
+
+def write_record(path: Path, *, address: str, trust: Trust) -> Record:
+    """Record the content that the cached file `path` has now."""
+    record = Record(
+        sha256=sha256(path), size=path.stat().st_size, address=address, trust=trust, date=date.today()
+    )
+    write_json(record_path(path), record.model_dump(mode="json"))
+    return record
