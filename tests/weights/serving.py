@@ -23,6 +23,8 @@ class Server:
                     answer(self)
                 self.close_connection = True
 
+            do_CONNECT = do_GET  # what a proxy is asked for HTTPS
+
             def log_message(self, *_: object) -> None:
                 pass
 
@@ -76,13 +78,23 @@ def whole(content: bytes, *, mark: str = '"one"', only: int | None = None, lengt
     return answer
 
 
-def says(status: int, **headers: str) -> Answer:
+def says(status: int, body: bytes = b"", **headers: str) -> Answer:
     def answer(request: BaseHTTPRequestHandler) -> None:
         request.send_response(status)
         for name, value in headers.items():
-            request.send_header(name, value)
-        request.send_header("Content-Length", "0")
+            request.send_header(name.replace("_", "-"), value)
+        request.send_header("Content-Length", str(len(body)))
         request.end_headers()
+        request.wfile.write(body)
+
+    return answer
+
+
+def by_path(answers: dict[str, Answer]) -> Answer:
+    """A server with several addresses (without their queries), and 404 for all others."""
+
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        answers.get(request.path.partition("?")[0], says(404))(request)
 
     return answer
 
