@@ -1,13 +1,13 @@
 """Ask every declared address of weights for its header and write docs/links.md. `make links`.
 
-Asked are status, redirects, size, hash and certificate; at most the first 512 bytes of a file are read. Printed is what
+Asked are status, redirects, size, hash and certificate; at most the first KiB of a file is read. Printed is what
 each address answers and then what to change in the declarations. Addresses that are declared gone are asked only with
 `--gone`, and only for their header: their hosts may belong to another by now.
 """
 
 import argparse
+import html
 import http.client
-import os
 import re
 import socket
 import ssl
@@ -30,11 +30,12 @@ from urllib.request import getproxies, proxy_bypass
 from marey.base.files import write_text
 from marey.recipe.hosts import state_of
 from marey.recipe.source import HUB, Hash, Source
+from marey.weights.content import HEAD, error_in, foreign_body
+from marey.weights.download import offline
+from marey.weights.hub import hub_address
 
 PAGE = Path(__file__).parent.parent / "docs" / "links.md"
 
-_FIRST = 512
-"""Bytes that are read where a header does not suffice; no file of weights is that small."""
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _ASK_BY_GET = frozenset({400, 403, 404, 405, 410, 501})
 """Answers to HEAD that GET may improve; some stores explain an error to GET alone."""
@@ -45,7 +46,6 @@ X509_V_FLAG_NO_CHECK_TIME, which Python's ssl does not name."""
 _SOON = timedelta(days=14)
 _FAILURES = 3
 """Addresses in a row after which a host that gives no answer is asked no more."""
-_HTML = "an HTML page"
 
 _HEAD = """# What the addresses of weights answer
 
@@ -83,14 +83,8 @@ def once(sources: Iterable[Source]) -> list[Source]:
     return sorted(found.values(), key=lambda source: (source.host, source.address))
 
 
-def hub_address(address: str) -> str:
-    """The HTTPS address of a file on the Hugging Face hub; other addresses as they are."""
-    if not address.startswith(HUB):
-        return address
-    owner, name, file = address.removeprefix(HUB).split("/", 2)
-    repository, _, revision = name.partition("@")
-    endpoint = os.environ.get("HF_ENDPOINT", "https://huggingface.co").rstrip("/")
-    return f"{endpoint}/{owner}/{repository}/resolve/{revision or 'main'}/{file}"
+def _https(source: Source) -> str:
+    return hub_address(source.address) if source.address.startswith(HUB) else source.address
 
 
 # Asking ----------------------------------------------------------------------------------------------------------------
@@ -116,7 +110,7 @@ class Answer:
     """Whether `hash` is that of the file for certain; an ETag of 64 digits may be another number."""
     content_type: str = ""
     content: str = ""
-    """What came in place of the file, or what is wrong with its bytes."""
+    """What came in place of the file, or how a storage service explains its error."""
     until: date | None = None
     """The day on which the first certificate on the way expires."""
     seconds: float = 0.0
@@ -133,10 +127,10 @@ class Answer:
     @property
     def text(self) -> str:
         """In a few words."""
-        if self.problem:
-            return self.words
         way = f" from {urlsplit(self.hops[-1]).hostname}" if self.hops else ""
-        return f"answers {self.status}{way}" + (f" with {self.content}" if self.content else "")
+        answer = f"answers {self.status}{way}" + (f": {self.content}" if self.content else "")
+        # Servers wrote part of it, and it goes to a terminal.
+        return "".join(letter if letter.isprintable() else "?" for letter in self.words or answer)
 
 
 class Network:
@@ -190,11 +184,11 @@ def ask(source: Source, network: Network) -> Answer:
     A redirect to plain HTTP or to a host that is declared gone is not followed. Of a source that is declared gone nothing
     but the header is asked for. No failure of the network raises.
     """
-    begun, address = time.monotonic(), hub_address(source.address)
+    begun, address = time.monotonic(), _https(source)
     header_only = source.state.reported == "gone"
     answer = _follow("HEAD", address, network, gone=header_only)
     text = answer.content_type.startswith("text/") or "xml" in answer.content_type
-    small = answer.status == 200 and answer.size is not None and answer.size <= _FIRST
+    small = answer.status == 200 and answer.size is not None and answer.size <= HEAD
     unclear = answer.status in _ASK_BY_GET or text or small
     if unclear and not (answer.problem or header_only):
         answer = _follow("GET", address, network, gone=False)
@@ -205,7 +199,7 @@ def _follow(method: Literal["HEAD", "GET"], address: str, network: Network, *, g
     answer, heads, first = Answer(on=date.today()), list[HTTPMessage](), None
     headers = {"User-Agent": "marey", "Connection": "close"}
     if method == "GET":
-        headers["Range"] = f"bytes=0-{_FIRST - 1}"
+        headers["Range"] = f"bytes=0-{HEAD - 1}"
     while True:
         address = quote(address, safe=string.punctuation, encoding="iso-8859-1")
         parts = urlsplit(address)
@@ -223,7 +217,7 @@ def _follow(method: Literal["HEAD", "GET"], address: str, network: Network, *, g
                     led = response.status in _REDIRECTS and "Location" in response.headers
                     new = urlsplit(urljoin(address, response.headers["Location"])) if led else None
                     if method == "GET" and not led:
-                        first = response.read(_FIRST)
+                        first = response.read(HEAD)
         except ssl.SSLCertVerificationError as error:
             return _distrusted(answer, error, address, network)
         except (OSError, http.client.HTTPException, ValueError) as error:
@@ -252,19 +246,17 @@ def _read(answer: Answer, heads: list[HTTPMessage], first: bytes | None) -> Answ
     """
     last, good = heads[-1], answer.status in (200, 206)
     answer = replace(answer, content_type=last.get_content_type() if "Content-Type" in last else "")
-    length = last.get("Content-Length", "")
+    length = _number(last.get("Content-Length"))
     if first is not None:
-        content = _content(first) if first or not good else "an empty file"
-        if good and length.isdigit() and len(first) < min(_FIRST, int(length)):
+        content = foreign_body(first, content_type=answer.content_type) if good else error_in(first)
+        if good and length is not None and len(first) < min(HEAD, length):
             content = f"a file that is cut off after {len(first)} of {length} bytes"
-        # Of an error, its status says as much as a page of HTML.
-        answer = replace(answer, content=content if good or content != _HTML else "")
+        answer = replace(answer, content=content or "")
     if not good or answer.content:
         return answer
     given = {name.lower(): value for head in heads for name, value in head.items()}
-    whole = last.get("Content-Range", "").rpartition("/")[2] if answer.status == 206 else length
-    whole = given.get("x-linked-size", whole)
-    answer = replace(answer, size=int(whole) if whole.isdigit() else None)
+    whole = _number(last.get("Content-Range", "").rpartition("/")[2]) if answer.status == 206 else length
+    answer = replace(answer, size=_number(given.get("x-linked-size")) or whole)
     of_hub = "x-repo-commit" in given
     for name in ("x-linked-etag", "x-amz-meta-sha256", "etag"):
         digits = given.get(name, "").strip('"').lower()
@@ -275,17 +267,8 @@ def _read(answer: Answer, heads: list[HTTPMessage], first: bytes | None) -> Answ
     return answer
 
 
-def _content(first: bytes) -> str:
-    """What is plainly no file of weights."""
-    if first.startswith(b"version https://git-lfs.github.com/spec/"):
-        return "a Git LFS pointer"
-    start = first.lstrip(b"\xef\xbb\xbf \r\n\t").lower()
-    if start.startswith((b"<!doctype html", b"<html")) or (start.startswith(b"<?xml") and b"<html" in start):
-        return _HTML
-    if start.startswith((b"<?xml", b"<error>")):
-        code = re.search(rb"<Code>(\w+)</Code>", first)
-        return f"the error {code[1].decode()}" if code else "XML"
-    return ""
+def _number(value: str | None) -> int | None:
+    return int(value) if value and re.fullmatch("[0-9]{1,18}", value) else None
 
 
 def _distrusted(answer: Answer, error: ssl.SSLCertVerificationError, address: str, network: Network) -> Answer:
@@ -309,7 +292,7 @@ def _certificate(sock: ssl.SSLSocket) -> tuple[date, str]:
     """The day on which the other side's certificate expires, and the names that it is for."""
     shown: Any = sock.getpeercert()
     until = datetime.fromtimestamp(ssl.cert_time_to_seconds(shown["notAfter"]), UTC).date()
-    return until, ", ".join(name for _, name in shown.get("subjectAltName", ()))
+    return until, ", ".join(str(name) for _, name in shown.get("subjectAltName", ()))
 
 
 def _unreached(answer: Answer, error: Exception, host: str | None, timeout: float) -> Answer:
@@ -339,16 +322,16 @@ class Difference(NamedTuple):
 def differences(source: Source, answer: Answer) -> list[Difference]:
     """What to change in a source's declaration after this answer; nothing where they agree."""
     gone = source.state.reported == "gone"
+    if gone and not answer.there:
+        return []
     nothing_there = answer.status in (404, 410) and not answer.problem
     if nothing_there or answer.problem in ("name", "certificate"):
-        return [] if gone else [Difference(f"gone: {answer.text}", _state("gone", answer.text, answer.on))]
+        return [Difference(f"gone: {answer.text}", _state("gone", answer.text, answer.on))]
     if answer.problem == "authority":
         return [Difference(f"{answer.text}; if that is a proxy's of your own, name its authority with --ca")]
     passing = answer.problem == "connection" or answer.status in (408, 425, 429) or (answer.status or 0) >= 500
-    if not answer.there and not gone:
-        return [Difference(f"{answer.text}; {'ask again another day' if passing else 'look there by hand'}")]
     if not answer.there:
-        return []
+        return [Difference(f"{answer.text}; {'ask again another day' if passing else 'look there by hand'}")]
     found = []
     if gone:
         evidence = f"answers {answer.status} again"
@@ -392,7 +375,7 @@ def table(answers: Iterable[tuple[Source, Answer]], notes: Iterable[str]) -> str
     for source, answer in answers:
         known = answer.hash
         rows.append((
-            f"[{source.file}]({quote(hub_address(source.address), safe=string.punctuation)})",
+            f"[{source.file}]({quote(_https(source), safe=string.punctuation)})",
             source.host,
             str(answer.on),
             answer.text,
@@ -401,7 +384,7 @@ def table(answers: Iterable[tuple[Source, Answer]], notes: Iterable[str]) -> str
             str(answer.until or ""),
             "; ".join(difference.found for difference in differences(source, answer)),
         ))  # fmt: skip
-    lines = [f"| {' | '.join(cell.replace('|', '&#124;') for cell in row)} |" for row in rows]
+    lines = [f"| {' | '.join(html.escape(cell, quote=False).replace('|', '&#124;') for cell in row)} |" for row in rows]
     return "\n".join([_HEAD, *lines, "", *(f"{note}\n" for note in notes)])
 
 
@@ -417,12 +400,15 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     if min(given.rate, given.timeout, given.limit) <= 0:
         parser.error("--rate, --timeout and --limit are larger than 0")
-    if os.environ.get("MAREY_OFFLINE", "0") not in ("", "0"):
+    if offline():
         print("MAREY_OFFLINE forbids the network: no address was asked.", file=sys.stderr)
         return 1
     declared = addresses()
     asked = [source for source in declared if given.gone or source.state.reported != "gone"]
-    network = Network(rate=given.rate, timeout=given.timeout, ca=given.ca)
+    try:
+        network = Network(rate=given.rate, timeout=given.timeout, ca=given.ca)
+    except OSError as error:
+        parser.error(f"--ca {given.ca}: expected a file of certificates in PEM form ({error})")
     answers = _ask_all(asked, network, given.limit)
     if not any(answer.reached for _, answer in answers):
         print(
@@ -450,10 +436,15 @@ def _ask_all(sources: list[Source], network: Network, limit: float) -> list[tupl
     for source in sources:
         hosts[source.host].append(source)
 
+    end = time.monotonic() + limit
+
     def ask_host(own: list[Source]) -> None:
         failures = 0
         for source in own:
-            answer = answers[source.address] = ask(source, network)
+            answer = ask(source, network)
+            if time.monotonic() >= end:
+                return
+            answers[source.address] = answer
             # One write for a line, since several threads print.
             print(f"{answer.seconds:5.1f} s  {source.host}  {source.file}  {answer.text}\n", end="")
             failures = 0 if answer.reached else failures + 1
@@ -464,7 +455,6 @@ def _ask_all(sources: list[Source], network: Network, limit: float) -> list[tupl
     threads = [threading.Thread(target=ask_host, args=(own,), daemon=True) for own in hosts.values()]
     for thread in threads:
         thread.start()
-    end = time.monotonic() + limit
     for thread in threads:
         thread.join(max(0.0, end - time.monotonic()))
     came = dict(answers)

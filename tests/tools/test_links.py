@@ -11,7 +11,7 @@ import trustme
 from serving import chunked, says, serving, whole
 
 import links
-from links import Answer, Network, ask, differences
+from links import Answer, Network, ask, differences, table
 from marey.recipe.hosts import State
 from marey.recipe.source import Hash, Part, Source
 
@@ -20,9 +20,10 @@ CONTENT = bytes(range(256)) * 40
 DIGITS = "ab" * 32
 BLOB = "cd" * 20
 PAGE = b"<!DOCTYPE html><title>Sign in</title>"
-NO_BUCKET = b'<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>NoSuchBucket</Code></Error>'
+NO_BUCKET = b'<?xml version="1.0"?>\n<Error><Code>NoSuchBucket</Code><Message>It is not there</Message></Error>'
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + DIGITS.encode() + b"\nsize 97641409\n"
 LOST_BUCKET = "https://open-mmlab.s3.ap-northeast-2.amazonaws.com/a.pth"
+IS_POINTER = "a Git LFS pointer to a file of 97641409 bytes (git lfs pull fetches that file)"
 GONE = State(reported="gone", date=datetime.date(2021, 8, 12), evidence="o/r#1")
 LIVES = State(reported="no loss reported")
 
@@ -68,8 +69,8 @@ ANSWERS = {
     "200": ([whole(CONTENT)], ["HEAD"], "answers 200", 10_240),
     "206 where HEAD is refused": ([says(403), whole(CONTENT)], ["HEAD", "GET"], "answers 206", 10_240),
     "405 to HEAD": ([says(405), whole(CONTENT, ranges=False)], ["HEAD", "GET"], "answers 200", 10_240),
-    "501 to HEAD, no length": ([says(501), chunked(CONTENT)], ["HEAD", "GET"], "answers 200", None),
-    "nothing": ([says(200)], ["HEAD", "GET"], "answers 200 with an empty file", None),
+    "501 to HEAD, no length at all": ([says(501), chunked(CONTENT)], ["HEAD", "GET"], "answers 200", None),
+    "nothing": ([says(200)], ["HEAD", "GET"], "answers 200: an empty file", None),
     "401": ([says(401)], ["HEAD"], "answers 401", None),
     "403": ([says(403)], ["HEAD", "GET"], "answers 403", None),
     "404": ([says(404, PAGE, **HTML)], ["HEAD", "GET"], "answers 404", None),
@@ -77,12 +78,12 @@ ANSWERS = {
     "410": ([says(410)], ["HEAD", "GET"], "answers 410", None),
     "429": ([says(429)], ["HEAD"], "answers 429", None),
     "503": ([says(503)], ["HEAD"], "answers 503", None),
-    "a page": ([says(200, PAGE, **HTML)], ["HEAD", "GET"], "answers 200 with an HTML page", None),
-    "no bucket": ([says(404, NO_BUCKET, **XML)], ["HEAD", "GET"], "answers 404 with the error NoSuchBucket", None),
-    "a pointer": ([says(200, POINTER, **TEXT)], ["HEAD", "GET"], "answers 200 with a Git LFS pointer", None),
-    "a small file": ([says(200, POINTER)], ["HEAD", "GET"], "answers 200 with a Git LFS pointer", None),
+    "a page": ([says(200, PAGE, **HTML)], ["HEAD", "GET"], "answers 200: a web page (Sign in)", None),
+    "no bucket": ([says(404, NO_BUCKET, **XML)], ["HEAD", "GET"], "answers 404: NoSuchBucket: It is not there", None),
+    "a pointer": ([says(200, POINTER, **TEXT)], ["HEAD", "GET"], f"answers 200: {IS_POINTER}", None),
+    "a small file": ([says(200, POINTER)], ["HEAD", "GET"], f"answers 200: {IS_POINTER}", None),
     "cut off": ([says(405), says(200, b"PK\x03\x04", **CUT)], ["HEAD", "GET"],
-                "answers 200 with a file that is cut off after 4 of 9000 bytes", None),
+                "answers 200: a file that is cut off after 4 of 9000 bytes", None),
 }  # fmt: skip
 
 
@@ -94,7 +95,7 @@ def test_what_a_server_answers(name) -> None:
     assert (answer.text, answer.size, answer.problem, answer.until) == (text, size, "", None)
     assert server.methods == methods
     assert {path for path, _ in server.asked} == {"/models/a%20b.pth?dl=1"}
-    assert server.ranges == [None, "bytes=0-511"][: len(methods)]
+    assert server.ranges == [None, "bytes=0-1023"][: len(methods)]
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
@@ -162,7 +163,6 @@ def test_the_hub_is_asked_over_https_and_its_first_answer_knows_the_file(monkeyp
             answer = ask(source("hf://org/name@v1/folder/a.pth"), network())
     assert hub.asked[0][0] == "/org/name/resolve/v1/folder/a.pth"
     assert answer.there and answer.size == 97_641_409 and answer.hash == Hash(digits=DIGITS)
-    assert links.hub_address("hf://org/name/a.pth") == f"{hub.url}/org/name/resolve/main/a.pth"
 
 
 def test_certificates(authority, ca) -> None:
@@ -260,7 +260,7 @@ EXPIRED = "the certificate of x.org expired on 2025-08-16"
         ({}, {"problem": "certificate", "words": EXPIRED}, [f"gone: {EXPIRED}: declare {LOST.format(EXPIRED)}"]),
         ({}, {"status": 403}, ["answers 403; look there by hand"]),
         ({}, {"status": 503}, ["answers 503; ask again another day"]),
-        ({}, {"status": 200, "content": "an HTML page"}, ["answers 200 with an HTML page; look there by hand"]),
+        ({}, {"status": 200, "content": "a web page"}, ["answers 200: a web page; look there by hand"]),
         ({}, {"status": 302, "problem": "connection", "words": "no byte"}, ["no byte; ask again another day"]),
         ({"size": 9}, {"status": 200}, []),
         ({"size": 9}, {"status": 200, "size": 9}, []),
@@ -270,13 +270,15 @@ EXPIRED = "the certificate of x.org expired on 2025-08-16"
         ({}, {"status": 200, "until": SOON.replace(year=2027)}, []),
         ({"state": GONE}, {"status": 404}, []),
         ({"state": GONE}, {"status": 503}, []),
+        ({"state": GONE}, {"problem": "authority", "words": "not trusted"}, []),
         ({"state": GONE}, {"problem": "name", "words": "no host"}, []),
         (
             {"state": GONE},
             {"status": 200},
             [
                 "the host answers again; its owner may be another: compare a copy before you: declare "
-                "state=State(reported='lost and back', date=Date(2026, 11, 27), evidence='answers 200 again, asked on 2026-11-27')"
+                "state=State(reported='lost and back', date=Date(2026, 11, 27), "
+                "evidence='answers 200 again, asked on 2026-11-27')"
             ],
         ),
     ],
@@ -346,13 +348,13 @@ def test_the_table_and_what_is_printed(monkeypatch, tmp_path, capsys) -> None:
     rows = [line for line in page.read_text(encoding="utf-8").splitlines() if line.startswith("| [")]
     assert rows == [
         f"| [good.pth]({good.url}/good.pth) | 127.0.0.1 | {today} | answers 200 | 10,240 |  |  |  |",
-        f"| [bad.pth]({declared[1].address}) | localhost | {today} | answers 404 with the error NoSuchBucket |  |  |  "
-        "| gone: answers 404 with the error NoSuchBucket |",
+        f"| [bad.pth]({declared[1].address}) | localhost | {today} | answers 404: NoSuchBucket: It is not there |  |  |  "
+        "| gone: answers 404: NoSuchBucket: It is not there |",
     ]
     out = capsys.readouterr().out
     for text in (page.read_text(encoding="utf-8"), out):
         assert "Not asked: 1 on lost.invalid, declared gone on 2021-08-12." in text
-    assert f"{declared[1].address}\n    gone: answers 404 with the error NoSuchBucket: declare state=State(" in out
+    assert f"{declared[1].address}\n    gone: answers 404: NoSuchBucket: It is not there: declare state=State(" in out
     assert out.endswith(f"2 of 3 addresses asked, 1 differ; the table: {page}\n")
 
 
@@ -390,11 +392,24 @@ def test_what_is_not_asked_in_time_is_counted(monkeypatch, tmp_path, capsys) -> 
     assert "d.pth" in (tmp_path / "links.md").read_text(encoding="utf-8")
 
 
+def test_what_a_server_writes_stays_text() -> None:
+    bad = Answer(on=TODAY, status=200, content="a web page (<b>|\x1b[2J)")
+    assert bad.text == "answers 200: a web page (<b>|?[2J)"
+    assert "answers 200: a web page (&lt;b&gt;&#124;?[2J) |" in table([(source("https://x.org/a.pth"), bad)], [])
+
+
 def test_a_host_that_fails_three_times_is_asked_no_more(monkeypatch, tmp_path, capsys) -> None:
     with serving(whole(CONTENT)) as server:
         declared = [source(f"https://down.invalid/{number}.pth") for number in range(9)]
         assert run(monkeypatch, tmp_path / "links.md", [*declared, source(f"{server.url}/a.pth")]) == 0
     assert "or after 3 failures: 6 on down.invalid." in capsys.readouterr().out
+
+
+def test_a_file_without_certificates_is_refused(tmp_path, monkeypatch, capsys) -> None:
+    for file in ("absent.pem", __file__):
+        with pytest.raises(SystemExit):
+            run(monkeypatch, tmp_path / "links.md", [], "--ca", str(tmp_path / file))
+        assert f"--ca {tmp_path / file}: expected a file of certificates in PEM form" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("option", ["--rate", "--timeout", "--limit"])

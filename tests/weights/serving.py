@@ -90,7 +90,7 @@ def says(status: int, body: bytes = b"", **headers: str) -> Answer:
     def answer(request: BaseHTTPRequestHandler) -> None:
         request.send_response(status)
         for name, value in ({"Content-Length": str(len(body))} | headers).items():
-            request.send_header(name, value)
+            request.send_header(name.replace("_", "-"), value)
         request.end_headers()
         request.wfile.write(b"" if request.command == "HEAD" else body)
 
