@@ -97,6 +97,15 @@ def says(status: int, body: bytes = b"", **headers: str) -> Answer:
     return answer
 
 
+def by_path(answers: dict[str, Answer]) -> Answer:
+    """A server with several addresses (without their queries), and 404 for all others."""
+
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        answers.get(request.path.partition("?")[0], says(404))(request)
+
+    return answer
+
+
 def chunked(content: bytes, *, only: int | None = None) -> Answer:
     """Without saying how much comes."""
 

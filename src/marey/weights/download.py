@@ -13,6 +13,7 @@ import ipaddress
 import json
 import math
 import os
+import re
 import shutil
 import ssl
 import string
@@ -42,6 +43,8 @@ _ABSENT = frozenset({401, 403, 404, 410})
 _LONGEST_PAUSE = 60.0
 """Seconds that a server may ask to wait (Retry-After)."""
 _OF_THE_DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO})
+_PROXY = re.compile(r"(https?://)?([^/]*@)?(\[[0-9a-fA-F:.]+\]|[^/:@\s\[\]]+)(:\d{1,5})?/?")
+"""[http://][user:password@]host[:port]."""
 WAY_OUT = (
     "Fetch the file by other means and name it (weights=FILE, --weights FILE), "
     "or set MAREY_MIRROR to a folder or an address of copies."
@@ -367,7 +370,7 @@ def _network_errors(url: str, timeout: float) -> Iterator[None]:
         reason = getattr(error, "reason", error)
         if isinstance(reason, ssl.SSLCertVerificationError):
             raise SourceError(f"{url}: the server's certificate is not trusted ({reason})") from None
-        through = f" through the proxy {_proxy_host(proxy)}" if (proxy := _proxy(url)) else ""
+        through = f" through the proxy {_without_password(proxy)}" if (proxy := _proxy(url)) else ""
         raise _PassingError(f"no connection{through} ({reason})", answered=False) from None
     except TimeoutError:
         raise _PassingError(f"no byte for {timeout:g} s") from None
@@ -474,9 +477,8 @@ def _proxy(url: str) -> str | None:
     return urllib.request.getproxies().get(parts.scheme) or None
 
 
-def _proxy_host(proxy: str) -> str:
-    """A proxy's host and port, without the password that may stand before them."""
-    return urlsplit(proxy if "://" in proxy else f"//{proxy}").netloc.rpartition("@")[2]
+def _without_password(proxy: str) -> str:
+    return proxy.rpartition("@")[2]
 
 
 def _check_proxy(url: str) -> None:
@@ -485,16 +487,9 @@ def _check_proxy(url: str) -> None:
     Raises:
         WeightsError: it is of another kind (SOCKS), or names no host.
     """
-    if (proxy := _proxy(url)) is None:
-        return
-    parts = urlsplit(proxy if "://" in proxy else f"//{proxy}")
-    try:
-        usable = parts.scheme in ("", "http", "https") and parts.hostname and (parts.port or True)
-    except ValueError:
-        usable = False
-    if not usable:
-        shown = f"{parts.scheme}://{_proxy_host(proxy)}" if parts.scheme else _proxy_host(proxy)
+    proxy = _proxy(url)
+    if proxy is not None and not _PROXY.fullmatch(proxy):
         raise WeightsError(
-            f"{url}: the environment's proxy {shown} cannot be used: expected HTTPS_PROXY=http://host:port, "
-            "or the host in NO_PROXY."
+            f"{url}: the environment's proxy {_without_password(proxy)} cannot be used: expected "
+            "HTTPS_PROXY=http://host:port, or the address's host in NO_PROXY."
         )
