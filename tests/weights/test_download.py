@@ -163,7 +163,9 @@ def test_what_does_not_pass_is_one_clear_line(name, target) -> None:
     assert "a.pth" not in files(target)
 
 
-NO_BUCKET = b"<?xml version='1.0'?>\n<Error><Code>NoSuchBucket</Code><Message>The bucket\ndoes not exist</Message></Error>"
+NO_BUCKET = (
+    b"<?xml version='1.0'?>\n<Error><Code>NoSuchBucket</Code><Message>The bucket\ndoes not exist</Message></Error>"
+)
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 410])
@@ -199,7 +201,10 @@ FOREIGN = {
     "a page in another encoding": ("<html><title>\xe4</title>".encode("latin-1"), "a web page (\ufffd)"),
     "a pointer": (POINTER, "a Git LFS pointer to a file of 97641409 bytes (git lfs pull fetches that file)"),
     "an error of S3": (NO_BUCKET, "an XML answer (NoSuchBucket: The bucket does not exist)"),
-    "an error of an interface": (b'{"error": "Repository not found"}', 'a JSON answer ({"error": "Repository not found"})'),
+    "an error of an interface": (
+        b'{"error": "Repository not found"}',
+        'a JSON answer ({"error": "Repository not found"})',
+    ),
     "nothing": (b"", "an empty file"),
 }
 
@@ -256,7 +261,10 @@ def test_without_a_hash_the_size_decides(target) -> None:
             fetched(f"{server.url}/a.pth", target, known=None, size=99)
         assert fetched(f"{server.url}/a.pth", target, size=99) == CONTENT
     target.unlink()
-    with serving(chunked(CONTENT)) as server, pytest.raises(SourceError, match=f"it has {len(CONTENT)} bytes, expected 99"):
+    with (
+        serving(chunked(CONTENT)) as server,
+        pytest.raises(SourceError, match=f"it has {len(CONTENT)} bytes, expected 99"),
+    ):
         fetched(f"{server.url}/a.pth", target, known=None, size=99)
     assert files(target) == {"a.pth.lock"}
 
