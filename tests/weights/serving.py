@@ -23,7 +23,7 @@ class Server:
                     answer(self)
                 self.close_connection = True
 
-            do_CONNECT = do_GET  # what a proxy is asked for HTTPS
+            do_CONNECT = do_GET  # noqa: N815 - what a proxy is asked for HTTPS
 
             def log_message(self, *_: object) -> None:
                 pass

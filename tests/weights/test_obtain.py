@@ -7,6 +7,7 @@ import types
 import pytest
 from serving import serving, whole
 
+from marey.base.errors import WeightsError
 from marey.recipe import Weights
 from marey.recipes import get_recipe
 from marey.weights.checkpoint import save_checkpoint
@@ -52,3 +53,9 @@ def test_hugging_face(tmp_path, monkeypatch) -> None:
     assert (asked["name"], asked["revision"], asked["local_files_only"]) == ("me/actions", "v2", False)
     assert load_model(weights="hf://me/actions").recipe == SMALL
     assert asked["revision"] is None
+
+
+def test_a_folder_cloned_without_git_lfs_is_named(tmp_path) -> None:
+    (tmp_path / "model.safetensors").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 5120\n")
+    with pytest.raises(WeightsError, match="model.safetensors: a Git LFS pointer to a file of 5120 bytes .*expected"):
+        load_model(tmp_path)
