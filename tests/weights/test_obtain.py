@@ -82,7 +82,7 @@ def test_the_next_source_answers_where_the_first_does_not() -> None:
         found = obtain(row(source(f"{server.url}/first.pth"), source(f"{server.url}/second.pth", state=BACK)))
     assert found.path.name == "second.pth"
     with serving(says(404)) as server:
-        sources = [source(f"{server.url}/x/first.pth"), source(f"{server.url}/x/second.pth")]
+        sources = [source(f"{server.url}/x/first.pth", "1" * 8), source(f"{server.url}/x/second.pth", "1" * 8)]
         with pytest.raises(WeightsError, match=r"x/first.pth.*404.*x/second.pth.*404"):
             obtain(row(*sources))
 
@@ -258,6 +258,12 @@ def test_an_address_is_a_file_of_weights(tmp_path) -> None:
         model = load_model(f"{server.url}/a-{digits[:8]}.safetensors")
     assert model.class_names == ("a", "b", "c")
     assert model.origin.trust == "prefix"
+
+
+def test_a_folder_cloned_without_git_lfs_is_named(tmp_path) -> None:
+    (tmp_path / "model.safetensors").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 5120\n")
+    with pytest.raises(WeightsError, match=r"model.safetensors: a Git LFS pointer to a file of 5120 bytes .*expected"):
+        load_model(tmp_path)
 
 
 def test_hugging_face(tmp_path, monkeypatch) -> None:
