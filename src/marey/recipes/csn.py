@@ -8,16 +8,23 @@ others stand; they stand in for MMAction's, which ships none.
 from typing import Literal
 
 from marey.models.csn.config import CSNConfig
-from marey.recipe import SGD, Recipe, StepSchedule, Train, Warmup, Weights
+from marey.recipe import SGD, Recipe, Source, StepSchedule, Train, Warmup
+from marey.recipes.files import (
+    announced_weights,
+    mmaction2_file,
+    mmaction2_weights,
+    pytorchvideo_weights,
+    vmz_pickle,
+    vmz_release,
+)
 from marey.recipes.toolkits import (
     VMZ_PIXELS,
     announced,
-    announced_weights,
     in_mmaction2,
-    in_zoo,
+    in_pytorchvideo,
+    in_vmz,
     mmaction,
     mmaction2,
-    mmaction2_weights,
     pytorchvideo,
     vmz,
 )
@@ -49,7 +56,7 @@ IRCSN_R152_IG65M = Recipe(
     augment=MMActionRandomResizedCrop(size=224, flip=0.5),
     train=_TRAIN,
     published=announced(82.6, 95.7),
-    weights=announced_weights("ircsn_kinetics400_se_rgb_r152_f32s2_ig65m_fbai-9d6ed879.pth"),
+    weights=(announced_weights("ircsn_kinetics400_se_rgb_r152_f32s2_ig65m_fbai-9d6ed879.pth"),),
 )
 IPCSN_R152_IG65M = IRCSN_R152_IG65M.variant(
     name="ipcsn_r152_32x2_k400_ig65m",
@@ -60,7 +67,7 @@ IPCSN_R152_IG65M = IRCSN_R152_IG65M.variant(
     ),
     model={"interaction": "preserved"},
     published=announced(82.7, 95.6),
-    weights=announced_weights("ipcsn_kinetics400_se_rgb_r152_f32s2_ig65m_fbai-ef39b9e3.pth"),
+    weights=(announced_weights("ipcsn_kinetics400_se_rgb_r152_f32s2_ig65m_fbai-ef39b9e3.pth"),),
 )
 IPCSN_R152_MMACTION = IPCSN_R152_IG65M.variant(
     name="ipcsn_r152_32x2_k400_mmaction",
@@ -83,7 +90,7 @@ def _mmaction2(
     *,
     top1: float,
     top5: float,
-    weights: Weights,
+    weights: Source,
     depth: Literal[50, 152] = 152,
     notes: str = "",
     pixels: Pixels = VMZ_PIXELS,
@@ -100,31 +107,36 @@ def _mmaction2(
         pixels=pixels,
         augment=RandomResizedCrop(short_side=256, size=224, flip=0.5),
         published=in_mmaction2(top1, top5, "csn"),
-        weights=weights,
+        weights=(weights,),
     )
 
 
 _PORTED = "MMAction2 ported VMZ's weights and measured them; its config would train on with frozen norms."
 
 
-def _ported(file: str) -> Weights:
-    url = f"https://download.openmmlab.com/mmaction/recognition/csn/vmz/{file}"
-    digits = file.removesuffix(".pth").rpartition("-")[2]
-    return Weights(url=url, sha256=digits, layout="mmaction2", licence="Apache-2.0")
+_AS_PICKLE = "Its weights were published as a Caffe2 pickle, without a hash."
+_CONVERTED = f"{_AS_PICKLE} The file named here is its conversion to VMZ's PyTorch network, without a hash too."
 
 
-def _vmz(interaction: Interaction, start: Literal["ig65m"] | None, *, top1: float, top5: float) -> Recipe:
+def _vmz(
+    interaction: Interaction,
+    start: Literal["ig65m"] | None,
+    *,
+    top1: float,
+    top5: float,
+    weights: Source,
+) -> Recipe:
     short, long = _NAMES[interaction]
     return IRCSN_R152_IG65M.variant(
         name=f"{short}_r152_32x2_k400{'_ig65m' if start else ''}_vmz",
         title=f"{long}-152 32x2{' from IG-65M' if start else ''}, VMZ's",
-        notes="VMZ's row. Its weights were published as a Caffe2 pickle, without a hash.",
+        notes=f"VMZ's row. {_CONVERTED if start else _AS_PICKLE}",
         storage="original",
         pretraining=start,
         model={"interaction": interaction},
         **vmz(32, 2, short_side=256),
-        published=in_zoo(top1, top5, "VMZ c2/tutorials/model_zoo.md", "not stated; crops of 256 by its FLOPs"),
-        weights=None,
+        published=in_vmz(top1, top5, size=256),
+        weights=(weights,),
     )
 
 
@@ -136,7 +148,8 @@ IRCSN_R101_PYTORCHVIDEO = IRCSN_R152_IG65M.variant(
     pretraining=None,
     model={"depth": 101, "norm_eps": 1e-5, "pool_window": 7},
     **pytorchvideo(32, 2),
-    published=in_zoo(77.00, 92.90, "PyTorchVideo docs/source/model_zoo.md"),
+    published=in_pytorchvideo(77.00, 92.90),
+    weights=(pytorchvideo_weights("CSN_32x2_R101.pyth"),),
 )
 
 CSN = (
@@ -171,7 +184,9 @@ CSN = (
         top1=77.80,
         top5=93.10,
         notes=_PORTED,
-        weights=_ported("vmz_ipcsn_from_scratch_r152_32x2x1_180e_kinetics400_rgb_20210617-d565828d.pth"),
+        weights=mmaction2_file(
+            "recognition/csn/vmz/vmz_ipcsn_from_scratch_r152_32x2x1_180e_kinetics400_rgb_20210617-d565828d.pth"
+        ),
     ),
     _mmaction2(
         "reduced",
@@ -179,7 +194,9 @@ CSN = (
         top1=76.53,
         top5=92.28,
         notes=_PORTED,
-        weights=_ported("vmz_ircsn_from_scratch_r152_32x2x1_180e_kinetics400_rgb_20210617-5c933ae1.pth"),
+        weights=mmaction2_file(
+            "recognition/csn/vmz/vmz_ircsn_from_scratch_r152_32x2x1_180e_kinetics400_rgb_20210617-5c933ae1.pth"
+        ),
     ),
     _mmaction2(
         "preserved",
@@ -187,7 +204,9 @@ CSN = (
         top1=82.68,
         top5=95.69,
         notes=_PORTED,
-        weights=_ported("vmz_ipcsn_ig65m_pretrained_r152_32x2x1_58e_kinetics400_rgb_20210617-c3be9793.pth"),
+        weights=mmaction2_file(
+            "recognition/csn/vmz/vmz_ipcsn_ig65m_pretrained_r152_32x2x1_58e_kinetics400_rgb_20210617-c3be9793.pth"
+        ),
         pixels=Pixels(),
     ),
     _mmaction2(
@@ -196,7 +215,9 @@ CSN = (
         top1=79.07,
         top5=93.82,
         notes=_PORTED,
-        weights=_ported("vmz_ipcsn_sports1m_pretrained_r152_32x2x1_58e_kinetics400_rgb_20210617-3367437a.pth"),
+        weights=mmaction2_file(
+            "recognition/csn/vmz/vmz_ipcsn_sports1m_pretrained_r152_32x2x1_58e_kinetics400_rgb_20210617-3367437a.pth"
+        ),
     ),
     _mmaction2(
         "reduced",
@@ -204,11 +225,37 @@ CSN = (
         top1=78.57,
         top5=93.44,
         notes=_PORTED,
-        weights=_ported("vmz_ircsn_sports1m_pretrained_r152_32x2x1_58e_kinetics400_rgb_20210617-b9b10241.pth"),
+        weights=mmaction2_file(
+            "recognition/csn/vmz/vmz_ircsn_sports1m_pretrained_r152_32x2x1_58e_kinetics400_rgb_20210617-b9b10241.pth"
+        ),
     ),
     IRCSN_R101_PYTORCHVIDEO,
-    _vmz("reduced", "ig65m", top1=82.6, top5=95.3),
-    _vmz("preserved", "ig65m", top1=82.5, top5=95.3),
-    _vmz("reduced", None, top1=76.5, top5=92.1),
-    _vmz("preserved", None, top1=77.8, top5=92.8),
+    _vmz(
+        "reduced",
+        "ig65m",
+        top1=82.6,
+        top5=95.3,
+        weights=vmz_release("irCSN_152_ft_kinetics_from_ig65m_f126851907.pth"),
+    ),
+    _vmz(
+        "preserved",
+        "ig65m",
+        top1=82.5,
+        top5=95.3,
+        weights=vmz_release("ipCSN_152_ft_kinetics_from_ig65m_f133090949.pth"),
+    ),
+    _vmz(
+        "reduced",
+        None,
+        top1=76.5,
+        top5=92.1,
+        weights=vmz_pickle("46gcm7up60ssx5c/irCSN_152_kinetics_from_scratch_f98268019.pkl"),
+    ),
+    _vmz(
+        "preserved",
+        None,
+        top1=77.8,
+        top5=92.8,
+        weights=vmz_pickle("3fihu6ti60047mu/ipCSN_152_kinetics_from_scratch_f129594342.pkl"),
+    ),
 )

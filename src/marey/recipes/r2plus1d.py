@@ -5,15 +5,23 @@ in. VMZ's and torchvision's: the defaults of their training scripts in PyTorch. 
 """
 
 from marey.models.r2plus1d.config import R2Plus1DConfig
-from marey.recipe import SGD, CosineSchedule, Published, Recipe, Test, Train, Weights
+from marey.recipe import SGD, CosineSchedule, Recipe, Source, Test, Train
+from marey.recipes.files import (
+    announced_weights,
+    mmaction2_weights,
+    moabitcoin_weights,
+    pytorchvideo_weights,
+    torchvision_weights,
+    vmz_release,
+)
 from marey.recipes.toolkits import (
     announced,
-    announced_weights,
     in_mmaction2,
-    in_zoo,
+    in_pytorchvideo,
+    in_torchvision,
+    in_vmz,
     mmaction,
     mmaction2,
-    mmaction2_weights,
     pytorchvideo,
     vmz,
 )
@@ -41,14 +49,14 @@ R2PLUS1D_R34_8X8 = Recipe(
     augment=MMActionRandomResizedCrop(size=224, flip=0.5),
     train=_TRAIN,
     published=announced(63.7, 85.9),
-    weights=announced_weights("r2plus1d_kinetics400_se_rgb_r34_f8s8_scratch-1f576444.pth"),
+    weights=(announced_weights("r2plus1d_kinetics400_se_rgb_r34_f8s8_scratch-1f576444.pth"),),
 )
 R2PLUS1D_R34_32X2 = R2PLUS1D_R34_8X8.variant(
     name="r2plus1d_r34_32x2_k400",
     title="R(2+1)D-34 32x2",
     **mmaction(32, 2),
     published=announced(71.8, 90.4),
-    weights=announced_weights("r2plus1d_kinetics400_se_rgb_r34_f32s2_scratch-97f56158.pth"),
+    weights=(announced_weights("r2plus1d_kinetics400_se_rgb_r34_f32s2_scratch-97f56158.pth"),),
 )
 
 
@@ -60,7 +68,7 @@ def _from_ig65m(base: Recipe, *, top1: float, top5: float, file: str) -> Recipe:
         notes=f"MMAction v0.2's row. {_STANDS_IN}",
         pretraining="ig65m",
         published=announced(top1, top5),
-        weights=announced_weights(file),
+        weights=(announced_weights(file),),
     )
 
 
@@ -75,7 +83,7 @@ def _mmaction2(base: Recipe, frames: int, stride: int, *, top1: float, top5: flo
         **mmaction2(frames, stride),
         augment=RandomResizedCrop(short_side=256, size=224, flip=0.5),
         published=in_mmaction2(top1, top5, "r2plus1d"),
-        weights=mmaction2_weights("r2plus1d", config, stamp),
+        weights=(mmaction2_weights("r2plus1d", config, stamp),),
     )
 
 
@@ -95,21 +103,12 @@ R2PLUS1D_R50_PYTORCHVIDEO = R2PLUS1D_R34_8X8.variant(
         pool_window=7,
     ),
     **pytorchvideo(16, 4, averaging="position_probabilities"),
-    published=in_zoo(76.01, 92.23, "PyTorchVideo docs/source/model_zoo.md"),
+    published=in_pytorchvideo(76.01, 92.23),
+    weights=(pytorchvideo_weights("R2PLUS1D_16x4_R50.pyth"),),
 )
 
-_VMZ_ZOO = "VMZ c2/tutorials/model_zoo.md"
-_VMZ_PROTOCOL = "not stated; crops of 128 by its FLOPs"
-_RELEASES = "https://github.com/moabitcoin/ig65m-pytorch/releases/download/v1.0.0/"
 
-
-def _converted(file: str) -> Weights:
-    """VMZ's weights as a state dict of its PyTorch network, where its code takes them from; the name ends in the hash."""
-    digits = file.removesuffix(".pth").rpartition("-")[2]
-    return Weights(url=_RELEASES + file, sha256=digits, layout="vmz", licence="Apache-2.0, the conversion MIT")
-
-
-def _vmz(frames: int, *, top1: float, top5: float, file: str) -> Recipe:
+def _vmz(frames: int, *, top1: float, top5: float, weights: Source) -> Recipe:
     return R2PLUS1D_R34_8X8.variant(
         name=f"r2plus1d_r34_{frames}x1_k400_ig65m_vmz",
         title=f"R(2+1)D-34 {frames}x1 from IG-65M, VMZ's",
@@ -121,13 +120,23 @@ def _vmz(frames: int, *, top1: float, top5: float, file: str) -> Recipe:
         pretraining="ig65m",
         model=R2Plus1DConfig(),
         **vmz(frames, 1, short_side=128),
-        published=in_zoo(top1, top5, _VMZ_ZOO, _VMZ_PROTOCOL),
-        weights=_converted(file),
+        published=in_vmz(top1, top5, size=128),
+        weights=(weights,),
     )
 
 
-R2PLUS1D_R34_8_VMZ = _vmz(8, top1=74.9, top5=91.8, file="r2plus1d_34_clip8_ft_kinetics_from_ig65m-0aa0550b.pth")
-R2PLUS1D_R34_32_VMZ = _vmz(32, top1=80.0, top5=94.2, file="r2plus1d_34_clip32_ft_kinetics_from_ig65m-ade133f1.pth")
+R2PLUS1D_R34_8_VMZ = _vmz(
+    8,
+    top1=74.9,
+    top5=91.8,
+    weights=moabitcoin_weights("r2plus1d_34_clip8_ft_kinetics_from_ig65m-0aa0550b.pth"),
+)
+R2PLUS1D_R34_32_VMZ = _vmz(
+    32,
+    top1=80.0,
+    top5=94.2,
+    weights=moabitcoin_weights("r2plus1d_34_clip32_ft_kinetics_from_ig65m-ade133f1.pth", size=255_061_555),
+)
 
 
 def _on_ig65m(base: Recipe, frames: int, classes: int, file: str) -> Recipe:
@@ -139,7 +148,7 @@ def _on_ig65m(base: Recipe, frames: int, classes: int, file: str) -> Recipe:
         dataset="ig65m",
         pretraining=None,
         model={"num_classes": classes},
-        weights=_converted(file),
+        weights=(moabitcoin_weights(file),),
     )
 
 
@@ -148,14 +157,13 @@ R2PLUS1D_R152_VMZ = R2PLUS1D_R34_32_VMZ.variant(
     title="R(2+1)D-152 32x1 from IG-65M, VMZ's",
     notes="VMZ's row. Its FLOPs say that no pool follows the stem; VMZ's PyTorch code puts one there (model.first_pool).",
     model={"depth": 152},
-    published=in_zoo(81.6, 95.3, _VMZ_ZOO, _VMZ_PROTOCOL),
+    published=in_vmz(81.6, 95.3, size=128),
+    weights=(vmz_release("r2plus1d_152_ft_kinetics_from_ig65m_f107107466.pth"),),
 )
 
 
 def _torchvision(name: str, title: str, model: R2Plus1DConfig, *, top1: float, file: str) -> Recipe:
     """One of torchvision's networks of 18 layers, on 15 frames a second."""
-    digits = file.removesuffix(".pth").rpartition("-")[2]
-    url = f"https://download.pytorch.org/models/{file}"
     return R2PLUS1D_R34_8_VMZ.variant(
         name=f"{name}_r18_16x1_k400_torchvision",
         title=f"{title}-18 16x1 at 15 frames a second, torchvision's",
@@ -167,13 +175,8 @@ def _torchvision(name: str, title: str, model: R2Plus1DConfig, *, top1: float, f
             sampling=MMAction2FPSTest(clips=5, frames=16, fps=15), crops="centre", size=112, averaging="probabilities"
         ),
         augment=RandomCrop(short_side=128, size=112),
-        published=Published(
-            top1=top1,
-            source="torchvision's documentation of its video classification weights",
-            protocol="5 clips of 16 frames at 15 a second, centre crop of 112",
-            split="val",
-        ),
-        weights=Weights(url=url, sha256=digits, layout="torchvision", licence="BSD-3-Clause"),
+        published=in_torchvision(top1),
+        weights=(torchvision_weights(file),),
     )
 
 

@@ -10,14 +10,14 @@ from typing import Literal
 from marey.models.initialisation import Initialisation
 from marey.models.slowfast.config import SlowFastConfig
 from marey.recipe import SGD, CosineSchedule, Recipe, Train, Warmup
+from marey.recipes.files import announced_weights, mmaction2_weights, pyslowfast_weights, pytorchvideo_weights
 from marey.recipes.toolkits import (
     announced,
-    announced_weights,
     in_mmaction2,
-    in_zoo,
+    in_pyslowfast,
+    in_pytorchvideo,
     mmaction,
     mmaction2,
-    mmaction2_weights,
     pyslowfast,
     pytorchvideo,
 )
@@ -46,7 +46,7 @@ SLOWFAST_R50_4X16 = Recipe(
     augment=MMActionRandomResizedCrop(size=224, flip=0.5),
     train=_TRAIN,
     published=announced(75.4, 92.1),
-    weights=announced_weights("slowfast_kinetics400_se_rgb_r50_4x16_scratch-2448c56c.pth"),
+    weights=(announced_weights("slowfast_kinetics400_se_rgb_r50_4x16_scratch-2448c56c.pth"),),
 )
 
 SLOWFAST_R50_4X16_IMAGENET = SLOWFAST_R50_4X16.variant(
@@ -56,7 +56,7 @@ SLOWFAST_R50_4X16_IMAGENET = SLOWFAST_R50_4X16.variant(
     pretraining="imagenet",
     train={"initialisation": {"last_gamma_zero": False}},
     published=announced(75.9, 92.3),
-    weights=announced_weights("slowfast_kinetics400_se_rgb_r50_4x16_finetune-4623cf03.pth"),
+    weights=(announced_weights("slowfast_kinetics400_se_rgb_r50_4x16_finetune-4623cf03.pth"),),
 )
 
 
@@ -81,7 +81,7 @@ def _mmaction2(
         augment=RandomResizedCrop(short_side=256, size=224, flip=0.5),
         train=train,
         published=in_mmaction2(top1, top5, "slowfast"),
-        weights=mmaction2_weights("slowfast", f"slowfast_{config}-256e_kinetics400-rgb", stamp),
+        weights=(mmaction2_weights("slowfast", f"slowfast_{config}-256e_kinetics400-rgb", stamp),),
     )
 
 
@@ -138,19 +138,20 @@ def _facebook(alpha: int, lateral_kernel: Literal[5, 7], **changes: object) -> S
     )
 
 
-def _pyslowfast(name: str, title: str, model: SlowFastConfig, *, top1: float, top5: float) -> Recipe:
+def _pyslowfast(name: str, title: str, model: SlowFastConfig, *, top1: float, top5: float, file: str) -> Recipe:
     return SLOWFAST_R50_4X16.variant(
         name=f"slowfast_{name}_k400_pyslowfast",
         title=f"SlowFast {title}, PySlowFast's",
         notes="",
         model=model,
         **pyslowfast(32, 2),
-        published=in_zoo(top1, top5, "PySlowFast MODEL_ZOO.md"),
+        published=in_pyslowfast(top1, top5),
+        weights=(pyslowfast_weights(file),),
     )
 
 
 def _pytorchvideo(
-    name: str, title: str, model: SlowFastConfig, *, top1: float, top5: float, frames: int = 32
+    name: str, title: str, model: SlowFastConfig, *, top1: float, top5: float, file: str, frames: int = 32
 ) -> Recipe:
     return SLOWFAST_R50_4X16.variant(
         name=f"slowfast_{name}_k400_pytorchvideo",
@@ -158,7 +159,8 @@ def _pytorchvideo(
         notes="",
         model=model,
         **pytorchvideo(frames, 2),
-        published=in_zoo(top1, top5, "PyTorchVideo docs/source/model_zoo.md"),
+        published=in_pytorchvideo(top1, top5),
+        weights=(pytorchvideo_weights(file),),
     )
 
 
@@ -171,17 +173,20 @@ SLOWFAST = (
     SLOWFAST_R50_8X8_MMACTION2,
     SLOWFAST_R101_8X8_MMACTION2,
     SLOWFAST_R101_R50_4X16_MMACTION2,
-    _pyslowfast("r50_4x16", "ResNet-50 4x16", _4X16, top1=75.6, top5=92.0),
-    _pyslowfast("r50_8x8", "ResNet-50 8x8", _8X8, top1=77.0, top5=92.6),
-    _pytorchvideo("r50_4x16", "ResNet-50 4x16", _4X16, top1=75.34, top5=91.89),
-    _pytorchvideo("r50_8x8", "ResNet-50 8x8", _8X8, top1=76.94, top5=92.69),
-    _pytorchvideo("r101_8x8", "ResNet-101 8x8", _facebook(4, 5, depth=101), top1=77.90, top5=93.27),
+    _pyslowfast("r50_4x16", "ResNet-50 4x16", _4X16, top1=75.6, top5=92.0, file="SLOWFAST_4x16_R50.pkl"),
+    _pyslowfast("r50_8x8", "ResNet-50 8x8", _8X8, top1=77.0, top5=92.6, file="SLOWFAST_8x8_R50.pkl"),
+    _pytorchvideo("r50_4x16", "ResNet-50 4x16", _4X16, top1=75.34, top5=91.89, file="SLOWFAST_4x16_R50.pyth"),
+    _pytorchvideo("r50_8x8", "ResNet-50 8x8", _8X8, top1=76.94, top5=92.69, file="SLOWFAST_8x8_R50.pyth"),
+    _pytorchvideo(
+        "r101_8x8", "ResNet-101 8x8", _facebook(4, 5, depth=101), top1=77.90, top5=93.27, file="SLOWFAST_8x8_R101.pyth"
+    ),
     _pytorchvideo(
         "r101_16x8",
         "ResNet-101 16x8",
         _facebook(4, 5, depth=101, slow_inflated=6, fast_inflated=6),
         top1=78.70,
         top5=93.61,
+        file="SLOWFAST_16x8_R101_50_50.pyth",
         frames=64,
     ),
 )

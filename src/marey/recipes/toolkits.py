@@ -3,7 +3,7 @@
 from typing import Any, Literal
 
 from marey.models.initialisation import Initialisation
-from marey.recipe import SGD, CosineSchedule, Published, StepSchedule, Test, Train, Warmup, Weights
+from marey.recipe import SGD, CosineSchedule, Published, StepSchedule, Test, Train, Warmup
 from marey.video.augment import PySlowFastCrop, RandomCrop
 from marey.video.pixels import FloatPixels, Pixels
 from marey.video.sampling import (
@@ -18,8 +18,7 @@ from marey.video.sampling import (
 )
 
 TEN_BY_THREE = "10 clips x 3 crops of 256"
-_S3 = "https://open-mmlab.s3.ap-northeast-2.amazonaws.com/mmaction/models/kinetics400/"
-_OPENMMLAB = "https://download.openmmlab.com/mmaction/v1.0/recognition/"
+TEN_CROPS = "25 segments x 10 crops of 224"
 
 FACEBOOK_TRAIN = Train(
     epochs=196,
@@ -132,33 +131,64 @@ VMZ_TRAIN = Train(
 """VMZ's and torchvision's PyTorch training by its defaults, which are for one GPU."""
 
 
-def announced(top1: float, top5: float) -> Published:
-    """A row of the announcement."""
+# Sources of numbers ----------------------------------------------------------------------------------------------------
+
+
+def announced(
+    top1: float,
+    top5: float | None = None,
+    protocol: str = TEN_BY_THREE,
+    *,
+    split: str = "val",
+    videos: int = 19796,
+) -> Published:
+    """A row of the announcement that it measured."""
     source = "MMAction v0.2.0 announcement"
-    return Published(top1=top1, top5=top5, source=source, protocol=TEN_BY_THREE, split="val", videos=19796)
+    return Published(top1=top1, top5=top5, source=source, protocol=protocol, split=split, videos=videos)
 
 
-def in_zoo(top1: float, top5: float, source: str, protocol: str = TEN_BY_THREE) -> Published:
-    """A row of another toolkit's model zoo."""
-    return Published(top1=top1, top5=top5, source=source, protocol=protocol, split="val")
+def quoted_by_announcement(numbers: Published) -> Published:
+    """A row of the announcement that it did not measure."""
+    return numbers.model_copy(update={"source": "MMAction v0.2.0 announcement", "kind": "quoted"})
 
 
 def in_mmaction2(top1: float, top5: float, family: str, protocol: str = TEN_BY_THREE) -> Published:
-    """A row of MMAction2's model zoo, measured on the announcement's videos."""
+    """A row of MMAction2's zoo, measured on the announcement's videos."""
     source = f"MMAction2 1.2 configs/recognition/{family}"
     return Published(top1=top1, top5=top5, source=source, protocol=protocol, split="val", videos=19796)
 
 
-def announced_weights(file: str) -> Weights:
-    """A file of the announcement; its name ends in the first digits of its hash."""
-    return Weights(url=_S3 + file, sha256=_digits(file), layout="mmaction", licence="Apache-2.0")
+def in_old_mmaction2(top1: float, top5: float, family: str) -> Published:
+    """A row of MMAction2's zoo before 1.0, which does not give the number of videos."""
+    source = f"MMAction2 0.24 configs/recognition/{family}"
+    return Published(top1=top1, top5=top5, source=source, protocol=TEN_BY_THREE, split="val")
 
 
-def mmaction2_weights(family: str, config: str, stamp: str) -> Weights:
-    """A file of MMAction2's model zoo by its config; `stamp` is the date and the first digits of its hash."""
-    file = f"{family}/{config}/{config}_{stamp}.pth"
-    return Weights(url=_OPENMMLAB + file, sha256=_digits(file), layout="mmaction2", licence="Apache-2.0")
+def in_pyslowfast(top1: float, top5: float) -> Published:
+    """A row of PySlowFast's zoo."""
+    return Published(top1=top1, top5=top5, source="PySlowFast MODEL_ZOO.md", protocol=TEN_BY_THREE, split="val")
 
 
-def _digits(file: str) -> str:
-    return file.removesuffix(".pth").rpartition("-")[2]
+def in_pytorchvideo(top1: float, top5: float) -> Published:
+    """A row of PyTorchVideo's zoo."""
+    source = "PyTorchVideo docs/source/model_zoo.md"
+    return Published(top1=top1, top5=top5, source=source, protocol=TEN_BY_THREE, split="val")
+
+
+def in_vmz(top1: float, top5: float, *, size: Literal[128, 256]) -> Published:
+    """A row of VMZ's zoo; `size` is the side of the crops that its FLOPs are those of."""
+    protocol = f"not stated; crops of {size} by its FLOPs"
+    return Published(top1=top1, top5=top5, source="VMZ c2/tutorials/model_zoo.md", protocol=protocol, split="val")
+
+
+def in_torchvision(top1: float) -> Published:
+    """A row of torchvision's documentation."""
+    source = "torchvision's documentation of its video classification weights"
+    protocol = "5 clips of 16 frames at 15 a second, centre crop of 112"
+    return Published(top1=top1, source=source, protocol=protocol, split="val")
+
+
+def in_deepmind(top1: float, top5: float, fusion: str = "") -> Published:
+    """What DeepMind printed, on Kinetics' test set; `fusion` ends the protocol of two streams."""
+    protocol = f"the whole video at 25 frames per second, centre crop of 224{fusion}"
+    return Published(top1=top1, top5=top5, source="README of deepmind/kinetics-i3d", protocol=protocol, split="test")

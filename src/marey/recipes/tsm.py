@@ -6,7 +6,8 @@ Training settings: MMAction2's tsm_imagenet-pretrained-r50_8xb16-1x1x{8,16}-50e:
 from marey.models.initialisation import Initialisation
 from marey.models.tsm.config import TSMConfig
 from marey.recipe import SGD, Recipe, StepSchedule, Test, Train, TSNGroups, Warmup
-from marey.recipes.toolkits import in_mmaction2, mmaction2_weights
+from marey.recipes.files import mmaction2_weights
+from marey.recipes.toolkits import in_mmaction2
 from marey.video.augment import MultiScaleCrop
 from marey.video.sampling import MMAction2Test, MMAction2Train
 
@@ -38,8 +39,8 @@ TSM_R50_8SEG_MMACTION2 = Recipe(
         initialisation=Initialisation(head_std=0.001),
     ),
     published=in_mmaction2(73.18, 90.56, "tsm", "8 segments x 10 crops of 224"),
-    weights=mmaction2_weights(
-        "tsm", "tsm_imagenet-pretrained-r50_8xb16-1x1x8-50e_kinetics400-rgb", "20220831-64d69186"
+    weights=(
+        mmaction2_weights("tsm", "tsm_imagenet-pretrained-r50_8xb16-1x1x8-50e_kinetics400-rgb", "20220831-64d69186"),
     ),
 )
 
@@ -50,8 +51,8 @@ TSM_R50_16SEG_MMACTION2 = TSM_R50_8SEG_MMACTION2.variant(
     clip=MMAction2Train(segments=16),
     test=_test(16),
     published=in_mmaction2(75.12, 91.55, "tsm", "16 segments x 10 crops of 224"),
-    weights=mmaction2_weights(
-        "tsm", "tsm_imagenet-pretrained-r50_8xb16-1x1x16-50e_kinetics400-rgb", "20220831-042b1748"
+    weights=(
+        mmaction2_weights("tsm", "tsm_imagenet-pretrained-r50_8xb16-1x1x16-50e_kinetics400-rgb", "20220831-042b1748"),
     ),
 )
 

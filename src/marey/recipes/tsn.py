@@ -5,7 +5,9 @@ tsn_imagenet-pretrained-r50_8xb32-1x1x3-100e. Both: 8 GPUs of 32 clips, 100 epoc
 """
 
 from marey.models.tsn.config import TSNConfig
-from marey.recipe import SGD, Published, Recipe, StepSchedule, Test, Train, Weights
+from marey.recipe import SGD, Recipe, StepSchedule, Test, Train
+from marey.recipes.files import announced_weights, hub_copy, mmaction2_weights
+from marey.recipes.toolkits import TEN_CROPS, announced, in_mmaction2
 from marey.video.augment import MultiScaleCrop
 from marey.video.sampling import MMAction2Test, MMAction2Train, MMActionTest, MMActionTrain
 
@@ -20,8 +22,7 @@ _TRAIN = Train(
     clip_norm=40,
     dropout=0.4,
 )
-_PROTOCOL = "25 segments x 10 crops of 224"
-_BUCKET = "https://open-mmlab.s3.ap-northeast-2.amazonaws.com/mmaction/models/kinetics400/"
+_8SEG_MMACTION2 = "tsn_imagenet-pretrained-r50_8xb32-1x1x8-100e_kinetics400-rgb"
 
 TSN_R50_3SEG = Recipe(
     name="tsn_r50_3seg_k400",
@@ -36,20 +37,8 @@ TSN_R50_3SEG = Recipe(
     test=Test(sampling=MMActionTest(segments=25), crops="ten", size=224, averaging="logits"),
     augment=MultiScaleCrop(size=224, scales=_SCALES),
     train=_TRAIN,
-    published=Published(
-        top1=70.6,
-        top5=89.4,
-        source="MMAction v0.2.0 announcement",
-        protocol=_PROTOCOL,
-        split="val",
-        videos=19796,
-    ),
-    weights=Weights(
-        url=_BUCKET + "tsn2d_kinetics400_rgb_r50_seg3_f1s1-b702e12f.pth",
-        sha256="b702e12f",
-        layout="mmaction",
-        licence="Apache-2.0",
-    ),
+    published=announced(70.6, 89.4, TEN_CROPS),
+    weights=(announced_weights("tsn2d_kinetics400_rgb_r50_seg3_f1s1-b702e12f.pth"),),
 )
 
 TSN_R50_8SEG = TSN_R50_3SEG.variant(
@@ -57,10 +46,8 @@ TSN_R50_8SEG = TSN_R50_3SEG.variant(
     title="TSN ResNet-50, 8 segments",
     notes="The announcement names its top-1 ('around 71.6') and gives no weights.",
     clip=MMActionTrain(segments=8),
-    published=Published(
-        top1=71.6, source="MMAction v0.2.0 announcement", protocol=_PROTOCOL, split="val", videos=19796
-    ),
-    weights=None,
+    published=announced(71.6, None, TEN_CROPS),
+    weights=(),
 )
 
 TSN_R50_3SEG_MMACTION2 = TSN_R50_3SEG.variant(
@@ -71,26 +58,27 @@ TSN_R50_3SEG_MMACTION2 = TSN_R50_3SEG.variant(
     clip=MMAction2Train(segments=3),
     test=Test(sampling=MMAction2Test(segments=25), crops="ten", size=224, averaging="logits"),
     augment=MultiScaleCrop(size=224, scales=_SCALES),
-    published=Published(
-        top1=72.83,
-        top5=90.65,
-        source="MMAction2 1.2 configs/recognition/tsn",
-        protocol=_PROTOCOL,
-        split="val",
+    published=in_mmaction2(72.83, 90.65, "tsn", TEN_CROPS),
+    weights=(
+        mmaction2_weights("tsn", "tsn_imagenet-pretrained-r50_8xb32-1x1x3-100e_kinetics400-rgb", "20220906-cd10898e"),
     ),
-    weights=None,
 )
 
 TSN_R50_8SEG_MMACTION2 = TSN_R50_3SEG_MMACTION2.variant(
     name="tsn_r50_8seg_k400_mmaction2",
     title="TSN ResNet-50, 8 segments, MMAction2's",
     clip={"segments": 8},
-    published=Published(
-        top1=74.12,
-        top5=91.34,
-        source="MMAction2 1.2 configs/recognition/tsn",
-        protocol=_PROTOCOL,
-        split="val",
+    published=in_mmaction2(74.12, 91.34, "tsn", TEN_CROPS),
+    weights=(
+        hub_copy(
+            "RaphaelLiu/EvalCrafter-Models",
+            f"{_8SEG_MMACTION2}_20220906-2692d16c.pth",
+            "mmaction2",
+            "2692d16c712e24994aaa3cfb48f957a521e053ffb81c474e2c0b3e579c888650",
+            size=97_641_409,
+            licence="Apache-2.0",
+        ),
+        mmaction2_weights("tsn", _8SEG_MMACTION2, "20220906-2692d16c"),
     ),
 )
 

@@ -6,6 +6,7 @@ Training settings: MMAction's configs/TSN/ucf101/tsn_{rgb,flow}_bninception: 8 G
 from marey.models.initialisation import Initialisation
 from marey.models.tsn.config import BNInceptionTSNConfig
 from marey.recipe import SGD, Recipe, StepSchedule, Test, Train
+from marey.recipes.files import announced_weights
 from marey.video.augment import MultiScaleCrop
 from marey.video.pixels import Pixels
 from marey.video.sampling import MMActionTest, MMActionTrain
@@ -41,6 +42,7 @@ TSN_BNINCEPTION_RGB = Recipe(
         initialisation=Initialisation(head_std=0.001),
         frozen_norms="all_but_first",
     ),
+    weights=(announced_weights("tsn_2d_rgb_bninception_seg3_f1s1_b32_g8-98160339.pth", "ucf101"),),
 )
 
 TSN_BNINCEPTION_FLOW = TSN_BNINCEPTION_RGB.variant(
@@ -57,6 +59,7 @@ TSN_BNINCEPTION_FLOW = TSN_BNINCEPTION_RGB.variant(
         "schedule": StepSchedule(milestones=(190, 300)),
         "dropout": 0.7,
     },
+    weights=(announced_weights("tsn_2d_flow_bninception_seg3_f1s1_b32_g8-151870b7.pth", "ucf101"),),
 )
 
 TSN_BNINCEPTION = (TSN_BNINCEPTION_RGB, TSN_BNINCEPTION_FLOW)

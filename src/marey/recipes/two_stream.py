@@ -6,6 +6,7 @@ DeepMind adds the two logits with equal weights (README of kinetics-i3d). MMActi
 from typing import Literal
 
 from marey.recipe import Published, TwoStream
+from marey.recipes.toolkits import TEN_BY_THREE, announced, in_deepmind, quoted_by_announcement
 
 _PAPER = "https://arxiv.org/abs/1705.07750"
 
@@ -29,27 +30,14 @@ def _row(
 
 
 def _transferred(top1: float, videos: int) -> Published:
-    return Published(
-        top1=top1,
-        source="MMAction v0.2.0 announcement",
-        protocol="10 clips x 3 crops of 256, both streams",
-        split="test, split 1",
-        videos=videos,
-    )
+    return announced(top1, None, f"{TEN_BY_THREE}, both streams", split="test, split 1", videos=videos)
 
 
-_DEEPMIND = Published(
-    top1=74.2,
-    top5=91.3,
-    source="README of deepmind/kinetics-i3d",
-    protocol="the whole video at 25 frames per second, centre crop of 224, sum of the logits",
-    split="test",
-)
-_QUOTED = _DEEPMIND.model_copy(update={"source": "MMAction v0.2.0 announcement", "kind": "quoted"})
+_DEEPMIND = in_deepmind(74.2, 91.3, ", sum of the logits")
 _NO_TOOL = "MMAction v0.2's row. It does not say how the streams are fused: DeepMind's sum of logits stands in."
 
 TWO_STREAM = (
-    _row("kinetics400", _QUOTED, notes=_NO_TOOL),
+    _row("kinetics400", quoted_by_announcement(_DEEPMIND), notes=_NO_TOOL),
     _row("ucf101", _transferred(97.8, 3783), notes=_NO_TOOL),
     _row("hmdb51", _transferred(80.8, 1530), notes=_NO_TOOL),
     _row("kinetics400", _DEEPMIND, toolkit="_deepmind", notes="DeepMind's row."),
