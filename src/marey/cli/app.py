@@ -54,9 +54,13 @@ Untrained = Annotated[bool, typer.Option("--untrained", help="Random weights: to
 def list_recipes(
     words: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[WORD]...", help="Only rows with all these words: in name, title, publisher, pretraining."),
+        typer.Argument(
+            metavar="[WORD]...", help="Only rows with all these words: in name, title, publisher, pretraining."
+        ),
     ] = None,
-    network: Annotated[str | None, typer.Option("--network", help="Only this network: slowonly, r2plus1d, csn.")] = None,
+    network: Annotated[
+        str | None, typer.Option("--network", help="Only this network: slowonly, r2plus1d, csn.")
+    ] = None,
     dataset: Annotated[str | None, typer.Option("--dataset", help="Only this data set: kinetics400, ucf101.")] = None,
     available: Annotated[bool, typer.Option("--available", help="Only rows whose weights one can get.")] = False,
     as_json: AsJson = False,

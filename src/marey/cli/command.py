@@ -74,7 +74,8 @@ _OFFLINE = inspect.Parameter(
     inspect.Parameter.KEYWORD_ONLY,
     default=False,
     annotation=Annotated[
-        bool, typer.Option("--offline", help="Never use the network; name the file that is missing. As MAREY_OFFLINE=1.")
+        bool,
+        typer.Option("--offline", help="Never use the network; name the file that is missing. As MAREY_OFFLINE=1."),
     ],
 )
 

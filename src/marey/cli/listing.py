@@ -31,8 +31,8 @@ def rows_of(
     rows = _ROWS
     for word in words:
         if not any(word.lower() in _description(row) for row in _ROWS):
-            known = sorted({part for row in _ROWS for part in (*_description(row).split(), row.name)})
-            raise RecipeError(f"no recipe has the word {word!r}.{did_you_mean(word, known)}")
+            known = {part for row in _ROWS for part in (*row.name.split("_"), *_networks(row), row.dataset, row.name)}
+            raise RecipeError(f"no recipe has the word {word!r}.{did_you_mean(word, sorted(known))}")
         rows = tuple(row for row in rows if word.lower() in _description(row))
     for option, wanted, names_of in (("--network", network, _networks), ("--dataset", dataset, _datasets)):
         if wanted is not None:

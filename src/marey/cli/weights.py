@@ -78,7 +78,8 @@ def list_cache(as_json: AsJson = False) -> None:
 
     found = items()
     if as_json:
-        print(json_text({"folder": str(cache_folder() / "weights"), "files": _as_json(found), "rows": _row_states()}, indent=2))
+        folder = str(cache_folder() / "weights")
+        print(json_text({"folder": folder, "files": _as_json(found), "rows": _row_states()}, indent=2))
         return
     for item in found:
         _print_item(item)
@@ -86,7 +87,9 @@ def list_cache(as_json: AsJson = False) -> None:
 
 
 @command(weights, "path")
-def path(name: Annotated[str, typer.Argument(metavar="NAME", help="A recipe, a row of two streams, or a file.")]) -> None:
+def path(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A recipe, a row of two streams, or a file.")],
+) -> None:
     """Print where the weights of a row lie, and nothing else: one line for each stream."""
     from marey.weights.shelf import paths_of
 
@@ -143,7 +146,9 @@ def remove(
 
 @command(weights, "scan")
 def scan(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder with files of weights; those below it count.")],
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="A folder with files of weights; those below it count.")
+    ],
     register: Annotated[
         bool, typer.Option("--link", help="Register what belongs to recipes: a link in the cache, no copy.")
     ] = False,
@@ -207,7 +212,8 @@ def _print_item(item: "Item") -> None:
     except WeightsError as error:
         print(f"{name}\n    {error}")
         return
-    size = megabytes(item.size) if item.here else "missing" if item.link else "unfinished" if item.unfinished else "removed"
+    absent = "missing" if item.link else "unfinished" if item.unfinished else "removed"
+    size = megabytes(item.size) if item.here else absent
     trust, date = ("-", "") if record is None else (record.trust, str(record.date))
     print(f"{name:50}  {size:>10}  {trust:8}  {date}".rstrip())
     if item.link is not None:
@@ -244,11 +250,17 @@ def _as_json(found: "Sequence[Item]") -> list[Json]:
             record, problem = item.record, None
         except WeightsError as error:
             record, problem = None, str(error)
-        files.append(
-            {"file": str(item.path), "recipes": item.rows, "here": item.here, "size": item.size}
-            | {"link": None if item.link is None else str(item.link), "unfinished": item.unfinished}
-            | {"record": None if record is None else record.model_dump(mode="json"), "problem": problem}
-        )
+        described: dict[str, Json] = {
+            "file": str(item.path),
+            "recipes": item.rows,
+            "here": item.here,
+            "size": item.size,
+            "link": None if item.link is None else str(item.link),
+            "unfinished": item.unfinished,
+            "record": None if record is None else record.model_dump(mode="json"),
+            "problem": problem,
+        }
+        files.append(described)
     return files
 
 
@@ -257,15 +269,20 @@ def _row_states() -> list[Json]:
     from marey.recipes import RECIPES, TWO_STREAMS
     from marey.weights.availability import availability
 
-    rows: list[Json] = []
-    for row in (*RECIPES, *TWO_STREAMS):
-        found = availability(row)
-        rows.append(
-            {"recipe": row.name, "state": found.word, "available": found.available, "licence": found.licence}
-            | {"size": found.size, "size_is_exact": found.exact}
-            | {"addresses": [source.address for source in found.sources], "paths": [str(path) for path in found.paths]}
-        )
-    return rows
+    found = {row.name: availability(row) for row in RECIPES} | {row.name: availability(row) for row in TWO_STREAMS}
+    return [
+        {
+            "recipe": name,
+            "state": row.word,
+            "available": row.available,
+            "licence": row.licence,
+            "size": row.size,
+            "size_is_exact": row.exact,
+            "addresses": [source.address for source in row.sources],
+            "paths": [str(path) for path in row.paths],
+        }
+        for name, row in found.items()
+    ]
 
 
 def _print_scan(folder: Path, found: "Sequence[Found]") -> None:
@@ -289,13 +306,20 @@ def _print_scan(folder: Path, found: "Sequence[Found]") -> None:
 
 def _scan_json(folder: Path, found: "Sequence[Found]", linked: "Sequence[Linked]") -> Json:
     files: list[Json] = [
-        {"file": str(one.path), "kind": one.kind, "why": one.why, "size": one.size, "sha256": one.sha256 or None}
-        | {"recipes": list(dict.fromkeys(recipe.name for recipe, _ in one.matches))}
-        | {"copies": [str(copy) for copy in one.copies]}
+        {
+            "file": str(one.path),
+            "kind": one.kind,
+            "why": one.why,
+            "size": one.size,
+            "sha256": one.sha256 or None,
+            "recipes": list(dict.fromkeys(recipe.name for recipe, _ in one.matches)),
+            "copies": [str(copy) for copy in one.copies],
+        }
         for one in found
     ]
     links: list[Json] = [
-        {"recipe": one.recipe.name, "file": str(one.found.path), "place": str(one.place), "how": one.how} for one in linked
+        {"recipe": one.recipe.name, "file": str(one.found.path), "place": str(one.place), "how": one.how}
+        for one in linked
     ]
     return {"folder": str(folder), "files": files, "linked": links}
 

@@ -1,4 +1,4 @@
-"""Whether one can get the weights of a row, for tables: by what is declared and what lies here. Nothing is asked or hashed."""
+"""Whether one can get the weights of a row: by what is declared and what lies here. Nothing is asked or hashed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ MEANINGS: dict[State, str] = {
     "asks first": "no hash of it was published: it is fetched on your word (--trust-first-use)",
     "host was lost": "fetched when needed: its host was lost and is back, and a hash of it is known",
     "lost, no hash": "its host was lost and is back, and no hash is known: it is not fetched by name",
-    "gone": "its host is gone since then and is not asked any more; a copy of yours works as well",
+    "gone": "its host is gone since then and is not asked; a copy of yours works as well",
     "none": "no file of its weights is known",
 }
 """What each state means, from the best to the worst."""
@@ -90,8 +90,9 @@ def _of_recipe(recipe: Recipe) -> Availability:
         return Availability("here", (kept,), (place(kept),), size)
     living = asked(recipe.weights)
     source = living[0] if living else recipe.weights[0]
-    exact = source.size is not None and all(part.size is not None for part in source.parts)
-    size = sum(one.size or 0 for one in (source, *source.parts)) if exact else 4 * PARAMETERS[recipe.name]
+    sizes = [source.size, *(part.size for part in source.parts)]
+    exact = None not in sizes
+    size = sum(one or 0 for one in sizes) if exact else 4 * PARAMETERS[recipe.name]
     return Availability(_state_of(recipe, source), (source,), (place(source),), size, exact)
 
 

@@ -1,4 +1,4 @@
-"""Copies of weights that a user has: which files of a folder belong to which recipes, and their registration in the cache."""
+"""Copies of weights that a user has: which files of a folder belong to which recipes; their registration in the cache."""
 
 import hashlib
 import os
@@ -103,7 +103,7 @@ def scan(folder: Path, recipes: Sequence[Recipe] = RECIPES) -> tuple[Found, ...]
         WeightsError: no such folder.
     """
     if not folder.is_dir():
-        raise WeightsError(f"{folder}: {'a file' if folder.exists() else 'no such folder'}: expected a folder to look into.")
+        raise WeightsError(f"{folder}: no such folder: expected one with files of weights.")
     sources = tuple((recipe, source) for recipe in recipes for source in recipe.weights)
     names = {source.file for _, source in sources}
     paths, unreadable = _weights_below(folder, names)
@@ -136,16 +136,14 @@ def link(found: Iterable[Found]) -> Iterator[Linked]:
                 yield Linked(recipe, one, places[0], how[0])
 
 
-def _registered(
-    path: Path, at: Path, source: Source
-) -> Literal["link", "hard link", "copy", "registered before"]:
+def _registered(path: Path, at: Path, source: Source) -> Literal["link", "hard link", "copy", "registered before"]:
     """A link to `path` in the cache, with its record.
 
     Raises:
         WeightsError: as `link`.
     """
-    path = Path(os.path.abspath(path))  # links of the user's own on the way to it are kept
-    if at.is_file() and read_record(at) is not None and os.path.samefile(at, path):
+    path = path.absolute()  # links of the user's own on the way to it are kept
+    if at.is_file() and read_record(at) is not None and at.samefile(path):
         return "registered before"
     how: Literal["link", "hard link", "copy"] = "link"
     try:
@@ -184,7 +182,7 @@ def _weights_below(folder: Path, names: set[str]) -> tuple[list[Path], list[Foun
 
     paths, visited = [], set()
     for where, below, files in os.walk(folder, onerror=note, followlinks=True):
-        status = os.stat(where)
+        status = Path(where).stat()
         if (status.st_dev, status.st_ino) in visited:
             below.clear()
             continue

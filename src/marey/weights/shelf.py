@@ -72,7 +72,9 @@ def items() -> tuple[Item, ...]:
                 declared.setdefault(path, ({}, known))[0][recipe.name] = None
     paths = {_described(path) for path in folder.rglob("*") if path.is_file() or path.is_symlink()}
     found = (Item(path, *_declared(declared, path)) for path in sorted(paths, key=lambda path: (path.name, path)))
-    return tuple(item for item in found if item.here or item.link or item.unfinished or record_path(item.path).is_file())
+    return tuple(
+        item for item in found if item.here or item.link or item.unfinished or record_path(item.path).is_file()
+    )
 
 
 def named(names: Sequence[str]) -> tuple[Item, ...]:
@@ -160,20 +162,27 @@ def remove(removed: Sequence[Item], *, forget: bool = False) -> int:
             with contextlib.suppress(OSError):
                 item.path.parent.rmdir()  # where nothing else lies in it
         except BlockingIOError:
-            raise WeightsError(f"{item.path.name}: another process is fetching it; nothing of it was removed.") from None
+            raise WeightsError(
+                f"{item.path.name}: another process is fetching it; nothing of it was removed."
+            ) from None
         except OSError as error:
             raise WeightsError(f"{item.path}: cannot be removed ({error}).") from None
     return free
 
 
 def _verdict(item: Item) -> tuple[Verdict, str]:
-    if item.link is not None and not item.here:
-        return "broken link", f"{item.link} is not there any more: put it back, or marey weights remove {item.path.name}"
-    if not item.here and item.unfinished:
-        return "unfinished", f"{item.unfinished} bytes of a download that a next call resumes"
     if not item.here:
+        if item.link is not None:
+            return "broken link", f"{item.link} is not there: put it back, or marey weights remove {item.path.name}"
+        if item.unfinished:
+            return "unfinished", f"{item.unfinished} bytes of a download that a next call resumes"
         return "removed", "its record is kept, so that another content is refused; --forget removes that, too"
-    record, found = item.record, sha256(item.path)
+    return _compared(item, sha256(item.path))
+
+
+def _compared(item: Item, found: str) -> tuple[Verdict, str]:
+    """A file's verdict by its SHA-256 and its record."""
+    record = item.record
     if record is not None:
         if record.sha256 == found:
             return "ok", f"SHA-256 {found}"
@@ -214,5 +223,6 @@ def _not_here(name: str, everything: Sequence[Item]) -> WeightsError:
     folder = cache_folder() / "weights"
     if streams_of(name):
         return WeightsError(f"{name}: its weights are not in {folder}; marey weights fetch {name} fetches them.")
-    known = [*(row.name for row in (*RECIPES, *TWO_STREAMS)), *(item.path.name for item in everything)]
+    rows = [*(recipe.name for recipe in RECIPES), *(row.name for row in TWO_STREAMS)]
+    known = [*rows, *(item.path.name for item in everything)]
     return WeightsError(f"{name}: no recipe and no file in {folder} has this name.{did_you_mean(name, known)}")
