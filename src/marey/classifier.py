@@ -40,16 +40,19 @@ class LoadReport:
     """What was decided that the file does not say."""
     new_head: bool = False
     """Whether the classifier starts fresh, because that of the file has other classes."""
+    origin: Origin | None = None
+    """Of a file that was fetched or registered; None for any other file."""
 
     def as_json(self) -> dict[str, Json]:
         """Everything, the renamed tensors as a count."""
-        return {
+        found: dict[str, Json] = {
             "source": self.source,
             "layout": self.layout,
             "loaded": len(self.renamed),
             "dropped": list(self.dropped),
             "notes": list(self.notes),
         }
+        return found if self.origin is None else found | {"origin": self.origin.as_json()}
 
     def __repr__(self) -> str:
         return f"LoadReport({self})"
@@ -178,6 +181,11 @@ class Classifier(nn.Module):
     def logits(self, clip_BCTHW: Tensor) -> Tensor:
         """Logits [B, K], before softmax."""
         return self(clip_BCTHW)  # type: ignore[no-any-return]
+
+    @property
+    def origin(self) -> "Origin | None":
+        """The published file that the weights came from; None where they came from elsewhere."""
+        return None if self.load_report is None else self.load_report.origin
 
     def positions(self, clip_BCTHW: Tensor) -> Tensor:
         """Logits at each position of the head, [B, K, T', H', W']; one position for modules that have no such method."""

@@ -22,10 +22,12 @@ from marey.cli.command import (
     Root,
     Seed,
     Set,
+    TrustFirstUse,
     Workers,
     check_folder,
     command,
     next_run,
+    trusted,
 )
 from marey.cli.data import data
 from marey.cli.weights import weights
@@ -44,9 +46,11 @@ app.add_typer(weights, name="weights")
 NameOrFile = Annotated[str, typer.Argument(help="A recipe's name, or a checkpoint: the file that training left.")]
 NameOrYaml = Annotated[str, typer.Argument(help="A recipe's name, or a YAML file written by `marey show`.")]
 Data = Annotated[Path, typer.Option("--data", help="A list of videos and labels, or a folder per class.")]
-WeightsFile = Annotated[Path | None, typer.Option("--weights", help="A checkpoint, ours or an older toolkit's.")]
+WeightsFile = Annotated[
+    str | None, typer.Option("--weights", help="A checkpoint, ours or an older toolkit's: a file, or its https:// or hf:// address.")
+]
 Fuse = Annotated[str | None, typer.Option("--fuse", help="A second model for the same videos; the logits are added.")]
-FuseWeights = Annotated[Path | None, typer.Option("--fuse-weights", help="The second model's checkpoint.")]
+FuseWeights = Annotated[str | None, typer.Option("--fuse-weights", help="The second model's checkpoint.")]
 Untrained = Annotated[bool, typer.Option("--untrained", help="Random weights: to try the path or time it.")]
 
 
@@ -95,6 +99,7 @@ def predict(
     fuse_weights: FuseWeights = None,
     settings: Set = None,
     untrained: Untrained = False,
+    trust_first_use: TrustFirstUse = False,
     out: Annotated[
         Path | None, typer.Option("--out", help="A .jsonl file, one line per video; a second call goes on.")
     ] = None,
@@ -109,16 +114,19 @@ def predict(
     from marey.backends.choose import check_backend
     from marey.data.listing import read_videos
     from marey.workflows.answer import answer, answers_path, answers_to
-    from marey.workflows.two_streams import open_models
+    from marey.workflows.two_streams import check_models, open_models
 
     compute = Compute(device=device, precision=precision, batch=batch, workers=workers, backend=backend)
     check_backend(compute)
     if out is not None:
         answers_path(out).check()
+    trust = trusted(_named((model, weights), (fuse, fuse_weights), untrained=untrained), trust_first_use)
+    check_models(model, fuse, weights=weights, fuse_weights=fuse_weights, untrained=untrained, trust_first_use=trust)
     wanted = read_videos(videos, root=root)
     opened = open_models(
-        model, fuse, weights=weights, fuse_weights=fuse_weights, untrained=untrained, settings=settings or ()
-    )
+        model, fuse, weights=weights, fuse_weights=fuse_weights, untrained=untrained, settings=settings or (),
+        trust_first_use=trust,
+    )  # fmt: skip
     given = []
     for found in answer(opened, wanted, top=top, out=out, compute=compute):
         if found.error is not None and not as_json and len(wanted) == 1:
@@ -149,6 +157,7 @@ def features(
     root: Root = None,
     weights: WeightsFile = None,
     untrained: Untrained = False,
+    trust_first_use: TrustFirstUse = False,
     settings: Set = None,
     out: Out = None,
     as_json: AsJson = False,
@@ -162,14 +171,18 @@ def features(
     from marey.backends.choose import check_backend
     from marey.data.listing import read_videos
     from marey.inference.features import features as write_features
-    from marey.workflows.models import open_model
+    from marey.workflows.models import check_model, open_model
 
     compute = Compute(device=device, precision=precision, batch=batch, workers=workers, backend=backend)
     check_backend(compute)
     folder = out or next_run(f"{Path(model).stem}-features")
     check_folder(folder)
+    trust = trusted(_named((model, weights), untrained=untrained), trust_first_use)
+    check_model(model, weights=weights, untrained=untrained, trust_first_use=trust)
     videos = read_videos(data, root=root)
-    opened = open_model(model, weights=weights, untrained=untrained, settings=settings or ())
+    opened = open_model(
+        model, weights=weights, untrained=untrained, settings=settings or (), trust_first_use=trust
+    )
     found = write_features(opened, videos, out=folder, per_clip=per_clip, compute=compute)
     if not processes().first:
         return  # the first process prints the results of all
@@ -193,6 +206,7 @@ def evaluate(
         Path | None, typer.Option("--fuse-data", help="The second model's list, where its flow is stored.")
     ] = None,
     untrained: Untrained = False,
+    trust_first_use: TrustFirstUse = False,
     settings: Set = None,
     out: Out = None,
     as_json: AsJson = False,
@@ -212,9 +226,11 @@ def evaluate(
     check_backend(compute)
     folder = out or next_run(f"{Path(model).stem}-evaluate")
     check_folder(folder)
+    trust = trusted(_named((model, weights), (fuse, fuse_weights), untrained=untrained), trust_first_use)
     opened = open_models(
-        model, fuse, weights=weights, fuse_weights=fuse_weights, untrained=untrained, settings=settings or ()
-    )
+        model, fuse, weights=weights, fuse_weights=fuse_weights, untrained=untrained, settings=settings or (),
+        trust_first_use=trust,
+    )  # fmt: skip
     listed = ListOptions(root=root, classes=classes, split=split, only=only)
     if isinstance(opened, Streams):
         result = test_streams(
@@ -239,6 +255,7 @@ def train(
         str | None,
         typer.Option("--init", help="Start from none, imagenet, ig65m, a recipe's name or a checkpoint file."),
     ] = None,
+    trust_first_use: TrustFirstUse = False,
     settings: Set = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
     out: Out = None,
@@ -254,6 +271,7 @@ def train(
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Write TensorBoard files too.")] = False,
 ) -> None:
     """Train: `marey train FOLDER` for your own clips, or `marey train NAME --data LIST` for a recipe."""
+    from marey.weights.pretraining import start_names
     from marey.workflows.train import TrainOptions, train_folder, train_recipe
 
     if resume and out is None:
@@ -261,6 +279,7 @@ def train(
     options = TrainOptions(
         seed=seed, resume=resume, init=init, root=root, classes=classes, max_broken=max_broken,
         tensorboard=tensorboard, compute=Compute(device=device, precision=precision, batch=batch, workers=workers),
+        trust_first_use=trusted([init or ""], trust_first_use),
     )  # fmt: skip
     if Path(recipe).is_dir() and data is None:
         folder = out or next_run(Path(recipe).resolve().name)
@@ -269,6 +288,8 @@ def train(
     found = _recipe(recipe, settings)
     if data is None:
         raise MareyError(f"marey train {recipe}: name the videos with --data LIST_OR_FOLDER.")
+    if init in (None, "ig65m") and not resume:
+        options = replace(options, trust_first_use=trusted(start_names(found, init), trust_first_use))
     train_recipe(found, data, val=val, out=out or next_run(found.name), options=options)
 
 
@@ -286,6 +307,7 @@ def reproduce(
     init: Annotated[
         list[str] | None, typer.Option("--init", help="What training starts from, once for each stream.")
     ] = None,
+    trust_first_use: TrustFirstUse = False,
     splits: Annotated[str, typer.Option("--splits", help="Official splits of UCF101 and HMDB51: 1,2,3.")] = "1",
     root: Root = None,
     settings: Set = None,
@@ -308,6 +330,8 @@ def reproduce(
     if not all(word in ("1", "2", "3") for word in splits.split(",")):
         raise MareyError(f"--splits {splits}: expected numbers of official splits, for example 1,2,3.")
     compute = Compute(device=device, precision=precision, workers=workers)
+    asked = [*(init or ())] if train or ablation else [row or ""] if weights is None else []
+    trust = trusted(asked, trust_first_use)
     how = How(
         weights=(weights, fuse_weights),
         train=train,
@@ -316,7 +340,7 @@ def reproduce(
         settings=settings or (),
         root=root,
         test=replace(compute, batch=batch),
-        options=TrainOptions(seed=seed, max_broken=max_broken, compute=compute),
+        options=TrainOptions(seed=seed, max_broken=max_broken, compute=compute, trust_first_use=trust),
     )
     folder = out or next_run(f"{row or ablation}-reproduce")
     if ablation is not None:
@@ -407,6 +431,11 @@ def fuse(
 
     result = fuse_files(scores, weights=weights, search_on=search_on or (), of=of, out=out)
     print(json_text(result.as_json(), indent=2) if as_json else result.summary())
+
+
+def _named(*models: tuple[str | None, str | None], untrained: bool) -> list[str]:
+    """What is to be fetched for models that are given as a name and, or not, as the file or address of their weights."""
+    return [weights or name for name, weights in models if name and not untrained]
 
 
 def _recipe(name_or_yaml: str, settings: list[str] | None):  # type: ignore[no-untyped-def]

@@ -59,6 +59,8 @@ class EvaluationProtocol(_Record):
     """How the network's probabilities were corrected, as JSON; None: they were not."""
     weights_sha256: str | None = None
     """Of names and values of all tensors."""
+    weights_file: JsonValue = None
+    """The published file that the weights came from (address, SHA-256, how far its content was known); None: another."""
     data_fingerprint: str | None = None
     """Of the list of videos."""
     videos: int | None = None

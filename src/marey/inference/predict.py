@@ -65,6 +65,7 @@ def predict_many(
     test, pixels = model.recipe.test, model.recipe.pixels
     views = ViewDataset(listed, test.sampling, pixels, model.recipe.flow)
     task, calibration = task_of(model.recipe.task), model.calibration
+    hashes = () if model.origin is None else (model.origin.sha256,)
     ahead = read_ahead(views, range(len(listed)), workers=compute.workers if len(listed) > 1 else 0)
     for video, item in zip(listed, ahead, strict=True):
         if isinstance(item, Broken):
@@ -73,6 +74,8 @@ def predict_many(
         scores = score_video(backend, item, test, pixels, batch=compute.views, task=task, calibration=calibration)
         names = model.class_names or tuple(f"class {i}" for i in range(model.recipe.model.num_classes))
         found = task.prediction(video, scores, names, calibration)
+        if hashes:
+            found = replace(found, weights_sha256=hashes)
         report = backend.report()
         if report.ran != "eager":
             found = replace(found, backend={"ran": report.ran, "difference": report.difference})

@@ -81,8 +81,9 @@ class Source(Declaration):
     kind: Literal["publisher", "copy"] = "publisher"
     size: PositiveInt | None = None
     """Bytes; None: not known."""
-    layout: Word
-    """How the file names its tensors (`marey.weights.foreign.LAYOUTS`); a file of another layout is refused."""
+    layout: Word | None = None
+    """How the file names its tensors (`marey.weights.foreign.LAYOUTS`); a file of another layout is refused. None: not
+    known."""
     hash: Hash | None = None
     """None: none was published."""
     parts: tuple[Part, ...] = ()
@@ -136,9 +137,15 @@ class Source(Declaration):
         return set(self.licence.split(" AND ")) <= _COMMERCIAL
 
     @property
-    def automatic(self) -> bool:
-        """Whether it may be chosen without being named: no loss reported, a published hash, commercial use allowed."""
-        return self.state.reported == "no loss reported" and self.trust in ("verified", "prefix") and self.commercial
+    def not_automatic(self) -> str | None:
+        """Why it is never chosen without being named by the user; None: it may be."""
+        if self.state.reported != "no loss reported":
+            return f"its host is reported {self.state.reported}"
+        if self.trust not in ("verified", "prefix"):
+            return "its publisher gave no hash"
+        if not self.commercial:
+            return f"its licence ({self.licence}) is not known to allow commercial use"
+        return None
 
 
 def sources_from(value: Any) -> Any:

@@ -29,7 +29,7 @@ from marey.training.loop import TrainingLoop
 from marey.training.prepare import prepared
 from marey.training.state import Progress
 from marey.training.step import micro_batch_size
-from marey.weights.pretraining import WORDS, start
+from marey.weights.pretraining import WORDS, check_start, start
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,7 @@ def fit(
     tensorboard: bool = False,
     checkpoint_minutes: float = 10.0,
     max_broken: float = 0.01,
+    trust_first_use: bool = False,
     compute: Compute = Compute(),  # noqa: B008 - frozen
     **options: Unpack[ComputeOptions],
 ) -> FitResult:
@@ -80,6 +81,7 @@ def fit(
         resume: Continue the run in `out`; its weights are, bit for bit, those of a run that never stopped.
         checkpoint_minutes: Longest time between two writes of last.ckpt, and so the most work that a crash can lose.
         max_broken: Broken files that are tolerated, as a share of the videos in `train`, 0 to 1; with more the run stops.
+        trust_first_use: Fetch initial weights of which no hash was published, too.
         compute: Device ("auto", "cpu", "cuda", "cuda:1" or "mps"), precision, clips per micro-batch and process, and
             decoding processes. Precision "auto" is the recipe's, or float32 where the device lacks it; a resumed run keeps
             the precision that it began with.
@@ -97,6 +99,8 @@ def fit(
     compute = compute.changed(**options)
     chosen = _training_device(compute)
     recipe, model, classes = _parts(recipe, model, init)
+    if model is None and not resume:
+        check_start(recipe, init, trust_first_use=trust_first_use)
     recipe = _computed(recipe, compute.precision, chosen, resumed=Path(out) if resume else None)
     train = train if isinstance(train, Manifest) else read_manifest(train, root=root, classes=classes)
     if val is not None and not isinstance(val, Manifest):
@@ -118,7 +122,9 @@ def fit(
     with folder.claimed(resume, {"videos": len(train), "processes": processes().world}):
         tell_of_spare(compute.device)
         torch.manual_seed(seed)
-        classifier = own or _start(recipe, train, init, resume)
+        classifier = own or _start(recipe, train, init, resume, trust_first_use)
+        if own is None and classifier.load_report is not None:
+            folder.record_start(classifier.load_report)
         _freeze(classifier.network, recipe)
         with prepared(classifier.network, recipe.train):
             fabric = start_fabric(chosen, recipe.train.precision)
@@ -218,7 +224,9 @@ def _computed(recipe: Recipe, precision: Precision, device: torch.device, *, res
     return recipe if found == declared else recipe.variant(train={"precision": found})
 
 
-def _start(recipe: Recipe, train: Manifest, init: str | Path | None, resume: bool) -> Classifier:
+def _start(
+    recipe: Recipe, train: Manifest, init: str | Path | None, resume: bool, trust_first_use: bool
+) -> Classifier:
     """The classifier before training: initialised as the recipe says, or with weights from `init`."""
     if recipe.model.num_classes != len(train.class_names):
         raise RecipeError(
@@ -231,7 +239,8 @@ def _start(recipe: Recipe, train: Manifest, init: str | Path | None, resume: boo
             "alone: name a recipe or a checkpoint with --init NAME_OR_FILE, or train from scratch with --init none."
         )
     # A resumed run reads its weights from last.ckpt in its own folder.
-    started = start(recipe, "none" if resume else init or recipe.pretraining or "none", train.class_names)
+    word = "none" if resume else init or recipe.pretraining or "none"
+    started = start(recipe, word, train.class_names, trust_first_use=trust_first_use)
     if started.load_report is not None:
         notice(str(started.load_report))
     return started

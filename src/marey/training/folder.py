@@ -11,14 +11,15 @@ from torch import Tensor
 
 from marey.base.claim import Claim, Command, OutputPath
 from marey.base.errors import MareyError
-from marey.base.files import write_text
+from marey.base.files import write_json, write_text
 from marey.base.jsonable import Json
 from marey.base.precision import Arithmetic
+from marey.classifier import LoadReport
 from marey.recipe import Recipe
 from marey.training.state import Progress, load_state, read_run, recorded_run, save_state
 from marey.weights.checkpoint import save_checkpoint
 
-STATE = "last.ckpt"
+STATE, START = "last.ckpt", "start.json"
 
 
 def refuse_other_run(path: Path) -> None:
@@ -88,10 +89,16 @@ class RunFolder:
     def _leave_untouched(self) -> None:
         """Remove the files of a run that stopped before its first step."""
         if not (self.path / STATE).exists() and not (self.path / "log.jsonl").exists():
-            for name in (Command.TRAIN.note, "recipe.yaml"):
+    for name in (Command.TRAIN.note, "recipe.yaml", START):
                 (self.path / name).unlink(missing_ok=True)
             with contextlib.suppress(OSError):  # other files lie there
                 self.path.rmdir()
+
+    def record_start(self, report: LoadReport) -> None:
+        """Record in start.json which file the initial weights came from, and as far as known its address and SHA-256."""
+        if self.writes:
+            origin = None if report.origin is None else report.origin.as_json()
+            write_json(self.path / START, {"file": Path(report.source).name, "layout": report.layout, "origin": origin})
 
     def save_state(self, at: Progress, parts: dict[str, Any]) -> None:
         """Write the state that the run resumes from."""
@@ -110,6 +117,9 @@ class RunFolder:
         """Write a checkpoint that can be loaded by itself; `facts` (epoch, step) are recorded as its provenance."""
         if self.writes:
             provenance = {"run": self.identity["data"], "seed": self.identity["seed"], **facts}
+            start = self.path / START
+            if start.exists():
+                provenance["started_from"] = json.loads(start.read_text(encoding="utf-8"))
             save_checkpoint(self.path / name, tensors, self.recipe, self.class_names, provenance)
 
 
@@ -120,4 +130,5 @@ def _settings(identity: Mapping[str, Json]) -> dict[str, Json]:
         recipe = Recipe.model_validate_json(text).model_dump(mode="json")
     except ValidationError:  # a field has been removed since: keep it, so that the claim can name it
         recipe = json.loads(text)
-    return {**identity, "recipe": recipe}
+    # What others published, and where, has no influence on a training, and is corrected between versions.
+    return {**identity, "recipe": {name: value for name, value in recipe.items() if name not in ("published", "weights")}}

@@ -56,7 +56,8 @@ LAYOUTS: tuple[ModuleType, ...] = (
     timm,
     efficientnet_lite,
 )
-"""One module per toolkit and family of networks. Each says the toolkit's NAME, by which tensors (SIGNS) a file is known,
+"""One module per toolkit and family of networks. Each says its NAME, which a source declares (several modules share that of
+a toolkit which names its tensors in one way), whose TOOLKIT it is, by which tensors (SIGNS) a file is known,
 which NETWORKS it has names for, `pairs(network)` of (their tensor, our tensor), and `variant_of(tensors)`, the network
 that shapes tell; some say which tensors are UNUSED, which of ours are ABSENT there, `changes(network)` where a tensor
 lies otherwise, and `plain(tensors)` where names hold sizes."""

@@ -1,6 +1,7 @@
 """From a recipe, a checkpoint of ours or an older toolkit's file to a classifier that is ready to answer."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -10,16 +11,18 @@ from torch import Tensor, nn
 
 from marey.base.errors import WeightsError
 from marey.base.reporter import notice
-from marey.classifier import Classifier, LoadReport, refuse_unfinished, user_module_config
+from marey.classifier import Classifier, LoadReport, Origin, refuse_unfinished, user_module_config
 from marey.data.catalogue import class_names_of
 from marey.models.network import Network
-from marey.recipe import NetworkConfig, Recipe
+from marey.recipe import NetworkConfig, Recipe, Source
 from marey.recipes import RECIPES, get_recipe
 from marey.weights.checkpoint import Checkpoint, read_checkpoint
 from marey.weights.foreign import LAYOUTS, layout_for, layouts_of, read_contents, variant_of
-from marey.weights.hub import HUB, fetch, fetch_snapshot
+from marey.weights.hub import fetch_snapshot
 from marey.weights.layouts.resnet import Change, Variant
+from marey.weights.obtain import Obtained, is_address, is_snapshot, obtain, obtain_address
 from marey.weights.positions import resize_to_fit
+from marey.weights.store import read_record
 from marey.weights.tensorflow import is_tensorflow
 
 
@@ -52,9 +55,10 @@ def _published_names(recipe: Recipe) -> tuple[str, ...] | None:
 def load_model(
     recipe: Recipe | str | Path | None = None,
     *,
-    weights: str | Path | None = None,
+    weights: str | Path | Obtained | None = None,
     model: nn.Module | None = None,
     allow_new_head: bool = False,
+    trust_first_use: bool = False,
     device: str | torch.device = "cpu",
 ) -> Classifier:
     """A classifier in eval mode, with its recipe, class names and load report.
@@ -62,14 +66,16 @@ def load_model(
         load_model("slowonly_r50_8x8_k400")                the published weights, fetched and verified
         load_model("runs/a/best.safetensors")              our own file needs nothing else
         load_model("runs/a/best.safetensors", model=mine)  our own file of a module that is not Marey's
-        load_model("hf://org/name@revision")               the same thing on the Hugging Face hub (extra `hub`)
+        load_model("hf://org/name@revision")               the same thing on the Hugging Face hub
         load_model(recipe, weights="old.pth")              an older toolkit's file; its layout is detected
         load_model(weights="old.pth")                      network and class count taken from the file; a released
                                                            file is known by its name
         load_model(weights="rgb_imagenet/")                a TensorFlow checkpoint: its folder, index or prefix
+        load_model(recipe, weights="https://.../a.pth")    a file at an address: https:// or hf://org/name@revision/file
 
     `allow_new_head` accepts weights for another number of classes: the classifier then starts fresh, and the report
-    says so. `model` is the module whose weights a file of ours holds, made as for training, where its code is the user's
+    says so. `trust_first_use` fetches a file of which no hash was published, too: its SHA-256 is recorded, and a later change
+    is refused. `model` is the module whose weights a file of ours holds, made as for training, where its code is the user's
     own: it is filled and kept.
 
     Raises:
@@ -80,14 +86,27 @@ def load_model(
     if recipe is not None and not isinstance(recipe, Recipe) and is_file_of_ours(recipe):
         if weights is not None:
             raise WeightsError(f"{recipe} holds weights of its own: leave out weights={weights}.")
-        return _own(_local(recipe), None, allow_new_head, model).to(device).eval()
+        recipe, weights = None, recipe
     declared = recipe if isinstance(recipe, Recipe) or recipe is None else get_recipe(str(recipe))
-    path = _published(declared) if weights is None else _local(weights)
+    if weights is None and declared is None:
+        raise WeightsError("load_model needs a recipe, a checkpoint of ours, or weights=FILE.")
+    if weights is not None:
+        found = weights if isinstance(weights, Obtained) else _local(weights, trust_first_use)
+    else:
+        assert declared is not None
+        found = obtain(declared, trust_first_use=trust_first_use)
+    path, source = (found.path, found.source) if isinstance(found, Obtained) else (found, None)
     if path.suffix == ".safetensors" or (path.is_dir() and not is_tensorflow(path)):
-        return _own(path, declared, allow_new_head, model).to(device).eval()
-    if model is not None:
+        loaded = _own(path, declared, allow_new_head, model)
+    elif model is None:
+        loaded = _foreign(path, declared, allow_new_head, source)
+    else:
         raise WeightsError(f"{path}: model= goes with a .safetensors file that Marey wrote of such a module.")
-    return _foreign(path, declared, allow_new_head).to(device).eval()
+    record = found.record if isinstance(found, Obtained) else read_record(path)
+    if record is not None and loaded.load_report is not None:
+        origin = Origin(record.address, record.sha256, record.trust)
+        loaded.load_report = replace(loaded.load_report, origin=origin)
+    return loaded.to(device).eval()
 
 
 def config_in(path: Path) -> NetworkConfig | None:
@@ -107,24 +126,17 @@ def config_in(path: Path) -> NetworkConfig | None:
 
 
 def is_file_of_ours(name_or_file: str | Path) -> bool:
-    """Whether a word names a checkpoint (a file, a folder, an address hf://org/name), not a recipe."""
+    """Whether a word names a checkpoint (a file, a folder, an address), not a recipe."""
     word = str(name_or_file)
-    return word.startswith(HUB) or word.endswith(".safetensors") or Path(word).exists()
+    return is_address(word) or word.endswith(".safetensors") or Path(word).exists()
 
 
-def _local(name: str | Path) -> Path:
-    return fetch_snapshot(str(name)) if str(name).startswith(HUB) else Path(name)
-
-
-def _published(recipe: Recipe | None) -> Path:
-    """The weights that a recipe names, fetched if they are not there yet."""
-    if recipe is None:
-        raise WeightsError("load_model needs a recipe, a checkpoint of ours, or weights=FILE.")
-    if recipe.weights is None:
-        raise WeightsError(
-            f"{recipe.name} has no published weights: pass weights=FILE (on the command line --weights FILE)."
-        )
-    return fetch(recipe.weights.url, recipe.weights.sha256)
+def _local(name: str | Path, trust_first_use: bool) -> Path | Obtained:
+    if not is_address(name):
+        return Path(name)
+    if is_snapshot(name):
+        return fetch_snapshot(str(name))
+    return obtain_address(str(name), trust_first_use=trust_first_use)
 
 
 def _own(path: Path, recipe: Recipe | None, allow_new_head: bool, module: nn.Module | None) -> Classifier:
@@ -163,17 +175,20 @@ def _check_module(checkpoint: Checkpoint, module: nn.Module | None, path: Path) 
         )
 
 
-def _foreign(path: Path, recipe: Recipe | None, allow_new_head: bool) -> Classifier:
+def _foreign(path: Path, recipe: Recipe | None, allow_new_head: bool, source: Source | None) -> Classifier:
+    """A classifier from an older toolkit's file, which came from `source`, if it was published there."""
     contents = read_contents(path)
     tensors, notes = contents.tensors, contents.notes
     layouts = layouts_of(tensors, path)
+    if source is not None:
+        _check_layout(layouts, source, path)
     if recipe is None:
         variant, layout = variant_of(tensors, layouts, path)
         recipe = released_as(path.name, variant.config)
         if recipe is not None:
             notes += (f"published as {recipe.name}", *_variant_notes(recipe.model, layout, tensors))
         else:
-            recipe, note = _recipe_for(variant.config, layout.NAME)
+            recipe, note = _recipe_for(variant.config, layout)
             notes += (note, *variant.notes)
     else:
         layout = layout_for(recipe.model, layouts, path)
@@ -182,19 +197,45 @@ def _foreign(path: Path, recipe: Recipe | None, allow_new_head: bool) -> Classif
     network = _built(recipe)
     pairs = list(layout.pairs(network))
     unused = tuple(name for name in getattr(layout, "UNUSED", ()) if name in tensors)
-    report = _filled(
-        network,
-        _as_ours(network, {name: value for name, value in tensors.items() if name not in unused}, pairs, layout),
-        pairs,
-        source=str(path),
-        layout=layout.NAME,
-        new_head=allow_new_head,
-        left_out=contents.left_out + unused,
-        absent=getattr(layout, "ABSENT", ()),
-        notes=notes,
-    )
+    try:
+        report = _filled(
+            network,
+            _as_ours(network, {name: value for name, value in tensors.items() if name not in unused}, pairs, layout),
+            pairs,
+            source=str(path),
+            layout=layout.NAME,
+            new_head=allow_new_head,
+            left_out=contents.left_out + unused,
+            absent=getattr(layout, "ABSENT", ()),
+            notes=notes,
+        )
+    except WeightsError as error:
+        raise WeightsError(f"{error}{_difference(tensors, layout, recipe)}") from None
     names = None if report.new_head else _published_names(recipe)
     return Classifier(network, recipe, classes=names, load_report=report)
+
+
+def _check_layout(layouts: Sequence[ModuleType], source: Source, path: Path) -> None:
+    found = list(dict.fromkeys(layout.NAME for layout in layouts))
+    if source.layout is not None and source.layout not in found:
+        raise WeightsError(
+            f"{path}: a file in the layout {' or '.join(found)}, and {source.address} is declared in {source.layout}."
+        )
+
+
+def _difference(tensors: dict[str, Tensor], layout: ModuleType, recipe: Recipe) -> str:
+    """How a file's network differs from a recipe's, as far as shapes show it: a sentence to end an error with."""
+    try:
+        variant: Variant | None = layout.variant_of(tensors)
+    except ValidationError:
+        return ""
+    held, wanted = dict(variant.config) if variant is not None else {}, dict(recipe.model)
+    words = {"network": "the network {}", "depth": "depth {}", "channels": "{} channels", "num_classes": "{} classes"}
+    other = [field for field in words if held and held.get(field) != wanted.get(field)]
+    if not other:
+        return ""
+    theirs, ours = (", ".join(words[field].format(each.get(field)) for field in other) for each in (held, wanted))
+    return f" The file holds {theirs}; {recipe.name} has {ours}."
 
 
 def _as_ours(
@@ -230,13 +271,13 @@ def released_as(file: str, config: NetworkConfig) -> Recipe | None:
     """
     sizes = ("network", "depth", "width", "channels", "num_classes")
     for recipe in RECIPES:
-        if recipe.weights is not None and recipe.weights.url.rpartition("/")[2] == file:
+        if any(source.file == file for source in recipe.weights):
             alike = [getattr(recipe.model, size, None) == getattr(config, size, None) for size in sizes]
             return recipe if all(alike) else None
     return None
 
 
-def _recipe_for(config: NetworkConfig, layout: str) -> tuple[Recipe, str]:
+def _recipe_for(config: NetworkConfig, layout: ModuleType) -> tuple[Recipe, str]:
     """The shipped recipe that best fits a network that was inferred from its tensors, and a note for the report.
 
     The same network and class count if there is one, else the same network; of the same toolkit if there is one.
@@ -247,14 +288,14 @@ def _recipe_for(config: NetworkConfig, layout: str) -> tuple[Recipe, str]:
         or [r for r in RECIPES if r.model.network == config.network and r.model.channels == config.channels]
         or [r for r in RECIPES if r.model.network == config.network]
     )
-    nearest = next((r for r in same if _toolkit(r) == layout.partition(" ")[0]), same[0])
+    nearest = next((r for r in same if _toolkit(r) == layout.TOOLKIT), same[0])
     note = (
         f"frames, pixels and test protocol are those of {nearest.name}: the file does not tell; pass a recipe if others"
     )
     return nearest if nearest.model == config else nearest.variant(model=config, dataset="unknown"), note
 
 
-_TOOLKITS = {layout.NAME.partition(" ")[0] for layout in LAYOUTS}
+_TOOLKITS = {layout.TOOLKIT for layout in LAYOUTS}
 """Recipes of a toolkit's form end in its name; MMAction's are the announcement's and end in none."""
 
 

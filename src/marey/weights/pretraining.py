@@ -23,13 +23,20 @@ from marey.models.user_module.config import UserModuleConfig
 from marey.recipe import NetworkConfig, Recipe
 from marey.recipes import RECIPES
 from marey.weights.load import build_model, config_in, load_model
-from marey.weights.starts import Published, fetched, ig65m_file, imagenet_file
+from marey.weights.obtain import Obtained, check_obtainable, is_address, obtain, obtain_address
+from marey.weights.starts import check_ig65m, check_imagenet, ig65m_file, ig65m_start, imagenet_file
 
 WORDS = ("none", "imagenet", "ig65m")
 """What `init` may be besides a recipe's name and a file."""
 
 
-def start(recipe: Recipe, init: str | Path, class_names: Sequence[str] | None = None) -> Classifier:
+def start(
+    recipe: Recipe,
+    init: str | Path,
+    class_names: Sequence[str] | None = None,
+    *,
+    trust_first_use: bool = False,
+) -> Classifier:
     """The recipe's classifier as training finds it, with a `load_report` where it has weights from elsewhere.
 
         start(recipe, "none")                    as the recipe's initialisation says
@@ -39,7 +46,8 @@ def start(recipe: Recipe, init: str | Path, class_names: Sequence[str] | None = 
         start(recipe, "resnet50-0676ba61.pth")   a file of ours or in any layout that we read; or its https:// address
 
     Weights of the recipe's own network are loaded strictly, and a head for other classes starts anew. Weights of a 2D
-    network, or of another number of input channels, go where the trunk has the same layers.
+    network, or of another number of input channels, go where the trunk has the same layers. `trust_first_use` fetches a
+    file of which no hash was published, too.
 
     Raises:
         WeightsError: no such weights, or they fit no part of the network.
@@ -48,9 +56,10 @@ def start(recipe: Recipe, init: str | Path, class_names: Sequence[str] | None = 
     if str(init) == "none":
         return _initialised(recipe, class_names)
     if str(init) == "ig65m":
-        file, note = ig65m_file(recipe)
+        found, note = ig65m_file(recipe, trust_first_use=trust_first_use)
     else:
-        file = _file(recipe, init)
+        found = _file(recipe, init, trust_first_use)
+    file = found.path if isinstance(found, Obtained) else found
     theirs = config_in(file)
     if isinstance(theirs, UserModuleConfig):
         raise WeightsError(
@@ -58,18 +67,45 @@ def start(recipe: Recipe, init: str | Path, class_names: Sequence[str] | None = 
             "model=MODULE), and train what that gives, marey.fit(classifier, ...)."
         )
     if _same(theirs, recipe.model):
-        loaded = load_model(recipe, weights=file, allow_new_head=True)
+        loaded = load_model(recipe, weights=found, allow_new_head=True)
         network, report = _network(loaded), _report(loaded)
         if all(ours != "head.weight" for _, ours in report.renamed):
             network.initialise_head(how)
     else:
         network = _network(_initialised(recipe, class_names))
         report = carry_over(
-            load_model(file) if file.suffix == ".safetensors" else load_model(weights=file), network, recipe.name
+            load_model(weights=found), network, recipe.name
         )
     notes = (*report.notes, note) if note else report.notes
     started = Classifier(network, recipe, classes=class_names, load_report=replace(report, notes=notes))
     return started.train()
+
+
+def check_start(recipe: Recipe, init: str | Path | None, *, trust_first_use: bool = False) -> None:
+    """See before data is prepared that the weights which training starts from are here or have a source to ask.
+
+    `init` as `start` takes it; None: what the recipe names. A file is not looked into.
+
+    Raises:
+        WeightsError: there are none to be had, with what can be done.
+    """
+    word = str(init or recipe.pretraining or "none")
+    if word == "imagenet":
+        check_imagenet(recipe)
+    elif word == "ig65m":
+        check_ig65m(recipe, trust_first_use=trust_first_use)
+    elif (named := _row(word)) is not None and not Path(word).exists():
+        check_obtainable(named, trust_first_use=trust_first_use)
+
+
+def start_names(recipe: Recipe, init: str | Path | None) -> list[str]:
+    """The rows, files or `marey.recipes.starts.STARTS` that `init` would fetch, by name; none for ImageNet's.
+
+    Raises:
+        WeightsError: ig65m is wanted of a network that was not trained on it.
+    """
+    word = str(init or recipe.pretraining or "none")
+    return [ig65m_start(recipe).name] if word == "ig65m" else [word] if word not in WORDS else []
 
 
 def _initialised(recipe: Recipe, class_names: Sequence[str] | None) -> Classifier:
@@ -89,25 +125,26 @@ def _report(loaded: Classifier) -> LoadReport:
     return loaded.load_report
 
 
-def _file(recipe: Recipe, init: str | Path) -> Path:
-    """The file that `init` names."""
+def _file(recipe: Recipe, init: str | Path, trust_first_use: bool) -> Path | Obtained:
+    """What `init` names."""
     if str(init) == "imagenet":
         return imagenet_file(recipe)
+    if is_address(init):
+        return obtain_address(str(init), trust_first_use=trust_first_use)
     if Path(init).exists():
         return Path(init)
-    named = next((known for known in RECIPES if known.name == str(init)), None)
-    if named is not None:
-        if named.weights is None:
-            raise WeightsError(f"--init {init}: this recipe has no published weights; name a file of them.")
-        return fetched(Published(named.weights.url, named.weights.sha256, named.weights.licence))
-    if str(init).startswith("https://"):
-        digits = re.search(r"-([0-9a-f]{8,64})\.\w+$", str(init))
-        return fetched(Published(str(init), digits[1] if digits else None, "unknown"))
+    if (named := _row(init)) is not None:
+        return obtain(named, trust_first_use=trust_first_use)
     words = [*WORDS, *(known.name for known in RECIPES)]
     raise WeightsError(
         f"--init {init}: no such file, and no recipe of that name.{did_you_mean(str(init), words)} "
         f"Besides files and recipes it takes {', '.join(WORDS)}."
     )
+
+
+def _row(init: str | Path) -> Recipe | None:
+    """The recipe that `init` names, if it names one."""
+    return next((known for known in RECIPES if known.name == str(init)), None)
 
 
 def _same(theirs: NetworkConfig | None, ours: NetworkConfig) -> bool:

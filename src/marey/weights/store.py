@@ -62,7 +62,7 @@ def kept(source: Source, part: Part | None = None) -> Kept | None:
         if known is None or not matches(path, known):
             warning(f"{path}: not the file that was published; it is fetched again")
             return None
-        record = write_record(path, address=source.address, trust=known.trust)
+        record = admit(path, address=source.address, trust=known.trust)
     if record.sha256 != found:
         raise WeightsError(
             f"{path}: changed since {record.date}: its SHA-256 was {record.sha256}, now it is {found}. "
@@ -109,10 +109,21 @@ def read_record(path: Path) -> Record | None:
         raise WeightsError(f"{beside}: cannot be read ({error}). Remove it and {path.name}.") from None
 
 
-def write_record(path: Path, *, address: str, trust: Trust) -> Record:
-    """Record the content that the cached file `path` has now."""
-    record = Record(
-        sha256=sha256(path), size=path.stat().st_size, address=address, trust=trust, date=date.today()
-    )
-    write_json(record_path(path), record.model_dump(mode="json"))
-    return record
+def admit(path: Path, *, address: str, trust: Trust) -> Record:
+    """Record the content of a file that just came into the cache as `path`.
+
+    Raises:
+        WeightsError: another content than was recorded of it before; the file is removed again.
+    """
+    found, earlier = sha256(path), read_record(path)
+    if earlier is None:
+        record = Record(sha256=found, size=path.stat().st_size, address=address, trust=trust, date=date.today())
+        write_json(record_path(path), record.model_dump(mode="json"))
+        return record
+    if earlier.sha256 != found:
+        path.unlink()
+        raise WeightsError(
+            f"{address}: not the file that it was on {earlier.date}: its SHA-256 was {earlier.sha256}, now it is {found}. "
+            f"To take it nevertheless, first: marey weights remove {path.name} --forget."
+        )
+    return earlier

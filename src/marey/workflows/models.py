@@ -15,17 +15,24 @@ from marey.recipe import Recipe
 from marey.recipes import get_recipe
 from marey.weights.checkpoint import Description, read_checkpoint, save_checkpoint, save_folder
 from marey.weights.load import build_model, is_file_of_ours, load_model
+from marey.weights.obtain import check_obtainable
 
 
 def open_model(
-    name_or_file: str, *, weights: Path | None = None, untrained: bool = False, settings: Sequence[str] = ()
+    name_or_file: str,
+    *,
+    weights: str | Path | None = None,
+    untrained: bool = False,
+    settings: Sequence[str] = (),
+    trust_first_use: bool = False,
 ) -> Classifier:
     """The classifier that a user names, in eval mode.
 
     `name_or_file` is a recipe's name or a checkpoint, ours or an older toolkit's. A recipe takes its weights from the
     file `weights`, else from where they were published; `untrained` leaves them random (every answer is then a guess:
     for trying the path and for timing).
-    `settings` are `--set` words that change the recipe, for example its test protocol.
+    `settings` are `--set` words that change the recipe, for example its test protocol. `trust_first_use` fetches a file of
+    which no hash was published, too.
 
     Raises:
         RecipeError, WeightsError: a wrong name, or weights that do not fit.
@@ -34,13 +41,29 @@ def open_model(
     if is_file and (weights or untrained):
         raise WeightsError(f"{name_or_file} holds weights of its own: leave out --weights and --untrained.")
     if is_file:
-        model = load_model(weights=name_or_file)
+        model = load_model(weights=name_or_file, trust_first_use=trust_first_use)
         return model.with_recipe(model.recipe.with_settings(settings)) if settings else model
     recipe = get_recipe(name_or_file)
     recipe = recipe.with_settings(settings) if settings else recipe
     if untrained:
         return build_model(recipe).eval()
-    return load_model(recipe, weights=weights)
+    return load_model(recipe, weights=weights, trust_first_use=trust_first_use)
+
+
+def check_model(
+    name_or_file: str,
+    *,
+    weights: str | Path | None = None,
+    untrained: bool = False,
+    trust_first_use: bool = False,
+) -> None:
+    """See before any work that `open_model` will find weights; nothing is fetched.
+
+    Raises:
+        RecipeError, WeightsError: a wrong name, or no weights to be had for it.
+    """
+    if weights is None and not untrained and not is_file_of_ours(name_or_file):
+        check_obtainable(get_recipe(name_or_file), trust_first_use=trust_first_use)
 
 
 @dataclass(frozen=True)
@@ -83,6 +106,8 @@ def convert_weights(file: Path, out: Path, *, recipe: Recipe | None, allow_new_h
     model = load_model(recipe, weights=file, allow_new_head=allow_new_head)
     assert model.load_report is not None
     provenance: dict[str, Json] = {"converted_from": file.name, "layout": model.load_report.layout}
+    if model.origin is not None:
+        provenance["origin"] = model.origin.as_json()
     if file.is_file():
         provenance["sha256"] = sha256(file)
     there = out.exists()

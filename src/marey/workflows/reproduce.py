@@ -22,6 +22,8 @@ from marey.recipes import RECIPES, find_two_stream, get_recipe
 from marey.training.fit import fit
 from marey.training.folder import STATE
 from marey.weights.load import load_model
+from marey.weights.obtain import check_obtainable, check_row
+from marey.weights.pretraining import check_start
 from marey.workflows.testing import ListOptions, test_model
 from marey.workflows.train import TrainOptions
 from marey.workflows.two_streams import Streams, test_streams
@@ -38,7 +40,7 @@ class How:
     UCF101 and HMDB51. `settings` are `--set` words: the row is then another experiment, without a published number.
     """
 
-    weights: Sequence[Path | None] = (None, None)
+    weights: Sequence[str | Path | None] = (None, None)
     train: bool = False
     init: Sequence[str | None] = (None, None)
     splits: Sequence[int] = (1,)
@@ -106,12 +108,31 @@ def reproduce(name: str, data: Path, *, out: Path, how: How) -> Reproduction:
     row = find_two_stream(name)
     recipes = [get_recipe(stream) for stream in ((row.rgb, row.flow) if row else (name,))]
     recipes = [recipe.with_settings(how.settings) if how.settings else recipe for recipe in recipes]
+    _check_weights(row, recipes, how)
     lists = find_lists(recipes[0].dataset, data, out=out / "lists", splits=how.splits)
     results = []
     for part in lists:
         folder = out / part.name if len(lists) > 1 else out
         results.append(_tested(row, recipes, part, out=folder, how=how))
     return Reproduction(name, tuple(lists), tuple(results))
+
+
+def _check_weights(row: TwoStream | None, recipes: Sequence[Recipe], how: How) -> None:
+    """See before any data is prepared that there are weights to test, or to start training from.
+
+    Raises:
+        WeightsError: there are none to be had.
+    """
+    trust = how.options.trust_first_use
+    if how.train:
+        for recipe, init in zip(recipes, how.init, strict=False):
+            check_start(recipe, init or _base_of(recipe), trust_first_use=trust)
+    elif row is not None and not any(how.weights):
+        check_row(row, trust_first_use=trust)
+    else:
+        for recipe, weights in zip(recipes, how.weights, strict=False):
+            if weights is None:
+                check_obtainable(recipe, trust_first_use=trust)
 
 
 def find_lists(dataset: str, data: Path, *, out: Path, splits: Sequence[int]) -> list[Lists]:
@@ -147,7 +168,9 @@ def _tested(row: TwoStream | None, recipes: Sequence[Recipe], part: Lists, *, ou
         if how.train:
             classifiers.append(load_model(_trained(recipe, part, init, out=out / f"train-{recipe.name}", how=how)))
         else:
-            classifiers.append(load_model(recipe, weights=weights))
+            classifiers.append(
+                load_model(recipe, weights=weights, trust_first_use=how.options.trust_first_use)
+            )
     listed, max_broken = ListOptions(root=how.root, split=part.split), how.options.max_broken
     if row is None:
         return test_model(
@@ -175,6 +198,7 @@ def _trained(recipe: Recipe, part: Lists, init: str | None, *, out: Path, how: H
         resume=(out / STATE).exists(),
         max_broken=options.max_broken,
         compute=options.compute,
+        trust_first_use=options.trust_first_use,
     )
     return fitted.last
 

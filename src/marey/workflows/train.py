@@ -22,6 +22,7 @@ from marey.training.fit import FitResult, fit
 from marey.training.folder import refuse_other_run
 from marey.video.flow.rule import FlowRule
 from marey.weights.load import load_model
+from marey.weights.pretraining import check_start
 from marey.weights.starts import has_lite
 from marey.workflows.testing import test_model
 
@@ -40,6 +41,8 @@ class TrainOptions:
     classes: Path | None = None
     tensorboard: bool = False
     max_broken: float = 0.01
+    trust_first_use: bool = False
+    """Fetch weights of which no hash was published, too."""
 
 
 def train_recipe(
@@ -56,6 +59,8 @@ def train_recipe(
     then nothing is tested. The network gets as many classes as the list names.
     """
     check_machine(options.compute, training=True)
+    if not options.resume:
+        check_start(recipe, options.init, trust_first_use=options.trust_first_use)
     train, held_out = _sides(data, val, options.root, options.classes)
     if isinstance(data, Path):
         recipe = _for_stored_flow(recipe, data)
@@ -75,10 +80,12 @@ def train_folder(
         RunError: another run lives in `out`.
     """
     check_machine(options.compute, training=True)
-    manifest = split_manifest(list_folder(folder), val=0.2, seed=options.seed)
-    train, val = manifest.split("train"), manifest.split("val")
     pictures = options.init == "imagenet" or (options.init is None and has_lite(0))
     base = FOLDER_TSM if pictures else FOLDER
+    if not options.resume:
+        check_start(base, options.init, trust_first_use=options.trust_first_use)
+    manifest = split_manifest(list_folder(folder), val=0.2, seed=options.seed)
+    train, val = manifest.split("train"), manifest.split("val")
     recipe = folder_recipe(train.class_names, len(train), base=base).with_settings(settings)
     other = "--init none for a small SlowOnly from scratch" if pictures else _LITE
     if not options.resume:
@@ -110,6 +117,7 @@ def _train_and_test(
         tensorboard=options.tensorboard,
         max_broken=options.max_broken,
         compute=options.compute,
+        trust_first_use=options.trust_first_use,
     )
     if val is None:
         if processes().first:

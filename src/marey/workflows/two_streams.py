@@ -23,7 +23,8 @@ from marey.recipe import Fusion, TwoStream
 from marey.recipes import find_two_stream
 from marey.tasks.all import task_of
 from marey.tasks.prediction import Prediction
-from marey.workflows.models import open_model
+from marey.weights.obtain import check_row
+from marey.workflows.models import check_model, open_model
 from marey.workflows.testing import ListOptions, test_model
 
 
@@ -62,10 +63,11 @@ def open_models(
     first: str,
     second: str | None = None,
     *,
-    weights: Path | None = None,
-    fuse_weights: Path | None = None,
+    weights: str | Path | None = None,
+    fuse_weights: str | Path | None = None,
     untrained: bool = False,
     settings: Sequence[str] = (),
+    trust_first_use: bool = False,
 ) -> Classifier | Streams:
     """What a user names: one model, a row of two streams, or a model and one to fuse with it.
 
@@ -74,17 +76,43 @@ def open_models(
     """
     row = find_two_stream(first)
     if row is None and second is None:
-        return open_model(first, weights=weights, untrained=untrained, settings=settings)
+        return open_model(
+            first, weights=weights, untrained=untrained, settings=settings, trust_first_use=trust_first_use
+        )
     if row is not None and second is not None:
         raise RecipeError(f"{first} has two streams already: leave out --fuse {second}.")
     names = (row.rgb, row.flow) if row else (first, str(second))
     classifiers = tuple(
-        open_model(name, weights=file, untrained=untrained, settings=settings)
+        open_model(name, weights=file, untrained=untrained, settings=settings, trust_first_use=trust_first_use)
         for name, file in zip(names, (weights, fuse_weights), strict=True)
     )
     if row is None:
         return Streams(classifiers)
     return Streams(classifiers, row.fusion, row.weights, row)
+
+
+def check_models(
+    first: str,
+    second: str | None = None,
+    *,
+    weights: str | Path | None = None,
+    fuse_weights: str | Path | None = None,
+    untrained: bool = False,
+    trust_first_use: bool = False,
+) -> None:
+    """See before any work that `open_models` will find weights; nothing is fetched.
+
+    Raises:
+        RecipeError, WeightsError: a wrong name, or no weights to be had for it.
+    """
+    row = find_two_stream(first)
+    if row is not None and weights is None and fuse_weights is None and not untrained:
+        check_row(row, trust_first_use=trust_first_use)
+        return
+    names = (row.rgb, row.flow) if row is not None else (first, second)
+    for name, file in zip(names, (weights, fuse_weights), strict=True):
+        if name is not None:
+            check_model(name, weights=file, untrained=untrained, trust_first_use=trust_first_use)
 
 
 def test_streams(
@@ -158,4 +186,5 @@ def _together(streams: Streams, parts: Sequence[Prediction]) -> Prediction:
     ran = sorted({"eager" if part.backend is None else str(part.backend["ran"]) for part in parts})
     differences = [difference for one in named if isinstance(difference := one["difference"], float)]
     backend = {"ran": ran if len(ran) > 1 else ran[0], "difference": max(differences)} if differences else None
-    return Prediction(parts[0].video, fused[0], parts[0].class_names, backend=backend)
+    hashes = tuple(one for part in parts for one in part.weights_sha256)
+    return Prediction(parts[0].video, fused[0], parts[0].class_names, backend=backend, weights_sha256=hashes)

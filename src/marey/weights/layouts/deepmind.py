@@ -10,6 +10,7 @@ from marey.weights.layouts.inception import STEM, units
 from marey.weights.layouts.resnet import NORM_TENSORS, Change, Variant
 
 NAME = "deepmind"
+TOOLKIT = "deepmind"
 SIGNS = ("Conv3d_1a_7x7.conv3d.weight",)
 """A tensor that every file of this layout has and no other layout's."""
 NETWORKS = ("i3d_incv1",)

@@ -14,6 +14,7 @@ from marey.weights.layouts.inception import units
 from marey.weights.layouts.resnet import Variant
 
 NAME = "deepmind"
+TOOLKIT = "deepmind"
 SIGNS = ("Conv3d_1a_7x7/conv_3d/w",)
 """A tensor that every file of this layout has and no other layout's."""
 NETWORKS = ("i3d_incv1",)

@@ -18,6 +18,7 @@ from marey.weights.layouts.resnet import (
 )
 
 NAME = "mmaction"
+TOOLKIT = "mmaction"
 SIGNS = ("backbone.conv1.weight", "backbone.slow_path.conv1.weight")
 """Tensors one of which every file of this layout has, and no other layout's."""
 NETWORKS = ("tsn", "c2d", "i3d_resnet", "slowonly", "slowfast")

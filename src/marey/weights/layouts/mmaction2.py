@@ -26,6 +26,7 @@ from marey.weights.layouts.resnet import (
 )
 
 NAME = "mmaction2"
+TOOLKIT = "mmaction2"
 SIGNS = ("backbone.conv1.conv.weight", "backbone.slow_path.conv1.conv.weight")
 """Tensors one of which every file of this layout has, and no other layout's."""
 NETWORKS = ("tsn", "tsm", "c2d", "i3d_resnet", "slowonly", "slowfast")

@@ -13,6 +13,7 @@ from marey.weights.layouts.resnet import Variant
 from marey.weights.layouts.separated import Names, Unit
 
 NAME = "mmaction2"
+TOOLKIT = "mmaction2"
 SIGNS = ("backbone.conv1.conv.conv_s.weight", "backbone.layer1.0.conv2.0.conv.weight")
 """Tensors one of which every file of this layout has, and no other layout's."""
 NETWORKS = separated.NETWORKS

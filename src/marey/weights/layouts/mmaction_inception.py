@@ -15,6 +15,7 @@ from marey.weights.layouts.inception import STEM, units
 from marey.weights.layouts.resnet import NORM_TENSORS, Variant
 
 NAME = "mmaction"
+TOOLKIT = "mmaction"
 SIGNS = ("backbone.conv1_7x7_s2.weight",)
 """A tensor that every file of this layout has and no other layout's."""
 NETWORKS = ("i3d_incv1", "tsn_bninception")

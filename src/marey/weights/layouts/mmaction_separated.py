@@ -14,6 +14,7 @@ from marey.weights.layouts.resnet import Variant
 from marey.weights.layouts.separated import Names, Unit
 
 NAME = "mmaction"
+TOOLKIT = "mmaction"
 SIGNS = ("backbone.layer1.a.bn1.weight",)
 """A tensor that every file of this layout has and no other layout's."""
 NETWORKS = separated.NETWORKS

@@ -24,6 +24,7 @@ from marey.weights.layouts.resnet import (
 )
 
 NAME = "pyslowfast"
+TOOLKIT = "pyslowfast"
 SIGNS = ("s1.pathway0_stem.conv.weight",)
 """Tensors one of which every file of this layout has, and no other layout's."""
 NETWORKS = ("c2d", "i3d_resnet", "slowonly", "slowfast")

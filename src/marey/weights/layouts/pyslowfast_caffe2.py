@@ -12,7 +12,8 @@ from marey.models.slowfast.network import SlowFast
 from marey.weights.layouts import pyslowfast
 from marey.weights.layouts.resnet import Unit, Variant, attentions, survey, units
 
-NAME = "pyslowfast caffe2"
+NAME = "pyslowfast_caffe2"
+TOOLKIT = "pyslowfast"
 SIGNS = ("res2_0_branch2a_w",)
 """A blob that every file of this layout has, and no other layout's."""
 NETWORKS = pyslowfast.NETWORKS

@@ -11,6 +11,7 @@ from marey.weights.layouts.pyslowfast import WINDOW, two_pathways
 from marey.weights.layouts.resnet import NORM_TENSORS, Unit, Variant, one_resnet, survey, units
 
 NAME = "pytorchvideo"
+TOOLKIT = "pytorchvideo"
 SIGNS = ("blocks.0.conv.weight", "blocks.0.multipathway_blocks.0.conv.weight")
 """Tensors one of which every file of this layout has, and no other layout's."""
 NETWORKS = ("c2d", "i3d_resnet", "slowonly", "slowfast")

@@ -14,6 +14,7 @@ from marey.weights.layouts.resnet import Variant
 from marey.weights.layouts.separated import Names, Unit
 
 NAME = "pytorchvideo"
+TOOLKIT = "pytorchvideo"
 SIGNS = ("blocks.0.conv.weight",)
 """A tensor that every file of this layout has, and no other toolkit's."""
 NETWORKS = separated.NETWORKS

@@ -9,6 +9,7 @@ from marey.weights.layouts.lite import Unit, lite, units
 from marey.weights.layouts.resnet import NORM_TENSORS, Variant
 
 NAME = "timm"
+TOOLKIT = "timm"
 SIGNS = ("conv_stem.weight",)
 """A tensor that every file of this layout has, and no other layout's."""
 NETWORKS = ("tsn_lite", "tsm_lite")

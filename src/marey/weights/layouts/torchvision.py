@@ -12,6 +12,7 @@ from marey.models.layers.classifier import LinearClassifier
 from marey.weights.layouts.resnet import NORM_TENSORS, Unit, Variant, flat_resnet, survey, units
 
 NAME = "torchvision"
+TOOLKIT = "torchvision"
 SIGNS = ("conv1.weight",)
 """A tensor that every file of this layout has, and no other layout's."""
 NETWORKS = ("tsn", "tsm")

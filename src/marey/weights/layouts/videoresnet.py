@@ -12,7 +12,8 @@ from marey.weights.layouts import separated
 from marey.weights.layouts.resnet import Variant
 from marey.weights.layouts.separated import Names, Unit
 
-NAME = "vmz (torchvision's VideoResNet)"
+NAME = "videoresnet"
+TOOLKIT = "vmz"
 SIGNS = ("stem.0.weight",)
 """A tensor that every file of this layout has and no other layout's."""
 NETWORKS = separated.NETWORKS

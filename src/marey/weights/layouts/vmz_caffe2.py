@@ -19,7 +19,8 @@ from marey.weights.layouts import separated
 from marey.weights.layouts.resnet import Variant
 from marey.weights.layouts.separated import Names, Unit
 
-NAME = "vmz caffe2"
+NAME = "vmz_caffe2"
+TOOLKIT = "vmz"
 SIGNS = ("comp_0_conv_1_w",)
 """A blob that every file of this layout has, and no other layout's."""
 NETWORKS = separated.NETWORKS
