@@ -66,7 +66,7 @@ def fetch(
     if as_json:
         print(json_text({"fetched": results}, indent=2))
     else:
-        print(f"{len(recipes) - len(failed)} of {len(recipes)} {_rows(len(recipes))} in {cache_folder() / 'weights'}.")
+        print(f"Here now: {len(recipes) - len(failed)} of {len(recipes)}, in {cache_folder() / 'weights'}.")
     if failed:
         raise WeightsError(f"{len(failed)} of {len(recipes)} rows could not be fetched: {', '.join(failed)}.")
 
@@ -107,7 +107,7 @@ def verify(names: Names = None, as_json: AsJson = False) -> None:
     for item, verdict, why in verified(checked):
         results.append({"file": str(item.path), "recipes": item.rows, "verdict": verdict, "why": why})
         if not as_json:
-            print(f"{verdict:11}  {item.path.name}\n{'':11}  {why}", flush=True)
+            print(f"{verdict:11}  {item.path.name} ({item.title})\n{'':11}  {why}", flush=True)
     verdicts = [result["verdict"] for result in results]
     if as_json:
         print(json_text({"files": results}, indent=2))
@@ -155,11 +155,11 @@ def scan(
     as_json: AsJson = False,
 ) -> None:
     """Find out which files of a folder belong to which recipes, by content and not by name, and what is damaged."""
-    from marey.weights.scan import link
+    from marey.weights.scan import link_found
     from marey.weights.scan import scan as scan_folder
 
     found = scan_folder(folder)
-    linked = list(link(found)) if register else []
+    linked = list(link_found(found)) if register else []
     if as_json:
         print(json_text(_scan_json(folder, found, linked), indent=2))
         return
@@ -168,9 +168,11 @@ def scan(
         print(f"{one.recipe.name}: {one.how}: {one.place}")
     rows = {recipe.name for one in found if one.kind in ("published", "likely") for recipe, _ in one.matches}
     if register:
-        print(f"{len(rows)} {_rows(len(rows))} now by name: marey predict NAME VIDEO.")
+        print(f"Rows that work by name now (marey predict NAME VIDEO): {len(rows)}.")
     elif rows:
-        print(f"{len(rows)} {_rows(len(rows))} by name after: marey weights scan {folder} --link")
+        print(
+            f"So that {len(rows)} row{'s work' if len(rows) > 1 else ' works'} by name: marey weights scan {folder} --link"
+        )
 
 
 # What is printed ---------------------------------------------------------------------------------------------------------
@@ -206,7 +208,7 @@ def _announce(recipes: "Sequence[Recipe]") -> None:
 def _print_item(item: "Item") -> None:
     from marey.cli.listing import megabytes
 
-    name = ", ".join(item.rows) or item.path.name
+    name = item.title
     try:
         record = item.record
     except WeightsError as error:
@@ -322,10 +324,6 @@ def _scan_json(folder: Path, found: "Sequence[Found]", linked: "Sequence[Linked]
         for one in linked
     ]
     return {"folder": str(folder), "files": files, "linked": links}
-
-
-def _rows(count: int) -> str:
-    return "row is" if count == 1 else "rows are"
 
 
 def _files(count: int) -> str:

@@ -3,14 +3,13 @@
 import hashlib
 import os
 import re
-import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from marey.base.errors import WeightsError
-from marey.base.files import atomic_path
+from marey.base.files import link
 from marey.base.reporter import Bar, progress
 from marey.recipe import Hash, NetworkConfig, Recipe, Source
 from marey.recipes import RECIPES
@@ -66,7 +65,8 @@ class Linked:
     found: Found
     place: Path
     """In the cache."""
-    how: Literal["link", "hard link", "copy", "registered before"]
+    how: Literal["link", "copy", "registered before"]
+    """A copy is made where the system makes no links (Windows, without the right to)."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ def scan(folder: Path, recipes: Sequence[Recipe] = RECIPES) -> tuple[Found, ...]
     return tuple(sorted(found, key=lambda one: one.path))
 
 
-def link(found: Iterable[Found]) -> Iterator[Linked]:
+def link_found(found: Iterable[Found]) -> Iterator[Linked]:
     """Register the published and the likely files in the cache, so that their recipes find them: links, no copies.
 
     Raises:
@@ -136,38 +136,24 @@ def link(found: Iterable[Found]) -> Iterator[Linked]:
                 yield Linked(recipe, one, places[0], how[0])
 
 
-def _registered(path: Path, at: Path, source: Source) -> Literal["link", "hard link", "copy", "registered before"]:
+def _registered(path: Path, at: Path, source: Source) -> Literal["link", "copy", "registered before"]:
     """A link to `path` in the cache, with its record.
 
     Raises:
-        WeightsError: as `link`.
+        WeightsError: as `link_found`.
     """
-    path = path.absolute()  # links of the user's own on the way to it are kept
-    if at.is_file() and read_record(at) is not None and at.samefile(path):
-        return "registered before"
-    how: Literal["link", "hard link", "copy"] = "link"
     try:
-        if at.is_file() and not at.is_symlink():
-            # A file that was fetched before: it keeps its place if its content is the same, which its record says.
-            admit(at, address=source.address, trust=source.trust)
-            return "registered before"
-        at.parent.mkdir(parents=True, exist_ok=True)
-        beside = at.with_name(f".{at.name}-{os.getpid()}")
-        try:
-            beside.symlink_to(path)
-        except OSError:  # Windows, without the right to make symbolic links
-            try:
-                os.link(path, beside)
-                how = "hard link"
-            except OSError:
-                with atomic_path(beside) as temporary:
-                    shutil.copyfile(path, temporary)
-                how = "copy"
-        beside.replace(at)
+        before = at.is_file() and read_record(at) is not None
+        # A file that was fetched keeps its place if the content is the same, which `admit` sees.
+        if not (before and at.samefile(path)) and not (at.is_file() and not at.is_symlink()):
+            link(path, at)
+            before = False
     except OSError as error:
         raise WeightsError(f"{path}: cannot be registered as {at} ({error}).") from None
-    admit(at, address=str(path), trust=source.trust)
-    return how
+    admit(at, address=str(path.absolute()), trust=source.trust)
+    if before:
+        return "registered before"
+    return "link" if at.is_symlink() else "copy"
 
 
 # Which files there are ---------------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from marey.base.files import cache_folder, locked, sha256
 from marey.base.nearest import did_you_mean
 from marey.base.reporter import progress
 from marey.recipe import Hash, Recipe
+from marey.recipe.source import HUB
 from marey.recipes import RECIPES, TWO_STREAMS, find_two_stream, get_recipe
 from marey.weights.availability import files_of, here
 from marey.weights.store import Record, matches, place, read_record, record_path
@@ -30,6 +31,14 @@ class Item:
     """The recipes whose weights it is; none: of a start of training, or of a recipe that another version of Marey has."""
     known: Hash | None
     """The hash that these recipes state."""
+
+    @property
+    def title(self) -> str:
+        """Whose weights it is: the names of the recipes, the model on the hub, or else the file's own name."""
+        hub = cache_folder() / "hub"
+        if self.path.is_relative_to(hub):
+            return HUB + self.path.relative_to(hub).parts[0].replace("--", "/", 1)
+        return ", ".join(self.rows) or self.path.name
 
     @cached_property
     def here(self) -> bool:
@@ -64,13 +73,17 @@ class Item:
 
 def items() -> tuple[Item, ...]:
     """All that lies in the cache, by file name."""
-    folder = cache_folder() / "weights"
     declared: dict[Path, tuple[dict[str, None], Hash | None]] = {}
     for recipe in RECIPES:
         for source in recipe.weights:
             for path, known in zip(files_of(source), (source.hash, *(part.hash for part in source.parts)), strict=True):
                 declared.setdefault(path, ({}, known))[0][recipe.name] = None
-    paths = {_described(path) for path in folder.rglob("*") if path.is_file() or path.is_symlink()}
+    lying = [*(cache_folder() / "weights").glob("*/*"), *(cache_folder() / "hub").glob("*/*/*")]
+    paths = {
+        _described(path)
+        for path in lying
+        if (path.is_file() or path.is_symlink()) and path.parent.name != "revisions" and path.name[0] != "."
+    }
     found = (Item(path, *_declared(declared, path)) for path in sorted(paths, key=lambda path: (path.name, path)))
     return tuple(
         item for item in found if item.here or item.link or item.unfinished or record_path(item.path).is_file()
@@ -86,7 +99,7 @@ def named(names: Sequence[str]) -> tuple[Item, ...]:
     everything, found = items(), dict[Path, Item]()
     for name in names:
         rows = {recipe.name for recipe in streams_of(name)}
-        of_name = [item for item in everything if item.path.name == name or rows & set(item.rows)]
+        of_name = [item for item in everything if name in (item.path.name, item.title) or rows & set(item.rows)]
         if not of_name:
             raise _not_here(name, everything)
         found |= {item.path: item for item in of_name}
@@ -102,7 +115,7 @@ def paths_of(name: str) -> tuple[Path, ...]:
     """
     recipes = streams_of(name)
     if not recipes:
-        paths = tuple(item.path for item in items() if item.path.name == name and item.here)
+        paths = tuple(item.path for item in items() if name in (item.path.name, item.title) and item.here)
         if not paths:
             raise _not_here(name, items())
         return paths
