@@ -41,9 +41,9 @@ def test_a_row(name, top1, top5, digits) -> None:
     recipe = get_recipe(name)
     assert (recipe.published.top1, recipe.published.top5) == (top1, top5)
     assert "announcement" in recipe.published.source
-    assert (recipe.weights.sha256 if recipe.weights else None) == digits
+    assert [source.hash.digits for source in recipe.weights] == ([digits] if digits else [])
     if digits:
-        assert recipe.weights.url.endswith(f"-{digits}.pth")
+        assert recipe.weights[0].address.endswith(f"-{digits}.pth")
 
 
 @pytest.mark.parametrize(("name", "top1", "top5"), TWO_STREAMS)

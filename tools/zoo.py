@@ -1,14 +1,14 @@
 """Write docs/zoo.md, the model zoo, from the recipes: `python tools/zoo.py`."""
 
+from collections import Counter
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 
-import torch
-
-from marey.recipe import NetworkConfig, Published, Recipe, TwoStream
+from marey.recipe import Published, Recipe, Source, TwoStream
 from marey.recipes import RECIPES, TWO_STREAMS
+from marey.recipes.parameters import PARAMETERS
 from marey.video.sampling import PyTorchVideoTrain
+from marey.weights.nearest import nearest_living
 
 PAGE = Path(__file__).parent.parent / "docs" / "zoo.md"
 
@@ -30,15 +30,43 @@ Generated from the recipes by `python tools/zoo.py`. Every number is somebody's 
 two protocols, splits or copies of a data set do not compare. `marey show NAME` prints everything behind a row.
 
 - *measured* by those who published it, or *quoted* by them from somewhere else.
-- *weights*: the file that belongs to the row has a known address and hash.
+- *weights*: the best source of the row's file, of which there may be several: what is reported of its host, its size ("at
+  least" is 4 bytes a parameter), its licence, how it is known.
+    - *no loss reported*: nobody reported that the host lost the file. None of these addresses was asked.
+    - *lost and back*: the host was lost for a time. It is asked after all others, and only for a file with a known hash.
+    - *gone*: the host lost the file or was given up. It is never asked, since its name may belong to somebody else by now,
+      and so there is no link. An own copy of the file is loaded with `--weights FILE`; `marey weights scan FOLDER` finds it.
+    - *verified*: by a whole SHA-256 of its publisher. *checked*: by a whole hash that others state. *prefix*: by the first
+      digits of a SHA-256, which reveal damage but stop no attacker. *no hash*: none is known, so the file is fetched only
+      with `--trust-first-use`, and its SHA-256 is recorded.
+- *nearest*: where Marey asks for no file of a row, the nearest row of the same network and data set whose file it asks for.
 """
+_STATES = ("no loss reported", "lost and back", "gone")
+_TRUST = {"verified": "verified", "checked": "checked", "prefix": "prefix", "none": "no hash"}
+"""Best first, and what the page calls it."""
+_BEFORE = {"no loss reported": 7, "lost and back": 26, "gone": 22, "none": 44}
+"""Version 0.1.0, which knew one address of a row, and none without a hash."""
 _COLUMNS = ("recipe", "parameters", "input", "starts from", "data", "top-1", "top-5", "kind", "protocol", "weights")
 _TWO_COLUMNS = ("row", "streams", "fusion", "data", "top-1", "top-5", "kind", "protocol")
 
 
 def page() -> str:
     """The whole page."""
-    return "\n".join([_HEAD, *_sections()])
+    return "\n".join([_HEAD, *_summary(), *_sections()])
+
+
+def _summary() -> Iterator[str]:
+    bests = [best(recipe) for recipe in RECIPES]
+    now = Counter("none" if source is None else source.state.reported for source in bests)
+    unknown = Counter(source.state.reported for source in bests if source and source.trust == "none")
+    yield f"The {len(RECIPES)} recipes by the state of their best source, those of the demo and of folders included:\n"
+    yield _line(("best source", "version 0.1.0", "now", "of these without a hash"))
+    yield _line(["---"] * 4)
+    for state in (*_STATES, "none"):
+        name = "never published, or none known" if state == "none" else state
+        hashless = "" if state == "none" else str(unknown[state])
+        yield _line([name, str(_BEFORE[state]), str(now[state]), hashless])
+    yield ""
 
 
 def _sections() -> Iterator[str]:
@@ -62,12 +90,12 @@ def _sections() -> Iterator[str]:
 def _cells(recipe: Recipe) -> list[str]:
     return [
         f"`{recipe.name}`",
-        f"{parameters(recipe.model) / 1e6:.1f} M",
+        f"{PARAMETERS[recipe.name] / 1e6:.1f} M",
         _input(recipe),
         recipe.pretraining or "scratch",
         f"{recipe.dataset}, {recipe.modality}",
         *_published(recipe.published),
-        f"[{recipe.weights.sha256[:8]}]({recipe.weights.url})" if recipe.weights else "",
+        _weights(recipe),
     ]
 
 
@@ -96,11 +124,36 @@ def _input(recipe: Recipe) -> str:
     return f"{clip.segments} segments" if clip.segments > 1 else f"{clip.frames}x{clip.stride}"
 
 
-@cache
-def parameters(config: NetworkConfig) -> int:
-    """Weights of a network, counted without allocating them."""
-    with torch.device("meta"):
-        return sum(parameter.numel() for parameter in config.build().parameters())
+def best(recipe: Recipe) -> Source | None:
+    """The source that the page names: a host without loss before one that was lost, a known hash before none."""
+    trust = list(_TRUST)
+    return min(
+        recipe.weights,
+        key=lambda source: (_STATES.index(source.state.reported), trust.index(source.trust)),
+        default=None,
+    )
+
+
+def _weights(recipe: Recipe) -> str:
+    source = best(recipe)
+    if source is None:
+        known = "none published, or none known"
+    else:
+        size = f"{source.size / 1e6:.0f} MB" if source.size else f"at least {4 * PARAMETERS[recipe.name] / 1e6:.0f} MB"
+        file = f"`{source.file}`" if source.state.reported == "gone" else f"[file]({_link(source)})"
+        known = ", ".join([source.state.reported, size, source.licence, _TRUST[source.trust]]) + f": {file}"
+    if any(source.living for source in recipe.weights):
+        return known
+    near = nearest_living(recipe)
+    return f"{known}; nearest: " + (f"`{near.name}`" if near else "none")
+
+
+def _link(source: Source) -> str:
+    """The file, or the page of its repository on the hub."""
+    if not source.address.startswith("hf://"):
+        return source.address
+    owner, name, *_ = source.address.removeprefix("hf://").split("/")
+    return f"https://huggingface.co/{owner}/{name.partition('@')[0]}"
 
 
 def _line(cells: list[str] | tuple[str, ...]) -> str:

@@ -46,6 +46,29 @@ def test_deepmind_has_the_same_order(number, shared) -> None:
     assert class_names_of(f"kinetics{number}") == tuple(theirs)
 
 
+@pytest.mark.parametrize(
+    ("dataset", "places"),
+    [
+        # Sorted by name, as DeepMind, MMAction and MMAction2 have them, and PySlowFast and PyTorchVideo by their numbers.
+        ("kinetics400", {0: "abseiling", 1: "air drumming", 2: "answering questions", 399: "zumba"}),
+        ("kinetics600", {0: "abseiling", 1: "acting in play", 599: "zumba"}),
+        # MMAction and MMAction2 sort folders; others have these two pairs the other way round.
+        ("hmdb51", {20: "kick", 21: "kick_ball", 44: "sword", 45: "sword_exercise"}),
+        ("ucf101", {0: "ApplyEyeMakeup", 36: "HandstandPushups", 37: "HandstandWalking", 100: "YoYo"}),
+    ],
+)
+def test_order_of_classes_in_published_heads(dataset, places) -> None:
+    names = class_names_of(dataset)
+    assert {place: names[place] for place in places} == places
+    if dataset != "ucf101":
+        assert list(names) == sorted(names)
+
+
+def test_ucf101_has_its_own_numbers(shared) -> None:
+    numbered = [line.split() for line in lines(shared / "labels" / "ucf101_splits" / "classInd.txt") if line.strip()]
+    assert class_names_of("ucf101") == tuple(name for _, name in numbered)
+
+
 def test_numbers_of_classes() -> None:
     assert {name: len(class_names_of(name) or ()) for name in COUNTS} == COUNTS
     assert class_names_of("of my own") is None

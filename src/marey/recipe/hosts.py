@@ -57,6 +57,7 @@ GLUON_BUCKET = State(
     evidence="downloads fail (dmlc/gluon-cv#1778)",
 )
 
+# Where no loss was reported: the newest document that names the addresses.
 PYSLOWFAST_ZOO = State(
     reported="no loss reported",
     date=Date(2026, 3, 16),

@@ -42,7 +42,7 @@ def mmaction2_weights(family: str, config: str, stamp: str, *, begins: str = "")
     """A file of MMAction2's zoo by its config; `stamp` is the date and the first digits of its hash.
 
     Args:
-        begins: What stands before the stamp in its name, where that is not the name of the config.
+        begins: How its name begins, where not with the name of the config.
     """
     return mmaction2_file(f"v1.0/recognition/{family}/{config}/{begins or config}_{stamp}.pth")
 
