@@ -47,7 +47,10 @@ NameOrFile = Annotated[str, typer.Argument(help="A recipe's name, or a checkpoin
 NameOrYaml = Annotated[str, typer.Argument(help="A recipe's name, or a YAML file written by `marey show`.")]
 Data = Annotated[Path, typer.Option("--data", help="A list of videos and labels, or a folder per class.")]
 WeightsFile = Annotated[
-    str | None, typer.Option("--weights", help="A checkpoint, ours or an older toolkit's: a file, or its https:// or hf:// address.")
+    str | None,
+    typer.Option(
+        "--weights", help="A checkpoint, ours or an older toolkit's: a file, or its https:// or hf:// address."
+    ),
 ]
 Fuse = Annotated[str | None, typer.Option("--fuse", help="A second model for the same videos; the logits are added.")]
 FuseWeights = Annotated[str | None, typer.Option("--fuse-weights", help="The second model's checkpoint.")]
@@ -180,9 +183,7 @@ def features(
     trust = trusted(_named((model, weights), untrained=untrained), trust_first_use)
     check_model(model, weights=weights, untrained=untrained, trust_first_use=trust)
     videos = read_videos(data, root=root)
-    opened = open_model(
-        model, weights=weights, untrained=untrained, settings=settings or (), trust_first_use=trust
-    )
+    opened = open_model(model, weights=weights, untrained=untrained, settings=settings or (), trust_first_use=trust)
     found = write_features(opened, videos, out=folder, per_clip=per_clip, compute=compute)
     if not processes().first:
         return  # the first process prints the results of all

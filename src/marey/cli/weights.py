@@ -155,10 +155,11 @@ def scan(
     as_json: AsJson = False,
 ) -> None:
     """Find out which files of a folder belong to which recipes, by content and not by name, and what is damaged."""
+    from marey.recipes import RECIPES
     from marey.weights.scan import link_found
     from marey.weights.scan import scan as scan_folder
 
-    found = scan_folder(folder)
+    found = scan_folder(folder, RECIPES)
     linked = list(link_found(found)) if register else []
     if as_json:
         print(json_text(_scan_json(folder, found, linked), indent=2))
