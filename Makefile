@@ -5,7 +5,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: help setup demo docs test test-all lint format clean
+.PHONY: help setup demo docs links test test-all lint format clean
 
 help:            ## what there is to make
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -45,6 +45,9 @@ docs: setup      ## the site under site/; generated pages anew, warnings are err
 	$(BIN)/python tools/rows.py
 	$(BIN)/python tools/pictures.py
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+
+links: setup     ## ask every address of weights for its header (no file is downloaded), write docs/links.md
+	$(BIN)/python tools/links.py
 
 clean:           ## remove what make made
 	rm -rf $(VENV) site .pytest_cache .mypy_cache .ruff_cache

@@ -48,7 +48,7 @@ def pytest_configure() -> None:
     os.environ["MAREY_OFFLINE"] = "1"
     # As in the command, before any test loads torch: with more threads than free cores, tests else take many times as long.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    for folder in (".", "video", "golden", "weights", "training", "backends"):
+    for folder in (".", "video", "golden", "weights", "training", "backends", "../tools"):
         sys.path.insert(0, str(Path(__file__).parent / folder))
     if sys.platform == "linux":
         ends = _EndsWithParent()

@@ -16,6 +16,7 @@ from marey.base.jsonable import Json
 from marey.models.network import GivesFeatures, GivesPositions, GivesTokens, Network
 from marey.models.user_module.config import UserModuleConfig
 from marey.recipe import Classify, Recipe, TaskConfig, Test
+from marey.recipe.source import Trust
 from marey.recipes.user_module import user_module_recipe
 from marey.video.pixels import FloatPixels, Pixels
 from marey.video.sampling import TrainRule
@@ -23,6 +24,16 @@ from marey.video.transforms import to_clip
 
 Output = Literal["logits", "positions", "features", "tokens"]
 """What a network gives for a clip: the methods of `Classifier` of these names."""
+
+
+class Origin(Declaration):
+    """A published file that weights were loaded from."""
+
+    address: str
+    sha256: str
+    """Of the whole file, 64 digits."""
+    trust: Trust
+    """How far its content was known."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -52,7 +63,7 @@ class LoadReport:
             "dropped": list(self.dropped),
             "notes": list(self.notes),
         }
-        return found if self.origin is None else found | {"origin": self.origin.as_json()}
+        return found if self.origin is None else found | {"origin": self.origin.model_dump(mode="json")}
 
     def __repr__(self) -> str:
         return f"LoadReport({self})"
@@ -183,7 +194,7 @@ class Classifier(nn.Module):
         return self(clip_BCTHW)  # type: ignore[no-any-return]
 
     @property
-    def origin(self) -> "Origin | None":
+    def origin(self) -> Origin | None:
         """The published file that the weights came from; None where they came from elsewhere."""
         return None if self.load_report is None else self.load_report.origin
 

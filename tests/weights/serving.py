@@ -1,6 +1,7 @@
 """A server on this machine that answers as servers do on bad days. Each answer is a function; the last one repeats."""
 
 import contextlib
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -9,8 +10,8 @@ Answer = Callable[[BaseHTTPRequestHandler], None]
 
 
 class Server:
-    def __init__(self, answers: list[Answer]) -> None:
-        self.answers, self.asked = answers, []
+    def __init__(self, answers: list[Answer], tls: ssl.SSLContext | None = None) -> None:
+        self.answers, self.asked, self.methods = answers, [], []
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -18,17 +19,22 @@ class Server:
                 with outer.lock:
                     answer = outer.answers[min(len(outer.asked), len(outer.answers) - 1)]
                     outer.asked.append((self.path, dict(self.headers)))
+                    outer.methods.append(self.command)
                 # The other side hangs up when it has had enough.
                 with contextlib.suppress(ConnectionError):
                     answer(self)
                 self.close_connection = True
+
+            do_HEAD = do_CONNECT = do_GET  # noqa: N815, as http.server names them
 
             def log_message(self, *_: object) -> None:
                 pass
 
         self.lock = threading.Lock()
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
+        if tls is not None:
+            self.server.socket = tls.wrap_socket(self.server.socket, server_side=True)
+        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self.server.server_port}"
 
     @property
     def ranges(self) -> list[str | None]:
@@ -36,8 +42,8 @@ class Server:
 
 
 @contextlib.contextmanager
-def serving(*answers: Answer) -> Iterator[Server]:
-    server = Server(list(answers))
+def serving(*answers: Answer, tls: ssl.SSLContext | None = None) -> Iterator[Server]:
+    server = Server(list(answers), tls)
     thread = threading.Thread(target=server.server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     try:
@@ -57,7 +63,7 @@ def whole(content: bytes, *, mark: str = '"one"', only: int | None = None, lengt
         asked = request.headers.get("Range")
         known = request.headers.get("If-Range")
         if asked and ranges and (known in (None, mark) or not if_range):
-            start = int(asked.removeprefix("bytes=").rstrip("-"))
+            start = int(asked.removeprefix("bytes=").partition("-")[0])
             if start >= len(content):
                 request.send_error(416)
                 return
@@ -68,6 +74,8 @@ def whole(content: bytes, *, mark: str = '"one"', only: int | None = None, lengt
         request.send_header("Content-Length", str((length or len(content)) - start))
         request.send_header("ETag", mark)
         request.end_headers()
+        if request.command == "HEAD":
+            return
         request.wfile.write(content[start:] if only is None else content[start : start + only])
         request.wfile.flush()
         if stall is not None:
@@ -76,13 +84,24 @@ def whole(content: bytes, *, mark: str = '"one"', only: int | None = None, lengt
     return answer
 
 
-def says(status: int, **headers: str) -> Answer:
+def says(status: int, body: bytes = b"", **headers: str) -> Answer:
+    """`body` comes with GET alone; its length is what it is or what `headers` claim."""
+
     def answer(request: BaseHTTPRequestHandler) -> None:
         request.send_response(status)
-        for name, value in headers.items():
-            request.send_header(name, value)
-        request.send_header("Content-Length", "0")
+        for name, value in ({"Content-Length": str(len(body))} | headers).items():
+            request.send_header(name.replace("_", "-"), value)
         request.end_headers()
+        request.wfile.write(b"" if request.command == "HEAD" else body)
+
+    return answer
+
+
+def by_path(answers: dict[str, Answer]) -> Answer:
+    """A server with several addresses (without their queries), and 404 for all others."""
+
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        answers.get(request.path.partition("?")[0], says(404))(request)
 
     return answer
 

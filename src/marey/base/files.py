@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import json
 import os
+import shutil
 import sys
 import tempfile
 import time
@@ -45,6 +46,21 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def link(path: str | Path, target: str | Path) -> None:
+    """Make `target` lead to the file `path`: a symbolic link, or a copy where links cannot be made (Windows)."""
+    path, target = Path(path).absolute(), Path(target)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{target.name}-{os.getpid()}")
+    temporary.unlink(missing_ok=True)
+    try:
+        temporary.symlink_to(path)
+    except (OSError, NotImplementedError):
+        with atomic_path(target) as copy:
+            shutil.copyfile(path, copy)
+        return
+    temporary.replace(target)
 
 
 def write_text(path: str | Path, text: str) -> None:

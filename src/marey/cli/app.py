@@ -47,10 +47,7 @@ NameOrFile = Annotated[str, typer.Argument(help="A recipe's name, or a checkpoin
 NameOrYaml = Annotated[str, typer.Argument(help="A recipe's name, or a YAML file written by `marey show`.")]
 Data = Annotated[Path, typer.Option("--data", help="A list of videos and labels, or a folder per class.")]
 WeightsFile = Annotated[
-    str | None,
-    typer.Option(
-        "--weights", help="A checkpoint, ours or an older toolkit's: a file, or its https:// or hf:// address."
-    ),
+    str | None, typer.Option("--weights", help="A checkpoint, ours or an older toolkit's: a file or an address.")
 ]
 Fuse = Annotated[str | None, typer.Option("--fuse", help="A second model for the same videos; the logits are added.")]
 FuseWeights = Annotated[str | None, typer.Option("--fuse-weights", help="The second model's checkpoint.")]

@@ -312,7 +312,7 @@ def _protocol(model: Classifier, data: Manifest, compute: Compute) -> Evaluation
     # What is the default is left out, as version 0.1.0 did, so that a test begun then is resumed.
     more: dict[str, JsonValue] = {} if recipe.task.kind == protocol.task else {"task": recipe.task.kind}
     if model.origin is not None:
-        more["weights_file"] = model.origin.as_json()
+        more["weights_file"] = model.origin.model_dump(mode="json")
     if model.calibration is not None:
         more["calibration"] = model.calibration.model_dump(mode="json")
     return protocol.model_copy(update=more)

@@ -180,7 +180,7 @@ def features(
     share = work.rank if work.world > 1 else None
     tell_of_spare(compute.device)
     notice(f"features of {model.recipe.name} on {device}, {precision}")
-    facts = {} if model.origin is None else {"weights_file": model.origin.as_json()}
+    facts = {} if model.origin is None else {"weights_file": model.origin.model_dump(mode="json")}
     with Claim(OutputPath.folder(out), Command.FEATURES, identity, facts=facts, share=share).held() as resumed:
         if resumed and share is None:
             work.sweep()

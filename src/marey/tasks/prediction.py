@@ -86,7 +86,7 @@ class Prediction:
         if self.error is not None:
             return {"path": str(self.path), **times, "error": self.error}
         top: Json = [{"label": label, "probability": probability} for label, probability in self.top(k)]
-        more: dict[str, Json] = {"below_threshold": self.below_threshold, "backend": self.backend}  # type: ignore[dict-item]
+        more: dict[str, Json] = {"below_threshold": self.below_threshold, "backend": self.backend}
         more["weights_sha256"] = list(self.weights_sha256) or None
         return {"path": str(self.path), **times, "top": top} | {n: v for n, v in more.items() if v is not None}
 

@@ -224,9 +224,7 @@ def _computed(recipe: Recipe, precision: Precision, device: torch.device, *, res
     return recipe if found == declared else recipe.variant(train={"precision": found})
 
 
-def _start(
-    recipe: Recipe, train: Manifest, init: str | Path | None, resume: bool, trust_first_use: bool
-) -> Classifier:
+def _start(recipe: Recipe, train: Manifest, init: str | Path | None, resume: bool, trust_first_use: bool) -> Classifier:
     """The classifier before training: initialised as the recipe says, or with weights from `init`."""
     if recipe.model.num_classes != len(train.class_names):
         raise RecipeError(

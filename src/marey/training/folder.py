@@ -89,7 +89,7 @@ class RunFolder:
     def _leave_untouched(self) -> None:
         """Remove the files of a run that stopped before its first step."""
         if not (self.path / STATE).exists() and not (self.path / "log.jsonl").exists():
-    for name in (Command.TRAIN.note, "recipe.yaml", START):
+            for name in (Command.TRAIN.note, "recipe.yaml", START):
                 (self.path / name).unlink(missing_ok=True)
             with contextlib.suppress(OSError):  # other files lie there
                 self.path.rmdir()
@@ -97,7 +97,7 @@ class RunFolder:
     def record_start(self, report: LoadReport) -> None:
         """Record in start.json which file the initial weights came from, and as far as known its address and SHA-256."""
         if self.writes:
-            origin = None if report.origin is None else report.origin.as_json()
+            origin = None if report.origin is None else report.origin.model_dump(mode="json")
             write_json(self.path / START, {"file": Path(report.source).name, "layout": report.layout, "origin": origin})
 
     def save_state(self, at: Progress, parts: dict[str, Any]) -> None:
@@ -131,4 +131,5 @@ def _settings(identity: Mapping[str, Json]) -> dict[str, Json]:
     except ValidationError:  # a field has been removed since: keep it, so that the claim can name it
         recipe = json.loads(text)
     # What others published, and where, has no influence on a training, and is corrected between versions.
-    return {**identity, "recipe": {name: value for name, value in recipe.items() if name not in ("published", "weights")}}
+    own = {name: value for name, value in recipe.items() if name not in ("published", "weights")}
+    return {**identity, "recipe": own}

@@ -21,6 +21,7 @@ from marey.classifier import Calibration, Classifier, user_module_config
 from marey.models.network import Network
 from marey.models.user_module.config import UserModuleConfig
 from marey.recipe import Recipe, recipe_from
+from marey.weights.content import check_body
 
 FORMAT = "1"
 _MODEL, _RECIPE = "model.safetensors", "recipe.json"
@@ -155,6 +156,7 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
     file = path / _MODEL if path.is_dir() else path
     if not file.is_file():
         raise WeightsError(f"{file}: no such checkpoint file.")
+    check_body(file)
     try:
         with safe_open(file, framework="pt") as opened:
             metadata = opened.metadata() or {}

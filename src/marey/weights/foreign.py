@@ -17,6 +17,7 @@ from marey.base.declaration import first_problem
 from marey.base.errors import WeightsError
 from marey.recipe import NetworkConfig
 from marey.weights.caffe2 import is_caffe2, of_the_solver, read_caffe2
+from marey.weights.content import check_body
 from marey.weights.layouts import (
     deepmind,
     deepmind_tensorflow,
@@ -130,6 +131,7 @@ def _read_torch(path: Path) -> Contents:
     """A .pth or .pyth file; a wrapping `state_dict` and `module.` are taken off."""
     if not path.is_file():
         raise WeightsError(f"{path}: {'a folder, not a' if path.is_dir() else 'no such'} checkpoint file.")
+    check_body(path)
     _check_archive(path)
     try:
         with warnings.catch_warnings():

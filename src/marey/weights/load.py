@@ -74,9 +74,9 @@ def load_model(
         load_model(recipe, weights="https://.../a.pth")    a file at an address: https:// or hf://org/name@revision/file
 
     `allow_new_head` accepts weights for another number of classes: the classifier then starts fresh, and the report
-    says so. `trust_first_use` fetches a file of which no hash was published, too: its SHA-256 is recorded, and a later change
-    is refused. `model` is the module whose weights a file of ours holds, made as for training, where its code is the user's
-    own: it is filled and kept.
+    says so. `trust_first_use` fetches a file of which no hash was published, too: its SHA-256 is recorded, and a later
+    change is refused. `model` is the module whose weights a file of ours holds, made as for training, where its code is the
+    user's own: it is filled and kept.
 
     Raises:
         WeightsError: a tensor is missing, left over, of another shape, or not finite; the file cannot be read, or not be
@@ -104,7 +104,7 @@ def load_model(
         raise WeightsError(f"{path}: model= goes with a .safetensors file that Marey wrote of such a module.")
     record = found.record if isinstance(found, Obtained) else read_record(path)
     if record is not None and loaded.load_report is not None:
-        origin = Origin(record.address, record.sha256, record.trust)
+        origin = Origin(address=record.address, sha256=record.sha256, trust=record.trust)
         loaded.load_report = replace(loaded.load_report, origin=origin)
     return loaded.to(device).eval()
 

@@ -5,7 +5,7 @@ A host that was lost and came back is asked after the others, and only for files
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,15 +17,19 @@ from marey.base.errors import WeightsError
 from marey.base.files import cache_folder
 from marey.base.reporter import notice, warning
 from marey.recipe import Recipe, TwoStream
+from marey.recipe.hosts import state_of
 from marey.recipe.source import HUB, Hash, Part, Source
-from marey.recipes import RECIPES, get_recipe
+from marey.recipes import RECIPES, find_two_stream, get_recipe
 from marey.recipes.starts import STARTS
-from marey.weights.hub import bring, offline
+from marey.weights.download import offline
+from marey.weights.hub import bring
 from marey.weights.mirrors import Mirror, find, mirrors
 from marey.weights.nearest import nearest_living, nearest_rows, nearest_two_stream, reported_of
 from marey.weights.store import Record, admit, kept, place
 
-OWN_COPY = "A copy that you have: --weights FILE, `marey weights scan FOLDER --link`, or its folder or mirror in MAREY_MIRROR."
+OWN_COPY = (
+    "Of your own copy: --weights FILE, `marey weights scan FOLDER --link`, or its folder or mirror in MAREY_MIRROR."
+)
 _PREFIX = "digits reveal a damaged file, but not one that an attacker made to fit"
 
 
@@ -104,8 +108,7 @@ def obtain_address(address: str, *, trust_first_use: bool = False) -> Obtained:
     What is known of it is what a recipe or a start says that has this address; else its hash begins with the digits that
     end its name, if it has any. A host that is reported gone is asked, with a warning.
     """
-    declared = [source for sources in (*(row.weights for row in RECIPES), *STARTS.values()) for source in sources]
-    source = next((source for source in declared if source.address == address), None) or _unknown(address)
+    source = _declared(address)
     found = _found((source,), trust_first_use)
     if found is not None:
         return found
@@ -115,7 +118,9 @@ def obtain_address(address: str, *, trust_first_use: bool = False) -> Obtained:
             "the name now decides what it serves. It is asked because you typed the address"
         )
     if offline():
-        raise WeightsError(f"{address}: not in the cache, and the network is not to be used (--offline, MAREY_OFFLINE).")
+        raise WeightsError(
+            f"{address}: not in the cache, and the network is not to be used (--offline, MAREY_OFFLINE)."
+        )
     if source.trust == "none" and not trust_first_use:
         raise WeightsError(_asks_first(source, address))
     taken = _taken(source, _download)
@@ -182,12 +187,25 @@ def check_row(row: TwoStream, *, trust_first_use: bool = False) -> None:
         raise WeightsError(f"{row.name}: take {_row(other)} in its place. {error}") from None
 
 
-def without_hash(recipe: Recipe) -> Source | None:
-    """The source that `obtain` would take on the user's word alone, since nothing is here and no other has a hash."""
-    living = asked(recipe.weights)
-    if offline() or not living or living[0].trust != "none" or any(_is_here(source) for source in recipe.weights):
-        return None
-    return living[0]
+def without_hash(names: Iterable[str]) -> tuple[Source, ...]:
+    """What fetching these would take on the user's word alone: one source for each that is not here and has no hash.
+
+    Args:
+        names: Of recipes, rows of two streams or starts (`marey.recipes.starts`), or addresses; other words are passed over.
+    """
+    rows = {recipe.name: recipe.weights for recipe in RECIPES} | STARTS
+    wanted: dict[str, tuple[Source, ...]] = {}
+    for name in names:
+        streams = find_two_stream(name)
+        for one in (name,) if streams is None else (streams.rgb, streams.flow):
+            wanted[one] = (_declared(one),) if is_address(one) and not is_snapshot(one) else rows.get(one, ())
+    if offline():
+        return ()
+    return tuple(
+        living[0]
+        for sources in wanted.values()
+        if (living := asked(sources)) and living[0].trust == "none" and not any(map(_is_here, sources))
+    )
 
 
 def size_text(source: Source) -> str:
@@ -298,12 +316,20 @@ def _fetched(sources: Sequence[Source], name: str, trust_first_use: bool) -> Obt
     raise WeightsError(" ".join(failures))
 
 
-def _unknown(address: str) -> Source:
-    """An address that no recipe declares."""
+def _declared(address: str) -> Source:
+    """What is declared of an address, or what its form tells.
+
+    Raises:
+        WeightsError: it is no address of a file.
+    """
+    for sources in (*(row.weights for row in RECIPES), *STARTS.values()):
+        for source in sources:
+            if source.address == address:
+                return source
     digits = re.search(r"-([0-9a-f]{8,64})\.\w+$", address)
     known = Hash(digits=digits[1], stated_by="the file's name") if digits else None
     try:
-        return Source(address=address, by="an address that you typed", hash=known)
+        return Source(address=address, by="an address that you typed", hash=known, state=state_of(address))
     except ValidationError as error:
         raise WeightsError(f"{': '.join(first_problem(error))}.") from None
 

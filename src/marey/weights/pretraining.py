@@ -6,7 +6,6 @@ the clip's ends (there it sees zeros; networks without temporal kernels are equa
 modality are the mean over the old ones (Wang et al., TSN, ECCV 2016, section 3.2, "cross-modality").
 """
 
-import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -52,13 +51,10 @@ def start(
     Raises:
         WeightsError: no such weights, or they fit no part of the network.
     """
-    how, note = recipe.train.initialisation, None
+    how = recipe.train.initialisation
     if str(init) == "none":
         return _initialised(recipe, class_names)
-    if str(init) == "ig65m":
-        found, note = ig65m_file(recipe, trust_first_use=trust_first_use)
-    else:
-        found = _file(recipe, init, trust_first_use)
+    found, note = _found(recipe, init, trust_first_use)
     file = found.path if isinstance(found, Obtained) else found
     theirs = config_in(file)
     if isinstance(theirs, UserModuleConfig):
@@ -73,9 +69,7 @@ def start(
             network.initialise_head(how)
     else:
         network = _network(_initialised(recipe, class_names))
-        report = carry_over(
-            load_model(weights=found), network, recipe.name
-        )
+        report = carry_over(load_model(weights=found), network, recipe.name)
     notes = (*report.notes, note) if note else report.notes
     started = Classifier(network, recipe, classes=class_names, load_report=replace(report, notes=notes))
     return started.train()
@@ -125,16 +119,18 @@ def _report(loaded: Classifier) -> LoadReport:
     return loaded.load_report
 
 
-def _file(recipe: Recipe, init: str | Path, trust_first_use: bool) -> Path | Obtained:
-    """What `init` names."""
+def _found(recipe: Recipe, init: str | Path, trust_first_use: bool) -> tuple[Path | Obtained, str | None]:
+    """What `init` names, and a note on what it expects, if there is one."""
+    if str(init) == "ig65m":
+        return ig65m_file(recipe, trust_first_use=trust_first_use)
     if str(init) == "imagenet":
-        return imagenet_file(recipe)
+        return imagenet_file(recipe), None
     if is_address(init):
-        return obtain_address(str(init), trust_first_use=trust_first_use)
+        return obtain_address(str(init), trust_first_use=trust_first_use), None
     if Path(init).exists():
-        return Path(init)
+        return Path(init), None
     if (named := _row(init)) is not None:
-        return obtain(named, trust_first_use=trust_first_use)
+        return obtain(named, trust_first_use=trust_first_use), None
     words = [*WORDS, *(known.name for known in RECIPES)]
     raise WeightsError(
         f"--init {init}: no such file, and no recipe of that name.{did_you_mean(str(init), words)} "

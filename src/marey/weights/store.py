@@ -1,7 +1,7 @@
 """The cache of weights: where each file is kept, what is recorded of it, and whether it is still that file.
 
-    cache/weights/0676ba61/resnet50-0676ba61.pth         the file, or a link to a copy that the user registered
-    cache/weights/0676ba61/resnet50-0676ba61.pth.json    its `Record`
+cache/weights/0676ba61/resnet50-0676ba61.pth         the file, or a link to a copy that the user registered
+cache/weights/0676ba61/resnet50-0676ba61.pth.json    its `Record`
 """
 
 import hashlib

@@ -107,7 +107,7 @@ def convert_weights(file: Path, out: Path, *, recipe: Recipe | None, allow_new_h
     assert model.load_report is not None
     provenance: dict[str, Json] = {"converted_from": file.name, "layout": model.load_report.layout}
     if model.origin is not None:
-        provenance["origin"] = model.origin.as_json()
+        provenance["origin"] = model.origin.model_dump(mode="json")
     if file.is_file():
         provenance["sha256"] = sha256(file)
     there = out.exists()

@@ -168,9 +168,7 @@ def _tested(row: TwoStream | None, recipes: Sequence[Recipe], part: Lists, *, ou
         if how.train:
             classifiers.append(load_model(_trained(recipe, part, init, out=out / f"train-{recipe.name}", how=how)))
         else:
-            classifiers.append(
-                load_model(recipe, weights=weights, trust_first_use=how.options.trust_first_use)
-            )
+            classifiers.append(load_model(recipe, weights=weights, trust_first_use=how.options.trust_first_use))
     listed, max_broken = ListOptions(root=how.root, split=part.split), how.options.max_broken
     if row is None:
         return test_model(

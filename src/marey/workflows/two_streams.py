@@ -74,6 +74,9 @@ def open_models(
     Raises:
         RecipeError, WeightsError: as `open_model`; or a model to fuse with a row that has two streams already.
     """
+    check_models(
+        first, second, weights=weights, fuse_weights=fuse_weights, untrained=untrained, trust_first_use=trust_first_use
+    )
     row = find_two_stream(first)
     if row is None and second is None:
         return open_model(
