@@ -44,8 +44,9 @@ def weights(tmp_path) -> Path:
 
 def declare(monkeypatch, *sources: Source) -> None:
     """Add SMALL to the recipes, with these sources."""
-    monkeypatch.setattr("marey.recipes.RECIPES", (*RECIPES, SMALL.model_copy(update={"weights": sources})))
-    monkeypatch.setattr("marey.weights.shelf.RECIPES", (*RECIPES, SMALL.model_copy(update={"weights": sources})))
+    recipes = (*RECIPES, SMALL.model_copy(update={"weights": sources}))
+    for module in ("marey.recipes", "marey.weights.shelf", "marey.weights.obtain"):
+        monkeypatch.setattr(f"{module}.RECIPES", recipes)
     monkeypatch.setattr("marey.weights.availability.PARAMETERS", {**PARAMETERS, "small": 100_000})
 
 

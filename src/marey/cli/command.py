@@ -147,30 +147,24 @@ def trusted(names: Sequence[str], given: bool) -> bool:
     """Whether weights of which no hash was published may be fetched: `--trust-first-use` was given, or the user says yes.
 
     The question is asked on a terminal alone, of a single process, and only where one of `names` needs it: names of
-    recipes or of rows of two streams; other words (files, addresses) need none.
+    recipes, rows of two streams or starts, or addresses; other words (files, "none") need none.
     """
     if given or processes().world > 1 or not (sys.stdin.isatty() and sys.stderr.isatty()):
         return given
-    from marey.recipes import RECIPES, find_two_stream
-    from marey.weights.obtain import without_hash
+    from marey.weights.obtain import size_text, without_hash
 
-    wanted = set(names)
-    for row in filter(None, map(find_two_stream, names)):
-        wanted |= {row.rgb, row.flow}
-    unknown = [
-        f"  {source.address} (licence: {source.licence})"
-        for recipe in RECIPES
-        if recipe.name in wanted and (source := without_hash(recipe)) is not None
-    ]
-    if not unknown:
+    sources = without_hash(names)
+    if not sources:
         return False
+    print("No hash was published of:", file=sys.stderr)
+    for source in sources:
+        print(f"  {source.address} ({size_text(source)}, licence {source.licence})", file=sys.stderr)
     print(
-        f"No hash was published of:\n{chr(10).join(unknown)}\n"
-        "So Marey cannot see whether what comes is what the authors trained. It is read without running anything in it, and "
-        "its SHA-256 is recorded, so that a later change is refused.",
+        "Nothing can show whether what comes is what its authors trained. Nothing in it is run, and its SHA-256 is recorded, "
+        "so that a later change is refused.",
         file=sys.stderr,
     )
-    return typer.confirm("Fetch it and trust it from now on?", err=True)
+    return typer.confirm("Fetch and trust it from now on?", err=True)
 
 
 def next_run(name: str) -> Path:

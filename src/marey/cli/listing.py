@@ -1,6 +1,7 @@
 """What `marey list` shows of each row, and which rows it shows."""
 
 from collections.abc import Iterable, Sequence
+from itertools import chain
 
 from marey.base.errors import RecipeError
 from marey.base.files import cache_folder
@@ -31,8 +32,8 @@ def rows_of(
     rows = _ROWS
     for word in words:
         if not any(word.lower() in _description(row) for row in _ROWS):
-            known = {part for row in _ROWS for part in (*row.name.split("_"), *_networks(row), row.dataset, row.name)}
-            raise RecipeError(f"no recipe has the word {word!r}.{did_you_mean(word, sorted(known))}")
+            words_of = [(*row.name.split("_"), *_networks(row), row.dataset, row.name) for row in _ROWS]
+            raise RecipeError(f"no recipe has the word {word!r}.{did_you_mean(word, sorted(set(chain(*words_of))))}")
         rows = tuple(row for row in rows if word.lower() in _description(row))
     for option, wanted, names_of in (("--network", network, _networks), ("--dataset", dataset, _datasets)):
         if wanted is not None:
