@@ -30,9 +30,12 @@ def command(*words: str) -> str:
         command("--help"),
         command("list"),
         command("list", "--json"),
+        command("list", "slowonly", "--network", "slowonly", "--available"),
+        command("weights", "list"),
+        command("weights", "verify"),
         command("show", "slowonly_r50_8x8_k400"),
     ],
-    ids=["import", "get_recipe", "help", "list", "list-json", "show"],
+    ids=["import", "get_recipe", "help", "list", "list-json", "list-words", "weights-list", "weights-verify", "show"],
 )
 def test_looking_things_up_is_light(code: str) -> None:
     assert heavy_modules(code) == set()

@@ -65,6 +65,8 @@ def given(tmp_path_factory) -> Path:
         ["train", "clips", "--out", "OUT", *TINY],
         ["reproduce", "slowonly_r18_8x2_motions", "--data", "motions.csv", "--out", "OUT", "--train", *TINY],
         ["demo", "--out", "OUT", "--workers", "0"],
+        ["weights", "list"],
+        ["weights", "scan", "run"],
         ["doctor"],
         ["convert", "tiny.safetensors", "--out", "OUT.safetensors"],
         ["report", "run"],
@@ -77,7 +79,7 @@ def given(tmp_path_factory) -> Path:
         ["data", "frames", "clips", "--out", "OUT", "--workers", "1"],
         ["data", "flow", "clips", "--out", "OUT", "--method", "dis", "--workers", "1"],
     ],
-    ids=lambda words: " ".join(words[: 2 + (words[0] == "data")]),
+    ids=lambda words: " ".join(words[: 2 + (words[0] in ("data", "weights"))]),
 )  # fmt: skip
 def test_results_alone(words, given, tmp_path, monkeypatch, capfd) -> None:
     monkeypatch.chdir(given)
@@ -117,5 +119,6 @@ def commands(group: typer.Typer) -> list[list[str]]:
 
 
 @pytest.mark.parametrize("words", commands(app), ids=" ".join)
-def test_every_command_can_be_quiet(words) -> None:
-    assert "--quiet" in marey(*words, "--help").stdout
+def test_every_command_can_be_quiet_and_offline(words) -> None:
+    shown = marey(*words, "--help").stdout
+    assert "--quiet" in shown and "--offline" in shown

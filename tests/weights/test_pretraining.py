@@ -213,11 +213,13 @@ def asked(monkeypatch, tmp_path):
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(tmp_path / "x.pth", target)
 
+    def digits(path):
+        return next(iter(re.findall(r"-([0-9a-f]{8})\.", path.name)), "0" * 8)
+
     monkeypatch.setenv("MAREY_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("MAREY_OFFLINE", raising=False)
     monkeypatch.setattr(obtain, "bring", bring)
-    monkeypatch.setattr(
-        store, "sha256", lambda path: next(filter(None, re.findall(r"-([0-9a-f]{8})\.", path.name)), "0" * 8)
-    )
+    monkeypatch.setattr(store, "sha256", digits)
     return calls
 
 
@@ -237,7 +239,7 @@ def test_an_address_and_a_recipe(asked, tmp_path) -> None:
     with pytest.raises(WeightsError, match="no hash of resnet18.pth was published"):
         start(wanted, "https://example.org/resnet18.pth")
     start(wanted, "https://example.org/resnet18.pth", trust_first_use=True)
-    with pytest.raises(WeightsError, match="no file of its weights is known"):
+    with pytest.raises(WeightsError, match="has no published weights"):
         start(wanted, "tsn_r50_8seg_k400")
     with pytest.raises(WeightsError, match="gone from open-mmlab"):
         start(wanted, "slowonly_r50_4x16_k400")

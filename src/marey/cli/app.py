@@ -1,6 +1,5 @@
 """The `marey` command. Each command parses, calls one function and prints; torch loads only where it is needed."""
 
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
@@ -31,6 +30,7 @@ from marey.cli.command import (
     trusted,
 )
 from marey.cli.data import data
+from marey.cli.weights import weights
 
 app = typer.Typer(
     name="marey",
@@ -41,6 +41,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(data, name="data")
+app.add_typer(weights, name="weights")
 
 NameOrFile = Annotated[str, typer.Argument(help="A recipe's name, or a checkpoint: the file that training left.")]
 NameOrYaml = Annotated[str, typer.Argument(help="A recipe's name, or a YAML file written by `marey show`.")]
@@ -54,19 +55,25 @@ Untrained = Annotated[bool, typer.Option("--untrained", help="Random weights: to
 
 
 @command(app, "list")
-def list_recipes(as_json: AsJson = False) -> None:
-    """Name every recipe: network, input, data set, published accuracy, and whether its weights are here."""
-    if as_json:
-        from marey.recipes import RECIPES, TWO_STREAMS
+def list_recipes(
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[WORD]...", help="Only rows with all these words: in name, title, publisher, pretraining."
+        ),
+    ] = None,
+    network: Annotated[
+        str | None, typer.Option("--network", help="Only this network: slowonly, r2plus1d, csn.")
+    ] = None,
+    dataset: Annotated[str | None, typer.Option("--dataset", help="Only this data set: kinetics400, ucf101.")] = None,
+    available: Annotated[bool, typer.Option("--available", help="Only rows whose weights one can get.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Name every recipe: its published top-1, and whether one can get its weights, how large, under which licence."""
+    from marey.cli.listing import rows_of, table
 
-        print(json_text([r.model_dump(mode="json") for r in (*RECIPES, *TWO_STREAMS)], indent=2))
-        return
-    from rich.console import Console
-
-    from marey.cli.listing import recipe_table
-
-    # A pipe has no width: a name cut short by a guess of 80 columns would be no use to grep.
-    Console(width=None if sys.stdout.isatty() else 200).print(recipe_table())
+    rows = rows_of(words or (), network=network, dataset=dataset, available=available)
+    print(json_text([row.model_dump(mode="json") for row in rows], indent=2) if as_json else table(rows))
 
 
 @command(app, "show")

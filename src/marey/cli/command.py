@@ -4,9 +4,10 @@ import contextlib
 import functools
 import inspect
 import io
+import os
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -49,6 +50,10 @@ MaxBroken = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output, nothing else.")]
 Set = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a field of the recipe.")]
+TrustFirstUse = Annotated[
+    bool,
+    typer.Option("--trust-first-use", help="Fetch weights of which no hash was published, too; record what came."),
+]
 
 _DEBUG = inspect.Parameter(
     "debug",
@@ -64,24 +69,36 @@ _QUIET = inspect.Parameter(
         bool, typer.Option("--quiet", help="Print results alone: no progress, notices or warnings; errors are printed.")
     ],
 )
+_OFFLINE = inspect.Parameter(
+    "offline",
+    inspect.Parameter.KEYWORD_ONLY,
+    default=False,
+    annotation=Annotated[
+        bool,
+        typer.Option("--offline", help="Never use the network; name the file that is missing. As MAREY_OFFLINE=1."),
+    ],
+)
 
 
 def command(app: typer.Typer, name: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Register a function as a command of `app`.
 
     A MareyError becomes one line on standard error and exit code 1; `--debug` shows where it came from. With `--quiet`
-    nothing else comes there.
+    nothing else comes there. With `--offline` neither the command nor its worker processes use the network.
     """
 
     def register(function: Callable[..., None]) -> Callable[..., None]:
         @functools.wraps(function)
-        def run(*, debug: bool, quiet: bool, **options: Any) -> None:
+        def run(*, debug: bool, quiet: bool, offline: bool, **options: Any) -> None:
             if isinstance(
                 sys.stdout, io.TextIOWrapper
             ):  # names that are no UTF-8 are printed as the bytes that they are
                 sys.stdout.reconfigure(errors=BYTES)
             try:
-                with _nothing_said() if quiet else contextlib.nullcontext():
+                with (
+                    _nothing_said() if quiet else contextlib.nullcontext(),
+                    _without_network() if offline else contextlib.nullcontext(),
+                ):
                     function(**options)
             except MareyError as error:
                 if debug:
@@ -90,8 +107,9 @@ def command(app: typer.Typer, name: str) -> Callable[[Callable[..., None]], Call
                 raise typer.Exit(1) from None
 
         signature = inspect.signature(function)
-        run.__signature__ = signature.replace(parameters=[*signature.parameters.values(), _QUIET, _DEBUG])  # type: ignore[attr-defined]
-        run.__annotations__ = function.__annotations__ | {"quiet": _QUIET.annotation, "debug": _DEBUG.annotation}
+        common = (_OFFLINE, _QUIET, _DEBUG)
+        run.__signature__ = signature.replace(parameters=[*signature.parameters.values(), *common])  # type: ignore[attr-defined]
+        run.__annotations__ = function.__annotations__ | {option.name: option.annotation for option in common}
         app.command(name)(run)
         return function
 
@@ -109,6 +127,44 @@ def _nothing_said() -> Iterator[None]:
         if not sys.warnoptions:
             warnings.simplefilter("ignore")
         yield
+
+
+@contextlib.contextmanager
+def _without_network() -> Iterator[None]:
+    """MAREY_OFFLINE=1 in the environment, which worker processes inherit; afterwards what was there before."""
+    before = os.environ.get("MAREY_OFFLINE")
+    os.environ["MAREY_OFFLINE"] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["MAREY_OFFLINE"]
+        else:
+            os.environ["MAREY_OFFLINE"] = before
+
+
+def trusted(names: Sequence[str], given: bool) -> bool:
+    """Whether weights of which no hash was published may be fetched: `--trust-first-use` was given, or the user says yes.
+
+    The question is asked on a terminal alone, of a single process, and only where one of `names` needs it: names of
+    recipes, rows of two streams or starts, or addresses; other words (files, "none") need none.
+    """
+    if given or processes().world > 1 or not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return given
+    from marey.weights.obtain import size_text, without_hash
+
+    sources = without_hash(names)
+    if not sources:
+        return False
+    print("No hash was published of:", file=sys.stderr)
+    for source in sources:
+        print(f"  {source.address} ({size_text(source)}, licence {source.licence})", file=sys.stderr)
+    print(
+        "Nothing can show whether what comes is what its authors trained. Nothing in it is run, and its SHA-256 is recorded, "
+        "so that a later change is refused.",
+        file=sys.stderr,
+    )
+    return typer.confirm("Fetch and trust it from now on?", err=True)
 
 
 def next_run(name: str) -> Path:

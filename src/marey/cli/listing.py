@@ -1,56 +1,114 @@
-"""What `marey list` shows of each recipe."""
+"""What `marey list` shows of each row, and which rows it shows."""
 
-from rich.table import Table
+from collections.abc import Iterable, Sequence
+from itertools import chain
 
+from marey.base.errors import RecipeError
 from marey.base.files import cache_folder
-from marey.recipe import Published, Recipe
-from marey.recipes import RECIPES, TWO_STREAMS
-from marey.weights.hub import cached_path
+from marey.base.nearest import did_you_mean
+from marey.recipe import Recipe, TwoStream
+from marey.recipes import RECIPES, TWO_STREAMS, get_recipe
+from marey.weights.availability import MEANINGS, Availability, availability
 
-COLUMNS = ("recipe", "family", "input", "data set", "starts from", "top-1", "top-5", "weights")
-
-
-def recipe_table() -> Table:
-    """One row per recipe: network, what it sees, what it started from, the published numbers, where its weights are."""
-    table = Table(*COLUMNS, box=None, pad_edge=False)
-    for recipe in RECIPES:
-        table.add_row(*cells(recipe))
-    for row in TWO_STREAMS:
-        table.add_row(row.name, "two streams", "rgb + flow", row.dataset, "", *_numbers(row.published), "")
-    table.caption = f"weights: here = in {cache_folder()}, published = fetched when they are needed"
-    table.caption_justify = "left"
-    return table
+Row = Recipe | TwoStream
+COLUMNS = ("recipe", "top-1", "size", "licence", "weights")
+_ROWS: tuple[Row, ...] = (*RECIPES, *TWO_STREAMS)
 
 
-def cells(recipe: Recipe) -> tuple[str, ...]:
-    """A recipe's row."""
+def rows_of(
+    words: Sequence[str], *, network: str | None = None, dataset: str | None = None, available: bool = False
+) -> tuple[Row, ...]:
+    """The rows that all of these describe; case does not matter.
+
+    Args:
+        words: Parts of the name, the title, or the names of network, data set, toolkit, publisher or pretraining.
+        network: The network's whole name.
+        dataset: The data set's whole name, or its short form in the names of recipes (k400).
+        available: Only rows whose weights are here or can be asked for.
+
+    Raises:
+        RecipeError: one of them describes no row, or all together describe none.
+    """
+    rows = _ROWS
+    for word in words:
+        if not any(word.lower() in _description(row) for row in _ROWS):
+            words_of = [(*row.name.split("_"), *_networks(row), row.dataset, row.name) for row in _ROWS]
+            raise RecipeError(f"no recipe has the word {word!r}.{did_you_mean(word, sorted(set(chain(*words_of))))}")
+        rows = tuple(row for row in rows if word.lower() in _description(row))
+    for option, wanted, names_of in (("--network", network, _networks), ("--dataset", dataset, _datasets)):
+        if wanted is not None:
+            known = sorted({name for row in _ROWS for name in names_of(row)})
+            if wanted.lower() not in known:
+                raise RecipeError(f"{option} {wanted}: no recipe has it.{did_you_mean(wanted, known)}")
+            rows = tuple(row for row in rows if wanted.lower() in names_of(row))
+    if not rows:
+        asked = ", ".join([*words, *(one for one in (network, dataset) if one is not None)])
+        raise RecipeError(f"no recipe is all of this at once: {asked}. Leave one of them out.")
+    return tuple(row for row in rows if availability(row).available) if available else rows
+
+
+def table(rows: Sequence[Row]) -> str:
+    """A line of at most 100 characters for each row, and what the words in them mean."""
+    found = [availability(row) for row in rows]
+    cells = [COLUMNS, *(_cells(row, one) for row, one in zip(rows, found, strict=True))]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    lines = [
+        f"{name:{widths[0]}}  {top1:>{widths[1]}}  {size:>{widths[2]}}  {licence:{widths[3]}}  {weights}"
+        for name, top1, size, licence, weights in cells
+    ]
+    return "\n".join([*(line.rstrip() for line in lines), "", *_caption(found)])
+
+
+def megabytes(size: int, *, exact: bool = True) -> str:
+    """A size for a person, in millions of bytes; ~: it is only the least that it can be."""
+    return f"{'' if exact else '~'}{size / 1e6:,.{0 if size >= 10_000_000 else 1}f} MB"
+
+
+def _cells(row: Row, found: Availability) -> tuple[str, ...]:
+    top1 = None if row.published is None else row.published.top1
     return (
-        recipe.name,
-        recipe.model.network,
-        f"{recipe.modality} {clip_of(recipe)}",
-        recipe.dataset,
-        recipe.pretraining or "scratch",
-        *_numbers(recipe.published),
-        _weights(recipe),
+        row.name,
+        "" if top1 is None else f"{top1:.1f}",
+        "" if found.size is None else megabytes(found.size, exact=found.exact),
+        found.licence,
+        found.word,
     )
 
 
-def _numbers(published: Published | None) -> tuple[str, ...]:
-    """Top-1 and top-5 in percent, empty where nobody printed them."""
-    numbers = (published.top1, published.top5) if published else (None, None)
-    return tuple("" if number is None else f"{number:.1f}" for number in numbers)
+def _caption(found: Sequence[Availability]) -> Iterable[str]:
+    """How many rows there are, and what the words in the last column mean."""
+    available = sum(one.available for one in found)
+    yield f"{len(found)} row{'' if len(found) == 1 else 's'}, {available} with weights one can get."
+    states = {one.state for one in found}
+    for state, meaning in MEANINGS.items():
+        if state in states:
+            yield f"  {state:13}  {meaning}"
+    if "here" in states:
+        yield f"The cache is {cache_folder() / 'weights'}."
+    if not all(one.exact for one in found):
+        yield "~: the file's size is not known; that of its parameters, 4 bytes each."
 
 
-def clip_of(recipe: Recipe) -> str:
-    """How many frames in which distance a clip has: 8x8; 3 segments; 3 segments of 5; 8 in 2.13 s."""
-    rule = recipe.clip
-    if rule.segments > 1:
-        return f"{rule.segments} segments" + (f" of {rule.frames}" if rule.frames > 1 else "")
-    seconds = getattr(rule, "seconds", None)
-    return f"{rule.frames} in {seconds:.3g} s" if seconds else f"{rule.frames}x{rule.stride}"
+def _description(row: Row) -> str:
+    """All that a word may be part of, in lower case."""
+    streams = (row,) if isinstance(row, Recipe) else _streams(row)
+    parts = [row.name, row.title, row.dataset, *_networks(row)]
+    for stream in streams:
+        parts += [stream.modality, stream.pretraining or "scratch", *(source.by for source in stream.weights)]
+    if isinstance(row, TwoStream):
+        parts.append("two streams")
+    return " ".join(parts).lower()
 
 
-def _weights(recipe: Recipe) -> str:
-    if recipe.weights is None:
-        return ""
-    return "here" if cached_path(recipe.weights.url, recipe.weights.sha256).is_file() else "published"
+def _streams(row: TwoStream) -> tuple[Recipe, Recipe]:
+    return get_recipe(row.rgb), get_recipe(row.flow)
+
+
+def _networks(row: Row) -> set[str]:
+    return {one.model.network for one in ((row,) if isinstance(row, Recipe) else _streams(row))}
+
+
+def _datasets(row: Row) -> set[str]:
+    """The data set's name, and its short form where the row's name has one."""
+    short = {"kinetics400": "k400", "kinetics600": "k600", "kinetics700": "k700"}.get(row.dataset)
+    return {row.dataset} | ({short} if short else set())

@@ -168,7 +168,7 @@ def check_sources(
         return
     if not living:
         instead = "" if recipe is None else _instead(recipe)
-        raise WeightsError(" ".join(filter(None, [f"{name}: {_why_not(sources)}.", instead, OWN_COPY])))
+        raise WeightsError(" ".join(filter(None, [f"{name}{_why_not(sources)}.", instead, OWN_COPY])))
     if offline():
         raise WeightsError(
             f"{name}: {living[0].file} ({size_text(living[0])}) is not in the cache ({cache_folder()}), and the network is "
@@ -347,15 +347,15 @@ def _declared(address: str) -> Source:
 
 
 def _why_not(sources: Sequence[Source]) -> str:
-    """Why none of these sources is asked."""
+    """Why none of these sources is asked, to be said after the name of what they belong to."""
     if not sources:
-        return "no file of its weights is known"
+        return " has no published weights"
     source = sources[0]
     state = source.state
     if state.reported == "gone":
-        return f"its file is gone from {source.host} since {state.date} ({state.evidence}), and the host is not asked again"
+        return f": its file is gone from {source.host} since {state.date} ({state.evidence}), and the host is not asked again"
     return (
-        f"its file lies on {source.host}, which was lost on {state.date} ({state.evidence}), and no hash of it was "
+        f": its file lies on {source.host}, which was lost on {state.date} ({state.evidence}), and no hash of it was "
         f"published: it is fetched only from the address itself (--init, --weights {source.address})"
     )
 
@@ -375,7 +375,9 @@ def _instead(recipe: Recipe) -> str:
         first, *second = rows
         also = f"; nearer is {_row(second[0])}" if second else ""
         return f"The nearest row that one can get is {_row(first)}: marey weights fetch {first.name}{also}."
-    if isinstance(base := _base(recipe), Recipe):
+    if recipe.published is None:
+        return f"It is for training: marey train {recipe.name} --data DATA."
+    if (base := _base(recipe)) is not None:
         return f"No row on {recipe.dataset} can be fetched; training can start from --init {base.name}."
     return f"No row of this network on {recipe.dataset} can be fetched."
 

@@ -1,0 +1,331 @@
+"""`marey weights ...`: what the cache of weights holds, what goes into it, and copies that lie elsewhere."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from marey.base.errors import WeightsError
+from marey.base.files import cache_folder
+from marey.base.jsonable import Json, json_text
+from marey.base.reporter import notice
+from marey.cli.command import AsJson, TrustFirstUse, command, trusted
+
+if TYPE_CHECKING:
+    from marey.recipe import Recipe
+    from marey.weights.scan import Found, Linked
+    from marey.weights.shelf import Item
+
+weights = typer.Typer(help="Fetch weights, look after their cache, find copies that you have.", no_args_is_help=True)
+
+Names = Annotated[
+    list[str] | None, typer.Argument(metavar="[NAME]...", help="Recipes, rows of two streams, or files of the cache.")
+]
+
+_TRUST = {
+    "verified": "its whole SHA-256 is the one that its publisher gave",
+    "checked": "its whole SHA-256 or git blob is the one that others state",
+    "prefix": "its SHA-256 begins with the digits that were published: damage would show, an attack might not",
+    "none": "no hash was known: it was taken on your word; a later change is refused",
+    "-": "nothing was recorded when it came (Marey 0.1.0); verify compares it with what was published",
+}
+"""The words for how far a file's content was known when it came."""
+
+
+@command(weights, "fetch")
+def fetch(
+    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Recipes, or rows of two streams.")],
+    trust_first_use: TrustFirstUse = False,
+    as_json: AsJson = False,
+) -> None:
+    """Fetch the weights of these rows, for a machine that goes offline; what is here already is left as it is."""
+    from marey.weights.obtain import obtain
+
+    recipes = _recipes(names)
+    _announce(recipes)
+    trust = trusted(names, trust_first_use)
+    results: list[dict[str, Json]] = []
+    for recipe in recipes:
+        try:
+            found = obtain(recipe, trust_first_use=trust)
+        except WeightsError as error:
+            if len(recipes) == 1:
+                raise
+            results.append({"recipe": recipe.name, "error": str(error)})
+            if not as_json:
+                print(f"{recipe.name}: not fetched: {error}")
+            continue
+        results.append(
+            {"recipe": recipe.name, "path": str(found.path), "address": found.record.address}
+            | {"sha256": found.record.sha256, "size": found.record.size, "trust": found.record.trust}
+        )
+        if not as_json:
+            print(f"{recipe.name}: {found.path}", flush=True)
+    failed = [str(result["recipe"]) for result in results if "error" in result]
+    if as_json:
+        print(json_text({"fetched": results}, indent=2))
+    else:
+        print(f"Here now: {len(recipes) - len(failed)} of {len(recipes)}, in {cache_folder() / 'weights'}.")
+    if failed:
+        raise WeightsError(f"{len(failed)} of {len(recipes)} rows could not be fetched: {', '.join(failed)}.")
+
+
+@command(weights, "list")
+def list_cache(as_json: AsJson = False) -> None:
+    """What the cache holds: whose weights, how large, how far they are known, since when and from where."""
+    from marey.weights.shelf import items
+
+    found = items()
+    if as_json:
+        folder = str(cache_folder() / "weights")
+        print(json_text({"folder": folder, "files": _as_json(found), "rows": _row_states()}, indent=2))
+        return
+    for item in found:
+        _print_item(item)
+    _print_total(found)
+
+
+@command(weights, "path")
+def path(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A recipe, a row of two streams, or a file.")],
+) -> None:
+    """Print where the weights of a row lie, and nothing else: one line for each stream."""
+    from marey.weights.shelf import paths_of
+
+    for found in paths_of(name):
+        print(found)
+
+
+@command(weights, "verify")
+def verify(names: Names = None, as_json: AsJson = False) -> None:
+    """Hash the files of the cache anew and compare them with their records. Exit code 1: one changed or is missing."""
+    from marey.weights.shelf import items, named, verified
+
+    checked = named(names) if names else items()
+    results = []
+    for item, verdict, why in verified(checked):
+        results.append({"file": str(item.path), "recipes": item.rows, "verdict": verdict, "why": why})
+        if not as_json:
+            print(f"{verdict:11}  {item.path.name} ({item.title})\n{'':11}  {why}", flush=True)
+    verdicts = [result["verdict"] for result in results]
+    if as_json:
+        print(json_text({"files": results}, indent=2))
+    else:
+        counts = ", ".join(f"{verdicts.count(one)} {one}" for one in dict.fromkeys(verdicts))
+        print(f"{len(checked)} {_files(len(checked))} in {cache_folder() / 'weights'}{': ' if counts else '.'}{counts}")
+    if "changed" in verdicts or "broken link" in verdicts:
+        raise typer.Exit(1)
+
+
+@command(weights, "remove")
+def remove(
+    names: Names = None,
+    everything: Annotated[bool, typer.Option("--all", help="All that the cache holds.")] = False,
+    forget: Annotated[
+        bool, typer.Option("--forget", help="The record of its content, too: another content is then accepted.")
+    ] = False,
+) -> None:
+    """Remove files from the cache; of a copy of yours that is registered there, the link alone."""
+    from marey.cli.listing import megabytes
+    from marey.weights.shelf import items, named
+    from marey.weights.shelf import remove as remove_items
+
+    if bool(names) == everything:
+        raise WeightsError("marey weights remove takes the names of what to remove, or --all.")
+    found = named(names) if names else items()
+    found = found if forget else tuple(item for item in found if item.here or item.link or item.unfinished)
+    if names and not found:
+        raise WeightsError(f"{', '.join(names)}: removed before; its record is kept (--forget removes that, too).")
+    freed = remove_items(found, forget=forget)
+    for item in found:
+        print(f"removed: {item.path}" + (f" (a link; {item.link} is as it was)" if item.link else ""))
+    kept = "" if forget or not found else " Records of their content are kept (--forget removes them)."
+    print(f"{len(found)} {_files(len(found))} removed, {megabytes(freed)} are free now.{kept}")
+
+
+@command(weights, "scan")
+def scan(
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="A folder with files of weights; those below it count.")
+    ],
+    register: Annotated[
+        bool, typer.Option("--link", help="Register what belongs to recipes: a link in the cache, no copy.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Find out which files of a folder belong to which recipes, by content and not by name, and what is damaged."""
+    from marey.recipes import RECIPES
+    from marey.weights.scan import link_found
+    from marey.weights.scan import scan as scan_folder
+
+    found = scan_folder(folder, RECIPES)
+    linked = list(link_found(found)) if register else []
+    if as_json:
+        print(json_text(_scan_json(folder, found, linked), indent=2))
+        return
+    _print_scan(folder, found)
+    for one in linked:
+        print(f"{one.recipe.name}: {one.how}: {one.place}")
+    rows = {recipe.name for one in found if one.kind in ("published", "likely") for recipe, _ in one.matches}
+    if register:
+        print(f"Rows that work by name now (marey predict NAME VIDEO): {len(rows)}.")
+    elif rows:
+        print(
+            f"So that {len(rows)} row{'s work' if len(rows) > 1 else ' works'} by name: marey weights scan {folder} --link"
+        )
+
+
+# What is printed ---------------------------------------------------------------------------------------------------------
+
+
+def _recipes(names: Sequence[str]) -> "list[Recipe]":
+    """The recipes of these names, both of a row of two streams, each once.
+
+    Raises:
+        RecipeError: there is no such recipe.
+    """
+    from marey.recipes import get_recipe
+    from marey.weights.shelf import streams_of
+
+    return list({recipe.name: recipe for name in names for recipe in streams_of(name) or (get_recipe(name),)}.values())
+
+
+def _announce(recipes: "Sequence[Recipe]") -> None:
+    """Say what will be fetched and how much that is."""
+    from marey.cli.listing import megabytes
+    from marey.weights.availability import availability
+
+    wide, total, exact = max(len(recipe.name) for recipe in recipes), 0, True
+    for recipe in recipes:
+        found = availability(recipe)
+        size = "" if found.size is None else megabytes(found.size, exact=found.exact)
+        notice(f"{recipe.name:{wide}}  {size:>9}  {found.word}".rstrip())
+        if found.available and found.state != "here" and found.size is not None:
+            total, exact = total + found.size, exact and found.exact
+    notice(f"{'to fetch':{wide}}  {megabytes(total, exact=exact):>9}")
+
+
+def _print_item(item: "Item") -> None:
+    from marey.cli.listing import megabytes
+
+    name = item.title
+    try:
+        record = item.record
+    except WeightsError as error:
+        print(f"{name}\n    {error}")
+        return
+    absent = "missing" if item.link else "unfinished" if item.unfinished else "removed"
+    size = megabytes(item.size) if item.here else absent
+    trust, date = ("-", "") if record is None else (record.trust, str(record.date))
+    print(f"{name:50}  {size:>10}  {trust:8}  {date}".rstrip())
+    if item.link is not None:
+        gone = "" if item.here else ", which is not there any more"
+        print(f"    {item.path.name}, a link to {item.link}{gone}")
+    else:
+        unfinished = f", {megabytes(item.unfinished)} of it" if item.unfinished else ""
+        print(f"    {item.path.name}{unfinished}" + (f", from {record.address}" if record is not None else ""))
+
+
+def _print_total(found: "Sequence[Item]") -> None:
+    from marey.cli.listing import megabytes
+
+    files = [item for item in found if item.here and item.link is None]
+    links = sum(item.link is not None for item in found)
+    also = f", {links} link{'s' if links > 1 else ''} to copies of yours" if links else ""
+    total = megabytes(sum(item.size for item in files) + sum(item.unfinished for item in found))
+    print(f"{len(files)} {_files(len(files))}, {total}{also}, in {cache_folder() / 'weights'}.")
+    trusts = set()
+    for item in found:
+        try:
+            trusts.add("-" if item.record is None else item.record.trust)
+        except WeightsError:
+            continue  # said with the item
+    for word, meaning in _TRUST.items():
+        if word in trusts:
+            print(f"  {word:8}  {meaning}")
+
+
+def _as_json(found: "Sequence[Item]") -> list[Json]:
+    files: list[Json] = []
+    for item in found:
+        try:
+            record, problem = item.record, None
+        except WeightsError as error:
+            record, problem = None, str(error)
+        described: dict[str, Json] = {
+            "file": str(item.path),
+            "recipes": item.rows,
+            "here": item.here,
+            "size": item.size,
+            "link": None if item.link is None else str(item.link),
+            "unfinished": item.unfinished,
+            "record": None if record is None else record.model_dump(mode="json"),
+            "problem": problem,
+        }
+        files.append(described)
+    return files
+
+
+def _row_states() -> list[Json]:
+    """What `marey list` shows of each row and its declaration does not hold."""
+    from marey.recipes import RECIPES, TWO_STREAMS
+    from marey.weights.availability import availability
+
+    found = {row.name: availability(row) for row in RECIPES} | {row.name: availability(row) for row in TWO_STREAMS}
+    return [
+        {
+            "recipe": name,
+            "state": row.word,
+            "available": row.available,
+            "licence": row.licence,
+            "size": row.size,
+            "size_is_exact": row.exact,
+            "addresses": [source.address for source in row.sources],
+            "paths": [str(path) for path in row.paths],
+        }
+        for name, row in found.items()
+    ]
+
+
+def _print_scan(folder: Path, found: "Sequence[Found]") -> None:
+    """Two lines for each file, then how many there are of each kind."""
+    from marey.cli.listing import megabytes
+    from marey.weights.scan import MEANINGS
+
+    for one in found:
+        inside = one.path.relative_to(folder) if one.path.is_relative_to(folder) else one.path
+        print(f"{one.kind:10}  {inside}" + (f"  ({megabytes(one.size)})" if one.size else ""))
+        rows = ", ".join(dict.fromkeys(recipe.name for recipe, _ in one.matches))
+        print(f"{'':10}  {rows}{': ' if rows else ''}{one.why}")
+        for copy in one.copies:
+            print(f"{'':10}  the same content: {copy.relative_to(folder)}")
+    kinds = [one.kind for one in found]
+    print(f"{len(found)} {_files(len(found))} of weights in {folder}{':' if found else '.'}")
+    for kind, meaning in MEANINGS.items():
+        if kind in kinds:
+            print(f"  {kinds.count(kind):4} {kind:10}  {meaning}")
+
+
+def _scan_json(folder: Path, found: "Sequence[Found]", linked: "Sequence[Linked]") -> Json:
+    files: list[Json] = [
+        {
+            "file": str(one.path),
+            "kind": one.kind,
+            "why": one.why,
+            "size": one.size,
+            "sha256": one.sha256 or None,
+            "recipes": list(dict.fromkeys(recipe.name for recipe, _ in one.matches)),
+            "copies": [str(copy) for copy in one.copies],
+        }
+        for one in found
+    ]
+    links: list[Json] = [
+        {"recipe": one.recipe.name, "file": str(one.found.path), "place": str(one.place), "how": one.how}
+        for one in linked
+    ]
+    return {"folder": str(folder), "files": files, "linked": links}
+
+
+def _files(count: int) -> str:
+    return "file" if count == 1 else "files"

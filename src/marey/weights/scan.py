@@ -1,0 +1,369 @@
+"""Copies of weights that a user has: which files of a folder belong to which recipes; their registration in the cache."""
+
+import hashlib
+import os
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from marey.base.errors import WeightsError
+from marey.base.files import link
+from marey.base.reporter import Bar, progress
+from marey.recipe import Hash, NetworkConfig, Recipe, Source
+from marey.recipes import RECIPES
+from marey.weights.store import admit, place, read_record
+
+Kind = Literal["published", "likely", "damaged", "misnamed", "ours", "similar", "unknown", "unreadable"]
+
+MEANINGS: dict[Kind, str] = {
+    "published": "its hash shows that it is the published file",
+    "likely": "name, layout, network and classes fit; no hash is known that could show it",
+    "damaged": "its name is that of a published file, its content is not",
+    "misnamed": "its name is that of a published file, but it holds something else",
+    "ours": "a checkpoint that Marey wrote",
+    "similar": "weights of a network that recipes have; nothing shows whose",
+    "unknown": "no weights that Marey reads",
+    "unreadable": "the system does not let it be read",
+}
+"""What each kind of file is."""
+
+_ENDINGS = frozenset({".pth", ".pt", ".pyth", ".pkl", ".safetensors", ".tar"})
+_SHARD = re.compile(r"(.+)\.data-\d{5}-of-\d{5}")
+"""The file with the values of a TensorFlow checkpoint; its index lies beside it."""
+_DIGITS = re.compile(r"-([0-9a-f]{8,64})\.[a-z]+(?:\.tar)?")
+"""How torchvision and OpenMMLab end a file's name: the first digits of its SHA-256. Run numbers follow an underscore."""
+_SIZES = ("network", "depth", "fast_depth", "width", "channels", "convolutions", "interaction", "num_classes")
+"""What of a network the shapes of its tensors tell."""
+_BLOCK = 1 << 22
+
+Match = tuple[Recipe, Source]
+
+
+@dataclass(frozen=True)
+class Found:
+    """A file of weights in the folder; several with the same content count as one."""
+
+    path: Path
+    kind: Kind
+    why: str
+    """By what it is known, or what is wrong with it."""
+    size: int = 0
+    sha256: str = ""
+    matches: tuple[Match, ...] = ()
+    """The recipes whose published file it is, shown or likely, or whose file it would be were it not damaged."""
+    copies: tuple[Path, ...] = ()
+    """Other files of the same content."""
+
+
+@dataclass(frozen=True)
+class Linked:
+    """A file that works by its recipe's name now."""
+
+    recipe: Recipe
+    found: Found
+    place: Path
+    """In the cache."""
+    how: Literal["link", "copy", "registered before"]
+    """A copy is made where the system makes no links (Windows, without the right to)."""
+
+
+@dataclass(frozen=True)
+class _Content:
+    """What the tensors of a file tell."""
+
+    layouts: tuple[str, ...] = ()
+    config: NetworkConfig | None = None
+    """None: its shapes show no network that Marey has."""
+    problem: str = ""
+    """Why it cannot be read."""
+
+
+@dataclass(frozen=True)
+class _Hashed:
+    """A file by its size and hashes."""
+
+    path: Path
+    size: int
+    sha256: str
+    git_blob: str
+
+    def has(self, known: Hash) -> bool:
+        return (self.sha256 if known.algorithm == "sha256" else self.git_blob).startswith(known.digits)
+
+
+def scan(folder: Path, recipes: Sequence[Recipe] = RECIPES) -> tuple[Found, ...]:
+    """The files of weights in a folder and the folders below it, by path; what belongs to `recipes`, and what is damaged.
+
+    A file is known by its hash, whatever its name; where no hash was published by its name, size, layout, network and
+    number of classes. Reading runs nothing that a file holds.
+
+    Raises:
+        WeightsError: no such folder.
+    """
+    if not folder.is_dir():
+        raise WeightsError(f"{folder}: no such folder: expected one with files of weights.")
+    sources = tuple((recipe, source) for recipe in recipes for source in recipe.weights)
+    names = {source.file for _, source in sources}
+    paths, unreadable = _weights_below(folder, names)
+    hashed, failed = _hashed(paths)
+    same: dict[str, list[_Hashed]] = {}
+    for file in hashed:
+        same.setdefault(file.sha256, []).append(file)
+    found = [*unreadable, *failed]
+    with progress("Looking into files", total=len(same), unit="files") as bar:
+        for files in same.values():
+            # Of several names the published one tells most.
+            files.sort(key=lambda file: file.path.name not in names)
+            found.append(_judged(files[0], tuple(file.path for file in files[1:]), sources, recipes))
+            bar.advance(1)
+    return tuple(sorted(found, key=lambda one: one.path))
+
+
+def link_found(found: Iterable[Found]) -> Iterator[Linked]:
+    """Register the published and the likely files in the cache, so that their recipes find them: links, no copies.
+
+    Raises:
+        WeightsError: another content than was recorded of the same file before, or the cache cannot be written.
+    """
+    for one in found:
+        if one.kind in ("published", "likely"):
+            for recipe, source in {recipe.name: (recipe, source) for recipe, source in reversed(one.matches)}.values():
+                parts = [one.path.with_name(part.name) for part in source.parts]
+                places = [place(source), *(place(source, part) for part in source.parts)]
+                how = [_registered(path, at, source) for path, at in zip([one.path, *parts], places, strict=True)]
+                yield Linked(recipe, one, places[0], how[0])
+
+
+def _registered(path: Path, at: Path, source: Source) -> Literal["link", "copy", "registered before"]:
+    """A link to `path` in the cache, with its record.
+
+    Raises:
+        WeightsError: as `link_found`.
+    """
+    try:
+        before = at.is_file() and read_record(at) is not None
+        # A file that was fetched keeps its place if the content is the same, which `admit` sees.
+        if not (before and at.samefile(path)) and not (at.is_file() and not at.is_symlink()):
+            link(path, at)
+            before = False
+    except OSError as error:
+        raise WeightsError(f"{path}: cannot be registered as {at} ({error}).") from None
+    admit(at, address=str(path.absolute()), trust=source.trust)
+    if before:
+        return "registered before"
+    return "link" if at.is_symlink() else "copy"
+
+
+# Which files there are ---------------------------------------------------------------------------------------------------
+
+
+def _weights_below(folder: Path, names: set[str]) -> tuple[list[Path], list[Found]]:
+    """Files of a folder that may be weights, links followed but none twice; and folders that cannot be read."""
+    unreadable: list[Found] = []
+
+    def note(error: OSError) -> None:
+        unreadable.append(Found(Path(error.filename or folder), "unreadable", error.strerror or str(error)))
+
+    paths, visited = [], set()
+    for where, below, files in os.walk(folder, onerror=note, followlinks=True):
+        status = Path(where).stat()
+        if (status.st_dev, status.st_ino) in visited:
+            below.clear()
+            continue
+        visited.add((status.st_dev, status.st_ino))
+        below.sort()
+        for path in (Path(where, name) for name in sorted(files)):
+            shard = _SHARD.fullmatch(path.name)
+            lone_index = path.suffix == ".index" and not any(
+                _SHARD.fullmatch(name) and name.startswith(f"{path.stem}.data-") for name in files
+            )
+            if path.suffix.lower() in _ENDINGS or path.name in names or shard or lone_index:
+                paths.append(path)
+    return paths, unreadable
+
+
+def _hashed(paths: Sequence[Path]) -> tuple[list[_Hashed], list[Found]]:
+    """Each file with its hashes, and those that cannot be read. Devices and pipes are left out."""
+    hashed, failed, sizes = [], [], dict[Path, int]()
+    for path in paths:
+        try:
+            if path.is_file():
+                sizes[path] = path.stat().st_size
+            elif not path.exists():
+                failed.append(Found(path, "unreadable", f"a link to {path.readlink()}, which is not there"))
+        except OSError as error:
+            failed.append(Found(path, "unreadable", error.strerror or str(error)))
+    with progress("Hashing", total=round(sum(sizes.values()) / 1e6), unit="MB") as bar:
+        for path, size in sizes.items():
+            try:
+                hashed.append(_Hashed(path, size, *_digests(path, size, bar)))
+            except OSError as error:
+                failed.append(Found(path, "unreadable", error.strerror or str(error), size))
+    return hashed, failed
+
+
+def _digests(path: Path, size: int, bar: Bar) -> tuple[str, str]:
+    """The SHA-256 and the git blob's SHA-1 of a file, read once."""
+    whole, blob = hashlib.sha256(), hashlib.sha1(f"blob {size}\0".encode(), usedforsecurity=False)
+    done = 0
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            whole.update(block)
+            blob.update(block)
+            bar.advance(round((done + len(block)) / 1e6) - round(done / 1e6))
+            done += len(block)
+    return whole.hexdigest(), blob.hexdigest()
+
+
+# What each of them is ----------------------------------------------------------------------------------------------------
+
+
+def _judged(file: _Hashed, copies: tuple[Path, ...], sources: Sequence[Match], recipes: Sequence[Recipe]) -> Found:
+    shown = [(recipe, source) for recipe, source in sources if source.hash is not None and file.has(source.hash)]
+    if shown:
+        kind, why, matches = _whole(file, shown)
+    elif file.path.suffix == ".safetensors":
+        kind, why, matches = *_of_ours(file.path), []
+    else:
+        kind, why, matches = _by_name(file, [match for match in sources if match[1].file == file.path.name], recipes)
+    return Found(file.path, kind, why, file.size, file.sha256, tuple(matches), copies)
+
+
+def _whole(file: _Hashed, shown: list[Match]) -> tuple[Kind, str, list[Match]]:
+    """A file whose content is the published one: whether what belongs beside it is there, too."""
+    known = shown[0][1].hash
+    assert known is not None
+    what = "git blob is" if known.algorithm == "git_blob" else "SHA-256 is" if known.whole else "SHA-256 begins with"
+    why = f"its {what} {known.digits}, stated by {known.stated_by}"
+    for part in shown[0][1].parts:
+        beside = file.path.with_name(part.name)
+        if not beside.is_file():
+            return "damaged", f"{why}, but {part.name} is missing beside it", shown
+        problem = _reading_problem(beside) if beside.suffix == ".index" else ""
+        if problem:
+            return "damaged", f"{why}, but {part.name} beside it does not belong to it: {problem}", shown
+    return "published", why, shown
+
+
+def _by_name(file: _Hashed, named: list[Match], recipes: Sequence[Recipe]) -> tuple[Kind, str, list[Match]]:
+    """A file whose hash no recipe states: by its name, its size and its tensors."""
+    digits = _DIGITS.search(file.path.name)
+    hashed = [(recipe, source, source.hash) for recipe, source in named if source.hash is not None]
+    content = None
+    if hashed:
+        if not digits:  # a common name, such as model.ckpt: only a file for the same network can be a damaged one
+            content = _content(file.path)
+            hashed = [one for one in hashed if content.problem or not _contradiction(one[0], one[1], content)]
+        if hashed:
+            return "damaged", _differs(file, hashed[0][2]), [(recipe, source) for recipe, source, _ in hashed]
+    elif not named and digits and not file.sha256.startswith(digits[1]):
+        return "damaged", _differs(file, Hash(digits=digits[1], stated_by="its name")), []
+    content = content or _content(file.path)
+    unhashed = [(recipe, source) for recipe, source in named if source.hash is None]
+    if unhashed:
+        return _without_hash(file, unhashed, content)
+    if content.problem or content.config is None:
+        layouts = f"a {content.layouts[0]} file of a network that Marey does not have" if content.layouts else ""
+        return "unknown", content.problem or layouts, []
+    return "similar", _similar(content, content.config, recipes), []
+
+
+def _without_hash(file: _Hashed, named: list[Match], content: _Content) -> tuple[Kind, str, list[Match]]:
+    """A file that has the name of a published one of which no hash is known."""
+    recipe, source = named[0]
+    if source.size is not None and source.size != file.size:
+        return "damaged", f"{file.size:,} bytes, the published file has {source.size:,}", named
+    if content.problem:
+        return "damaged", content.problem, named
+    contradiction = _contradiction(recipe, source, content)
+    if contradiction:
+        return "misnamed", contradiction, named
+    holds = f", {_described(content.config)}" if content.config is not None else ""
+    size = f", {file.size:,} bytes" if source.size is not None else ""
+    return "likely", f"its name{size}, layout {content.layouts[0]}{holds}", named
+
+
+def _differs(file: _Hashed, known: Hash) -> str:
+    found = file.git_blob if known.algorithm == "git_blob" else file.sha256
+    what = "git blob" if known.algorithm == "git_blob" else "SHA-256"
+    return (
+        f"its {what} {'is' if known.whole else 'begins'} {found[: len(known.digits)]}, not {known.digits} as stated by "
+        f"{known.stated_by}"
+    )
+
+
+def _similar(content: _Content, config: NetworkConfig, recipes: Sequence[Recipe]) -> str:
+    """What a file holds and which recipes have such a network, those of the same layout first."""
+    alike = [recipe for recipe in recipes if not _other_sizes(recipe.model, config)]
+    alike.sort(key=lambda recipe: not any(source.layout in content.layouts for source in recipe.weights))
+    first = ", ".join(recipe.name for recipe in alike[:3])
+    more = f" and {len(alike) - 3} more" if len(alike) > 3 else ""
+    rows = f"as of {first}{more}" if alike else "which no recipe has"
+    return f"a {content.layouts[0]} file of {_described(config)}, {rows}"
+
+
+def _contradiction(recipe: Recipe, source: Source, content: _Content) -> str:
+    """Where the tensors of a file are not those of a recipe's published file; empty where they may be."""
+    if source.layout is not None and source.layout not in content.layouts:
+        return f"a {content.layouts[0]} file, and {source.by} publishes {source.layout} files"
+    if content.config is not None and _other_sizes(recipe.model, content.config):
+        return f"holds {_described(content.config)}, and {recipe.name} is {_described(recipe.model)}"
+    return ""
+
+
+def _other_sizes(one: NetworkConfig, other: NetworkConfig) -> bool:
+    """Whether two networks have other tensors, as far as shapes tell."""
+    mine, theirs = dict(one), dict(other)
+    return any(mine.get(size) != theirs.get(size) for size in _SIZES)
+
+
+def _described(config: NetworkConfig) -> str:
+    values = dict(config)
+    depth = f" {values['depth']}" if "depth" in values else ""
+    return f"{config.network}{depth} for {config.channels} channels and {config.num_classes} classes"
+
+
+def _content(path: Path) -> _Content:
+    """The tensors of a file of an older toolkit. This imports torch."""
+    from marey.weights.foreign import layouts_of, read_contents, variant_of
+
+    shard = _SHARD.fullmatch(path.name)
+    file = path.with_name(f"{shard[1]}.index") if shard else path
+    try:
+        tensors = read_contents(file).tensors
+        layouts = layouts_of(tensors, file)
+    except WeightsError as error:
+        return _Content(problem=_shortened(error, file))
+    try:
+        variant, layout = variant_of(tensors, layouts, file)
+    except WeightsError:
+        return _Content(tuple(layout.NAME for layout in layouts))
+    return _Content((layout.NAME,), variant.config)
+
+
+def _reading_problem(index: Path) -> str:
+    """Why the index of a TensorFlow checkpoint does not fit the values beside it; empty where it does."""
+    from marey.weights.foreign import read_contents
+
+    try:
+        return "; ".join(read_contents(index).notes)
+    except WeightsError as error:
+        return _shortened(error, index)
+
+
+def _of_ours(path: Path) -> tuple[Kind, str]:
+    from marey.weights.checkpoint import read_checkpoint
+
+    try:
+        checkpoint = read_checkpoint(path)
+    except WeightsError as error:
+        return "unknown", _shortened(error, path)
+    recipe = checkpoint.recipe
+    return "ours", f"trained by {recipe.name}: {_described(recipe.model)}"
+
+
+def _shortened(error: WeightsError, path: Path) -> str:
+    """A message without the path that it begins with, and without its full stop."""
+    return " ".join(str(error).removeprefix(f"{path}: ").split()).rstrip(".")

@@ -1,0 +1,222 @@
+"""`marey weights ...` and `marey list` as a user types them."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+import torch
+from serving import serving, whole
+from typer.testing import CliRunner
+
+from marey.base.files import sha256
+from marey.cli import command
+from marey.cli.app import app
+from marey.recipe import Hash, Source, TwoStream, recipe_from
+from marey.recipes import RECIPES, TWO_STREAMS, get_recipe
+from marey.recipes.parameters import PARAMETERS
+from marey.weights.layouts import mmaction2
+from marey.weights.store import place, read_record
+
+SMALL = get_recipe("slowonly_r18_8x2_motions").variant(name="small", model={"width": 4, "num_classes": 3})
+ROW = "slowonly_r50_8x8_k400"
+
+
+def marey(*words: object):
+    return CliRunner().invoke(app, [str(word) for word in words])
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch) -> Path:
+    monkeypatch.setenv("MAREY_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def weights(tmp_path) -> Path:
+    """SMALL's weights as MMAction2 saves them."""
+    path, network = tmp_path / "copies" / "small.pth", SMALL.model.build()
+    path.parent.mkdir()
+    state = network.state_dict()
+    torch.save({"state_dict": {theirs: state[ours] for theirs, ours in mmaction2.pairs(network)}}, path)
+    return path
+
+
+def declare(monkeypatch, *sources: Source) -> None:
+    """Add SMALL to the recipes, with these sources."""
+    recipes = (*RECIPES, SMALL.model_copy(update={"weights": sources}))
+    for module in ("marey.recipes", "marey.weights.shelf", "marey.weights.obtain"):
+        monkeypatch.setattr(f"{module}.RECIPES", recipes)
+    monkeypatch.setattr("marey.weights.availability.PARAMETERS", {**PARAMETERS, "small": 100_000})
+
+
+def source(address: str, known: str | None) -> Source:
+    return Source(address=address, by="a", layout="mmaction2", hash=None if known is None else Hash(digits=known))
+
+
+# marey list -------------------------------------------------------------------------------------------------------------
+
+
+def test_every_row_in_lines_of_100_columns() -> None:
+    lines = marey("list").stdout.splitlines()
+    assert max(map(len, lines)) <= 100
+    names = [line.split()[0] for line in lines[1 : lines.index("")]]
+    assert names == [row.name for row in (*RECIPES, *TWO_STREAMS)]
+    available = [
+        line for line in lines[1 : lines.index("")] if line.endswith(("  yes", "  asks first", "  host was lost"))
+    ]
+    assert f"{len(names)} rows, {len(available)} with weights one can get." in lines
+
+
+def test_what_the_line_of_a_row_says(cache) -> None:
+    recipe = get_recipe(ROW)
+    for expected in ("gone 2021-08", "here"):
+        done = marey("list", ROW)
+        (line,) = (line for line in done.stdout.splitlines() if line.startswith(f"{ROW} "))
+        for said in (ROW, "74.8", "MB", "Apache-2.0", expected):
+            assert said in line
+        assert f"  {expected.split()[0]} " in done.stdout.partition("\n\n")[2], "the caption explains the word"
+        path = place(recipe.weights[0])
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"weights")
+    assert str(cache) in done.stdout
+
+
+def names_of(*words: str) -> list[str]:
+    done = marey("list", *words, "--json")
+    assert done.exit_code == 0, done.output
+    return [row["name"] for row in json.loads(done.stdout)]
+
+
+def test_filters() -> None:
+    everything = names_of()
+    assert names_of("SlowOnly", "imagenet") == [n for n in everything if n.startswith("slowonly") and "_imagenet" in n]
+    assert set(names_of("--network", "csn")) == {r.name for r in RECIPES if r.model.network == "csn"}
+    of_ucf101 = {row.name for row in (*RECIPES, *TWO_STREAMS) if row.dataset == "ucf101"}
+    assert set(names_of("--dataset", "UCF101")) == of_ucf101
+    assert set(names_of("--dataset", "k400")) == set(names_of("--dataset", "kinetics400"))
+    assert set(names_of("pytorchvideo")) == {name for name in everything if name.endswith("_pytorchvideo")}
+    living = {r.name for r in RECIPES if any(source.living for source in r.weights)}
+    assert {name for name in names_of("--available") if "twostream" not in name} == living
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["slowonli"], "no recipe has the word 'slowonli'. Did you mean slowonly"),
+        (["slowonly", "csn"], "no recipe is all of this at once: slowonly, csn"),
+        (["--network", "slowfas"], "--network slowfas: no recipe has it. Did you mean slowfast"),
+        (["--dataset", "kinetics40"], "--dataset kinetics40: no recipe has it. Did you mean kinetics400"),
+        (["csn", "--dataset", "ucf101"], "no recipe is all of this at once: csn, ucf101"),
+    ],
+    ids=" ".join,
+)
+def test_what_no_row_is(words, message) -> None:
+    done = marey("list", *words)
+    assert (done.exit_code, message in done.stderr, len(done.stderr.splitlines())) == (1, True, 1)
+
+
+def test_json_holds_declarations_that_are_read_back() -> None:
+    found = json.loads(marey("list", "--json").stdout)
+    for row, declared in zip(found[: len(RECIPES)], RECIPES, strict=True):
+        assert recipe_from(row, source="--json") == declared
+    assert [TwoStream.model_validate(row) for row in found[len(RECIPES) :]] == list(TWO_STREAMS)
+
+
+# marey weights ----------------------------------------------------------------------------------------------------------
+
+
+def test_fetch_one_that_is_there_and_one_that_is_gone(weights, monkeypatch, cache) -> None:
+    monkeypatch.delenv("MAREY_OFFLINE")
+    content = weights.read_bytes()
+    with serving(whole(content)) as server:
+        declare(monkeypatch, source(f"{server.url}/small.pth", sha256(weights)[:8]))
+        done = marey("weights", "fetch", ROW, "small", "--json")
+    assert done.exit_code == 1
+    gone, here = json.loads(done.stdout)["fetched"]
+    assert (gone["recipe"], "2021-08" in gone["error"]) == (ROW, True)
+    assert (here["recipe"], here["sha256"], here["trust"]) == ("small", sha256(weights), "prefix")
+    assert Path(here["path"]).read_bytes() == content
+    for said in ("small", "0.4 MB", "to fetch", f"1 of 2 rows could not be fetched: {ROW}"):
+        assert said in done.stderr, said
+    again = marey("weights", "fetch", "small")
+    assert (again.exit_code, here["path"] in again.stdout) == (0, True)
+    assert marey("weights", "path", "small").stdout == f"{here['path']}\n"
+
+
+def test_a_file_without_a_hash_waits_for_the_users_word(weights, monkeypatch) -> None:
+    monkeypatch.delenv("MAREY_OFFLINE")
+    with serving(whole(weights.read_bytes())) as server:
+        declare(monkeypatch, source(f"{server.url}/small.pth", None))
+        refused = marey("weights", "fetch", "small")
+        assert (refused.exit_code, "--trust-first-use" in refused.stderr, server.asked) == (1, True, [])
+        assert marey("weights", "fetch", "small", "--trust-first-use").exit_code == 0
+    assert read_record(Path(marey("weights", "path", "small").stdout.strip())).trust == "none"
+
+
+@pytest.mark.parametrize(("answer", "trusts"), [("y\n", True), ("n\n", False), ("\n", False)])
+def test_the_question_on_a_terminal(answer, trusts, monkeypatch, capsys) -> None:
+    monkeypatch.delenv("MAREY_OFFLINE")
+    declare(monkeypatch, source("https://a.org/small.pth", None))
+    given = []
+
+    def confirm(text: str, **options: object) -> bool:
+        given.append((text, options))
+        return answer == "y\n"
+
+    monkeypatch.setattr(command.typer, "confirm", confirm)
+    for stream in ("stdin", "stderr"):
+        monkeypatch.setattr(getattr(command.sys, stream), "isatty", lambda: True, raising=False)
+    assert command.trusted(["small"], False) is trusts
+    said = capsys.readouterr().err
+    for part in ("https://a.org/small.pth", "licence", "SHA-256 is recorded"):
+        assert part in said
+    assert command.trusted(["small"], True) and not command.trusted([ROW, "file.pth"], False)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert not command.trusted(["small"], False)
+    assert len(given) == 1
+
+
+def test_offline_is_for_the_command_alone(monkeypatch) -> None:
+    monkeypatch.delenv("MAREY_OFFLINE")
+    declare(monkeypatch, source("https://a.org/small.pth", "0123abcd"))
+    done = marey("weights", "fetch", "small", "--offline")
+    assert (done.exit_code, "small.pth" in done.stderr, "--offline" in done.stderr) == (1, True, True)
+    assert "MAREY_OFFLINE" not in os.environ
+
+
+def test_scan_link_list_verify_remove(weights, monkeypatch) -> None:
+    declare(monkeypatch, source(f"https://open-mmlab.s3.ap-northeast-2.amazonaws.com/small-{sha256(weights)[:8]}.pth",
+                                sha256(weights)[:8]))  # fmt: skip
+    shown = marey("weights", "scan", weights.parent)
+    for said in ("published   small.pth", f"begins with {sha256(weights)[:8]}", "1 file of weights", "--link"):
+        assert said in shown.stdout, said
+    done = marey("weights", "scan", weights.parent, "--link", "--json")
+    (linked,) = json.loads(done.stdout)["linked"]
+    assert (linked["recipe"], linked["how"]) == ("small", "link")
+    listed = marey("weights", "list").stdout
+    for said in ("small ", "prefix", f"a link to {weights}", "1 link to copies of yours"):
+        assert said in listed, said
+    assert "1 ok" in marey("weights", "verify").stdout
+    weights.rename(weights.with_name("moved.pth"))
+    verified = marey("weights", "verify", "small")
+    assert (verified.exit_code, f"{weights} is not there" in verified.stdout) == (1, True)
+    assert f"{weights}, which is not there any more" in marey("weights", "list").stdout
+    removed = marey("weights", "remove", "small")
+    assert (removed.exit_code, "a link" in removed.stdout, weights.with_name("moved.pth").is_file()) == (0, True, True)
+    assert "removed before" in marey("weights", "remove", "small").stderr
+    assert marey("weights", "remove", "small", "--forget").exit_code == 0
+    assert json.loads(marey("weights", "list", "--json").stdout)["files"] == []
+
+
+def test_removing_needs_names_or_all() -> None:
+    for words in ([], [ROW, "--all"]):
+        done = marey("weights", "remove", *words)
+        assert (done.exit_code, "--all" in done.stderr) == (1, True)
+    assert marey("weights", "remove", "--all").exit_code == 0
+
+
+def test_the_state_of_every_row_as_json() -> None:
+    rows = {row["recipe"]: row for row in json.loads(marey("weights", "list", "--json").stdout)["rows"]}
+    assert set(rows) == {row.name for row in (*RECIPES, *TWO_STREAMS)}
+    assert (rows[ROW]["state"], rows[ROW]["available"]) == ("gone 2021-08", False)
