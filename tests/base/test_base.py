@@ -131,8 +131,9 @@ def test_names_are_unique_and_follow_the_pattern() -> None:
         network = recipe.model.network.split("_")[0]
         assert recipe.name.startswith(KIN.get(network, (network,)))
         assert (recipe.published is not None) <= any(data in recipe.name for data in ("k400", "ucf101", "hmdb51"))
-        if recipe.weights and recipe.weights.layout == "mmaction":
-            assert recipe.weights.url.removesuffix(".pth").endswith(recipe.weights.sha256)
+        for source in recipe.weights:
+            if source.layout == "mmaction":
+                assert source.file.removesuffix(".pth").endswith(source.hash.digits)
 
 
 def test_words_of_open_lists() -> None:
@@ -207,8 +208,8 @@ def test_settings_are_typed() -> None:
     changed = recipe.with_settings(["train.epochs=30", "train.optimizer.lr=1e-5", "model.num_classes=7"])
     assert (changed.train.epochs, changed.train.optimizer.lr, changed.model.num_classes) == (30, 1e-5, 7)
     assert changed.published is None
-    assert changed.weights is None
-    assert recipe.with_settings(["train.epochs=30"]).weights is not None
+    assert changed.weights == ()
+    assert recipe.with_settings(["train.epochs=30"]).weights == recipe.weights
     adamw = recipe.with_settings(["train.optimizer={kind: adamw, lr: 0.001}"])
     assert adamw.train.optimizer.kind == "adamw"
     assert recipe.variant(train={"schedule": CosineSchedule(by="step")}).train.schedule.warmup is None

@@ -231,7 +231,7 @@ BAD = {
     "empty": (content(b""), "x.pth"),
     "empty pkl": (content(b"", "x.pkl"), "x.pkl"),
     "empty index": (content(b"", "x.index"), "not a whole TensorFlow index"),
-    "empty safetensors": (content(b"", "x.safetensors"), "not a whole .safetensors file"),
+    "empty safetensors": (content(b"", "x.safetensors"), "an empty file where a checkpoint was expected"),
     "text": (content(b"epoch 1: loss 0.3\n" * 9), "x.pth"),
     "text pkl": (content(b"epoch 1: loss 0.3\n" * 9, "x.pkl"), "x.pkl"),
     "text safetensors": (content(b"epoch 1: loss 0.3\n" * 9, "x.safetensors"), "not a whole .safetensors file"),

@@ -329,7 +329,9 @@ def test_every_lost_row_says_what_there_is_in_its_place() -> None:
 def test_a_row_of_two_streams_names_another() -> None:
     row = find_two_stream("i3d_incv1_twostream_64x1_k400")
     assert nearest_two_stream(row).name == "i3d_incv1_twostream_64x1_k400_deepmind"
-    with pytest.raises(WeightsError, match=r"take i3d_incv1_twostream_64x1_k400_deepmind \(top-1 74.2\) in its place"):
+    with pytest.raises(
+        WeightsError, match=r"both streams: marey weights fetch i3d_incv1_twostream_64x1_k400_deepmind \(top-1 74.2\)"
+    ):
         check_row(row)
     with pytest.raises(WeightsError, match="No row of this network on ucf101|training can start from"):
         check_row(find_two_stream("i3d_incv1_twostream_64x1_ucf101"))

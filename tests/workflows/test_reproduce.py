@@ -8,7 +8,7 @@ import torch
 from made_videos import coded_frame
 
 from marey.backends.compute import Compute
-from marey.base.errors import DataError, RecipeError
+from marey.base.errors import DataError, RecipeError, WeightsError
 from marey.evaluation.result import EvaluationResult
 from marey.evaluation.scores import Scores
 from marey.recipes import get_recipe
@@ -83,9 +83,12 @@ def test_what_a_transfer_row_starts_from() -> None:
 
 def test_data_of_another_set(ucf101, tmp_path) -> None:
     with pytest.raises(DataError, match="no list was found, and the files do not lie"):
-        reproduce("slowonly_r50_8x8_k400", ucf101, out=tmp_path, how=How())
+        reproduce("slowonly_r50_8x8_k400", ucf101, out=tmp_path, how=How(train=True))
+    with pytest.raises(WeightsError, match="gone from open-mmlab.*marey reproduce slowonly_r50_8x8_k400_pyslowfast"):
+        reproduce("slowonly_r50_8x8_k400", ucf101, out=tmp_path / "none", how=How())
+    assert not (tmp_path / "none").exists()
     with pytest.raises(DataError, match="motions is no set that Marey prepares"):
-        reproduce("tsn_r18_8seg_motions", ucf101, out=tmp_path, how=How())
+        reproduce("tsn_r18_8seg_motions", ucf101, out=tmp_path, how=How(train=True))
     with pytest.raises(RecipeError, match="there is no recipe"):
         reproduce("slowonly_r50", ucf101, out=tmp_path, how=How())
 

@@ -121,7 +121,10 @@ def predict(
     if out is not None:
         answers_path(out).check()
     trust = trusted(_named((model, weights), (fuse, fuse_weights), untrained=untrained), trust_first_use)
-    check_models(model, fuse, weights=weights, fuse_weights=fuse_weights, untrained=untrained, trust_first_use=trust)
+    check_models(
+        model, fuse, weights=weights, fuse_weights=fuse_weights, untrained=untrained, trust_first_use=trust,
+        command="marey predict",
+    )  # fmt: skip
     wanted = read_videos(videos, root=root)
     opened = open_models(
         model, fuse, weights=weights, fuse_weights=fuse_weights, untrained=untrained, settings=settings or (),
@@ -178,7 +181,7 @@ def features(
     folder = out or next_run(f"{Path(model).stem}-features")
     check_folder(folder)
     trust = trusted(_named((model, weights), untrained=untrained), trust_first_use)
-    check_model(model, weights=weights, untrained=untrained, trust_first_use=trust)
+    check_model(model, weights=weights, untrained=untrained, trust_first_use=trust, command="marey features")
     videos = read_videos(data, root=root)
     opened = open_model(model, weights=weights, untrained=untrained, settings=settings or (), trust_first_use=trust)
     found = write_features(opened, videos, out=folder, per_clip=per_clip, compute=compute)
@@ -218,13 +221,17 @@ def evaluate(
     """Test a model on labelled videos by its recipe's protocol; scores, metrics and report go to --out."""
     from marey.backends.choose import check_backend
     from marey.workflows.testing import ListOptions, test_model
-    from marey.workflows.two_streams import Streams, open_models, test_streams
+    from marey.workflows.two_streams import Streams, check_models, open_models, test_streams
 
     compute = Compute(device=device, precision=precision, batch=batch, workers=workers, backend=backend)
     check_backend(compute)
     folder = out or next_run(f"{Path(model).stem}-evaluate")
     check_folder(folder)
     trust = trusted(_named((model, weights), (fuse, fuse_weights), untrained=untrained), trust_first_use)
+    check_models(
+        model, fuse, weights=weights, fuse_weights=fuse_weights, untrained=untrained, trust_first_use=trust,
+        command="marey evaluate",
+    )  # fmt: skip
     opened = open_models(
         model, fuse, weights=weights, fuse_weights=fuse_weights, untrained=untrained, settings=settings or (),
         trust_first_use=trust,

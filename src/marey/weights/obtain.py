@@ -30,7 +30,8 @@ from marey.weights.store import Record, admit, kept, place
 OWN_COPY = (
     "Of your own copy: --weights FILE, `marey weights scan FOLDER --link`, or its folder or mirror in MAREY_MIRROR."
 )
-_PREFIX = "digits reveal a damaged file, but not one that an attacker made to fit"
+FETCH = "marey weights fetch"
+_PREFIX = "they reveal a damaged file, but not one that an attacker made to fit"
 
 
 @dataclass(frozen=True)
@@ -139,13 +140,15 @@ def asked(sources: Sequence[Source]) -> tuple[Source, ...]:
     )
 
 
-def check_obtainable(recipe: Recipe, *, trust_first_use: bool = False) -> None:
+def check_obtainable(recipe: Recipe, *, trust_first_use: bool = False, command: str = FETCH) -> None:
     """See before any work that a recipe's weights are here or that there is a source to ask; nothing is asked.
+
+    `command` is what the message puts before the name of the row that can be taken in its place.
 
     Raises:
         WeightsError: there is none: the message that `obtain` would give.
     """
-    check_sources(recipe.weights, recipe.name, trust_first_use=trust_first_use, recipe=recipe)
+    check_sources(recipe.weights, recipe.name, trust_first_use=trust_first_use, recipe=recipe, command=command)
 
 
 def check_sources(
@@ -155,6 +158,7 @@ def check_sources(
     trust_first_use: bool = False,
     recipe: Recipe | None = None,
     searched: bool = False,
+    command: str = FETCH,
 ) -> None:
     """As `check_obtainable`, for any sources, which messages call `name`; `recipe` is the row that they belong to.
 
@@ -167,7 +171,7 @@ def check_sources(
     if any(_is_here(source) for source in sources) or (sources and mirrors() and not searched):
         return
     if not living:
-        instead = "" if recipe is None else _instead(recipe)
+        instead = "" if recipe is None else _instead(recipe, command)
         raise WeightsError(" ".join(filter(None, [f"{name}{_why_not(sources)}.", instead, OWN_COPY])))
     if offline():
         raise WeightsError(
@@ -178,7 +182,7 @@ def check_sources(
         raise WeightsError(_asks_first(living[0], name))
 
 
-def check_row(row: TwoStream, *, trust_first_use: bool = False) -> None:
+def check_row(row: TwoStream, *, trust_first_use: bool = False, command: str = FETCH) -> None:
     """`check_obtainable` for both streams of a row; names another row of two streams where there is one.
 
     Raises:
@@ -186,12 +190,12 @@ def check_row(row: TwoStream, *, trust_first_use: bool = False) -> None:
     """
     try:
         for stream in (row.rgb, row.flow):
-            check_obtainable(get_recipe(stream), trust_first_use=trust_first_use)
+            check_obtainable(get_recipe(stream), trust_first_use=trust_first_use, command=command)
     except WeightsError as error:
         other = nearest_two_stream(row)
         if other is None or any(reported_of(get_recipe(stream)) for stream in (row.rgb, row.flow)):
             raise
-        raise WeightsError(f"{row.name}: take {_row(other)} in its place. {error}") from None
+        raise WeightsError(f"{error} In place of both streams: {command} {_row(other)}.") from None
 
 
 def without_hash(names: Iterable[str]) -> tuple[Source, ...]:
@@ -231,7 +235,7 @@ def trust_text(source: Source) -> str:
         case "checked" if known is not None:
             return f"its SHA-256 is the one that {known.stated_by} states; its publisher gave none"
         case "prefix" if known is not None:
-            return f"its SHA-256 begins with the {len(known.digits)} published digits; {len(known.digits)} {_PREFIX}"
+            return f"its SHA-256 begins with the {len(known.digits)} published digits: {_PREFIX}"
     return "no hash of it was published: it was taken on your word"
 
 
@@ -353,7 +357,9 @@ def _why_not(sources: Sequence[Source]) -> str:
     source = sources[0]
     state = source.state
     if state.reported == "gone":
-        return f": its file is gone from {source.host} since {state.date} ({state.evidence}), and the host is not asked again"
+        return (
+            f": its file is gone from {source.host} since {state.date} ({state.evidence}); the host is not asked again"
+        )
     return (
         f": its file lies on {source.host}, which was lost on {state.date} ({state.evidence}), and no hash of it was "
         f"published: it is fetched only from the address itself (--init, --weights {source.address})"
@@ -368,14 +374,14 @@ def _asks_first(source: Source, name: str) -> str:
     )
 
 
-def _instead(recipe: Recipe) -> str:
+def _instead(recipe: Recipe, command: str) -> str:
     """Which row can be taken in the place of one, with its number; what there is where none can."""
     rows = nearest_rows(recipe)
     if rows:
         first, *second = rows
         also = f"; nearer is {_row(second[0])}" if second else ""
-        return f"The nearest row that one can get is {_row(first)}: marey weights fetch {first.name}{also}."
-    if recipe.published is None:
+        return f"The nearest row that one can get is {_row(first)}: {command} {first.name}{also}."
+    if not recipe.weights and recipe.published is None:
         return f"It is for training: marey train {recipe.name} --data DATA."
     if (base := _base(recipe)) is not None:
         return f"No row on {recipe.dataset} can be fetched; training can start from --init {base.name}."

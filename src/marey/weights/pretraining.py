@@ -89,7 +89,7 @@ def check_start(recipe: Recipe, init: str | Path | None, *, trust_first_use: boo
     elif word == "ig65m":
         check_ig65m(recipe, trust_first_use=trust_first_use)
     elif (named := _row(word)) is not None and not Path(word).exists():
-        check_obtainable(named, trust_first_use=trust_first_use)
+        check_obtainable(named, trust_first_use=trust_first_use, command="--init")
 
 
 def start_names(recipe: Recipe, init: str | Path | None) -> list[str]:

@@ -15,7 +15,7 @@ from marey.recipe import Recipe
 from marey.recipes import get_recipe
 from marey.weights.checkpoint import Description, read_checkpoint, save_checkpoint, save_folder
 from marey.weights.load import build_model, is_file_of_ours, load_model
-from marey.weights.obtain import check_obtainable
+from marey.weights.obtain import FETCH, check_obtainable
 
 
 def open_model(
@@ -56,14 +56,17 @@ def check_model(
     weights: str | Path | None = None,
     untrained: bool = False,
     trust_first_use: bool = False,
+    command: str = FETCH,
 ) -> None:
     """See before any work that `open_model` will find weights; nothing is fetched.
+
+    `command` goes before the name of another row in the message where there are none.
 
     Raises:
         RecipeError, WeightsError: a wrong name, or no weights to be had for it.
     """
     if weights is None and not untrained and not is_file_of_ours(name_or_file):
-        check_obtainable(get_recipe(name_or_file), trust_first_use=trust_first_use)
+        check_obtainable(get_recipe(name_or_file), trust_first_use=trust_first_use, command=command)
 
 
 @dataclass(frozen=True)

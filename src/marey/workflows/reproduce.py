@@ -128,11 +128,11 @@ def _check_weights(row: TwoStream | None, recipes: Sequence[Recipe], how: How) -
         for recipe, init in zip(recipes, how.init, strict=False):
             check_start(recipe, init or _base_of(recipe), trust_first_use=trust)
     elif row is not None and not any(how.weights):
-        check_row(row, trust_first_use=trust)
+        check_row(row, trust_first_use=trust, command="marey reproduce")
     else:
         for recipe, weights in zip(recipes, how.weights, strict=False):
             if weights is None:
-                check_obtainable(recipe, trust_first_use=trust)
+                check_obtainable(recipe, trust_first_use=trust, command="marey reproduce")
 
 
 def find_lists(dataset: str, data: Path, *, out: Path, splits: Sequence[int]) -> list[Lists]:

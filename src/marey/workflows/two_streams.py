@@ -23,7 +23,7 @@ from marey.recipe import Fusion, TwoStream
 from marey.recipes import find_two_stream
 from marey.tasks.all import task_of
 from marey.tasks.prediction import Prediction
-from marey.weights.obtain import check_row
+from marey.weights.obtain import FETCH, check_row
 from marey.workflows.models import check_model, open_model
 from marey.workflows.testing import ListOptions, test_model
 
@@ -102,20 +102,23 @@ def check_models(
     fuse_weights: str | Path | None = None,
     untrained: bool = False,
     trust_first_use: bool = False,
+    command: str = FETCH,
 ) -> None:
     """See before any work that `open_models` will find weights; nothing is fetched.
+
+    `command` goes before the name of another row in the message where there are none.
 
     Raises:
         RecipeError, WeightsError: a wrong name, or no weights to be had for it.
     """
     row = find_two_stream(first)
     if row is not None and weights is None and fuse_weights is None and not untrained:
-        check_row(row, trust_first_use=trust_first_use)
+        check_row(row, trust_first_use=trust_first_use, command=command)
         return
     names = (row.rgb, row.flow) if row is not None else (first, second)
     for name, file in zip(names, (weights, fuse_weights), strict=True):
         if name is not None:
-            check_model(name, weights=file, untrained=untrained, trust_first_use=trust_first_use)
+            check_model(name, weights=file, untrained=untrained, trust_first_use=trust_first_use, command=command)
 
 
 def test_streams(
