@@ -104,7 +104,7 @@ def test_without_a_hash_name_size_layout_and_head_decide(folder) -> None:
     assert (one.kind, "5 classes" in one.why, "3 classes" in one.why) == ("misnamed", True, True)
     write(path, layout=pyslowfast)
     one = only(scan(folder, [published(address)]))
-    assert (one.kind, "a pyslowfast file" in one.why) == ("misnamed", True)
+    assert (one.kind, "layout pyslowfast, expected mmaction2" in one.why) == ("misnamed", True)
     path.write_bytes(path.read_bytes()[:5000])
     assert only(scan(folder, [published(address)])).kind == "damaged"
 

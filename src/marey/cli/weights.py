@@ -107,7 +107,7 @@ def verify(names: Names = None, as_json: AsJson = False) -> None:
     for item, verdict, why in verified(checked):
         results.append({"file": str(item.path), "recipes": item.rows, "verdict": verdict, "why": why})
         if not as_json:
-            print(f"{verdict:11}  {item.path.name} ({item.title})\n{'':11}  {why}", flush=True)
+            print(f"{verdict:11}  {item.title}\n    {item.path.name}: {why}", flush=True)
     verdicts = [result["verdict"] for result in results]
     if as_json:
         print(json_text({"files": results}, indent=2))
@@ -297,9 +297,9 @@ def _print_scan(folder: Path, found: "Sequence[Found]") -> None:
         inside = one.path.relative_to(folder) if one.path.is_relative_to(folder) else one.path
         print(f"{one.kind:10}  {inside}" + (f"  ({megabytes(one.size)})" if one.size else ""))
         rows = ", ".join(dict.fromkeys(recipe.name for recipe, _ in one.matches))
-        print(f"{'':10}  {rows}{': ' if rows else ''}{one.why}")
+        print(f"    {rows}{': ' if rows else ''}{one.why}")
         for copy in one.copies:
-            print(f"{'':10}  the same content: {copy.relative_to(folder)}")
+            print(f"    the same content: {copy.relative_to(folder)}")
     kinds = [one.kind for one in found]
     print(f"{len(found)} {_files(len(found))} of weights in {folder}{':' if found else '.'}")
     for kind, meaning in MEANINGS.items():

@@ -235,8 +235,8 @@ def _whole(file: _Hashed, shown: list[Match]) -> tuple[Kind, str, list[Match]]:
     """A file whose content is the published one: whether what belongs beside it is there, too."""
     known = shown[0][1].hash
     assert known is not None
-    what = "git blob is" if known.algorithm == "git_blob" else "SHA-256 is" if known.whole else "SHA-256 begins with"
-    why = f"its {what} {known.digits}, stated by {known.stated_by}"
+    what, more = "git blob" if known.algorithm == "git_blob" else "SHA-256", "" if known.whole else "..."
+    why = f"{what} {known.digits}{more}, as stated by {known.stated_by}"
     for part in shown[0][1].parts:
         beside = file.path.with_name(part.name)
         if not beside.is_file():
@@ -280,18 +280,15 @@ def _without_hash(file: _Hashed, named: list[Match], content: _Content) -> tuple
     contradiction = _contradiction(recipe, source, content)
     if contradiction:
         return "misnamed", contradiction, named
-    holds = f", {_described(content.config)}" if content.config is not None else ""
-    size = f", {file.size:,} bytes" if source.size is not None else ""
-    return "likely", f"its name{size}, layout {content.layouts[0]}{holds}", named
+    holds = f": {_described(content.config)}" if content.config is not None else ""
+    size = ", size" if source.size is not None else ""
+    return "likely", f"by name{size} and layout ({content.layouts[0]}){holds}", named
 
 
 def _differs(file: _Hashed, known: Hash) -> str:
     found = file.git_blob if known.algorithm == "git_blob" else file.sha256
-    what = "git blob" if known.algorithm == "git_blob" else "SHA-256"
-    return (
-        f"its {what} {'is' if known.whole else 'begins'} {found[: len(known.digits)]}, not {known.digits} as stated by "
-        f"{known.stated_by}"
-    )
+    what, more = "git blob" if known.algorithm == "git_blob" else "SHA-256", "" if known.whole else "..."
+    return f"{what} {found[: len(known.digits)]}{more}, expected {known.digits}{more} by {known.stated_by}"
 
 
 def _similar(content: _Content, config: NetworkConfig, recipes: Sequence[Recipe]) -> str:
@@ -301,15 +298,15 @@ def _similar(content: _Content, config: NetworkConfig, recipes: Sequence[Recipe]
     first = ", ".join(recipe.name for recipe in alike[:3])
     more = f" and {len(alike) - 3} more" if len(alike) > 3 else ""
     rows = f"as of {first}{more}" if alike else "which no recipe has"
-    return f"a {content.layouts[0]} file of {_described(config)}, {rows}"
+    return f"layout {content.layouts[0]}: {_described(config)}; {rows}"
 
 
 def _contradiction(recipe: Recipe, source: Source, content: _Content) -> str:
     """Where the tensors of a file are not those of a recipe's published file; empty where they may be."""
     if source.layout is not None and source.layout not in content.layouts:
-        return f"a {content.layouts[0]} file, and {source.by} publishes {source.layout} files"
+        return f"layout {content.layouts[0]}, expected {source.layout}"
     if content.config is not None and _other_sizes(recipe.model, content.config):
-        return f"holds {_described(content.config)}, and {recipe.name} is {_described(recipe.model)}"
+        return f"holds {_described(content.config)}; expected {_described(recipe.model)}"
     return ""
 
 
@@ -322,7 +319,8 @@ def _other_sizes(one: NetworkConfig, other: NetworkConfig) -> bool:
 def _described(config: NetworkConfig) -> str:
     values = dict(config)
     depth = f" {values['depth']}" if "depth" in values else ""
-    return f"{config.network}{depth} for {config.channels} channels and {config.num_classes} classes"
+    channels = "" if config.channels == 3 else f", {config.channels} channels"
+    return f"{config.network}{depth}{channels}, {config.num_classes} classes"
 
 
 def _content(path: Path) -> _Content:
