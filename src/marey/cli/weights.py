@@ -50,7 +50,7 @@ def fetch(
         try:
             found = obtain(recipe, trust_first_use=trust)
         except WeightsError as error:
-            if len(recipes) == 1:
+            if len(recipes) == 1 and not as_json:
                 raise
             results.append({"recipe": recipe.name, "error": str(error)})
             if not as_json:
@@ -161,19 +161,22 @@ def scan(
 
     found = scan_folder(folder, RECIPES)
     linked = list(link_found(found)) if register else []
+    refused = [one.recipe.name for one in linked if one.how == "refused"]
     if as_json:
         print(json_text(_scan_json(folder, found, linked), indent=2))
-        return
-    _print_scan(folder, found)
-    for one in linked:
-        print(f"{one.recipe.name}: {one.how}: {one.place}")
+    else:
+        _print_scan(folder, found)
+        for one in linked:
+            print(f"{one.recipe.name}: {one.how}: {one.why or one.place}")
     rows = {recipe.name for one in found if one.kind in ("published", "likely") for recipe, _ in one.matches}
-    if register:
-        print(f"Rows that work by name now (marey predict NAME VIDEO): {len(rows)}.")
-    elif rows:
+    if register and not as_json:
+        print(f"Rows that work by name now (marey predict NAME VIDEO): {len(rows) - len(refused)}.")
+    elif rows and not as_json:
         print(
             f"So that {len(rows)} row{'s work' if len(rows) > 1 else ' works'} by name: marey weights scan {folder} --link"
         )
+    if refused:
+        raise WeightsError(f"{len(refused)} of {len(linked)} files were not registered: {', '.join(refused)}.")
 
 
 # What is printed ---------------------------------------------------------------------------------------------------------
@@ -321,7 +324,13 @@ def _scan_json(folder: Path, found: "Sequence[Found]", linked: "Sequence[Linked]
         for one in found
     ]
     links: list[Json] = [
-        {"recipe": one.recipe.name, "file": str(one.found.path), "place": str(one.place), "how": one.how}
+        {
+            "recipe": one.recipe.name,
+            "file": str(one.found.path),
+            "place": str(one.place),
+            "how": one.how,
+            "why": one.why,
+        }
         for one in linked
     ]
     return {"folder": str(folder), "files": files, "linked": links}

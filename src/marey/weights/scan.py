@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from marey.base.errors import WeightsError
-from marey.base.files import link
+from marey.base.files import link, sha256
 from marey.base.reporter import Bar, progress
 from marey.recipe import Hash, NetworkConfig, Recipe, Source
 from marey.recipes import RECIPES
@@ -59,14 +59,16 @@ class Found:
 
 @dataclass(frozen=True)
 class Linked:
-    """A file that works by its recipe's name now."""
+    """A file that works by its recipe's name now, unless it was refused."""
 
     recipe: Recipe
     found: Found
     place: Path
     """In the cache."""
-    how: Literal["link", "copy", "registered before"]
+    how: Literal["link", "copy", "registered before", "refused"]
     """A copy is made where the system makes no links (Windows, without the right to)."""
+    why: str = ""
+    """Why it was refused."""
 
 
 @dataclass(frozen=True)
@@ -122,36 +124,38 @@ def scan(folder: Path, recipes: Sequence[Recipe] = RECIPES) -> tuple[Found, ...]
 
 
 def link_found(found: Iterable[Found]) -> Iterator[Linked]:
-    """Register the published and the likely files in the cache, so that their recipes find them: links, no copies.
-
-    Raises:
-        WeightsError: another content than was recorded of the same file before, or the cache cannot be written.
-    """
+    """Register the published and the likely files in the cache, so that their recipes find them: links, no copies."""
     for one in found:
         if one.kind in ("published", "likely"):
             for recipe, source in {recipe.name: (recipe, source) for recipe, source in reversed(one.matches)}.values():
                 parts = [one.path.with_name(part.name) for part in source.parts]
                 places = [place(source), *(place(source, part) for part in source.parts)]
-                how = [_registered(path, at, source) for path, at in zip([one.path, *parts], places, strict=True)]
-                yield Linked(recipe, one, places[0], how[0])
+                try:
+                    how = [_registered(path, at, source) for path, at in zip([one.path, *parts], places, strict=True)]
+                except (OSError, WeightsError) as error:
+                    yield Linked(recipe, one, places[0], "refused", str(error))
+                else:
+                    yield Linked(recipe, one, places[0], how[0])
 
 
 def _registered(path: Path, at: Path, source: Source) -> Literal["link", "copy", "registered before"]:
     """A link to `path` in the cache, with its record.
 
     Raises:
-        WeightsError: as `link_found`.
+        WeightsError: another content was recorded of the same file before.
+        OSError: the cache cannot be written.
     """
-    try:
-        before = at.is_file() and read_record(at) is not None
-        # A file that was fetched keeps its place if the content is the same, which `admit` sees.
-        if not (before and at.samefile(path)) and not (at.is_file() and not at.is_symlink()):
-            link(path, at)
-            before = False
-    except OSError as error:
-        raise WeightsError(f"{path}: cannot be registered as {at} ({error}).") from None
+    content, earlier = sha256(path), read_record(at)
+    if earlier is not None and earlier.sha256 != content:
+        raise WeightsError(
+            f"{path}: its SHA-256 is {content}, that of {at.name} was {earlier.sha256} on {earlier.date}. To take this one, "
+            f"first: marey weights remove {at.name} --forget."
+        )
+    there = at.is_file() and sha256(at) == content
+    if not there:
+        link(path, at)
     admit(at, address=str(path.absolute()), trust=source.trust)
-    if before:
+    if there:
         return "registered before"
     return "link" if at.is_symlink() else "copy"
 
