@@ -285,11 +285,12 @@ def test_synthetic_weights_under_a_published_name_are_damaged_and_under_their_ow
     one = only(scan(folder))
     assert (one.kind, one.matches[0][0].name) == ("damaged", row)
     own = sha256(path)
-    renamed = path.rename(folder / f"{path.stem.rpartition('-')[0]}-{own[:8]}{path.suffix}")
+    renamed = Path(shutil.copy(path, folder / f"{path.stem.rpartition('-')[0]}-{own[:8]}{path.suffix}"))
     source = recipe.weights[0].model_copy(update={"address": GONE + renamed.name, "hash": Hash(digits=own[:8])})
     mine = recipe.model_copy(update={"weights": (source,), "name": "mine"})
     found = scan(folder, [*RECIPES, mine])
-    assert [(only(found).kind, match.name) for match, _ in only(found).matches] == [("published", "mine")]
+    kinds = {one.path: (one.kind, [match.name for match, _ in one.matches]) for one in found}
+    assert kinds == {path: ("damaged", [row]), renamed: ("published", ["mine"])}
     (linked,) = link_found(found)
     assert load_model(mine).num_classes == recipe.model.num_classes
     assert linked.place.readlink() == renamed

@@ -54,7 +54,7 @@ def fetch(
                 raise
             results.append({"recipe": recipe.name, "error": str(error)})
             if not as_json:
-                print(f"{recipe.name}: not fetched: {error}")
+                print(f"not fetched: {error}")
             continue
         results.append(
             {"recipe": recipe.name, "path": str(found.path), "address": found.record.address}
@@ -224,7 +224,8 @@ def _print_item(item: "Item") -> None:
     print(f"{name:50}  {size:>10}  {trust:8}  {date}".rstrip())
     if item.link is not None:
         gone = "" if item.here else ", which is not there any more"
-        print(f"    {item.path.name}, a link to {item.link}{gone}")
+        name = "" if item.link.name == item.path.name else f"{item.path.name}, "
+        print(f"    {name}a link to {item.link}{gone}")
     else:
         unfinished = f", {megabytes(item.unfinished)} of it" if item.unfinished else ""
         print(f"    {item.path.name}{unfinished}" + (f", from {record.address}" if record is not None else ""))

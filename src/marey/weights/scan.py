@@ -4,7 +4,7 @@ import hashlib
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -94,6 +94,17 @@ class _Hashed:
     def has(self, known: Hash) -> bool:
         return (self.sha256 if known.algorithm == "sha256" else self.git_blob).startswith(known.digits)
 
+    @property
+    def promised(self) -> str | None:
+        """The digits of a SHA-256 that end its name; None: there are none."""
+        digits = _DIGITS.search(self.path.name)
+        return digits[1] if digits else None
+
+    @property
+    def promises_another(self) -> bool:
+        """Whether the digits in its name are those of another content."""
+        return self.promised is not None and not self.sha256.startswith(self.promised)
+
 
 def scan(folder: Path, recipes: Sequence[Recipe] = RECIPES) -> tuple[Found, ...]:
     """The files of weights in a folder and the folders below it, by path; what belongs to `recipes`, and what is damaged.
@@ -116,9 +127,11 @@ def scan(folder: Path, recipes: Sequence[Recipe] = RECIPES) -> tuple[Found, ...]
     found = [*unreadable, *failed]
     with progress("Looking into files", total=len(same), unit="files") as bar:
         for files in same.values():
-            # Of several names the published one tells most.
+            # Of several names the published one tells most; one that promises other digits is no copy of the others.
             files.sort(key=lambda file: file.path.name not in names)
-            found.append(_judged(files[0], tuple(file.path for file in files[1:]), sources, recipes))
+            alike = [file for file in files if not file.promises_another] or files
+            found.append(_judged(alike[0], tuple(file.path for file in alike[1:]), sources, recipes))
+            found += [_judged_by_name(file, sources, recipes) for file in files if file not in alike]
             bar.advance(1)
     return tuple(sorted(found, key=lambda one: one.path))
 
@@ -231,8 +244,13 @@ def _judged(file: _Hashed, copies: tuple[Path, ...], sources: Sequence[Match], r
     elif file.path.suffix == ".safetensors":
         kind, why, matches = *_of_ours(file.path), []
     else:
-        kind, why, matches = _by_name(file, [match for match in sources if match[1].file == file.path.name], recipes)
+        return replace(_judged_by_name(file, sources, recipes), copies=copies)
     return Found(file.path, kind, why, file.size, file.sha256, tuple(matches), copies)
+
+
+def _judged_by_name(file: _Hashed, sources: Sequence[Match], recipes: Sequence[Recipe]) -> Found:
+    kind, why, matches = _by_name(file, [match for match in sources if match[1].file == file.path.name], recipes)
+    return Found(file.path, kind, why, file.size, file.sha256, tuple(matches))
 
 
 def _whole(file: _Hashed, shown: list[Match]) -> tuple[Kind, str, list[Match]]:
@@ -253,17 +271,18 @@ def _whole(file: _Hashed, shown: list[Match]) -> tuple[Kind, str, list[Match]]:
 
 def _by_name(file: _Hashed, named: list[Match], recipes: Sequence[Recipe]) -> tuple[Kind, str, list[Match]]:
     """A file whose hash no recipe states: by its name, its size and its tensors."""
-    digits = _DIGITS.search(file.path.name)
     hashed = [(recipe, source, source.hash) for recipe, source in named if source.hash is not None]
     content = None
     if hashed:
-        if not digits:  # a common name, such as model.ckpt: only a file for the same network can be a damaged one
+        if (
+            file.promised is None
+        ):  # a common name, such as model.ckpt: only a file for the same network can be a damaged one
             content = _content(file.path)
             hashed = [one for one in hashed if content.problem or not _contradiction(one[0], one[1], content)]
         if hashed:
             return "damaged", _differs(file, hashed[0][2]), [(recipe, source) for recipe, source, _ in hashed]
-    elif not named and digits and not file.sha256.startswith(digits[1]):
-        return "damaged", _differs(file, Hash(digits=digits[1], stated_by="its name")), []
+    elif not named and file.promised is not None and file.promises_another:
+        return "damaged", _differs(file, Hash(digits=file.promised, stated_by="its name")), []
     content = content or _content(file.path)
     unhashed = [(recipe, source) for recipe, source in named if source.hash is None]
     if unhashed:
