@@ -93,7 +93,10 @@ def test_every_source_says_whose_it_is() -> None:
 
 
 def test_what_auto_may_take_has_a_published_hash_and_no_reported_loss() -> None:
-    assert Counter(source.by for _, source in SOURCES if source.not_automatic is None) == {"moabitcoin": 4, "torchvision": 3}
+    assert Counter(source.by for _, source in SOURCES if source.not_automatic is None) == {
+        "moabitcoin": 4,
+        "torchvision": 3,
+    }
 
 
 def test_one_source_of_numbers_has_one_number_of_videos() -> None:

@@ -22,6 +22,7 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from http.client import HTTPMessage
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 from urllib.parse import quote, unquote, urljoin, urlsplit
@@ -65,10 +66,11 @@ _COLUMNS = (
 
 
 def addresses() -> list[Source]:
-    """All declared sources."""
+    """All declared sources, of rows and of what training starts from."""
     from marey.recipes import RECIPES
+    from marey.recipes.starts import STARTS
 
-    return once(source for recipe in RECIPES for source in recipe.weights)
+    return once(chain.from_iterable((*(recipe.weights for recipe in RECIPES), *STARTS.values())))
 
 
 def once(sources: Iterable[Source]) -> list[Source]:

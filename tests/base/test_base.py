@@ -18,7 +18,7 @@ from marey.base.jobs import run_jobs
 from marey.base.nearest import did_you_mean
 from marey.base.random import random_for, step_seed
 from marey.data.draw import ByClass
-from marey.recipe import CosineSchedule, Recipe, StepSchedule, Warmup, read_recipe
+from marey.recipe import CosineSchedule, Recipe, StepSchedule, Warmup, read_recipe, recipe_from
 from marey.recipes import RECIPES, get_recipe
 from marey.video.sampling import PySlowFastTest
 from marey.weights.foreign import LAYOUTS
@@ -139,14 +139,67 @@ def test_words_of_open_lists() -> None:
     """A new family brings words of its own; those of the shipped recipes are spelt as one knows them."""
     recipe = get_recipe("slowonly_r50_8x8_k400")
     assert recipe.variant(pretraining="videomae-k710_v2").pretraining == "videomae-k710_v2"
-    weights = {"url": "https://example.org/a.pth", "sha256": "0" * 64, "layout": "vjepa2.1", "licence": "MIT"}
-    assert recipe.variant(weights=weights).weights.layout == "vjepa2.1"
+    (source,) = recipe.weights
+    assert recipe.variant(weights=[source.model_copy(update={"layout": "vjepa2.1"})]).weights[0].layout == "vjepa2.1"
     for wrong in ("ImageNet", "image net", "", "_imagenet", "imagenet-"):
         with pytest.raises(RecipeError, match=f"pretraining: '{wrong}' is no word of lower-case letters and digits"):
             recipe.variant(pretraining=wrong)
     assert {r.pretraining for r in RECIPES} == {None, "imagenet", "ig65m", "sports1m", "kinetics400"}
-    toolkits = {layout.NAME.partition(" ")[0] for layout in LAYOUTS}
-    assert {r.weights.layout for r in RECIPES if r.weights is not None} <= toolkits
+    assert {source.layout for r in RECIPES for source in r.weights} <= {layout.NAME for layout in LAYOUTS}
+
+
+def test_weights_of_version_0_1_are_one_source() -> None:
+    recipe = get_recipe("r2plus1d_r34_8x1_k400_ig65m_vmz")
+    values = recipe.model_dump(mode="json")
+    (declared,) = recipe.weights
+    values["weights"] = {
+        "url": declared.address, "sha256": "0aa0550b", "layout": "vmz", "licence": "Apache-2.0, the conversion MIT",
+    }  # fmt: skip
+    (source,) = recipe_from(values, source="x").weights
+    assert (source.address, source.hash, source.layout) == (declared.address, declared.hash, "videoresnet")
+    assert (source.licence, source.licence_stated_by) == ("Apache-2.0 AND MIT", "repository")
+    values["weights"] = {
+        "url": "https://open-mmlab.s3.ap-northeast-2.amazonaws.com/a.pth",
+        "sha256": "0" * 8,
+        "layout": "mmaction",
+        "licence": "MIT",
+    }
+    (gone,) = recipe_from(values, source="x").weights
+    assert gone.state.reported == "gone"
+    assert not gone.living
+    values["weights"] = None
+    assert recipe_from(values, source="x").weights == ()
+    values["weights"] = {"url": "https://example.org/a.pth", "sha": "0" * 8}
+    with pytest.raises(RecipeError, match="weights of one address have no 'sha'"):
+        recipe_from(values, source="x")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"address": "http://example.org/a.pth"}, "expected https://"),
+        ({"address": "ftp://example.org/a.pth"}, "expected https://"),
+        ({"address": "hf://org/name"}, "names no file"),
+        ({"hash": {"digits": "0123"}}, "at least the first 8"),
+        ({"hash": {"digits": "xyz" * 10}}, "hexadecimal"),
+        ({"hash": {"digits": "0" * 39, "algorithm": "git_blob"}}, "its 40 hexadecimal digits"),
+        ({"state": {"reported": "gone"}}, "needs the date and the evidence"),
+        ({"size": 0}, "greater than 0"),
+    ],
+)
+def test_a_source_that_breaks_a_rule_is_refused_in_one_line(changes, message) -> None:
+    recipe = get_recipe("slowonly_r50_8x8_k400")
+    values = recipe.weights[0].model_dump(mode="json") | changes
+    with pytest.raises(RecipeError, match=message) as caught:
+        recipe.variant(weights=[values])
+    assert "\n" not in str(caught.value)
+
+
+def test_sources_come_back_from_yaml(tmp_path) -> None:
+    for recipe in RECIPES:
+        if recipe.weights:
+            (tmp_path / "a.yaml").write_text(recipe.to_yaml())
+            assert read_recipe(tmp_path / "a.yaml").weights == recipe.weights
 
 
 def test_settings_are_typed() -> None:

@@ -13,6 +13,7 @@ from marey.cli.app import app
 from marey.models.tsn.config import LiteTSNConfig
 from marey.recipe import read_recipe
 from marey.recipes import get_recipe
+from marey.recipes.starts import Installed
 from marey.video.writer import write_video
 from marey.weights import starts
 from marey.weights.checkpoint import save_checkpoint
@@ -50,7 +51,7 @@ def checkpoint(tmp_path_factory):
 
 @pytest.fixture
 def without_lite(monkeypatch) -> None:
-    monkeypatch.setattr(starts, "LITE", {0: starts.Installed("no_such_model", "x.pth", "")})
+    monkeypatch.setattr(starts, "LITE", {0: Installed("no_such_model", "x.pth", "")})
 
 
 @pytest.fixture
@@ -63,7 +64,7 @@ def with_lite(monkeypatch, tmp_path) -> None:
     state = network.state_dict()
     torch.save({theirs: state[ours] for theirs, ours in efficientnet_lite.pairs(network)}, package / "x.pth")
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr(starts, "LITE", {0: starts.Installed("small_model", "x.pth", sha256(package / "x.pth"))})
+    monkeypatch.setattr(starts, "LITE", {0: Installed("small_model", "x.pth", sha256(package / "x.pth"))})
 
 
 def test_with_the_extra_lite_a_folder_starts_from_imagenet(videos, with_lite, tmp_path) -> None:

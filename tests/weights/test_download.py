@@ -20,8 +20,9 @@ from marey.base.errors import WeightsError
 from marey.base.files import locked
 from marey.base.reporter import Bar, LoggingReporter, SilentReporter, reporting
 from marey.recipe.source import Hash
-from marey.weights.content import HEAD, check_body, foreign_body
+from marey.weights.content import HEAD, foreign_body
 from marey.weights.download import AbsentError, Patience, SourceError, download
+from marey.weights.foreign import read_contents
 
 CONTENT = bytes(range(256)) * 12_000
 OTHER = CONTENT[:-1] + b"x"
@@ -120,12 +121,20 @@ def test_a_wrong_beginning_is_thrown_away(left, target) -> None:
         assert len(server.asked) == (0 if left == CONTENT else 2)
 
 
-def test_without_a_hash_only_what_the_server_knows_again_is_gone_on_with(target) -> None:
+@pytest.mark.parametrize(("mark", "asked"), [('"one"', "bytes=5000-"), ("", None)])
+def test_without_a_hash_only_what_the_server_knows_again_is_gone_on_with(mark, asked, target) -> None:
     target.parent.mkdir(parents=True)
     target.with_name("a.pth.part").write_bytes(b"z" * 1000)
-    with serving(whole(CONTENT, only=5000), whole(CONTENT)) as server:
+    with serving(*[whole(CONTENT, mark=mark, only=5000)] * 2, whole(CONTENT, mark=mark)) as server:
+        for _ in range(2):
+            with pytest.raises(SourceError, match="cut off"):
+                fetched(f"{server.url}/a.pth", target, known=None, patience=Patience(tries=1))
         assert fetched(f"{server.url}/a.pth", target, known=None) == CONTENT
-        assert server.ranges == [None, "bytes=5000-"]
+        assert server.ranges == [None, asked, "bytes=10000-" if mark else None]
+    target.unlink()
+    with serving(whole(CONTENT, mark=mark, only=5000), whole(CONTENT, mark=mark)) as server:
+        assert fetched(f"{server.url}/a.pth", target, known=None) == CONTENT
+        assert server.ranges == [None, asked]
 
 
 def test_a_damaged_file_is_fetched_again(target) -> None:
@@ -163,7 +172,9 @@ def test_what_does_not_pass_is_one_clear_line(name, target) -> None:
     assert "a.pth" not in files(target)
 
 
-NO_BUCKET = b"<?xml version='1.0'?>\n<Error><Code>NoSuchBucket</Code><Message>The bucket\ndoes not exist</Message></Error>"
+NO_BUCKET = (
+    b"<?xml version='1.0'?>\n<Error><Code>NoSuchBucket</Code><Message>The bucket\ndoes not exist</Message></Error>"
+)
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 410])
@@ -199,7 +210,10 @@ FOREIGN = {
     "a page in another encoding": ("<html><title>\xe4</title>".encode("latin-1"), "a web page (\ufffd)"),
     "a pointer": (POINTER, "a Git LFS pointer to a file of 97641409 bytes (git lfs pull fetches that file)"),
     "an error of S3": (NO_BUCKET, "an XML answer (NoSuchBucket: The bucket does not exist)"),
-    "an error of an interface": (b'{"error": "Repository not found"}', 'a JSON answer ({"error": "Repository not found"})'),
+    "an error of an interface": (
+        b'{"error": "Repository not found"}',
+        'a JSON answer ({"error": "Repository not found"})',
+    ),
     "nothing": (b"", "an empty file"),
 }
 
@@ -227,10 +241,13 @@ def test_a_page_is_seen_before_all_of_it_has_come(target) -> None:
 
 
 def test_the_server_may_call_a_text_a_web_page_but_not_a_checkpoint(target) -> None:
-    with serving(says(200, b"Please log in", Content_Type="text/html; charset=utf-8")) as server:
+    answers = [
+        says(200, b"Please log in", Content_Type="text/html; charset=utf-8"),
+        says(200, CONTENT, Content_Type="text/html"),
+    ]
+    with serving(*answers) as server:
         with pytest.raises(SourceError, match="a web page came"):
             fetched(f"{server.url}/a.pth", target, known=None)
-    with serving(says(200, CONTENT, Content_Type="text/html")) as server:
         assert fetched(f"{server.url}/a.pth", target) == CONTENT
 
 
@@ -246,7 +263,7 @@ def test_a_local_file_is_seen_the_same_way(name, tmp_path) -> None:
     body, what = FOREIGN[name]
     (tmp_path / "a.pth").write_bytes(body)
     with pytest.raises(WeightsError) as caught:
-        check_body(tmp_path / "a.pth")
+        read_contents(tmp_path / "a.pth")
     assert f"{tmp_path / 'a.pth'}: {what} where a checkpoint was expected" in str(caught.value)
 
 
@@ -256,7 +273,10 @@ def test_without_a_hash_the_size_decides(target) -> None:
             fetched(f"{server.url}/a.pth", target, known=None, size=99)
         assert fetched(f"{server.url}/a.pth", target, size=99) == CONTENT
     target.unlink()
-    with serving(chunked(CONTENT)) as server, pytest.raises(SourceError, match=f"it has {len(CONTENT)} bytes, expected 99"):
+    with (
+        serving(chunked(CONTENT)) as server,
+        pytest.raises(SourceError, match=f"it has {len(CONTENT)} bytes, expected 99"),
+    ):
         fetched(f"{server.url}/a.pth", target, known=None, size=99)
     assert files(target) == {"a.pth.lock"}
 
@@ -317,7 +337,7 @@ def test_proxies_of_the_environment_are_used_and_named(target, monkeypatch) -> N
         asked = len(server.asked)
         monkeypatch.setenv("NO_PROXY", "other.example,models.invalid")
         with pytest.raises(SourceError, match=r"no connection \("):
-            fetched("https://models.invalid/a.pth", target)
+            fetched("https://models.invalid/a.pth", target, patience=Patience(tries=1))
         assert len(server.asked) == asked
     with serving(whole(CONTENT)) as server:
         assert fetched(f"{server.url}/a.pth", target) == CONTENT
@@ -365,6 +385,12 @@ def test_progress_counts_what_is_still_to_come(target, caplog) -> None:
     lines = [record.getMessage() for record in caplog.records]
     assert any(line.startswith("Fetching a.pth (3.1 MB): 1/4, ") and line.endswith(" s left") for line in lines), lines
     assert lines[-1].startswith("Fetching a.pth (3.1 MB, 1.0 there): 3 MB in "), lines
+
+
+def test_small_files_come_without_a_bar(target, capsys) -> None:
+    with serving(whole(CONTENT[:5000])) as server:
+        fetched(f"{server.url}/a.pth", target, known=None)
+    assert capsys.readouterr().err == ""
 
 
 def test_an_interruption_leaves_what_can_be_gone_on_with(target) -> None:

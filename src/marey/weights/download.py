@@ -28,9 +28,9 @@ from urllib.parse import quote, urlsplit
 
 from marey.base.errors import WeightsError
 from marey.base.files import locked, write_json
-from marey.base.reporter import progress, warning
+from marey.base.reporter import Bar, progress, warning
 from marey.recipe.source import Hash
-from marey.weights.content import HEAD, difference, error_in, foreign_body
+from marey.weights.content import HEAD, difference, error_in, foreign_body, mismatch
 from marey.weights.store import matches
 
 _LARGEST = 16 << 30
@@ -171,22 +171,22 @@ class _Download:
         self.url, self.target, self.known, self.size, self.patience = url, target, known, size, patience
         self.part = target.with_name(f"{target.name}.part")
         self.notes = target.with_name(f"{target.name}.part.json")
+        self.of_weights = target.suffix != ".json"
+        """A recipe, or what a hub lists, is text."""
         self.opener = _opener()
 
     def run(self) -> None:
         """Bring the file, verify it, give it its name."""
-        if self.known is None and self._known_mark() is None:
-            self._discard()  # Nothing would show whether the beginning and the rest belong together.
         if self.size is not None:
             self._check_space(self.size)
         resumed = self._there() > 0
         if not (resumed and self._right()):
             self._complete()
-        if resumed and not self._right():
+        if resumed and self.known is not None and not self._right():
             # Two halves of two files: what was there before does not belong to what is there now.
             self._discard()
             self._complete()
-        if other := difference(self.part, self.known, self.size):
+        if other := (difference if self.of_weights else mismatch)(self.part, self.known, self.size):
             self._discard()
             raise SourceError(f"{self.url}: is not the file that was published: {other}")
         self.part.replace(self.target)
@@ -265,11 +265,10 @@ class _Download:
             _ForeignError: it is no checkpoint, by its first bytes. A file that comes in parts was seen before.
         """
         done, expected = answer.start, answer.total or self.size or 0
-        to_be_seen = answer.start == 0 and self.target.suffix != ".json"
+        to_be_seen = answer.start == 0 and self.of_weights
         file.truncate(done)
         file.seek(done)
-        # The bar counts what is still to come: what was there would make the rate and the time left wrong.
-        with progress(self._title(expected, done), total=math.ceil(max(expected - done, 0) / 1e6), unit="MB") as bar:
+        with self._bar(expected, done) as bar:
             while block := answer.stream.read1(_CHUNK):
                 file.write(block)
                 done += len(block)
@@ -283,9 +282,14 @@ class _Download:
             if done == expected:
                 bar.advance(bar.total - bar.done)
 
-    def _title(self, expected: int, done: int) -> str:
+    def _bar(self, expected: int, done: int) -> Bar:
+        """Shows what is still to come: what was there would make the rate and the time left wrong. Less than a megabyte is
+        not shown.
+        """
         there = f", {done / 1e6:.1f} there" if done else ""
-        return f"Fetching {self.target.name}" + (f" ({expected / 1e6:.1f} MB{there})" if expected else "")
+        title = f"Fetching {self.target.name}" + (f" ({expected / 1e6:.1f} MB{there})" if expected else "")
+        shown = Bar if 0 < expected - done < 1e6 else progress
+        return shown(title, total=math.ceil(max(expected - done, 0) / 1e6), unit="MB")
 
     def _see(self, file: IO[bytes], answer: _Answer) -> bool:
         """Refuse what is no checkpoint by its first bytes; False: they need not be seen again."""
@@ -303,7 +307,8 @@ class _Download:
         """
         there, mark = self._there(), self._known_mark()
         headers = {"User-Agent": "marey", "Accept-Encoding": "identity"}
-        if there:
+        # Without a hash and a mark nothing would show whether the beginning and the rest belong together.
+        if there and (mark or self.known is not None):
             headers["Range"] = f"bytes={there}-"
             if mark:
                 headers["If-Range"] = mark
@@ -371,7 +376,9 @@ def _network_errors(url: str, timeout: float) -> Iterator[None]:
         if isinstance(reason, ssl.SSLCertVerificationError):
             raise SourceError(f"{url}: the server's certificate is not trusted ({reason})") from None
         through = f" through the proxy {_without_password(proxy)}" if (proxy := _proxy(url)) else ""
-        raise _PassingError(f"no connection{through} ({reason})", answered=False) from None
+        # An error of TLS that is none of the connecting came after an answer.
+        answered = not isinstance(error, urllib.error.URLError)
+        raise _PassingError(f"no connection{through} ({reason})", answered=answered) from None
     except TimeoutError:
         raise _PassingError(f"no byte for {timeout:g} s") from None
     except (OSError, http.client.HTTPException) as error:
@@ -409,9 +416,8 @@ def check_scheme(url: str) -> None:
     """
     with contextlib.suppress(ValueError):  # no such thing as this port, or as these brackets
         parts = urlsplit(url)
-        port_is_possible = parts.port is None or parts.port > 0
         secure = parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(parts.hostname))
-        if parts.hostname and port_is_possible and secure:
+        if parts.hostname and parts.port != 0 and secure:
             return
     raise WeightsError(f"{url}: weights are fetched by HTTPS only (plain HTTP from this machine alone). {WAY_OUT}")
 

@@ -271,7 +271,7 @@ def released_as(file: str, config: NetworkConfig) -> Recipe | None:
     """
     sizes = ("network", "depth", "width", "channels", "num_classes")
     for recipe in RECIPES:
-        if any(source.file == file for source in recipe.weights):
+        if any(source.file == file and source.kind == "publisher" for source in recipe.weights):
             alike = [getattr(recipe.model, size, None) == getattr(config, size, None) for size in sizes]
             return recipe if all(alike) else None
     return None

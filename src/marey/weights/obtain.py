@@ -21,7 +21,7 @@ from marey.recipe.hosts import state_of
 from marey.recipe.source import HUB, Hash, Part, Source
 from marey.recipes import RECIPES, find_two_stream, get_recipe
 from marey.recipes.starts import STARTS
-from marey.weights.download import offline
+from marey.weights.download import SourceError, offline
 from marey.weights.hub import bring
 from marey.weights.mirrors import Mirror, find, mirrors
 from marey.weights.nearest import nearest_living, nearest_rows, nearest_two_stream, reported_of
@@ -78,7 +78,7 @@ def obtain(recipe: Recipe, *, trust_first_use: bool = False) -> Obtained:
     """
     found = _found(recipe.weights, trust_first_use)
     if found is None:
-        check_obtainable(recipe, trust_first_use=trust_first_use)
+        check_sources(recipe.weights, recipe.name, trust_first_use=trust_first_use, recipe=recipe, searched=True)
         found = _fetched(recipe.weights, recipe.name, trust_first_use)
     return found
 
@@ -87,7 +87,7 @@ def obtain_from(sources: Sequence[Source], name: str, *, trust_first_use: bool =
     """As `obtain`, for the sources of something that is no recipe, which messages call `name`."""
     found = _found(sources, trust_first_use)
     if found is None:
-        check_sources(sources, name, trust_first_use=trust_first_use)
+        check_sources(sources, name, trust_first_use=trust_first_use, searched=True)
         found = _fetched(sources, name, trust_first_use)
     return found
 
@@ -149,19 +149,26 @@ def check_obtainable(recipe: Recipe, *, trust_first_use: bool = False) -> None:
 
 
 def check_sources(
-    sources: Sequence[Source], name: str, *, trust_first_use: bool = False, recipe: Recipe | None = None
+    sources: Sequence[Source],
+    name: str,
+    *,
+    trust_first_use: bool = False,
+    recipe: Recipe | None = None,
+    searched: bool = False,
 ) -> None:
     """As `check_obtainable`, for any sources, which messages call `name`; `recipe` is the row that they belong to.
+
+    `searched` says that the mirrors have been searched already: without it they count as places that may have the file.
 
     Raises:
         WeightsError: there is none to ask.
     """
     living = asked(sources)
-    if any(_is_here(source) for source in sources) or (sources and mirrors()):
+    if any(_is_here(source) for source in sources) or (sources and mirrors() and not searched):
         return
     if not living:
         instead = "" if recipe is None else _instead(recipe)
-        raise WeightsError(" ".join(filter(None, [f"{name}: {_why_not(sources)}.", instead, OWN_COPY])))
+        raise WeightsError(" ".join(filter(None, [f"{name}{_why_not(sources)}.", instead, OWN_COPY])))
     if offline():
         raise WeightsError(
             f"{name}: {living[0].file} ({size_text(living[0])}) is not in the cache ({cache_folder()}), and the network is "
@@ -298,22 +305,24 @@ def _taken(source: Source, bring_file: Callable[[_File], bool]) -> Obtained | No
 
 
 def _fetched(sources: Sequence[Source], name: str, trust_first_use: bool) -> Obtained:
-    """The weights from the first source that has them.
+    """The weights from the first source that has them; what the others answer is said.
 
     Raises:
-        WeightsError: none has.
+        WeightsError: none has them.
     """
     failures: list[str] = []
     for source in asked(sources):
         if source.trust == "none" and not trust_first_use:
-            failures.append(_asks_first(source, name))
+            failures.append(_asks_first(source, name).rstrip("."))
             continue
         try:
             if (taken := _taken(source, _download)) is not None:
+                for failure in failures:
+                    warning(failure)
                 return taken
-        except WeightsError as error:
-            failures.append(str(error))
-    raise WeightsError(" ".join(failures))
+        except SourceError as error:
+            failures.append(error.what)
+    raise WeightsError(f"{name}: {'; '.join(failures)}. {OWN_COPY}")
 
 
 def _declared(address: str) -> Source:
@@ -338,15 +347,15 @@ def _declared(address: str) -> Source:
 
 
 def _why_not(sources: Sequence[Source]) -> str:
-    """Why none of these sources is asked."""
+    """Why none of these sources is asked, to be said after the name of what they belong to."""
     if not sources:
-        return "no file of its weights is known"
+        return " has no published weights"
     source = sources[0]
     state = source.state
     if state.reported == "gone":
-        return f"its file is gone from {source.host} since {state.date} ({state.evidence}), and the host is not asked again"
+        return f": its file is gone from {source.host} since {state.date} ({state.evidence}), and the host is not asked again"
     return (
-        f"its file lies on {source.host}, which was lost on {state.date} ({state.evidence}), and no hash of it was "
+        f": its file lies on {source.host}, which was lost on {state.date} ({state.evidence}), and no hash of it was "
         f"published: it is fetched only from the address itself (--init, --weights {source.address})"
     )
 
@@ -366,7 +375,9 @@ def _instead(recipe: Recipe) -> str:
         first, *second = rows
         also = f"; nearer is {_row(second[0])}" if second else ""
         return f"The nearest row that one can get is {_row(first)}: marey weights fetch {first.name}{also}."
-    if isinstance(base := _base(recipe), Recipe):
+    if recipe.published is None:
+        return f"It is for training: marey train {recipe.name} --data DATA."
+    if (base := _base(recipe)) is not None:
         return f"No row on {recipe.dataset} can be fetched; training can start from --init {base.name}."
     return f"No row of this network on {recipe.dataset} can be fetched."
 

@@ -63,6 +63,11 @@ def kept(source: Source, part: Part | None = None) -> Kept | None:
             warning(f"{path}: not the file that was published; it is fetched again")
             return None
         record = admit(path, address=source.address, trust=known.trust)
+    if known is not None and known.algorithm == "sha256" and not found.startswith(known.digits):
+        raise WeightsError(
+            f"{path}: its SHA-256 is {found}, and {known.stated_by} gives {known.digits}: remove it, marey weights remove "
+            f"{path.name} --forget."
+        )
     if record.sha256 != found:
         raise WeightsError(
             f"{path}: changed since {record.date}: its SHA-256 was {record.sha256}, now it is {found}. "
