@@ -16,7 +16,9 @@ COMMANDS = re.findall(r"^ {4}(marey [^#\n]+)", README, re.MULTILINE)
 @pytest.mark.parametrize("line", [part.strip() for line in COMMANDS for part in line.split(";")])
 def test_commands_parse(line) -> None:
     words = shlex.split(line.split(">")[0])[1:]
-    result = CliRunner().invoke(app, [*words[:2], "--help"] if words[0] == "data" else [words[0], "--help"])
+    result = CliRunner().invoke(
+        app, [*words[:2], "--help"] if words[0] in ("data", "weights") else [words[0], "--help"]
+    )
     assert result.exit_code == 0, result.output
     for option in (word for word in words if word.startswith("--")):
         assert option in result.output, option

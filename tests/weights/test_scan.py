@@ -104,7 +104,7 @@ def test_without_a_hash_name_size_layout_and_head_decide(folder) -> None:
     assert (one.kind, "5 classes" in one.why, "3 classes" in one.why) == ("misnamed", True, True)
     write(path, layout=pyslowfast)
     one = only(scan(folder, [published(address)]))
-    assert (one.kind, "a pyslowfast file" in one.why) == ("misnamed", True)
+    assert (one.kind, "layout pyslowfast, expected mmaction2" in one.why) == ("misnamed", True)
     path.write_bytes(path.read_bytes()[:5000])
     assert only(scan(folder, [published(address)])).kind == "damaged"
 
@@ -138,12 +138,26 @@ def test_files_of_ours_unknown_ones_and_broken_ones(folder) -> None:
     assert "small" in found["best.safetensors"].why
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="a superuser may read everything")
-def test_what_may_not_be_read_is_named(folder) -> None:
-    (folder / "a.pth").write_bytes(b"a")
-    (folder / "a.pth").chmod(0)
-    (folder / "closed").mkdir(mode=0)
-    assert {one.path.name: one.kind for one in scan(folder)} == {"a.pth": "unreadable", "closed": "unreadable"}
+def test_what_may_not_be_read_is_named(folder, monkeypatch) -> None:
+    """Asked of a system that refuses, since a superuser may read everything."""
+    write(folder / "closed.pth")
+    (folder / "below").mkdir()
+
+    def refused(path: Path, *how: object, **more: object):
+        if path.name == "closed.pth":
+            raise PermissionError(13, "Permission denied", str(path))
+        return opened(path, *how, **more)
+
+    def closed(path: str):
+        if str(path).endswith("below"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return listed(path)
+
+    opened, listed = Path.open, os.scandir
+    monkeypatch.setattr(Path, "open", refused)
+    monkeypatch.setattr(os, "scandir", closed)
+    found = {one.path.name: (one.kind, one.why) for one in scan(folder)}
+    assert found == dict.fromkeys(("closed.pth", "below"), ("unreadable", "Permission denied"))
 
 
 def test_copies_count_once_and_no_folder_twice(folder) -> None:
@@ -184,6 +198,34 @@ def test_a_likely_copy_is_linked_on_the_users_word_and_a_later_change_is_refused
         load_model(recipe)
     assert sha256(path) in str(error.value)
     assert path.is_file()
+
+
+def test_another_content_than_was_recorded_is_refused_and_the_others_are_linked(folder) -> None:
+    recipe = published("https://example.org/small.pth")
+    other = published("https://example.org/other.pth").model_copy(update={"name": "other"})
+    write(folder / "small.pth")
+    (first,) = link_found(scan(folder, [recipe]))
+    first.place.unlink()
+    path = write(folder / "small.pth", seed=1)
+    write(folder / "other.pth", seed=2)
+    linked = {one.recipe.name: one for one in link_found(scan(folder, [recipe, other]))}
+    assert {name: one.how for name, one in linked.items()} == {"small": "refused", "other": "link"}
+    assert sha256(path) in linked["small"].why and "--forget" in linked["small"].why
+    assert not first.place.exists()
+
+
+def test_a_cached_file_that_is_damaged_gives_way_to_a_whole_copy(folder) -> None:
+    path = write(folder / "a.pth")
+    recipe = published(f"{GONE}small-{sha256(path)[:8]}.pth", sha256(path)[:8])
+    at = place(recipe.weights[0])
+    at.parent.mkdir(parents=True)
+    at.write_bytes(path.read_bytes()[:-1])
+    (linked,) = link_found(scan(folder, [recipe]))
+    assert (linked.how, sha256(at)) == ("link", sha256(path))
+    at.unlink()
+    shutil.copy(path, at)
+    assert [one.how for one in link_found(scan(folder, [recipe]))] == ["registered before"]
+    assert not at.is_symlink()
 
 
 def test_nothing_else_is_linked(folder, cache) -> None:
@@ -243,11 +285,12 @@ def test_synthetic_weights_under_a_published_name_are_damaged_and_under_their_ow
     one = only(scan(folder))
     assert (one.kind, one.matches[0][0].name) == ("damaged", row)
     own = sha256(path)
-    renamed = path.rename(folder / f"{path.stem.rpartition('-')[0]}-{own[:8]}{path.suffix}")
+    renamed = Path(shutil.copy(path, folder / f"{path.stem.rpartition('-')[0]}-{own[:8]}{path.suffix}"))
     source = recipe.weights[0].model_copy(update={"address": GONE + renamed.name, "hash": Hash(digits=own[:8])})
     mine = recipe.model_copy(update={"weights": (source,), "name": "mine"})
     found = scan(folder, [*RECIPES, mine])
-    assert [(only(found).kind, match.name) for match, _ in only(found).matches] == [("published", "mine")]
+    kinds = {one.path: (one.kind, [match.name for match, _ in one.matches]) for one in found}
+    assert kinds == {path: ("damaged", [row]), renamed: ("published", ["mine"])}
     (linked,) = link_found(found)
     assert load_model(mine).num_classes == recipe.model.num_classes
     assert linked.place.readlink() == renamed

@@ -160,7 +160,7 @@ def trusted(names: Sequence[str], given: bool) -> bool:
     for source in sources:
         print(f"  {source.address} ({size_text(source)}, licence {source.licence})", file=sys.stderr)
     print(
-        "Nothing can show whether what comes is what its authors trained. Nothing in it is run, and its SHA-256 is "
+        "So nothing can show whether what comes is what its authors trained. No code in it is run, and its SHA-256 is "
         "recorded, so that a later change is refused.",
         file=sys.stderr,
     )

@@ -50,11 +50,11 @@ def fetch(
         try:
             found = obtain(recipe, trust_first_use=trust)
         except WeightsError as error:
-            if len(recipes) == 1:
+            if len(recipes) == 1 and not as_json:
                 raise
             results.append({"recipe": recipe.name, "error": str(error)})
             if not as_json:
-                print(f"{recipe.name}: not fetched: {error}")
+                print(f"not fetched: {error}")
             continue
         results.append(
             {"recipe": recipe.name, "path": str(found.path), "address": found.record.address}
@@ -107,7 +107,7 @@ def verify(names: Names = None, as_json: AsJson = False) -> None:
     for item, verdict, why in verified(checked):
         results.append({"file": str(item.path), "recipes": item.rows, "verdict": verdict, "why": why})
         if not as_json:
-            print(f"{verdict:11}  {item.path.name} ({item.title})\n{'':11}  {why}", flush=True)
+            print(f"{verdict:11}  {item.title}\n    {item.path.name}: {why}", flush=True)
     verdicts = [result["verdict"] for result in results]
     if as_json:
         print(json_text({"files": results}, indent=2))
@@ -161,19 +161,22 @@ def scan(
 
     found = scan_folder(folder, RECIPES)
     linked = list(link_found(found)) if register else []
+    refused = [one.recipe.name for one in linked if one.how == "refused"]
     if as_json:
         print(json_text(_scan_json(folder, found, linked), indent=2))
-        return
-    _print_scan(folder, found)
-    for one in linked:
-        print(f"{one.recipe.name}: {one.how}: {one.place}")
+    else:
+        _print_scan(folder, found)
+        for one in linked:
+            print(f"{one.recipe.name}: {one.how}: {one.why or one.place}")
     rows = {recipe.name for one in found if one.kind in ("published", "likely") for recipe, _ in one.matches}
-    if register:
-        print(f"Rows that work by name now (marey predict NAME VIDEO): {len(rows)}.")
-    elif rows:
+    if register and not as_json:
+        print(f"Rows that work by name now (marey predict NAME VIDEO): {len(rows) - len(refused)}.")
+    elif rows and not as_json:
         print(
             f"So that {len(rows)} row{'s work' if len(rows) > 1 else ' works'} by name: marey weights scan {folder} --link"
         )
+    if refused:
+        raise WeightsError(f"{len(refused)} of {len(linked)} files were not registered: {', '.join(refused)}.")
 
 
 # What is printed ---------------------------------------------------------------------------------------------------------
@@ -221,7 +224,8 @@ def _print_item(item: "Item") -> None:
     print(f"{name:50}  {size:>10}  {trust:8}  {date}".rstrip())
     if item.link is not None:
         gone = "" if item.here else ", which is not there any more"
-        print(f"    {item.path.name}, a link to {item.link}{gone}")
+        name = "" if item.link.name == item.path.name else f"{item.path.name}, "
+        print(f"    {name}a link to {item.link}{gone}")
     else:
         unfinished = f", {megabytes(item.unfinished)} of it" if item.unfinished else ""
         print(f"    {item.path.name}{unfinished}" + (f", from {record.address}" if record is not None else ""))
@@ -297,9 +301,9 @@ def _print_scan(folder: Path, found: "Sequence[Found]") -> None:
         inside = one.path.relative_to(folder) if one.path.is_relative_to(folder) else one.path
         print(f"{one.kind:10}  {inside}" + (f"  ({megabytes(one.size)})" if one.size else ""))
         rows = ", ".join(dict.fromkeys(recipe.name for recipe, _ in one.matches))
-        print(f"{'':10}  {rows}{': ' if rows else ''}{one.why}")
+        print(f"    {rows}{': ' if rows else ''}{one.why}")
         for copy in one.copies:
-            print(f"{'':10}  the same content: {copy.relative_to(folder)}")
+            print(f"    the same content: {copy.relative_to(folder)}")
     kinds = [one.kind for one in found]
     print(f"{len(found)} {_files(len(found))} of weights in {folder}{':' if found else '.'}")
     for kind, meaning in MEANINGS.items():
@@ -321,7 +325,13 @@ def _scan_json(folder: Path, found: "Sequence[Found]", linked: "Sequence[Linked]
         for one in found
     ]
     links: list[Json] = [
-        {"recipe": one.recipe.name, "file": str(one.found.path), "place": str(one.place), "how": one.how}
+        {
+            "recipe": one.recipe.name,
+            "file": str(one.found.path),
+            "place": str(one.place),
+            "how": one.how,
+            "why": one.why,
+        }
         for one in linked
     ]
     return {"folder": str(folder), "files": files, "linked": links}

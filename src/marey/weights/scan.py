@@ -4,12 +4,12 @@ import hashlib
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from marey.base.errors import WeightsError
-from marey.base.files import link
+from marey.base.files import link, sha256
 from marey.base.reporter import Bar, progress
 from marey.recipe import Hash, NetworkConfig, Recipe, Source
 from marey.recipes import RECIPES
@@ -59,14 +59,16 @@ class Found:
 
 @dataclass(frozen=True)
 class Linked:
-    """A file that works by its recipe's name now."""
+    """A file that works by its recipe's name now, unless it was refused."""
 
     recipe: Recipe
     found: Found
     place: Path
     """In the cache."""
-    how: Literal["link", "copy", "registered before"]
+    how: Literal["link", "copy", "registered before", "refused"]
     """A copy is made where the system makes no links (Windows, without the right to)."""
+    why: str = ""
+    """Why it was refused."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,17 @@ class _Hashed:
     def has(self, known: Hash) -> bool:
         return (self.sha256 if known.algorithm == "sha256" else self.git_blob).startswith(known.digits)
 
+    @property
+    def promised(self) -> str | None:
+        """The digits of a SHA-256 that end its name; None: there are none."""
+        digits = _DIGITS.search(self.path.name)
+        return digits[1] if digits else None
+
+    @property
+    def promises_another(self) -> bool:
+        """Whether the digits in its name are those of another content."""
+        return self.promised is not None and not self.sha256.startswith(self.promised)
+
 
 def scan(folder: Path, recipes: Sequence[Recipe] = RECIPES) -> tuple[Found, ...]:
     """The files of weights in a folder and the folders below it, by path; what belongs to `recipes`, and what is damaged.
@@ -114,44 +127,48 @@ def scan(folder: Path, recipes: Sequence[Recipe] = RECIPES) -> tuple[Found, ...]
     found = [*unreadable, *failed]
     with progress("Looking into files", total=len(same), unit="files") as bar:
         for files in same.values():
-            # Of several names the published one tells most.
+            # Of several names the published one tells most; one that promises other digits is no copy of the others.
             files.sort(key=lambda file: file.path.name not in names)
-            found.append(_judged(files[0], tuple(file.path for file in files[1:]), sources, recipes))
+            alike = [file for file in files if not file.promises_another] or files
+            found.append(_judged(alike[0], tuple(file.path for file in alike[1:]), sources, recipes))
+            found += [_judged_by_name(file, sources, recipes) for file in files if file not in alike]
             bar.advance(1)
     return tuple(sorted(found, key=lambda one: one.path))
 
 
 def link_found(found: Iterable[Found]) -> Iterator[Linked]:
-    """Register the published and the likely files in the cache, so that their recipes find them: links, no copies.
-
-    Raises:
-        WeightsError: another content than was recorded of the same file before, or the cache cannot be written.
-    """
+    """Register the published and the likely files in the cache, so that their recipes find them: links, no copies."""
     for one in found:
         if one.kind in ("published", "likely"):
             for recipe, source in {recipe.name: (recipe, source) for recipe, source in reversed(one.matches)}.values():
                 parts = [one.path.with_name(part.name) for part in source.parts]
                 places = [place(source), *(place(source, part) for part in source.parts)]
-                how = [_registered(path, at, source) for path, at in zip([one.path, *parts], places, strict=True)]
-                yield Linked(recipe, one, places[0], how[0])
+                try:
+                    how = [_registered(path, at, source) for path, at in zip([one.path, *parts], places, strict=True)]
+                except (OSError, WeightsError) as error:
+                    yield Linked(recipe, one, places[0], "refused", str(error))
+                else:
+                    yield Linked(recipe, one, places[0], how[0])
 
 
 def _registered(path: Path, at: Path, source: Source) -> Literal["link", "copy", "registered before"]:
     """A link to `path` in the cache, with its record.
 
     Raises:
-        WeightsError: as `link_found`.
+        WeightsError: another content was recorded of the same file before.
+        OSError: the cache cannot be written.
     """
-    try:
-        before = at.is_file() and read_record(at) is not None
-        # A file that was fetched keeps its place if the content is the same, which `admit` sees.
-        if not (before and at.samefile(path)) and not (at.is_file() and not at.is_symlink()):
-            link(path, at)
-            before = False
-    except OSError as error:
-        raise WeightsError(f"{path}: cannot be registered as {at} ({error}).") from None
+    content, earlier = sha256(path), read_record(at)
+    if earlier is not None and earlier.sha256 != content:
+        raise WeightsError(
+            f"{path}: its SHA-256 is {content}, that of {at.name} was {earlier.sha256} on {earlier.date}. To take this one, "
+            f"first: marey weights remove {at.name} --forget."
+        )
+    there = at.is_file() and sha256(at) == content
+    if not there:
+        link(path, at)
     admit(at, address=str(path.absolute()), trust=source.trust)
-    if before:
+    if there:
         return "registered before"
     return "link" if at.is_symlink() else "copy"
 
@@ -227,16 +244,21 @@ def _judged(file: _Hashed, copies: tuple[Path, ...], sources: Sequence[Match], r
     elif file.path.suffix == ".safetensors":
         kind, why, matches = *_of_ours(file.path), []
     else:
-        kind, why, matches = _by_name(file, [match for match in sources if match[1].file == file.path.name], recipes)
+        return replace(_judged_by_name(file, sources, recipes), copies=copies)
     return Found(file.path, kind, why, file.size, file.sha256, tuple(matches), copies)
+
+
+def _judged_by_name(file: _Hashed, sources: Sequence[Match], recipes: Sequence[Recipe]) -> Found:
+    kind, why, matches = _by_name(file, [match for match in sources if match[1].file == file.path.name], recipes)
+    return Found(file.path, kind, why, file.size, file.sha256, tuple(matches))
 
 
 def _whole(file: _Hashed, shown: list[Match]) -> tuple[Kind, str, list[Match]]:
     """A file whose content is the published one: whether what belongs beside it is there, too."""
     known = shown[0][1].hash
     assert known is not None
-    what = "git blob is" if known.algorithm == "git_blob" else "SHA-256 is" if known.whole else "SHA-256 begins with"
-    why = f"its {what} {known.digits}, stated by {known.stated_by}"
+    what, more = "git blob" if known.algorithm == "git_blob" else "SHA-256", "" if known.whole else "..."
+    why = f"{what} {known.digits}{more}, as stated by {known.stated_by}"
     for part in shown[0][1].parts:
         beside = file.path.with_name(part.name)
         if not beside.is_file():
@@ -249,17 +271,18 @@ def _whole(file: _Hashed, shown: list[Match]) -> tuple[Kind, str, list[Match]]:
 
 def _by_name(file: _Hashed, named: list[Match], recipes: Sequence[Recipe]) -> tuple[Kind, str, list[Match]]:
     """A file whose hash no recipe states: by its name, its size and its tensors."""
-    digits = _DIGITS.search(file.path.name)
     hashed = [(recipe, source, source.hash) for recipe, source in named if source.hash is not None]
     content = None
     if hashed:
-        if not digits:  # a common name, such as model.ckpt: only a file for the same network can be a damaged one
+        if (
+            file.promised is None
+        ):  # a common name, such as model.ckpt: only a file for the same network can be a damaged one
             content = _content(file.path)
             hashed = [one for one in hashed if content.problem or not _contradiction(one[0], one[1], content)]
         if hashed:
             return "damaged", _differs(file, hashed[0][2]), [(recipe, source) for recipe, source, _ in hashed]
-    elif not named and digits and not file.sha256.startswith(digits[1]):
-        return "damaged", _differs(file, Hash(digits=digits[1], stated_by="its name")), []
+    elif not named and file.promised is not None and file.promises_another:
+        return "damaged", _differs(file, Hash(digits=file.promised, stated_by="its name")), []
     content = content or _content(file.path)
     unhashed = [(recipe, source) for recipe, source in named if source.hash is None]
     if unhashed:
@@ -280,18 +303,15 @@ def _without_hash(file: _Hashed, named: list[Match], content: _Content) -> tuple
     contradiction = _contradiction(recipe, source, content)
     if contradiction:
         return "misnamed", contradiction, named
-    holds = f", {_described(content.config)}" if content.config is not None else ""
-    size = f", {file.size:,} bytes" if source.size is not None else ""
-    return "likely", f"its name{size}, layout {content.layouts[0]}{holds}", named
+    holds = f": {_described(content.config)}" if content.config is not None else ""
+    size = ", size" if source.size is not None else ""
+    return "likely", f"by name{size} and layout ({content.layouts[0]}){holds}", named
 
 
 def _differs(file: _Hashed, known: Hash) -> str:
     found = file.git_blob if known.algorithm == "git_blob" else file.sha256
-    what = "git blob" if known.algorithm == "git_blob" else "SHA-256"
-    return (
-        f"its {what} {'is' if known.whole else 'begins'} {found[: len(known.digits)]}, not {known.digits} as stated by "
-        f"{known.stated_by}"
-    )
+    what, more = "git blob" if known.algorithm == "git_blob" else "SHA-256", "" if known.whole else "..."
+    return f"{what} {found[: len(known.digits)]}{more}, expected {known.digits}{more} by {known.stated_by}"
 
 
 def _similar(content: _Content, config: NetworkConfig, recipes: Sequence[Recipe]) -> str:
@@ -301,15 +321,15 @@ def _similar(content: _Content, config: NetworkConfig, recipes: Sequence[Recipe]
     first = ", ".join(recipe.name for recipe in alike[:3])
     more = f" and {len(alike) - 3} more" if len(alike) > 3 else ""
     rows = f"as of {first}{more}" if alike else "which no recipe has"
-    return f"a {content.layouts[0]} file of {_described(config)}, {rows}"
+    return f"layout {content.layouts[0]}: {_described(config)}; {rows}"
 
 
 def _contradiction(recipe: Recipe, source: Source, content: _Content) -> str:
     """Where the tensors of a file are not those of a recipe's published file; empty where they may be."""
     if source.layout is not None and source.layout not in content.layouts:
-        return f"a {content.layouts[0]} file, and {source.by} publishes {source.layout} files"
+        return f"layout {content.layouts[0]}, expected {source.layout}"
     if content.config is not None and _other_sizes(recipe.model, content.config):
-        return f"holds {_described(content.config)}, and {recipe.name} is {_described(recipe.model)}"
+        return f"holds {_described(content.config)}; expected {_described(recipe.model)}"
     return ""
 
 
@@ -322,7 +342,8 @@ def _other_sizes(one: NetworkConfig, other: NetworkConfig) -> bool:
 def _described(config: NetworkConfig) -> str:
     values = dict(config)
     depth = f" {values['depth']}" if "depth" in values else ""
-    return f"{config.network}{depth} for {config.channels} channels and {config.num_classes} classes"
+    channels = "" if config.channels == 3 else f", {config.channels} channels"
+    return f"{config.network}{depth}{channels}, {config.num_classes} classes"
 
 
 def _content(path: Path) -> _Content:

@@ -72,7 +72,7 @@ class Item:
 
 
 def items() -> tuple[Item, ...]:
-    """All that lies in the cache, by file name."""
+    """All that lies in the cache, in the order of their titles."""
     declared: dict[Path, tuple[dict[str, None], Hash | None]] = {}
     for recipe in RECIPES:
         for source in recipe.weights:
@@ -84,10 +84,9 @@ def items() -> tuple[Item, ...]:
         for path in lying
         if (path.is_file() or path.is_symlink()) and path.parent.name != "revisions" and path.name[0] != "."
     }
-    found = (Item(path, *_declared(declared, path)) for path in sorted(paths, key=lambda path: (path.name, path)))
-    return tuple(
-        item for item in found if item.here or item.link or item.unfinished or record_path(item.path).is_file()
-    )
+    found = [Item(path, *_declared(declared, path)) for path in sorted(paths)]
+    kept = (item for item in found if item.here or item.link or item.unfinished or record_path(item.path).is_file())
+    return tuple(sorted(kept, key=lambda item: item.title))
 
 
 def named(names: Sequence[str]) -> tuple[Item, ...]:
