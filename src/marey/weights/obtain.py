@@ -28,7 +28,8 @@ from marey.weights.nearest import nearest_living, nearest_rows, nearest_two_stre
 from marey.weights.store import Record, admit, kept, place
 
 OWN_COPY = (
-    "Of your own copy: --weights FILE, `marey weights scan FOLDER --link`, or its folder or mirror in MAREY_MIRROR."
+    "A copy of your own works as well: --weights FILE (--init FILE in training), `marey weights scan FOLDER --link`, or its "
+    "folder or mirror in MAREY_MIRROR."
 )
 FETCH = "marey weights fetch"
 _PREFIX = "they reveal a damaged file, but not one that an attacker made to fit"
@@ -344,7 +345,7 @@ def _declared(address: str) -> Source:
     try:
         return Source(address=address, by="an address that you typed", hash=known, state=state_of(address))
     except ValidationError as error:
-        raise WeightsError(f"{': '.join(first_problem(error))}.") from None
+        raise WeightsError(f"{': '.join(filter(None, first_problem(error)))}.") from None
 
 
 # What is said when nothing can be fetched --------------------------------------------------------------------------------
@@ -404,5 +405,5 @@ def _row(row: Recipe | TwoStream) -> str:
         if best.state.reported == "lost and back":
             remarks.append(f"on {best.host}, which was lost on {best.state.date} and is back")
         if best.trust == "none":
-            remarks.append("no published hash: on your word")
+            remarks.append("no hash published: --trust-first-use")
     return f"{row.name} ({', '.join(remarks)})"
