@@ -100,7 +100,7 @@ def test_the_next_source_answers_where_the_first_does_not() -> None:
             "checked",
             "its git blob is the one that its tree",
         ),
-        (Hash(digits=SHA256[:8]), "prefix", "8 digits reveal a damaged file, but not one that an attacker made to fit"),
+        (Hash(digits=SHA256[:8]), "prefix", "they reveal a damaged file, but not one that an attacker made to fit"),
         (None, "none", "it was taken on your word"),
     ],
 )

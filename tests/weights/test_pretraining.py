@@ -234,7 +234,8 @@ def test_an_address_and_a_recipe(asked, tmp_path) -> None:
     written(trained(TSNConfig(depth=18, width=8)), torchvision, tmp_path / "x.pth")
     wanted = recipe(SlowOnlyConfig(depth=18, width=8))
     start(wanted, "https://example.org/resnet18-0123abcd.pth")
-    start(wanted, "tsn_r50_3seg_k400_mmaction2")
+    with pytest.raises(WeightsError, match="in the layout torchvision, and .* is declared in mmaction2"):
+        start(wanted, "tsn_r50_3seg_k400_mmaction2")
     assert [address[-12:-4] for address in asked] == ["0123abcd", "cd10898e"]
     with pytest.raises(WeightsError, match="no hash of resnet18.pth was published"):
         start(wanted, "https://example.org/resnet18.pth")

@@ -273,7 +273,8 @@ def released_as(file: str, config: NetworkConfig) -> Recipe | None:
     for recipe in RECIPES:
         if any(source.file == file and source.kind == "publisher" for source in recipe.weights):
             alike = [getattr(recipe.model, size, None) == getattr(config, size, None) for size in sizes]
-            return recipe if all(alike) else None
+            if all(alike):
+                return recipe
     return None
 
 
