@@ -134,7 +134,7 @@ def test_fetch_one_that_is_there_and_one_that_is_gone(weights, monkeypatch, cach
         done = marey("weights", "fetch", ROW, "small", "--json")
     assert done.exit_code == 1
     gone, here = json.loads(done.stdout)["fetched"]
-    assert (gone["recipe"], "2021-08" in gone["error"]) == (ROW, True)
+    assert (gone["name"], "2021-08" in gone["error"]) == (ROW, True)
     assert (here["recipe"], here["sha256"], here["trust"]) == ("small", sha256(weights), "prefix")
     assert Path(here["path"]).read_bytes() == content
     for said in ("small", "0.4 MB", "to fetch", f"1 of 2 rows could not be fetched: {ROW}"):

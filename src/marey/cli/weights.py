@@ -1,19 +1,20 @@
 """`marey weights ...`: what the cache of weights holds, what goes into it, and copies that lie elsewhere."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from marey.base.errors import WeightsError
+from marey.base.errors import RecipeError, WeightsError
 from marey.base.files import cache_folder
 from marey.base.jsonable import Json, json_text
 from marey.base.reporter import notice
 from marey.cli.command import AsJson, TrustFirstUse, command, trusted
 
 if TYPE_CHECKING:
-    from marey.recipe import Recipe
+    from marey.recipe import Source
+    from marey.weights.obtain import Obtained
     from marey.weights.scan import Found, Linked
     from marey.weights.shelf import Item
 
@@ -35,40 +36,43 @@ _TRUST = {
 
 @command(weights, "fetch")
 def fetch(
-    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Recipes, or rows of two streams.")],
+    names: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="NAME...", help="Recipes, rows of two streams, resnet50_imagenet and alike, or addresses."
+        ),
+    ],
     trust_first_use: TrustFirstUse = False,
     as_json: AsJson = False,
 ) -> None:
-    """Fetch the weights of these rows, for a machine that goes offline; what is here already is left as it is."""
-    from marey.weights.obtain import obtain
-
-    recipes = _recipes(names)
-    _announce(recipes)
+    """Fetch weights, for a machine that goes offline; what is here already is left as it is."""
+    wanted = _wanted(names)
+    _announce(wanted)
     trust = trusted(names, trust_first_use)
     results: list[dict[str, Json]] = []
-    for recipe in recipes:
+    for name, sources in wanted.items():
         try:
-            found = obtain(recipe, trust_first_use=trust)
+            found = _obtained(name, sources, trust)
         except WeightsError as error:
-            if len(recipes) == 1 and not as_json:
+            if len(wanted) == 1 and not as_json:
                 raise
-            results.append({"recipe": recipe.name, "error": str(error)})
+            results.append({"name": name, "error": str(error)})
             if not as_json:
                 print(f"not fetched: {error}")
             continue
         results.append(
-            {"recipe": recipe.name, "path": str(found.path), "address": found.record.address}
+            {"name": name, "path": str(found.path), "address": found.record.address}
             | {"sha256": found.record.sha256, "size": found.record.size, "trust": found.record.trust}
         )
         if not as_json:
-            print(f"{recipe.name}: {found.path}", flush=True)
-    failed = [str(result["recipe"]) for result in results if "error" in result]
+            print(f"{name}: {found.path}", flush=True)
+    failed = [str(result["name"]) for result in results if "error" in result]
     if as_json:
         print(json_text({"fetched": results}, indent=2))
     else:
-        print(f"Here now: {len(recipes) - len(failed)} of {len(recipes)}, in {cache_folder() / 'weights'}.")
+        print(f"Here now: {len(wanted) - len(failed)} of {len(wanted)}, in {cache_folder() / 'weights'}.")
     if failed:
-        raise WeightsError(f"{len(failed)} of {len(recipes)} rows could not be fetched: {', '.join(failed)}.")
+        raise WeightsError(f"{len(failed)} of {len(wanted)} could not be fetched: {', '.join(failed)}.")
 
 
 @command(weights, "list")
@@ -182,31 +186,53 @@ def scan(
 # What is printed ---------------------------------------------------------------------------------------------------------
 
 
-def _recipes(names: Sequence[str]) -> "list[Recipe]":
-    """The recipes of these names, both of a row of two streams, each once.
+def _wanted(names: Sequence[str]) -> "dict[str, tuple[Source, ...]]":
+    """The sources that these names stand for, each once.
 
     Raises:
-        RecipeError: there is no such recipe.
+        RecipeError: a word that is none of the names.
     """
     from marey.recipes import get_recipe
-    from marey.weights.shelf import streams_of
+    from marey.recipes.starts import STARTS
+    from marey.weights.obtain import sources_of
 
-    return list({recipe.name: recipe for name in names for recipe in streams_of(name) or (get_recipe(name),)}.values())
+    wanted: dict[str, tuple[Source, ...]] = {}
+    for name in names:
+        found = sources_of(name)
+        if not found:
+            try:
+                get_recipe(name)
+            except RecipeError as error:
+                raise RecipeError(f"{error} What training starts from: {', '.join(STARTS)}.") from None
+        wanted |= found
+    return wanted
 
 
-def _announce(recipes: "Sequence[Recipe]") -> None:
+def _obtained(name: str, sources: "Sequence[Source]", trust: bool) -> "Obtained":
+    from marey.recipes import RECIPES
+    from marey.weights.obtain import is_address, obtain, obtain_address, obtain_from
+
+    if is_address(name):
+        return obtain_address(name, trust_first_use=trust)
+    row = next((recipe for recipe in RECIPES if recipe.name == name), None)
+    return obtain_from(sources, name, trust_first_use=trust) if row is None else obtain(row, trust_first_use=trust)
+
+
+def _announce(wanted: "Mapping[str, tuple[Source, ...]]") -> None:
     """Say what will be fetched and how much that is."""
     from marey.cli.listing import megabytes
-    from marey.weights.availability import availability
+    from marey.recipes.parameters import PARAMETERS
+    from marey.weights.availability import availability_of
 
-    wide, total, exact = max(len(recipe.name) for recipe in recipes), 0, True
-    for recipe in recipes:
-        found = availability(recipe)
+    wide, total, exact = max(map(len, wanted)), 0, True
+    for name, sources in wanted.items():
+        found = availability_of(sources, PARAMETERS.get(name))
         size = "" if found.size is None else megabytes(found.size, exact=found.exact)
-        notice(f"{recipe.name:{wide}}  {size:>9}  {found.word}".rstrip())
-        if found.available and found.state != "here" and found.size is not None:
-            total, exact = total + found.size, exact and found.exact
-    notice(f"{'to fetch':{wide}}  {megabytes(total, exact=exact):>9}")
+        notice(f"{name:{wide}}  {size:>9}  {found.word}".rstrip())
+        if found.available and found.state != "here":
+            total, exact = total + (found.size or 0), exact and found.exact
+    if total:
+        notice(f"{'to fetch':{wide}}  {megabytes(total, exact=exact):>9}")
 
 
 def _print_item(item: "Item") -> None:

@@ -9,7 +9,7 @@ from marey.recipe import Recipe, Source, TwoStream
 from marey.recipes import get_recipe
 from marey.recipes.parameters import PARAMETERS
 from marey.weights.obtain import asked
-from marey.weights.store import place
+from marey.weights.store import files_of, is_here, place
 
 State = Literal["here", "yes", "asks first", "host was lost", "lost, no hash", "gone", "none"]
 
@@ -59,8 +59,8 @@ class Availability:
 def availability(row: Recipe | TwoStream) -> Availability:
     """What there is of a row's weights; of a row of two streams, the worse state of the two."""
     if isinstance(row, Recipe):
-        return _of_recipe(row)
-    streams = [_of_recipe(get_recipe(name)) for name in (row.rgb, row.flow)]
+        return availability_of(row.weights, PARAMETERS[row.name])
+    streams = [availability(get_recipe(name)) for name in (row.rgb, row.flow)]
     order = list(MEANINGS)
     sizes = [stream.size for stream in streams if stream.size is not None]
     return Availability(
@@ -74,32 +74,29 @@ def availability(row: Recipe | TwoStream) -> Availability:
 
 def here(sources: Sequence[Source]) -> Source | None:
     """The first source all of whose files lie in the cache, whatever is in them."""
-    return next((source for source in sources if all(path.is_file() for path in files_of(source))), None)
+    return next(filter(is_here, sources), None)
 
 
-def files_of(source: Source) -> tuple[Path, ...]:
-    """Where the files of a source are kept: its own, then those that lie beside it."""
-    return tuple(place(source, part) for part in (None, *source.parts))
-
-
-def _of_recipe(recipe: Recipe) -> Availability:
-    if not recipe.weights:
+def availability_of(sources: Sequence[Source], parameters: int | None = None) -> Availability:
+    """What there is of the sources of one thing; the number of `parameters` gives the least size where none is known."""
+    if not sources:
         return Availability("none")
-    if (kept := here(recipe.weights)) is not None:
+    if (kept := here(sources)) is not None:
         size = sum(path.stat().st_size for path in files_of(kept))
         return Availability("here", (kept,), (place(kept),), size)
-    living = asked(recipe.weights)
-    source = living[0] if living else recipe.weights[0]
+    living = asked(sources)
+    source = living[0] if living else sources[0]
     sizes = [source.size, *(part.size for part in source.parts)]
     exact = None not in sizes
-    size = sum(one or 0 for one in sizes) if exact else 4 * PARAMETERS[recipe.name]
-    return Availability(_state_of(recipe, source), (source,), (place(source),), size, exact)
+    least = None if parameters is None else 4 * parameters
+    size_or_least = sum(one or 0 for one in sizes) if exact else least
+    return Availability(_state_of(sources, source), (source,), (place(source),), size_or_least, exact)
 
 
-def _state_of(recipe: Recipe, source: Source) -> State:
-    if not source.living:
-        lost = any(one.state.reported == "lost and back" for one in recipe.weights)
+def _state_of(sources: Sequence[Source], best: Source) -> State:
+    if not best.living:
+        lost = any(source.state.reported == "lost and back" for source in sources)
         return "lost, no hash" if lost else "gone"
-    if source.trust == "none":
+    if best.trust == "none":
         return "asks first"
-    return "yes" if source.state.reported == "no loss reported" else "host was lost"
+    return "yes" if best.state.reported == "no loss reported" else "host was lost"

@@ -25,7 +25,7 @@ from marey.weights.download import SourceError, offline
 from marey.weights.hub import bring
 from marey.weights.mirrors import Mirror, find, mirrors
 from marey.weights.nearest import nearest_living, nearest_rows, nearest_two_stream, reported_of
-from marey.weights.store import Record, admit, kept, place
+from marey.weights.store import Record, admit, is_here, kept, place
 
 OWN_COPY = (
     "A copy of your own works as well: --weights FILE (--init FILE in training), `marey weights scan FOLDER --link`, or its "
@@ -169,7 +169,7 @@ def check_sources(
         WeightsError: there is none to ask.
     """
     living = asked(sources)
-    if any(_is_here(source) for source in sources) or (sources and mirrors() and not searched):
+    if any(is_here(source) for source in sources) or (sources and mirrors() and not searched):
         return
     if not living:
         instead = "" if recipe is None else _instead(recipe, command)
@@ -199,24 +199,31 @@ def check_row(row: TwoStream, *, trust_first_use: bool = False, command: str = F
         raise WeightsError(f"{error} In place of both streams: {command} {_row(other)}.") from None
 
 
-def without_hash(names: Iterable[str]) -> tuple[Source, ...]:
-    """What fetching these would take on the user's word alone: one source for each that is not here and has no hash.
-
-    Args:
-        names: Of recipes, rows of two streams or starts (`marey.recipes.starts`), or addresses; other words are passed over.
+def sources_of(name: str) -> dict[str, tuple[Source, ...]]:
+    """The sources that a name stands for, by what they belong to: of a recipe, of both streams of a row, of a start
+    (`marey.recipes.starts`), or the file at an address; nothing for any other word.
     """
+    if is_address(name):
+        return {} if is_snapshot(name) else {name: (_declared(name),)}
+    streams = find_two_stream(name)
     rows = {recipe.name: recipe.weights for recipe in RECIPES} | STARTS
-    wanted: dict[str, tuple[Source, ...]] = {}
-    for name in names:
-        streams = find_two_stream(name)
-        for one in (name,) if streams is None else (streams.rgb, streams.flow):
-            wanted[one] = (_declared(one),) if is_address(one) and not is_snapshot(one) else rows.get(one, ())
+    names = (name,) if streams is None else (streams.rgb, streams.flow)
+    return {one: rows[one] for one in names if one in rows}
+
+
+def without_hash(names: Iterable[str]) -> tuple[Source, ...]:
+    """What fetching these (`sources_of`) would take on the user's word alone: a source of each that is not here and of
+    which no hash is known.
+    """
     if offline():
         return ()
+    wanted: dict[str, tuple[Source, ...]] = {}
+    for name in names:
+        wanted |= sources_of(name)
     return tuple(
         living[0]
         for sources in wanted.values()
-        if (living := asked(sources)) and living[0].trust == "none" and not any(map(_is_here, sources))
+        if (living := asked(sources)) and living[0].trust == "none" and not any(map(is_here, sources))
     )
 
 
@@ -247,11 +254,6 @@ def _files(source: Source) -> tuple[_File, ...]:
     folder = source.address.rpartition("/")[0]
     parts = (_File(source, part, f"{folder}/{part.name}") for part in source.parts)
     return _File(source, None, source.address), *parts
-
-
-def _is_here(source: Source) -> bool:
-    """Whether the cache has all files of a source, whatever is in them."""
-    return all(file.path.is_file() for file in _files(source))
 
 
 def _here(source: Source) -> Obtained | None:

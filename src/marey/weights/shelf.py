@@ -12,11 +12,13 @@ from marey.base.errors import WeightsError
 from marey.base.files import cache_folder, locked, sha256
 from marey.base.nearest import did_you_mean
 from marey.base.reporter import progress
-from marey.recipe import Hash, Recipe
+from marey.recipe import Hash
 from marey.recipe.source import HUB
-from marey.recipes import RECIPES, TWO_STREAMS, find_two_stream, get_recipe
-from marey.weights.availability import files_of, here
-from marey.weights.store import Record, matches, place, read_record, record_path
+from marey.recipes import RECIPES, TWO_STREAMS
+from marey.recipes.starts import STARTS
+from marey.weights.availability import here
+from marey.weights.obtain import sources_of
+from marey.weights.store import Record, files_of, matches, place, read_record, record_path
 
 Verdict = Literal["ok", "changed", "broken link", "unknown", "unfinished", "removed"]
 
@@ -28,7 +30,7 @@ class Item:
     path: Path
     """Where the file lies, or would."""
     rows: tuple[str, ...]
-    """The recipes whose weights it is; none: of a start of training, or of a recipe that another version of Marey has."""
+    """The recipes or starts of training whose weights it is; none: those of another version of Marey."""
     known: Hash | None
     """The hash that these recipes state."""
 
@@ -74,10 +76,10 @@ class Item:
 def items() -> tuple[Item, ...]:
     """All that lies in the cache, in the order of their titles."""
     declared: dict[Path, tuple[dict[str, None], Hash | None]] = {}
-    for recipe in RECIPES:
-        for source in recipe.weights:
+    for name, sources in ({recipe.name: recipe.weights for recipe in RECIPES} | STARTS).items():
+        for source in sources:
             for path, known in zip(files_of(source), (source.hash, *(part.hash for part in source.parts)), strict=True):
-                declared.setdefault(path, ({}, known))[0][recipe.name] = None
+                declared.setdefault(path, ({}, known))[0][name] = None
     lying = [*(cache_folder() / "weights").glob("*/*"), *(cache_folder() / "hub").glob("*/*/*")]
     paths = {
         _described(path)
@@ -97,7 +99,7 @@ def named(names: Sequence[str]) -> tuple[Item, ...]:
     """
     everything, found = items(), dict[Path, Item]()
     for name in names:
-        rows = {recipe.name for recipe in streams_of(name)}
+        rows = sources_of(name).keys()
         of_name = [item for item in everything if name in (item.path.name, item.title) or rows & set(item.rows)]
         if not of_name:
             raise _not_here(name, everything)
@@ -106,32 +108,25 @@ def named(names: Sequence[str]) -> tuple[Item, ...]:
 
 
 def paths_of(name: str) -> tuple[Path, ...]:
-    """The file of a recipe in the cache (of a TensorFlow checkpoint, its folder), both of a row of two streams, or the
+    """The file of a recipe or start in the cache (of a TensorFlow checkpoint, its folder), both of a row of two streams, or the
     file of this name.
 
     Raises:
         WeightsError: it is not there.
     """
-    recipes = streams_of(name)
-    if not recipes:
+    wanted = sources_of(name)
+    if not wanted:
         paths = tuple(item.path for item in items() if name in (item.path.name, item.title) and item.here)
         if not paths:
             raise _not_here(name, items())
         return paths
     found = []
-    for recipe in recipes:
-        source = here(recipe.weights)
+    for one, sources in wanted.items():
+        source = here(sources)
         if source is None:
-            raise _not_here(recipe.name, items())
+            raise _not_here(one, items())
         found.append(place(source).parent if source.parts else place(source))
     return tuple(found)
-
-
-def streams_of(name: str) -> tuple[Recipe, ...]:
-    """The recipe of this name, both recipes of a row of two streams, or nothing where there is no such row."""
-    row = find_two_stream(name)
-    names = (name,) if row is None else (row.rgb, row.flow)
-    return tuple(get_recipe(one) for one in names if any(recipe.name == one for recipe in RECIPES))
 
 
 def verified(checked: Sequence[Item]) -> Iterator[tuple[Item, Verdict, str]]:
@@ -233,8 +228,8 @@ def _part(path: Path) -> Path:
 
 def _not_here(name: str, everything: Sequence[Item]) -> WeightsError:
     folder = cache_folder() / "weights"
-    if streams_of(name):
+    if sources_of(name):
         return WeightsError(f"{name}: its weights are not in {folder}; marey weights fetch {name} fetches them.")
     rows = [*(recipe.name for recipe in RECIPES), *(row.name for row in TWO_STREAMS)]
-    known = [*rows, *(item.path.name for item in everything)]
+    known = [*rows, *STARTS, *(item.path.name for item in everything)]
     return WeightsError(f"{name}: no recipe and no file in {folder} has this name.{did_you_mean(name, known)}")

@@ -47,6 +47,16 @@ def place(source: Source, part: Part | None = None) -> Path:
     return cache_folder() / "weights" / known[:8] / (source.file if part is None else part.name)
 
 
+def files_of(source: Source) -> tuple[Path, ...]:
+    """Where the files of a source are kept: its own, then those that lie beside it."""
+    return tuple(place(source, part) for part in (None, *source.parts))
+
+
+def is_here(source: Source) -> bool:
+    """Whether the cache has all files of a source, whatever is in them."""
+    return all(path.is_file() for path in files_of(source))
+
+
 def kept(source: Source, part: Part | None = None) -> Kept | None:
     """The file of a source as the cache has it; None where it is not there.
 
