@@ -47,7 +47,8 @@ def declare(monkeypatch, *sources: Source) -> None:
     recipes = (*RECIPES, SMALL.model_copy(update={"weights": sources}))
     for module in ("marey.recipes", "marey.weights.shelf", "marey.weights.obtain"):
         monkeypatch.setattr(f"{module}.RECIPES", recipes)
-    monkeypatch.setattr("marey.weights.availability.PARAMETERS", {**PARAMETERS, "small": 100_000})
+    for module in ("marey.weights.availability", "marey.recipes.parameters"):
+        monkeypatch.setattr(f"{module}.PARAMETERS", {**PARAMETERS, "small": 100_000})
 
 
 def source(address: str, known: str | None) -> Source:
@@ -135,9 +136,9 @@ def test_fetch_one_that_is_there_and_one_that_is_gone(weights, monkeypatch, cach
     assert done.exit_code == 1
     gone, here = json.loads(done.stdout)["fetched"]
     assert (gone["name"], "2021-08" in gone["error"]) == (ROW, True)
-    assert (here["recipe"], here["sha256"], here["trust"]) == ("small", sha256(weights), "prefix")
+    assert (here["name"], here["sha256"], here["trust"]) == ("small", sha256(weights), "prefix")
     assert Path(here["path"]).read_bytes() == content
-    for said in ("small", "0.4 MB", "to fetch", f"1 of 2 rows could not be fetched: {ROW}"):
+    for said in ("small", "0.4 MB", "to fetch", f"1 of 2 could not be fetched: {ROW}"):
         assert said in done.stderr, said
     again = marey("weights", "fetch", "small")
     assert (again.exit_code, here["path"] in again.stdout) == (0, True)

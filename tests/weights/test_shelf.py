@@ -109,7 +109,7 @@ def test_files_of_recipes_and_all_others_are_listed(cache) -> None:
     (cache / "weights" / "0676ba61" / "next.pth.part.json").write_text("{}")
     path.with_name(f"{path.name}.lock").touch()
     found = {item.title: item for item in items()}
-    assert set(found) == {ROW.name, "resnet50-0676ba61.pth", "old.pth", "hf://org/name", "next.pth"}
+    assert set(found) == {ROW.name, "resnet50_imagenet", "old.pth", "hf://org/name", "next.pth"}
     assert (found[ROW.name].size, found[ROW.name].record.trust) == (7, "prefix")
     assert (found["next.pth"].here, found["next.pth"].unfinished) == (False, 4)
 

@@ -108,8 +108,8 @@ def named(names: Sequence[str]) -> tuple[Item, ...]:
 
 
 def paths_of(name: str) -> tuple[Path, ...]:
-    """The file of a recipe or start in the cache (of a TensorFlow checkpoint, its folder), both of a row of two streams, or the
-    file of this name.
+    """The file of a recipe or start in the cache (of a TensorFlow checkpoint, its folder), both of a row of two streams,
+    or the file of this name.
 
     Raises:
         WeightsError: it is not there.
