@@ -75,7 +75,7 @@ def predict_many(
         names = model.class_names or tuple(f"class {i}" for i in range(model.recipe.model.num_classes))
         found = task.prediction(video, scores, names, calibration)
         if hashes:
-            found = replace(found, weights_sha256=hashes)
+            found = replace(found, weights_file_sha256=hashes)
         report = backend.report()
         if report.ran != "eager":
             found = replace(found, backend={"ran": report.ran, "difference": report.difference})

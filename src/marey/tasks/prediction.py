@@ -31,7 +31,7 @@ class Prediction:
     backend: Mapping[str, Json] | None = None
     """The backend that computed and its difference from eager float32; None where eager alone ran. Of two streams
     the larger difference, and both backends as a list where they are not the same."""
-    weights_sha256: tuple[str, ...] = ()
+    weights_file_sha256: tuple[str, ...] = ()
     """SHA-256 of the published files that the weights came from, one of each network; none of other files."""
 
     @classmethod
@@ -79,7 +79,7 @@ class Prediction:
 
     def as_json(self, k: int = 5) -> dict[str, Json]:
         """Path, start and end where they are given, and the k likeliest classes or the error; `below_threshold` only where
-        no class reaches the threshold, `backend` only where another one than eager ran, and `weights_sha256` only of
+        no class reaches the threshold, `backend` only where another one than eager ran, and `weights_file_sha256` only of
         published files.
         """
         times: dict[str, Json] = {n: t for n, t in (("start", self.start), ("end", self.end)) if t is not None}
@@ -87,7 +87,7 @@ class Prediction:
             return {"path": str(self.path), **times, "error": self.error}
         top: Json = [{"label": label, "probability": probability} for label, probability in self.top(k)]
         more: dict[str, Json] = {"below_threshold": self.below_threshold, "backend": self.backend}
-        more["weights_sha256"] = list(self.weights_sha256) or None
+        more["weights_file_sha256"] = list(self.weights_file_sha256) or None
         return {"path": str(self.path), **times, "top": top} | {n: v for n, v in more.items() if v is not None}
 
     @classmethod
@@ -101,7 +101,7 @@ class Prediction:
         video = VideoEntry.named(path, Path(path), value.get("start"), value.get("end"))
         probabilities = np.array([one["probability"] for one in top], np.float32)
         names, below = tuple(one["label"] for one in top), value.get("below_threshold")
-        hashes = tuple(value.get("weights_sha256", ()))
+        hashes = tuple(value.get("weights_file_sha256", ()))
         return cls(video, probabilities, names, value.get("error"), below, value.get("backend"), hashes)
 
     def as_text(self, k: int = 5) -> str:

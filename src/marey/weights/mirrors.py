@@ -66,7 +66,7 @@ def _mirror(word: str) -> Mirror:
 def find(
     mirror: Mirror, address: str, target: Path, known: Hash | None, size: int | None = None,
     *, patience: Patience = PATIENCE,
-) -> bool:  # fmt: skip
+) -> str | None:  # fmt: skip
     """Bring the file of `address` from a mirror to `target`: a link to a folder's file, or a download.
 
     What a mirror has is checked as what the address itself gives. What is not that file is passed over with a warning, and
@@ -81,7 +81,7 @@ def find(
         patience: Of a download; a mirror that does not answer is asked once.
 
     Returns:
-        Whether the mirror had it.
+        Where it was: the path of the folder's file, or an address; None where the mirror does not have it.
 
     Raises:
         WeightsError: the file cannot be kept (no space).
@@ -94,36 +94,34 @@ def find(
         path = "/".join(unquote(part).replace("/", "%2F") for part in parts.path.split("/"))
         return _find_in_folder(mirror.where, host + path, parts.query, address, target, known, size)
     if offline():
-        return False
+        return None
+    place = f"{mirror.where}/{host}{parts.path}"
     try:
-        download(
-            f"{mirror.where}/{host}{parts.path}", target, known=known, size=size,
-            patience=replace(patience, tries_to_connect=1),
-        )  # fmt: skip
+        download(place, target, known=known, size=size, patience=replace(patience, tries_to_connect=1))
     except AbsentError as error:
         if error.status == 401:
             warning(f"{error.what}; going on without this mirror")
-        return False
+        return None
     except SourceError as error:
         warning(f"{error.what}; going on without this mirror")
-        return False
-    return True
+        return None
+    return place
 
 
 def _find_in_folder(
     folder: Path, path: str, query: str, address: str, target: Path, known: Hash | None, size: int | None
-) -> bool:
+) -> str | None:
     if not folder.is_dir():
         warning_once(f"{folder}: MAREY_MIRROR names it, and no such folder is there; going on without it")
-        return False
+        return None
     if ".." in path.split("/"):
-        return False
+        return None
     names = [path, *([f"{path}?{query}"] if query else []), path.rpartition("/")[2]]
     for file in (folder / name for name in names if name):
         if not file.is_file():
             continue
         if (other := difference(file, known, size)) is None:
             link(file, target)
-            return True
+            return str(file)
         warning(f"{file}: passed over, is not the file of {address}: {other}")
-    return False
+    return None

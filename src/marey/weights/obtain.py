@@ -285,26 +285,29 @@ def _found(sources: Sequence[Source], trust_first_use: bool) -> Obtained | None:
 # What is fetched -------------------------------------------------------------------------------------------------------
 
 
-def _from_mirror(mirror: Mirror, file: _File) -> bool:
+def _from_mirror(mirror: Mirror, file: _File) -> str | None:
     return find(mirror, file.address, file.path, known=file.known, size=file.size)
 
 
-def _download(file: _File) -> bool:
+def _download(file: _File) -> str:
     bring(file.address, file.path, known=file.known, size=file.size)
-    return True
+    return file.address
 
 
-def _taken(source: Source, bring_file: Callable[[_File], bool]) -> Obtained | None:
-    """The files of a source: those that are here, and the others by `bring_file`, recorded; None where it has not all.
+def _taken(source: Source, bring_file: Callable[[_File], str | None]) -> Obtained | None:
+    """The files of a source: those that are here, and the others, recorded; None where one of them cannot be had.
+
+    `bring_file` brings a file into the cache and says where it was, None where it is not there.
 
     Raises:
         WeightsError: `bring_file` failed, or brought another content than was recorded of the same file before.
     """
     for file in _files(source):
         if kept(source, file.part) is None:
-            if not bring_file(file):
+            where = bring_file(file)
+            if where is None:
                 return None
-            admit(file.path, address=file.address, trust=source.trust)
+            admit(file.path, address=where, trust=source.trust)
     here = _here(source)
     if here is not None:
         notice(f"{source.file}: SHA-256 {here.record.sha256}; {trust_text(source)}")

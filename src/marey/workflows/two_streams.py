@@ -192,5 +192,5 @@ def _together(streams: Streams, parts: Sequence[Prediction]) -> Prediction:
     ran = sorted({"eager" if part.backend is None else str(part.backend["ran"]) for part in parts})
     differences = [difference for one in named if isinstance(difference := one["difference"], float)]
     backend = {"ran": ran if len(ran) > 1 else ran[0], "difference": max(differences)} if differences else None
-    hashes = tuple(one for part in parts for one in part.weights_sha256)
-    return Prediction(parts[0].video, fused[0], parts[0].class_names, backend=backend, weights_sha256=hashes)
+    hashes = tuple(one for part in parts for one in part.weights_file_sha256)
+    return Prediction(parts[0].video, fused[0], parts[0].class_names, backend=backend, weights_file_sha256=hashes)
