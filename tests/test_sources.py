@@ -70,6 +70,9 @@ def test_an_index_of_deepminds_is_the_file_in_its_repository(name) -> None:
     assert of_name
     for source in of_name:
         (index,) = source.parts
+        if source.kind == "copy":
+            assert index.hash is None
+            continue
         assert (index.hash.digits, index.size) == (hashlib.sha256(content).hexdigest(), len(content))
         assert source.trust == "checked"
 

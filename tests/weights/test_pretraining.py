@@ -208,7 +208,7 @@ def asked(monkeypatch, tmp_path):
     """Which addresses are fetched; each answers with the file x.pth."""
     calls: list[str] = []
 
-    def bring(address, target, *, known, size):
+    def bring(address, target, *, known, size, patience):
         calls.append(address)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(tmp_path / "x.pth", target)

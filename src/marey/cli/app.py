@@ -1,6 +1,8 @@
 """The `marey` command. Each command parses, calls one function and prints; torch loads only where it is needed."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -120,11 +122,17 @@ def predict(
     check_backend(compute)
     if out is not None:
         answers_path(out).check()
-    trust = trusted(_named((model, weights), (fuse, fuse_weights), untrained=untrained), trust_first_use)
-    check_models(
-        model, fuse, weights=weights, fuse_weights=fuse_weights, untrained=untrained, trust_first_use=trust,
+    checked = partial(
+        check_models,
+        model,
+        fuse,
+        weights=weights,
+        fuse_weights=fuse_weights,
+        untrained=untrained,
         command="marey predict",
-    )  # fmt: skip
+    )
+    names = _named((model, weights), (fuse, fuse_weights), untrained=untrained)
+    trust = _trusted(names, trust_first_use, checked)
     wanted = read_videos(videos, root=root)
     opened = open_models(
         model, fuse, weights=weights, fuse_weights=fuse_weights, untrained=untrained, settings=settings or (),
@@ -180,8 +188,8 @@ def features(
     check_backend(compute)
     folder = out or next_run(f"{Path(model).stem}-features")
     check_folder(folder)
-    trust = trusted(_named((model, weights), untrained=untrained), trust_first_use)
-    check_model(model, weights=weights, untrained=untrained, trust_first_use=trust, command="marey features")
+    checked = partial(check_model, model, weights=weights, untrained=untrained, command="marey features")
+    trust = _trusted(_named((model, weights), untrained=untrained), trust_first_use, checked)
     videos = read_videos(data, root=root)
     opened = open_model(model, weights=weights, untrained=untrained, settings=settings or (), trust_first_use=trust)
     found = write_features(opened, videos, out=folder, per_clip=per_clip, compute=compute)
@@ -227,11 +235,17 @@ def evaluate(
     check_backend(compute)
     folder = out or next_run(f"{Path(model).stem}-evaluate")
     check_folder(folder)
-    trust = trusted(_named((model, weights), (fuse, fuse_weights), untrained=untrained), trust_first_use)
-    check_models(
-        model, fuse, weights=weights, fuse_weights=fuse_weights, untrained=untrained, trust_first_use=trust,
+    checked = partial(
+        check_models,
+        model,
+        fuse,
+        weights=weights,
+        fuse_weights=fuse_weights,
+        untrained=untrained,
         command="marey evaluate",
-    )  # fmt: skip
+    )
+    names = _named((model, weights), (fuse, fuse_weights), untrained=untrained)
+    trust = _trusted(names, trust_first_use, checked)
     opened = open_models(
         model, fuse, weights=weights, fuse_weights=fuse_weights, untrained=untrained, settings=settings or (),
         trust_first_use=trust,
@@ -276,7 +290,7 @@ def train(
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Write TensorBoard files too.")] = False,
 ) -> None:
     """Train: `marey train FOLDER` for your own clips, or `marey train NAME --data LIST` for a recipe."""
-    from marey.weights.pretraining import start_names
+    from marey.weights.pretraining import check_start, start_names
     from marey.workflows.train import TrainOptions, train_folder, train_recipe
 
     if resume and out is None:
@@ -284,17 +298,20 @@ def train(
     options = TrainOptions(
         seed=seed, resume=resume, init=init, root=root, classes=classes, max_broken=max_broken,
         tensorboard=tensorboard, compute=Compute(device=device, precision=precision, batch=batch, workers=workers),
-        trust_first_use=trusted([init or ""], trust_first_use),
+        trust_first_use=trust_first_use,
     )  # fmt: skip
     if Path(recipe).is_dir() and data is None:
         folder = out or next_run(Path(recipe).resolve().name)
+        if init is not None and not resume:
+            options = replace(options, trust_first_use=trusted([init], trust_first_use))
         train_folder(Path(recipe), settings=settings or (), out=folder, options=options)
         return
     found = _recipe(recipe, settings)
     if data is None:
         raise MareyError(f"marey train {recipe}: name the videos with --data LIST_OR_FOLDER.")
-    if init in (None, "ig65m") and not resume:
-        options = replace(options, trust_first_use=trusted(start_names(found, init), trust_first_use))
+    if not resume:
+        trust = _trusted(start_names(found, init), trust_first_use, partial(check_start, found, init))
+        options = replace(options, trust_first_use=trust)
     train_recipe(found, data, val=val, out=out or next_run(found.name), options=options)
 
 
@@ -326,7 +343,7 @@ def reproduce(
     max_broken: MaxBroken = 0.01,
 ) -> None:
     """All steps of a published row: prepare the data, train or load, test, fuse, compare. A second call goes on."""
-    from marey.workflows.reproduce import How, ablate
+    from marey.workflows.reproduce import How, ablate, names_to_fetch
     from marey.workflows.reproduce import reproduce as run
     from marey.workflows.train import TrainOptions
 
@@ -335,12 +352,13 @@ def reproduce(
     if not all(word in ("1", "2", "3") for word in splits.split(",")):
         raise MareyError(f"--splits {splits}: expected numbers of official splits, for example 1,2,3.")
     compute = Compute(device=device, precision=precision, workers=workers)
-    asked = [*(init or ())] if train or ablation else [row or ""] if weights is None else []
-    trust = trusted(asked, trust_first_use)
+    starts = (*(init or ()), None, None)[:2]
+    names = [] if row is None else names_to_fetch(row, train=train, weights=(weights, fuse_weights), init=starts)
+    trust = trusted(names, trust_first_use)
     how = How(
         weights=(weights, fuse_weights),
         train=train,
-        init=(*(init or ()), None, None)[:2],
+        init=starts,
         splits=tuple(int(word) for word in splits.split(",")),
         settings=settings or (),
         root=root,
@@ -436,6 +454,14 @@ def fuse(
 
     result = fuse_files(scores, weights=weights, search_on=search_on or (), of=of, out=out)
     print(json_text(result.as_json(), indent=2) if as_json else result.summary())
+
+
+def _trusted(names: Sequence[str], given: bool, check: Callable[..., None]) -> bool:
+    """Whether files without a hash may be fetched. What is to be refused in any case is refused before the user is asked."""
+    check(trust_first_use=True)
+    trust = trusted(names, given)
+    check(trust_first_use=trust)
+    return trust
 
 
 def _named(*models: tuple[str | None, str | None], untrained: bool) -> list[str]:

@@ -151,14 +151,15 @@ def trusted(names: Sequence[str], given: bool) -> bool:
     """
     if given or processes().world > 1 or not (sys.stdin.isatty() and sys.stderr.isatty()):
         return given
-    from marey.weights.obtain import size_text, without_hash
+    from marey.weights.obtain import without_hash
+    from marey.weights.sizes import size_text
 
     sources = without_hash(names)
     if not sources:
         return False
     print("No hash was published of:", file=sys.stderr)
     for source in sources:
-        print(f"  {source.address} ({size_text(source)}, licence {source.licence})", file=sys.stderr)
+        print(f"  {source.address} ({size_text(source.file, source)}, licence {source.licence})", file=sys.stderr)
     print(
         "So nothing can show whether what comes is what its authors trained. No code in it is run, and its SHA-256 is "
         "recorded, so that a later change is refused.",

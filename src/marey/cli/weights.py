@@ -210,10 +210,12 @@ def _wanted(names: Sequence[str]) -> "dict[str, tuple[Source, ...]]":
 
 def _obtained(name: str, sources: "Sequence[Source]", trust: bool) -> "Obtained":
     from marey.recipes import RECIPES
-    from marey.weights.obtain import is_address, obtain, obtain_address, obtain_from
+    from marey.weights.obtain import Obtained, is_address, obtain, obtain_from, obtain_named
 
     if is_address(name):
-        return obtain_address(name, trust_first_use=trust)
+        found = obtain_named(name, trust_first_use=trust)
+        assert isinstance(found, Obtained)
+        return found
     row = next((recipe for recipe in RECIPES if recipe.name == name), None)
     return obtain_from(sources, name, trust_first_use=trust) if row is None else obtain(row, trust_first_use=trust)
 

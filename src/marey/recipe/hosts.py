@@ -12,6 +12,7 @@ from pydantic import model_validator
 from marey.base.declaration import Declaration
 
 Reported = Literal["no loss reported", "lost and back", "gone"]
+_ORDER: tuple[Reported, ...] = ("no loss reported", "lost and back", "gone")
 
 
 class State(Declaration):
@@ -92,22 +93,42 @@ DEEPMIND_REPOSITORY = State(reported="no loss reported", evidence="google-deepmi
 HASSONY2_REPOSITORY = State(reported="no loss reported", evidence="hassony2/kinetics_i3d_pytorch at 786fbae")
 HUB_PAGE = State(reported="no loss reported", evidence="its page on huggingface.co, undated")
 
+HANLAB18 = State(
+    reported="lost and back",
+    date=Date(2020, 4, 1),
+    evidence="lost in 2020-04 and 2021-08, mended both times (mit-han-lab/temporal-shift-module#80, #200)",
+)
+
 _LOST: dict[str, State] = {
     "open-mmlab.s3.ap-northeast-2.amazonaws.com": OPENMMLAB_BUCKET,
+    "open-mmlab.s3-ap-northeast-2.amazonaws.com": OPENMMLAB_BUCKET,
+    "open-mmlab.s3.amazonaws.com": OPENMMLAB_BUCKET,
+    "s3.ap-northeast-2.amazonaws.com/open-mmlab": OPENMMLAB_BUCKET,
+    "s3-ap-northeast-2.amazonaws.com/open-mmlab": OPENMMLAB_BUCKET,
+    "s3.amazonaws.com/open-mmlab": OPENMMLAB_BUCKET,
+    "hanlab18.mit.edu": HANLAB18,
     "download.openmmlab.com": OPENMMLAB,
     "pjlab-gvm-data.oss-cn-shanghai.aliyuncs.com": SHANGHAI_BUCKET,
     "apache-mxnet.s3-accelerate.dualstack.amazonaws.com": GLUON_BUCKET,
 }
-"""Hosts with a reported loss."""
+"""Hosts with a reported loss, a bucket also by the other names that its service gives it."""
 
 
 def state_of(address: str) -> State:
     """What is reported of an address's host: its loss, or that no loss was reported.
 
-    A name below a lost one counts as the lost one: whoever takes over a domain has the names below it, too.
+    A name below a lost one counts as the lost one: who takes over a domain has the names below it, too.
     """
-    host = (urlsplit(address).hostname or "").rstrip(".")
+    parts = urlsplit(address)
+    host = (parts.hostname or "").rstrip(".")
     for lost, state in _LOST.items():
-        if host == lost or host.endswith(f".{lost}"):
+        name, _, bucket = lost.partition("/")
+        below = host == name or (host.endswith(f".{name}") and not bucket)
+        if below and (not bucket or parts.path.split("/")[1:2] == [bucket]):
             return state
     return State(reported="no loss reported")
+
+
+def worse(one: State, other: State) -> State:
+    """The state that says more against an address; the first of two equal ones."""
+    return max(one, other, key=lambda state: _ORDER.index(state.reported))

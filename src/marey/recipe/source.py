@@ -1,6 +1,7 @@
 """Where trained weights can be fetched from, what is known of the file, and how far that knowledge can be trusted."""
 
 import re
+from collections.abc import Iterable
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import unquote, urlsplit
@@ -8,13 +9,15 @@ from urllib.parse import unquote, urlsplit
 from pydantic import AfterValidator, PositiveInt, ValidationInfo, field_validator, model_validator
 
 from marey.base.declaration import Declaration
-from marey.recipe.hosts import State, state_of
+from marey.recipe.hosts import State, state_of, worse
 
 HUB = "hf://"
 
 Trust = Literal["verified", "checked", "prefix", "none"]
 """How a file is known: by the whole SHA-256 that its publisher gave; by a whole hash that only others give; by the first
 digits of a SHA-256, which reveal damage but stop no attacker; by nothing."""
+TRUST_ORDER: tuple[Trust, ...] = ("verified", "checked", "prefix", "none")
+"""From the best known to the least."""
 
 PUBLISHER = "the publisher"
 _COMMERCIAL = frozenset({"Apache-2.0", "MIT", "BSD-2-Clause", "BSD-3-Clause", "CC-BY-4.0", "CC0-1.0"})
@@ -91,6 +94,7 @@ class Source(Declaration):
     """An SPDX identifier, or several joined by AND."""
     licence_stated_by: Literal["model card", "repository", "not stated"] = "not stated"
     state: State
+    """Where its host is known for a worse one, that of its host: files keep what was true when they were written."""
 
     @model_validator(mode="before")
     @classmethod
@@ -99,9 +103,14 @@ class Source(Declaration):
             return values | {"state": state_of(values["address"])}
         return values
 
+    @field_validator("state")
+    @classmethod
+    def _no_better_than_its_host(cls, value: State, info: ValidationInfo) -> State:
+        return worse(value, state_of(info.data.get("address", "")))
+
     @model_validator(mode="after")
     def _address_of_a_file(self) -> Self:
-        this_machine = urlsplit(self.address).hostname in ("127.0.0.1", "localhost")
+        this_machine = re.match(r"http://(127\.0\.0\.1|localhost)[:/]", self.address)
         if not (self.address.startswith(("https://", HUB)) or this_machine):
             raise ValueError(f"{self.address}: expected https://... or {HUB}org/name@revision/file")
         if not self.file or (self.address.startswith(HUB) and self.address.count("/") < 4):
@@ -120,9 +129,8 @@ class Source(Declaration):
     @property
     def trust(self) -> Trust:
         """That of its least known file."""
-        order: tuple[Trust, ...] = ("verified", "checked", "prefix", "none")
         hashes = [self.hash, *(part.hash for part in self.parts)]
-        return max(("none" if known is None else known.trust for known in hashes), key=order.index)
+        return max(("none" if known is None else known.trust for known in hashes), key=TRUST_ORDER.index)
 
     @property
     def living(self) -> bool:
@@ -146,6 +154,16 @@ class Source(Declaration):
         if not self.commercial:
             return f"its licence ({self.licence}) is not known to allow commercial use"
         return None
+
+
+def asked(sources: Iterable[Source]) -> tuple[Source, ...]:
+    """The living sources, best first: no loss before a host that was lost, a known hash before none."""
+    return tuple(
+        sorted(
+            (source for source in sources if source.living),
+            key=lambda source: (source.state.reported == "lost and back", TRUST_ORDER.index(source.trust)),
+        )
+    )
 
 
 def sources_from(value: Any) -> Any:

@@ -100,11 +100,11 @@ def deepmind_checkpoint(folder: str, blob: str, *, size: int | None = None, inde
 
 
 def hassony2_copy(checkpoint: Source) -> Source:
-    """The copy of a checkpoint of DeepMind's that has the same git blob."""
+    """The copy of a checkpoint of DeepMind's whose values have the same git blob; of its index no hash is known."""
     *_, folder, file = checkpoint.address.split("/")
     return Source(
         address=f"{_HASSONY2}tf_{folder}/{file}", by="hassony2", kind="copy", layout=checkpoint.layout,
-        hash=checkpoint.hash, size=checkpoint.size, parts=checkpoint.parts,
+        hash=checkpoint.hash, size=checkpoint.size, parts=tuple(Part(name=part.name) for part in checkpoint.parts),
         licence="Apache-2.0 AND MIT", licence_stated_by="repository", state=HASSONY2_REPOSITORY,
     )  # fmt: skip
 

@@ -29,7 +29,7 @@ from marey.training.loop import TrainingLoop
 from marey.training.prepare import prepared
 from marey.training.state import Progress
 from marey.training.step import micro_batch_size
-from marey.weights.pretraining import WORDS, check_start, start
+from marey.weights.pretraining import check_start, start
 
 
 @dataclass(frozen=True)
@@ -230,11 +230,6 @@ def _start(recipe: Recipe, train: Manifest, init: str | Path | None, resume: boo
         raise RecipeError(
             f"{recipe.name} has {recipe.model.num_classes} classes, the training list {len(train.class_names)}: "
             f"--set model.num_classes={len(train.class_names)}."
-        )
-    if init is None and recipe.pretraining not in (None, *WORDS) and not resume:
-        raise RecipeError(
-            f"{recipe.name} starts from {recipe.pretraining} weights, and Marey itself finds {' and '.join(WORDS[1:])} "
-            "alone: name a recipe or a checkpoint with --init NAME_OR_FILE, or train from scratch with --init none."
         )
     # A resumed run reads its weights from last.ckpt in its own folder.
     word = "none" if resume else init or recipe.pretraining or "none"

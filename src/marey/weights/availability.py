@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Literal
 
 from marey.recipe import Recipe, Source, TwoStream
+from marey.recipe.source import asked
 from marey.recipes import get_recipe
 from marey.recipes.parameters import PARAMETERS
-from marey.weights.obtain import asked
 from marey.weights.store import files_of, is_here, place
 
 State = Literal["here", "yes", "asks first", "host was lost", "lost, no hash", "gone", "none"]

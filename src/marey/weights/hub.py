@@ -72,6 +72,20 @@ def _place(address: str, *, of_a_file: bool) -> _Place:
     )
 
 
+def names_file(address: str) -> bool:
+    """Whether an address on the hub names a file, not a whole model.
+
+    Raises:
+        WeightsError: an address of another form.
+    """
+    found = _ADDRESS.fullmatch(address)
+    if found is None:
+        raise WeightsError(
+            f"{address}: expected {HUB}org/name@revision/file, or {HUB}org/name@revision for a whole model."
+        )
+    return found["file"] is not None
+
+
 def hub_address(address: str, *, endpoint: str | None = None) -> str:
     """The HTTPS address of the file that hf://org/name@revision/file names.
 

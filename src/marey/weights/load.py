@@ -18,9 +18,8 @@ from marey.recipe import NetworkConfig, Recipe, Source
 from marey.recipes import RECIPES, get_recipe
 from marey.weights.checkpoint import Checkpoint, read_checkpoint
 from marey.weights.foreign import LAYOUTS, layout_for, layouts_of, read_contents, variant_of
-from marey.weights.hub import fetch_snapshot
 from marey.weights.layouts.resnet import Change, Variant
-from marey.weights.obtain import Obtained, is_address, is_snapshot, obtain, obtain_address
+from marey.weights.obtain import Obtained, is_address, obtain, obtain_named
 from marey.weights.positions import resize_to_fit
 from marey.weights.store import read_record
 from marey.weights.tensorflow import is_tensorflow
@@ -91,7 +90,7 @@ def load_model(
     if weights is None and declared is None:
         raise WeightsError("load_model needs a recipe, a checkpoint of ours, or weights=FILE.")
     if weights is not None:
-        found = weights if isinstance(weights, Obtained) else _local(weights, trust_first_use)
+        found = weights if isinstance(weights, Obtained) else obtain_named(weights, trust_first_use=trust_first_use)
     else:
         assert declared is not None
         found = obtain(declared, trust_first_use=trust_first_use)
@@ -129,14 +128,6 @@ def is_file_of_ours(name_or_file: str | Path) -> bool:
     """Whether a word names a checkpoint (a file, a folder, an address), not a recipe."""
     word = str(name_or_file)
     return is_address(word) or word.endswith(".safetensors") or Path(word).exists()
-
-
-def _local(name: str | Path, trust_first_use: bool) -> Path | Obtained:
-    if not is_address(name):
-        return Path(name)
-    if is_snapshot(name):
-        return fetch_snapshot(str(name))
-    return obtain_address(str(name), trust_first_use=trust_first_use)
 
 
 def _own(path: Path, recipe: Recipe | None, allow_new_head: bool, module: nn.Module | None) -> Classifier:

@@ -12,7 +12,7 @@ import shlex
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from marey.base.errors import WeightsError
 from marey.base.files import link
@@ -63,6 +63,15 @@ def _mirror(word: str) -> Mirror:
     return Mirror(word.rstrip("/"))
 
 
+def may_have(mirror: Mirror, address: str) -> bool:
+    """Whether a mirror may have the file of `address`, whose content is not looked at: a folder has it or not; an address
+    may have it, but where $MAREY_OFFLINE forbids asking.
+    """
+    if isinstance(mirror.where, Path):
+        return bool(_files_in(mirror.where, _https(address)))
+    return not offline()
+
+
 def find(
     mirror: Mirror, address: str, target: Path, known: Hash | None, size: int | None = None,
     *, patience: Patience = PATIENCE,
@@ -86,16 +95,17 @@ def find(
     Raises:
         WeightsError: the file cannot be kept (no space).
     """
-    url = hub_address(address, endpoint=PUBLIC_HUB) if address.startswith(HUB) else address
-    parts = urlsplit(url)
-    host = parts.netloc.rpartition("@")[2]
+    parts = _https(address)
     if isinstance(mirror.where, Path):
-        # Names on disk are not quoted; wget keeps the query in them.
-        path = "/".join(unquote(part).replace("/", "%2F") for part in parts.path.split("/"))
-        return _find_in_folder(mirror.where, host + path, parts.query, address, target, known, size)
+        for file in _files_in(mirror.where, parts):
+            if (other := difference(file, known, size)) is None:
+                link(file, target)
+                return str(file)
+            warning(f"{file}: passed over, is not the file of {address}: {other}")
+        return None
     if offline():
         return None
-    place = f"{mirror.where}/{host}{parts.path}"
+    place = f"{mirror.where}/{_host(parts)}{parts.path}"
     try:
         download(place, target, known=known, size=size, patience=replace(patience, tries_to_connect=1))
     except AbsentError as error:
@@ -108,20 +118,23 @@ def find(
     return place
 
 
-def _find_in_folder(
-    folder: Path, path: str, query: str, address: str, target: Path, known: Hash | None, size: int | None
-) -> str | None:
+def _https(address: str) -> SplitResult:
+    """The parts of an address by HTTPS, of the public hub for hf://."""
+    return urlsplit(hub_address(address, endpoint=PUBLIC_HUB) if address.startswith(HUB) else address)
+
+
+def _host(parts: SplitResult) -> str:
+    return parts.netloc.rpartition("@")[2]
+
+
+def _files_in(folder: Path, parts: SplitResult) -> list[Path]:
+    """The files of a folder that the one of an address may be: as `wget -x` lays it out, or by its name alone."""
     if not folder.is_dir():
         warning_once(f"{folder}: MAREY_MIRROR names it, and no such folder is there; going on without it")
-        return None
+        return []
+    # Names on disk are not quoted; wget keeps the query in them.
+    path = _host(parts) + "/".join(unquote(part).replace("/", "%2F") for part in parts.path.split("/"))
     if ".." in path.split("/"):
-        return None
-    names = [path, *([f"{path}?{query}"] if query else []), path.rpartition("/")[2]]
-    for file in (folder / name for name in names if name):
-        if not file.is_file():
-            continue
-        if (other := difference(file, known, size)) is None:
-            link(file, target)
-            return str(file)
-        warning(f"{file}: passed over, is not the file of {address}: {other}")
-    return None
+        return []
+    names = [path, *([f"{path}?{parts.query}"] if parts.query else []), path.rpartition("/")[2]]
+    return [file for name in names if name and (file := folder / name).is_file()]

@@ -1,12 +1,12 @@
 """From a recipe's sources to a file on this machine: which are asked, in which order, and on whose word.
 
-A host that is reported gone is never asked: whoever registers a deleted bucket or an expired domain decides what it serves.
-A host that was lost and came back is asked after the others, and only for files of which a hash is known.
+A host that is reported gone is never asked: its name may belong to somebody else by now, who decides what it serves. A host
+that was lost and came back is asked after the others, and only for files of which a hash is known.
 """
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -18,21 +18,15 @@ from marey.base.files import cache_folder
 from marey.base.reporter import notice, warning
 from marey.recipe import Recipe, TwoStream
 from marey.recipe.hosts import state_of
-from marey.recipe.source import HUB, Hash, Part, Source
+from marey.recipe.source import HUB, Hash, Part, Source, asked
 from marey.recipes import RECIPES, find_two_stream, get_recipe
 from marey.recipes.starts import STARTS
-from marey.weights.download import SourceError, offline
-from marey.weights.hub import bring
-from marey.weights.mirrors import Mirror, find, mirrors
-from marey.weights.nearest import nearest_living, nearest_rows, nearest_two_stream, reported_of
-from marey.weights.store import Record, admit, is_here, kept, place
-
-OWN_COPY = (
-    "A copy of your own works as well: --weights FILE (--init FILE in training), `marey weights scan FOLDER --link`, or its "
-    "folder or mirror in MAREY_MIRROR."
-)
-FETCH = "marey weights fetch"
-_PREFIX = "they reveal a damaged file, but not one that an attacker made to fit"
+from marey.weights.download import PATIENCE, Patience, SourceError, offline
+from marey.weights.hub import bring, fetch_snapshot, names_file
+from marey.weights.mirrors import Mirror, find, may_have, mirrors
+from marey.weights.nearest import nearest_two_stream, reported_of
+from marey.weights.refusals import FETCH, OWN_COPY, asks_first, refusal, row_text, trust_text
+from marey.weights.store import Record, admit, is_here, kept, place, read_record
 
 
 @dataclass(frozen=True)
@@ -78,20 +72,41 @@ def obtain(recipe: Recipe, *, trust_first_use: bool = False) -> Obtained:
         WeightsError: no source that lives, none that answers, offline, or no hash and no word of the user: one message
             with what can be done.
     """
-    found = _found(recipe.weights, trust_first_use)
-    if found is None:
-        check_sources(recipe.weights, recipe.name, trust_first_use=trust_first_use, recipe=recipe, searched=True)
-        found = _fetched(recipe.weights, recipe.name, trust_first_use)
-    return found
+    return _obtained(recipe.weights, recipe.name, recipe, trust_first_use)
 
 
 def obtain_from(sources: Sequence[Source], name: str, *, trust_first_use: bool = False) -> Obtained:
     """As `obtain`, for the sources of something that is no recipe, which messages call `name`."""
-    found = _found(sources, trust_first_use)
-    if found is None:
-        check_sources(sources, name, trust_first_use=trust_first_use, searched=True)
-        found = _fetched(sources, name, trust_first_use)
-    return found
+    return _obtained(sources, name, None, trust_first_use)
+
+
+def obtain_named(word: str | Path, *, trust_first_use: bool = False) -> Path | Obtained:
+    """What the user names as weights: a file or folder, which is not looked at, or an address that is fetched.
+
+    What is known of the file at an address (https://..., hf://org/name@revision/file) is what a recipe or a start says that
+    has this address; else its hash begins with the digits that end its name, if it has any. A host that is reported lost is
+    asked, with a warning. A whole model on the Hugging Face hub (hf://org/name@revision) is the folder of its files.
+
+    Raises:
+        WeightsError: an address of another form, not reachable, offline, or no hash and no word of the user.
+    """
+    address = str(word)
+    if not is_address(address):
+        return Path(word)
+    if is_snapshot(address):
+        return fetch_snapshot(address)
+    source = _declared(address)
+    if (found := _found((source,), trust_first_use)) is not None:
+        return found
+    check_named(address, trust_first_use=trust_first_use)
+    if source.state.reported != "no loss reported":
+        warning(
+            f"{source.host}: reported {source.state.reported} ({source.state.evidence}); its name may belong to somebody "
+            "else by now, who decides what it serves. It is asked because you typed the address"
+        )
+    taken = _taken(source, _download)
+    assert taken is not None
+    return taken
 
 
 def is_address(word: str | Path) -> bool:
@@ -100,45 +115,15 @@ def is_address(word: str | Path) -> bool:
 
 
 def is_snapshot(word: str | Path) -> bool:
-    """Whether an address names a whole model on the Hugging Face hub, hf://org/name, not a file of it."""
-    return str(word).startswith(HUB) and str(word).count("/") <= 3
+    """Whether an address names a whole model on the Hugging Face hub, hf://org/name, not a file of it.
 
-
-def obtain_address(address: str, *, trust_first_use: bool = False) -> Obtained:
-    """The file at an address that the user typed: https://... or hf://org/name@revision/file.
-
-    What is known of it is what a recipe or a start says that has this address; else its hash begins with the digits that
-    end its name, if it has any. A host that is reported gone is asked, with a warning.
+    Raises:
+        WeightsError: an address on the hub of another form.
     """
-    source = _declared(address)
-    found = _found((source,), trust_first_use)
-    if found is not None:
-        return found
-    if source.state.reported != "no loss reported":
-        warning(
-            f"{source.host}: reported {source.state.reported} on {source.state.date} ({source.state.evidence}); whoever has "
-            "the name now decides what it serves. It is asked because you typed the address"
-        )
-    if offline():
-        raise WeightsError(
-            f"{address}: not in the cache, and the network is not to be used (--offline, MAREY_OFFLINE)."
-        )
-    if source.trust == "none" and not trust_first_use:
-        raise WeightsError(_asks_first(source, address))
-    taken = _taken(source, _download)
-    assert taken is not None
-    return taken
+    return str(word).startswith(HUB) and not names_file(str(word))
 
 
-def asked(sources: Sequence[Source]) -> tuple[Source, ...]:
-    """The living sources, best first: no loss before a host that was lost, a known hash before none."""
-    trust = ("verified", "checked", "prefix", "none")
-    return tuple(
-        sorted(
-            (source for source in sources if source.living),
-            key=lambda source: (source.state.reported == "lost and back", trust.index(source.trust)),
-        )
-    )
+# What can be said before anything is fetched ----------------------------------------------------------------------------
 
 
 def check_obtainable(recipe: Recipe, *, trust_first_use: bool = False, command: str = FETCH) -> None:
@@ -149,38 +134,16 @@ def check_obtainable(recipe: Recipe, *, trust_first_use: bool = False, command: 
     Raises:
         WeightsError: there is none: the message that `obtain` would give.
     """
-    check_sources(recipe.weights, recipe.name, trust_first_use=trust_first_use, recipe=recipe, command=command)
+    _check(recipe.weights, recipe.name, recipe, trust_first_use, command)
 
 
-def check_sources(
-    sources: Sequence[Source],
-    name: str,
-    *,
-    trust_first_use: bool = False,
-    recipe: Recipe | None = None,
-    searched: bool = False,
-    command: str = FETCH,
-) -> None:
-    """As `check_obtainable`, for any sources, which messages call `name`; `recipe` is the row that they belong to.
-
-    `searched` says that the mirrors have been searched already: without it they count as places that may have the file.
+def check_sources(sources: Sequence[Source], name: str, *, trust_first_use: bool = False) -> None:
+    """As `check_obtainable`, for the sources of something that is no recipe, which messages call `name`.
 
     Raises:
         WeightsError: there is none to ask.
     """
-    living = asked(sources)
-    if any(is_here(source) for source in sources) or (sources and mirrors() and not searched):
-        return
-    if not living:
-        instead = "" if recipe is None else _instead(recipe, command)
-        raise WeightsError(" ".join(filter(None, [f"{name}{_why_not(sources)}.", instead, OWN_COPY])))
-    if offline():
-        raise WeightsError(
-            f"{name}: {living[0].file} ({size_text(living[0])}) is not in the cache ({cache_folder()}), and the network is "
-            f"not to be used (--offline, MAREY_OFFLINE). Where there is a network: marey weights fetch {name}. {OWN_COPY}"
-        )
-    if living[0].trust == "none" and not trust_first_use:
-        raise WeightsError(_asks_first(living[0], name))
+    _check(sources, name, None, trust_first_use, FETCH)
 
 
 def check_row(row: TwoStream, *, trust_first_use: bool = False, command: str = FETCH) -> None:
@@ -196,7 +159,34 @@ def check_row(row: TwoStream, *, trust_first_use: bool = False, command: str = F
         other = nearest_two_stream(row)
         if other is None or any(reported_of(get_recipe(stream)) for stream in (row.rgb, row.flow)):
             raise
-        raise WeightsError(f"{error} In place of both streams: {command} {_row(other)}.") from None
+        raise WeightsError(f"{error} In place of both streams: {command} {row_text(other)}.") from None
+
+
+def check_named(word: str | Path, *, trust_first_use: bool = False) -> None:
+    """See before any work that the file which a user names is there, or that the address can be asked; nothing is asked.
+
+    Raises:
+        WeightsError: no such file, an address of another form, offline, or no hash and no word of the user.
+    """
+    address = str(word)
+    if not is_address(address):
+        if not (
+            Path(word).exists() or Path(f"{word}.index").exists()
+        ):  # a TensorFlow checkpoint may be named by its prefix
+            raise WeightsError(f"{word}: no such checkpoint file.")
+        return
+    if is_snapshot(address):
+        return
+    source = _declared(address)
+    if is_here(source) or any(_may_be_in(mirror, source) for mirror in mirrors()):
+        return
+    if offline():
+        raise WeightsError(
+            f"{address}: not in the cache ({cache_folder() / 'weights'}), and the network is not to be used (--offline, "
+            "MAREY_OFFLINE)."
+        )
+    if source.trust == "none" and not trust_first_use:
+        raise WeightsError(asks_first(source, source.file))
 
 
 def sources_of(name: str) -> dict[str, tuple[Source, ...]]:
@@ -227,26 +217,6 @@ def without_hash(names: Iterable[str]) -> tuple[Source, ...]:
     )
 
 
-def size_text(source: Source) -> str:
-    """A source's size for a person."""
-    return "size not known" if source.size is None else f"{source.size / 1e6:.0f} MB"
-
-
-def trust_text(source: Source) -> str:
-    """What is known of a source's content and by whom, in a few words."""
-    known = source.hash
-    match source.trust:
-        case "verified":
-            return "its SHA-256 is the published one"
-        case "checked" if known is not None and known.algorithm == "git_blob":
-            return f"its git blob is the one that {known.stated_by} states; its publisher gave no SHA-256"
-        case "checked" if known is not None:
-            return f"its SHA-256 is the one that {known.stated_by} states; its publisher gave none"
-        case "prefix" if known is not None:
-            return f"its SHA-256 begins with the {len(known.digits)} published digits: {_PREFIX}"
-    return "no hash of it was published: it was taken on your word"
-
-
 # What is here ----------------------------------------------------------------------------------------------------------
 
 
@@ -268,6 +238,11 @@ def _here(source: Source) -> Obtained | None:
     return Obtained(found[0].path.parent if source.parts else found[0].path, source, found[0].record)
 
 
+def _may_be_in(mirror: Mirror, source: Source) -> bool:
+    """Whether a mirror may have a source's file: an address may, a folder does where it lies there."""
+    return may_have(mirror, source.address)
+
+
 def _found(sources: Sequence[Source], trust_first_use: bool) -> Obtained | None:
     """The weights from the cache, else from a mirror; None where they are in neither."""
     for source in sources:
@@ -282,15 +257,35 @@ def _found(sources: Sequence[Source], trust_first_use: bool) -> Obtained | None:
     return None
 
 
+def _check(sources: Sequence[Source], name: str, recipe: Recipe | None, trust_first_use: bool, command: str) -> None:
+    if any(map(is_here, sources)):
+        return
+    known = [source for source in sources if source.trust != "none" or trust_first_use]
+    if any(_may_be_in(mirror, source) for mirror in mirrors() for source in known):
+        return
+    why_not = refusal(sources, name, recipe, trust_first_use=trust_first_use, command=command)
+    if why_not is not None:
+        raise WeightsError(why_not)
+
+
 # What is fetched -------------------------------------------------------------------------------------------------------
+
+
+def _obtained(sources: Sequence[Source], name: str, recipe: Recipe | None, trust_first_use: bool) -> Obtained:
+    if (found := _found(sources, trust_first_use)) is not None:
+        return found
+    why_not = refusal(sources, name, recipe, trust_first_use=trust_first_use)
+    if why_not is not None:
+        raise WeightsError(why_not)
+    return _fetched(sources, name, trust_first_use)
 
 
 def _from_mirror(mirror: Mirror, file: _File) -> str | None:
     return find(mirror, file.address, file.path, known=file.known, size=file.size)
 
 
-def _download(file: _File) -> str:
-    bring(file.address, file.path, known=file.known, size=file.size)
+def _download(file: _File, patience: Patience = PATIENCE) -> str:
+    bring(file.address, file.path, known=file.known, size=file.size, patience=patience)
     return file.address
 
 
@@ -303,14 +298,15 @@ def _taken(source: Source, bring_file: Callable[[_File], str | None]) -> Obtaine
         WeightsError: `bring_file` failed, or brought another content than was recorded of the same file before.
     """
     for file in _files(source):
-        if kept(source, file.part) is None:
-            where = bring_file(file)
-            if where is None:
-                return None
-            admit(file.path, address=where, trust=source.trust)
+        if file.path.is_file() and read_record(file.path) is not None:
+            continue
+        where = bring_file(file)
+        if where is None:
+            return None
+        admit(file.path, address=where, trust=source.trust)
     here = _here(source)
     if here is not None:
-        notice(f"{source.file}: SHA-256 {here.record.sha256}; {trust_text(source)}")
+        notice(f"{source.file}: SHA-256 {here.record.sha256}, {trust_text(source)}")
     return here
 
 
@@ -321,17 +317,23 @@ def _fetched(sources: Sequence[Source], name: str, trust_first_use: bool) -> Obt
         WeightsError: none has them.
     """
     failures: list[str] = []
-    for source in asked(sources):
+    living = asked(sources)
+    for source in living:
         if source.trust == "none" and not trust_first_use:
-            failures.append(_asks_first(source, name).rstrip("."))
+            failures.append(asks_first(source, name).rstrip("."))
             continue
+        # Where another source remains, a host that does not answer is not asked again and again.
+        patience = PATIENCE if source is living[-1] else replace(PATIENCE, tries_to_connect=1)
         try:
-            if (taken := _taken(source, _download)) is not None:
+            if (taken := _taken(source, partial(_download, patience=patience))) is not None:
                 for failure in failures:
                     warning(failure)
                 return taken
         except SourceError as error:
-            failures.append(error.what)
+            known = source.hash if source.trust == "checked" else None
+            failures.append(
+                error.what if known is None else f"{error.what} (its hash is known from: {known.stated_by})"
+            )
     raise WeightsError(f"{name}: {'; '.join(failures)}. {OWN_COPY}")
 
 
@@ -351,64 +353,3 @@ def _declared(address: str) -> Source:
         return Source(address=address, by="an address that you typed", hash=known, state=state_of(address))
     except ValidationError as error:
         raise WeightsError(f"{': '.join(filter(None, first_problem(error)))}.") from None
-
-
-# What is said when nothing can be fetched --------------------------------------------------------------------------------
-
-
-def _why_not(sources: Sequence[Source]) -> str:
-    """Why none of these sources is asked, to be said after the name of what they belong to."""
-    if not sources:
-        return " has no published weights"
-    source = sources[0]
-    state = source.state
-    if state.reported == "gone":
-        return (
-            f": its file is gone from {source.host} since {state.date} ({state.evidence}); the host is not asked again"
-        )
-    return (
-        f": its file lies on {source.host}, which was lost on {state.date} ({state.evidence}), and no hash of it was "
-        f"published: it is fetched only from the address itself (--init, --weights {source.address})"
-    )
-
-
-def _asks_first(source: Source, name: str) -> str:
-    return (
-        f"{name}: no hash of {source.file} was published ({source.address}, {size_text(source)}, licence {source.licence}): "
-        "it is fetched on your word only: --trust-first-use (trust_first_use=True). Its SHA-256 is recorded then, and a "
-        "later change is refused."
-    )
-
-
-def _instead(recipe: Recipe, command: str) -> str:
-    """Which row can be taken in the place of one, with its number; what there is where none can."""
-    rows = nearest_rows(recipe)
-    if rows:
-        first, *second = rows
-        also = f"; nearer is {_row(second[0])}" if second else ""
-        return f"The nearest row that one can get is {_row(first)}: {command} {first.name}{also}."
-    if not recipe.weights and recipe.published is None:
-        return f"It is for training: marey train {recipe.name} --data DATA."
-    if (base := _base(recipe)) is not None:
-        return f"No row on {recipe.dataset} can be fetched; training can start from --init {base.name}."
-    return f"No row of this network on {recipe.dataset} can be fetched."
-
-
-def _base(recipe: Recipe) -> Recipe | None:
-    """A row that one can get, on the data set that a transfer row started from."""
-    if recipe.pretraining is None:
-        return None
-    return nearest_living(recipe.model_copy(update={"dataset": recipe.pretraining, "name": ""}))
-
-
-def _row(row: Recipe | TwoStream) -> str:
-    """A row with its number, and what is to be known of its host and hash."""
-    number = f"top-1 {row.published.top1:g}" if row.published is not None else "no published number"
-    remarks = [number]
-    if isinstance(row, Recipe):
-        best = asked(row.weights)[0]
-        if best.state.reported == "lost and back":
-            remarks.append(f"on {best.host}, which was lost on {best.state.date} and is back")
-        if best.trust == "none":
-            remarks.append("no hash published: --trust-first-use")
-    return f"{row.name} ({', '.join(remarks)})"

@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from marey.base.errors import WeightsError
+from marey.base.errors import RecipeError, WeightsError
 from marey.base.nearest import did_you_mean
 from marey.classifier import Classifier, LoadReport
 from marey.models.layers.trunk import Trunk
@@ -22,7 +22,8 @@ from marey.models.user_module.config import UserModuleConfig
 from marey.recipe import NetworkConfig, Recipe
 from marey.recipes import RECIPES
 from marey.weights.load import build_model, config_in, load_model
-from marey.weights.obtain import Obtained, check_obtainable, is_address, obtain, obtain_address
+from marey.weights.obtain import Obtained, check_named, check_obtainable, is_address, obtain, obtain_named
+from marey.weights.refusals import base_row
 from marey.weights.starts import check_ig65m, check_imagenet, ig65m_file, ig65m_start, imagenet_file
 
 WORDS = ("none", "imagenet", "ig65m")
@@ -81,6 +82,7 @@ def check_start(recipe: Recipe, init: str | Path | None, *, trust_first_use: boo
     `init` as `start` takes it; None: what the recipe names. A file is not looked into.
 
     Raises:
+        RecipeError: the recipe starts from weights that Marey does not find itself.
         WeightsError: there are none to be had, with what can be done.
     """
     word = str(init or recipe.pretraining or "none")
@@ -88,8 +90,21 @@ def check_start(recipe: Recipe, init: str | Path | None, *, trust_first_use: boo
         check_imagenet(recipe)
     elif word == "ig65m":
         check_ig65m(recipe, trust_first_use=trust_first_use)
+    elif word == "none":
+        return
+    elif init is None:
+        base = base_row(recipe)
+        which = "" if base is None else f", for example --init {base.name}"
+        raise RecipeError(
+            f"{recipe.name} starts from {word} weights, and Marey itself finds {' and '.join(WORDS[1:])} alone: name a "
+            f"recipe or a checkpoint with --init NAME_OR_FILE{which}, or train from scratch with --init none."
+        )
     elif (named := _row(word)) is not None and not Path(word).exists():
         check_obtainable(named, trust_first_use=trust_first_use, command="--init")
+    elif is_address(word) or Path(word).exists():
+        check_named(word, trust_first_use=trust_first_use)
+    else:
+        raise _no_such(word)
 
 
 def start_names(recipe: Recipe, init: str | Path | None) -> list[str]:
@@ -125,15 +140,17 @@ def _found(recipe: Recipe, init: str | Path, trust_first_use: bool) -> tuple[Pat
         return ig65m_file(recipe, trust_first_use=trust_first_use)
     if str(init) == "imagenet":
         return imagenet_file(recipe), None
-    if is_address(init):
-        return obtain_address(str(init), trust_first_use=trust_first_use), None
-    if Path(init).exists():
-        return Path(init), None
+    if is_address(init) or Path(init).exists():
+        return obtain_named(init, trust_first_use=trust_first_use), None
     if (named := _row(init)) is not None:
         return obtain(named, trust_first_use=trust_first_use), None
+    raise _no_such(str(init))
+
+
+def _no_such(word: str) -> WeightsError:
     words = [*WORDS, *(known.name for known in RECIPES)]
-    raise WeightsError(
-        f"--init {init}: no such file, and no recipe of that name.{did_you_mean(str(init), words)} "
+    return WeightsError(
+        f"--init {word}: no such file, and no recipe of that name.{did_you_mean(word, words)} "
         f"Besides files and recipes it takes {', '.join(WORDS)}."
     )
 

@@ -95,11 +95,16 @@ def digest(path: Path, known: Hash) -> str:
     """A file's whole hash by the algorithm of `known`, in hexadecimal."""
     if known.algorithm == "sha256":
         return sha256(path)
-    content = hashlib.sha1(f"blob {path.stat().st_size}\0".encode(), usedforsecurity=False)
+    content = hashlib.sha1(git_blob_header(path.stat().st_size), usedforsecurity=False)
     with path.open("rb") as file:
         while block := file.read(1 << 20):
             content.update(block)
     return content.hexdigest()
+
+
+def git_blob_header(size: int) -> bytes:
+    """What git hashes before the content of a file of `size` bytes."""
+    return f"blob {size}\0".encode()
 
 
 def record_path(path: Path) -> Path:

@@ -15,7 +15,8 @@ from marey.recipe import Recipe
 from marey.recipes import get_recipe
 from marey.weights.checkpoint import Description, read_checkpoint, save_checkpoint, save_folder
 from marey.weights.load import build_model, is_file_of_ours, load_model
-from marey.weights.obtain import FETCH, check_obtainable
+from marey.weights.obtain import check_named, check_obtainable
+from marey.weights.refusals import FETCH
 
 
 def open_model(
@@ -65,7 +66,12 @@ def check_model(
     Raises:
         RecipeError, WeightsError: a wrong name, or no weights to be had for it.
     """
-    if weights is None and not untrained and not is_file_of_ours(name_or_file):
+    if is_file_of_ours(name_or_file):
+        check_named(name_or_file, trust_first_use=trust_first_use)
+    elif weights is not None:
+        get_recipe(name_or_file)
+        check_named(weights, trust_first_use=trust_first_use)
+    elif not untrained:
         check_obtainable(get_recipe(name_or_file), trust_first_use=trust_first_use, command=command)
 
 

@@ -22,8 +22,8 @@ from marey.recipes import RECIPES, find_two_stream, get_recipe
 from marey.training.fit import fit
 from marey.training.folder import STATE
 from marey.weights.load import load_model
-from marey.weights.obtain import check_obtainable, check_row
-from marey.weights.pretraining import check_start
+from marey.weights.obtain import check_named, check_obtainable, check_row
+from marey.weights.pretraining import check_start, start_names
 from marey.workflows.testing import ListOptions, test_model
 from marey.workflows.train import TrainOptions
 from marey.workflows.two_streams import Streams, test_streams
@@ -133,6 +133,24 @@ def _check_weights(row: TwoStream | None, recipes: Sequence[Recipe], how: How) -
         for recipe, weights in zip(recipes, how.weights, strict=False):
             if weights is None:
                 check_obtainable(recipe, trust_first_use=trust, command="marey reproduce")
+            else:
+                check_named(weights, trust_first_use=trust)
+
+
+def names_to_fetch(row: str, *, train: bool, weights: Sequence[str | None], init: Sequence[str | None]) -> list[str]:
+    """What a reproduction would fetch: rows, starts, or the addresses that are given as weights.
+
+    Raises:
+        RecipeError: no such row.
+        WeightsError: a start that the row's network does not have.
+    """
+    declared = find_two_stream(row)
+    names = (declared.rgb, declared.flow) if declared is not None else (row,)
+    if not train:
+        return [given or name for name, given in zip(names, weights, strict=False)]
+    recipes = [get_recipe(name) for name in names]
+    starts = (start_names(recipe, given or _base_of(recipe)) for recipe, given in zip(recipes, init, strict=False))
+    return [word for words in starts for word in words]
 
 
 def find_lists(dataset: str, data: Path, *, out: Path, splits: Sequence[int]) -> list[Lists]:

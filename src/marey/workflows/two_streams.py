@@ -23,7 +23,8 @@ from marey.recipe import Fusion, TwoStream
 from marey.recipes import find_two_stream
 from marey.tasks.all import task_of
 from marey.tasks.prediction import Prediction
-from marey.weights.obtain import FETCH, check_row
+from marey.weights.obtain import check_row
+from marey.weights.refusals import FETCH
 from marey.workflows.models import check_model, open_model
 from marey.workflows.testing import ListOptions, test_model
 
@@ -116,9 +117,9 @@ def check_models(
         check_row(row, trust_first_use=trust_first_use, command=command)
         return
     names = (row.rgb, row.flow) if row is not None else (first, second)
-    for name, file in zip(names, (weights, fuse_weights), strict=True):
+    for name, file, how in zip(names, (weights, fuse_weights), (command, "--fuse"), strict=True):
         if name is not None:
-            check_model(name, weights=file, untrained=untrained, trust_first_use=trust_first_use, command=command)
+            check_model(name, weights=file, untrained=untrained, trust_first_use=trust_first_use, command=how)
 
 
 def test_streams(
