@@ -240,7 +240,7 @@ def test_an_address_and_a_recipe(asked, tmp_path) -> None:
     with pytest.raises(WeightsError, match="no hash of resnet18.pth was published"):
         start(wanted, "https://example.org/resnet18.pth")
     start(wanted, "https://example.org/resnet18.pth", trust_first_use=True)
-    with pytest.raises(WeightsError, match="has no published weights"):
+    with pytest.raises(WeightsError, match="no weights of it are known"):
         start(wanted, "tsn_r50_8seg_k400")
     with pytest.raises(WeightsError, match="gone from open-mmlab"):
         start(wanted, "slowonly_r50_4x16_k400")

@@ -499,5 +499,5 @@ def test_a_checkpoint_cut_short(tmp_path) -> None:
 def test_names() -> None:
     with pytest.raises(RecipeError, match="Did you mean"):
         load_model("slowonly_r50_8x8")
-    with pytest.raises(WeightsError, match="has no published weights"):
+    with pytest.raises(WeightsError, match="no weights of it are known"):
         load_model("slowonly_r18_8x2_motions")

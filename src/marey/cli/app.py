@@ -407,7 +407,7 @@ def doctor(as_json: AsJson = False) -> None:
 
 @command(app, "convert")
 def convert(
-    file: Annotated[Path, typer.Argument(help="An older toolkit's checkpoint, or ours.")],
+    file: Annotated[str, typer.Argument(help="An older toolkit's checkpoint, or ours: a file or an address.")],
     out: Annotated[Path, typer.Option("--out", help="The .safetensors file to write; without an ending a folder.")],
     recipe: Annotated[
         str | None, typer.Option("--recipe", help="What the weights belong to; inferred from the file unless given.")
@@ -415,13 +415,15 @@ def convert(
     allow_new_head: Annotated[
         bool, typer.Option("--allow-new-head", help="Take weights for other classes; the classifier starts fresh.")
     ] = False,
+    trust_first_use: TrustFirstUse = False,
     as_json: AsJson = False,
 ) -> None:
     """Turn an older toolkit's weights into one file of ours, with recipe and class names inside."""
     from marey.workflows.models import convert_weights
 
     declared = _recipe(recipe, None) if recipe else None
-    made = convert_weights(file, out, recipe=declared, allow_new_head=allow_new_head)
+    trust = trusted([file], trust_first_use)
+    made = convert_weights(file, out, recipe=declared, allow_new_head=allow_new_head, trust_first_use=trust)
     print(json_text(made.as_json(), indent=2) if as_json else made.as_text())
 
 

@@ -101,8 +101,17 @@ class Converted:
         return "\n".join([*lines, *(f"  {note}" for note in self.report.notes)])
 
 
-def convert_weights(file: Path, out: Path, *, recipe: Recipe | None, allow_new_head: bool = False) -> Converted:
+def convert_weights(
+    file: str | Path,
+    out: Path,
+    *,
+    recipe: Recipe | None,
+    allow_new_head: bool = False,
+    trust_first_use: bool = False,
+) -> Converted:
     """Write any checkpoint that we read as one file of ours, or as a folder where `out` has no suffix.
+
+    `file` is a file, or the address of one; `trust_first_use` fetches one of which no hash was published, too.
 
     Raises:
         WeightsError: the checkpoint cannot be read or does not fit; something else is at `out` already.
@@ -110,14 +119,15 @@ def convert_weights(file: Path, out: Path, *, recipe: Recipe | None, allow_new_h
     """
     if out.suffix not in (".safetensors", ""):
         raise WeightsError(f"--out {out}: a file of ours ends in .safetensors; a folder has no ending.")
+    check_named(file, trust_first_use=trust_first_use)
     if not out.exists():
         (OutputPath.file(out) if out.suffix else OutputPath.folder(out)).check()
-    model = load_model(recipe, weights=file, allow_new_head=allow_new_head)
+    model = load_model(recipe, weights=file, allow_new_head=allow_new_head, trust_first_use=trust_first_use)
     assert model.load_report is not None
-    provenance: dict[str, Json] = {"converted_from": file.name, "layout": model.load_report.layout}
+    provenance: dict[str, Json] = {"converted_from": Path(file).name, "layout": model.load_report.layout}
     if model.origin is not None:
         provenance["origin"] = model.origin.model_dump(mode="json")
-    if file.is_file():
+    if Path(file).is_file():
         provenance["sha256"] = sha256(file)
     there = out.exists()
     if there and not _holds(out, model, provenance):
