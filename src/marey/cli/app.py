@@ -188,7 +188,9 @@ def features(
     check_backend(compute)
     folder = out or next_run(f"{Path(model).stem}-features")
     check_folder(folder)
-    checked = partial(check_model, model, weights=weights, untrained=untrained, command="marey features")
+    checked = partial(
+        check_model, model, weights=weights, untrained=untrained, settings=settings or (), command="marey features"
+    )
     trust = _trusted(_named((model, weights), untrained=untrained), trust_first_use, checked)
     videos = read_videos(data, root=root)
     opened = open_model(model, weights=weights, untrained=untrained, settings=settings or (), trust_first_use=trust)

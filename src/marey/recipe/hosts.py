@@ -120,7 +120,8 @@ def state_of(address: str) -> State:
     A name below a lost one counts as the lost one: who takes over a domain has the names below it, too.
     """
     parts = urlsplit(address)
-    host = (parts.hostname or "").rstrip(".")
+    # A soft hyphen is left out of a name before it is asked for.
+    host = (parts.hostname or "").replace("\u00ad", "").rstrip(".")
     for lost, state in _LOST.items():
         name, _, bucket = lost.partition("/")
         below = host == name or (host.endswith(f".{name}") and not bucket)

@@ -6,9 +6,10 @@ from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import unquote, urlsplit
 
-from pydantic import AfterValidator, PositiveInt, ValidationInfo, field_validator, model_validator
+from pydantic import AfterValidator, PositiveInt, ValidationError, ValidationInfo, field_validator, model_validator
 
-from marey.base.declaration import Declaration
+from marey.base.declaration import Declaration, first_problem
+from marey.base.reporter import warning
 from marey.recipe.hosts import State, state_of, worse
 
 HUB = "hf://"
@@ -36,6 +37,16 @@ Word = Annotated[str, AfterValidator(_one_word)]
 """A word of an open list: where it is used, an unknown one is refused with the known ones."""
 
 
+def _file_name(value: str) -> str:
+    if not value or value in (".", "..") or len(value.encode()) > 200 or re.search(r"[/\\\x00-\x1f]", value):
+        raise ValueError(f"{value[:100]!r} is no name of a file: expected one of at most 200 bytes, without a folder")
+    return value
+
+
+FileName = Annotated[str, AfterValidator(_file_name)]
+"""The name of a file, which is kept under it in a folder of the cache."""
+
+
 class Hash(Declaration):
     """By what a file's content is known."""
 
@@ -56,6 +67,11 @@ class Hash(Declaration):
         return value
 
     @property
+    def name(self) -> str:
+        """What the algorithm is called."""
+        return "SHA-256" if self.algorithm == "sha256" else "git blob id"
+
+    @property
     def whole(self) -> bool:
         return len(self.digits) == 64 or self.algorithm == "git_blob"
 
@@ -69,7 +85,7 @@ class Hash(Declaration):
 class Part(Declaration):
     """A file that lies beside a source's own and belongs to it: the index of a TensorFlow checkpoint."""
 
-    name: str
+    name: FileName
     hash: Hash | None = None
     size: PositiveInt | None = None
 
@@ -115,6 +131,12 @@ class Source(Declaration):
             raise ValueError(f"{self.address}: expected https://... or {HUB}org/name@revision/file")
         if not self.file or (self.address.startswith(HUB) and self.address.count("/") < 4):
             raise ValueError(f"{self.address}: names no file")
+        _file_name(self.file)
+        host = urlsplit(self.address).netloc
+        if not host.partition(":")[0] or "@" in host:
+            raise ValueError(f"{self.address}: expected the name of a host after //, without a user or password")
+        if any(part.name == self.file for part in self.parts):
+            raise ValueError(f"parts: {self.file} is the file itself, not one beside it")
         return self
 
     @property
@@ -173,17 +195,23 @@ def sources_from(value: Any) -> Any:
     if not (isinstance(value, dict) and "url" in value):
         return value
     known = {"url", "sha256", "layout", "licence"}
-    if unknown := value.keys() - known:
-        raise ValueError(f"weights of one address have no {min(unknown)!r}: known are {', '.join(sorted(known))}")
-    layout, licence = value.get("layout"), value.get("licence") or "unknown"
-    return (
-        {
-            "address": value["url"],
-            "by": urlsplit(str(value["url"])).hostname or "",
-            # One layout serves the VideoResNets of VMZ and torchvision, which 0.1.0 called by either name.
-            "layout": "videoresnet" if layout in ("vmz", "torchvision") else layout,
-            "hash": {"digits": value.get("sha256")},
-            "licence": licence.replace(", the conversion ", " AND "),
-            "licence_stated_by": "not stated" if licence == "unknown" else "repository",
-        },
-    )
+    if unknown := [key for key in value if key not in known]:
+        raise ValueError(f"weights of one address have no {unknown[0]!r}: known are {', '.join(sorted(known))}")
+    layout, licence = value.get("layout"), str(value.get("licence") or "unknown")
+    try:
+        source = Source.model_validate(
+            {
+                "address": value["url"],
+                "by": "the recipe of version 0.1.0",
+                # One layout serves the VideoResNets of VMZ and torchvision, which 0.1.0 called by either name.
+                "layout": "videoresnet" if layout in ("vmz", "torchvision") else layout,
+                "hash": {"digits": value.get("sha256")},
+                "licence": licence.replace(", the conversion ", " AND "),
+                "licence_stated_by": "not stated" if licence == "unknown" else "repository",
+            }
+        )
+    except ValidationError as error:
+        # Version 0.1.0 took any text for an address or a hash, and what holds the recipe does not need them.
+        warning(f"weights of {value['url']} are left out of the recipe: {': '.join(first_problem(error))}")
+        return ()
+    return (source,)

@@ -167,9 +167,9 @@ def _check_archive(path: Path) -> None:
     Raises:
         WeightsError: its parts are together much larger than the file, or its table cannot be read.
     """
-    if not zipfile.is_zipfile(path):
-        return
     try:
+        if not zipfile.is_zipfile(path):
+            return
         with zipfile.ZipFile(path) as archive:
             promised = sum(part.file_size for part in archive.infolist())
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:

@@ -21,7 +21,7 @@ from marey.weights.foreign import LAYOUTS, layout_for, layouts_of, read_contents
 from marey.weights.layouts.resnet import Change, Variant
 from marey.weights.obtain import Obtained, is_address, obtain, obtain_named
 from marey.weights.positions import resize_to_fit
-from marey.weights.store import read_record
+from marey.weights.store import record_of
 from marey.weights.tensorflow import is_tensorflow
 
 
@@ -101,9 +101,10 @@ def load_model(
         loaded = _foreign(path, declared, allow_new_head, source)
     else:
         raise WeightsError(f"{path}: model= goes with a .safetensors file that Marey wrote of such a module.")
-    record = found.record if isinstance(found, Obtained) else read_record(path)
+    record = found.record if isinstance(found, Obtained) else record_of(path)
     if record is not None and loaded.load_report is not None:
-        origin = Origin(address=record.address, sha256=record.sha256, trust=record.trust)
+        trust = record.trust if source is None else source.trust
+        origin = Origin(address=record.address, sha256=record.sha256, trust=trust)
         loaded.load_report = replace(loaded.load_report, origin=origin)
     return loaded.to(device).eval()
 

@@ -210,11 +210,12 @@ def without_hash(names: Iterable[str]) -> tuple[Source, ...]:
     wanted: dict[str, tuple[Source, ...]] = {}
     for name in names:
         wanted |= sources_of(name)
-    return tuple(
-        living[0]
-        for sources in wanted.values()
-        if (living := asked(sources)) and living[0].trust == "none" and not any(map(is_here, sources))
-    )
+    # An address that is typed is asked whatever is reported of its host.
+    candidates = [
+        (sources if is_address(name) else asked(sources), any(map(is_here, sources)))
+        for name, sources in wanted.items()
+    ]
+    return tuple(found[0] for found, here in candidates if found and not here and found[0].trust == "none")
 
 
 # What is here ----------------------------------------------------------------------------------------------------------
@@ -297,13 +298,21 @@ def _taken(source: Source, bring_file: Callable[[_File], str | None]) -> Obtaine
     Raises:
         WeightsError: `bring_file` failed, or brought another content than was recorded of the same file before.
     """
-    for file in _files(source):
-        if file.path.is_file() and read_record(file.path) is not None:
-            continue
-        where = bring_file(file)
-        if where is None:
-            return None
-        admit(file.path, address=where, trust=source.trust)
+    try:
+        for file in _files(source):
+            if file.path.is_file():
+                if read_record(file.path) is not None:
+                    continue
+                file.path.unlink()  # `kept` said why it is not taken
+            where = bring_file(file)
+            if where is None:
+                return None
+            admit(file.path, address=where, trust=source.trust)
+    except OSError as error:
+        raise WeightsError(
+            f"{source.file}: cannot be kept in {cache_folder() / 'weights'} ({error.strerror or error}): set MAREY_CACHE to "
+            "another folder."
+        ) from None
     here = _here(source)
     if here is not None:
         notice(f"{source.file}: SHA-256 {here.record.sha256}, {trust_text(source)}")

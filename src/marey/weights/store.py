@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from marey.base.declaration import Declaration, first_problem
 from marey.base.errors import WeightsError
 from marey.base.files import cache_folder, sha256, write_json
-from marey.base.reporter import warning
+from marey.base.reporter import warning, warning_once
 from marey.recipe.source import Hash, Part, Source, Trust
 
 
@@ -53,37 +53,63 @@ def files_of(source: Source) -> tuple[Path, ...]:
 
 
 def is_here(source: Source) -> bool:
-    """Whether the cache has all files of a source, whatever is in them."""
-    return all(path.is_file() for path in files_of(source))
+    """Whether the cache has all files of a source that it may take them for, whatever is in them: a file of which neither a
+    hash is known nor anything was recorded may be anybody's.
+    """
+    hashes = (source.hash, *(part.hash for part in source.parts))
+    return all(
+        path.is_file() and (known is not None or record_path(path).is_file())
+        for path, known in zip(files_of(source), hashes, strict=True)
+    )
 
 
 def kept(source: Source, part: Part | None = None) -> Kept | None:
     """The file of a source as the cache has it; None where it is not there.
 
     Raises:
-        WeightsError: it changed since it was recorded. Both hashes are named.
+        WeightsError: it changed since it was recorded, or is not the file that is declared; both hashes are named. Or it
+            cannot be read.
     """
     path, known = place(source, part), (source if part is None else part).hash
     if not path.is_file():
         return None
-    record, found = read_record(path), sha256(path)
+    record = read_record(path)
     if record is None:
         # Version 0.1.0 kept no records, and no file whose hash was not published.
         if known is None or not matches(path, known):
             warning(f"{path}: not the file that was published; it is fetched again")
             return None
-        record = admit(path, address=source.address, trust=known.trust)
-    if known is not None and known.algorithm == "sha256" and not found.startswith(known.digits):
+        return Kept(path, admit(path, address=source.address, trust=known.trust))
+    _check_unchanged(path, record)
+    if known is not None and not matches(path, known):
         raise WeightsError(
-            f"{path}: its SHA-256 is {found}, and {known.stated_by} gives {known.digits}: remove it, marey weights remove "
-            f"{path.name} --forget."
+            f"{path}: its {known.name} is {digest(path, known)}, and {known.stated_by} states {known.digits}: remove it, "
+            f"marey weights remove {path.name} --forget."
         )
+    return Kept(path, record)
+
+
+def record_of(path: Path) -> Record | None:
+    """What was recorded of a file that the user names by its path in the cache; None for any other file.
+
+    Raises:
+        WeightsError: it changed since. Both hashes are named.
+    """
+    if not (path.is_file() and path.absolute().is_relative_to((cache_folder() / "weights").absolute())):
+        return None
+    record = read_record(path)
+    if record is not None:
+        _check_unchanged(path, record)
+    return record
+
+
+def _check_unchanged(path: Path, record: Record) -> None:
+    found = digest(path, Hash(digits=record.sha256))
     if record.sha256 != found:
         raise WeightsError(
             f"{path}: changed since {record.date}: its SHA-256 was {record.sha256}, now it is {found}. "
-            f"If that is right, remove it: marey weights remove {source.file} --forget."
+            f"If that is right, remove it: marey weights remove {path.name} --forget."
         )
-    return Kept(path, record)
 
 
 def matches(path: Path, known: Hash) -> bool:
@@ -92,14 +118,21 @@ def matches(path: Path, known: Hash) -> bool:
 
 
 def digest(path: Path, known: Hash) -> str:
-    """A file's whole hash by the algorithm of `known`, in hexadecimal."""
-    if known.algorithm == "sha256":
-        return sha256(path)
-    content = hashlib.sha1(git_blob_header(path.stat().st_size), usedforsecurity=False)
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            content.update(block)
-    return content.hexdigest()
+    """A file's whole hash by the algorithm of `known`, in hexadecimal.
+
+    Raises:
+        WeightsError: it cannot be read.
+    """
+    try:
+        if known.algorithm == "sha256":
+            return sha256(path)
+        content = hashlib.sha1(git_blob_header(path.stat().st_size), usedforsecurity=False)
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                content.update(block)
+        return content.hexdigest()
+    except OSError as error:
+        raise WeightsError(f"{path}: cannot be read ({error.strerror or error}).") from None
 
 
 def git_blob_header(size: int) -> bytes:
@@ -121,29 +154,32 @@ def read_record(path: Path) -> Record | None:
     beside = record_path(path)
     try:
         return Record.model_validate(json.loads(beside.read_text(encoding="utf-8")))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except ValidationError as error:
-        raise WeightsError(f"{beside}: {': '.join(first_problem(error))}. Remove it and {path.name}.") from None
-    except (OSError, ValueError) as error:
-        raise WeightsError(f"{beside}: cannot be read ({error}). Remove it and {path.name}.") from None
+        raise WeightsError(f"{beside}: no record of a file: {': '.join(first_problem(error))}. Remove it.") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise WeightsError(f"{beside}: cannot be read ({type(error).__name__}: {error}). Remove it.") from None
 
 
 def admit(path: Path, *, address: str, trust: Trust) -> Record:
-    """Record the content of a file that just came into the cache as `path`.
+    """Record the content of a file that just came into the cache as `path`, and where it came from.
+
+    In a cache that may only be read nothing is written.
 
     Raises:
         WeightsError: another content than was recorded of it before; the file is removed again.
     """
-    found, earlier = sha256(path), read_record(path)
-    if earlier is None:
-        record = Record(sha256=found, size=path.stat().st_size, address=address, trust=trust, date=date.today())
-        write_json(record_path(path), record.model_dump(mode="json"))
-        return record
-    if earlier.sha256 != found:
+    found, earlier = digest(path, Hash(digits="0" * 8)), read_record(path)
+    if earlier is not None and earlier.sha256 != found:
         path.unlink()
         raise WeightsError(
             f"{address}: not the file that it was on {earlier.date}: its SHA-256 was {earlier.sha256}, now it is {found}. "
             f"To take it nevertheless, first: marey weights remove {path.name} --forget."
         )
-    return earlier
+    record = Record(sha256=found, size=path.stat().st_size, address=address, trust=trust, date=date.today())
+    try:
+        write_json(record_path(path), record.model_dump(mode="json"))
+    except PermissionError:
+        warning_once(f"{path.parent}: may only be read, so that what was found there is not recorded")
+    return record

@@ -270,7 +270,7 @@ def _count(shape: tuple[int, ...]) -> int:
 
 
 def _tensor(raw: bytes, entry: _Entry) -> Tensor:
-    return torch.from_numpy(np.frombuffer(raw, _TYPES[entry.dtype]).reshape(entry.shape).copy())
+    return torch.from_numpy(np.frombuffer(raw, _TYPES[entry.dtype]).copy()).reshape(entry.shape)
 
 
 def _notes(index: Path, agreeing: dict[str, bool]) -> tuple[str, ...]:

@@ -56,6 +56,7 @@ def check_model(
     *,
     weights: str | Path | None = None,
     untrained: bool = False,
+    settings: Sequence[str] = (),
     trust_first_use: bool = False,
     command: str = FETCH,
 ) -> None:
@@ -72,7 +73,9 @@ def check_model(
         get_recipe(name_or_file)
         check_named(weights, trust_first_use=trust_first_use)
     elif not untrained:
-        check_obtainable(get_recipe(name_or_file), trust_first_use=trust_first_use, command=command)
+        recipe = get_recipe(name_or_file)
+        recipe = recipe.with_settings(settings) if settings else recipe
+        check_obtainable(recipe, trust_first_use=trust_first_use, command=command)
 
 
 @dataclass(frozen=True)

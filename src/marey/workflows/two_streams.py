@@ -76,8 +76,9 @@ def open_models(
         RecipeError, WeightsError: as `open_model`; or a model to fuse with a row that has two streams already.
     """
     check_models(
-        first, second, weights=weights, fuse_weights=fuse_weights, untrained=untrained, trust_first_use=trust_first_use
-    )
+        first, second, weights=weights, fuse_weights=fuse_weights, untrained=untrained, settings=settings,
+        trust_first_use=trust_first_use,
+    )  # fmt: skip
     row = find_two_stream(first)
     if row is None and second is None:
         return open_model(
@@ -102,6 +103,7 @@ def check_models(
     weights: str | Path | None = None,
     fuse_weights: str | Path | None = None,
     untrained: bool = False,
+    settings: Sequence[str] = (),
     trust_first_use: bool = False,
     command: str = FETCH,
 ) -> None:
@@ -113,13 +115,15 @@ def check_models(
         RecipeError, WeightsError: a wrong name, or no weights to be had for it.
     """
     row = find_two_stream(first)
-    if row is not None and weights is None and fuse_weights is None and not untrained:
+    if row is not None and weights is None and fuse_weights is None and not untrained and not settings:
         check_row(row, trust_first_use=trust_first_use, command=command)
         return
     names = (row.rgb, row.flow) if row is not None else (first, second)
     for name, file, how in zip(names, (weights, fuse_weights), (command, "--fuse"), strict=True):
         if name is not None:
-            check_model(name, weights=file, untrained=untrained, trust_first_use=trust_first_use, command=how)
+            check_model(
+                name, weights=file, untrained=untrained, settings=settings, trust_first_use=trust_first_use, command=how
+            )
 
 
 def test_streams(
