@@ -168,6 +168,15 @@ def test_weights_of_version_0_1_are_one_source() -> None:
     (gone,) = recipe_from(values, source="x").weights
     assert gone.state.reported == "gone"
     assert not gone.living
+    for odd in (
+        {"url": "s3://a/b.pth"},
+        {"url": "https://h.org/"},
+        {"sha256": "unknown"},
+        {"licence": 5},
+        {"layout": [1]},
+    ):
+        values["weights"] = {"url": "https://a.org/a.pth", "sha256": "0" * 8, "layout": "x", "licence": "MIT"} | odd
+        assert len(recipe_from(values, source="x").weights) == ("licence" in odd)
     values["weights"] = None
     assert recipe_from(values, source="x").weights == ()
     values["weights"] = {"url": "https://example.org/a.pth", "sha": "0" * 8}

@@ -8,6 +8,7 @@ from datetime import date
 
 import pytest
 import torch
+from pydantic import ValidationError
 from serving import says, serving, whole
 
 from marey.base.errors import WeightsError
@@ -95,7 +96,11 @@ def test_the_next_source_answers_where_the_first_does_not() -> None:
     ("known", "trust", "said"),
     [
         (Hash(digits=SHA256), "verified", "as its publisher states it"),
-        (Hash(digits=SHA256, stated_by="three projects"), "checked", "its SHA-256 is known from: three projects; its publisher gave none"),
+        (
+            Hash(digits=SHA256, stated_by="three projects"),
+            "checked",
+            "its SHA-256 is known from: three projects; its publisher gave none",
+        ),
         (
             Hash(digits=BLOB, algorithm="git_blob", stated_by="its tree"),
             "checked",
@@ -341,3 +346,109 @@ def test_a_row_of_two_streams_names_another() -> None:
 def test_names_below_a_lost_host_are_lost_too() -> None:
     assert state_of("https://mirror.download.openmmlab.com/x").reported == "lost and back"
     assert state_of("https://not-download.openmmlab.com.org/x").reported == "no loss reported"
+
+
+# What must not be believed -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["../x", "/etc/x", "a/b", "a\\b", "..", "", "a\0b", "x" * 201, "a.pth"])
+def test_a_part_is_a_file_beside_the_source(name) -> None:
+    with pytest.raises(ValidationError):
+        source("https://a.org/a.pth", parts=[{"name": name}])
+
+
+@pytest.mark.parametrize(
+    "address", ["https:///a.pth", "https://me:secret@a.org/a.pth", "https://a.org/%00.pth", "file://localhost/a"]
+)
+def test_an_address_has_a_host_and_a_file(address) -> None:
+    with pytest.raises(ValidationError):
+        source(address)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "https://open-mmlab.s3.ap-northeast-2.amazonaws.com/a.pth",
+        "https://OPEN-MMLAB.s3.ap-northeast-2.amazonaws.com./a.pth",
+        "https://s3.ap-northeast-2.amazonaws.com/open-mmlab/mmaction/a.pth",
+        "https://open-mmlab.s3.amazonaws.com/a.pth",
+        "https://open-\u00admmlab.s3.amazonaws.com/a.pth",
+    ],
+)
+def test_a_recipe_cannot_call_a_lost_host_living(address) -> None:
+    declared = source(address, SHA256, state=LIVES)
+    assert declared.state.reported == "gone"
+    assert not asked([declared])
+    assert asked([source("https://s3.ap-northeast-2.amazonaws.com/another/a.pth")])
+
+
+def test_what_lies_beside_a_file_of_the_users_is_not_read(tmp_path) -> None:
+    save_checkpoint(tmp_path / "best.safetensors", build_network(SMALL))
+    for text in (
+        "{}",
+        "[" * 100_000,
+        json.dumps(
+            {"sha256": "f" * 64, "size": 1, "address": "https://a.org/x", "trust": "verified", "date": "2026-01-01"}
+        ),
+    ):
+        (tmp_path / "best.safetensors.json").write_text(text)
+        assert load_model(tmp_path / "best.safetensors").origin is None
+
+
+def test_a_changed_file_of_the_cache_is_refused_by_its_path_too(tmp_path) -> None:
+    digits = network_file(tmp_path / "a.pth")
+    with serving(whole((tmp_path / "a.pth").read_bytes())) as server:
+        path = obtain(row(source(f"{server.url}/a.pth", digits))).path
+    assert load_model(SMALL, weights=path).origin.sha256 == digits
+    path.write_bytes(path.read_bytes() + b"\n")
+    with pytest.raises(WeightsError, match=f"changed since .* was {digits}, now"):
+        load_model(SMALL, weights=path)
+
+
+def test_a_file_that_somebody_put_into_the_cache_is_not_believed() -> None:
+    with serving(whole(CONTENT)) as server:
+        unknown = source(f"{server.url}/a.pth", None)
+        place(unknown).parent.mkdir(parents=True)
+        place(unknown).write_bytes(b"placed by hand")
+        with pytest.raises(WeightsError, match="no hash of a.pth was published"):
+            check_obtainable(row(unknown))
+        assert obtain(row(unknown), trust_first_use=True).record.sha256 == SHA256
+        assert len(server.asked) == 1
+
+
+def test_trust_is_that_of_the_declaration_at_hand(tmp_path) -> None:
+    digits = network_file(tmp_path / "a.pth")
+    with serving(whole((tmp_path / "a.pth").read_bytes())) as server:
+        obtain(row(source(f"{server.url}/evil/a.pth", digits)))
+        named = load_model(row(source("https://c.org/a.pth", digits[:8], state=GONE, layout="mmaction2")))
+        assert (named.origin.trust, named.origin.address) == ("prefix", f"{server.url}/evil/a.pth")
+        blob = Hash(algorithm="git_blob", digits=digits[:8] + "0" * 32)
+        with pytest.raises(WeightsError, match="its git blob id is .*states"):
+            obtain(row(Source(address="https://d.org/a.pth", by="x", hash=blob, state=LIVES)))
+
+
+def test_a_cache_that_may_only_be_read_serves_what_is_there(monkeypatch) -> None:
+    declared = source("https://a.org/old.pth")
+    place(declared).parent.mkdir(parents=True)
+    place(declared).write_bytes(CONTENT)
+
+    def refuse(*_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("marey.weights.store.write_json", refuse)
+    assert obtain(row(declared)).record.sha256 == SHA256
+
+
+def test_a_record_that_cannot_be_read_is_one_clear_line() -> None:
+    declared = source("https://a.org/a.pth")
+    place(declared).parent.mkdir(parents=True)
+    place(declared).write_bytes(CONTENT)
+    for text in ("{", "{}", "[" * 100_000):
+        record_path(place(declared)).write_text(text)
+        with pytest.raises(WeightsError, match=r"a.pth.json: .*Remove it\."):
+            obtain(row(declared))
+
+
+def test_the_users_word_is_asked_for_a_typed_address_on_a_lost_host() -> None:
+    (found,) = without_hash(["https://open-mmlab.s3.ap-northeast-2.amazonaws.com/mine.pth"])
+    assert found.state.reported == "gone"
