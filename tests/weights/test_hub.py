@@ -64,18 +64,22 @@ def test_an_address_of_the_hub_by_https(address, path, monkeypatch) -> None:
     assert hub_address(address, endpoint="https://huggingface.co") == f"https://huggingface.co/{path}"
 
 
-def test_which_addresses_name_a_file() -> None:
-    assert [
-        names_file(f"hf://{rest}") for rest in ("me/net", "me/net@v1", "me/net@refs/pr/1", "me/net@refs%2Fpr%2F1")
-    ] == [False] * 4
-    assert [names_file(f"hf://{rest}") for rest in ("me/net/a.pth", "me/net@v1/b/a.pth", "me/net@refs/pr/1/a.pth")] == [
-        True
-    ] * 3
-    for address in ("hf://me", "hf://datasets/me/net", "hf://me/net@", "hf://me/net?x"):
-        with pytest.raises(
-            WeightsError, match=f"^{re.escape(address)}: expected hf://org/name or .*, or hf://org/name@revision/file"
-        ):
-            names_file(address)
+@pytest.mark.parametrize(
+    ("address", "is_file"),
+    [
+        ("me/net", False), ("me/net@v1", False), ("me/net@refs/pr/1", False), ("me/net@a%2Fb", False),
+        ("me/net/a.pth", True), ("me/net@v1/b/a.pth", True), ("me/net@refs/pr/1/a.pth", True),
+    ],
+)  # fmt: skip
+def test_which_addresses_name_a_file(address, is_file) -> None:
+    assert names_file(f"hf://{address}") is is_file
+
+
+@pytest.mark.parametrize("address", ["hf://me", "hf://datasets/me/net", "hf://me/net@", "hf://me/net?x"])
+def test_what_is_no_address_of_the_hub(address) -> None:
+    expected = f"^{re.escape(address)}: expected hf://org/name or .*, or hf://org/name@revision/file"
+    with pytest.raises(WeightsError, match=expected):
+        names_file(address)
 
 
 @pytest.mark.parametrize("address", [
@@ -254,3 +258,14 @@ def test_the_client_fetches_models_where_it_is_installed(tmp_path, monkeypatch) 
     monkeypatch.setitem(sys.modules, "huggingface_hub", types.SimpleNamespace(snapshot_download=lambda *_, **__: 1 / 0))
     with pytest.raises(WeightsError, match="hf://a/b: cannot be fetched"):
         fetch_snapshot("hf://a/b")
+
+    def not_cached(name, **options):
+        assert options["local_files_only"]
+        raise RuntimeError("no snapshot folder in /there")
+
+    monkeypatch.setitem(sys.modules, "huggingface_hub", types.SimpleNamespace(snapshot_download=not_cached))
+    monkeypatch.setenv("MAREY_OFFLINE", "1")
+    with pytest.raises(
+        WeightsError, match=r"^the model hf://me/actions is not in the cache \(.*/there.*MAREY_OFFLINE\)\."
+    ):
+        fetch_snapshot("hf://me/actions")

@@ -198,7 +198,7 @@ def test_names_and_paths(cache, monkeypatch) -> None:
     two = find_two_stream("i3d_incv1_twostream_64x1_k400")
     streams = [put(place(get_recipe(name).weights[0])) for name in (two.rgb, two.flow)]
     assert paths_of(two.name) == tuple(streams)
-    with pytest.raises(WeightsError, match="slowonly_r50_4x16_k400: its file is gone .* since 2021-08-12"):
+    with pytest.raises(WeightsError, match="slowonly_r50_4x16_k400: its file is gone .* since 2021-08"):
         paths_of("slowonly_r50_4x16_k400")
     monkeypatch.delenv("MAREY_OFFLINE", raising=False)
     living = "slowonly_r50_8x8_k400_pytorchvideo"

@@ -294,7 +294,7 @@ def _print_total(found: "Sequence[Item]") -> None:
         try:
             trusts.add("-" if item.record is None else item.record.trust)
         except WeightsError:
-            continue  # said with the item
+            continue  # printed with the item
     for word, meaning in _TRUST.items():
         if word in trusts:
             print(f"  {word:8}  {meaning}")

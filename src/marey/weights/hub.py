@@ -147,8 +147,8 @@ def fetch_snapshot(address: str, *, patience: Patience = PATIENCE) -> Path:
     """The folder of a model on the hub, hf://org/name or hf://org/name@revision: model.safetensors, and recipe.json.
 
     A branch or tag is asked anew each time for its commit. Offline, or where the hub cannot be reached, the last one that is
-    known is taken, and said. With the extra `hub` the folder is in that hub's own cache; else the files are verified by the
-    hashes that the hub gives, and kept by commit.
+    known is taken, with a notice. With the extra `hub` the folder is in that hub's own cache; else the files are verified by
+    the hashes that the hub gives, and kept by commit.
 
     Raises:
         WeightsError: an address of another form, no such model, not reachable and none known, no model.safetensors in it.
