@@ -1,5 +1,6 @@
 """Write docs/rows.md: what has been run of each row of the announcement. `python tools/rows.py`."""
 
+import argparse
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -107,4 +108,5 @@ def _line(cells: list[str] | tuple[str, ...]) -> str:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(description=__doc__).parse_args()
     PAGE.write_text(page(), encoding="utf-8")

@@ -1,5 +1,6 @@
 """Write docs/zoo.md, the model zoo, from the recipes: `python tools/zoo.py`."""
 
+import argparse
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,7 +9,9 @@ from marey.recipe import Published, Recipe, Source, TwoStream
 from marey.recipes import RECIPES, TWO_STREAMS
 from marey.recipes.parameters import PARAMETERS
 from marey.video.sampling import PyTorchVideoTrain
+from marey.weights.availability import best
 from marey.weights.nearest import nearest_living
+from marey.weights.sizes import size_text
 
 PAGE = Path(__file__).parent.parent / "docs" / "zoo.md"
 
@@ -30,9 +33,9 @@ Generated from the recipes by `python tools/zoo.py`. Every number is somebody's 
 two protocols, splits or copies of a data set do not compare. `marey show NAME` prints everything behind a row.
 
 - *measured* by those who published it, or *quoted* by them from somewhere else.
-- *weights*: the best source of the row's file, of which there may be several: what is reported of its host, its size ("at
-  least" is 4 bytes a parameter), its licence, how it is known.
-    - *no loss reported*: nobody reported that the host lost the file. None of these addresses was asked.
+- *weights*: the best source of the row's file, of which there may be several: what is reported of its host, its size ("~":
+  at least; 4 bytes a parameter, where the file's own is not known), its licence, how it is known.
+    - *no loss reported*: no report says that the host lost the file. None of these addresses was asked.
     - *lost and back*: the host was lost for a time. It is asked after all others, and only for a file with a known hash.
     - *gone*: the host lost the file or was given up. It is never asked, since its name may belong to somebody else by now,
       and so there is no link. An own copy of the file is loaded with `--weights FILE`; `marey weights scan FOLDER` finds it.
@@ -42,8 +45,7 @@ two protocols, splits or copies of a data set do not compare. `marey show NAME` 
 - *nearest*: where Marey asks for no file of a row, the nearest row of the same network and data set whose file it asks for.
 """
 _STATES = ("no loss reported", "lost and back", "gone")
-_TRUST = {"verified": "verified", "checked": "checked", "prefix": "prefix", "none": "no hash"}
-"""Best first, and what the page calls it."""
+"""From the best to the worst."""
 _BEFORE = {"no loss reported": 7, "lost and back": 26, "gone": 22, "none": 44}
 """Version 0.1.0, which knew one address of a row, and none without a hash."""
 _COLUMNS = ("recipe", "parameters", "input", "starts from", "data", "top-1", "top-5", "kind", "protocol", "weights")
@@ -56,7 +58,7 @@ def page() -> str:
 
 
 def _summary() -> Iterator[str]:
-    bests = [best(recipe) for recipe in RECIPES]
+    bests = [best(recipe.weights) for recipe in RECIPES]
     now = Counter("none" if source is None else source.state.reported for source in bests)
     unknown = Counter(source.state.reported for source in bests if source and source.trust == "none")
     yield f"The {len(RECIPES)} recipes by the state of their best source, those of the demo and of folders included:\n"
@@ -124,24 +126,14 @@ def _input(recipe: Recipe) -> str:
     return f"{clip.segments} segments" if clip.segments > 1 else f"{clip.frames}x{clip.stride}"
 
 
-def best(recipe: Recipe) -> Source | None:
-    """The source that the page names: a host without loss before one that was lost, a known hash before none."""
-    trust = list(_TRUST)
-    return min(
-        recipe.weights,
-        key=lambda source: (_STATES.index(source.state.reported), trust.index(source.trust)),
-        default=None,
-    )
-
-
 def _weights(recipe: Recipe) -> str:
-    source = best(recipe)
+    source = best(recipe.weights)
     if source is None:
         known = "none published, or none known"
     else:
-        size = f"{source.size / 1e6:.0f} MB" if source.size else f"at least {4 * PARAMETERS[recipe.name] / 1e6:.0f} MB"
+        trust = "no hash" if source.trust == "none" else source.trust
         file = f"`{source.file}`" if source.state.reported == "gone" else f"[file]({_link(source)})"
-        known = ", ".join([source.state.reported, size, source.licence, _TRUST[source.trust]]) + f": {file}"
+        known = ", ".join([source.state.reported, size_text(source), source.licence, trust]) + f": {file}"
     if any(source.living for source in recipe.weights):
         return known
     near = nearest_living(recipe)
@@ -161,4 +153,5 @@ def _line(cells: list[str] | tuple[str, ...]) -> str:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(description=__doc__).parse_args()
     PAGE.write_text(page(), encoding="utf-8")

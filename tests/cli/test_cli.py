@@ -268,7 +268,7 @@ def test_a_device_that_is_not_there_is_refused_before_any_work(words, device, vi
     done = marey(*[places.get(word, word) for word in words], "--device", device)
     assert done.exit_code == 1, done.output
     (line,) = done.stderr.splitlines()
-    assert line.startswith(f"marey {words[words[0] == 'data']}: --device {device}: ")
+    assert line.startswith(f"marey {' '.join(words[: 1 + (words[0] == 'data')])}: --device {device}: ")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -10,6 +10,7 @@ from serving import serving, whole
 from typer.testing import CliRunner
 
 from marey.base.files import sha256
+from marey.base.reporter import SilentReporter, reporting
 from marey.cli import command
 from marey.cli.app import app
 from marey.recipe import Hash, Source, TwoStream, recipe_from
@@ -45,10 +46,9 @@ def weights(tmp_path) -> Path:
 def declare(monkeypatch, *sources: Source) -> None:
     """Add SMALL to the recipes, with these sources."""
     recipes = (*RECIPES, SMALL.model_copy(update={"weights": sources}))
-    for module in ("marey.recipes", "marey.weights.shelf", "marey.weights.obtain"):
+    for module in ("marey.recipes", "marey.weights.shelf", "marey.weights.obtain", "marey.weights.sizes"):
         monkeypatch.setattr(f"{module}.RECIPES", recipes)
-    for module in ("marey.weights.availability", "marey.recipes.parameters"):
-        monkeypatch.setattr(f"{module}.PARAMETERS", {**PARAMETERS, "small": 100_000})
+    monkeypatch.setattr("marey.weights.sizes.PARAMETERS", {**PARAMETERS, "small": 100_000})
 
 
 def source(address: str, known: str | None) -> Source:
@@ -58,7 +58,8 @@ def source(address: str, known: str | None) -> Source:
 # marey list -------------------------------------------------------------------------------------------------------------
 
 
-def test_every_row_in_lines_of_100_columns() -> None:
+def test_every_row_in_lines_of_100_columns(monkeypatch) -> None:
+    monkeypatch.delenv("MAREY_OFFLINE")
     lines = marey("list").stdout.splitlines()
     assert max(map(len, lines)) <= 100
     names = [line.split()[0] for line in lines[1 : lines.index("")]]
@@ -89,7 +90,8 @@ def names_of(*words: str) -> list[str]:
     return [row["name"] for row in json.loads(done.stdout)]
 
 
-def test_filters() -> None:
+def test_filters(monkeypatch) -> None:
+    monkeypatch.delenv("MAREY_OFFLINE")
     everything = names_of()
     assert names_of("SlowOnly", "imagenet") == [n for n in everything if n.startswith("slowonly") and "_imagenet" in n]
     assert set(names_of("--network", "csn")) == {r.name for r in RECIPES if r.model.network == "csn"}
@@ -99,6 +101,14 @@ def test_filters() -> None:
     assert set(names_of("pytorchvideo")) == {name for name in everything if name.endswith("_pytorchvideo")}
     living = {r.name for r in RECIPES if any(source.living for source in r.weights)}
     assert {name for name in names_of("--available") if "twostream" not in name} == living
+    path = place(get_recipe(ROW).weights[0])
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"weights")
+    assert names_of("--available", "--offline") == [ROW]
+    rows = json.loads(marey("weights", "list", "slowonly", "--available", "--offline", "--json").stdout)
+    assert [row["recipe"] for row in rows["rows"]] == [ROW]
+    assert [file["recipes"] for file in rows["files"]] == [[ROW]]
+    assert marey("weights", "list", "csn").stdout.startswith("0 files")
 
 
 @pytest.mark.parametrize(
@@ -168,9 +178,15 @@ def test_the_question_on_a_terminal(answer, trusts, monkeypatch, capsys) -> None
     monkeypatch.setattr(command.typer, "confirm", confirm)
     for stream in ("stdin", "stderr"):
         monkeypatch.setattr(getattr(command.sys, stream), "isatty", lambda: True, raising=False)
-    assert command.trusted(["small"], False) is trusts
+    # With --quiet, too, the question itself says what it is about.
+    with reporting(SilentReporter()):
+        assert command.trusted(["small"], False) is trusts
     said = capsys.readouterr().err
-    for part in ("https://a.org/small.pth", "licence", "SHA-256 is recorded"):
+    for part in (
+        "https://a.org/small.pth (by a, ~0.4 MB, licence unknown)",
+        "SHA-256 is recorded",
+        "--trust-first-use",
+    ):
         assert part in said
     assert command.trusted(["small"], True) and not command.trusted([ROW, "file.pth"], False)
     monkeypatch.setenv("WORLD_SIZE", "2")
@@ -183,6 +199,9 @@ def test_offline_is_for_the_command_alone(monkeypatch) -> None:
     declare(monkeypatch, source("https://a.org/small.pth", "0123abcd"))
     done = marey("weights", "fetch", "small", "--offline")
     assert (done.exit_code, "small.pth" in done.stderr, "--offline" in done.stderr) == (1, True, True)
+    *announced, line = done.stderr.splitlines()
+    assert line.startswith("marey weights fetch: small: ")
+    assert [words.split()[-1] for words in announced] == ["offline"], "nothing is announced as to be fetched"
     assert "MAREY_OFFLINE" not in os.environ
 
 

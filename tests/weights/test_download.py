@@ -10,15 +10,17 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from email.utils import formatdate
 from pathlib import Path
 
 import pytest
-from serving import chunked, says, serving, whole
+from serving import by_path, chunked, says, serving, whole
 
 from marey.base.errors import WeightsError
 from marey.base.files import locked
 from marey.base.reporter import Bar, LoggingReporter, SilentReporter, reporting
+from marey.recipe.hosts import OPENMMLAB_BUCKET
 from marey.recipe.source import Hash
 from marey.weights.content import HEAD, foreign_body
 from marey.weights.download import AbsentError, Patience, SourceError, download
@@ -59,7 +61,7 @@ def test_a_file_comes_once(known, target) -> None:
         for _ in range(2):
             assert fetched(f"{server.url}/models/a.pth", target, known=known) == CONTENT
         assert len(server.asked) == 1
-    assert files(target) == {"a.pth", "a.pth.lock"}
+    assert files(target) == {"a.pth"}
 
 
 BAD_DAYS = {
@@ -87,11 +89,11 @@ def test_bad_days_that_pass(name, target) -> None:
             # Two halves that do not belong together are seen by their hash, and thrown away, in the next call.
             with pytest.raises(WeightsError, match="not the file that was published"):
                 fetched(f"{server.url}/a.pth", target)
-            assert files(target) == {"a.pth.lock"}
+            assert not target.parent.exists()
         assert fetched(f"{server.url}/a.pth", target) == CONTENT
         if ranges is not None:
             assert server.ranges[: len(ranges)] == ranges
-    assert files(target) == {"a.pth", "a.pth.lock"}
+    assert files(target) == {"a.pth"}
 
 
 def test_a_stall_ends(target) -> None:
@@ -229,7 +231,7 @@ def test_what_is_no_checkpoint_is_named_and_not_kept(name, known, target) -> Non
     expected = f"{what} came where a checkpoint of 123 bytes was expected" if known else announced
     assert caught.value.what == f"{server.url}/a.pth: {expected}"
     assert len(server.asked) == 1
-    assert files(target) == {"a.pth.lock"}
+    assert not target.parent.exists()
 
 
 def test_a_page_is_seen_before_all_of_it_has_come(target) -> None:
@@ -237,7 +239,7 @@ def test_a_page_is_seen_before_all_of_it_has_come(target) -> None:
     with serving(whole(PAGE, only=4000, stall=over)) as server, pytest.raises(SourceError, match="a web page .* came"):
         fetched(f"{server.url}/a.pth", target, known=None)
     over.set()
-    assert files(target) == {"a.pth.lock"}
+    assert not target.parent.exists()
 
 
 def test_the_server_may_call_a_text_a_web_page_but_not_a_checkpoint(target) -> None:
@@ -278,7 +280,7 @@ def test_without_a_hash_the_size_decides(target) -> None:
         pytest.raises(SourceError, match=f"it has {len(CONTENT)} bytes, expected 99"),
     ):
         fetched(f"{server.url}/a.pth", target, known=None, size=99)
-    assert files(target) == {"a.pth.lock"}
+    assert not target.parent.exists()
 
 
 # -- addresses and ways
@@ -304,6 +306,23 @@ def test_blanks_and_accents_in_an_address_are_quoted_once(target) -> None:
     with serving(whole(CONTENT)) as server:
         fetched(f"{server.url}/a b%20\xe4.pth?x=1&y=%2F", target)
         assert server.asked[0][0] == "/a%20b%20%C3%A4.pth?x=1&y=%2F"
+
+
+def test_a_redirect_to_a_host_that_is_gone_is_refused_unless_the_address_is_of_that_host(target, monkeypatch) -> None:
+    gone = "https://open-mmlab.s3.ap-northeast-2.amazonaws.com/a.pth"
+    with serving(says(302, Location=gone)) as server, pytest.raises(SourceError) as caught:
+        fetched(f"{server.url}/a.pth", target)
+    assert caught.value.what.startswith(
+        f"{server.url}/a.pth: leads on to {gone}, a host that is reported gone since 2021-08-12"
+    )
+    monkeypatch.setattr("marey.recipe.hosts._LOST", {"localhost": OPENMMLAB_BUCKET})
+    answers = {"/a.pth": says(302, Location="/b.pth"), "/b.pth": whole(CONTENT)}
+    with serving(by_path(answers)) as server:
+        there = server.url.replace("127.0.0.1", "localhost")
+        answers["/c.pth"] = says(302, Location=f"{there}/b.pth")
+        assert fetched(f"{there}/a.pth", target) == CONTENT
+        with pytest.raises(SourceError, match="is reported gone"):
+            fetched(f"{server.url}/c.pth", target.with_name("c.pth"))
 
 
 def test_nobody_there(target, capsys) -> None:
@@ -406,7 +425,7 @@ def test_an_interruption_leaves_what_can_be_gone_on_with(target) -> None:
     with serving(whole(CONTENT)) as server:
         with reporting(Impatient()), pytest.raises(KeyboardInterrupt):
             fetched(f"{server.url}/a.pth", target)
-        assert files(target) == {"a.pth.lock", "a.pth.part", "a.pth.part.json"}
+        assert files(target) == {"a.pth.part", "a.pth.part.json"}
         there = target.with_name("a.pth.part").stat().st_size
         assert there > 0
         assert fetched(f"{server.url}/a.pth", target) == CONTENT
@@ -442,6 +461,15 @@ def test_two_processes_at_once_fetch_once(target, tmp_path) -> None:
         assert [p.wait(timeout=30) for p in both] == [0, 0], [log.read_text() for log in logs]
         assert len(server.asked) == 1
     assert target.read_bytes() == CONTENT
+
+
+def test_failures_of_many_at_once_leave_no_folder_and_stop_none(target) -> None:
+    """A folder that one removes, empty, is made anew by the next that wants to lock a file in it."""
+    with serving(says(404)) as server, ThreadPoolExecutor(8) as pool:
+        calls = [pool.submit(fetched, f"{server.url}/{n % 4}.pth", target.with_name(f"{n % 4}.pth")) for n in range(64)]
+        errors = [call.exception() for call in calls]
+    assert [type(error) for error in errors] == [AbsentError] * 64
+    assert not target.parent.exists()
 
 
 def test_a_killed_process_leaves_no_stale_lock(target) -> None:

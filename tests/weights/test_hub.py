@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import sys
 import types
 from pathlib import Path
@@ -12,7 +13,7 @@ from serving import by_path, says, serving, whole
 from marey.base.errors import WeightsError
 from marey.recipe.source import Hash
 from marey.weights.download import AbsentError, Patience, SourceError
-from marey.weights.hub import bring, fetch_hub_file, fetch_snapshot, hub_address
+from marey.weights.hub import bring, fetch_hub_file, fetch_snapshot, hub_address, names_file
 
 CONTENT = bytes(range(256)) * 20
 RECIPE = b'{"marey": "1"}'
@@ -61,6 +62,24 @@ def test_an_address_of_the_hub_by_https(address, path, monkeypatch) -> None:
     monkeypatch.setenv("HF_ENDPOINT", "https://copy.example/hub/")
     assert hub_address(address) == f"https://copy.example/hub/{path}"
     assert hub_address(address, endpoint="https://huggingface.co") == f"https://huggingface.co/{path}"
+
+
+@pytest.mark.parametrize(
+    ("address", "is_file"),
+    [
+        ("me/net", False), ("me/net@v1", False), ("me/net@refs/pr/1", False), ("me/net@a%2Fb", False),
+        ("me/net/a.pth", True), ("me/net@v1/b/a.pth", True), ("me/net@refs/pr/1/a.pth", True),
+    ],
+)  # fmt: skip
+def test_which_addresses_name_a_file(address, is_file) -> None:
+    assert names_file(f"hf://{address}") is is_file
+
+
+@pytest.mark.parametrize("address", ["hf://me", "hf://datasets/me/net", "hf://me/net@", "hf://me/net?x"])
+def test_what_is_no_address_of_the_hub(address) -> None:
+    expected = f"^{re.escape(address)}: expected hf://org/name or .*, or hf://org/name@revision/file"
+    with pytest.raises(WeightsError, match=expected):
+        names_file(address)
 
 
 @pytest.mark.parametrize("address", [
@@ -173,7 +192,7 @@ def test_a_model_comes_by_plain_https_and_a_branch_is_asked_anew(cache, monkeypa
     monkeypatch.setenv("MAREY_OFFLINE", "1")
     assert fetch_snapshot("hf://me/net", patience=FAST) == newer
     assert f"MAREY_OFFLINE forbids asking the hub; taken is the commit {TWO[:12]}" in capsys.readouterr().err
-    with pytest.raises(WeightsError, match="MAREY_OFFLINE forbids"):
+    with pytest.raises(WeightsError, match=f"^the model hf://me/other is not in the cache .{cache}.*MAREY_OFFLINE"):
         fetch_snapshot("hf://me/other", patience=FAST)
     assert not list(cache.rglob("*.part*"))
 
@@ -239,3 +258,14 @@ def test_the_client_fetches_models_where_it_is_installed(tmp_path, monkeypatch) 
     monkeypatch.setitem(sys.modules, "huggingface_hub", types.SimpleNamespace(snapshot_download=lambda *_, **__: 1 / 0))
     with pytest.raises(WeightsError, match="hf://a/b: cannot be fetched"):
         fetch_snapshot("hf://a/b")
+
+    def not_cached(name, **options):
+        assert options["local_files_only"]
+        raise RuntimeError("no snapshot folder in /there")
+
+    monkeypatch.setitem(sys.modules, "huggingface_hub", types.SimpleNamespace(snapshot_download=not_cached))
+    monkeypatch.setenv("MAREY_OFFLINE", "1")
+    with pytest.raises(
+        WeightsError, match=r"^the model hf://me/actions is not in the cache \(.*/there.*MAREY_OFFLINE\)\."
+    ):
+        fetch_snapshot("hf://me/actions")

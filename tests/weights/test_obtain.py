@@ -211,7 +211,7 @@ def test_a_source_of_several_files() -> None:
 
 def test_without_a_network_the_missing_file_is_named(monkeypatch) -> None:
     monkeypatch.setenv("MAREY_OFFLINE", "1")
-    with pytest.raises(WeightsError, match=r"mine: a.pth \(2 MB\) is not in the cache.*marey weights fetch mine"):
+    with pytest.raises(WeightsError, match=r"mine: a.pth \(2.0 MB\) is not in the cache.*marey weights fetch mine"):
         obtain(row(source("https://a.org/a.pth", size=2_000_000)))
     with pytest.raises(WeightsError, match="not in the cache"):
         obtain_named("https://a.org/a-01234567.pth")

@@ -138,6 +138,23 @@ def test_files_of_ours_unknown_ones_and_broken_ones(folder) -> None:
     assert "small" in found["best.safetensors"].why
 
 
+def test_what_came_in_place_of_weights_is_named(folder) -> None:
+    page = "<!DOCTYPE html><html><title>Not found</title></html>"
+    pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 500\n"
+    for name in ("mine.pth", "small.pth", "other-0123abcd.pth", "best.safetensors"):
+        (folder / name).write_text(page + name)
+    (folder / "hashed-0123abcd.pth").write_text(pointer)
+    recipes = [published(f"{GONE}hashed-0123abcd.pth", "0123abcd"), published("https://example.org/small.pth")]
+    found = {one.path.name: (one.kind, one.why) for one in scan(folder, recipes)}
+    saw = "a web page (Not found) where a checkpoint was expected"
+    assert found == {
+        "mine.pth": ("unknown", saw), "best.safetensors": ("unknown", saw), "small.pth": ("damaged", saw),
+        "other-0123abcd.pth": ("damaged", saw), "hashed-0123abcd.pth": ("damaged", (
+            "a Git LFS pointer to a file of 500 bytes (git lfs pull fetches that file) where a checkpoint was expected"
+        )),
+    }  # fmt: skip
+
+
 def test_what_may_not_be_read_is_named(folder, monkeypatch) -> None:
     """Asked of a system that refuses, since a superuser may read everything."""
     write(folder / "closed.pth")

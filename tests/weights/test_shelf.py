@@ -11,7 +11,7 @@ from marey.base.files import locked, sha256
 from marey.recipe import Hash, Source, State, TwoStream
 from marey.recipes import RECIPES, find_two_stream, get_recipe
 from marey.recipes.parameters import PARAMETERS
-from marey.weights.availability import availability
+from marey.weights.availability import availability, broken_link
 from marey.weights.shelf import items, named, paths_of, remove, verified
 from marey.weights.store import admit, place, record_path
 
@@ -63,9 +63,28 @@ def put(path: Path, content: bytes = b"weights", address: str | None = "https://
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_the_best_source_decides_the_state(sources, state, available) -> None:
+def test_the_best_source_decides_the_state(sources, state, available, monkeypatch) -> None:
+    monkeypatch.delenv("MAREY_OFFLINE", raising=False)
     found = availability(row(*sources))
     assert (found.word, found.available) == (state, available)
+    monkeypatch.setenv("MAREY_OFFLINE", "1")
+    offline = availability(row(*sources))
+    assert (offline.word, offline.available) == ("offline" if available else state, False)
+
+
+@pytest.mark.parametrize(
+    ("host", "online", "available"), [(GONE, "1", False), (LIVING, "0", True), (LIVING, "1", False)]
+)
+def test_a_link_whose_file_was_moved_is_named(host, online, available, tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("MAREY_OFFLINE", online)
+    of_row = source(host, "0123abcd")
+    own, path = put(tmp_path / "own.pth", address=None), place(of_row)
+    path.parent.mkdir(parents=True)
+    path.symlink_to(own)
+    assert (availability(row(of_row)).word, broken_link(of_row)) == ("here", None)
+    own.unlink()
+    found = availability(row(of_row))
+    assert (found.word, found.available, broken_link(of_row)) == ("link broken", available, own)
 
 
 def test_a_file_that_is_here_is_here_whatever_became_of_its_host() -> None:
@@ -77,8 +96,9 @@ def test_a_file_that_is_here_is_here_whatever_became_of_its_host() -> None:
 
 
 def test_a_size_that_is_not_known_is_at_least_four_bytes_a_parameter() -> None:
-    found = availability(row(source(LIVING, "0123abcd")))
-    assert (found.size, found.exact) == (4 * PARAMETERS[ROW.name], False)
+    recipe = next(recipe for recipe in RECIPES if recipe.weights and recipe.weights[0].size is None)
+    found = availability(recipe)
+    assert (found.size, found.exact) == (4 * PARAMETERS[recipe.name], False)
 
 
 def test_a_row_of_two_streams_is_as_its_worse_stream() -> None:
@@ -172,14 +192,20 @@ def test_a_file_that_is_being_fetched_is_not_removed() -> None:
     assert path.is_file()
 
 
-def test_names_and_paths(cache) -> None:
+def test_names_and_paths(cache, monkeypatch) -> None:
     path = put(place(ROW.weights[0]))
     assert paths_of(ROW.name) == paths_of(path.name) == (path,)
     two = find_two_stream("i3d_incv1_twostream_64x1_k400")
     streams = [put(place(get_recipe(name).weights[0])) for name in (two.rgb, two.flow)]
     assert paths_of(two.name) == tuple(streams)
-    with pytest.raises(WeightsError, match="marey weights fetch slowonly_r50_4x16_k400 "):
+    with pytest.raises(WeightsError, match="slowonly_r50_4x16_k400: its file is gone .* since 2021-08"):
         paths_of("slowonly_r50_4x16_k400")
+    monkeypatch.delenv("MAREY_OFFLINE", raising=False)
+    living = "slowonly_r50_8x8_k400_pytorchvideo"
+    with pytest.raises(WeightsError, match=f"^{living}: its weights are not in .*; marey weights fetch {living} "):
+        paths_of(living)
+    with pytest.raises(WeightsError, match=f"^{living}: nothing of its weights is in "):
+        named([living])
     with pytest.raises(WeightsError, match=f"Did you mean .*{path.name}"):
         named([path.name[:-4]])
 

@@ -172,7 +172,6 @@ def locked(
         OSError: the file cannot be opened, or the file system has no locks.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     with _locked(path, wait=wait, waiting=waiting, shared=shared, patience=patience) as file:
         if hasattr(os, "register_at_fork"):
             # Forked children (loader processes) would hold the lock for a while after their parent was killed.
@@ -220,12 +219,20 @@ def _lies_at(file: BinaryIO, path: Path) -> bool:
 
 
 def _opened(path: Path) -> BinaryIO:
-    try:
-        return path.open("a+b")
-    except PermissionError:
-        if not path.exists():
-            raise
-        return path.open("rb")  # another user's, in a folder that several write to: reading is enough to lock it
+    tries = 10
+    while True:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            return path.open("a+b")
+        except FileNotFoundError:
+            # Another process removed the folder in between, empty as it was.
+            tries -= 1
+            if not tries:
+                raise
+        except PermissionError:
+            if not path.exists():
+                raise
+            return path.open("rb")  # another user's, in a folder that several write to: reading is enough to lock it
 
 
 if sys.platform == "win32":

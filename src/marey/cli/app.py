@@ -19,12 +19,16 @@ from marey.cli.command import (
     Classes,
     Device,
     MaxBroken,
+    OnlyAvailable,
+    OnlyDataset,
+    OnlyNetwork,
     Out,
     PrecisionOption,
     Root,
     Seed,
     Set,
     TrustFirstUse,
+    Words,
     Workers,
     check_folder,
     command,
@@ -42,8 +46,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.add_typer(data, name="data")
-app.add_typer(weights, name="weights")
+app.add_typer(data)
+app.add_typer(weights)
 
 NameOrFile = Annotated[str, typer.Argument(help="A recipe's name, or a checkpoint: the file that training left.")]
 NameOrYaml = Annotated[str, typer.Argument(help="A recipe's name, or a YAML file written by `marey show`.")]
@@ -58,17 +62,10 @@ Untrained = Annotated[bool, typer.Option("--untrained", help="Random weights: to
 
 @command(app, "list")
 def list_recipes(
-    words: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="[WORD]...", help="Only rows with all these words: in name, title, publisher, pretraining."
-        ),
-    ] = None,
-    network: Annotated[
-        str | None, typer.Option("--network", help="Only this network: slowonly, r2plus1d, csn.")
-    ] = None,
-    dataset: Annotated[str | None, typer.Option("--dataset", help="Only this data set: kinetics400, ucf101.")] = None,
-    available: Annotated[bool, typer.Option("--available", help="Only rows whose weights one can get.")] = False,
+    words: Words = None,
+    network: OnlyNetwork = None,
+    dataset: OnlyDataset = None,
+    available: OnlyAvailable = False,
     as_json: AsJson = False,
 ) -> None:
     """Name every recipe: its published top-1, and whether one can get its weights, how large, under which licence."""
@@ -350,7 +347,7 @@ def reproduce(
     from marey.workflows.train import TrainOptions
 
     if (row is None) == (ablation is None):
-        raise MareyError("marey reproduce takes a row's name, or --ablation imagenet or segments.")
+        raise MareyError("expected a row's name, or --ablation imagenet or segments.")
     if not all(word in ("1", "2", "3") for word in splits.split(",")):
         raise MareyError(f"--splits {splits}: expected numbers of official splits, for example 1,2,3.")
     compute = Compute(device=device, precision=precision, workers=workers)

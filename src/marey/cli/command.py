@@ -50,6 +50,13 @@ MaxBroken = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output, nothing else.")]
 Set = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a field of the recipe.")]
+Words = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[WORD]...", help="Only rows with all these words: in name, title, publisher, pretraining."),
+]
+OnlyNetwork = Annotated[str | None, typer.Option("--network", help="Only this network: slowonly, r2plus1d, csn.")]
+OnlyDataset = Annotated[str | None, typer.Option("--dataset", help="Only this data set: kinetics400, ucf101.")]
+OnlyAvailable = Annotated[bool, typer.Option("--available", help="Only rows whose weights one can get.")]
 TrustFirstUse = Annotated[
     bool,
     typer.Option("--trust-first-use", help="Fetch weights of which no hash was published, too; record what came."),
@@ -81,18 +88,18 @@ _OFFLINE = inspect.Parameter(
 
 
 def command(app: typer.Typer, name: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Register a function as a command of `app`.
+    """Register a function as a command of `app`, which has the group's name, or that of the program.
 
     A MareyError becomes one line on standard error and exit code 1; `--debug` shows where it came from. With `--quiet`
     nothing else comes there. With `--offline` neither the command nor its worker processes use the network.
     """
+    whole = f"marey {name}" if app.info.name == "marey" else f"marey {app.info.name} {name}"
 
     def register(function: Callable[..., None]) -> Callable[..., None]:
         @functools.wraps(function)
         def run(*, debug: bool, quiet: bool, offline: bool, **options: Any) -> None:
-            if isinstance(
-                sys.stdout, io.TextIOWrapper
-            ):  # names that are no UTF-8 are printed as the bytes that they are
+            if isinstance(sys.stdout, io.TextIOWrapper):
+                # Names that are no UTF-8 are printed as the bytes that they are.
                 sys.stdout.reconfigure(errors=BYTES)
             try:
                 with (
@@ -103,7 +110,7 @@ def command(app: typer.Typer, name: str) -> Callable[[Callable[..., None]], Call
             except MareyError as error:
                 if debug:
                     raise
-                print(f"marey {name}: {' '.join(str(error).split())}", file=sys.stderr)
+                print(f"{whole}: {' '.join(str(error).split())}", file=sys.stderr)
                 raise typer.Exit(1) from None
 
         signature = inspect.signature(function)
@@ -159,10 +166,10 @@ def trusted(names: Sequence[str], given: bool) -> bool:
         return False
     print("No hash was published of:", file=sys.stderr)
     for source in sources:
-        print(f"  {source.address} ({size_text(source.file, source)}, licence {source.licence})", file=sys.stderr)
+        print(f"  {source.address} (by {source.by}, {size_text(source)}, licence {source.licence})", file=sys.stderr)
     print(
         "So nothing can show whether what comes is what its authors trained. No code in it is run, and its SHA-256 is "
-        "recorded, so that a later change is refused.",
+        "recorded, so that a later change is refused. --trust-first-use says yes beforehand.",
         file=sys.stderr,
     )
     return typer.confirm("Fetch and trust it from now on?", err=True)

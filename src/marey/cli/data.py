@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from marey.data.convert import Conversion
     from marey.data.prepare import Preparation
 
-data = typer.Typer(help="Make, check, split and convert sets of videos; compute their flow.", no_args_is_help=True)
+data = typer.Typer(
+    name="data", help="Make, check, split and convert sets of videos; compute their flow.", no_args_is_help=True
+)
 
 List = Annotated[Path, typer.Argument(help="A list, or a folder per class.")]
 Processes = Annotated[

@@ -9,6 +9,7 @@ from marey.base.nearest import did_you_mean
 from marey.recipe import Recipe, TwoStream
 from marey.recipes import RECIPES, TWO_STREAMS, get_recipe
 from marey.weights.availability import MEANINGS, Availability, availability
+from marey.weights.sizes import megabytes
 
 Row = Recipe | TwoStream
 COLUMNS = ("recipe", "top-1", "size", "licence", "weights")
@@ -47,6 +48,11 @@ def rows_of(
     return tuple(row for row in rows if availability(row).available) if available else rows
 
 
+def recipes_of(rows: Sequence[Row]) -> set[str]:
+    """The names of the recipes of these rows, those of both streams included."""
+    return {recipe.name for row in rows for recipe in _streams(row)}
+
+
 def table(rows: Sequence[Row]) -> str:
     """A line of at most 100 characters for each row, and what the words in them mean."""
     found = [availability(row) for row in rows]
@@ -57,11 +63,6 @@ def table(rows: Sequence[Row]) -> str:
         for name, top1, size, licence, weights in cells
     ]
     return "\n".join([*(line.rstrip() for line in lines), "", *_caption(found)])
-
-
-def megabytes(size: int, *, exact: bool = True) -> str:
-    """A size for a person, in millions of bytes; ~: it is only the least that it can be."""
-    return f"{'' if exact else '~'}{size / 1e6:,.{0 if size >= 10_000_000 else 1}f} MB"
 
 
 def _cells(row: Row, found: Availability) -> tuple[str, ...]:
@@ -91,7 +92,7 @@ def _caption(found: Sequence[Availability]) -> Iterable[str]:
 
 def _description(row: Row) -> str:
     """All that a word may be part of, in lower case."""
-    streams = (row,) if isinstance(row, Recipe) else _streams(row)
+    streams = _streams(row)
     parts = [row.name, row.title, row.dataset, *_networks(row)]
     for stream in streams:
         parts += [stream.modality, stream.pretraining or "scratch", *(source.by for source in stream.weights)]
@@ -100,12 +101,12 @@ def _description(row: Row) -> str:
     return " ".join(parts).lower()
 
 
-def _streams(row: TwoStream) -> tuple[Recipe, Recipe]:
-    return get_recipe(row.rgb), get_recipe(row.flow)
+def _streams(row: Row) -> tuple[Recipe, ...]:
+    return (row,) if isinstance(row, Recipe) else (get_recipe(row.rgb), get_recipe(row.flow))
 
 
 def _networks(row: Row) -> set[str]:
-    return {one.model.network for one in ((row,) if isinstance(row, Recipe) else _streams(row))}
+    return {one.model.network for one in _streams(row)}
 
 
 def _datasets(row: Row) -> set[str]:

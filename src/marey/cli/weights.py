@@ -10,15 +10,27 @@ from marey.base.errors import RecipeError, WeightsError
 from marey.base.files import cache_folder
 from marey.base.jsonable import Json, json_text
 from marey.base.reporter import notice
-from marey.cli.command import AsJson, TrustFirstUse, command, trusted
+from marey.cli.command import (
+    AsJson,
+    OnlyAvailable,
+    OnlyDataset,
+    OnlyNetwork,
+    TrustFirstUse,
+    Words,
+    command,
+    trusted,
+)
 
 if TYPE_CHECKING:
+    from marey.cli.listing import Row
     from marey.recipe import Source
     from marey.weights.obtain import Obtained
     from marey.weights.scan import Found, Linked
     from marey.weights.shelf import Item
 
-weights = typer.Typer(help="Fetch weights, look after their cache, find copies that you have.", no_args_is_help=True)
+weights = typer.Typer(
+    name="weights", help="Fetch weights, look after their cache, find copies that you have.", no_args_is_help=True
+)
 
 Names = Annotated[
     list[str] | None, typer.Argument(metavar="[NAME]...", help="Recipes, rows of two streams, or files of the cache.")
@@ -76,14 +88,27 @@ def fetch(
 
 
 @command(weights, "list")
-def list_cache(as_json: AsJson = False) -> None:
-    """What the cache holds: whose weights, how large, how far they are known, since when and from where."""
+def list_cache(
+    words: Words = None,
+    network: OnlyNetwork = None,
+    dataset: OnlyDataset = None,
+    available: OnlyAvailable = False,
+    as_json: AsJson = False,
+) -> None:
+    """What the cache holds: whose weights, how large, how far they are known, since when and from where.
+
+    The filters are those of `marey list`. --json adds what each of these rows has: state, size, licence, addresses, paths.
+    """
+    from marey.cli.listing import recipes_of, rows_of
     from marey.weights.shelf import items
 
-    found = items()
+    rows, found = rows_of(words or (), network=network, dataset=dataset, available=available), items()
+    if words or network or dataset or available:
+        names = recipes_of(rows)
+        found = tuple(item for item in found if not names.isdisjoint(item.rows))
     if as_json:
         folder = str(cache_folder() / "weights")
-        print(json_text({"folder": folder, "files": _as_json(found), "rows": _row_states()}, indent=2))
+        print(json_text({"folder": folder, "files": _as_json(found), "rows": _row_states(rows)}, indent=2))
         return
     for item in found:
         _print_item(item)
@@ -131,12 +156,12 @@ def remove(
     ] = False,
 ) -> None:
     """Remove files from the cache; of a copy of yours that is registered there, the link alone."""
-    from marey.cli.listing import megabytes
     from marey.weights.shelf import items, named
     from marey.weights.shelf import remove as remove_items
+    from marey.weights.sizes import megabytes
 
     if bool(names) == everything:
-        raise WeightsError("marey weights remove takes the names of what to remove, or --all.")
+        raise WeightsError("expected the names of what to remove, or --all, not both.")
     found = named(names) if names else items()
     found = found if forget else tuple(item for item in found if item.here or item.link or item.unfinished)
     if names and not found:
@@ -222,13 +247,12 @@ def _obtained(name: str, sources: "Sequence[Source]", trust: bool) -> "Obtained"
 
 def _announce(wanted: "Mapping[str, tuple[Source, ...]]") -> None:
     """Say what will be fetched and how much that is."""
-    from marey.cli.listing import megabytes
-    from marey.recipes.parameters import PARAMETERS
     from marey.weights.availability import availability_of
+    from marey.weights.sizes import megabytes
 
     wide, total, exact = max(map(len, wanted)), 0, True
     for name, sources in wanted.items():
-        found = availability_of(sources, PARAMETERS.get(name))
+        found = availability_of(sources)
         size = "" if found.size is None else megabytes(found.size, exact=found.exact)
         notice(f"{name:{wide}}  {size:>9}  {found.word}".rstrip())
         if found.available and found.state != "here":
@@ -238,7 +262,7 @@ def _announce(wanted: "Mapping[str, tuple[Source, ...]]") -> None:
 
 
 def _print_item(item: "Item") -> None:
-    from marey.cli.listing import megabytes
+    from marey.weights.sizes import megabytes
 
     name = item.title
     try:
@@ -260,7 +284,7 @@ def _print_item(item: "Item") -> None:
 
 
 def _print_total(found: "Sequence[Item]") -> None:
-    from marey.cli.listing import megabytes
+    from marey.weights.sizes import megabytes
 
     files = [item for item in found if item.here and item.link is None]
     links = sum(item.link is not None for item in found)
@@ -272,7 +296,7 @@ def _print_total(found: "Sequence[Item]") -> None:
         try:
             trusts.add("-" if item.record is None else item.record.trust)
         except WeightsError:
-            continue  # said with the item
+            continue  # printed with the item
     for word, meaning in _TRUST.items():
         if word in trusts:
             print(f"  {word:8}  {meaning}")
@@ -299,12 +323,11 @@ def _as_json(found: "Sequence[Item]") -> list[Json]:
     return files
 
 
-def _row_states() -> list[Json]:
+def _row_states(rows: "Sequence[Row]") -> list[Json]:
     """What `marey list` shows of each row and its declaration does not hold."""
-    from marey.recipes import RECIPES, TWO_STREAMS
     from marey.weights.availability import availability
 
-    found = {row.name: availability(row) for row in RECIPES} | {row.name: availability(row) for row in TWO_STREAMS}
+    found = {row.name: availability(row) for row in rows}
     return [
         {
             "recipe": name,
@@ -322,8 +345,8 @@ def _row_states() -> list[Json]:
 
 def _print_scan(folder: Path, found: "Sequence[Found]") -> None:
     """Two lines for each file, then how many there are of each kind."""
-    from marey.cli.listing import megabytes
     from marey.weights.scan import MEANINGS
+    from marey.weights.sizes import megabytes
 
     for one in found:
         inside = one.path.relative_to(folder) if one.path.is_relative_to(folder) else one.path

@@ -56,16 +56,37 @@ def _shown(text: str) -> str:
     return f" ({text if len(text) <= _LONGEST else text[:_LONGEST] + '...'})" if text else ""
 
 
+def no_checkpoint(path: Path) -> str | None:
+    """What a file holds that is no checkpoint of any kind, as a sentence without a full stop; None where it may be one."""
+    with path.open("rb") as file:
+        what = foreign_body(file.read(HEAD))
+    return None if what is None else f"{what} where a checkpoint was expected"
+
+
 def check_body(path: Path) -> None:
     """Refuse a file that is no checkpoint of any kind.
 
     Raises:
         WeightsError: a web page, a Git LFS pointer, ...: names it.
     """
-    with path.open("rb") as file:
-        what = foreign_body(file.read(HEAD))
-    if what is not None:
-        raise WeightsError(f"{path}: {what} where a checkpoint was expected. Fetch the file itself.")
+    if what := no_checkpoint(path):
+        raise WeightsError(f"{path}: {what}. Fetch the file itself.")
+
+
+def hash_name(known: Hash) -> str:
+    """What a hash is, for a person."""
+    return "SHA-256" if known.algorithm == "sha256" else "git blob id"
+
+
+def other_hash(found: str, known: Hash) -> str:
+    """That a file has another hash: both, and who states the expected one.
+
+    Args:
+        found: All its digits by the algorithm of `known`.
+        known: The expected hash.
+    """
+    begins = found[: 8 if known.whole else len(known.digits)]
+    return f"its {hash_name(known)} begins {begins}, expected {known.digits} by {known.stated_by}"
 
 
 def mismatch(path: Path, known: Hash | None, size: int | None) -> str | None:
@@ -77,14 +98,12 @@ def mismatch(path: Path, known: Hash | None, size: int | None) -> str | None:
         size: Its bytes, which decide where there is no hash; None: not known.
     """
     if known is not None:
-        found, name = digest(path, known), "SHA-256" if known.algorithm == "sha256" else "git blob id"
-        return None if found.startswith(known.digits) else f"its {name} begins {found[:8]}, expected {known.digits}"
+        found = digest(path, known)
+        return None if found.startswith(known.digits) else other_hash(found, known)
     there = path.stat().st_size
     return None if size in (None, there) else f"it has {there} bytes, expected {size}"
 
 
 def difference(path: Path, known: Hash | None, size: int | None) -> str | None:
     """As `mismatch`, of a checkpoint: what is none at all is named first."""
-    with path.open("rb") as file:
-        what = foreign_body(file.read(HEAD))
-    return mismatch(path, known, size) if what is None else f"{what} where a checkpoint was expected"
+    return no_checkpoint(path) or mismatch(path, known, size)

@@ -29,6 +29,7 @@ from urllib.parse import quote, urlsplit
 from marey.base.errors import WeightsError
 from marey.base.files import locked, write_json
 from marey.base.reporter import Bar, progress, warning
+from marey.recipe.hosts import state_of
 from marey.recipe.source import Hash
 from marey.weights.content import HEAD, difference, error_in, foreign_body, mismatch
 from marey.weights.store import matches
@@ -125,12 +126,16 @@ def download(
             f"{url}: {target.name} is not in the cache, and MAREY_OFFLINE forbids fetching it. {WAY_OUT}"
         )
     _check_proxy(url)
+    lock, waiting = target.with_name(f"{target.name}.lock"), f"another process is fetching {target.name}"
     try:
-        with locked(target.with_name(f"{target.name}.lock"), waiting=f"another process is fetching {target.name}"):
+        with locked(lock, waiting=waiting, remove=True):
             if not (target.is_file() and (known is None or matches(target, known))):
                 _Download(url, target, known, size, patience).run()
     except OSError as error:
         raise WeightsError(f"{url}: cannot be kept in {target.parent} ({error}): set MAREY_CACHE to another.") from None
+    finally:
+        with contextlib.suppress(OSError):
+            target.parent.rmdir()  # where nothing came and no other process waits for something
 
 
 class _PassingError(Exception):
@@ -173,7 +178,7 @@ class _Download:
         self.notes = target.with_name(f"{target.name}.part.json")
         self.of_weights = target.suffix != ".json"
         """A recipe, or what a hub lists, is text."""
-        self.opener = _opener()
+        self.opener = _opener(url)
 
     def run(self) -> None:
         """Bring the file, verify it, give it its name."""
@@ -430,7 +435,12 @@ def _is_loopback(host: str | None) -> bool:
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):
-    """Follows a server to another address, but never from HTTPS to HTTP, and never from the net to this machine."""
+    """Follows a server to another address, but never from HTTPS to HTTP, never from the net to this machine, and never to a
+    host that is reported gone, unless the address that was asked for lies there.
+    """
+
+    def __init__(self, asked: str) -> None:
+        self.state = state_of(asked)
 
     def redirect_request(
         self,
@@ -448,6 +458,13 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
             raise SourceError(
                 f"{req.full_url}: leads on to {newurl}: weights are fetched by HTTPS only, also on the way"
             )
+        state = state_of(newurl)
+        if state.reported == "gone" and state != self.state:
+            fp.close()
+            raise SourceError(
+                f"{req.full_url}: leads on to {newurl}, a host that is reported gone since {state.date} "
+                f"({state.evidence}) and is not asked"
+            )
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
@@ -460,8 +477,8 @@ class _Proxies(urllib.request.ProxyHandler):
         return super().proxy_open(req, proxy, type)
 
 
-def _opener() -> urllib.request.OpenerDirector:
-    """What opens addresses: no files, no FTP."""
+def _opener(url: str) -> urllib.request.OpenerDirector:
+    """What opens `url` and what it leads on to: no files, no FTP."""
     opener = urllib.request.OpenerDirector()
     for handler in (
         _Proxies(),
@@ -469,14 +486,14 @@ def _opener() -> urllib.request.OpenerDirector:
         urllib.request.HTTPSHandler(),
         urllib.request.HTTPDefaultErrorHandler(),
         urllib.request.HTTPErrorProcessor(),
-        _Redirects(),
+        _Redirects(url),
     ):
         opener.add_handler(handler)
     return opener
 
 
 def _proxy(url: str) -> str | None:
-    """The proxy that stands between here and `url` by the environment."""
+    """The proxy of the environment by which `url` is asked; None: it is asked directly."""
     parts = urlsplit(url)
     if _is_loopback(parts.hostname) or urllib.request.proxy_bypass(parts.netloc):
         return None

@@ -39,6 +39,9 @@ _ADDRESS = re.compile(
     r"(?:@(?P<revision>refs/(?:pr|convert)/[^/?#@]+|[^/?#@]+))?(?:/(?P<file>[^?#]+))?",
     re.ASCII,
 )
+_FORMS = {True: f"{HUB}org/name@revision/file", False: f"{HUB}org/name or {HUB}org/name@revision"}
+"""Of addresses of files, and of models."""
+_RULES = ", of a model's repository; / in a revision is written %2F, ? and # are %3F and %23."
 
 
 @dataclass(frozen=True)
@@ -66,23 +69,18 @@ def _place(address: str, *, of_a_file: bool) -> _Place:
         revision, file = (part and unquote(part) for part in (found["revision"], found["file"]))
         if not (file and set(file.split("/")) & {"", ".", ".."}):
             return _Place(found["repository"], revision, file)
-    form = f"{HUB}org/name@revision/file" if of_a_file else f"{HUB}org/name or {HUB}org/name@revision"
-    raise WeightsError(
-        f"{address}: expected {form}, of a model's repository; / in a revision is written %2F, ? and # are %3F and %23."
-    )
+    raise WeightsError(f"{address}: expected {_FORMS[of_a_file]}{_RULES}")
 
 
 def names_file(address: str) -> bool:
-    """Whether an address on the hub names a file, not a whole model.
+    """Whether an address of the hub names a file, hf://org/name@revision/file, and not a whole model.
 
     Raises:
-        WeightsError: an address of another form.
+        WeightsError: an address of neither form.
     """
     found = _ADDRESS.fullmatch(address)
     if found is None:
-        raise WeightsError(
-            f"{address}: expected {HUB}org/name@revision/file, or {HUB}org/name@revision for a whole model."
-        )
+        raise WeightsError(f"{address}: expected {_FORMS[False]}, or {_FORMS[True]}{_RULES}")
     return found["file"] is not None
 
 
@@ -149,8 +147,8 @@ def fetch_snapshot(address: str, *, patience: Patience = PATIENCE) -> Path:
     """The folder of a model on the hub, hf://org/name or hf://org/name@revision: model.safetensors, and recipe.json.
 
     A branch or tag is asked anew each time for its commit. Offline, or where the hub cannot be reached, the last one that is
-    known is taken, and said. With the extra `hub` the folder is in that hub's own cache; else the files are verified by the
-    hashes that the hub gives, and kept by commit.
+    known is taken, with a notice. With the extra `hub` the folder is in that hub's own cache; else the files are verified by
+    the hashes that the hub gives, and kept by commit.
 
     Raises:
         WeightsError: an address of another form, no such model, not reachable and none known, no model.safetensors in it.
@@ -159,15 +157,12 @@ def fetch_snapshot(address: str, *, patience: Patience = PATIENCE) -> Path:
     hub = _client()
     if hub is None:
         return _snapshot(address, place, patience)
-    with _errors_of_the_client(address):
-        return Path(
-            hub.snapshot_download(
-                place.repository,
-                revision=place.revision,
-                allow_patterns=[_MODEL, _RECIPE],
-                local_files_only=offline(),
-            )
-        )
+    options = {"revision": place.revision, "allow_patterns": [_MODEL, _RECIPE], "local_files_only": offline()}
+    try:
+        with _errors_of_the_client(address):
+            return Path(hub.snapshot_download(place.repository, **options))
+    except SourceError as error:
+        raise (_not_here(address, error.what) if offline() else error) from None
 
 
 def _client() -> ModuleType | None:
@@ -177,6 +172,14 @@ def _client() -> ModuleType | None:
         return None
     client: ModuleType = huggingface_hub
     return client
+
+
+def _not_here(address: str, where: str) -> WeightsError:
+    """That a model cannot be had offline; `where` says where it was looked for."""
+    return WeightsError(
+        f"the model {address} is not in the cache ({where}), and the network is not to be used (--offline, MAREY_OFFLINE). "
+        "Name it once where there is a network, and take the cache along; or name a copy of its folder."
+    )
 
 
 @contextlib.contextmanager
@@ -247,6 +250,8 @@ def _snapshot(address: str, place: _Place, patience: Patience) -> Path:
     folder = home / revision.sha
     for name in (_RECIPE, _MODEL):
         if name in listed and not (folder / name).is_file():
+            if offline():
+                raise _not_here(address, str(folder))
             url = replace(place, revision=revision.sha, file=name).resolved(None)
             with _access(address):
                 download(url, folder / name, known=listed[name].hash, size=listed[name].size, patience=patience)
@@ -259,13 +264,17 @@ def _revision(address: str, place: _Place, kept: Path, patience: Patience) -> _R
     if kept.is_file() and re.fullmatch("[0-9a-f]{40}", wanted):
         return _parsed(address, kept)
     url = f"{_endpoint()}/api/models/{place.repository}/revision/{quote(wanted, safe='')}?blobs=true"
-    if not (offline() and kept.is_file()):
-        kept.parent.mkdir(parents=True, exist_ok=True)
+    if offline() and not kept.is_file():
+        raise _not_here(address, str(kept.parent.parent))
+    if not offline():
+        hub = cache_folder() / "hub"
+        hub.mkdir(parents=True, exist_ok=True)
         try:
-            with tempfile.TemporaryDirectory(dir=kept.parent) as folder, _access(address):
+            with tempfile.TemporaryDirectory(dir=hub) as folder, _access(address):
                 answer = Path(folder) / "answer.json"
                 download(url, answer, known=None, patience=patience)
                 found = _parsed(address, answer)
+                kept.parent.mkdir(parents=True, exist_ok=True)
                 answer.replace(kept)
                 return found
         except AbsentError:

@@ -1,15 +1,14 @@
 """What is said where weights cannot be fetched: why, which row comes nearest, and what else works. One line each."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from marey.base.files import cache_folder
 from marey.recipe import Recipe, Source, TwoStream
 from marey.recipe.source import PUBLISHER, asked
+from marey.weights.availability import broken_link
 from marey.weights.download import offline
 from marey.weights.nearest import nearest_living, nearest_rows
 from marey.weights.sizes import size_text
-from marey.weights.store import files_of
 
 OWN_COPY = (
     "A copy of your own works as well: --weights FILE (--init FILE in training), `marey weights scan FOLDER --link`, or its "
@@ -36,7 +35,7 @@ def refusal(
         instead = "" if recipe is None else _instead(recipe, command)
         return " ".join(filter(None, [f"{name}{_why_not(sources, recipe)}.", _moved(sources), instead, OWN_COPY]))
     if offline():
-        missing = f"{living[0].file} ({size_text(name, living[0])}) is not in the cache ({cache_folder() / 'weights'})"
+        missing = f"{living[0].file} ({size_text(living[0])}) is not in the cache ({cache_folder() / 'weights'})"
         return " ".join(
             filter(
                 None,
@@ -56,7 +55,7 @@ def refusal(
 def asks_first(source: Source, name: str) -> str:
     """That a file of which no hash is known is fetched on the user's word only."""
     return (
-        f"{name}: no hash of {source.file} was published ({source.address}, {size_text(name, source)}, licence "
+        f"{name}: no hash of {source.file} was published ({source.address}, {size_text(source)}, licence "
         f"{source.licence}): it is fetched on your word only: {_TRUST} (trust_first_use=True). Its SHA-256 is recorded, and "
         "a later change is refused."
     )
@@ -105,15 +104,8 @@ def _why_not(sources: Sequence[Source], recipe: Recipe | None) -> str:
 
 def _moved(sources: Sequence[Source]) -> str:
     """Which copies of the user were registered and are not there any more."""
-    paths = [path for source in sources for path in files_of(source)]
-    return " ".join(
-        f"The copy that was registered, {to}, is not there any more." for to in filter(None, map(_dead, paths))
-    )
-
-
-def _dead(path: Path) -> Path | None:
-    """What a link leads to that is not there; None for any other path."""
-    return path.readlink() if path.is_symlink() and not path.exists() else None
+    targets = filter(None, map(broken_link, sources))
+    return " ".join(f"The copy that was registered, {target}, is not there any more." for target in targets)
 
 
 def _instead(recipe: Recipe, command: str) -> str:

@@ -13,7 +13,8 @@ from marey.base.files import link, sha256
 from marey.base.reporter import Bar, progress
 from marey.recipe import Hash, NetworkConfig, Recipe, Source
 from marey.recipes import RECIPES
-from marey.weights.store import admit, place, read_record
+from marey.weights.content import hash_name, no_checkpoint, other_hash
+from marey.weights.store import admit, git_blob_header, place, read_record
 
 Kind = Literal["published", "likely", "damaged", "misnamed", "ours", "similar", "unknown", "unreadable"]
 
@@ -91,19 +92,26 @@ class _Hashed:
     sha256: str
     git_blob: str
 
+    def digits(self, known: Hash) -> str:
+        """Its whole hash by the algorithm of `known`."""
+        return self.sha256 if known.algorithm == "sha256" else self.git_blob
+
     def has(self, known: Hash) -> bool:
-        return (self.sha256 if known.algorithm == "sha256" else self.git_blob).startswith(known.digits)
+        return self.digits(known).startswith(known.digits)
+
+    def found(self, kind: Kind, why: str, matches: tuple[Match, ...] = ()) -> Found:
+        return Found(self.path, kind, why, self.size, self.sha256, matches)
 
     @property
-    def promised(self) -> str | None:
-        """The digits of a SHA-256 that end its name; None: there are none."""
+    def promised(self) -> Hash | None:
+        """The SHA-256 whose digits end its name; None: there are none."""
         digits = _DIGITS.search(self.path.name)
-        return digits[1] if digits else None
+        return Hash(digits=digits[1], stated_by="its name") if digits else None
 
     @property
     def promises_another(self) -> bool:
         """Whether the digits in its name are those of another content."""
-        return self.promised is not None and not self.sha256.startswith(self.promised)
+        return self.promised is not None and not self.has(self.promised)
 
 
 def scan(folder: Path, recipes: Sequence[Recipe] = RECIPES) -> tuple[Found, ...]:
@@ -130,8 +138,9 @@ def scan(folder: Path, recipes: Sequence[Recipe] = RECIPES) -> tuple[Found, ...]
             # Of several names the published one tells most; one that promises other digits is no copy of the others.
             files.sort(key=lambda file: file.path.name not in names)
             alike = [file for file in files if not file.promises_another] or files
-            found.append(_judged(alike[0], tuple(file.path for file in alike[1:]), sources, recipes))
-            found += [_judged_by_name(file, sources, recipes) for file in files if file not in alike]
+            copies = tuple(file.path for file in alike[1:])
+            found.append(replace(_judged(alike[0], sources, recipes), copies=copies))
+            found += [_by_name(file, sources, recipes) for file in files if file not in alike]
             bar.advance(1)
     return tuple(sorted(found, key=lambda one: one.path))
 
@@ -223,7 +232,7 @@ def _hashed(paths: Sequence[Path]) -> tuple[list[_Hashed], list[Found]]:
 
 def _digests(path: Path, size: int, bar: Bar) -> tuple[str, str]:
     """The SHA-256 and the git blob's SHA-1 of a file, read once."""
-    whole, blob = hashlib.sha256(), hashlib.sha1(f"blob {size}\0".encode(), usedforsecurity=False)
+    whole, blob = hashlib.sha256(), hashlib.sha1(git_blob_header(size), usedforsecurity=False)
     done = 0
     with path.open("rb") as file:
         while block := file.read(_BLOCK):
@@ -237,81 +246,68 @@ def _digests(path: Path, size: int, bar: Bar) -> tuple[str, str]:
 # What each of them is ----------------------------------------------------------------------------------------------------
 
 
-def _judged(file: _Hashed, copies: tuple[Path, ...], sources: Sequence[Match], recipes: Sequence[Recipe]) -> Found:
-    shown = [(recipe, source) for recipe, source in sources if source.hash is not None and file.has(source.hash)]
+def _judged(file: _Hashed, sources: Sequence[Match], recipes: Sequence[Recipe]) -> Found:
+    """A file by its content; where no source has its hash, by what lies in it or by its name."""
+    shown = tuple((recipe, source) for recipe, source in sources if source.hash is not None and file.has(source.hash))
     if shown:
-        kind, why, matches = _whole(file, shown)
-    elif file.path.suffix == ".safetensors":
-        kind, why, matches = *_of_ours(file.path), []
-    else:
-        return replace(_judged_by_name(file, sources, recipes), copies=copies)
-    return Found(file.path, kind, why, file.size, file.sha256, tuple(matches), copies)
+        return _whole(file, shown)
+    if file.path.suffix == ".safetensors" and no_checkpoint(file.path) is None:
+        return _of_ours(file)
+    return _by_name(file, sources, recipes)
 
 
-def _judged_by_name(file: _Hashed, sources: Sequence[Match], recipes: Sequence[Recipe]) -> Found:
-    kind, why, matches = _by_name(file, [match for match in sources if match[1].file == file.path.name], recipes)
-    return Found(file.path, kind, why, file.size, file.sha256, tuple(matches))
-
-
-def _whole(file: _Hashed, shown: list[Match]) -> tuple[Kind, str, list[Match]]:
+def _whole(file: _Hashed, shown: tuple[Match, ...]) -> Found:
     """A file whose content is the published one: whether what belongs beside it is there, too."""
     known = shown[0][1].hash
     assert known is not None
-    what, more = "git blob" if known.algorithm == "git_blob" else "SHA-256", "" if known.whole else "..."
-    why = f"{what} {known.digits}{more}, as stated by {known.stated_by}"
+    why = f"{hash_name(known)} {known.digits}{'' if known.whole else '...'}, as stated by {known.stated_by}"
     for part in shown[0][1].parts:
         beside = file.path.with_name(part.name)
         if not beside.is_file():
-            return "damaged", f"{why}, but {part.name} is missing beside it", shown
+            return file.found("damaged", f"{why}, but {part.name} is missing beside it", shown)
         problem = _reading_problem(beside) if beside.suffix == ".index" else ""
         if problem:
-            return "damaged", f"{why}, but {part.name} beside it does not belong to it: {problem}", shown
-    return "published", why, shown
+            return file.found("damaged", f"{why}, but {part.name} beside it does not belong to it: {problem}", shown)
+    return file.found("published", why, shown)
 
 
-def _by_name(file: _Hashed, named: list[Match], recipes: Sequence[Recipe]) -> tuple[Kind, str, list[Match]]:
+def _by_name(file: _Hashed, sources: Sequence[Match], recipes: Sequence[Recipe]) -> Found:
     """A file whose hash no recipe states: by its name, its size and its tensors."""
-    hashed = [(recipe, source, source.hash) for recipe, source in named if source.hash is not None]
+    named, promised = tuple(match for match in sources if match[1].file == file.path.name), file.promised
+    if other := no_checkpoint(file.path):
+        return file.found("damaged" if named or promised else "unknown", other, named)
+    hashed = tuple((recipe, source) for recipe, source in named if source.hash is not None)
+    unhashed = tuple((recipe, source) for recipe, source in named if source.hash is None)
     content = None
-    if hashed:
-        if (
-            file.promised is None
-        ):  # a common name, such as model.ckpt: only a file for the same network can be a damaged one
-            content = _content(file.path)
-            hashed = [one for one in hashed if content.problem or not _contradiction(one[0], one[1], content)]
-        if hashed:
-            return "damaged", _differs(file, hashed[0][2]), [(recipe, source) for recipe, source, _ in hashed]
-    elif not named and file.promised is not None and file.promises_another:
-        return "damaged", _differs(file, Hash(digits=file.promised, stated_by="its name")), []
+    if hashed and promised is None:
+        # Of a common name, such as model.ckpt, only a file for the same network can be a damaged one.
+        content = _content(file.path)
+        hashed = tuple(match for match in hashed if content.problem or not _contradiction(*match, content))
+    if hashed and (known := hashed[0][1].hash) is not None:
+        return file.found("damaged", other_hash(file.digits(known), known), hashed)
+    if not named and promised is not None and not file.has(promised):
+        return file.found("damaged", other_hash(file.digits(promised), promised))
     content = content or _content(file.path)
-    unhashed = [(recipe, source) for recipe, source in named if source.hash is None]
     if unhashed:
         return _without_hash(file, unhashed, content)
     if content.problem or content.config is None:
         layouts = f"a {content.layouts[0]} file of a network that Marey does not have" if content.layouts else ""
-        return "unknown", content.problem or layouts, []
-    return "similar", _similar(content, content.config, recipes), []
+        return file.found("unknown", content.problem or layouts)
+    return file.found("similar", _similar(content, content.config, recipes))
 
 
-def _without_hash(file: _Hashed, named: list[Match], content: _Content) -> tuple[Kind, str, list[Match]]:
+def _without_hash(file: _Hashed, named: tuple[Match, ...], content: _Content) -> Found:
     """A file that has the name of a published one of which no hash is known."""
     recipe, source = named[0]
     if source.size is not None and source.size != file.size:
-        return "damaged", f"{file.size:,} bytes, the published file has {source.size:,}", named
+        return file.found("damaged", f"{file.size:,} bytes, the published file has {source.size:,}", named)
     if content.problem:
-        return "damaged", content.problem, named
-    contradiction = _contradiction(recipe, source, content)
-    if contradiction:
-        return "misnamed", contradiction, named
+        return file.found("damaged", content.problem, named)
+    if contradiction := _contradiction(recipe, source, content):
+        return file.found("misnamed", contradiction, named)
     holds = f": {_described(content.config)}" if content.config is not None else ""
     size = ", size" if source.size is not None else ""
-    return "likely", f"by name{size} and layout ({content.layouts[0]}){holds}", named
-
-
-def _differs(file: _Hashed, known: Hash) -> str:
-    found = file.git_blob if known.algorithm == "git_blob" else file.sha256
-    what, more = "git blob" if known.algorithm == "git_blob" else "SHA-256", "" if known.whole else "..."
-    return f"{what} {found[: len(known.digits)]}{more}, expected {known.digits}{more} by {known.stated_by}"
+    return file.found("likely", f"by name{size} and layout ({content.layouts[0]}){holds}", named)
 
 
 def _similar(content: _Content, config: NetworkConfig, recipes: Sequence[Recipe]) -> str:
@@ -374,15 +370,14 @@ def _reading_problem(index: Path) -> str:
         return _shortened(error, index)
 
 
-def _of_ours(path: Path) -> tuple[Kind, str]:
+def _of_ours(file: _Hashed) -> Found:
     from marey.weights.checkpoint import read_checkpoint
 
     try:
-        checkpoint = read_checkpoint(path)
+        recipe = read_checkpoint(file.path).recipe
     except WeightsError as error:
-        return "unknown", _shortened(error, path)
-    recipe = checkpoint.recipe
-    return "ours", f"trained by {recipe.name}: {_described(recipe.model)}"
+        return file.found("unknown", _shortened(error, file.path))
+    return file.found("ours", f"trained by {recipe.name}: {_described(recipe.model)}")
 
 
 def _shortened(error: WeightsError, path: Path) -> str:

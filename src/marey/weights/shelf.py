@@ -17,8 +17,9 @@ from marey.recipe.source import HUB
 from marey.recipes import RECIPES, TWO_STREAMS
 from marey.recipes.starts import STARTS
 from marey.weights.availability import here
-from marey.weights.obtain import sources_of
-from marey.weights.store import Record, files_of, matches, place, read_record, record_path
+from marey.weights.content import other_hash
+from marey.weights.obtain import check_obtainable, check_sources, sources_of
+from marey.weights.store import Record, digest, files_of, matches, place, read_record, record_path
 
 Verdict = Literal["ok", "changed", "broken link", "unknown", "unfinished", "removed"]
 
@@ -75,18 +76,21 @@ class Item:
 
 def items() -> tuple[Item, ...]:
     """All that lies in the cache, in the order of their titles."""
-    declared: dict[Path, tuple[dict[str, None], Hash | None]] = {}
+    rows: dict[Path, list[str]] = {}
+    hashes: dict[Path, Hash | None] = {}
     for name, sources in ({recipe.name: recipe.weights for recipe in RECIPES} | STARTS).items():
         for source in sources:
             for path, known in zip(files_of(source), (source.hash, *(part.hash for part in source.parts)), strict=True):
-                declared.setdefault(path, ({}, known))[0][name] = None
+                hashes.setdefault(path, known)
+                if name not in (of_path := rows.setdefault(path, [])):
+                    of_path.append(name)
     lying = [*(cache_folder() / "weights").glob("*/*"), *(cache_folder() / "hub").glob("*/*/*")]
     paths = {
         _described(path)
         for path in lying
         if (path.is_file() or path.is_symlink()) and path.parent.name != "revisions" and path.name[0] != "."
     }
-    found = [Item(path, *_declared(declared, path)) for path in sorted(paths)]
+    found = [Item(path, tuple(rows.get(path, ())), hashes.get(path)) for path in sorted(paths)]
     kept = (item for item in found if item.here or item.link or item.unfinished or record_path(item.path).is_file())
     return tuple(sorted(kept, key=lambda item: item.title))
 
@@ -101,8 +105,10 @@ def named(names: Sequence[str]) -> tuple[Item, ...]:
     for name in names:
         rows = sources_of(name).keys()
         of_name = [item for item in everything if name in (item.path.name, item.title) or rows & set(item.rows)]
+        if not of_name and rows:
+            raise WeightsError(f"{name}: nothing of its weights is in {cache_folder() / 'weights'}.")
         if not of_name:
-            raise _not_here(name, everything)
+            raise _no_such_name(name, everything)
         found |= {item.path: item for item in of_name}
     return tuple(found.values())
 
@@ -112,19 +118,25 @@ def paths_of(name: str) -> tuple[Path, ...]:
     or the file of this name.
 
     Raises:
-        WeightsError: it is not there.
+        WeightsError: it is not there: what can be done, as `marey.weights.obtain.check_obtainable` says it.
     """
     wanted = sources_of(name)
     if not wanted:
         paths = tuple(item.path for item in items() if name in (item.path.name, item.title) and item.here)
         if not paths:
-            raise _not_here(name, items())
+            raise _no_such_name(name, items())
         return paths
     found = []
     for one, sources in wanted.items():
         source = here(sources)
         if source is None:
-            raise _not_here(one, items())
+            recipe = next((recipe for recipe in RECIPES if recipe.name == one), None)
+            if recipe is None:
+                check_sources(sources, one, trust_first_use=True)
+            else:
+                check_obtainable(recipe, trust_first_use=True)
+            folder = cache_folder() / "weights"
+            raise WeightsError(f"{one}: its weights are not in {folder}; marey weights fetch {one} fetches them.")
         found.append(place(source).parent if source.parts else place(source))
     return tuple(found)
 
@@ -198,15 +210,8 @@ def _compared(item: Item, found: str) -> tuple[Verdict, str]:
     if (item.known is not None and matches(item.path, item.known)) or found.startswith(item.path.parent.name):
         return "ok", f"no record of it; SHA-256 {found}, which begins as published"
     if item.known is not None:
-        return "changed", f"not the file that was published: {item.known.digits} expected, its SHA-256 is {found}"
+        return "changed", f"not the file that was published: {other_hash(digest(item.path, item.known), item.known)}"
     return "unknown", f"no record of it; SHA-256 {found}"
-
-
-def _declared(
-    declared: dict[Path, tuple[dict[str, None], Hash | None]], path: Path
-) -> tuple[tuple[str, ...], Hash | None]:
-    rows, known = declared.get(path, ({}, None))
-    return tuple(rows), known
 
 
 def _described(path: Path) -> Path:
@@ -226,10 +231,8 @@ def _part(path: Path) -> Path:
     return path.with_name(f"{path.name}.part")
 
 
-def _not_here(name: str, everything: Sequence[Item]) -> WeightsError:
+def _no_such_name(name: str, everything: Sequence[Item]) -> WeightsError:
     folder = cache_folder() / "weights"
-    if sources_of(name):
-        return WeightsError(f"{name}: its weights are not in {folder}; marey weights fetch {name} fetches them.")
     rows = [*(recipe.name for recipe in RECIPES), *(row.name for row in TWO_STREAMS)]
     known = [*rows, *STARTS, *(item.path.name for item in everything)]
     return WeightsError(f"{name}: no recipe and no file in {folder} has this name.{did_you_mean(name, known)}")
