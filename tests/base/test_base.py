@@ -13,7 +13,7 @@ import pytest
 
 from marey.base import processes
 from marey.base.errors import RecipeError
-from marey.base.files import atomic_path, cache_folder, locked
+from marey.base.files import atomic_path, cache_folder, link, locked
 from marey.base.jobs import run_jobs
 from marey.base.nearest import did_you_mean
 from marey.base.random import random_for, step_seed
@@ -292,3 +292,12 @@ def test_workers_end_with_their_parent(tmp_path) -> None:
     while Path(f"/proc/{worker}").exists() and "Z" not in Path(f"/proc/{worker}/stat").read_text().split()[2]:
         assert time.monotonic() < until
         time.sleep(0.02)
+
+
+def test_a_link_to_a_file_leaves_the_file_itself_alone(tmp_path) -> None:
+    (tmp_path / "a").write_text("content")
+    link(tmp_path / "a", tmp_path / "a")
+    link(tmp_path / "a", tmp_path / "b")
+    link(tmp_path / "b", tmp_path / "a")
+    assert (tmp_path / "a").read_text() == (tmp_path / "b").read_text() == "content"
+    assert not (tmp_path / "a").is_symlink()

@@ -182,7 +182,7 @@ def test_a_model_comes_by_plain_https_and_a_branch_is_asked_anew(cache, monkeypa
         answers["/api/models/me/net/revision/main"] = listing(TWO, model=CONTENT[1:], recipe=None)
         answers[f"/me/net/resolve/{TWO}/model.safetensors"] = whole(CONTENT[1:])
         newer = fetch_snapshot("hf://me/net", patience=FAST)
-        assert [path.name for path in newer.iterdir() if path.suffix != ".lock"] == ["model.safetensors"]
+        assert {path.name for path in newer.iterdir()} == {"model.safetensors", "model.safetensors.json"}
         assert (newer / "model.safetensors").read_bytes() == CONTENT[1:]
         assert (folder / "model.safetensors").read_bytes() == CONTENT
     capsys.readouterr()
@@ -269,3 +269,20 @@ def test_the_client_fetches_models_where_it_is_installed(tmp_path, monkeypatch) 
         WeightsError, match=r"^the model hf://me/actions is not in the cache \(.*/there.*MAREY_OFFLINE\)\."
     ):
         fetch_snapshot("hf://me/actions")
+
+
+def test_a_model_of_which_the_hub_gives_no_hash_needs_the_users_word(cache, monkeypatch) -> None:
+    files = [{"rfilename": "model.safetensors", "size": len(CONTENT)}]
+    answers = {
+        "/api/models/me/net/revision/main": says(200, json.dumps({"sha": ONE, "siblings": files}).encode()),
+        f"/me/net/resolve/{ONE}/model.safetensors": whole(CONTENT),
+    }
+    with serving(by_path(answers)) as server:
+        monkeypatch.setenv("HF_ENDPOINT", server.url)
+        with pytest.raises(WeightsError, match=r"the hub gives no hash of model.safetensors.*--trust-first-use"):
+            fetch_snapshot("hf://me/net", patience=FAST)
+        model = fetch_snapshot("hf://me/net", trust_first_use=True, patience=FAST) / "model.safetensors"
+        assert fetch_snapshot("hf://me/net", patience=FAST) == model.parent
+        model.write_bytes(b"changed")
+        with pytest.raises(WeightsError, match="changed since .* its SHA-256 was"):
+            fetch_snapshot("hf://me/net", patience=FAST)

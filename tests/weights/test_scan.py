@@ -319,3 +319,31 @@ def test_hashless_names_are_likely_and_deepminds_are_damaged(folder) -> None:
     write_tensorflow("i3d/deepmind_i3d_rgb_imagenet", folder / "rgb_imagenet")
     found = {one.kind: one.matches[0][0].name for one in scan(folder)}
     assert found == {"likely": recipe.name, "damaged": "i3d_incv1_rgb_64x1_k400_deepmind"}
+
+
+def test_one_odd_file_does_not_end_a_scan(folder, monkeypatch) -> None:
+    write(folder / "good.pth")
+    (folder / "odd.pth").write_bytes(b"\x80\x02odd")
+    (folder / "disks.pth").write_bytes(b"PK\x05\x06" + b"\xff" * 18)
+
+    def read(path: Path):
+        if path.name == "odd.pth":
+            raise MemoryError("too large")
+        return real(path)
+
+    from marey.weights import foreign
+
+    real = foreign.read_contents
+    monkeypatch.setattr(foreign, "read_contents", read)
+    kinds = {one.path.name: (one.kind, one.why) for one in scan(folder)}
+    assert kinds["odd.pth"] == ("unknown", "cannot be read (MemoryError: too large)")
+    assert kinds["disks.pth"][0] == "unknown"
+    assert kinds["good.pth"][0] == "similar"
+
+
+def test_files_of_the_cache_itself_are_not_registered(cache) -> None:
+    (cache / "weights" / "x").mkdir(parents=True)
+    path = write(cache / "weights" / "x" / "a.pth")
+    row = published("https://a.org/b/a.pth", sha256(path)[:8])
+    (linked,) = link_found(scan(cache, [row]))
+    assert (linked.how, "lies in the cache itself" in linked.why) == ("refused", True)

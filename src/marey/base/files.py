@@ -52,6 +52,8 @@ def link(path: str | Path, target: str | Path) -> None:
     """Make `target` lead to the file `path`: a symbolic link, or a copy where links cannot be made (Windows)."""
     path, target = Path(path).absolute(), Path(target)
     target.parent.mkdir(parents=True, exist_ok=True)
+    if target.exists() and path.samefile(target):
+        return  # it leads there, or is the file
     temporary = target.with_name(f".{target.name}-{os.getpid()}")
     temporary.unlink(missing_ok=True)
     try:

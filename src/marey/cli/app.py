@@ -46,8 +46,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.add_typer(data)
-app.add_typer(weights)
+app.add_typer(data, name="data")
+app.add_typer(weights, name="weights")
 
 NameOrFile = Annotated[str, typer.Argument(help="A recipe's name, or a checkpoint: the file that training left.")]
 NameOrYaml = Annotated[str, typer.Argument(help="A recipe's name, or a YAML file written by `marey show`.")]

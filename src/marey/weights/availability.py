@@ -9,15 +9,17 @@ from marey.recipe import Recipe, Source, TwoStream
 from marey.recipe.source import asked
 from marey.recipes import get_recipe
 from marey.weights.download import offline
+from marey.weights.mirrors import may_have, mirrors
 from marey.weights.sizes import size_of
 from marey.weights.store import files_of, is_here, place
 
 State = Literal[
-    "here", "yes", "asks first", "host was lost", "link broken", "offline", "lost, no hash", "gone", "none"
+    "here", "in a mirror", "yes", "asks first", "host was lost", "link broken", "offline", "lost, no hash", "gone", "none"
 ]  # fmt: skip
 
 MEANINGS: dict[State, str] = {
     "here": "in the cache, or a copy of yours that is registered there",
+    "in a mirror": "in a folder that MAREY_MIRROR names, from where it is taken when needed",
     "yes": "fetched when needed: no loss of its host is reported, and a hash of it is known",
     "asks first": "no hash of it was published: it is fetched on your word (--trust-first-use)",
     "host was lost": "fetched when needed: its host was lost and is back, and a hash of it is known",
@@ -80,6 +82,8 @@ def availability_of(sources: Sequence[Source]) -> Availability:
     if (kept := here(sources)) is not None:
         size = sum(path.stat().st_size for path in files_of(kept))
         return Availability("here", True, (kept,), (place(kept),), size)
+    if (lying := _in_a_mirror(sources)) is not None:
+        return Availability("in a mirror", True, (lying,), (place(lying),), *size_of(lying))
     first = best(sources)
     if first is None:
         return Availability("none")
@@ -98,6 +102,12 @@ def best(sources: Sequence[Source]) -> Source | None:
     """The source that is asked first; where none lives, one whose host is back before one whose host is gone."""
     dead = sorted(sources, key=lambda source: source.state.reported == "gone")
     return next(iter((*asked(sources), *dead)), None)
+
+
+def _in_a_mirror(sources: Sequence[Source]) -> Source | None:
+    """The first source whose file lies in a folder of $MAREY_MIRROR, whatever is in it."""
+    folders = [mirror for mirror in mirrors() if isinstance(mirror.where, Path)]
+    return next((source for source in sources if any(may_have(one, source.address) for one in folders)), None)
 
 
 def broken_link(source: Source) -> Path | None:

@@ -24,7 +24,7 @@ from marey.recipe import Recipe, recipe_from
 from marey.weights.content import check_body
 
 FORMAT = "1"
-_MODEL, _RECIPE = "model.safetensors", "recipe.json"
+MODEL, _RECIPE = "model.safetensors", "recipe.json"
 
 
 @dataclass(frozen=True)
@@ -141,7 +141,7 @@ def save_folder(
 ) -> None:
     """Write the folder form: the file of `save_checkpoint`, and what its metadata says as recipe.json."""
     folder = Path(folder)
-    save_checkpoint(folder / _MODEL, network, recipe, class_names, provenance)
+    save_checkpoint(folder / MODEL, network, recipe, class_names, provenance)
     described = _description_of(network, recipe, class_names, provenance).as_json()
     write_json(folder / _RECIPE, {"marey": FORMAT} | described)
 
@@ -153,7 +153,7 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
         WeightsError: missing, cut short, not written by Marey, or a folder whose recipe.json says something else.
     """
     path = Path(path)
-    file = path / _MODEL if path.is_dir() else path
+    file = path / MODEL if path.is_dir() else path
     if not file.is_file():
         raise WeightsError(f"{file}: no such checkpoint file.")
     check_body(file)
@@ -168,7 +168,7 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
     if path.is_dir() and beside.is_file():
         shown = _read_description(beside)
         if described is not None and shown != described:
-            raise WeightsError(f"{beside}: says something else than {_MODEL} beside it: remove one of them.")
+            raise WeightsError(f"{beside}: says something else than {MODEL} beside it: remove one of them.")
         described = shown
     if described is None:
         raise WeightsError(f"{file}: a .safetensors file without a recipe: it was not written by Marey.")

@@ -133,9 +133,6 @@ def download(
                 _Download(url, target, known, size, patience).run()
     except OSError as error:
         raise WeightsError(f"{url}: cannot be kept in {target.parent} ({error}): set MAREY_CACHE to another.") from None
-    finally:
-        with contextlib.suppress(OSError):
-            target.parent.rmdir()  # where nothing came and no other process waits for something
 
 
 class _PassingError(Exception):
@@ -244,6 +241,9 @@ class _Download:
 
     def _check_announced(self, answer: _Answer) -> None:
         """Refuse what is too large for a checkpoint or for the disk, and what is not the expected size without a hash."""
+        encoding = answer.stream.headers.get("Content-Encoding", "identity")
+        if encoding.lower() not in ("", "identity"):
+            raise SourceError(f"{self.url}: the server sends the file packed ({encoding}), which was not asked for")
         if answer.total is None:
             return
         if answer.total > _LARGEST:
@@ -280,7 +280,9 @@ class _Download:
                 if to_be_seen and done >= HEAD:
                     to_be_seen = self._see(file, answer)
                 bar.advance(int((done - answer.start) / 1e6) - bar.done)
-                if done > (_LARGEST if answer.total is None else answer.total):
+                if done > _LARGEST:
+                    raise SourceError(f"{self.url}: more than {_LARGEST} bytes came, too many for a checkpoint")
+                if answer.total is not None and done > answer.total:
                     raise _PassingError("more bytes came than were announced")
             if to_be_seen and done >= (answer.total or 0):
                 self._see(file, answer)
@@ -337,9 +339,15 @@ class _Download:
         """By what the server would know the beginning that is here; none if it came from another address."""
         try:
             notes = json.loads(self.notes.read_text(encoding="utf-8"))
-            return str(notes["mark"]) if notes["url"] == self.url and notes["mark"] else None
-        except (OSError, ValueError, KeyError, TypeError):
+            mark = str(notes["mark"]) if notes["url"] == self.url and notes["mark"] else ""
+            return mark if mark.isascii() and mark.isprintable() and mark else None
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return None
+
+
+def _whole_number(text: str) -> int | None:
+    """A number of a header; None: it is none, or none of a file."""
+    return int(text) if re.fullmatch("[0-9]{1,18}", text) else None
 
 
 def _answer(stream: http.client.HTTPResponse, asked: int) -> _Answer:
@@ -352,15 +360,14 @@ def _answer(stream: http.client.HTTPResponse, asked: int) -> _Answer:
     etag = headers.get("ETag")
     # A weak mark (W/) says that two contents mean the same, not that their bytes are.
     mark = etag if etag and not etag.startswith("W/") else headers.get("Last-Modified")
-    length = headers.get("Content-Length", "")
-    size = int(length) if length.isdigit() else None
+    size = _whole_number(headers.get("Content-Length", ""))
     if stream.status != 206:
         return _Answer(stream, 0, size, mark)
     part, _, whole = headers.get("Content-Range", "").removeprefix("bytes ").partition("/")
     if part.partition("-")[0] != str(asked):
         raise _PassingError(f"asked for the bytes from {asked}, got {part or 'unnamed ones'}")
-    total = int(whole) if whole.isdigit() else None if size is None else asked + size
-    return _Answer(stream, asked, total, mark)
+    total = _whole_number(whole)
+    return _Answer(stream, asked, asked + size if total is None and size is not None else total, mark)
 
 
 @contextlib.contextmanager
@@ -384,6 +391,8 @@ def _network_errors(url: str, timeout: float) -> Iterator[None]:
         # An error of TLS that is none of the connecting came after an answer.
         answered = not isinstance(error, urllib.error.URLError)
         raise _PassingError(f"no connection{through} ({reason})", answered=answered) from None
+    except ValueError as error:  # UnicodeError among them
+        raise SourceError(f"{url}: an address on the way there is none that can be asked ({error})") from None
     except TimeoutError:
         raise _PassingError(f"no byte for {timeout:g} s") from None
     except (OSError, http.client.HTTPException) as error:
@@ -403,8 +412,8 @@ def _said_by(error: urllib.error.HTTPError) -> str:
 
 def _seconds(value: str) -> float:
     """What the header Retry-After asks to wait: seconds, or a date; 0 for anything else."""
-    if value.isdigit():
-        return float(value)
+    if (seconds := _whole_number(value)) is not None:
+        return float(seconds)
     with contextlib.suppress(ValueError):
         return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
     return 0.0
@@ -441,6 +450,23 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
 
     def __init__(self, asked: str) -> None:
         self.state = state_of(asked)
+
+    def http_error_302(
+        self,
+        req: urllib.request.Request,
+        fp: IO[bytes],
+        code: int,
+        msg: str,
+        headers: http.client.HTTPMessage,
+    ) -> http.client.HTTPResponse | None:
+        try:
+            found: http.client.HTTPResponse | None = super().http_error_302(req, fp, code, msg, headers)
+        except ValueError:  # an address that is none
+            fp.close()
+            raise
+        return found
+
+    http_error_301 = http_error_303 = http_error_307 = http_error_308 = http_error_302
 
     def redirect_request(
         self,

@@ -29,6 +29,7 @@ from marey.base.reporter import notice, warning
 from marey.recipe.source import HUB, Hash
 from marey.weights.content import difference
 from marey.weights.download import PATIENCE, AbsentError, Patience, SourceError, download, offline
+from marey.weights.store import admit, record_of
 
 PUBLIC_HUB = "https://huggingface.co"
 _EXTRA = 'the extra "hub" (pip install "marey[hub]") uses your token'
@@ -60,7 +61,7 @@ class _Place:
 
 
 def _endpoint() -> str:
-    return (os.environ.get("HF_ENDPOINT") or PUBLIC_HUB).rstrip("/")
+    return (os.environ.get("HF_ENDPOINT", "").strip() or PUBLIC_HUB).rstrip("/")
 
 
 def _place(address: str, *, of_a_file: bool) -> _Place:
@@ -143,20 +144,26 @@ def fetch_hub_file(
     link(path, target)
 
 
-def fetch_snapshot(address: str, *, patience: Patience = PATIENCE) -> Path:
+def fetch_snapshot(address: str, *, trust_first_use: bool = False, patience: Patience = PATIENCE) -> Path:
     """The folder of a model on the hub, hf://org/name or hf://org/name@revision: model.safetensors, and recipe.json.
 
     A branch or tag is asked anew each time for its commit. Offline, or where the hub cannot be reached, the last one that is
     known is taken, with a notice. With the extra `hub` the folder is in that hub's own cache; else the files are verified by
     the hashes that the hub gives, and kept by commit.
 
+    Args:
+        address: It.
+        trust_first_use: Fetch a model of which the hub gives no hash, too.
+        patience: Of a download without the extra.
+
     Raises:
-        WeightsError: an address of another form, no such model, not reachable and none known, no model.safetensors in it.
+        WeightsError: an address of another form, no such model, not reachable and none known, no model.safetensors in it,
+            another content than before, or no hash and no word of the user.
     """
     place = _place(address, of_a_file=False)
     hub = _client()
     if hub is None:
-        return _snapshot(address, place, patience)
+        return _snapshot(address, place, trust_first_use, patience)
     options = {"revision": place.revision, "allow_patterns": [_MODEL, _RECIPE], "local_files_only": offline()}
     try:
         with _errors_of_the_client(address):
@@ -237,7 +244,7 @@ class _Revision(BaseModel):
     siblings: list[_Listed]
 
 
-def _snapshot(address: str, place: _Place, patience: Patience) -> Path:
+def _snapshot(address: str, place: _Place, trust_first_use: bool, patience: Patience) -> Path:
     home = cache_folder() / "hub" / place.repository.replace("/", "--")
     kept = home / "revisions" / f"{quote(place.revision or 'main', safe='')}.json"
     revision = _revision(address, place, kept, patience)
@@ -248,13 +255,20 @@ def _snapshot(address: str, place: _Place, patience: Patience) -> Path:
             f"{address}: holds no {_MODEL}, but {held}. Name another file whole: {HUB}org/name@revision/file."
         )
     folder = home / revision.sha
+    if listed[_MODEL].hash is None and record_of(folder / _MODEL) is None and not trust_first_use:
+        raise WeightsError(
+            f"{address}: the hub gives no hash of {_MODEL}: it is fetched on your word only: --trust-first-use "
+            "(trust_first_use=True). Its SHA-256 is recorded, and a later change is refused."
+        )
     for name in (_RECIPE, _MODEL):
-        if name in listed and not (folder / name).is_file():
-            if offline():
-                raise _not_here(address, str(folder))
-            url = replace(place, revision=revision.sha, file=name).resolved(None)
-            with _access(address):
-                download(url, folder / name, known=listed[name].hash, size=listed[name].size, patience=patience)
+        if name not in listed or record_of(folder / name) is not None:
+            continue
+        if offline() and not (folder / name).is_file():
+            raise _not_here(address, str(folder))
+        url, known = replace(place, revision=revision.sha, file=name).resolved(None), listed[name].hash
+        with _access(address):
+            download(url, folder / name, known=known, size=listed[name].size, patience=patience)
+        admit(folder / name, address=url, trust="none" if known is None else "checked")
     return folder
 
 

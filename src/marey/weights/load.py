@@ -16,7 +16,7 @@ from marey.data.catalogue import class_names_of
 from marey.models.network import Network
 from marey.recipe import NetworkConfig, Recipe, Source
 from marey.recipes import RECIPES, get_recipe
-from marey.weights.checkpoint import Checkpoint, read_checkpoint
+from marey.weights.checkpoint import MODEL, Checkpoint, read_checkpoint
 from marey.weights.foreign import LAYOUTS, layout_for, layouts_of, read_contents, variant_of
 from marey.weights.layouts.resnet import Change, Variant
 from marey.weights.obtain import Obtained, is_address, obtain, obtain_named
@@ -101,7 +101,7 @@ def load_model(
         loaded = _foreign(path, declared, allow_new_head, source)
     else:
         raise WeightsError(f"{path}: model= goes with a .safetensors file that Marey wrote of such a module.")
-    record = found.record if isinstance(found, Obtained) else record_of(path)
+    record = found.record if isinstance(found, Obtained) else record_of(path / MODEL if path.is_dir() else path)
     if record is not None and loaded.load_report is not None:
         trust = record.trust if source is None else source.trust
         origin = Origin(address=record.address, sha256=record.sha256, trust=trust)

@@ -94,7 +94,7 @@ def obtain_named(word: str | Path, *, trust_first_use: bool = False) -> Path | O
     if not is_address(address):
         return Path(word)
     if is_snapshot(address):
-        return fetch_snapshot(address)
+        return fetch_snapshot(address, trust_first_use=trust_first_use)
     source = _declared(address)
     if (found := _found((source,), trust_first_use)) is not None:
         return found

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from marey.base.errors import WeightsError
-from marey.base.files import link, sha256
+from marey.base.files import cache_folder, link, sha256
 from marey.base.reporter import Bar, progress
 from marey.recipe import Hash, NetworkConfig, Recipe, Source
 from marey.recipes import RECIPES
@@ -152,6 +152,9 @@ def link_found(found: Iterable[Found]) -> Iterator[Linked]:
             for recipe, source in {recipe.name: (recipe, source) for recipe, source in reversed(one.matches)}.values():
                 parts = [one.path.with_name(part.name) for part in source.parts]
                 places = [place(source), *(place(source, part) for part in source.parts)]
+                if one.path.absolute().is_relative_to(cache_folder().absolute()):
+                    yield Linked(recipe, one, places[0], "refused", f"{one.path} lies in the cache itself")
+                    continue
                 try:
                     how = [_registered(path, at, source) for path, at in zip([one.path, *parts], places, strict=True)]
                 except (OSError, WeightsError) as error:
@@ -194,7 +197,11 @@ def _weights_below(folder: Path, names: set[str]) -> tuple[list[Path], list[Foun
 
     paths, visited = [], set()
     for where, below, files in os.walk(folder, onerror=note, followlinks=True):
-        status = Path(where).stat()
+        try:
+            status = Path(where).stat()
+        except OSError as error:
+            note(error)
+            continue
         if (status.st_dev, status.st_ino) in visited:
             below.clear()
             continue
@@ -353,6 +360,8 @@ def _content(path: Path) -> _Content:
         layouts = layouts_of(tensors, file)
     except WeightsError as error:
         return _Content(problem=_shortened(error, file))
+    except Exception as error:  # whatever is wrong with one file, the others are still to be seen
+        return _Content(problem=f"cannot be read ({type(error).__name__}: {' '.join(str(error).split())[:100]})")
     try:
         variant, layout = variant_of(tensors, layouts, file)
     except WeightsError:

@@ -203,8 +203,10 @@ def _compared(item: Item, found: str) -> tuple[Verdict, str]:
     """A file's verdict by its SHA-256 and its record."""
     record = item.record
     if record is not None:
-        if record.sha256 == found:
+        if record.sha256 == found and (item.known is None or matches(item.path, item.known)):
             return "ok", f"SHA-256 {found}"
+        if record.sha256 == found and item.known is not None:
+            return "changed", f"not the file that is declared: {other_hash(digest(item.path, item.known), item.known)}"
         return "changed", f"since {record.date}: its SHA-256 was {record.sha256}, now it is {found}"
     # Version 0.1.0 kept no records; the folder is named by the first digits that were published.
     if (item.known is not None and matches(item.path, item.known)) or found.startswith(item.path.parent.name):

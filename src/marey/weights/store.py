@@ -90,12 +90,12 @@ def kept(source: Source, part: Part | None = None) -> Kept | None:
 
 
 def record_of(path: Path) -> Record | None:
-    """What was recorded of a file that the user names by its path in the cache; None for any other file.
+    """What was recorded of a file of the cache that is named by its path; None for any other file.
 
     Raises:
         WeightsError: it changed since. Both hashes are named.
     """
-    if not (path.is_file() and path.absolute().is_relative_to((cache_folder() / "weights").absolute())):
+    if not (path.is_file() and path.absolute().is_relative_to(cache_folder().absolute())):
         return None
     record = read_record(path)
     if record is not None:

@@ -122,9 +122,9 @@ def convert_weights(
     """
     if out.suffix not in (".safetensors", ""):
         raise WeightsError(f"--out {out}: a file of ours ends in .safetensors; a folder has no ending.")
-    check_named(file, trust_first_use=trust_first_use)
     if not out.exists():
         (OutputPath.file(out) if out.suffix else OutputPath.folder(out)).check()
+    check_named(file, trust_first_use=trust_first_use)
     model = load_model(recipe, weights=file, allow_new_head=allow_new_head, trust_first_use=trust_first_use)
     assert model.load_report is not None
     provenance: dict[str, Json] = {"converted_from": Path(file).name, "layout": model.load_report.layout}
