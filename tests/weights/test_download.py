@@ -299,7 +299,7 @@ def test_redirects_on_this_machine_are_followed_with_their_range(target) -> None
 def test_only_https(url, target) -> None:
     with pytest.raises(WeightsError, match="HTTPS only"):
         fetched(url, target)
-    assert not any(target.parent.iterdir())
+    assert not target.parent.exists()
 
 
 def test_blanks_and_accents_in_an_address_are_quoted_once(target) -> None:
