@@ -452,3 +452,11 @@ def test_a_record_that_cannot_be_read_is_one_clear_line() -> None:
 def test_the_users_word_is_asked_for_a_typed_address_on_a_lost_host() -> None:
     (found,) = without_hash(["https://open-mmlab.s3.ap-northeast-2.amazonaws.com/mine.pth"])
     assert found.state.reported == "gone"
+
+
+def test_a_hash_on_a_host_that_was_lost_is_worth_more_than_the_users_word(capsys) -> None:
+    with serving(whole(CONTENT)) as server:
+        unknown, back = source(f"{server.url}/x/a.pth", None), source(f"{server.url}/y/b.pth", state=BACK)
+        assert obtain(row(unknown, back)).path.name == "b.pth"
+        assert [path for path, _ in server.asked] == ["/y/b.pth"]
+    assert "no hash of a.pth was published" in capsys.readouterr().err

@@ -25,7 +25,7 @@ from marey.weights.download import PATIENCE, Patience, SourceError, offline
 from marey.weights.hub import bring, fetch_snapshot, names_file
 from marey.weights.mirrors import Mirror, find, may_have, mirrors
 from marey.weights.nearest import nearest_two_stream, reported_of
-from marey.weights.refusals import FETCH, OWN_COPY, asks_first, refusal, row_text, trust_text
+from marey.weights.refusals import FETCH, OWN_COPY, asks_first, refusal, row_text, trust_text, unproven
 from marey.weights.store import Record, admit, is_here, kept, place, read_record
 
 
@@ -170,15 +170,14 @@ def check_named(word: str | Path, *, trust_first_use: bool = False) -> None:
     """
     address = str(word)
     if not is_address(address):
-        if not (
-            Path(word).exists() or Path(f"{word}.index").exists()
-        ):  # a TensorFlow checkpoint may be named by its prefix
+        # A TensorFlow checkpoint may be named by its prefix.
+        if not any(path.exists() for path in (Path(word), Path(f"{word}.index"))):
             raise WeightsError(f"{word}: no such checkpoint file.")
         return
     if is_snapshot(address):
         return
     source = _declared(address)
-    if is_here(source) or any(_may_be_in(mirror, source) for mirror in mirrors()):
+    if is_here(source) or any(may_have(mirror, source.address) for mirror in mirrors()):
         return
     if offline():
         raise WeightsError(
@@ -202,8 +201,8 @@ def sources_of(name: str) -> dict[str, tuple[Source, ...]]:
 
 
 def without_hash(names: Iterable[str]) -> tuple[Source, ...]:
-    """What fetching these (`sources_of`) would take on the user's word alone: a source of each that is not here and of
-    which no hash is known.
+    """What fetching these (`sources_of`) would take on the user's word alone: the first source of each that is not here
+    and has no source with a known hash.
     """
     if offline():
         return ()
@@ -215,7 +214,7 @@ def without_hash(names: Iterable[str]) -> tuple[Source, ...]:
         (sources if is_address(name) else asked(sources), any(map(is_here, sources)))
         for name, sources in wanted.items()
     ]
-    return tuple(found[0] for found, here in candidates if found and not here and found[0].trust == "none")
+    return tuple(found[0] for found, here in candidates if found and not here and unproven(found))
 
 
 # What is here ----------------------------------------------------------------------------------------------------------
@@ -239,11 +238,6 @@ def _here(source: Source) -> Obtained | None:
     return Obtained(found[0].path.parent if source.parts else found[0].path, source, found[0].record)
 
 
-def _may_be_in(mirror: Mirror, source: Source) -> bool:
-    """Whether a mirror may have a source's file: an address may, a folder does where it lies there."""
-    return may_have(mirror, source.address)
-
-
 def _found(sources: Sequence[Source], trust_first_use: bool) -> Obtained | None:
     """The weights from the cache, else from a mirror; None where they are in neither."""
     for source in sources:
@@ -262,7 +256,7 @@ def _check(sources: Sequence[Source], name: str, recipe: Recipe | None, trust_fi
     if any(map(is_here, sources)):
         return
     known = [source for source in sources if source.trust != "none" or trust_first_use]
-    if any(_may_be_in(mirror, source) for mirror in mirrors() for source in known):
+    if any(may_have(mirror, source.address) for mirror in mirrors() for source in known):
         return
     why_not = refusal(sources, name, recipe, trust_first_use=trust_first_use, command=command)
     if why_not is not None:
@@ -320,7 +314,7 @@ def _taken(source: Source, bring_file: Callable[[_File], str | None]) -> Obtaine
 
 
 def _fetched(sources: Sequence[Source], name: str, trust_first_use: bool) -> Obtained:
-    """The weights from the first source that has them; what the others answer is said.
+    """The weights from the first source that has them. What went wrong with those before it becomes a warning.
 
     Raises:
         WeightsError: none has them.

@@ -1,4 +1,4 @@
-"""What is said where weights cannot be fetched: why, which row comes nearest, and what else works. One line each."""
+"""The messages where weights cannot be fetched: why, which row comes nearest, what else works. Each is one line."""
 
 from collections.abc import Sequence
 
@@ -36,20 +36,16 @@ def refusal(
         return " ".join(filter(None, [f"{name}{_why_not(sources, recipe)}.", _moved(sources), instead, OWN_COPY]))
     if offline():
         missing = f"{living[0].file} ({size_text(living[0])}) is not in the cache ({cache_folder() / 'weights'})"
-        return " ".join(
-            filter(
-                None,
-                [
-                    f"{name}: {missing}, and the network is not to be used (--offline, MAREY_OFFLINE).",
-                    _moved(sources),
-                    f"Where there is a network: {FETCH} {name}.",
-                    OWN_COPY,
-                ],
-            )
-        )
-    if living[0].trust == "none" and not trust_first_use:
+        why = f"{name}: {missing}, and the network is not to be used (--offline, MAREY_OFFLINE)."
+        return " ".join(filter(None, [why, _moved(sources), f"Where there is a network: {FETCH} {name}.", OWN_COPY]))
+    if unproven(living) and not trust_first_use:
         return " ".join(filter(None, [asks_first(living[0], name), _moved(sources)]))
     return None
+
+
+def unproven(living: Sequence[Source]) -> bool:
+    """Whether of none of these sources a hash is known."""
+    return all(source.trust == "none" for source in living)
 
 
 def asks_first(source: Source, name: str) -> str:
