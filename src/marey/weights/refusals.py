@@ -112,9 +112,7 @@ def _instead(recipe: Recipe, command: str) -> str:
             f"{command} {row.name}{f' {_TRUST}' if asked(row.weights)[0].trust == 'none' else ''}" for row in rows
         ]
         offers = [f"{row_text(row)}: {line}" for row, line in zip(rows, commands, strict=True)]
-        return (
-            f"The nearest row that one can get is {'. Nearer, but on a host that was lost for a time: '.join(offers)}."
-        )
+        return f"The nearest row that one can get is {'. Nearer: '.join(offers)}."
     if not recipe.weights and recipe.published is None:
         return f"It is for training: marey train {recipe.name} --data DATA."
     base = None if recipe.pretraining is None else base_row(recipe)
