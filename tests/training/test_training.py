@@ -17,6 +17,7 @@ from torch import nn
 import marey
 from marey.backends import precision
 from marey.base.errors import RecipeError, RunError, WeightsError
+from marey.base.files import sha256
 from marey.data.formats import list_folder
 from marey.models.layers.checkpointing import Blocks
 from marey.models.layers.drop_path import DropPath
@@ -26,7 +27,7 @@ from marey.training.ema import AveragedWeights
 from marey.training.fit import fit
 from marey.training.loop import TrainingLoop
 from marey.training.step import GradientStep
-from marey.weights.checkpoint import read_checkpoint
+from marey.weights.checkpoint import read_checkpoint, save_checkpoint
 from marey.weights.load import build_network
 from tiny import RECIPE, write_clips
 from tolerances import DISTRIBUTED
@@ -607,3 +608,22 @@ def test_ctrl_c_once_and_again(monkeypatch, capsys) -> None:
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_checkpoint_names_the_published_file_that_it_started_from(videos, tmp_path, monkeypatch) -> None:
+    save_checkpoint(tmp_path / "start.safetensors", build_network(RECIPE), RECIPE)
+    digits = sha256(tmp_path / "start.safetensors")
+    (tmp_path / "lab").mkdir()
+    (tmp_path / "start.safetensors").rename(tmp_path / "lab" / f"start-{digits[:8]}.safetensors")
+    monkeypatch.setenv("MAREY_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("MAREY_MIRROR", str(tmp_path / "lab"))
+    address = f"https://a.org/start-{digits[:8]}.safetensors"
+    recipe = RECIPE.variant(train={"epochs": 1})
+    for resume in (False, True):
+        fitted = fit(recipe, train=list_folder(videos), out=tmp_path / "run", workers=0, init=address, resume=resume)
+        started = read_checkpoint(fitted.last).provenance["started_from"]
+        assert (started["layout"], started["origin"]["sha256"], started["origin"]["trust"]) == (
+            "marey",
+            digits,
+            "prefix",
+        )

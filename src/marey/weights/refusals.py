@@ -108,17 +108,21 @@ def _instead(recipe: Recipe, command: str) -> str:
     """Which row can be taken in the place of one, with its number; what there is where none can."""
     rows = nearest_rows(recipe)
     if rows:
-        commands = [
-            f"{command} {row.name}{f' {_TRUST}' if asked(row.weights)[0].trust == 'none' else ''}" for row in rows
-        ]
-        offers = [f"{row_text(row)}: {line}" for row, line in zip(rows, commands, strict=True)]
-        return f"The nearest row that one can get is {'. Nearer: '.join(offers)}."
+        first, *nearer = (f"{row_text(row)}: {command} {row.name}{_word_needed(row)}" for row in rows)
+        if nearer:
+            return f"The nearest row on a host without a reported loss is {first}. Nearer is {nearer[0]}."
+        return f"The nearest row that one can get is {first}."
     if not recipe.weights and recipe.published is None:
         return f"It is for training: marey train {recipe.name} --data DATA."
     base = None if recipe.pretraining is None else base_row(recipe)
     if base is not None:
         return f"No row on {recipe.dataset} can be fetched; training can start from --init {base.name}."
     return f"No row of this network on {recipe.dataset} can be fetched."
+
+
+def _word_needed(row: Recipe) -> str:
+    """What a command needs beside the name of a row of whose files no hash is known."""
+    return f" {_TRUST}" if unproven(asked(row.weights)) else ""
 
 
 def base_row(recipe: Recipe) -> Recipe | None:
