@@ -53,7 +53,7 @@ _SLOWEST = 3
 _HEAD = """# What the addresses of weights answer
 
 Written by `make links`, which asks every declared address for its header; no file is downloaded. Sizes and hashes are what
-the servers say. Nothing asks these addresses on its own account: the table is as old as its dates.
+the servers say, and the table is as old as its dates.
 """
 _COLUMNS = (
     "file",
