@@ -1,12 +1,22 @@
-"""Pages that are generated are those that the code would generate now."""
+"""Pages that are generated are those that the code would generate now; what others say of weights holds."""
 
+import re
 import runpy
+import shlex
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
-TOOLS = Path(__file__).parents[1] / "tools"
+from marey.recipe.source import TRUST_ORDER
+from marey.recipes import RECIPES, TWO_STREAMS
+from marey.recipes.starts import STARTS
+from marey.weights import availability, scan
+
+ROOT = Path(__file__).parents[1]
+TOOLS = ROOT / "tools"
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 @pytest.mark.parametrize("name", ["zoo", "rows"])
@@ -26,3 +36,40 @@ def test_a_tool_that_is_asked_for_help_writes_nothing(name, words, code, monkeyp
     with pytest.raises(SystemExit) as left:
         runpy.run_path(str(TOOLS / f"{name}.py"), run_name="__main__")
     assert left.value.code == code
+
+
+@pytest.mark.parametrize("word", [*availability.MEANINGS, *scan.MEANINGS, *TRUST_ORDER])
+def test_a_word_for_weights_is_explained(word) -> None:
+    page = (ROOT / "docs" / "how-to" / "weights.md").read_text(encoding="utf-8")
+    assert re.search(rf"^\| .*`{word}( 20\d\d-\d\d)?`.* \|", page, re.MULTILINE)
+
+
+def examples() -> list[str]:
+    """The commands of all pages that fetch weights by the name of a row or start."""
+    text = "\n".join(page.read_text(encoding="utf-8") for page in PAGES).replace("\\\n", "")
+    lines = re.findall(
+        r"^ {4}(marey (?:predict|evaluate|features|reproduce|train|weights fetch) [^#\n]+)", text, re.MULTILINE
+    )
+    return [part.strip() for line in lines for part in line.split(";")]
+
+
+@pytest.mark.parametrize("line", examples())
+def test_an_example_asks_for_weights_that_one_can_get(line, monkeypatch, tmp_path) -> None:
+    monkeypatch.setenv("MAREY_OFFLINE", "0")
+    monkeypatch.setenv("MAREY_CACHE", str(tmp_path))
+    monkeypatch.delenv("MAREY_MIRROR", raising=False)
+    rows = {row.name: row for row in (*RECIPES, *TWO_STREAMS)}
+    words = shlex.split(line)
+    if {"--weights", "--untrained"} & set(words):
+        return
+    trains = words[1] == "train" or "--train" in words
+    inits = [after for word, after in pairwise(words) if word == "--init"]
+    for name in inits if trains else words:
+        if name in rows:
+            found = availability.availability(rows[name])
+        elif name in STARTS:
+            found = availability.availability_of(STARTS[name])
+        else:
+            continue
+        assert found.available, f"{name}: {found.word}"
+        assert found.state == "yes" or "--trust-first-use" in words, f"{name}: {found.word}"

@@ -17,15 +17,15 @@ import threading
 import time
 from base64 import b64encode
 from collections import Counter, defaultdict
-from collections.abc import Iterable
-from contextlib import closing
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from http.client import HTTPMessage
 from itertools import chain
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
-from urllib.parse import quote, unquote, urljoin, urlsplit
+from urllib.parse import SplitResult, quote, unquote, urljoin, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from marey.base.files import write_text
@@ -47,11 +47,13 @@ X509_V_FLAG_NO_CHECK_TIME, which Python's ssl does not name."""
 _SOON = timedelta(days=14)
 _FAILURES = 3
 """Addresses in a row after which a host that gives no answer is asked no more."""
+_SLOWEST = 3
+"""Time-outs that a whole request may take."""
 
 _HEAD = """# What the addresses of weights answer
 
 Written by `make links`, which asks every declared address for its header; no file is downloaded. Sizes and hashes are what
-the servers say. Nothing asks these addresses on its own account: the table is as old as its dates.
+the servers say, and the table is as old as its dates.
 """
 _COLUMNS = (
     "file",
@@ -131,8 +133,13 @@ class Answer:
         """In a few words."""
         way = f" from {urlsplit(self.hops[-1]).hostname}" if self.hops else ""
         answer = f"answers {self.status}{way}" + (f": {self.content}" if self.content else "")
+        led = "after a redirect: " if self.hops and self.words and self.problem != "redirect" else ""
         # Servers wrote part of it, and it goes to a terminal.
-        return "".join(letter if letter.isprintable() else "?" for letter in self.words or answer)
+        return "".join(letter if letter.isprintable() else "?" for letter in led + (self.words or answer))
+
+
+class _SlowError(OSError):
+    """A server that sends a byte now and then, and never the whole answer."""
 
 
 class Network:
@@ -140,8 +147,12 @@ class Network:
 
     Args:
         rate: Requests per second to one host.
-        timeout: Seconds without a byte after which a connection counts as dead.
+        timeout: Seconds without a byte after which a connection counts as dead; a request may take three times as long.
         ca: A file of certificates of authorities that are trusted beside the system's.
+
+    Raises:
+        ValueError: the environment names a proxy of another kind than http://host:port.
+        OSError: `ca` is no file of certificates.
     """
 
     def __init__(self, *, rate: float = 1.0, timeout: float = 20.0, ca: str | None = None) -> None:
@@ -154,6 +165,7 @@ class Network:
             self.strict.load_verify_locations(ca)
             self.lenient.load_verify_locations(ca)
         self.lock, self.free = threading.Lock(), defaultdict[str, float](float)
+        self.by = _proxy()
 
     def wait(self, host: str) -> None:
         """Until the host may be asked again, whichever thread asks."""
@@ -163,21 +175,65 @@ class Network:
             self.free[host] = turn + self.interval
         time.sleep(turn - now)
 
-    def connection(self, address: str, context: ssl.SSLContext) -> http.client.HTTPConnection:
-        """Not yet connected; through the environment's proxy, but never to this machine."""
+    def proxy(self, address: str) -> SplitResult | None:
+        """The environment's proxy, by which `address` is asked; None: it is asked directly."""
         parts = urlsplit(address)
+        host = parts.hostname or ""
+        return None if parts.scheme == "http" or host in _THIS_MACHINE or proxy_bypass(host) else self.by
+
+    def connection(self, address: str, context: ssl.SSLContext) -> http.client.HTTPConnection:
+        """Not yet connected."""
+        parts, by = urlsplit(address), self.proxy(address)
         host = parts.hostname or ""
         if parts.scheme == "http":
             return http.client.HTTPConnection(host, parts.port, timeout=self.timeout)
-        proxy = getproxies().get("https", "")
-        if not proxy or host in _THIS_MACHINE or proxy_bypass(host):
+        if by is None:
             return http.client.HTTPSConnection(host, parts.port, timeout=self.timeout, context=context)
-        by = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
         user = f"{unquote(by.username or '')}:{unquote(by.password or '')}".encode()
         known = {"Proxy-Authorization": f"Basic {b64encode(user).decode()}"} if by.username else {}
         tunnel = http.client.HTTPSConnection(by.hostname or "", by.port, timeout=self.timeout, context=context)
         tunnel.set_tunnel(host, parts.port or 443, known)
         return tunnel
+
+    @contextmanager
+    def connected(self, address: str) -> Iterator[http.client.HTTPConnection]:
+        """A connection with a checked certificate for one request, which is cut off when it takes too long.
+
+        Raises:
+            _SlowError: it was cut off.
+        """
+        longest, over = _SLOWEST * self.timeout, threading.Event()
+        with closing(self.connection(address, self.strict)) as connection:
+            connection.connect()
+            sock = connection.sock
+
+            def cut() -> None:
+                over.set()
+                with suppress(OSError):
+                    # Not SSLSocket's own, which changes what the other thread is reading from.
+                    socket.socket.shutdown(sock, socket.SHUT_RDWR)
+
+            timer = threading.Timer(longest, cut)
+            timer.daemon = True
+            timer.start()
+            try:
+                yield connection
+            except (OSError, http.client.HTTPException):
+                if not over.is_set():
+                    raise
+            finally:
+                timer.cancel()
+            if over.is_set():
+                raise _SlowError(f"no whole answer within {longest:g} s")
+
+
+def _proxy() -> SplitResult | None:
+    """The environment's proxy for HTTPS."""
+    named = getproxies().get("https", "")
+    by = urlsplit(named if "://" in named else f"http://{named}") if named else None
+    if by is not None and (by.scheme not in ("http", "https") or not by.hostname or by.port == 0):
+        raise ValueError(f"{by.scheme}://{by.netloc.rpartition('@')[2]} is none")
+    return by
 
 
 def ask(source: Source, network: Network) -> Answer:
@@ -202,13 +258,12 @@ def _follow(method: Literal["HEAD", "GET"], address: str, network: Network, *, g
     headers = {"User-Agent": "marey", "Connection": "close"}
     if method == "GET":
         headers["Range"] = f"bytes=0-{HEAD - 1}"
+    address = quote(address, safe=string.punctuation)
     while True:
-        address = quote(address, safe=string.punctuation, encoding="iso-8859-1")
         parts = urlsplit(address)
         network.wait(parts.hostname or "")
         try:
-            with closing(network.connection(address, network.strict)) as connection:
-                connection.connect()
+            with network.connected(address) as connection:
                 if isinstance(connection.sock, ssl.SSLSocket):
                     until, _ = _certificate(connection.sock)
                     answer = replace(answer, until=min(until, answer.until or until))
@@ -217,25 +272,32 @@ def _follow(method: Literal["HEAD", "GET"], address: str, network: Network, *, g
                 )
                 with connection.getresponse() as response:
                     led = response.status in _REDIRECTS and "Location" in response.headers
-                    new = urlsplit(urljoin(address, response.headers["Location"])) if led else None
+                    # http.client decodes headers as ISO 8859-1.
+                    there = quote(response.headers["Location"], string.punctuation, "iso-8859-1") if led else ""
+                    new = urlsplit(urljoin(address, there)) if led else None
                     if method == "GET" and not led:
                         first = response.read(HEAD)
         except ssl.SSLCertVerificationError as error:
             return _distrusted(answer, error, address, network)
         except (OSError, http.client.HTTPException, ValueError) as error:
-            return _unreached(answer, error, parts.hostname, network.timeout)
+            return _unreached(answer, error, address, network)
         heads.append(response.headers)
         answer = replace(answer, status=response.status)
         if new is None:
             return _read(answer, heads, first)
         address = new.geturl()
         answer = replace(answer, hops=(*answer.hops, address))
+        why_not = ""
         if new.scheme != "https" and not (parts.scheme == new.scheme == "http" and new.hostname in _THIS_MACHINE):
-            return replace(answer, problem="redirect", words=f"leads on to {address}, which is not HTTPS")
-        if state_of(address).reported == "gone" and not gone:
-            return replace(answer, problem="redirect", words=f"leads on to {address}, which is declared gone")
-        if len(answer.hops) > 10:
-            return replace(answer, problem="redirect", words="leads from address to address without end")
+            why_not = f"leads on to {address}, which is not HTTPS"
+        elif not new.hostname:
+            why_not = f"leads on to {address}, which names no host"
+        elif state_of(address).reported == "gone" and not gone:
+            why_not = f"leads on to {address}, which is declared gone"
+        elif len(answer.hops) > 10:
+            why_not = "leads from address to address without end"
+        if why_not:
+            return replace(answer, problem="redirect", words=why_not)
 
 
 def _read(answer: Answer, heads: list[HTTPMessage], first: bytes | None) -> Answer:
@@ -285,7 +347,7 @@ def _distrusted(answer: Answer, error: ssl.SSLCertVerificationError, address: st
             assert isinstance(connection.sock, ssl.SSLSocket)
             until, names = _certificate(connection.sock)
     except (OSError, http.client.HTTPException) as again:
-        return _unreached(answer, again, host, network.timeout)
+        return _unreached(answer, again, address, network)
     wrong = f"expired on {until}" if error.verify_code == _EXPIRED else f"is for {names}"
     return replace(answer, problem="certificate", until=until, words=f"the certificate of {host} {wrong}")
 
@@ -297,13 +359,14 @@ def _certificate(sock: ssl.SSLSocket) -> tuple[date, str]:
     return until, ", ".join(str(name) for _, name in shown.get("subjectAltName", ()))
 
 
-def _unreached(answer: Answer, error: Exception, host: str | None, timeout: float) -> Answer:
-    said = " ".join(str(error).split()) or type(error).__name__
-    if isinstance(error, socket.gaierror) and error.errno == socket.EAI_NONAME:
-        return replace(answer, problem="name", words=f"no host has the name {host}")
+def _unreached(answer: Answer, error: Exception, address: str, network: Network) -> Answer:
+    said, by = " ".join(str(error).split()) or type(error).__name__, network.proxy(address)
     if isinstance(error, socket.gaierror):
-        said = f"the name {host} cannot be looked up now"
-    words = f"no byte for {timeout:g} s" if isinstance(error, TimeoutError) else f"no connection ({said})"
+        if by is None and error.errno == socket.EAI_NONAME:
+            return replace(answer, problem="name", words=f"no host has the name {urlsplit(address).hostname}")
+        whose = f"the name {urlsplit(address).hostname}" if by is None else f"the proxy's name {by.hostname}"
+        said = f"{whose} cannot be looked up now"
+    words = f"no byte for {network.timeout:g} s" if isinstance(error, TimeoutError) else f"no connection ({said})"
     return replace(answer, problem="connection", words=words)
 
 
@@ -327,7 +390,8 @@ def differences(source: Source, answer: Answer) -> list[Difference]:
     if gone and not answer.there:
         return []
     nothing_there = answer.status in (404, 410) and not answer.problem
-    if nothing_there or answer.problem in ("name", "certificate"):
+    # Where another host is at fault, a person has to see whether it will stay so.
+    if nothing_there or (answer.problem in ("name", "certificate") and not answer.hops):
         return [Difference(f"gone: {answer.text}", _state("gone", answer.text, answer.on))]
     if answer.problem == "authority":
         return [Difference(f"{answer.text}; if that is a proxy's of your own, name its authority with --ca")]
@@ -394,7 +458,9 @@ def main(arguments: list[str] | None = None) -> int:
     """The command. Returns 1 where no server could be reached."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rate", type=float, default=1.0, help="requests per second to one host (1)")
-    parser.add_argument("--timeout", type=float, default=20.0, help="seconds without a byte for one address (20)")
+    parser.add_argument(
+        "--timeout", type=float, default=20.0, help="seconds without a byte; thrice that for a request (20)"
+    )
     parser.add_argument("--limit", type=float, default=900.0, help="seconds for all addresses (900)")
     parser.add_argument("--gone", action="store_true", help="ask hosts that are declared gone, too")
     parser.add_argument("--ca", metavar="FILE", help="certificates of authorities to trust beside the system's")
@@ -409,6 +475,8 @@ def main(arguments: list[str] | None = None) -> int:
     asked = [source for source in declared if given.gone or source.state.reported != "gone"]
     try:
         network = Network(rate=given.rate, timeout=given.timeout, ca=given.ca)
+    except ValueError as error:
+        parser.error(f"HTTPS_PROXY: expected http://host:port, perhaps with user:password@ ({error})")
     except OSError as error:
         parser.error(f"--ca {given.ca}: expected a file of certificates in PEM form ({error})")
     answers = _ask_all(asked, network, given.limit)

@@ -29,27 +29,26 @@ _OWN = ("motions", "folder")
 """Data sets of recipes that reproduce no row."""
 _HEAD = """# Model zoo
 
-Generated from the recipes by `python tools/zoo.py`. Every number is somebody's own, under the protocol beside it: numbers of
-two protocols, splits or copies of a data set do not compare. `marey show NAME` prints everything behind a row.
+Generated from the recipes by `python tools/zoo.py`. Every number is its publisher's, under the protocol beside it: numbers
+of two protocols, splits or copies of a data set do not compare. `marey show NAME` prints everything behind a row.
 
-- *measured* by those who published it, or *quoted* by them from somewhere else.
-- *weights*: the best source of the row's file, of which there may be several: what is reported of its host, its size ("~":
-  at least; 4 bytes a parameter, where the file's own is not known), its licence, how it is known.
+- *top-1 / top-5* were measured by those who published them; *quoted*: they took them from somewhere else.
+- *weights*: the best source of the row's file, of which there may be several: what is reported of its host, size, licence,
+  how the file is known. [Get weights](how-to/weights.md) says what the words mean and how to fetch a file or use a copy.
     - *no loss reported*: no report says that the host lost the file. None of these addresses was asked.
     - *lost and back*: the host was lost for a time. It is asked after all others, and only for a file with a known hash.
     - *gone*: the host lost the file or was given up. It is never asked, since its name may belong to somebody else by now,
-      and so there is no link. An own copy of the file is loaded with `--weights FILE`; `marey weights scan FOLDER` finds it.
-    - *verified*: by a whole SHA-256 of its publisher. *checked*: by a whole hash that others state. *prefix*: by the first
-      digits of a SHA-256, which reveal damage but stop no attacker. *no hash*: none is known, so the file is fetched only
-      with `--trust-first-use`, and its SHA-256 is recorded.
+      and so there is no link. `marey show NAME` prints the file's name and address.
+    - *~*: the file's size is not known; that of its parameters, 4 bytes each.
+    - *no hash*: the file is fetched only with `--trust-first-use`.
 - *nearest*: where Marey asks for no file of a row, the nearest row of the same network and data set whose file it asks for.
 """
 _STATES = ("no loss reported", "lost and back", "gone")
 """From the best to the worst."""
 _BEFORE = {"no loss reported": 7, "lost and back": 26, "gone": 22, "none": 44}
 """Version 0.1.0, which knew one address of a row, and none without a hash."""
-_COLUMNS = ("recipe", "parameters", "input", "starts from", "data", "top-1", "top-5", "kind", "protocol", "weights")
-_TWO_COLUMNS = ("row", "streams", "fusion", "data", "top-1", "top-5", "kind", "protocol")
+_COLUMNS = ("recipe", "parameters", "input", "starts from", "data", "top-1 / top-5", "protocol", "weights")
+_TWO_COLUMNS = ("row", "streams", "fusion", "data", "top-1 / top-5", "protocol")
 
 
 def page() -> str:
@@ -113,10 +112,10 @@ def _two_cells(row: TwoStream) -> list[str]:
 
 def _published(number: Published | None) -> list[str]:
     if number is None:
-        return [""] * 4
-    top5 = "" if number.top5 is None else f"{number.top5:.1f}"
-    kind = "quoted" if number.kind == "quoted" else "measured"
-    return [f"{number.top1:.1f}", top5, kind, f"{number.protocol}; {number.split}"]
+        return [""] * 2
+    top5 = "" if number.top5 is None else f" / {number.top5:.1f}"
+    quoted = ", quoted" if number.kind == "quoted" else ""
+    return [f"{number.top1:.1f}{top5}{quoted}", f"{number.protocol}; {number.split}"]
 
 
 def _input(recipe: Recipe) -> str:
@@ -132,8 +131,9 @@ def _weights(recipe: Recipe) -> str:
         known = "none published, or none known"
     else:
         trust = "no hash" if source.trust == "none" else source.trust
-        file = f"`{source.file}`" if source.state.reported == "gone" else f"[file]({_link(source)})"
-        known = ", ".join([source.state.reported, size_text(source), source.licence, trust]) + f": {file}"
+        reported = source.state.reported
+        linked = reported if reported == "gone" else f"[{reported}]({_link(source)})"
+        known = ", ".join([linked, size_text(source), source.licence, trust])
     if any(source.living for source in recipe.weights):
         return known
     near = nearest_living(recipe)

@@ -113,6 +113,7 @@ def test_a_redirect_to_another_host_is_followed(status) -> None:
     [
         ("http://example.org/a.pth", "leads on to http://example.org/a.pth, which is not HTTPS"),
         ("ftp://example.org/a.pth", "leads on to ftp://example.org/a.pth, which is not HTTPS"),
+        ("https:///x", "leads on to https:///x, which names no host"),
         (LOST_BUCKET, f"leads on to {LOST_BUCKET}, which is declared gone"),
         ("/a.pth", "leads from address to address without end"),
     ],
@@ -124,6 +125,22 @@ def test_redirects_that_are_not_followed(location, words) -> None:
     assert answer.text == words
     (difference,) = differences(source("https://x.org/a.pth"), answer)
     assert not difference.declare and difference.found.endswith("look there by hand")
+
+
+@pytest.mark.parametrize(("error", "problem"), [(socket.EAI_NONAME, "name"), (socket.EAI_AGAIN, "connection")])
+def test_a_redirect_to_a_host_that_is_not_found_says_nothing_of_the_first_host(error, problem, monkeypatch) -> None:
+    found = socket.getaddrinfo
+
+    def look_up(host, *others, **named):
+        return found(host, *others, **named) if host == "127.0.0.1" else raising(socket.gaierror(error, "no"))
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    with serving(says(302, Location="https://store.invalid/a.pth")) as server:
+        answer = ask(source(f"{server.url}/a.pth"), network())
+    assert answer.problem == problem and answer.reached
+    assert answer.text.startswith("after a redirect: no ") and "store.invalid" in answer.text
+    (difference,) = differences(source("https://x.org/a.pth"), answer)
+    assert not difference.declare and not difference.found.startswith("gone")
 
 
 def test_https_does_not_lead_to_plain_http_on_this_machine(authority, ca) -> None:
@@ -235,6 +252,55 @@ def test_a_proxy_of_the_environment_is_used(monkeypatch) -> None:
     assert (proxy.methods, proxy.asked[0][0]) == (["CONNECT"], "weights.invalid:443")
     assert proxy.asked[0][1]["Proxy-Authorization"] == "Basic bWU6c2UgY3JldA=="
     assert answer.text == "no connection (Tunnel connection failed: 502 Bad Gateway)"
+
+
+@pytest.mark.parametrize("error", [socket.EAI_NONAME, socket.EAI_AGAIN])
+def test_a_proxy_that_is_not_found_is_named_in_place_of_the_host(error, monkeypatch) -> None:
+    monkeypatch.setenv("https_proxy", "http://me:secret@proxy.invalid:3128")
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: raising(socket.gaierror(error, "no")))
+    answer = ask(source("https://weights.org/a.pth"), network())
+    assert (answer.problem, answer.reached) == ("connection", False)
+    assert answer.text == "no connection (the proxy's name proxy.invalid cannot be looked up now)"
+
+
+@pytest.mark.parametrize("proxy", ["socks5://me:secret@127.0.0.1:1080", "http://:3128", "http://proxy.org:port"])
+def test_a_proxy_that_cannot_be_one_is_refused_before_anything_is_asked(proxy, monkeypatch, tmp_path, capsys) -> None:
+    monkeypatch.setenv("https_proxy", proxy)
+    with pytest.raises(SystemExit):
+        run(monkeypatch, tmp_path / "links.md", [source("https://weights.invalid/a.pth")])
+    said = capsys.readouterr()
+    assert "HTTPS_PROXY: expected http://host:port" in said.err and "secret" not in said.err and not said.out
+
+
+@pytest.mark.parametrize("by", ["HTTP", "HTTPS"])
+@pytest.mark.parametrize("what", ["the header", "the body"])
+def test_a_server_that_sends_a_byte_now_and_then_is_given_up(what, by, authority, ca, monkeypatch) -> None:
+    done = threading.Event()
+
+    def drip(request) -> None:
+        if what == "the body":
+            says(200, **CUT)(request)
+        while not done.wait(0.02):
+            request.wfile.write(b"H")
+
+    monkeypatch.setattr(links, "_SLOWEST", 0.05)
+    before = [says(405)] if what == "the body" else []
+    with serving(*before, drip, tls=tls(authority, "127.0.0.1") if by == "HTTPS" else None) as server:
+        answer = ask(source(f"{server.url}/a.pth"), network(timeout=6, ca=ca))
+        done.set()
+    assert (answer.problem, answer.text) == ("connection", "no connection (no whole answer within 0.3 s)")
+
+
+@pytest.mark.parametrize("host", ["中..x", "中.invalid", "a..x", "x" * 64 + ".org"])
+def test_a_host_whose_name_cannot_be_one_ends_nothing(host) -> None:
+    answer = ask(source(f"https://{host}/a.pth"), network())
+    assert answer.problem in ("connection", "name") and not answer.reached
+
+
+def test_letters_of_an_address_are_sent_as_utf_8() -> None:
+    with serving(whole(CONTENT)) as server:
+        assert ask(source(f"{server.url}/中 é.pth"), network()).there
+    assert server.asked[0][0] == "/%E4%B8%AD%20%C3%A9.pth"
 
 
 def test_a_host_is_asked_at_a_limited_rate(monkeypatch) -> None:
