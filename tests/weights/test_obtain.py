@@ -460,3 +460,13 @@ def test_a_hash_on_a_host_that_was_lost_is_worth_more_than_the_users_word(capsys
         assert obtain(row(unknown, back)).path.name == "b.pth"
         assert [path for path, _ in server.asked] == ["/y/b.pth"]
     assert "no hash of a.pth was published" in capsys.readouterr().err
+
+
+def test_offline_a_mirrors_file_without_a_hash_is_named_with_what_it_needs(tmp_path, monkeypatch) -> None:
+    (tmp_path / "a.pth").write_bytes(CONTENT)
+    monkeypatch.setenv("MAREY_MIRROR", str(tmp_path))
+    monkeypatch.setenv("MAREY_OFFLINE", "1")
+    mine = row(source("https://a.org/a.pth", None))
+    with pytest.raises(WeightsError, match=rf"--trust-first-use.*would be taken from {tmp_path}"):
+        obtain(mine)
+    assert obtain(mine, trust_first_use=True).record.sha256 == SHA256

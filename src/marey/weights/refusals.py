@@ -7,6 +7,7 @@ from marey.recipe import Recipe, Source, TwoStream
 from marey.recipe.source import PUBLISHER, asked
 from marey.weights.availability import broken_link
 from marey.weights.download import offline
+from marey.weights.mirrors import may_have, mirrors
 from marey.weights.nearest import nearest_living, nearest_rows
 from marey.weights.sizes import size_text
 
@@ -35,6 +36,9 @@ def refusal(
         instead = "" if recipe is None else _instead(recipe, command)
         return " ".join(filter(None, [f"{name}{_why_not(sources, recipe)}.", _moved(sources), instead, OWN_COPY]))
     if offline():
+        folder = next((mirror for mirror in mirrors() for source in living if may_have(mirror, source.address)), None)
+        if folder is not None and unproven(living) and not trust_first_use:
+            return f"{asks_first(living[0], name)} It would be taken from {folder.where}, a folder of MAREY_MIRROR."
         missing = f"{living[0].file} ({size_text(living[0])}) is not in the cache ({cache_folder() / 'weights'})"
         why = f"{name}: {missing}, and the network is not to be used (--offline, MAREY_OFFLINE)."
         return " ".join(filter(None, [why, _moved(sources), f"Where there is a network: {FETCH} {name}.", OWN_COPY]))
@@ -50,10 +54,11 @@ def unproven(living: Sequence[Source]) -> bool:
 
 def asks_first(source: Source, name: str) -> str:
     """That a file of which no hash is known is fetched on the user's word only."""
+    whose = "" if name == source.file else f"{name}: "
     return (
-        f"{name}: no hash of {source.file} was published ({source.address}, {size_text(source)}, licence "
-        f"{source.licence}): it is fetched on your word only: {_TRUST} (trust_first_use=True). Its SHA-256 is recorded, and "
-        "a later change is refused."
+        f"{whose}no hash of {source.file} was published ({source.address}, {size_text(source)}, licence {source.licence}): "
+        f"it is fetched on your word only: {_TRUST} (trust_first_use=True). Its SHA-256 is recorded, and a later change is "
+        "refused."
     )
 
 
