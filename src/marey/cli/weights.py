@@ -168,7 +168,7 @@ def remove(
         raise WeightsError(f"{', '.join(names)}: removed before; its record is kept (--forget removes that, too).")
     freed = remove_items(found, forget=forget)
     for item in found:
-        print(f"removed: {item.path}" + (f" (a link; {item.link} is as it was)" if item.link else ""))
+        print(f"removed: {item.path}" + (f" (the link alone, which led to {item.link})" if item.link else ""))
     kept = "" if forget or not found else " Records of their content are kept (--forget removes them)."
     print(f"{len(found)} {_files(len(found))} removed, {megabytes(freed)} are free now.{kept}")
 
