@@ -228,7 +228,8 @@ def test_scan_link_list_verify_remove(weights, monkeypatch) -> None:
     assert (verified.exit_code, f"{weights} is not there" in verified.stdout) == (1, True)
     assert f"{weights}, which is not there any more" in marey("weights", "list").stdout
     removed = marey("weights", "remove", "small")
-    assert (removed.exit_code, "the link alone" in removed.stdout, weights.with_name("moved.pth").is_file()) == (0, True, True)
+    assert (removed.exit_code, "the link alone" in removed.stdout) == (0, True)
+    assert weights.with_name("moved.pth").is_file()
     assert "removed before" in marey("weights", "remove", "small").stderr
     assert marey("weights", "remove", "small", "--forget").exit_code == 0
     assert json.loads(marey("weights", "list", "--json").stdout)["files"] == []
