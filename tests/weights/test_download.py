@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from datetime import date
 from email.utils import formatdate
 from pathlib import Path
 
@@ -20,8 +21,9 @@ from serving import by_path, chunked, says, serving, whole
 from marey.base.errors import WeightsError
 from marey.base.files import locked
 from marey.base.reporter import Bar, LoggingReporter, SilentReporter, reporting
-from marey.recipe.hosts import OPENMMLAB_BUCKET
+from marey.recipe.hosts import OPENMMLAB_BUCKET, State
 from marey.recipe.source import Hash
+from marey.weights import download as module
 from marey.weights.content import HEAD, foreign_body
 from marey.weights.download import AbsentError, Patience, SourceError, download
 from marey.weights.foreign import read_contents
@@ -520,3 +522,16 @@ def test_notes_of_a_download_that_make_no_sense_are_passed_over(target) -> None:
             )
             assert fetched(f"{server.url}/a.pth", target) == CONTENT
         target.unlink()
+
+
+def test_a_lost_host_is_led_to_only_where_a_hash_is_known(target, monkeypatch) -> None:
+    lost = State(reported="lost and back", date=date(2026, 6, 6), evidence="a/b#1")
+    monkeypatch.setattr(
+        module, "state_of", lambda url: lost if "localhost" in url else State(reported="no loss reported")
+    )
+    with serving(whole(CONTENT)) as there:
+        address = there.url.replace("127.0.0.1", "localhost")
+        with serving(says(302, Location=f"{address}/a.pth")) as server:
+            with pytest.raises(SourceError, match="a host that is reported lost and back since 2026-06-06"):
+                fetched(f"{server.url}/a.pth", target, known=None)
+            assert fetched(f"{server.url}/a.pth", target) == CONTENT

@@ -206,3 +206,10 @@ def test_offline_no_address_is_asked_and_a_full_disk_is_no_reason_to_go_on(targe
         with pytest.raises(WeightsError, match="set MAREY_CACHE") as caught:
             find(Mirror(server.url), ADDRESS, target, KNOWN)
         assert not isinstance(caught.value, SourceError)
+
+
+def test_a_password_is_neither_sent_nor_shown(monkeypatch) -> None:
+    monkeypatch.setenv("MAREY_MIRROR", "https://me:secret@lab.example/copies")
+    with pytest.raises(WeightsError, match="a user or a password") as caught:
+        mirrors()
+    assert "secret" not in str(caught.value)

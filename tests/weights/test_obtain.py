@@ -470,3 +470,27 @@ def test_offline_a_mirrors_file_without_a_hash_is_named_with_what_it_needs(tmp_p
     with pytest.raises(WeightsError, match=rf"--trust-first-use.*would be taken from {tmp_path}"):
         obtain(mine)
     assert obtain(mine, trust_first_use=True).record.sha256 == SHA256
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "https://open%2Dmmlab.s3.amazonaws.com/a.pth",
+        "https://download%2Eopenmmlab.com/a.pth",
+        "https://hanlab18．mit.edu/a",
+    ],
+)
+def test_another_spelling_of_a_lost_host_is_that_host(address) -> None:
+    assert state_of(address).reported != "no loss reported"
+
+
+def test_digits_that_others_state_are_called_digits(capsys) -> None:
+    with serving(whole(CONTENT)) as server:
+        obtain_named(f"{server.url}/a-{SHA256[:8]}.pth")
+    assert "its first 8 digits are those of the file's name: they reveal a damaged file" in capsys.readouterr().err
+
+
+def test_the_file_without_a_hash_is_the_one_that_is_named() -> None:
+    mine = row(source("https://a.org/model.ckpt.data-00000-of-00001", SHA256, parts=(Part(name="model.ckpt.index"),)))
+    with pytest.raises(WeightsError, match=r"no hash of model.ckpt.index was published"):
+        check_obtainable(mine)

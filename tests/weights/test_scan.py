@@ -347,3 +347,15 @@ def test_files_of_the_cache_itself_are_not_registered(cache) -> None:
     row = published("https://a.org/b/a.pth", sha256(path)[:8])
     (linked,) = link_found(scan(cache, [row]))
     assert (linked.how, "lies in the cache itself" in linked.why) == ("refused", True)
+
+
+def test_every_published_name_of_one_content_is_judged(folder) -> None:
+    (folder / "aa").mkdir()
+    write(folder / "right.pth")
+    shutil.copy(folder / "right.pth", folder / "aa" / "wrong.pth")
+    shutil.copy(folder / "right.pth", folder / "another name.pth")
+    other = Source(address="https://a.org/x/wrong.pth", by="a", layout="pyslowfast")
+    rows = [published("https://a.org/x/right.pth"), SMALL.variant(name="other", weights=(other,))]
+    found = {one.path.name: one for one in scan(folder, rows)}
+    assert {name: one.kind for name, one in found.items()} == {"right.pth": "likely", "wrong.pth": "misnamed"}
+    assert [path.name for path in found["right.pth"].copies] == ["another name.pth"]

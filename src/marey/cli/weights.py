@@ -72,12 +72,14 @@ def fetch(
             if not as_json:
                 print(f"not fetched: {error}")
             continue
-        results.append(
-            {"name": name, "path": str(found.path), "address": found.record.address}
-            | {"sha256": found.record.sha256, "size": found.record.size, "trust": found.record.trust}
-        )
+        path = found if isinstance(found, Path) else found.path
+        result: dict[str, Json] = {"name": name, "path": str(path)}
+        if not isinstance(found, Path):
+            result |= {"address": found.record.address, "sha256": found.record.sha256}
+            result |= {"size": found.record.size, "trust": found.record.trust}
+        results.append(result)
         if not as_json:
-            print(f"{name}: {found.path}", flush=True)
+            print(f"{name}: {path}", flush=True)
     failed = [str(result["name"]) for result in results if "error" in result]
     if as_json:
         print(json_text({"fetched": results}, indent=2))
@@ -219,12 +221,14 @@ def _wanted(names: Sequence[str]) -> "dict[str, tuple[Source, ...]]":
     """
     from marey.recipes import get_recipe
     from marey.recipes.starts import STARTS
-    from marey.weights.obtain import sources_of
+    from marey.weights.obtain import is_address, sources_of
 
     wanted: dict[str, tuple[Source, ...]] = {}
     for name in names:
         found = sources_of(name)
-        if not found:
+        if is_address(name):
+            found = found or {name: ()}  # a whole model on the hub, of which nothing is declared
+        elif not found:
             try:
                 get_recipe(name)
             except RecipeError as error:
@@ -233,14 +237,12 @@ def _wanted(names: Sequence[str]) -> "dict[str, tuple[Source, ...]]":
     return wanted
 
 
-def _obtained(name: str, sources: "Sequence[Source]", trust: bool) -> "Obtained":
+def _obtained(name: str, sources: "Sequence[Source]", trust: bool) -> "Obtained | Path":
     from marey.recipes import RECIPES
-    from marey.weights.obtain import Obtained, is_address, obtain, obtain_from, obtain_named
+    from marey.weights.obtain import is_address, obtain, obtain_from, obtain_named
 
     if is_address(name):
-        found = obtain_named(name, trust_first_use=trust)
-        assert isinstance(found, Obtained)
-        return found
+        return obtain_named(name, trust_first_use=trust)
     row = next((recipe for recipe in RECIPES if recipe.name == name), None)
     return obtain_from(sources, name, trust_first_use=trust) if row is None else obtain(row, trust_first_use=trust)
 
@@ -254,7 +256,7 @@ def _announce(wanted: "Mapping[str, tuple[Source, ...]]") -> None:
     for name, sources in wanted.items():
         found = availability_of(sources)
         size = "" if found.size is None else megabytes(found.size, exact=found.exact)
-        notice(f"{name:{wide}}  {size:>9}  {found.word}".rstrip())
+        notice(f"{name:{wide}}  {size:>9}  {found.word if sources else ''}".rstrip())
         if found.available and found.state != "here":
             total, exact = total + (found.size or 0), exact and found.exact
     if total:

@@ -3,9 +3,10 @@
 Nothing here was found by asking a host: it is what others reported. `tools/links.py` asks.
 """
 
+import unicodedata
 from datetime import date as Date
 from typing import Literal, Self
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from pydantic import model_validator
 
@@ -120,8 +121,8 @@ def state_of(address: str) -> State:
     A name below a lost one counts as the lost one: who takes over a domain has the names below it, too.
     """
     parts = urlsplit(address)
-    # A soft hyphen is left out of a name before it is asked for.
-    host = (parts.hostname or "").replace("\u00ad", "").rstrip(".")
+    # As a name is written before it is asked for: unquoted, wide letters as plain ones, soft hyphens left out.
+    host = unicodedata.normalize("NFKC", unquote(parts.hostname or "")).replace("\u00ad", "").lower().rstrip(".")
     for lost, state in _LOST.items():
         name, _, bucket = lost.partition("/")
         below = host == name or (host.endswith(f".{name}") and not bucket)

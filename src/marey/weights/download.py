@@ -175,7 +175,7 @@ class _Download:
         self.notes = target.with_name(f"{target.name}.part.json")
         self.of_weights = target.suffix != ".json"
         """A recipe, or what a hub lists, is text."""
-        self.opener = _opener(url)
+        self.opener = _opener(url, known)
 
     def run(self) -> None:
         """Bring the file, verify it, give it its name."""
@@ -445,11 +445,11 @@ def _is_loopback(host: str | None) -> bool:
 
 class _Redirects(urllib.request.HTTPRedirectHandler):
     """Follows a server to another address, but never from HTTPS to HTTP, never from the net to this machine, and never to a
-    host that is reported gone, unless the address that was asked for lies there.
+    host that is reported gone, or lost where no hash of the file is known, unless the address that was asked for lies there.
     """
 
-    def __init__(self, asked: str) -> None:
-        self.state = state_of(asked)
+    def __init__(self, asked: str, known: Hash | None) -> None:
+        self.state, self.known = state_of(asked), known
 
     def http_error_302(
         self,
@@ -485,10 +485,11 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
                 f"{req.full_url}: leads on to {newurl}: weights are fetched by HTTPS only, also on the way"
             )
         state = state_of(newurl)
-        if state.reported == "gone" and state != self.state:
+        refused = state.reported == "gone" or (state.reported == "lost and back" and self.known is None)
+        if refused and state != self.state:
             fp.close()
             raise SourceError(
-                f"{req.full_url}: leads on to {newurl}, a host that is reported gone since {state.date} "
+                f"{req.full_url}: leads on to {newurl}, a host that is reported {state.reported} since {state.date} "
                 f"({state.evidence}) and is not asked"
             )
         return super().redirect_request(req, fp, code, msg, headers, newurl)
@@ -503,7 +504,7 @@ class _Proxies(urllib.request.ProxyHandler):
         return super().proxy_open(req, proxy, type)
 
 
-def _opener(url: str) -> urllib.request.OpenerDirector:
+def _opener(url: str, known: Hash | None) -> urllib.request.OpenerDirector:
     """What opens `url` and what it leads on to: no files, no FTP."""
     opener = urllib.request.OpenerDirector()
     for handler in (
@@ -512,7 +513,7 @@ def _opener(url: str) -> urllib.request.OpenerDirector:
         urllib.request.HTTPSHandler(),
         urllib.request.HTTPDefaultErrorHandler(),
         urllib.request.HTTPErrorProcessor(),
-        _Redirects(url),
+        _Redirects(url, known),
     ):
         opener.add_handler(handler)
     return opener

@@ -98,7 +98,14 @@ def load_model(
     if path.suffix == ".safetensors" or (path.is_dir() and not is_tensorflow(path)):
         loaded = _own(path, declared, allow_new_head, model)
     elif model is None:
-        loaded = _foreign(path, declared, allow_new_head, source)
+        try:
+            loaded = _foreign(path, declared, allow_new_head, source)
+        except WeightsError as error:
+            if source is None or source.trust != "none":
+                raise
+            raise WeightsError(
+                f"{error} It was taken on your word: marey weights remove {source.file} --forget removes it."
+            ) from None
     else:
         raise WeightsError(f"{path}: model= goes with a .safetensors file that Marey wrote of such a module.")
     record = found.record if isinstance(found, Obtained) else record_of(path / MODEL if path.is_dir() else path)

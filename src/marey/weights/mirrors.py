@@ -60,6 +60,10 @@ def _mirror(word: str) -> Mirror:
             f"MAREY_MIRROR names {word}: expected absolute folders or addresses that begin with https:// "
             "(plain HTTP to this machine alone), separated by blanks; a path with blanks needs quotation marks."
         ) from None
+    if "@" in urlsplit(word).netloc:
+        raise WeightsError(
+            "MAREY_MIRROR names an address with a user or a password, which Marey does not send: leave that out."
+        )
     return Mirror(word.rstrip("/"))
 
 

@@ -204,17 +204,18 @@ def without_hash(names: Iterable[str]) -> tuple[Source, ...]:
     """What fetching these (`sources_of`) would take on the user's word alone: the first source of each that is not here
     and has no source with a known hash.
     """
-    if offline():
-        return ()
     wanted: dict[str, tuple[Source, ...]] = {}
     for name in names:
         wanted |= sources_of(name)
-    # An address that is typed is asked whatever is reported of its host.
-    candidates = [
-        (sources if is_address(name) else asked(sources), any(map(is_here, sources)))
-        for name, sources in wanted.items()
-    ]
-    return tuple(found[0] for found, here in candidates if found and not here and unproven(found))
+    found = []
+    for name, sources in wanted.items():
+        # An address that is typed is asked whatever is reported of its host.
+        living = sources if is_address(name) else asked(sources)
+        mirrored = [source for source in sources if any(may_have(mirror, source.address) for mirror in mirrors())]
+        candidates = mirrored or (() if offline() else living)
+        if candidates and unproven(candidates) and not any(map(is_here, sources)):
+            found.append(candidates[0])
+    return tuple(found)
 
 
 # What is here ----------------------------------------------------------------------------------------------------------

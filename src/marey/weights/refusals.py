@@ -55,22 +55,30 @@ def unproven(living: Sequence[Source]) -> bool:
 def asks_first(source: Source, name: str) -> str:
     """That a file of which no hash is known is fetched on the user's word only."""
     whose = "" if name == source.file else f"{name}: "
+    what = f"{source.address}, {size_text(source)}, licence {source.licence}"
     return (
-        f"{whose}no hash of {source.file} was published ({source.address}, {size_text(source)}, licence {source.licence}): "
-        f"it is fetched on your word only: {_TRUST} (trust_first_use=True). Its SHA-256 is recorded, and a later change is "
-        "refused."
+        f"{whose}no hash of {_unhashed(source)} was published ({what}): it is fetched on your word only: {_TRUST} "
+        "(trust_first_use=True). Its SHA-256 is recorded, and a later change is refused."
     )
+
+
+def _unhashed(source: Source) -> str:
+    """The first of a source's files of which no hash is known."""
+    parts = (part.name for part in source.parts if part.hash is None)
+    return source.file if source.hash is None else next(parts, source.file)
 
 
 def trust_text(source: Source) -> str:
     """What is known of a file's content, and by whom, in a few words."""
     known = source.hash
     if known is None or source.trust == "none":
-        return "no hash of it is known: it was taken on your word"
+        return f"no hash of {_unhashed(source)} is known: it was taken on your word"
     if known.stated_by == PUBLISHER:
         if known.whole:
             return "as its publisher states it"
         return f"its first {len(known.digits)} digits are the published ones: {_PREFIX}"
+    if not known.whole:
+        return f"its first {len(known.digits)} digits are those of {known.stated_by}: {_PREFIX}"
     also = "; its publisher gave none" if source.kind == "publisher" else ""
     what = "git blob" if known.algorithm == "git_blob" else "SHA-256"
     return f"its {what} is known from: {known.stated_by}{also}"

@@ -135,14 +135,27 @@ def scan(folder: Path, recipes: Sequence[Recipe] = RECIPES) -> tuple[Found, ...]
     found = [*unreadable, *failed]
     with progress("Looking into files", total=len(same), unit="files") as bar:
         for files in same.values():
-            # Of several names the published one tells most; one that promises other digits is no copy of the others.
-            files.sort(key=lambda file: file.path.name not in names)
+            # One that promises other digits is no copy of the others.
             alike = [file for file in files if not file.promises_another] or files
-            copies = tuple(file.path for file in alike[1:])
-            found.append(replace(_judged(alike[0], sources, recipes), copies=copies))
+            found += _judged_together(alike, names, sources, recipes)
             found += [_by_name(file, sources, recipes) for file in files if file not in alike]
             bar.advance(1)
     return tuple(sorted(found, key=lambda one: one.path))
+
+
+def _judged_together(
+    alike: Sequence[_Hashed], names: set[str], sources: Sequence[Match], recipes: Sequence[Recipe]
+) -> list[Found]:
+    """Files of one content: each published name is judged, unless the content shows what it is; the others are copies of
+    the best one.
+    """
+    by_name = {file.path.name: file for file in reversed(alike) if file.path.name in names} or {"": alike[0]}
+    judged = [_judged(file, sources, recipes) for file in by_name.values()]
+    best = min(judged, key=lambda one: list(MEANINGS).index(one.kind))
+    judged = [best] if best.kind == "published" else judged
+    shown = {one.path for one in judged}
+    copies = tuple(file.path for file in alike if file.path not in shown)
+    return [replace(one, copies=copies) if one is best else one for one in judged]
 
 
 def link_found(found: Iterable[Found]) -> Iterator[Linked]:

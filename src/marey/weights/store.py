@@ -76,7 +76,10 @@ def kept(source: Source, part: Part | None = None) -> Kept | None:
     record = read_record(path)
     if record is None:
         # Version 0.1.0 kept no records, and no file whose hash was not published.
-        if known is None or not matches(path, known):
+        if known is None:
+            warning(f"{path}: not taken, since no hash of it is known and nothing was recorded of it")
+            return None
+        if not matches(path, known):
             warning(f"{path}: not the file that was published; it is fetched again")
             return None
         return Kept(path, admit(path, address=source.address, trust=known.trust))
