@@ -246,3 +246,15 @@ def test_the_state_of_every_row_as_json() -> None:
     rows = {row["recipe"]: row for row in json.loads(marey("weights", "list", "--json").stdout)["rows"]}
     assert set(rows) == {row.name for row in (*RECIPES, *TWO_STREAMS)}
     assert (rows[ROW]["state"], rows[ROW]["available"]) == ("gone 2021-08", False)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["predict", ROW, "none.mp4"], ["evaluate", ROW, "--data", "none.csv"], ["features", ROW, "--data", "none"]],
+    ids=" ".join,
+)
+def test_the_check_before_work_sees_what_settings_change(words, monkeypatch, tmp_path) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MAREY_OFFLINE")
+    done = marey(*words, "--set", "weights=[{address: https://a.org/b.pth, by: me}]")
+    assert f"{ROW}: no hash of b.pth was published" in done.stderr

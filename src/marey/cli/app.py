@@ -113,23 +113,16 @@ def predict(
     from marey.backends.choose import check_backend
     from marey.data.listing import read_videos
     from marey.workflows.answer import answer, answers_path, answers_to
-    from marey.workflows.two_streams import check_models, open_models
+    from marey.workflows.two_streams import open_models
 
     compute = Compute(device=device, precision=precision, batch=batch, workers=workers, backend=backend)
     check_backend(compute)
     if out is not None:
         answers_path(out).check()
-    checked = partial(
-        check_models,
-        model,
-        fuse,
-        weights=weights,
-        fuse_weights=fuse_weights,
-        untrained=untrained,
-        command="marey predict",
-    )
-    names = _named((model, weights), (fuse, fuse_weights), untrained=untrained)
-    trust = _trusted(names, trust_first_use, checked)
+    trust = _trusted_models(
+        model, fuse, weights=weights, fuse_weights=fuse_weights, untrained=untrained, settings=settings or (),
+        given=trust_first_use, command="marey predict",
+    )  # fmt: skip
     wanted = read_videos(videos, root=root)
     opened = open_models(
         model, fuse, weights=weights, fuse_weights=fuse_weights, untrained=untrained, settings=settings or (),
@@ -228,23 +221,16 @@ def evaluate(
     """Test a model on labelled videos by its recipe's protocol; scores, metrics and report go to --out."""
     from marey.backends.choose import check_backend
     from marey.workflows.testing import ListOptions, test_model
-    from marey.workflows.two_streams import Streams, check_models, open_models, test_streams
+    from marey.workflows.two_streams import Streams, open_models, test_streams
 
     compute = Compute(device=device, precision=precision, batch=batch, workers=workers, backend=backend)
     check_backend(compute)
     folder = out or next_run(f"{Path(model).stem}-evaluate")
     check_folder(folder)
-    checked = partial(
-        check_models,
-        model,
-        fuse,
-        weights=weights,
-        fuse_weights=fuse_weights,
-        untrained=untrained,
-        command="marey evaluate",
-    )
-    names = _named((model, weights), (fuse, fuse_weights), untrained=untrained)
-    trust = _trusted(names, trust_first_use, checked)
+    trust = _trusted_models(
+        model, fuse, weights=weights, fuse_weights=fuse_weights, untrained=untrained, settings=settings or (),
+        given=trust_first_use, command="marey evaluate",
+    )  # fmt: skip
     opened = open_models(
         model, fuse, weights=weights, fuse_weights=fuse_weights, untrained=untrained, settings=settings or (),
         trust_first_use=trust,
@@ -455,6 +441,27 @@ def fuse(
 
     result = fuse_files(scores, weights=weights, search_on=search_on or (), of=of, out=out)
     print(json_text(result.as_json(), indent=2) if as_json else result.summary())
+
+
+def _trusted_models(
+    model: str,
+    fuse: str | None,
+    *,
+    weights: str | None,
+    fuse_weights: str | None,
+    untrained: bool,
+    settings: Sequence[str],
+    given: bool,
+    command: str,
+) -> bool:
+    """`_trusted` for what `open_models` opens."""
+    from marey.workflows.two_streams import check_models
+
+    check = partial(
+        check_models, model, fuse, weights=weights, fuse_weights=fuse_weights, untrained=untrained, settings=settings,
+        command=command,
+    )  # fmt: skip
+    return _trusted(_named((model, weights), (fuse, fuse_weights), untrained=untrained), given, check)
 
 
 def _trusted(names: Sequence[str], given: bool, check: Callable[..., None]) -> bool:

@@ -214,7 +214,7 @@ def scan(
 
 
 def _wanted(names: Sequence[str]) -> "dict[str, tuple[Source, ...]]":
-    """The sources that these names stand for, each once.
+    """The sources that these names mean, each once.
 
     Raises:
         RecipeError: a word that is none of the names.

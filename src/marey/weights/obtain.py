@@ -189,7 +189,7 @@ def check_named(word: str | Path, *, trust_first_use: bool = False) -> None:
 
 
 def sources_of(name: str) -> dict[str, tuple[Source, ...]]:
-    """The sources that a name stands for, by what they belong to: of a recipe, of both streams of a row, of a start
+    """The sources that a name means, by what they belong to: of a recipe, of both streams of a row, of a start
     (`marey.recipes.starts`), or the file at an address; nothing for any other word.
     """
     if is_address(name):
