@@ -15,7 +15,8 @@ import time
 from pathlib import Path
 
 from marey.data.catalogue.kinetics import KINETICS400
-from marey.data.formats import list_folder, read_manifest
+from marey.data.folders import list_folder
+from marey.data.formats import read_manifest
 from marey.data.prepare import prepare
 from marey.data.split import split_manifest
 

@@ -14,7 +14,7 @@ from marey.backends.compute import Compute
 from marey.backends.precision import bfloat16_cost, check_machine, computing_in, keep_precision, pick_precision
 from marey.base.errors import RunError
 from marey.base.reporter import TerminalReporter, set_reporter
-from marey.data.formats import list_folder
+from marey.data.folders import list_folder
 from marey.evaluation.evaluate import evaluate
 from marey.inference.features import features
 from marey.inference.predict import predict

@@ -16,7 +16,8 @@ from marey.base.errors import DataError, RunError
 from marey.cli.app import app
 from marey.data.clips import ClipDataset, open_source
 from marey.data.convert import Extract, Resize, convert
-from marey.data.formats import list_folder, read_manifest
+from marey.data.folders import list_folder
+from marey.data.formats import read_manifest
 from marey.video.augment import RandomCrop
 from marey.video.reader import open_video
 from marey.video.sampling import MMAction2Train

@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 from made_videos import coded_frame, decoded_number
 
 from marey.base.errors import DataError, RunError
+from marey.data.class_files import read_classes
 from marey.data.clips import ClipDataset, ViewDataset
 from marey.data.draw import EachOnce
-from marey.data.formats import hmdb51_split, list_folder, read_classes, read_manifest
+from marey.data.folders import list_folder
+from marey.data.formats import hmdb51_split, read_manifest
 from marey.data.loader import ClipLoader, _Plan
 from marey.data.manifest import make_manifest
 from marey.data.quarantine import Broken, Quarantine, replacements

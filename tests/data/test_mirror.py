@@ -7,7 +7,7 @@ from marey.base.errors import RecipeError
 from marey.data.catalogue import class_names_of
 from marey.data.catalogue.mirror import mirror_swaps, mirrored_target, one_sided, swaps_of
 from marey.data.clips import ClipDataset
-from marey.data.formats import list_folder
+from marey.data.folders import list_folder
 from marey.data.motions import CLASS_NAMES, FLIP_PAIRS
 from marey.recipes import get_recipe
 from marey.recipes.folder import folder_recipe

@@ -15,9 +15,10 @@ from marey.data.catalogue import hmdb51, ucf101
 from marey.data.catalogue.hmdb51 import Hmdb51
 from marey.data.catalogue.kinetics import KINETICS400, KINETICS600
 from marey.data.catalogue.ucf101 import Ucf101
-from marey.data.formats import read_manifest, ucf_group
+from marey.data.formats import read_manifest
 from marey.data.prepare import prepare, published_set
 from marey.data.probe import ProbeCache
+from marey.data.sources import ucf_group
 from marey.data.split import split_manifest
 from marey.video.writer import write_video
 

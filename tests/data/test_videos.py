@@ -10,7 +10,8 @@ import pytest
 import marey
 from marey.base.errors import DataError
 from marey.data.clips import DecodedVideo, ViewDataset
-from marey.data.formats import list_folder, read_manifest
+from marey.data.folders import list_folder
+from marey.data.formats import read_manifest
 from marey.data.listing import as_videos, read_videos
 from marey.data.manifest import make_manifest
 from marey.data.quarantine import Broken

@@ -12,7 +12,7 @@ from collecting import Collecting
 from marey.base.errors import DataError
 from marey.base.reporter import notice, progress, reporting, warning, warning_once
 from marey.data.clips import ClipDataset
-from marey.data.formats import list_folder
+from marey.data.folders import list_folder
 from marey.data.loader import ClipLoader
 from marey.data.workers import AheadLoader
 from marey.video.augment import RandomCrop
@@ -97,7 +97,7 @@ PROGRAM = """
 import multiprocessing
 import sys
 from marey.data.clips import ClipDataset
-from marey.data.formats import list_folder
+from marey.data.folders import list_folder
 from marey.data.loader import ClipLoader
 from marey.video.augment import RandomCrop
 from marey.video.sampling import MMAction2Train

@@ -8,7 +8,7 @@ from planted import Planted, classifier
 
 import marey
 from marey.backends import choose
-from marey.data.formats import list_folder
+from marey.data.folders import list_folder
 from marey.evaluation.evaluate import evaluate
 from tiny import write_clips
 

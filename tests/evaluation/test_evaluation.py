@@ -23,7 +23,7 @@ import marey
 from marey.backends.compute import Compute
 from marey.base.errors import DataError, DecodeError, RunError
 from marey.base.page import heat_map
-from marey.data.formats import list_folder
+from marey.data.folders import list_folder
 from marey.data.manifest import make_manifest
 from marey.evaluation.evaluate import _protocol, evaluate, read_labelled
 from marey.evaluation.fusion import fuse

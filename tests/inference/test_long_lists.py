@@ -23,7 +23,8 @@ from marey.base.errors import DataError, RunError
 from marey.base.files import locked, mend_lines
 from marey.cli.app import app
 from marey.data.clips import ViewDataset
-from marey.data.formats import list_folder, read_manifest
+from marey.data.folders import list_folder
+from marey.data.formats import read_manifest
 from marey.data.listing import read_videos
 from marey.data.manifest import Manifest
 from marey.evaluation.views import Views

@@ -13,7 +13,7 @@ from made_videos import coded_frame
 
 from marey.base.errors import RecipeError
 from marey.base.random import random_for
-from marey.data.formats import list_folder
+from marey.data.folders import list_folder
 from marey.recipe import Erase, Mix, Train
 from marey.recipes import get_recipe
 from marey.training.fit import fit

@@ -6,7 +6,7 @@ from crashing import CrashError, crash_after
 from made_videos import coded_frame
 from pydantic import ValidationError
 
-from marey.data.formats import list_folder
+from marey.data.folders import list_folder
 from marey.recipe import SGD, CosineSchedule, Multigrid, StepSchedule, Warmup
 from marey.recipes import get_recipe
 from marey.training.batches import RunBatches

@@ -9,7 +9,7 @@ from recorded import synthetic_frames
 from marey.base.errors import DataError, RecipeError
 from marey.base.random import random_for
 from marey.data.clips import ClipDataset, collate
-from marey.data.formats import list_folder
+from marey.data.folders import list_folder
 from marey.data.workers import AheadLoader
 from marey.recipes import get_recipe
 from marey.video import appearance, randaugment

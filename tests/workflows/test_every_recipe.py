@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from made_videos import coded_frame
 
-from marey.data.formats import list_folder
+from marey.data.folders import list_folder
 from marey.evaluation.evaluate import evaluate
 from marey.recipe import Recipe
 from marey.recipes import RECIPES

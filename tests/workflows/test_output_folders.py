@@ -21,7 +21,7 @@ from marey.base.files import write_text
 from marey.cli.app import app
 from marey.data.convert import Resize, convert
 from marey.data.extract import extract_flow
-from marey.data.formats import list_folder
+from marey.data.folders import list_folder
 from marey.data.listing import read_videos
 from marey.data.motions import NOISE, write_motions
 from marey.evaluation.evaluate import evaluate

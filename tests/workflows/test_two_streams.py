@@ -12,7 +12,7 @@ from marey.backends import choose
 from marey.backends.compute import Compute
 from marey.base.errors import RecipeError, RunError
 from marey.classifier import Calibration, Classifier
-from marey.data.formats import list_folder
+from marey.data.folders import list_folder
 from marey.data.listing import read_videos
 from marey.evaluation.evaluate import evaluate
 from marey.evaluation.scores import Scores

@@ -33,7 +33,7 @@ def list_videos(
 ) -> None:
     """Write a list (path, label) of a folder per class."""
     from marey.base.claim import OutputPath
-    from marey.data.formats import list_folder
+    from marey.data.folders import list_folder
 
     path = out or folder.resolve().with_suffix(".csv")
     OutputPath.file(path).check()

@@ -16,7 +16,7 @@ from marey.base.jsonable import Json
 from marey.data.formats import read_manifest
 from marey.data.manifest import Manifest
 from marey.data.probe import Probe, ProbeCache
-from marey.data.split import source_groups
+from marey.data.sources import source_groups
 from marey.data.videos import counted
 
 _SLOW, _FAST = 10.0, 61.0

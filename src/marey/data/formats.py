@@ -11,10 +11,12 @@ from pathlib import Path
 import numpy as np
 
 from marey.base.errors import DataError
-from marey.base.jsonable import BYTES
 from marey.base.nearest import did_you_mean
+from marey.data.class_files import read_classes
+from marey.data.folders import list_folder
 from marey.data.manifest import Manifest, make_manifest
-from marey.data.scan import find_videos
+from marey.data.sources import ucf_group
+from marey.data.text import read_text
 from marey.data.videos import VideoList, seconds_text
 
 _COLUMNS = ("path", "label", "split", "start", "end", "group")
@@ -51,63 +53,6 @@ def read_manifest(
     else:
         manifest = _read_file(path, Path(root) if root else path.parent, names)
     return manifest.split(split) if split else manifest
-
-
-def list_folder(folder: str | Path, *, classes: Sequence[str] | str | Path | None = None) -> Manifest:
-    """A manifest of a folder with a folder of videos (or of folders of frames) per class. Hidden files do not count,
-    and a folder without videos is no class. `classes` as `read_manifest` takes them.
-
-    Raises:
-        DataError: no folder, no videos in it, or a single class.
-    """
-    folder = Path(folder)
-    names = read_classes(classes) if isinstance(classes, str | Path) else classes
-    paths = find_videos(folder)
-    rows = [(path, label) for path in paths for label, _, rest in [path.partition("/")] if rest]
-    if not rows:
-        hint = (
-            "the videos lie loose in it: sort them into one folder per class"
-            if paths
-            else "it has no folders of videos"
-        )
-        raise DataError(f"{folder}: expected a folder of videos per class, but {hint}.")
-    manifest = make_manifest(rows, root=folder, source=str(folder), classes=names)
-    if len(manifest.class_names) < 2:
-        raise DataError(f"{folder}: only one class, {manifest.class_names[0]}; telling apart takes at least two.")
-    return manifest
-
-
-def read_classes(path: str | Path) -> list[str]:
-    """Class names from a file with one on a line, in order: `name`, or `number name` (UCF101's classInd.txt).
-
-    Raises:
-        DataError: no such file, or nothing in it.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise DataError(f"{path}: no such file of class names.")
-    lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-    if not lines:
-        raise DataError(f"{path}: names no classes.")
-    if all(re.match(r"\d+[ ,\t]+\S", line) for line in lines):
-        numbered = sorted((int(number), name) for number, name in (re.split(r"[ ,\t]+", s, maxsplit=1) for s in lines))
-        return [name for _, name in numbered]
-    return lines
-
-
-def read_text(path: Path) -> str:
-    """The text of a list of videos, without a byte order mark; names that are no UTF-8 stand for the bytes that they are.
-
-    Raises:
-        DataError: no text, or it cannot be read.
-    """
-    try:
-        text = path.read_text(encoding="utf-8-sig", errors=BYTES)
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read as a list of videos ({error}).") from None
-    if "\0" in text:
-        raise DataError(f"{path}: cannot be read as a list of videos (it is no text in UTF-8).")
-    return text
 
 
 def columns_of(text: str) -> list[str]:
@@ -291,12 +236,6 @@ def _line(line: str, path: Path, number: int) -> tuple[str, str]:
     if len(words) != 2 or "," in words[1]:
         raise DataError(f"{path}:{number}: expected `path label` or `path frames label`, got {line!r}.")
     return words[0], words[1]
-
-
-def ucf_group(path: str) -> str:
-    """The source video of a UCF101 clip (v_Archery_g07_c03 is of group Archery_g07), "" for other names."""
-    found = re.search(r"v_(\w+_g\d+)_c\d+", path)
-    return found.group(1) if found else ""
 
 
 def hmdb51_split(folder: str | Path, split: int, *, root: str | Path) -> Manifest:

@@ -7,8 +7,9 @@ from typing import TypeAlias
 import numpy as np
 
 from marey.base.errors import DataError
-from marey.data.formats import is_unlabelled_table, read_manifest, read_text, read_unlabelled_table
+from marey.data.formats import is_unlabelled_table, read_manifest, read_unlabelled_table
 from marey.data.manifest import Manifest
+from marey.data.text import read_text
 from marey.data.videos import VIDEO_SUFFIXES, VideoList
 from marey.video.frames import holds_images
 

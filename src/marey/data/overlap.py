@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from marey.base.errors import DataError
-from marey.data.formats import read_text
 from marey.data.manifest import Manifest
+from marey.data.text import read_text
 
 _KINETICS = re.compile(r"^(.{11})_\d{6}_\d{6}$")
 """The name of a cut clip: YouTube's id, first and last second."""

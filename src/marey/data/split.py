@@ -4,8 +4,8 @@ import numpy as np
 
 from marey.base.errors import DataError
 from marey.base.random import random_for
-from marey.data.formats import ucf_group
 from marey.data.manifest import Manifest
+from marey.data.sources import source_groups
 
 
 def split_manifest(manifest: Manifest, *, val: float = 0.2, seed: int = 0) -> Manifest:
@@ -71,14 +71,3 @@ def _hold_out(
     if not have:
         smallest = int(min(candidates, key=lambda g: sizes[g]))
         held.add(smallest)
-
-
-def source_groups(manifest: Manifest) -> np.ndarray | None:
-    """Which source each video was cut from: the list's own column, else UCF101's gXX; None where neither tells."""
-    if manifest.groups is not None:
-        return manifest.groups
-    names = manifest.ids.tolist()
-    if not ucf_group(names[0]):
-        return None
-    named = [ucf_group(name) for name in names]
-    return np.array(named) if all(named) else None

@@ -27,8 +27,9 @@ from marey.base.processes import processes
 from marey.base.reporter import notice, progress, warning_once
 from marey.base.versions import versions
 from marey.classifier import Classifier, require_classifier
+from marey.data.class_files import read_classes
 from marey.data.clips import ViewDataset
-from marey.data.formats import read_classes, read_manifest
+from marey.data.formats import read_manifest
 from marey.data.manifest import Manifest
 from marey.data.overlap import only as restricted
 from marey.data.quarantine import Broken, Quarantine, broken_list

@@ -11,7 +11,8 @@ from marey.base.claim import Command, OutputPath
 from marey.base.errors import DataError
 from marey.base.processes import processes
 from marey.base.reporter import notice, warning_once
-from marey.data.formats import list_folder, read_manifest
+from marey.data.folders import list_folder
+from marey.data.formats import read_manifest
 from marey.data.manifest import Manifest
 from marey.data.split import split_manifest
 from marey.evaluation.report import write_report
