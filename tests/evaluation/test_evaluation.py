@@ -46,7 +46,7 @@ from marey.video.reader import Video
 from marey.video.sampling import MMAction2Test
 from marey.video.writer import write_video
 from marey.weights.checkpoint import save_checkpoint
-from marey.weights.load import build_network
+from marey.weights.load import build_model
 
 PROTOCOL = Protocol(
     sampling=MMAction2Test(clips=3, frames=4, stride=2), crops="three", size=32, averaging="probabilities"
@@ -70,7 +70,7 @@ def videos(tmp_path_factory):
 @pytest.fixture(scope="module")
 def model():
     torch.manual_seed(3)
-    return build_network(RECIPE, ("jump", "run")).eval()
+    return build_model(RECIPE, ("jump", "run")).eval()
 
 
 def test_predict_equals_evaluate_to_the_last_bit(videos, model, tmp_path) -> None:
@@ -129,7 +129,7 @@ def test_averaging_probabilities_of_positions(videos) -> None:
         model={"pool_window": 1}, test={"size": 64, "averaging": "position_probabilities"}, pixels={"short_side": 64}
     )
     torch.manual_seed(3)
-    model = build_network(recipe).eval()
+    model = build_model(recipe).eval()
     model.network.head.weight.data *= 100  # far from linear, so that the order of the averages shows
     path = videos / "run" / "v2.mp4"
     with marey.open_video(path, conversion="planes") as video:
@@ -248,7 +248,7 @@ def test_a_broken_part_of_a_video_is_found_again(videos, model, tmp_path, monkey
 
 
 def nameless(classes: int, dataset: str = "unknown"):
-    return build_network(RECIPE.variant(model={"num_classes": classes}, dataset=dataset)).eval()
+    return build_model(RECIPE.variant(model={"num_classes": classes}, dataset=dataset)).eval()
 
 
 def test_which_class_is_which_is_never_guessed(tmp_path) -> None:

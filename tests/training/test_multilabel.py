@@ -97,7 +97,7 @@ def test_views_are_averaged_through_a_sigmoid(averaging, folder) -> None:
         test={"averaging": averaging, "crops": "three", "size": 64, "sampling": {"clips": 2, "frames": 2}},
     )
     torch.manual_seed(0)
-    model = marey.weights.load.build_network(recipe).eval()
+    model = marey.weights.load.build_model(recipe).eval()
     model.network.head.weight.data *= 2000  # far from linear, so that the order of the averages shows
     with marey.open_video(folder / "v3.mp4", conversion="planes") as video:
         indices = recipe.test.sampling.sample(len(video))
@@ -125,7 +125,7 @@ def test_what_does_not_fit(folder, tmp_path) -> None:
     ):
         fit(one, train=folder / "list.csv", out=tmp_path / "a", workers=0)
     with pytest.raises(DataError, match="several labels per video"):
-        evaluate(marey.weights.load.build_network(one), folder / "list.csv", workers=0)
+        evaluate(marey.weights.load.build_model(one), folder / "list.csv", workers=0)
     with pytest.raises(RecipeError, match="label smoothing is for one label"):
         RECIPE.variant(train={"label_smoothing": 0.1})
     with pytest.raises(RecipeError, match="drawing by class is for one label"):

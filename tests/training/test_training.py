@@ -28,7 +28,7 @@ from marey.training.fit import fit
 from marey.training.loop import TrainingLoop
 from marey.training.step import GradientStep
 from marey.weights.checkpoint import read_checkpoint, save_checkpoint
-from marey.weights.load import build_network
+from marey.weights.load import build_model
 from tiny import RECIPE, write_clips
 from tolerances import DISTRIBUTED
 
@@ -569,7 +569,7 @@ def test_what_is_missing_is_told_before_training(videos, tmp_path, monkeypatch) 
 
 
 def test_a_module_is_left_as_it_was(videos, tmp_path) -> None:
-    network = build_network(RECIPE)
+    network = build_model(RECIPE)
     recipe = RECIPE.variant(train={"epochs": 1, "drop_path": 0.5, "checkpointing": True})
     fit(recipe, train=list_folder(videos), out=tmp_path, workers=0, model=network)
     assert {layer.rate for layer in network.modules() if isinstance(layer, DropPath)} == {0.0}
@@ -611,7 +611,7 @@ def test_ctrl_c_once_and_again(monkeypatch, capsys) -> None:
 
 
 def test_a_checkpoint_names_the_published_file_that_it_started_from(videos, tmp_path, monkeypatch) -> None:
-    save_checkpoint(tmp_path / "start.safetensors", build_network(RECIPE), RECIPE)
+    save_checkpoint(tmp_path / "start.safetensors", build_model(RECIPE), RECIPE)
     digits = sha256(tmp_path / "start.safetensors")
     (tmp_path / "lab").mkdir()
     (tmp_path / "start.safetensors").rename(tmp_path / "lab" / f"start-{digits[:8]}.safetensors")

@@ -36,8 +36,13 @@ def build_model(recipe: Recipe, class_names: Sequence[str] | None = None) -> Cla
     return Classifier(_built(recipe), recipe, classes=class_names or _published_names(recipe))
 
 
-build_network = build_model
-"""The name of `build_model` in version 0.1.0."""
+def build_network(recipe: Recipe) -> Network:
+    """The bare network of a recipe, with random weights: from clips to logits, without preprocessing and class names.
+
+    Raises:
+        WeightsError: the recipe's network is a user's own module.
+    """
+    return _built(recipe)
 
 
 def _built(recipe: Recipe) -> Network:
