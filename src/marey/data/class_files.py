@@ -128,8 +128,8 @@ def _in_order(path: Path, numbered: Sequence[tuple[int, str, int | None]]) -> li
     missing = sorted(set(range(min(first, 1), max(seen, default=0) + 1)) - seen)
     if missing:
         raise DataError(
-            f"{path}: {len(seen)} classes with numbers up to {max(seen)}, but {missing[0]} is missing; they go from 0 or from "
-            "1 without gaps."
+            f"{path}: {len(seen)} classes with numbers up to {max(seen)}, but {missing[0]} is missing; they go from 0 or "
+            "from 1 without gaps."
         )
     return [name for _, name, _ in sorted(numbered, key=lambda one: one[0])]
 
@@ -164,8 +164,8 @@ def _of_value(path: Path, value: Json) -> list[str]:
         if all(_is_number(number) for number in value.values()) and all(isinstance(name, str) for name in value):
             return _in_order(path, [(int(str(number)), name.strip(), None) for name, number in value.items()])
     raise DataError(
-        f"{path}: expected the names of classes as a list, as {{name: number}} or as {{number: name}} (names as text: in YAML, "
-        "yes, no, on and off need quotes)."
+        f"{path}: expected the names of classes as a list, as {{name: number}} or as {{number: name}} (names as text: in "
+        "YAML, yes, no, on and off need quotes)."
     )
 
 

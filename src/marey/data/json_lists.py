@@ -120,10 +120,10 @@ def _of_object(source: str, value: Record, lines: _Lines, there: FilesIn) -> Row
     if isinstance(database := value.get("database"), Mapping):
         return _of_object(source, database, lines, there)
     if value and all(is_split_name(key) and isinstance(part, list) for key, part in value.items()):
-        records = [
+        parts: list[Json] = [
             {**_record(item), "split": key} for key, part in value.items() if isinstance(part, list) for item in part
         ]
-        return _rows(source, records, lines, there)
+        return _rows(source, parts, lines, there)
     if value and all(isinstance(one, Mapping) for one in value.values()):
         named = {key: one for key, one in value.items() if isinstance(one, Mapping)}
         if any("annotations" in one for one in named.values()):
@@ -132,8 +132,8 @@ def _of_object(source: str, value: Record, lines: _Lines, there: FilesIn) -> Row
         return _of_records(source, records, [lines.of(None, key) for key in named])
     if value and all(isinstance(one, str | int | list) for one in value.values()):
         if any(has_video_suffix(key) or key in there or there.completed(key) for key in list(value)[:100]):
-            records = [{"path": key, "label": one} for key, one in value.items()]
-            return _of_records(source, records, [lines.of(None, key) for key in value])
+            pairs: list[Record] = [{"path": key, "label": one} for key, one in value.items()]
+            return _of_records(source, pairs, [lines.of(None, key) for key in value])
         if not any(isinstance(one, list) for one in value.values()):
             raise DataError(
                 f"{source}: names no videos; if it names classes, it is for --classes (classes= in Python)."

@@ -164,6 +164,6 @@ def _has_offset(source: str, lines: Sequence[_Line], root: Path) -> bool:
         else "its folders are not there (--root FOLDER, root= in Python)"
     )
     raise DataError(
-        f"{source}:{first.number}: {' '.join([first.path, *first.numbers])!r} may be `folder offset frames label` or `folder frames "
-        f"label label`, and {why}; {_CSV}."
+        f"{source}:{first.number}: {' '.join([first.path, *first.numbers])!r} may be `folder offset frames label` or "
+        f"`folder frames label label`, and {why}; {_CSV}."
     )

@@ -289,8 +289,8 @@ def _class_names(labels: set[str], source: str) -> list[str]:
         odd = [label for label in labels if not label.isdecimal()]
         if all(re.fullmatch(r"-\d+|\d+\.0*", label) for label in odd):
             raise DataError(
-                f"{source}: the label {min(odd)} is no place in a list of classes: these are whole numbers from 0 (leave rows "
-                "without a label out; write 3.0 as 3)."
+                f"{source}: the label {min(odd)} is no place in a list of classes: these are whole numbers from 0 (leave "
+                "rows without a label out; write 3.0 as 3)."
             )
         return sorted(labels)
     places = set(map(int, labels))
