@@ -323,22 +323,30 @@ def test_a_number_of_frames_may_give_the_end(tmp_path) -> None:
 # -- JSON
 
 
+MMACTION2 = [{"frame_dir": "v1", "total_frames": 12, "label": 0}, {"frame_dir": "v2", "total_frames": 9, "label": 1}]
+SOMETHING = [{"id": "7", "label": "holding cup", "template": "Holding [something]", "placeholders": ["cup"]}]
+BY_SPLIT = {"train": [{"path": "a.mp4", "label": "x"}], "val": [{"path": "b.mp4", "label": "y"}]}
+
+
 @pytest.mark.parametrize(
     ("value", "expected"),
     [
-        ([{"frame_dir": "v1", "total_frames": 12, "label": 0}, {"frame_dir": "v2", "total_frames": 9, "label": 1}], [("v1", "0"), ("v2", "1")]),
-        ([{"filename": "a.mp4", "label": [0, 2]}, {"filename": "b.mp4", "label": [1]}], [("a.mp4", "0|2"), ("b.mp4", "1")]),
-        ([{"id": "7", "label": "holding cup", "template": "Holding [something]", "placeholders": ["cup"]}], [("7", "Holding something")]),
+        (MMACTION2, [("v1", "0"), ("v2", "1")]),
+        (
+            [{"filename": "a.mp4", "label": [0, 2]}, {"filename": "b.mp4", "label": [1]}],
+            [("a.mp4", "0|2"), ("b.mp4", "1")],
+        ),
+        (SOMETHING, [("7", "Holding something")]),
         ([{"path": "a.mp4", "label": "run"}], [("a.mp4", "run")]),
         ({"annotations": [{"frame_dir": "v1", "label": 0}], "split": {"train": ["v1"]}}, [("v1", "0")]),
         ({"metainfo": {}, "data_list": [{"filename": "a.mp4", "label": 0}]}, [("a.mp4", "0")]),
-        ({"train": [{"path": "a.mp4", "label": "x"}], "val": [{"path": "b.mp4", "label": "y"}]}, [("a.mp4", "x"), ("b.mp4", "y")]),
+        (BY_SPLIT, [("a.mp4", "x"), ("b.mp4", "y")]),
         ({"a.mp4": "run", "b.mp4": ["run", "jump"]}, [("a.mp4", "run"), ("b.mp4", "jump|run")]),
         ({"run": ["a.mp4"], "jump": ["b.mp4"]}, [("a.mp4", "run"), ("b.mp4", "jump")]),
         ({"x": {"label": "run", "subset": "training"}}, [("x", "run")]),
         ([["a.mp4", 0], ["b.mp4", 1]], [("a.mp4", "0"), ("b.mp4", "1")]),
     ],
-)  # fmt: skip
+)
 def test_json_lists(value, expected, tmp_path) -> None:
     for name in ("l.json", "l.txt"):
         assert said(read(tmp_path, json.dumps(value), name)) == expected
@@ -351,7 +359,7 @@ def test_json_by_lines_and_its_faults(tmp_path) -> None:
     assert said(read(tmp_path, text, "l.jsonl")) == [("a.mp4", "run"), ("b.mp4", "jump")]
     for bad, message in (
         ('{"path": "a.mp4"}\n{"path": }\n', r"l\.jsonl:2"),
-        (json.dumps([*records, {"path": "c.mp4"}], indent=1), r"l\.jsonl:10: this row has no label"),
+        (json.dumps([*records, {"path": "c.mp4"}], indent=1), r"l\.jsonl:11: this row has no label"),
         ('{"across": 0, "down": 1}', "names no videos; if it names classes, it is for --classes"),
         ('{"a.mp4": 0, "a.mp4": 1}', "'a.mp4' is there twice in one object"),
         ("[1, 2]", r"l\.jsonl:1: expected an object"),

@@ -1,17 +1,17 @@
-"""Lists of videos in JSON, and in lines of JSON.
+"""Lists of videos in JSON, and in lines of JSON (JSONL, one record on each).
 
-[{"path": ..., "label": ...}, ...]         records with the words of a table's columns (`marey.data.tables.COLUMNS`):
-                                           MMAction2's (frame_dir or filename, total_frames, label), Diving48's
-                                           (vid_name, label, start_frame, end_frame), ...; `label` may be a list
-[{"id": ..., "template": ...}, ...]        Something-Something: the label is the template without its brackets, as in
-                                           labels.json; the lists for testing have the id alone
-{"annotations": [records]}                 records in an object: also "videos", "data_list", "data"; with MMAction2's
-                                           {"split": {name: [frame_dir, ...]}} beside them
-{"train": [records], "val": [records]}     by split
-{id: {"annotations": ..., "subset": ...}}  Kinetics (one annotation: a clip that was cut out), ActivityNet (a list of
-                                           them: a row each, with its times), also within {"database": ...}
-{id: {"label": ..., ...}}, {path: label}   records by name
-[path, ...], [[path, label], ...]          paths alone, pairs
+- `[{"path": ..., "label": ...}, ...]`: records with the words of a table's columns (`marey.data.tables.COLUMNS`), such as
+  MMAction2's (frame_dir or filename, total_frames, label) and Diving48's (vid_name, label, start_frame, end_frame).
+  `label` may be a list.
+- `[{"id": ..., "template": ...}, ...]`: Something-Something. The label is the template without its brackets, as in
+  labels.json; the lists for testing have the id alone.
+- `{"annotations": [records]}`: records in an object, also "videos", "data_list" and "data"; with MMAction2's
+  `{"split": {name: [frame_dir, ...]}}` beside them.
+- `{"train": [records], "val": [records]}`: by split.
+- `{id: {"annotations": ..., "subset": ...}}`: Kinetics (one annotation: a clip that was cut out of the video) and
+  ActivityNet (a list of them: a row each, with its times), also within `{"database": ...}`.
+- `{id: {"label": ..., ...}}` and `{path: label}`: by name; `{label: [path, ...]}`: by class.
+- `[path, ...]` and `[[path, label], ...]`: paths alone, and pairs.
 """
 
 import json
@@ -88,7 +88,7 @@ class _Lines:
                 found = self._text.find(written, self._at)
                 if found >= 0:
                     self._line += self._text.count("\n", self._at, found)
-                    self._at = found
+                    self._at = found + len(written)
                     return self._line
         return self._line
 
@@ -131,10 +131,15 @@ def _of_object(source: str, value: Record, lines: _Lines, there: FilesIn) -> Row
         records: list[Record] = [one if _path_key(one) else {"path": key, **one} for key, one in named.items()]
         return _of_records(source, records, [lines.of(None, key) for key in named])
     if value and all(isinstance(one, str | int | list) for one in value.values()):
-        if any(has_video_suffix(key) or key in there or there.completed(key) for key in list(value)[:100]):
+        if any(_is_path(key, there) for key in list(value)[:100]):
             pairs: list[Record] = [{"path": key, "label": one} for key, one in value.items()]
             return _of_records(source, pairs, [lines.of(None, key) for key in value])
-        if not any(isinstance(one, list) for one in value.values()):
+        by_class: list[Record] = [
+            {"path": path, "label": key} for key, one in value.items() if isinstance(one, list) for path in one
+        ]
+        if by_class and all(_is_path(record["path"], there) for record in by_class[:100]):
+            return _rows(source, list(by_class), lines, there)
+        if not by_class:
             raise DataError(
                 f"{source}: names no videos; if it names classes, it is for --classes (classes= in Python)."
             )
@@ -142,6 +147,10 @@ def _of_object(source: str, value: Record, lines: _Lines, there: FilesIn) -> Row
         f"{source}: this JSON is no list of videos that Marey knows: expected records such as "
         '[{"path": "a.mp4", "label": "run"}, ...].'
     )
+
+
+def _is_path(value: Json, there: FilesIn) -> bool:
+    return isinstance(value, str) and (has_video_suffix(value) or value in there or bool(there.completed(value)))
 
 
 def _record(item: Json) -> Record:

@@ -131,7 +131,7 @@ def _looks_like(data: bytes) -> tuple[str, str]:
     """The encoding that bytes were most likely written in: by the letters that they would be in each of four."""
     candidates = (
         ("CP932", "shift_jis", "Shift-JIS", "\u3040", "\u30ff"),  # kana: Japanese is seldom without
-        ("CP1251", "cp1251", "Windows-1251 (Cyrillic)", "\u0400", "\u04ff"),
+        ("CP1251", "cp1251", "Windows-1251 (Cyrillic)", "\u0430", "\u044f"),  # small letters
         ("GB18030", "gbk", "GBK (Chinese)", "\u4e00", "\u9fff"),
     )
     for iconv, codec, name, first, last in candidates:
