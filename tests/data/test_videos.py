@@ -1,5 +1,6 @@
 """Lists without labels: what names a video, what is read from where, and that workers share them."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -177,11 +178,16 @@ os.waitpid(child, 0)
 def test_only_names_of_files_may_be_other_than_utf_8(tmp_path) -> None:
     path = tmp_path / "list.txt"
     path.write_bytes(b"b\xe4d.mp4 0\nb.mp4 1\n")
+    with pytest.raises(DataError, match=r"list\.txt:1: no file has the name 'b.udce4d\.mp4'.*Latin-1.*iconv -f CP1252"):
+        read_manifest(path)
+    (tmp_path / os.fsdecode(b"b\xe4d.mp4")).touch()
     assert read_manifest(path).ids.tolist() == ["b\udce4d.mp4", "b.mp4"]
     path.write_bytes(b"a.mp4 h\xf6ren\nb.mp4 sehen\n")
     with pytest.raises(DataError, match=r"list\.txt: the class name 'h.udcf6ren' is no text in UTF-8"):
         read_manifest(path)
     path.write_text("a.mp4 0\n", encoding="utf-16")
+    assert read_manifest(path).ids.tolist() == ["a.mp4"]
+    path.write_text("a.mp4 0\n", encoding="utf-16-le")
     with pytest.raises(DataError, match=r"list\.txt: cannot be read as a list of videos .it is no text in UTF-8"):
         read_manifest(path)
 

@@ -60,7 +60,7 @@ class Audit:
     leaks: list[list[str]] = field(default_factory=list)
     """Files with the same bytes in different splits."""
     outside: list[str] = field(default_factory=list)
-    """Parts that begin after their file's end."""
+    """Parts that begin after their file's end, by seconds or by frames."""
     leaking_groups: dict[str, dict[str, int]] = field(default_factory=dict)
     """Sources (groups) that stand in several splits: videos in each."""
     variable_rate: list[str] = field(default_factory=list)
@@ -131,7 +131,7 @@ def audit(
     good = {path: probe for path, probe in probes.items() if probe.readable}
     result.short = {path: probe.frames for path, probe in good.items() if probe.frames < short_frames}
     _measure(result, good)
-    result.outside = [row.path for row in rows if probes[row.path].readable and row.start >= probes[row.path].seconds]
+    result.outside = [row.path for row in rows if row.is_outside(probes[row.path])]
     alike = _of_one_size(probes)
     hashes = cache.hashes([files[path] for path in alike], workers=workers)
     _compare(result, rows, dict(zip(alike, hashes, strict=True)))
@@ -148,6 +148,11 @@ class _Row:
     split: str
     group: str
     start: float
+    start_frame: int
+
+    def is_outside(self, probe: Probe) -> bool:
+        """Whether a part begins after the end of a file that can be read."""
+        return probe.readable and (self.start >= probe.seconds or self.start_frame >= probe.frames)
 
 
 def _rows(manifests: Sequence[Manifest]) -> list[_Row]:
@@ -168,11 +173,12 @@ def _rows(manifests: Sequence[Manifest]) -> list[_Row]:
             [_side(manifest, manifests)] * len(manifest) if manifest.splits is None else manifest.splits.tolist(),
             blank if groups is None else groups.tolist(),
             [0.0] * len(manifest) if manifest.times is None else np.nan_to_num(manifest.times[:, 0]).tolist(),
+            [0] * len(manifest) if manifest.frame_ranges is None else manifest.frame_ranges[:, 0].tolist(),
             strict=True,
         )
-        for name, own, split, group, start in columns:
+        for name, own, split, group, start, frame in columns:
             file = os.path.join(manifest.root, name)  # noqa: PTH118 - a Path per row takes seconds
-            rows.append(_Row(name if one_root else file, file, own, split, group, start))
+            rows.append(_Row(name if one_root else file, file, own, split, group, start, frame))
     return rows
 
 

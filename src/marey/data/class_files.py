@@ -1,24 +1,181 @@
 """Files that name the classes of a data set."""
 
+import csv
 import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import yaml
+
 from marey.base.errors import DataError
+from marey.base.jsonable import Json
+from marey.base.reporter import notice
+from marey.data.text import no_utf8, parse_json, read_text, text_lines, way_to_utf8
+
+_NUMBER_WORDS = ("id", "index", "idx", "number", "no", "num", "class_id", "class_index", "label_id", "label_index")
+_NAME_WORDS = ("name", "label", "class", "class_name", "label_name", "category", "action", "action_name", "title")
+_ALL_WORDS = {*_NUMBER_WORDS, *_NAME_WORDS}
 
 
 def read_classes(path: str | Path) -> list[str]:
-    """Class names from a file with one on a line, in order: `name`, or `number name` (UCF101's classInd.txt).
+    """Class names from a file, in order.
+
+    - a name on each line; lines that begin with # are comments;
+    - `number name` or `name number` on each line, with a blank, tab, comma or semicolon between: UCF101's classInd.txt;
+    - a CSV with a header of a number (id, index, ...) and a name (name, label, ...) in either order: X-CLIP's `id,name`; or
+      of the name alone;
+    - JSON or YAML: a list of names, {name: number}, {number: name}, a list of such records; also within {"names": ...};
+      Diving48's lists of words, which are joined by "+" as MMAction2 does.
+
+    Numbers go from 0 or from 1 without gaps, each once.
 
     Raises:
-        DataError: no such file, or nothing in it.
+        DataError: no such file, nothing in it, numbers with gaps or twice, a name twice, or no text in UTF-8.
     """
     path = Path(path)
     if not path.is_file():
         raise DataError(f"{path}: no such file of class names.")
-    lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-    if not lines:
+    text = read_text(path, what="class names")
+    if no_utf8(text):
+        raise DataError(f"{path}: it is no text in UTF-8; {way_to_utf8(str(path), text)}")
+    if path.suffix.lower() in (".yaml", ".yml"):
+        names = _of_value(path, _yaml(path, text))
+    elif text.lstrip().startswith(("{", "[")) and (
+        path.suffix.lower() == ".json" or text.rstrip().endswith(("}", "]"))
+    ):
+        names = _of_value(path, parse_json(str(path), text))
+    else:
+        names = _of_lines(path, [(n, line.strip()) for n, line in enumerate(text_lines(text), start=1) if line.strip()])
+    if not names:
         raise DataError(f"{path}: names no classes.")
-    if all(re.match(r"\d+[ ,\t]+\S", line) for line in lines):
-        numbered = sorted((int(number), name) for number, name in (re.split(r"[ ,\t]+", s, maxsplit=1) for s in lines))
-        return [name for _, name in numbered]
-    return lines
+    blank = next((place for place, name in enumerate(names) if not name), None)
+    if blank is not None:
+        raise DataError(f"{path}: class {blank} has no name.")
+    if len(set(names)) < len(names):
+        twice = next(name for i, name in enumerate(names) if name in names[:i])
+        raise DataError(f"{path}: the class {twice!r} is there twice.")
+    return names
+
+
+def _of_lines(path: Path, lines: Sequence[tuple[int, str]]) -> list[str]:
+    lines = [(n, line) for n, line in lines if not line.startswith("#")]
+    if not lines:
+        return []
+    table = _header(path, lines)
+    if table is not None:
+        return table
+    texts = [line for _, line in lines]
+    numbers = [n for n, _ in lines]
+    if all(re.match(r"\d+[\s,;:]+\S", text) for text in texts):
+        pairs = [re.split(r"[\s,;:]+", text, maxsplit=1) for text in texts]
+        return _in_order(path, [(int(k), _unquoted(name), n) for (k, name), n in zip(pairs, numbers, strict=True)])
+    if all(re.search(r"\S[\s,;:]+\d+$", text) for text in texts):
+        ends = [re.sub(r".*[\s,;:]", "", text) for text in texts]
+        starts = [re.sub(r"[\s,;:]+\d+$", "", text) for text in texts]
+        # "level 1", "level 2" are names; numbers of classes are those of all lines, and what is before them differs.
+        counted = (list(range(len(ends))), list(range(1, len(ends) + 1)))
+        if sorted(map(int, ends)) in counted and len(set(starts)) == len(starts):
+            return _in_order(path, [(int(k), _unquoted(s), n) for k, s, n in zip(ends, starts, numbers, strict=True)])
+    return list(map(_unquoted, texts))
+
+
+def _unquoted(name: str) -> str:
+    """A name without the quotes of a CSV around it."""
+    return name[1:-1].replace('""', '"') if len(name) > 1 and name[0] == name[-1] == '"' else name
+
+
+def _header(path: Path, lines: Sequence[tuple[int, str]]) -> list[str] | None:
+    """The names of a file whose first line is a header; None where it is none."""
+    for separator in ",;\t":
+        header = [
+            re.sub(r"[\s-]+", "_", c.strip().lower()) for c in next(csv.reader([lines[0][1]], delimiter=separator))
+        ]
+        if (
+            not set(header) <= {*_ALL_WORDS, ""}
+            or not set(header) & {*_ALL_WORDS}
+            or (len(header) == 1 and len(lines) == 1)
+        ):
+            continue
+        rows = list(csv.reader((line for _, line in lines[1:]), delimiter=separator, skipinitialspace=True))
+        wrong = next((n for row, (n, _) in zip(rows, lines[1:], strict=False) if len(row) != len(header)), None)
+        if wrong is not None or len(rows) != len(lines) - 1:
+            raise DataError(f"{path}:{wrong or lines[1][0]}: expected {len(header)} values, as the first line has.")
+        columns = [[row[place].strip() for row in rows] for place in range(len(header))]
+        numbers = [column for column in columns if all(re.fullmatch(r"\d+", cell) for cell in column)]
+        names = [c for word, c in zip(header, columns, strict=True) if word in _NAME_WORDS and c not in numbers[:1]]
+        if len(names) != 1:
+            raise DataError(f"{path}:1: which column has the names? Write a number and a name: id,name.")
+        notice(f"{path}: the first line, {lines[0][1]!r}, read as a header.")
+        if not numbers:
+            return names[0]
+        found = zip(map(int, numbers[0]), names[0], (n for n, _ in lines[1:]), strict=True)
+        return _in_order(path, list(found))
+    return None
+
+
+def _in_order(path: Path, numbered: Sequence[tuple[int, str, int | None]]) -> list[str]:
+    """Names by their numbers, which go from 0 or 1 without gaps; each with its line, where there is one.
+
+    Raises:
+        DataError: a number twice, or missing.
+    """
+    seen: set[int] = set()
+    for number, name, line in numbered:
+        if number in seen:
+            raise DataError(f"{path}{f':{line}' if line else ''}: class {number} ({name}) is there twice.")
+        seen.add(number)
+    first = min(seen, default=0)
+    missing = sorted(set(range(min(first, 1), max(seen, default=0) + 1)) - seen)
+    if missing:
+        raise DataError(
+            f"{path}: {len(seen)} classes with numbers up to {max(seen)}, but {missing[0]} is missing; they go from 0 or "
+            "from 1 without gaps."
+        )
+    return [name for _, name, _ in sorted(numbered, key=lambda one: one[0])]
+
+
+def _yaml(path: Path, text: str) -> Json:
+    try:
+        value: Json = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise DataError(f"{path}: this is no YAML ({str(error).splitlines()[0]}).") from None
+    return value
+
+
+def _of_value(path: Path, value: Json) -> list[str]:
+    """Names from a value of JSON or YAML.
+
+    Raises:
+        DataError: it is of no known form.
+    """
+    if isinstance(value, Mapping) and isinstance(value.get("names", value.get("classes")), list | Mapping):
+        value = value.get("names", value.get("classes"))
+    if isinstance(value, list):
+        if all(isinstance(one, str) for one in value):
+            return [str(one).strip() for one in value]
+        if all(isinstance(one, list) and one and all(isinstance(word, str) for word in one) for one in value):
+            return ["+".join(map(str, one)) for one in value if isinstance(one, list)]
+        if all(isinstance(one, Mapping) for one in value):
+            pairs = [_pair(path, one) for one in value if isinstance(one, Mapping)]
+            return _in_order(path, [(number, name, None) for number, name in pairs])
+    if isinstance(value, Mapping) and value:
+        if all(_is_number(number) for number in value) and all(isinstance(name, str) for name in value.values()):
+            return _in_order(path, [(int(number), str(name).strip(), None) for number, name in value.items()])
+        if all(_is_number(number) for number in value.values()) and all(isinstance(name, str) for name in value):
+            return _in_order(path, [(int(str(number)), name.strip(), None) for name, number in value.items()])
+    raise DataError(
+        f"{path}: expected the names of classes as a list, as {{name: number}} or as {{number: name}} (names as text: in "
+        "YAML, yes, no, on and off need quotes)."
+    )
+
+
+def _pair(path: Path, record: Mapping[str, Json]) -> tuple[int, str]:
+    numbers = [value for word, value in record.items() if word.lower() in _NUMBER_WORDS and _is_number(value)]
+    names = [value for word, value in record.items() if word.lower() in _NAME_WORDS and isinstance(value, str)]
+    if len(numbers) != 1 or len(names) != 1:
+        raise DataError(f'{path}: expected records such as {{"id": 0, "name": "run"}}, got {dict(record)!r:.60}.')
+    return int(str(numbers[0])), str(names[0]).strip()
+
+
+def _is_number(value: object) -> bool:
+    return not isinstance(value, bool) and re.fullmatch(r"\d+", str(value)) is not None

@@ -226,11 +226,17 @@ class ViewDataset(Dataset[ViewItem]):
 
 
 def frame_range(video: VideoEntry, source: FrameSource) -> tuple[int, int]:
-    """The first frame and the number of frames between an entry's start and end.
+    """The first frame and the number of frames between an entry's start and end, given in seconds or in frames.
 
     Raises:
         DecodeError: no frame lies there.
     """
+    if video.start_frame is not None or video.end_frame is not None:
+        begin = video.start_frame or 0
+        last = len(source) if video.end_frame is None else min(video.end_frame, len(source))
+        if last <= begin:
+            raise DecodeError(video.path, f"has no frame {begin} (counted from 0): it has {len(source)}")
+        return begin, last - begin
     times = source.timestamps - source.timestamps[0]
     first = 0 if video.start is None else int(np.searchsorted(times, video.start - 1e-6))
     last = len(source) if video.end is None else int(np.searchsorted(times, video.end - 1e-6))

@@ -13,6 +13,7 @@ from marey.base.claim import Claim, Command, OutputPath
 from marey.base.errors import DataError, DecodeError, RunError
 from marey.data.manifest import Manifest, Sample
 from marey.data.quarantine import Broken, VideoJob, run_video_jobs
+from marey.data.rows import require_files
 from marey.data.videos import seconds_text
 from marey.video.source import Size
 
@@ -37,7 +38,7 @@ class Conversion(Protocol):
 
     @property
     def keeps_times(self) -> bool:
-        """Whether `start` and `end` of the list still hold."""
+        """Whether the parts of the list, by seconds or frames, still hold."""
         ...
 
 
@@ -63,7 +64,7 @@ class Resize:
 
 @dataclass(frozen=True)
 class Extract:
-    """Folders of images (see `marey.video.extract`); of the part from `start` to `end` where the list gives one."""
+    """Folders of images (see `marey.video.extract`); of the part that the list gives, where it gives one."""
 
     command: ClassVar[Command] = Command.FRAMES
     size: Size | None = None
@@ -78,6 +79,8 @@ class Extract:
             if sample.start is None and sample.end is None
             else f"_{seconds_text(sample.start or 0)}_{sample.end or 'end'}"
         )
+        if sample.start_frame is not None or sample.end_frame is not None:
+            part += f"_f{sample.start_frame or 0}_{'end' if sample.end_frame is None else sample.end_frame}"
         return f"{os.path.splitext(name)[0]}{part}"  # noqa: PTH122
 
     def write(self, source: Path, target: Path, sample: Sample) -> None:
@@ -87,6 +90,7 @@ class Extract:
         extract_frames(
             source, target, size=self.size, short_side=self.short_side, quality=self.quality,
             template=self.template, seconds=None if sample.start is None and sample.end is None else seconds,
+            frames=None if sample.start_frame is None else (sample.start_frame, sample.end_frame),
         )  # fmt: skip
 
 
@@ -115,8 +119,9 @@ def convert(manifest: Manifest, out: Path, how: Conversion, *, workers: int | No
     Raises:
         RunError: `out` was made with other settings, or is where the videos are; another process works there, or it cannot
             be written.
-        DataError: two videos would become one file, or not one could be read.
+        DataError: two videos would become one file, or not one is there or could be read.
     """
+    require_files(manifest.videos)
     targets = _targets(manifest, how)
     jobs = {t: _Job(sample.id, sample.path, how, sample, out / t) for t, sample in zip(targets, manifest, strict=True)}
     if any(os.path.abspath(job.video) == os.path.abspath(job.target) for job in jobs.values()):  # noqa: PTH100
@@ -136,6 +141,7 @@ def convert(manifest: Manifest, out: Path, how: Conversion, *, workers: int | No
         ids=np.array(targets)[kept],
         root=out,
         times=manifest.times[kept] if manifest.times is not None and how.keeps_times else None,
+        frame_ranges=manifest.frame_ranges[kept] if manifest.frame_ranges is not None and how.keeps_times else None,
     )
     return Converted(new, len(todo) - len(failed), len(jobs) - len(todo), broken)
 

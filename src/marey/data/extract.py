@@ -12,6 +12,7 @@ from marey.base.errors import DataError, DecodeError
 from marey.base.reporter import notice
 from marey.data.manifest import Manifest
 from marey.data.quarantine import BROKEN, Broken, VideoJob, run_video_jobs
+from marey.data.rows import require_files
 from marey.video.flow.files import TEMPLATE, UNFINISHED, Storage, check_template, place_of, write_flow
 from marey.video.flow.rule import FlowRule, compute_levels
 from marey.video.open import open_source
@@ -50,7 +51,7 @@ def extract_flow(
     device: str = "cpu",
     compiled: bool = False,
 ) -> Extracted:
-    """Compute and store the flow of every video of a list; its list `flow.csv` has the same labels, splits and times.
+    """Compute and store the flow of every video of a list; its list `flow.csv` has the same labels, splits and parts.
 
     Each video's flow is written beside its place and then moved there: whatever interrupts the work, what lies there is
     whole, and a second call does only the rest. Files that cannot be read are noted in `broken.jsonl`, left out of
@@ -66,10 +67,11 @@ def extract_flow(
 
     Raises:
         RunError: `out` holds flow made with other settings, another process works there, or it cannot be written.
-        DataError: two videos would have the same place, or not one could be read.
+        DataError: two videos would have the same place, or not one is there or could be read.
     """
     out = Path(out)
     check_template(template)
+    require_files(manifest.videos)
     stems = [_stem(name) for name in manifest.ids.tolist()]
     places = _places(manifest, out, stems, storage)
     settings = {"flow": rule.model_dump(mode="json"), "storage": storage, "template": template}

@@ -1,26 +1,50 @@
-"""Readers of every way in which the field writes down which video shows what."""
+"""Reads every way in which the field writes down which video shows what, by rules that a person can follow."""
 
-import csv
-import math
-import os
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
 from marey.base.errors import DataError
-from marey.base.nearest import did_you_mean
+from marey.base.reporter import notice
 from marey.data.class_files import read_classes
 from marey.data.folders import list_folder
+from marey.data.json_lists import is_json, json_rows
+from marey.data.lines import line_rows
 from marey.data.manifest import Manifest, make_manifest
-from marey.data.sources import ucf_group
-from marey.data.text import read_text
-from marey.data.videos import VideoList, seconds_text
+from marey.data.public_lists import (
+    charades_rows,
+    is_charades,
+    is_kinetics,
+    kinetics_rows,
+    official_files,
+    official_rows,
+    refuse_boxes,
+    ucf101_classes,
+)
+from marey.data.rows import FilesIn, Rows, as_they_lie, with_frame_ranges
+from marey.data.split_names import split_column, split_name
+from marey.data.tables import find_table, table_rows
+from marey.data.text import no_utf8, read_text
+from marey.data.videos import counted
 
-_COLUMNS = ("path", "label", "split", "start", "end", "group")
-_KINETICS = ("label", "youtube_id", "time_start", "time_end")
+LIST_SUFFIXES = (".csv", ".tsv", ".txt", ".lst", ".list", ".json", ".jsonl", ".ndjson")
+"""The names of files that are lists of videos where videos may be named as well."""
+
+OTHER_SUFFIXES = (
+    ".pkl",
+    ".pickle",
+    ".xlsx",
+    ".xls",
+    ".ods",
+    ".parquet",
+    ".feather",
+    ".npy",
+    ".npz",
+    ".h5",
+    ".hdf5",
+    ".mat",
+)
+"""The names of files that are lists of other kinds, which `read_text` refuses with what to do instead."""
 
 
 def read_manifest(
@@ -30,212 +54,100 @@ def read_manifest(
     classes: Sequence[str] | str | Path | None = None,
     split: str | None = None,
 ) -> Manifest:
-    """Read a list of videos and labels; its format is inferred from its content.
+    """Read a list of videos and labels. Its format is decided by the first of these rules that holds:
 
-    - a folder with a folder per class;
-    - CSV with a header `path,label[,split,start,end,group]`; several labels of a video are separated by `|`;
-    - Kinetics CSV (`label,youtube_id,time_start,time_end,split`; files ID_start_end.mp4, flat or in class folders);
-    - MMAction lists: `path label` or `path frames label` on a line, split from the right, so that paths may hold spaces;
-    - UCF101 split files (`Class/v_Class_g01_c01.avi [1]`).
+    - a folder of the split files of UCF101 or HMDB51 and nothing else, or a pattern (`splits/*_test_split1.txt`): these;
+    - another folder: a folder per class;
+    - a text that begins with { or [ and is JSON, or lines of it: `marey.data.json_lists`;
+    - a header of known words, or two equal columns: a table, `marey.data.tables`; Kinetics' and Charades' CSV by their own
+      columns (`marey.data.public_lists`);
+    - lines of a path and words behind it: `marey.data.lines`.
 
-    `root` is the folder of relative paths (else the list's own), `classes` the class names in order, or a file with one
-    on a line (`name`, or `number name`), `split` keeps one split.
+    Files are looked for below `root`: a suffix that the list leaves out, and slashes for backslashes, are completed by what
+    lies there. What is passed over, completed or replaced is said with a count. The page "Lists of videos" has a table of
+    all.
+
+    Args:
+        path: The list, or a folder.
+        root: The folder of relative paths; else the list's own.
+        classes: The class names in order, or a file of them (`marey.data.class_files.read_classes`).
+        split: Keep one split; any of the words for it (`marey.data.split_names`).
 
     Raises:
-        DataError: with file and line: a format that is none of these, a missing column, a label outside `classes`.
+        DataError: with file and line: what is not understood, a row without path or label, a label outside `classes`, a
+            list without labels, one of another kind or in another encoding.
     """
     path = Path(path)
-    if not path.exists():
-        raise DataError(f"{path}: no such list or folder.")
     names = read_classes(classes) if isinstance(classes, str | Path) else classes
-    if path.is_dir():
+    if path.is_dir() and not official_files(path):
         manifest = list_folder(path, classes=names)
-    else:
-        manifest = _read_file(path, Path(root) if root else path.parent, names)
+        return manifest.split(split) if split else manifest
+    rows, folder = read_rows(path, root=root, classes=names)
+    if rows.labels is None:
+        raise DataError(
+            f"{path}:1: the column 'label' is missing: the list names no labels, which `marey predict` and `marey features` "
+            "do without; for training and testing write a CSV with the header path,label."
+        )
+    rows.refuse_blank()
+    manifest = make_manifest(
+        list(zip(rows.paths, rows.labels, strict=True)), root=folder, source=rows.source,
+        classes=rows.class_names if names is None else names, lines=rows.lines, times=rows.times,
+        splits=None if rows.splits is None else _splits(rows.source, rows.splits), groups=rows.groups,
+        frame_ranges=rows.frame_ranges,
+    )  # fmt: skip
     return manifest.split(split) if split else manifest
 
 
-def columns_of(text: str) -> list[str]:
-    """The words between commas on the first line that is not blank: the column names, where the text is a CSV."""
-    first = next((line for line in text.splitlines() if line.strip()), "")
-    return [column.strip() for column in first.split(",")]
+def read_rows(
+    path: Path, *, root: str | Path | None = None, classes: Sequence[str] | None = None, bare: bool = False
+) -> tuple[Rows, Path]:
+    """The rows of a list in any format, with labels or without, by the paths that files have; and the folder of these paths.
 
-
-def is_unlabelled_table(text: str) -> bool:
-    """Whether a text is a CSV with a column `path`, others that are known, and no labels."""
-    columns = set(columns_of(text))
-    return "path" in columns and "label" not in columns and columns <= set(_COLUMNS)
-
-
-def read_unlabelled_table(path: Path, text: str, root: Path) -> VideoList:
-    """A CSV with the header `path[,start,end]`; its other columns are of no account.
+    `bare` takes single words for ids or paths, whether such files are there or not. `classes` only tells which label an
+    action of Charades is.
 
     Raises:
-        DataError: with file and line: no rows, a missing value, times that are none.
+        DataError: see `read_manifest`.
     """
-    table = _Table.read(path, text, needed=("path",))
-    paths = table.columns["path"]
-    if not paths:
+    if files := official_files(path):
+        folder = Path(root) if root else files[0].parent
+        return official_rows(files, FilesIn(folder)), folder
+    if not path.exists() and not bare:
+        raise DataError(f"{path}: no such list or folder.")
+    folder = Path(root) if root else path.parent
+    text, source, there = read_text(path), str(path), FilesIn(folder)
+    refuse_boxes(source, text)
+    rows = _rows(source, text, folder, there, classes, bare=bare)
+    if not rows.paths:
         raise DataError(f"{path}: names no videos.")
-    times = table.times()
-    return VideoList(np.array(paths), root, None if times is None else np.array(times, np.float64), str(path))
+    if no_utf8(text):
+        rows.refuse_other_encodings(folder)
+    if bare:
+        return rows, folder
+    return with_frame_ranges(as_they_lie(rows, there), folder), folder
 
 
-def _read_file(path: Path, root: Path, classes: Sequence[str] | None) -> Manifest:
-    text = read_text(path)
-    header = columns_of(text)
-    if set(_KINETICS) <= set(header):
-        return _kinetics(path, text, root, classes)
-    if len(header) > 1 and path.suffix.lower() == ".csv":
-        return _csv(path, text, root, classes)
-    return _lines(path, text, root, classes)
+def _rows(source: str, text: str, root: Path, there: FilesIn, classes: Sequence[str] | None, *, bare: bool) -> Rows:
+    if is_json(source, text):
+        return json_rows(source, text, there)
+    table = find_table(source, text, there)
+    if table is None:
+        rows = line_rows(source, text, root, there, bare=bare)
+        return replace(rows, class_names=ucf101_classes(Path(source).parent)) if rows.groups else rows
+    if is_kinetics(table):
+        return kinetics_rows(table, there)
+    return charades_rows(table, classes) if is_charades(table) else table_rows(table)
 
 
-def _csv(path: Path, text: str, root: Path, classes: Sequence[str] | None) -> Manifest:
-    table = _Table.read(path, text, needed=("path", "label"))
-    columns = table.columns
-    return make_manifest(
-        list(zip(columns["path"], columns["label"], strict=True)), root=root, source=str(path), classes=classes,
-        lines=table.lines, times=table.times(), splits=columns.get("split"), groups=columns.get("group"),
-    )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class _Table:
-    """A CSV with a header, column by column."""
-
-    path: Path
-    columns: dict[str, list[str]]
-    lines: list[int]
-    """For each row, its line in the file."""
-
-    @classmethod
-    def read(cls, path: Path, text: str, *, needed: Sequence[str]) -> "_Table":
-        header = columns_of(text)
-        for column in header:
-            if column not in _COLUMNS:
-                raise DataError(
-                    f"{path}:1: unknown column {column!r}; known are {', '.join(_COLUMNS)}."
-                    f"{did_you_mean(column, _COLUMNS)}"
-                )
-        for column in needed:
-            if column not in header:
-                raise DataError(
-                    f"{path}:1: the column {column!r} is missing; the first line must name path,label[,split,...]."
-                )
-        cells: list[list[str]] = [[] for _ in header]
-        lines = []
-        reader = csv.reader(text.splitlines())
-        next(reader)
-        for values in reader:
-            if not values:
-                continue
-            if len(values) != len(header):
-                raise DataError(
-                    f"{path}:{reader.line_num}: expected {len(header)} values ({', '.join(header)}), got {len(values)}."
-                )
-            lines.append(reader.line_num)
-            for column_cells, value in zip(cells, values, strict=True):
-                column_cells.append(value.strip())
-        return cls(path, dict(zip(header, cells, strict=True)), lines)
-
-    def times(self) -> list[tuple[float, float]] | None:
-        """Start and end of each row in seconds, NaN where there is none; None without these columns."""
-        if "start" not in self.columns and "end" not in self.columns:
-            return None
-        blank = [""] * len(self.lines)
-        pairs = zip(self.columns.get("start", blank), self.columns.get("end", blank), self.lines, strict=True)
-        times = [(_time(start, self.path, n), _time(end, self.path, n)) for start, end, n in pairs]
-        for (start, end), n in zip(times, self.lines, strict=True):
-            if start >= end or start < 0:
-                raise DataError(
-                    f"{self.path}:{n}: start must lie before end, both in seconds from 0, got {seconds_text(start)} and "
-                    f"{seconds_text(end)}."
-                )
-        return times
-
-
-def _time(text: str, path: Path, line: int) -> float:
-    try:
-        return float(text) if text else math.nan
-    except ValueError:
-        raise DataError(f"{path}:{line}: {text!r} is no time in seconds.") from None
-
-
-def _kinetics(path: Path, text: str, root: Path, classes: Sequence[str] | None) -> Manifest:
-    """Kinetics' own CSV; a file may carry its times with six digits or none, flat or in a folder of its class."""
-    rows, splits, lines = [], [], []
-    there = _FilesIn(root)
-    reader = csv.DictReader(text.splitlines())
-    for row in reader:
-        try:
-            start, end = (int(float(row[name])) for name in ("time_start", "time_end"))
-        except (TypeError, ValueError):
-            raise DataError(f"{path}:{reader.line_num}: time_start and time_end must be seconds.") from None
-        label, name = row["label"], row["youtube_id"]
-        timed = f"{name}_{start:06d}_{end:06d}.mp4"
-        places = ((label, timed), (label.replace(" ", "_"), timed), ("", timed), ("", f"{name}.mp4"))
-        folder, file = next((place for place in places if place in there), places[0])
-        rows.append((f"{folder}/{file}" if folder else file, label))
-        splits.append(row.get("split") or "")
-        lines.append(reader.line_num)
-    return make_manifest(
-        rows,
-        root=root,
-        source=str(path),
-        classes=classes,
-        lines=lines,
-        splits=splits if any(splits) else None,
-    )
-
-
-class _FilesIn:
-    """Which (folder, file) there are below a root. Each folder is listed once: a million questions to the disk, some of
-    them over a network, would take minutes.
-    """
-
-    def __init__(self, root: Path) -> None:
-        self._root = root
-        self._names: dict[str, set[str]] = {}
-
-    def __contains__(self, place: tuple[str, str]) -> bool:
-        folder, file = place
-        if folder not in self._names:
-            inside = self._root / folder
-            self._names[folder] = {entry.name for entry in os.scandir(inside)} if inside.is_dir() else set()
-        return file in self._names[folder]
-
-
-def _lines(path: Path, text: str, root: Path, classes: Sequence[str] | None) -> Manifest:
-    """`path label`, `path frames label` or a bare UCF101 path, split from the right."""
-    rows, groups, lines = [], [], []
-    for number, line in enumerate(map(str.strip, text.splitlines()), start=1):
-        if not line:
-            continue
-        rows.append(_line(line, path, number))
-        groups.append(ucf_group(rows[-1][0]))
-        lines.append(number)
-    return make_manifest(
-        rows,
-        root=root,
-        source=str(path),
-        classes=classes,
-        lines=lines,
-        groups=groups if all(groups) else None,
-    )
-
-
-def _line(line: str, path: Path, number: int) -> tuple[str, str]:
-    ucf = re.fullmatch(r"((\w+)/v_\w+_g\d+_c\d+\.avi)(?: \d+)?", line)
-    if ucf:
-        return ucf.group(1), ucf.group(2)
-    words = line.rsplit(maxsplit=2)
-    if len(words) == 3 and words[1].isdigit() and words[2].isdigit():
-        return words[0], words[2]
-    words = line.rsplit(maxsplit=1)
-    if len(words) != 2 or "," in words[1]:
-        raise DataError(f"{path}:{number}: expected `path label` or `path frames label`, got {line!r}.")
-    return words[0], words[1]
+def _splits(source: str, words: Sequence[str]) -> list[str]:
+    """A column of splits by their common names; other words that were understood are said."""
+    changed = {word: split_name(word) for word in dict.fromkeys(words) if split_name(word) != word}
+    if changed:
+        rows = sum(word in changed for word in words)
+        pairs = ", ".join(f"{word} as {name}" for word, name in changed.items())
+        notice(f"{source}: splits read by their common names in {counted(rows, 'row')}: {pairs}.")
+    names: list[str] = split_column(words).tolist()
+    return names
 
 
 def hmdb51_split(folder: str | Path, split: int, *, root: str | Path) -> Manifest:
@@ -247,12 +159,4 @@ def hmdb51_split(folder: str | Path, split: int, *, root: str | Path) -> Manifes
     files = sorted(Path(folder).glob(f"*_test_split{split}.txt"))
     if len(files) != 51:
         raise DataError(f"{folder}: expected 51 files *_test_split{split}.txt, found {len(files)}.")
-    rows, splits = [], []
-    for file in files:
-        label = file.name.removesuffix(f"_test_split{split}.txt")
-        for line in file.read_text(encoding="utf-8").splitlines():
-            name, _, use = line.strip().rpartition(" ")
-            if use in ("1", "2"):
-                rows.append((f"{label}/{name}", label))
-                splits.append("train" if use == "1" else "test")
-    return make_manifest(rows, root=Path(root), source=str(folder), splits=np.array(splits).tolist())
+    return read_manifest(Path(folder) / f"*_test_split{split}.txt", root=root)

@@ -1,15 +1,16 @@
 """The videos that a user names, in whatever way, as one list without labels."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
 
 from marey.base.errors import DataError
-from marey.data.formats import is_unlabelled_table, read_manifest, read_unlabelled_table
+from marey.data.formats import LIST_SUFFIXES, OTHER_SUFFIXES, read_rows
 from marey.data.manifest import Manifest
-from marey.data.text import read_text
+from marey.data.rows import WHOLE
 from marey.data.videos import VIDEO_SUFFIXES, VideoList
 from marey.video.frames import holds_images
 
@@ -17,14 +18,14 @@ VideosLike: TypeAlias = VideoList | Manifest | str | Path | Iterable[str | Path]
 """Several videos, as the functions that take them accept them: a list of them, with labels or without; one path, which
 `read_videos` reads (a video file, a folder, or a list); or the paths of single video files and folders of frames."""
 
-_LISTS = (".csv", ".txt", ".lst")
+_LISTS = (*LIST_SUFFIXES, *OTHER_SUFFIXES)
 
 
 def read_videos(paths: str | Path | Iterable[str | Path], *, root: str | Path | None = None) -> VideoList:
     """Files, folders of frames, folders that are searched, and lists, in order, each video once; labels do not matter.
 
-    A list is any that `read_manifest` reads, a plain one with a path on each line, or a CSV with the header
-    `path[,start,end]`; `root` is the folder of its relative paths, else its own.
+    A list is any that `read_manifest` reads, with labels or without: a path on each line, or a CSV with the header
+    `path[,start,end]` or `path[,start_frame,end_frame]`; `root` is the folder of its relative paths, else its own.
 
     Raises:
         DataError: nothing is there, or a folder or list holds no video.
@@ -61,21 +62,23 @@ def _videos(path: Path, root: Path | None) -> VideoList:
         raise DataError(f"{path}: no such file.")
     if path.is_dir() or path.suffix.lower() not in _LISTS:
         return VideoList.from_paths([path])
-    listed = _listed(path, root or path.parent)
-    paths = [str(listed.root / name) for name in listed.ids.tolist()]
-    return VideoList(np.array(paths), times=listed.times)
+    return _listed(path, root)
 
 
-def _listed(file: Path, root: Path) -> VideoList:
-    text = read_text(file)
-    lines = [line for line in map(str.strip, text.splitlines()) if line]
-    if not lines:
-        raise DataError(f"{file}: names no videos.")
-    if Path(lines[0]).suffix.lower() in VIDEO_SUFFIXES or (root / lines[0]).exists():
-        return VideoList(np.array(lines), root, source=str(file))
-    if is_unlabelled_table(text):
-        return read_unlabelled_table(file, text, root)
-    return read_manifest(file, root=root).videos
+def _listed(file: Path, root: Path | None) -> VideoList:
+    """The videos of a list, whatever its labels.
+
+    Raises:
+        DataError: it cannot be read as a list, or a row has no path.
+    """
+    rows, folder = read_rows(file, root=root)
+    replace(rows, labels=None).refuse_blank()
+    return VideoList(
+        np.array([str(folder / path) for path in rows.paths]),
+        times=None if rows.times is None else np.array(rows.times, np.float64),
+        source=rows.source,
+        frame_ranges=None if rows.frame_ranges is None else np.array(rows.frame_ranges, np.int64),
+    )
 
 
 def _each_once(lists: list[VideoList]) -> VideoList:
@@ -84,11 +87,14 @@ def _each_once(lists: list[VideoList]) -> VideoList:
         return VideoList.from_paths([])
     ids = np.concatenate([part.ids for part in lists])
     times = np.concatenate([np.full((len(p), 2), np.nan) if p.times is None else p.times for p in lists])
-    whole = bool(np.isnan(times).all())
+    ranges = np.concatenate([np.tile(WHOLE, (len(p), 1)) if p.frame_ranges is None else p.frame_ranges for p in lists])
+    timed, framed = not np.isnan(times).all(), bool((ranges != WHOLE).any())
+    source = lists[0].source if len(lists) == 1 else ""
+    whole = VideoList(ids, times=times if timed else None, source=source, frame_ranges=ranges if framed else None)
     # NaN equals nothing, itself neither; no time is negative.
-    keys = ids.tolist() if whole else list(zip(ids.tolist(), *np.nan_to_num(times, nan=-1).T.tolist(), strict=True))
+    parts = [*(np.nan_to_num(times, nan=-1).T.tolist() if timed else ()), *(ranges.T.tolist() if framed else ())]
+    keys = list(zip(ids.tolist(), *parts, strict=True)) if parts else ids.tolist()
     if len(set(keys)) == len(keys):
-        return VideoList(ids, times=None if whole else times)
+        return whole
     first = dict(zip(reversed(keys), range(len(keys) - 1, -1, -1), strict=True))
-    rows = np.sort(np.fromiter(first.values(), np.int64, len(first)))
-    return VideoList(ids[rows], times=None if whole else times[rows])
+    return whole[np.sort(np.fromiter(first.values(), np.int64, len(first)))]

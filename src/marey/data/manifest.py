@@ -2,6 +2,7 @@
 
 import csv
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,7 +14,10 @@ from numpy.typing import NDArray
 from marey.base.errors import DataError
 from marey.base.files import atomic_path
 from marey.base.jsonable import BYTES
-from marey.data.videos import Target, VideoEntry, VideoList, counted, fingerprint, seconds_text, source_text
+from marey.base.reporter import notice
+from marey.data.split_names import split_name
+from marey.data.text import no_utf8
+from marey.data.videos import Target, VideoEntry, VideoList, counted, fingerprint, given, seconds_text, source_text
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,9 @@ class Manifest:
     source: str = field(default="", compare=False)
     label_sets: NDArray[np.int64] | None = None
     """[N, M]: all labels of each video, -1 past its last; None where every video has one."""
+    frame_ranges: NDArray[np.int64] | None = None
+    """[N, 2]: the first frame of each part, from 0, and the first one after it, -1 where it goes to the end; None where
+    the list names no parts by frames."""
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -58,6 +65,8 @@ class Manifest:
             video.path,
             video.start,
             video.end,
+            video.start_frame,
+            video.end_frame,
             label=int(self.labels[index]),
             split=None if self.splits is None else str(self.splits[index]),
             group=None if self.groups is None else str(self.groups[index]),
@@ -74,7 +83,7 @@ class Manifest:
     @property
     def videos(self) -> VideoList:
         """The same videos without their labels; the columns are shared, not copied."""
-        return VideoList(self.ids, self.root, self.times, self.source)
+        return VideoList(self.ids, self.root, self.times, self.source, self.frame_ranges)
 
     def target(self, index: int) -> Target:
         """What a network should say: the class; or, with several labels per video, 1 for each and 0 for others, [K]."""
@@ -111,21 +120,24 @@ class Manifest:
         return () if self.splits is None else tuple(sorted(set(self.splits.tolist())))
 
     def split(self, name: str) -> "Manifest":
-        """The rows of one split.
+        """The rows of one split, by any of the words for it (`marey.data.split_names`).
 
         Raises:
             DataError: no row is of that split.
         """
-        if self.splits is None or name not in self.split_names:
+        wanted = split_name(name)
+        words = [word for word in self.split_names if word == name or split_name(word) == wanted]
+        if self.splits is None or not words:
             there = ", ".join(self.split_names) or "no split column"
             raise DataError(f"{self.source or 'manifest'}: there is no split {name!r} ({there}).")
-        return self._rows(np.flatnonzero(self.splits == name))
+        return self._rows(np.flatnonzero(np.isin(self.splits, words)))
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 over ids, labels, times and class names: two results with the same one saw the same list."""
+        """SHA-256 over ids, labels, parts and class names: two results with the same one saw the same list."""
         several = [] if self.label_sets is None else [self._label_words()]
-        return fingerprint(self.ids, self.labels, self.times, words=[*several, self.class_names])
+        columns = (self.ids, self.labels, self.times, *given(self.frame_ranges))
+        return fingerprint(*columns, words=[*several, self.class_names])
 
     def write_csv(self, path: str | Path) -> None:
         """Write path, label and what other columns there are; paths become relative to the file where they can."""
@@ -138,6 +150,9 @@ class Manifest:
         if self.times is not None:
             for name, times in zip(("start", "end"), self.times.T.tolist(), strict=True):
                 columns[name] = [seconds_text(time) for time in times]
+        if self.frame_ranges is not None:
+            columns["start_frame"] = map(str, self.frame_ranges[:, 0].tolist())
+            columns["end_frame"] = ["" if end < 0 else str(end) for end in self.frame_ranges[:, 1].tolist()]
         with atomic_path(target) as temporary, temporary.open("w", newline="", encoding="utf-8", errors=BYTES) as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(columns)
@@ -167,6 +182,7 @@ class Manifest:
             part(self.times),
             self.source,
             part(self.label_sets),
+            part(self.frame_ranges),
         )
 
 
@@ -188,9 +204,10 @@ def make_manifest(
     splits: Sequence[str] | None = None,
     groups: Sequence[str] | None = None,
     times: Sequence[tuple[float, float]] | None = None,
+    frame_ranges: Sequence[tuple[int, int]] | None = None,
 ) -> Manifest:
     """A manifest from (path, label) rows. Labels are names, or whole numbers: the places in `classes`, from 0. Several
-    labels of a row are separated by "|".
+    labels of a row are separated by "|". Of numbers without `classes`, those that no row has are said.
 
     Raises:
         DataError: no rows, a path twice, or a label that is none of `classes`; the line is named where `lines` tell. Or
@@ -205,7 +222,9 @@ def make_manifest(
         return f"{source}:{lines[row]}" if lines else source
 
     names, sets = _labelled([label for _, label in rows], classes, source, where)
-    keys = [path for path, _ in rows] if times is None else [f"{p}@{t}" for (p, _), t in zip(rows, times, strict=True)]
+    keys = [path for path, _ in rows]
+    for parts in (times, frame_ranges):
+        keys = keys if parts is None else [f"{key}@{part}" for key, part in zip(keys, parts, strict=True)]
     if (row := _first_repeated(keys)) is not None:
         raise DataError(f"{where(row)}: {rows[row][0]} stands in the list twice.")
     return Manifest(
@@ -218,6 +237,7 @@ def make_manifest(
         times=np.array(times, np.float64) if times else None,
         source=source,
         label_sets=sets if sets.shape[1] > 1 else None,
+        frame_ranges=np.array(frame_ranges, np.int64) if frame_ranges else None,
     )
 
 
@@ -225,16 +245,20 @@ def _labelled(
     texts: Sequence[str], classes: Sequence[str] | None, source: str, where: Callable[[int], str]
 ) -> tuple[list[str], NDArray[np.int64]]:
     """The class names, and for each row its labels as places in them [N, most labels of a row], filled up with -1."""
-    words = {text: [word.strip() for word in text.split("|")] for text in set(texts)}
+    words = {text: [word.strip() for word in text.split("|")] for text in dict.fromkeys(texts)}
     names = list(classes) if classes is not None else _class_names({w for row in words.values() for w in row}, source)
     for name in names:
-        if any("\ud800" <= letter <= "\udfff" for letter in name):
+        if no_utf8(name):
             raise DataError(
                 f"{source}: the class name {name!r} is no text in UTF-8: write the list, or name the folder, anew."
             )
     index = {name: place for place, name in enumerate(names)}
     for text, several in words.items():
         for word in several:
+            if not word:
+                raise DataError(
+                    f"{where(texts.index(text))}: the label '' is none of the classes: a row needs a label."
+                )
             if word not in index and word.isdecimal() and int(word) < len(names):
                 index[word] = int(word)
             if word not in index:
@@ -262,13 +286,37 @@ def _class_names(labels: set[str], source: str) -> list[str]:
     to the largest, also those that no row has, since place 7 means the same in a list that skips 6.
     """
     if not all(label.isdecimal() for label in labels):
+        odd = [label for label in labels if not label.isdecimal()]
+        if all(re.fullmatch(r"-\d+|\d+\.0*", label) for label in odd):
+            raise DataError(
+                f"{source}: the label {min(odd)} is no place in a list of classes: these are whole numbers from 0 (leave "
+                "rows without a label out; write 3.0 as 3)."
+            )
         return sorted(labels)
-    largest = max(map(int, labels))
+    places = set(map(int, labels))
+    largest = max(places)
     if largest >= _MOST_CLASSES:
         raise DataError(
             f"{source}: the label {largest} is no place in a list of classes; if it is a name, spell it out."
         )
+    empty = [place for place in range(largest) if place not in places]
+    if empty:
+        some = "class" if len(empty) == 1 else "classes"
+        have = "has" if len(empty) == 1 else "have"
+        notice(f"{source}: labels are numbers up to {largest}; {some} {_ranges(empty)} {have} no video.")
     return [str(place) for place in range(largest + 1)]
+
+
+def _ranges(numbers: Sequence[int]) -> str:
+    """Ascending numbers in few words: "0, 3-9"; of many, the first ones."""
+    found: list[list[int]] = []
+    for number in numbers:
+        if found and number == found[-1][1] + 1:
+            found[-1][1] = number
+        else:
+            found.append([number, number])
+    words = [str(first) if first == last else f"{first}-{last}" for first, last in found]
+    return ", ".join(words[:12]) + (f", ... ({len(numbers)} in all)" if len(words) > 12 else "")
 
 
 def _some(names: Sequence[str]) -> str:

@@ -1,21 +1,146 @@
-"""The text of lists, in the encodings that they come in."""
+"""The text of lists and class files, in the encodings that they come in."""
 
+import codecs
+import json
+import re
 from pathlib import Path
 
 from marey.base.errors import DataError
-from marey.base.jsonable import BYTES
+from marey.base.jsonable import BYTES, Json
+
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32-le"),  # before UTF-16's, with which it begins
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+
+_BYTE = re.compile("[\udc80-\udcff]")
+_AS_CSV = "write its rows as a CSV with the header path,label"
+_BINARY = (
+    (b"PK\x03\x04", "an Excel sheet or another zip archive", "save the sheet as CSV (UTF-8) with the header path,label"),
+    (b"\xd0\xcf\x11\xe0", "an old Excel sheet", "save the sheet as CSV (UTF-8) with the header path,label"),
+    (b"PAR1", "a Parquet table", "pandas.read_parquet(FILE).to_csv(OUT, index=False) writes a CSV"),
+    (b"ARROW1", "a Feather table", "pandas.read_feather(FILE).to_csv(OUT, index=False) writes a CSV"),
+    (b"\x1f\x8b", "a file packed by gzip", "unpack it with gunzip"),
+    (b"\x89HDF", "an HDF5 file", _AS_CSV),
+    (b"\x93NUMPY", "a NumPy array", _AS_CSV),
+    (b"MATLAB", "a MATLAB file", _AS_CSV),
+    (b"SQLite", "an SQLite data base", _AS_CSV),
+    (b"%PDF", "a PDF document", _AS_CSV),
+)  # fmt: skip
+_PICKLE = re.compile(rb"\x80[\x02-\x05]")
+_PICKLED = (
+    "a Python pickle, such as MMAction2's skeleton annotations",
+    f"Marey reads videos and frames, no skeletons, and opens no pickles; {_AS_CSV}",
+)
 
 
-def read_text(path: Path) -> str:
-    """The text of a list of videos, without a byte order mark; names that are no UTF-8 stand for the bytes that they are.
+def read_text(path: Path, *, what: str = "a list of videos") -> str:
+    """The text of a list, without its byte order mark.
+
+    UTF-8, with or without a mark, and UTF-16 and UTF-32 with theirs. Bytes that are no UTF-8 stay in the text as they are
+    (`surrogateescape`): names of files may hold any. `what` names the kind of list in messages.
 
     Raises:
-        DataError: no text, or it cannot be read.
+        DataError: no text (other kinds of files are named, with what to do), or it cannot be read.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig", errors=BYTES)
+        data = path.read_bytes()
     except OSError as error:
-        raise DataError(f"{path}: cannot be read as a list of videos ({error}).") from None
-    if "\0" in text:
-        raise DataError(f"{path}: cannot be read as a list of videos (it is no text in UTF-8).")
-    return text
+        raise DataError(f"{path}: cannot be read as {what} ({error}).") from None
+    for mark, encoding in _MARKS:
+        if data.startswith(mark):
+            try:
+                return data[len(mark) :].decode(encoding, BYTES if encoding == "utf-8" else "strict")
+            except UnicodeDecodeError as error:
+                name = encoding[:-3].upper()
+                raise DataError(
+                    f"{path}: cannot be read as {what} (its mark says {name}, but byte {error.start + len(mark)} is none)."
+                ) from None
+    _refuse_binary(path, data, what)
+    return data.decode("utf-8", BYTES)
+
+
+def _refuse_binary(path: Path, data: bytes, what: str) -> None:
+    found = next(((kind, way_out) for magic, kind, way_out in _BINARY if data.startswith(magic)), None)
+    if _PICKLE.match(data):
+        found = _PICKLED
+    if found is not None:
+        raise DataError(f"{path}: cannot be read as {what}: it is {found[0]}; {found[1]}.")
+    if b"\0" in data:
+        head = data[:400]
+        for encoding, zeros in (("UTF-16LE", head[1::2]), ("UTF-16BE", head[::2])):
+            if zeros.count(0) > 0.6 * len(zeros):
+                raise DataError(
+                    f"{path}: cannot be read as {what} (it is no text in UTF-8, it looks like {encoding} without its mark): "
+                    f"{_conversion(path, encoding)}"
+                )
+        raise DataError(f"{path}: cannot be read as {what} (it is no text in UTF-8).")
+
+
+def text_lines(text: str) -> list[str]:
+    """The lines of a text, ended by LF, CRLF or CR only: other separators that Python knows may be part of a name."""
+    return text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+
+
+def parse_json(source: str, text: str) -> Json:
+    """The value of a JSON text.
+
+    Raises:
+        DataError: with file and line: it is none, or an object has a name twice, of which readers keep only the last.
+    """
+    try:
+        value: Json = json.loads(text, object_pairs_hook=_object)
+    except json.JSONDecodeError as error:
+        raise DataError(f"{source}:{error.lineno}: this is no JSON ({error.msg}, column {error.colno}).") from None
+    except ValueError as error:
+        raise DataError(f"{source}: {error}.") from None
+    return value
+
+
+def _object(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for i, name in enumerate(names) if name in names[:i])
+        raise ValueError(f"{twice!r} is there twice in one object")
+    return found
+
+
+def no_utf8(text: str) -> bool:
+    """Whether a text holds bytes that are no UTF-8."""
+    return not text.isascii() and _BYTE.search(text) is not None
+
+
+def way_to_utf8(path: str, text: str) -> str:
+    """What to do about a text with bytes that are no UTF-8: "it looks like ...", and the command that writes it anew.
+
+    A hint for people: nothing is ever read by it.
+    """
+    encoding, name = _looks_like(text.encode("utf-8", BYTES))
+    return f"it looks like {name}: {_conversion(Path(path), encoding)}"
+
+
+def _conversion(path: Path, encoding: str) -> str:
+    return f"iconv -f {encoding} -t UTF-8 '{path}' > '{path.with_name(path.stem + '.utf8' + path.suffix)}' converts it."
+
+
+def _looks_like(data: bytes) -> tuple[str, str]:
+    """The encoding that bytes were most likely written in: by the letters that they would be in each of four."""
+    candidates = (
+        ("CP932", "shift_jis", "Shift-JIS", "\u3040", "\u30ff"),  # kana: Japanese is seldom without
+        ("CP1251", "cp1251", "Windows-1251 (Cyrillic)", "\u0430", "\u044f"),  # small letters
+        ("GB18030", "gbk", "GBK (Chinese)", "\u4e00", "\u9fff"),
+    )
+    for iconv, codec, name, first, last in candidates:
+        # Letters of these scripts stand together; a single byte among Latin letters is an accented one.
+        runs = [run for run in re.findall(rb"[\x80-\xff][\x40-\xff]*", data) if sum(b > 127 for b in run) >= 3]
+        try:
+            letters = [letter for run in runs for letter in run.decode(codec) if not letter.isascii()]
+        except UnicodeDecodeError:
+            continue
+        if letters and sum(first <= letter <= last for letter in letters) > 0.5 * len(letters):
+            return iconv, name
+    return "CP1252", "Windows-1252 or Latin-1 (Western European)"

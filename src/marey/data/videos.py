@@ -21,19 +21,35 @@ Target: TypeAlias = int | NDArray[np.float32]
 
 @dataclass(frozen=True)
 class VideoEntry:
-    """One video, or the part of it from `start` to `end` seconds; None: from its beginning, to its end."""
+    """One video, or a part of it: from `start` to `end` in seconds, or from frame `start_frame` up to the one before
+    `end_frame`, counted from 0 (half-open); None: from its beginning, to its end.
+    """
 
     id: str
-    """The path as its list has it, with "@start-end" behind it for a part of the video."""
+    """The path as its list has it; for a part of the video with "@start-end" behind it, by frames "@fSTART-END"."""
     path: Path
     start: float | None = None
     end: float | None = None
+    start_frame: int | None = None
+    end_frame: int | None = None
 
     @classmethod
-    def named(cls, name: str, path: Path, start: float | None = None, end: float | None = None) -> "VideoEntry":
-        """An entry whose id is made of its name in the list and its times."""
-        whole = start is None and end is None
-        return cls(name if whole else f"{name}@{seconds_text(start) or 0}-{seconds_text(end)}", path, start, end)
+    def named(
+        cls,
+        name: str,
+        path: Path,
+        start: float | None = None,
+        end: float | None = None,
+        start_frame: int | None = None,
+        end_frame: int | None = None,
+    ) -> "VideoEntry":
+        """An entry whose id is made of its name in the list and of its part."""
+        part = ""
+        if start is not None or end is not None:
+            part = f"@{seconds_text(start) or 0}-{seconds_text(end)}"
+        if start_frame is not None or end_frame is not None:
+            part += f"@f{start_frame or 0}-{'' if end_frame is None else end_frame}"
+        return cls(name + part, path, start, end, start_frame, end_frame)
 
 
 class Videos(Protocol):
@@ -60,6 +76,9 @@ class VideoList:
     """[N, 2]: start and end."""
     source: str = field(default="")
     """The list or folder that names them, for messages."""
+    frame_ranges: NDArray[np.int64] | None = None
+    """[N, 2]: the first frame of each part, from 0, and the first one after it, -1 where it goes to the end; None where
+    the list names no parts by frames."""
 
     @classmethod
     def from_paths(cls, paths: str | Path | Iterable[str | Path]) -> "VideoList":
@@ -77,10 +96,12 @@ class VideoList:
     def __getitem__(self, index: int | NDArray[Any] | slice) -> "VideoEntry | VideoList":
         if isinstance(index, np.ndarray | slice):
             times = None if self.times is None else self.times[index]
-            return VideoList(self.ids[index], self.root, times, self.source)
+            ranges = None if self.frame_ranges is None else self.frame_ranges[index]
+            return VideoList(self.ids[index], self.root, times, self.source, ranges)
         start, end = (None, None) if self.times is None else map(_second, self.times[index].tolist())
+        frames = (None, None) if self.frame_ranges is None else _frames(*self.frame_ranges[index].tolist())
         name = str(self.ids[index])
-        return VideoEntry.named(name, self.root / name, start, end)
+        return VideoEntry.named(name, self.root / name, start, end, *frames)
 
     def __iter__(self) -> Iterator[VideoEntry]:
         return (self[i] for i in range(len(self)))
@@ -93,8 +114,8 @@ class VideoList:
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 over ids and times: two results with the same one saw the same list."""
-        return fingerprint(self.ids, self.times)
+        """SHA-256 over ids, times and ranges of frames: two results with the same one saw the same list."""
+        return fingerprint(self.ids, self.times, *given(self.frame_ranges))
 
 
 def fingerprint(*columns: NDArray[Any] | None, words: Iterable[Iterable[str]] = ()) -> str:
@@ -106,6 +127,11 @@ def fingerprint(*columns: NDArray[Any] | None, words: Iterable[Iterable[str]] = 
     for several in words:
         digest.update("\0".join(several).encode("utf-8", BYTES))
     return digest.hexdigest()
+
+
+def given(column: NDArray[Any] | None) -> list[NDArray[Any]]:
+    """A column for a fingerprint, or nothing: lists without it keep the fingerprint that they had before there was one."""
+    return [] if column is None else [column]
 
 
 def seconds_text(seconds: float | None) -> str:
@@ -125,3 +151,8 @@ def counted(count: int, one: str, several: str = "") -> str:
 
 def _second(value: float) -> float | None:
     return None if np.isnan(value) else value
+
+
+def _frames(start: int, end: int) -> tuple[int | None, int | None]:
+    """A row of `frame_ranges` as an entry has it."""
+    return (None, None) if (start, end) == (0, -1) else (start, None if end < 0 else end)

@@ -33,6 +33,7 @@ from marey.data.formats import read_manifest
 from marey.data.manifest import Manifest
 from marey.data.overlap import only as restricted
 from marey.data.quarantine import Broken, Quarantine, broken_list
+from marey.data.rows import require_files
 from marey.evaluation.compare import compare
 from marey.evaluation.protocol import EvaluationProtocol, Restriction
 from marey.evaluation.result import EvaluationResult
@@ -73,7 +74,7 @@ def evaluate(
     Raises:
         RunError: `out` holds another run, another process works there, or it cannot be written; too many files are
             broken; this machine does not have the device, or the device not the precision.
-        DataError: videos with several labels, and the recipe's task is one.
+        DataError: videos with several labels, and the recipe's task is one; or not one file of the list is there.
     """
     compute = compute.changed(**options)
     check_backend(compute)
@@ -83,6 +84,7 @@ def evaluate(
     task_of(model.recipe.task).require_labels(data, model.recipe.name)
     overlap = restricted(data, only) if only is not None else None
     data = overlap.manifest if overlap else data
+    require_files(data.videos)
     protocol = _protocol(model, data, compute)
     if overlap:
         notice(f"{only}: {overlap}")

@@ -30,12 +30,15 @@ from marey.classifier import Classifier, require_classifier
 from marey.data.clips import ViewDataset
 from marey.data.listing import VideosLike, as_videos
 from marey.data.quarantine import Broken, Quarantine, broken_list
+from marey.data.rows import require_files
 from marey.data.videos import VideoList, counted, seconds_text
 from marey.evaluation.views import Views, read_ahead
 from marey.inference.resume import identity_of
 
 INDEX = "index.csv"
 _COLUMNS = ("video", "start", "end", "file", "error")
+_FRAME_COLUMNS = ("start_frame", "end_frame")
+"""At the end, where the list names parts by frames."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -168,9 +171,11 @@ def features(
     Raises:
         RunError: `out` belongs to another model or protocol, or another process is writing there; this machine does not
             have the device, or the device not the precision.
-        DataError: `videos` is one path, and nothing is there or no video in it.
+        DataError: `videos` is one path, and nothing is there or no video in it; or not one file of a list is there.
     """
-    work = _Work(Path(out), as_videos(videos), processes().rank, processes().world)
+    listed = as_videos(videos)
+    require_files(listed)
+    work = _Work(Path(out), listed, processes().rank, processes().world)
     compute = compute.changed(**options)
     check_backend(compute)
     require_classifier(model)
@@ -268,11 +273,13 @@ class _Work:
             temporary.open("w", newline="", encoding="utf-8", errors=BYTES) as file,
         ):
             writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(_COLUMNS)
+            framed = self.videos.frame_ranges is not None
+            writer.writerow([*_COLUMNS, *(_FRAME_COLUMNS if framed else ())])
             for sample, name in zip(self.videos, self.names, strict=True):
                 times = map(seconds_text, (sample.start, sample.end))
+                frames = (sample.start_frame, sample.end_frame) if framed else ()
                 failed = broken.get(sample.id)
-                writer.writerow([sample.path, *times, "" if failed else name, failed.reason if failed else ""])
+                writer.writerow([sample.path, *times, "" if failed else name, failed.reason if failed else "", *frames])
 
 
 def _averaged(seen_VD: NDArray[np.float32], *, clips: int | None) -> NDArray[np.float32]:

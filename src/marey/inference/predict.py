@@ -14,6 +14,7 @@ from marey.classifier import Classifier, require_classifier
 from marey.data.clips import ViewDataset
 from marey.data.listing import VideosLike, as_videos
 from marey.data.quarantine import Broken
+from marey.data.rows import require_files
 from marey.evaluation.views import read_ahead, score_video
 from marey.tasks.all import task_of
 from marey.tasks.prediction import Prediction
@@ -53,12 +54,13 @@ def predict_many(
     `read_videos` does; or the paths of single videos.
 
     Raises:
-        DataError: `videos` is one path, and nothing is there or no video in it.
+        DataError: `videos` is one path, and nothing is there or no video in it; or not one file of a list is there.
         RunError: this machine does not have the device, or the device not the precision or the backend.
     """
     check_backend(compute)
     require_classifier(model)
     listed = as_videos(videos)
+    require_files(listed)
     if not len(listed):
         return
     backend = open_backend(model, compute, views=len(listed) * model.recipe.test.views)

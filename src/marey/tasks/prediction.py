@@ -78,11 +78,15 @@ class Prediction:
         )
 
     def as_json(self, k: int = 5) -> dict[str, Json]:
-        """Path, start and end where they are given, and the k likeliest classes or the error; `below_threshold` only where
-        no class reaches the threshold, `backend` only where another one than eager ran, and `weights_file_sha256` only of
-        published files.
+        """Path, the part in seconds or frames where one is given, and the k likeliest classes or the error;
+        `below_threshold` only where no class reaches the threshold, `backend` only where another one than eager ran, and
+        `weights_file_sha256` only of published files.
         """
-        times: dict[str, Json] = {n: t for n, t in (("start", self.start), ("end", self.end)) if t is not None}
+        video = self.video
+        part = {
+            "start": video.start, "end": video.end, "start_frame": video.start_frame, "end_frame": video.end_frame,
+        }  # fmt: skip
+        times: dict[str, Json] = {name: value for name, value in part.items() if value is not None}
         if self.error is not None:
             return {"path": str(self.path), **times, "error": self.error}
         top: Json = [{"label": label, "probability": probability} for label, probability in self.top(k)]
@@ -98,7 +102,8 @@ class Prediction:
             KeyError, TypeError, AttributeError: it was something else.
         """
         path, top = value["path"], value.get("top", ())
-        video = VideoEntry.named(path, Path(path), value.get("start"), value.get("end"))
+        part = (value.get(name) for name in ("start", "end", "start_frame", "end_frame"))
+        video = VideoEntry.named(path, Path(path), *part)
         probabilities = np.array([one["probability"] for one in top], np.float32)
         names, below = tuple(one["label"] for one in top), value.get("below_threshold")
         hashes = tuple(value.get("weights_file_sha256", ()))
@@ -122,6 +127,9 @@ class Prediction:
         return f"Prediction({str(self.path)!r}{self._part()}: {said})"
 
     def _part(self) -> str:
+        first, last = self.video.start_frame, self.video.end_frame
+        if first is not None or last is not None:
+            return f" frames {first or 0} to {'the end' if last is None else last - 1}"
         if self.start is None and self.end is None:
             return ""
         end = "the end" if self.end is None else f"{seconds_text(self.end)} s"

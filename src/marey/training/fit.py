@@ -17,6 +17,7 @@ from marey.base.reporter import notice
 from marey.classifier import Classifier, require_logits, user_module_config
 from marey.data.formats import read_manifest
 from marey.data.manifest import Manifest
+from marey.data.rows import require_files
 from marey.models.layers.freeze import freeze
 from marey.models.network import Network
 from marey.recipe import Recipe
@@ -94,7 +95,8 @@ def fit(
             stop, this machine lacks the device, or the device lacks the precision.
         RecipeError: the recipe starts from weights that were not given, or its parts do not fit each other.
         WeightsError: the weights that `init` names cannot be found or read, or do not fit the network.
-        DataError: the list has several labels per video but the recipe's task has one, or a weighted class has no video.
+        DataError: the list has several labels per video but the recipe's task has one, a weighted class has no video, or
+            not one file of a list is there.
     """
     compute = compute.changed(**options)
     chosen = _training_device(compute)
@@ -108,6 +110,7 @@ def fit(
     task = task_of(recipe.task)
     for manifest in (train, val):
         if manifest is not None:
+            require_files(manifest.videos)
             task.require_labels(manifest, recipe.name)
     own = None if model is None else _own_classifier(model, recipe, train, classes)
     if tensorboard:

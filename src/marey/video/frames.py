@@ -151,6 +151,15 @@ def holds_flow(folder: Path) -> bool:
     return _holds(folder, lambda name: bool(_flow_axis(name)))
 
 
+def count_frames(folder: str | Path) -> tuple[int, int]:
+    """How many images of frames, and how many pairs of flow images, a folder holds; (0, 0) where there is none."""
+    try:
+        axes = [_flow_axis(name) for name in _images(folder)]
+    except (DecodeError, OSError):
+        return 0, 0
+    return sum(not axis for axis in axes), axes.count("x")
+
+
 def _holds(folder: Path, wanted: Callable[[str], bool]) -> bool:
     with os.scandir(folder) as entries:
         return any(_is_image(entry.name) and wanted(entry.name) for entry in entries)

@@ -19,6 +19,7 @@ from marey.base.precision import Arithmetic
 from marey.base.processes import processes
 from marey.base.reporter import notice, progress
 from marey.classifier import Classifier
+from marey.data.rows import require_files
 from marey.data.videos import VideoEntry, VideoList
 from marey.evaluation.evaluate import weights_hash
 from marey.inference.predict import predict_many
@@ -26,8 +27,8 @@ from marey.inference.resume import identity_of
 from marey.tasks.prediction import Prediction
 from marey.workflows.two_streams import Streams, predict_streams
 
-Key = tuple[str, float | None, float | None]
-"""A path, and the part of it in seconds."""
+Key = tuple[str, float | None, float | None, int | None, int | None]
+"""A path, and the part of it in seconds or frames."""
 
 
 def answer(
@@ -45,6 +46,7 @@ def answer(
     answers depend on.
 
     Raises:
+        DataError: not one file of a list is there.
         RunError: `out` was begun with another network or protocol, or another process is writing it; this machine does not
             have the device, or the device not the precision.
     """
@@ -61,6 +63,7 @@ def answer(
         if len(rows) < len(videos):
             notice(f"going on: {len(videos) - len(rows)} of {len(videos)} videos are answered already")
         todo = videos[np.array(rows, np.int64)]
+        require_files(todo)
         failed = 0
         with progress("Predicting", total=len(todo), unit="videos") as bar:
             found = (
@@ -107,7 +110,7 @@ def answers_to(videos: VideoList, out: Path) -> list[Prediction]:
 
 
 def _key(video: VideoEntry) -> Key:
-    return str(video.path), video.start, video.end
+    return str(video.path), video.start, video.end, video.start_frame, video.end_frame
 
 
 def _claim(out: Path, model: Classifier | Streams, *, top: int, precision: Arithmetic) -> Claim:

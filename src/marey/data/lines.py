@@ -1,0 +1,169 @@
+"""Lists with a video on each line and words behind its path, as MMAction and MMAction2 have them.
+
+    path                                       a list of paths alone
+    path label                                 a class name without blanks, or a number
+    video.mp4 label label ...                  several labels by blanks or commas: numbers
+    folder frames label [label ...]            a folder of frames, and how many of its images are used, from the first
+    folder offset frames label                 and how many are passed over before (`with_offset`)
+
+Lines are read from their end, since paths may hold blanks: the numbers there, then the path. A video file has no number of
+frames: all numbers behind it are labels. (It ends in a video's suffix, or lies there with one.) Numbers behind other paths
+are read in the same way in a whole list, by the first of these rules that holds:
+
+1. no line has more than two numbers: the label, or frames and label;
+2. the lines have different numbers of them, two at least: frames and labels;
+3. the first number is that of the images in each folder: frames and labels;
+4. there are three, and each folder holds as many images as the first two together: offset, frames and label;
+5. otherwise the list is refused.
+
+A number belongs to the path ("run 1") where such a folder is there and none without the number. Rules 3 and 4 look into 200
+folders of the list.
+"""
+
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from marey.base.errors import DataError
+from marey.base.reporter import notice
+from marey.data.rows import WHOLE, FilesIn, Rows, has_video_suffix
+from marey.data.sources import ucf_group
+from marey.data.tables import numbered_lines
+from marey.data.videos import VIDEO_SUFFIXES, counted
+from marey.video.frames import count_frames
+
+_NUMBERS = re.compile(r"(.*?\S)\s+(\d+(?:[\s,]+\d+)*)")
+_VIDEO_END = re.compile(rf"(?:{'|'.join(map(re.escape, sorted(VIDEO_SUFFIXES)))})\s+", re.IGNORECASE)
+_UCF101 = re.compile(r"((\w+)/v_\w+_g\d+_c\d+\.avi)(?: \d+)?")
+_CSV = "a CSV with the header path,label says what is what"
+
+
+@dataclass(frozen=True)
+class _Line:
+    """A line, read from its end."""
+
+    number: int
+    path: str
+    numbers: tuple[str, ...] = ()
+    label: str | None = None
+    """A class name; None where numbers follow the path, or nothing does."""
+    is_video: bool = True
+    """Whether the path is that of a video file, as far as one knows."""
+
+    @property
+    def alone(self) -> bool:
+        return self.label is None and not self.numbers
+
+
+def line_rows(source: str, text: str, root: Path, there: FilesIn, *, bare: bool = False) -> Rows:
+    """The rows of a list with a video on each line, by the rules of this module; `root` is the folder of its paths, and
+    `there` what lies in it. With `bare`, a single word is a path or an id, whether such a file is there or not.
+
+    Raises:
+        DataError: with file and line: no path and label, or numbers that may be read in several ways.
+    """
+    lines = [_line(source, n, line.strip(), there, bare=bare) for n, line in numbered_lines(source, text, there)]
+    if not lines:
+        raise DataError(f"{source}: names no videos.")
+    alone = [line for line in lines if line.alone]
+    if alone and len(alone) < len(lines) and not bare:
+        other = next(line for line in lines if not line.alone)
+        raise DataError(
+            f"{source}:{alone[0].number}: expected `path label` as on line {other.number}, got a path alone; {_CSV}."
+        )
+    has_offset = _has_offset(source, [line for line in lines if line.numbers and not line.is_video], root)
+    if has_offset:
+        notice(f"{source}: read as `folder offset frames label`: as many images lie in its folders.")
+    labels, counts, ranges = [], [], []
+    for line in lines:
+        numbers = list(line.numbers)
+        offset = int(numbers.pop(0)) if has_offset and not line.is_video else -1
+        framed = not line.is_video and len(numbers) > (line.label is None)
+        count = int(numbers.pop(0)) if framed else -1
+        if count == 0:
+            raise DataError(
+                f"{source}:{line.number}: {line.path} with 0 frames: expected `folder frames label`; {_CSV}."
+            )
+        labels.append("|".join(numbers) if line.label is None else line.label)
+        counts.append(-1 if has_offset else count)
+        ranges.append((offset, offset + count) if offset >= 0 else WHOLE)
+    several = sum("|" in label for label in labels)
+    if several:
+        notice(f"{source}: {counted(several, 'video')} with several labels (numbers behind the path of a line).")
+    groups = [ucf_group(line.path) for line in lines]
+    return Rows(
+        source=source, paths=[line.path for line in lines], lines=[line.number for line in lines],
+        labels=None if alone else labels, groups=groups if all(groups) else None,
+        frame_ranges=ranges if has_offset else None, frame_counts=counts if max(counts) >= 0 else None,
+    )  # fmt: skip
+
+
+def _line(source: str, number: int, line: str, there: FilesIn, *, bare: bool) -> _Line:
+    if ucf := _UCF101.fullmatch(line):
+        return _Line(number, ucf[1], label=ucf[2])
+    if found := _NUMBERS.fullmatch(line):
+        return _numbered(source, _Line(number, found[1], tuple(re.split(r"[\s,]+", found[2]))), found[2], there)
+    words = line.rsplit(maxsplit=1)
+    if has_video_suffix(line) or line in there or (bare and len(words) == 1):
+        return _Line(number, line)
+    if len(words) != 2 or "," in words[1]:
+        raise DataError(f"{source}:{number}: expected `path label` or `path frames label`, got {line!r}; {_CSV}.")
+    path, label = words
+    if (framed := re.fullmatch(r"(.*\S)\s+(\d+)", path)) and path not in there and framed[1] in there:
+        return _Line(number, framed[1], (framed[2],), label, is_video=_is_video(framed[1], there))
+    behind = [line[end.end() :] for end in _VIDEO_END.finditer(line)]
+    if behind and len(behind[-1].split()) > 1 and "/" not in behind[-1] and path not in there:
+        raise DataError(
+            f"{source}:{number}: {behind[-1]!r} behind a video: one class name with blanks, or several? {_CSV}."
+        )
+    return _Line(number, path, label=label)
+
+
+def _is_video(path: str, there: FilesIn) -> bool:
+    return has_video_suffix(path) or (path not in there and bool(there.completed(path.replace("\\", "/"))))
+
+
+def _numbered(source: str, line: _Line, behind: str, there: FilesIn) -> _Line:
+    """A line with numbers at its end, of which the first ones may belong to the path."""
+    if has_video_suffix(line.path):
+        return line
+    separators = re.findall(r"[\s,]+", behind)
+    paths = [line.path]
+    for number, separator in zip(line.numbers[:-1], ["", *separators], strict=False):
+        paths.append(f"{paths[-1]}{separator or ' '}{number}")
+    lying = [end for end, path in enumerate(paths) if path in there or there.completed(path)]
+    if len(lying) > 1:
+        raise DataError(f"{source}:{line.number}: {paths[lying[0]]!r} and {paths[lying[1]]!r} are both there; {_CSV}.")
+    end = lying[0] if lying else 0
+    return replace(line, path=paths[end], numbers=line.numbers[end:], is_video=_is_video(paths[end], there))
+
+
+def _has_offset(source: str, lines: Sequence[_Line], root: Path) -> bool:
+    """Whether the numbers behind folders of frames begin with an offset, by the rules of this module.
+
+    Raises:
+        DataError: no rule holds.
+    """
+    lengths = {len(line.numbers) for line in lines}
+    if max(lengths, default=0) < 3 or (len(lengths) > 1 and min(lengths) > 1):
+        return False
+    some = lines[:: max(1, len(lines) // 200)]
+    found = [max(count_frames(os.path.join(root, line.path))) for line in some]  # noqa: PTH118
+    held = [(count, list(map(int, line.numbers))) for count, line in zip(found, some, strict=True) if count]
+    if held and len(lengths) == 1:
+        if all(numbers[0] == count for count, numbers in held):
+            return False
+        if lengths == {3} and all(numbers[0] + numbers[1] <= count for count, numbers in held):
+            return True
+    first = next(line for line in lines if len(line.numbers) >= 3)
+    why = (
+        "the images that lie there fit neither"
+        if held
+        else "its folders are not there (--root FOLDER, root= in Python)"
+    )
+    raise DataError(
+        f"{source}:{first.number}: {' '.join([first.path, *first.numbers])!r} may be `folder offset frames label` or "
+        f"`folder frames label label`, and {why}; {_CSV}."
+    )
