@@ -1,6 +1,7 @@
 """Readers of every way in which the field writes down which video shows what."""
 
 import csv
+import json
 import math
 import os
 import re
@@ -14,7 +15,7 @@ from marey.base.errors import DataError
 from marey.base.nearest import did_you_mean
 from marey.data.class_files import read_classes
 from marey.data.folders import list_folder
-from marey.data.manifest import Manifest, make_manifest
+from marey.data.manifest import Manifest, classes_beside, make_manifest
 from marey.data.sources import ucf_group
 from marey.data.text import read_text
 from marey.data.videos import VideoList, seconds_text
@@ -32,14 +33,15 @@ def read_manifest(
 ) -> Manifest:
     """Read a list of videos and labels; its format is inferred from its content.
 
-    - a folder with a folder per class;
+    - a folder with a folder per class, divided into train, val and test or not (`list_folder`);
     - CSV with a header `path,label[,split,start,end,group]`; several labels of a video are separated by `|`;
     - Kinetics CSV (`label,youtube_id,time_start,time_end,split`; files ID_start_end.mp4, flat or in class folders);
     - MMAction lists: `path label` or `path frames label` on a line, split from the right, so that paths may hold spaces;
     - UCF101 split files (`Class/v_Class_g01_c01.avi [1]`).
 
     `root` is the folder of relative paths (else the list's own), `classes` the class names in order, or a file with one
-    on a line (`name`, or `number name`), `split` keeps one split.
+    on a line (`name`, or `number name`), `split` keeps one split. Without `classes`, the names that `Manifest.write_csv`
+    left beside a list are taken (list.classes.json).
 
     Raises:
         DataError: with file and line: a format that is none of these, a missing column, a label outside `classes`.
@@ -47,12 +49,43 @@ def read_manifest(
     path = Path(path)
     if not path.exists():
         raise DataError(f"{path}: no such list or folder.")
+    check_root(root, path)
     names = read_classes(classes) if isinstance(classes, str | Path) else classes
     if path.is_dir():
         manifest = list_folder(path, classes=names)
+    elif (own := _own_classes(path)) is not None:
+        manifest = _read_file(path, Path(root) if root else path.parent, own)
+        manifest = manifest if names is None else manifest.with_classes(names)
     else:
         manifest = _read_file(path, Path(root) if root else path.parent, names)
     return manifest.split(split) if split else manifest
+
+
+def check_root(root: str | Path | None, *sources: str | Path) -> None:
+    """Refuse a folder for relative paths where no list is among the sources that has any.
+
+    Raises:
+        DataError: `root` can have no effect.
+    """
+    if root is not None and all(Path(source).is_dir() for source in sources):
+        raise DataError(
+            f"--root {root}: is for the relative paths of a list, and {' and '.join(map(str, sources))} "
+            f"{'is a folder' if len(sources) == 1 else 'are folders'}: leave it out."
+        )
+
+
+def _own_classes(path: Path) -> list[str] | None:
+    """The names of classes that `Manifest.write_csv` wrote beside a list, if it did."""
+    file = classes_beside(path)
+    if not file.is_file():
+        return None
+    try:
+        names = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError:
+        names = None
+    if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
+        raise DataError(f"{file}: expected a JSON array of the class names of {path.name}; write the list anew.")
+    return names
 
 
 def columns_of(text: str) -> list[str]:

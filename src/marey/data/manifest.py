@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from marey.base.errors import DataError
 from marey.base.files import atomic_path
-from marey.base.jsonable import BYTES
+from marey.base.jsonable import BYTES, json_text
+from marey.data.split_names import split_name
 from marey.data.videos import Target, VideoEntry, VideoList, counted, fingerprint, seconds_text, source_text
 
 
@@ -111,15 +112,16 @@ class Manifest:
         return () if self.splits is None else tuple(sorted(set(self.splits.tolist())))
 
     def split(self, name: str) -> "Manifest":
-        """The rows of one split.
+        """The rows of one split; "validation" is "val", and so on, where no row has the word itself.
 
         Raises:
             DataError: no row is of that split.
         """
-        if self.splits is None or name not in self.split_names:
+        known = name if name in self.split_names else split_name(name)
+        if self.splits is None or known not in self.split_names:
             there = ", ".join(self.split_names) or "no split column"
             raise DataError(f"{self.source or 'manifest'}: there is no split {name!r} ({there}).")
-        return self._rows(np.flatnonzero(self.splits == name))
+        return self._rows(np.flatnonzero(self.splits == known))
 
     @property
     def fingerprint(self) -> str:
@@ -128,7 +130,11 @@ class Manifest:
         return fingerprint(self.ids, self.labels, self.times, words=[*several, self.class_names])
 
     def write_csv(self, path: str | Path) -> None:
-        """Write path, label and what other columns there are; paths become relative to the file where they can."""
+        """Write path, label and what other columns there are; paths become relative to the file where they can.
+
+        Where the labels alone would not give the same classes back (names that are numbers, another order, classes without
+        a video), their names are written beside it, from where `read_manifest` takes them: list.classes.json for list.csv.
+        """
         target = Path(path)
         columns: dict[str, Iterable[str]] = {
             "path": _relative(self.ids.tolist(), self.root, target.parent),
@@ -142,6 +148,41 @@ class Manifest:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(columns)
             writer.writerows(zip(*columns.values(), strict=True))
+        beside = classes_beside(target)
+        if self._classes_of_labels() == self.class_names:
+            beside.unlink(missing_ok=True)  # of an earlier list of this name
+        else:
+            with atomic_path(beside) as temporary:
+                temporary.write_text(json_text(list(self.class_names), indent=1) + "\n", encoding="utf-8")
+
+    def _classes_of_labels(self) -> tuple[str, ...] | None:
+        """The classes that a list of these labels alone would have; None where they mean none."""
+        if all(name == str(place) for place, name in enumerate(self.class_names)):
+            return self.class_names  # places in a list of classes that is not at hand
+        used = np.unique(self.labels if self.label_sets is None else self.label_sets).tolist()
+        words = {word.strip() for label in used if label >= 0 for word in self.class_names[label].split("|")}
+        try:
+            return tuple(_class_names(words, self.source))
+        except DataError:
+            return None
+
+    def with_classes(self, names: Sequence[str]) -> "Manifest":
+        """The same videos with another list of classes, matched by name.
+
+        Raises:
+            DataError: a label is none of them.
+        """
+        index = {name: place for place, name in enumerate(names)}
+        used = np.unique(self.labels if self.label_sets is None else self.label_sets)
+        strange = [self.class_names[label] for label in used.tolist() if label >= 0 and self.class_names[label] not in index]
+        if strange:
+            raise DataError(
+                f"{self.source or 'the list'}: {counted(len(strange), 'label')} of none of the {len(names)} classes "
+                f"({_some(names)}): {_some(strange)}."
+            )
+        places = np.array([index.get(name, -1) for name in self.class_names] + [-1])  # the last for -1, no label
+        sets = None if self.label_sets is None else places[self.label_sets]
+        return replace(self, labels=places[self.labels], class_names=tuple(names), label_sets=sets)
 
     def _label_words(self) -> list[str]:
         """Each video's label, or its several ones with | between."""
@@ -178,6 +219,11 @@ def _relative(names: Iterable[str], root: Path, folder: Path) -> Iterator[str]:
         yield os.path.normpath(os.path.join(above, name)).removeprefix(inside).replace(os.sep, "/")  # noqa: PTH118
 
 
+def classes_beside(path: Path) -> Path:
+    """Where the names of a list's classes lie, if its labels alone do not tell them: a JSON array of texts, in order."""
+    return path.with_suffix(".classes.json")
+
+
 def make_manifest(
     rows: Sequence[tuple[str, str]],
     *,
@@ -189,8 +235,8 @@ def make_manifest(
     groups: Sequence[str] | None = None,
     times: Sequence[tuple[float, float]] | None = None,
 ) -> Manifest:
-    """A manifest from (path, label) rows. Labels are names, or whole numbers: the places in `classes`, from 0. Several
-    labels of a row are separated by "|".
+    """A manifest from (path, label) rows. A label is one of the names in `classes`; or, where it is none of them and a whole
+    number, the place in `classes`, from 0. Several labels of a row are separated by "|".
 
     Raises:
         DataError: no rows, a path twice, or a label that is none of `classes`; the line is named where `lines` tell. Or
@@ -225,7 +271,8 @@ def _labelled(
     texts: Sequence[str], classes: Sequence[str] | None, source: str, where: Callable[[int], str]
 ) -> tuple[list[str], NDArray[np.int64]]:
     """The class names, and for each row its labels as places in them [N, most labels of a row], filled up with -1."""
-    words = {text: [word.strip() for word in text.split("|")] for text in set(texts)}
+    known = set(classes or ())
+    words = {text: [text] if text in known else [word.strip() for word in text.split("|")] for text in set(texts)}
     names = list(classes) if classes is not None else _class_names({w for row in words.values() for w in row}, source)
     for name in names:
         if any("\ud800" <= letter <= "\udfff" for letter in name):
@@ -233,9 +280,15 @@ def _labelled(
                 f"{source}: the class name {name!r} is no text in UTF-8: write the list, or name the folder, anew."
             )
     index = {name: place for place, name in enumerate(names)}
+    moved = next((name for name, place in index.items() if name.isdecimal() and int(name) != place), None)
     for text, several in words.items():
         for word in several:
             if word not in index and word.isdecimal() and int(word) < len(names):
+                if moved is not None:
+                    raise DataError(
+                        f"{where(texts.index(text))}: the label {word!r} is none of the {len(names)} classes "
+                        f"({_some(names)}), and no place in them, since {moved!r} is a name: give names throughout."
+                    )
                 index[word] = int(word)
             if word not in index:
                 raise DataError(
