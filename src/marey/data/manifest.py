@@ -132,8 +132,8 @@ class Manifest:
     def write_csv(self, path: str | Path) -> None:
         """Write path, label and what other columns there are; paths become relative to the file where they can.
 
-        Where the labels alone would not give the same classes back (names that are numbers, another order, classes without
-        a video), their names are written beside it, from where `read_manifest` takes them: list.classes.json for list.csv.
+        Where the labels alone would not give the same classes back (names that are numbers, or that are in another order),
+        the class names are written beside it, from where `read_manifest` takes them: list.classes.json for list.csv.
         """
         target = Path(path)
         columns: dict[str, Iterable[str]] = {
@@ -149,22 +149,22 @@ class Manifest:
             writer.writerow(columns)
             writer.writerows(zip(*columns.values(), strict=True))
         beside = classes_beside(target)
-        if self._classes_of_labels() == self.class_names:
+        if self._labels_tell_classes():
             beside.unlink(missing_ok=True)  # of an earlier list of this name
         else:
             with atomic_path(beside) as temporary:
                 temporary.write_text(json_text(list(self.class_names), indent=1) + "\n", encoding="utf-8")
 
-    def _classes_of_labels(self) -> tuple[str, ...] | None:
-        """The classes that a list of these labels alone would have; None where they mean none."""
+    def _labels_tell_classes(self) -> bool:
+        """Whether a list of these labels alone has the same classes in the same order, but for those without a video."""
         if all(name == str(place) for place, name in enumerate(self.class_names)):
-            return self.class_names  # places in a list of classes that is not at hand
-        used = np.unique(self.labels if self.label_sets is None else self.label_sets).tolist()
-        words = {word.strip() for label in used if label >= 0 for word in self.class_names[label].split("|")}
+            return True  # places in a list of classes that is not at hand
+        labels = np.unique(self.labels if self.label_sets is None else self.label_sets).tolist()
+        used = [self.class_names[label] for label in labels if label >= 0]
         try:
-            return tuple(_class_names(words, self.source))
-        except DataError:
-            return None
+            return used == _class_names({word.strip() for name in used for word in name.split("|")}, self.source)
+        except DataError:  # a number too large for a place in a list
+            return False
 
     def with_classes(self, names: Sequence[str]) -> "Manifest":
         """The same videos with another list of classes, matched by name.
