@@ -137,11 +137,6 @@ def holds_frames(folder: Path) -> bool:
     return _holds(folder, lambda name: not _flow_axis(name))
 
 
-def holds_images(folder: Path) -> bool:
-    """Whether image files lie in a folder."""
-    return _holds(folder, lambda name: True)
-
-
 def holds_flow(folder: Path) -> bool:
     """Whether flow images lie in a folder, be it beside frames."""
     return _holds(folder, lambda name: bool(_flow_axis(name)))
