@@ -257,7 +257,8 @@ def train(
     ],
     data: Annotated[Path | None, typer.Option("--data", help="Training videos: a list, or a folder per class.")] = None,
     val: Annotated[
-        Path | None, typer.Option("--val", help="Validation videos: a list or folder; else by the split column, or val/.")
+        Path | None,
+        typer.Option("--val", help="Validation videos: a list or folder; else by the split column, or val/."),
     ] = None,
     root: Root = None,
     classes: Classes = None,

@@ -45,7 +45,9 @@ def list_folder(folder: str | Path, *, classes: Sequence[str] | str | Path | Non
     if names is not None:
         _check_classes(str(folder), Counter(labels), names)
     elif len(found) < 2:
-        raise DataError(f"{folder}: only one class, {found[0]}; telling apart takes at least two.{_deeper(folder, inside)}")
+        raise DataError(
+            f"{folder}: only one class, {found[0]}; telling apart takes at least two.{_deeper(folder, inside)}"
+        )
     if splits is not None:
         _check_spelling(str(folder), labels, splits)
     rows = [("/".join(path), label) for path, label in zip(inside, labels, strict=True)]
@@ -155,9 +157,7 @@ def _tell_of_lost(scan: Scan, order: _Order, loose: Sequence[Sequence[str]], use
     """Count the videos that lie in no folder of a class, and the folders in which no video lies."""
     if loose and used:
         paths = ["/".join(path) for path in loose]
-        warning_once(
-            f"{scan.folder}: {counted(len(paths), 'video')} in no class's folder, left out: {_some(paths)}."
-        )
+        warning_once(f"{scan.folder}: {counted(len(paths), 'video')} in no class's folder, left out: {_some(paths)}.")
     depth = 1 if order.of_split is None else 2
     videos = set(scan.videos)
     above = {folder[:-1] for folder in used}
@@ -209,8 +209,12 @@ def _check_spelling(folder: str, labels: Sequence[str], splits: Sequence[str]) -
         names = sorted(alike)
         if len(names) > 1 and not any(alike[one] & alike[other] for one in names for other in names if one != other):
             count = Counter(labels)
-            each = ", ".join(f"{name} ({', '.join(sorted(alike[name]))}: {counted(count[name], 'video')})" for name in names)
-            raise DataError(f"{folder}: one class, spelled in two ways by its splits? {each}: rename the folders alike.")
+            each = ", ".join(
+                f"{name} ({', '.join(sorted(alike[name]))}: {counted(count[name], 'video')})" for name in names
+            )
+            raise DataError(
+                f"{folder}: one class, spelled in two ways by its splits? {each}: rename the folders alike."
+            )
 
 
 def _some(names: Iterable[str], shown: int = 5) -> str:

@@ -174,7 +174,9 @@ class Manifest:
         """
         index = {name: place for place, name in enumerate(names)}
         used = np.unique(self.labels if self.label_sets is None else self.label_sets)
-        strange = [self.class_names[label] for label in used.tolist() if label >= 0 and self.class_names[label] not in index]
+        strange = [
+            self.class_names[label] for label in used.tolist() if label >= 0 and self.class_names[label] not in index
+        ]
         if strange:
             raise DataError(
                 f"{self.source or 'the list'}: {counted(len(strange), 'label')} of none of the {len(names)} classes "

@@ -59,7 +59,11 @@ def scan_folder(folder: str | Path) -> Scan:
     walk.try_unknown()
     videos, is_frames = walk.frames()
     return Scan(
-        str(folder), sorted(videos, key=lambda path: path.split("/")), sorted(walk.folders), sorted(walk.others), is_frames
+        str(folder),
+        sorted(videos, key=lambda path: path.split("/")),
+        sorted(walk.folders),
+        sorted(walk.others),
+        is_frames,
     )
 
 

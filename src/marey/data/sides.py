@@ -59,7 +59,9 @@ def read_sides(
     if held is None:
         return replace(trained, held_out=second)
     rest = len(second) - len(held_out := _canonical(second).split(held))
-    note = f"{val}: its {counted(len(held_out), f'{held} video')} are held out; {counted(rest, 'other')} used for nothing."
+    note = (
+        f"{val}: its {counted(len(held_out), f'{held} video')} are held out; {counted(rest, 'other')} used for nothing."
+    )
     return replace(trained, held_out=held_out, notes=(*trained.notes, *((note,) if rest else ())))
 
 
@@ -86,6 +88,32 @@ def with_held_out(sides: Sides, *, share: float, seed: int) -> Sides:
         return sides
     divided = split_manifest(sides.train, val=share, seed=seed)
     return replace(sides, train=divided.split(TRAIN), held_out=divided.split(VAL))
+
+
+def divide(manifest: Manifest, *, share: float, seed: int) -> Manifest:
+    """The manifest with a share of its training videos marked as "val" (`split_manifest`), others as they are. One whose split
+    column has rows for validation stays as it is.
+
+    Raises:
+        DataError: of a split column no row is for training, or a class has a single source of clips.
+    """
+    whole = _canonical(manifest)
+    if whole.splits is None:
+        return split_manifest(whole, val=share, seed=seed)
+    train = _trained(whole).train
+    if VAL in whole.split_names:
+        return whole
+    splits = whole.splits.copy()
+    splits[splits == TRAIN] = split_manifest(train, val=share, seed=seed).splits
+    return whole.with_splits(splits)
+
+
+def split_counts(manifest: Manifest) -> str:
+    """The videos of each split: "train: 12, val: 6"."""
+    counts = Counter([] if manifest.splits is None else manifest.splits.tolist())
+    order = (TRAIN, VAL, TEST)
+    names = [name for name in order if name in counts] + sorted(set(counts) - set(order))
+    return ", ".join(f"{name or '(none)'}: {counts[name]:,}" for name in names)
 
 
 def joined(sides: Sides) -> Manifest:
@@ -117,16 +145,17 @@ def _trained(whole: Manifest, held: str | None = None) -> Sides:
         return Sides(whole, None)
     counts = Counter(whole.splits.tolist())
     if TRAIN not in counts:
-        named = ", ".join(f"{name or '(none)'}: {count:,}" for name, count in sorted(counts.items()))
         raise DataError(
-            f"{whole.source or 'the list'}: no row is for training (train): its splits are {named}. Known words are train, "
+            f"{whole.source or 'the list'}: no row is for training (train): its splits are {split_counts(whole)}. Known words are train, "
             "val and test, and what is commonly used for them (training, validation, valid, dev, testing)."
         )
     notes = []
     for name in sorted(set(counts) - {TRAIN, held}):
         videos = counted(counts[name], "video")
         if name in (VAL, TEST):
-            notes.append(f"split {name!r}: {videos} not used here: marey evaluate RUN --data {whole.source} --split {name}.")
+            notes.append(
+                f"split {name!r}: {videos} not used here: marey evaluate RUN --data {whole.source} --split {name}."
+            )
         else:
             word = f"split {name!r}" if name else "no split"
             notes.append(f"{word}: {videos} used for nothing; the words for splits are train, val and test.")

@@ -31,6 +31,7 @@ from marey.data.class_files import read_classes
 from marey.data.clips import ViewDataset
 from marey.data.formats import read_manifest
 from marey.data.manifest import Manifest
+from marey.data.missing import check_present
 from marey.data.overlap import only as restricted
 from marey.data.quarantine import Broken, Quarantine, broken_list
 from marey.evaluation.compare import compare
@@ -88,6 +89,7 @@ def evaluate(
         notice(f"{only}: {overlap}")
         restriction = Restriction(list=str(only), left_out=overlap.left_out, missing=overlap.missing)
         protocol = protocol.model_copy(update={"only": restriction})
+    check_present(data, max_broken)
     if processes().world > 1 and out is None:
         raise RunError("evaluate under several processes needs out=FOLDER, where they bring their scores together.")
     with contextlib.nullcontext() if out is None else _claim(Path(out), protocol).held():

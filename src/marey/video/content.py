@@ -40,8 +40,7 @@ def is_film(path: str) -> bool:
             file.seek(0)
             with av.open(file, mode="r") as container:
                 return any(
-                    stream.codec_context is not None
-                    and not stream.disposition & av.stream.Disposition.attached_pic
+                    stream.codec_context is not None and not stream.disposition & av.stream.Disposition.attached_pic
                     for stream in container.streams.video
                 )
     except (OSError, ValueError, av.FFmpegError):
@@ -53,4 +52,7 @@ def _may_be_film(head: bytes) -> bool:
         return True
     if head[4:8] in _BOXES:
         return head[8:12] not in _PICTURES
-    return any(len(head) > at + 2 * step and head[at] == head[at + step] == head[at + 2 * step] == 0x47 for at, step in _PACKETS)
+    return any(
+        len(head) > at + 2 * step and head[at] == head[at + step] == head[at + 2 * step] == 0x47
+        for at, step in _PACKETS
+    )

@@ -66,10 +66,15 @@ class Plan:
     def as_text(self, shown: int = 50) -> str:
         """The videos by class and side, what is not used, the sources, the recipe, its start and the output folder."""
         train, held_out = self.sides.train, self.sides.held_out
-        columns = [(f"{'train':>8}", train)] + ([] if held_out is None else [(f"{self.sides.held_out_as:>8}", held_out)])
+        columns = [(f"{'train':>8}", train)] + (
+            [] if held_out is None else [(f"{self.sides.held_out_as:>8}", held_out)]
+        )
         counts = [part.multi_hot().sum(0).astype(int).tolist() for _, part in columns]
         width = max(map(len, (*train.class_names[:shown], "class")))
-        lines = [_counts_text(self.sides, by_lot=self.by_lot), f"{'class':{width}}" + "".join(name for name, _ in columns)]
+        lines = [
+            _counts_text(self.sides, by_lot=self.by_lot),
+            f"{'class':{width}}" + "".join(name for name, _ in columns),
+        ]
         rows = list(zip(train.class_names, *counts, strict=True))
         lines += [f"{name:{width}}" + "".join(f"{count:>8,}" for count in row) for name, *row in rows[:shown]]
         if len(rows) > shown:
@@ -80,7 +85,9 @@ class Plan:
         start = self.options.init or self.recipe.pretraining or "none"
         lines += [
             *self.sides.notes,
-            f"sources: {sources} to train on, {how}" if sources else "sources: neither a column `group` nor names tell them",
+            f"sources: {sources} to train on, {how}"
+            if sources
+            else "sources: neither a column `group` nor names tell them",
             f"recipe: {self.recipe.name}, {self.recipe.title}, {self.recipe.train.epochs} epochs",
             f"starts from: {f'the run in {self.out}' if self.options.resume else start}",
             f"output: {self.out}",
