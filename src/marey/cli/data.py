@@ -32,7 +32,7 @@ def list_videos(
     out: Annotated[Path | None, typer.Option("--out", help="The list to write.  [default: FOLDER.csv]")] = None,
     classes: Classes = None,
 ) -> None:
-    """Write a list (path, label) of a folder per class; one that is divided into train, val and test gives a split column."""
+    """Write a list (path, label) of a folder per class; with a split column, if it is divided into train, val and test."""
     from marey.base.claim import OutputPath
     from marey.data.folders import list_folder
     from marey.data.sides import split_counts
@@ -357,8 +357,8 @@ def flow(
     # What runs on the CPU alone should not have to be told so.
     where = str(pick_device(device)) if method == "tvl1" or device != "auto" else "cpu"
     found = extract_flow(
-        read_manifest(source, root=root, classes=classes), out, rule, storage=storage, template=template, workers=workers, device=where,
-        compiled=compiled,
+        read_manifest(source, root=root, classes=classes), out, rule, storage=storage, template=template, workers=workers,
+        device=where, compiled=compiled,
     )  # fmt: skip
     broken = f"; {len(found.broken)} could not be read ({out / 'broken.jsonl'})" if found.broken else ""
     print(f"{out / LIST}: flow of {len(found.manifest)} videos{broken}.")

@@ -11,7 +11,8 @@ from marey.data.formats import is_unlabelled_table, read_manifest, read_unlabell
 from marey.data.manifest import Manifest
 from marey.data.scan import scan_folder
 from marey.data.text import read_text
-from marey.data.videos import VIDEO_SUFFIXES, VideoList
+from marey.data.videos import VideoList
+from marey.video.suffixes import VIDEO_SUFFIXES
 
 VideosLike: TypeAlias = VideoList | Manifest | str | Path | Iterable[str | Path]
 """Several videos, as the functions that take them accept them: a list of them, with labels or without; one path, which

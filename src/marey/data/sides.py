@@ -91,8 +91,9 @@ def with_held_out(sides: Sides, *, share: float, seed: int) -> Sides:
 
 
 def divide(manifest: Manifest, *, share: float, seed: int) -> Manifest:
-    """The manifest with a share of its training videos marked as "val" (`split_manifest`), others as they are. One whose split
-    column has rows for validation stays as it is.
+    """The manifest with a share of its training videos marked as "val" (`split_manifest`), others as they are.
+
+    One whose split column has rows for validation stays as it is.
 
     Raises:
         DataError: of a split column no row is for training, or a class has a single source of clips.
@@ -146,8 +147,8 @@ def _trained(whole: Manifest, held: str | None = None) -> Sides:
     counts = Counter(whole.splits.tolist())
     if TRAIN not in counts:
         raise DataError(
-            f"{whole.source or 'the list'}: no row is for training (train): its splits are {split_counts(whole)}. Known words are train, "
-            "val and test, and what is commonly used for them (training, validation, valid, dev, testing)."
+            f"{whole.source or 'the list'}: no row is for training (train): its splits are {split_counts(whole)}. Known words "
+            "are train, val and test, and what is commonly used for them (training, validation, valid, dev, testing)."
         )
     notes = []
     for name in sorted(set(counts) - {TRAIN, held}):

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from marey.base.jsonable import BYTES
-from marey.video.suffixes import VIDEO_SUFFIXES as VIDEO_SUFFIXES
 
 Target: TypeAlias = int | NDArray[np.float32]
 """The index of a video's class; or, with several labels per video, 1 for each of them and 0 for the others, [K]."""

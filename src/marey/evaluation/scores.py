@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from marey.base.errors import DataError
 from marey.base.files import atomic_path
-from marey.data.videos import VIDEO_SUFFIXES, counted
+from marey.data.videos import counted
+from marey.video.suffixes import VIDEO_SUFFIXES
 from marey.evaluation.protocol import AnyProtocol, EvaluationProtocol, read_protocol
 from marey.tasks.all import stored_task
 from marey.tasks.task import Task

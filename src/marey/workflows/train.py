@@ -253,9 +253,9 @@ def test_last(fitted: FitResult, val: Manifest, *, out: Path, options: TrainOpti
 def _counts_text(sides: Sides, *, by_lot: bool) -> str:
     """How many videos are trained on and held out, and on whose word."""
     train, held_out = sides.train, sides.held_out
-    total = len(train) + (0 if held_out is None else len(held_out))
+    held = 0 if held_out is None else len(held_out)
     classes = counted(len(train.class_names), "class", "classes")
-    text = f"{counted(total, 'video')}, {classes}: {len(train)} to train on, {0 if held_out is None else len(held_out)} held out"
+    text = f"{counted(len(train) + held, 'video')}, {classes}: {len(train)} to train on, {held} held out"
     if held_out is None:
         return text
     if by_lot:
