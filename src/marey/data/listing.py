@@ -71,7 +71,7 @@ def _in_folder(folder: Path) -> list[str]:
         return [str(folder)]
     scan.tell_of_others()
     if not scan.videos:
-        raise DataError(f"{folder}: no video files and no folders of frames in this folder.")
+        raise DataError(f"{folder}: no video files in this folder, and no folders of frames.")
     before = "" if folder == Path() else f"{str(folder).rstrip('/')}/"
     return [before + path for path in scan.videos]
 

@@ -147,8 +147,8 @@ def _trained(whole: Manifest, held: str | None = None) -> Sides:
     counts = Counter(whole.splits.tolist())
     if TRAIN not in counts:
         raise DataError(
-            f"{whole.source or 'the list'}: no row is for training (train): its splits are {split_counts(whole)}. Known words "
-            "are train, val and test, and what is commonly used for them (training, validation, valid, dev, testing)."
+            f"{whole.source or 'the list'}: no row is for training (train): its splits are {split_counts(whole)}. Known "
+            "words are train, val and test, and what is commonly used for them (training, validation, valid, dev, testing)."
         )
     notes = []
     for name in sorted(set(counts) - {TRAIN, held}):
