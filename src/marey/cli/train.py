@@ -9,6 +9,7 @@ import typer
 
 from marey.backends.compute import Compute
 from marey.base.errors import MareyError, RecipeError
+from marey.base.processes import processes
 from marey.cli.command import (
     Classes,
     Device,
@@ -97,7 +98,8 @@ def train(
             options = replace(options, trust_first_use=trust)
         plan = plan_recipe(found, data, val=val, out=out or next_run(found.name), options=options)
     if dry_run:
-        print(plan.as_text())
+        if processes().first:
+            print(plan.as_text())
     elif _is_data(recipe):
         train_classifier(plan)
     else:

@@ -1,5 +1,6 @@
 """Which videos of a data set are trained on, and which are held out: by its split column, by a second list, or by lot."""
 
+import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -38,9 +39,9 @@ def read_sides(
 ) -> Sides:
     """The training and validation videos that a user names.
 
-    `val` is the held-out side where it is given, with the classes of `data`; a manifest is taken as it is, of a list or
-    folder with a split column its rows for validation, or in their absence for testing. Else the split column of `data`
-    decides likewise. `root` and `classes` are as `read_manifest` takes them.
+    `val` is the held-out side where it is given, with the classes of `data`: a manifest as it is; of a list or folder with
+    a split column the rows for validation, or in their absence for testing. Beside it, a manifest as `data` is all for
+    training. Without it the split column of `data` decides likewise. `root` and `classes` are as `read_manifest` takes them.
 
     Raises:
         DataError: of a split column no row is for training, or `root` can have no effect.
@@ -51,18 +52,18 @@ def read_sides(
     whole = data if isinstance(data, Manifest) else read_manifest(data, root=_root_of(data, root), classes=classes)
     if val is None:
         return sides_of(whole)
+    trained = Sides(whole, None) if isinstance(data, Manifest) else _trained(whole)
     if isinstance(val, Manifest):
-        return Sides(whole, val) if isinstance(data, Manifest) else replace(_trained(whole), held_out=val)
-    second = read_manifest(val, root=_root_of(val, root), classes=whole.class_names)
-    held = next((name for name in (VAL, TEST) if name in _canonical(second).split_names), None)
-    trained = _trained(whole)
-    if held is None:
-        return replace(trained, held_out=second)
-    rest = len(second) - len(held_out := _canonical(second).split(held))
-    note = (
-        f"{val}: its {counted(len(held_out), f'{held} video')} are held out; {counted(rest, 'other')} used for nothing."
-    )
-    return replace(trained, held_out=held_out, notes=(*trained.notes, *((note,) if rest else ())))
+        return replace(trained, held_out=val)
+    second = _canonical(read_manifest(val, root=_root_of(val, root), classes=whole.class_names))
+    held = next((name for name in (VAL, TEST) if name in second.split_names), None)
+    held_out = second if held is None else second.split(held)
+    notes = list(trained.notes)
+    if rest := len(second) - len(held_out):
+        notes.append(f"{val}: {counted(rest, 'video')} of other splits than {held!r} used for nothing.")
+    if common := len(_files(trained.train) & _files(held_out)):
+        notes.append(f"{val}: {counted(common, 'held-out video')} trained on as well: the test flatters the network.")
+    return replace(trained, held_out=held_out, notes=tuple(notes))
 
 
 def sides_of(whole: Manifest) -> Sides:
@@ -173,6 +174,12 @@ def _canonical(manifest: Manifest) -> Manifest:
 def _root_of(source: str | Path, root: str | Path | None) -> str | Path | None:
     """The folder of a list's relative paths; a folder has none."""
     return None if Path(source).is_dir() else root
+
+
+def _files(manifest: Manifest) -> set[str]:
+    """Where each video lies, by the whole path."""
+    root = os.path.realpath(manifest.root)
+    return {os.path.normpath(os.path.join(root, name)) for name in manifest.ids.tolist()}  # noqa: PTH118
 
 
 def _times(part: Manifest) -> np.ndarray:

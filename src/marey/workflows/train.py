@@ -88,7 +88,7 @@ class Plan:
             f"sources: {sources} to train on, {how}"
             if sources
             else "sources: neither a column `group` nor names tell them",
-            f"recipe: {self.recipe.name}, {self.recipe.title}, {self.recipe.train.epochs} epochs",
+            f"recipe: {self.recipe.name}, {self.recipe.title}, {counted(self.recipe.train.epochs, 'epoch')}",
             f"starts from: {f'the run in {self.out}' if self.options.resume else start}",
             f"output: {self.out}",
             "Nothing was trained or written (--dry-run).",
