@@ -36,7 +36,7 @@ def list_folder(folder: str | Path, *, classes: Sequence[str] | str | Path | Non
     order = _order(str(folder), parts, names)
     depth = max(order.of_class, -1 if order.of_split is None else order.of_split) + 1
     inside = [path for path in parts if len(path) > depth]
-    _tell_of_lost(scan, order, [path for path in parts if len(path) <= depth], {tuple(p[:depth]) for p in inside})
+    _tell_of_lost(scan, [path for path in parts if len(path) <= depth], {tuple(p[:depth]) for p in inside})
     if not inside:
         raise DataError(f"{folder}: expected a folder of videos per class, but {_instead(scan)}.")
     labels = [path[order.of_class].strip() for path in inside]
@@ -153,22 +153,20 @@ def _look_like_splits(tops: Sequence[str]) -> bool:
     return all(len(name) == 1 for name in names) and len(set().union(*names)) > 1
 
 
-def _tell_of_lost(scan: Scan, order: _Order, loose: Sequence[Sequence[str]], used: set[tuple[str, ...]]) -> None:
+def _tell_of_lost(scan: Scan, loose: Sequence[Sequence[str]], used: set[tuple[str, ...]]) -> None:
     """Count the videos that lie in no folder of a class, and the folders in which no video lies."""
     if loose and used:
         paths = ["/".join(path) for path in loose]
         warning_once(f"{scan.folder}: {counted(len(paths), 'video')} in no class's folder, left out: {_some(paths)}.")
-    depth = 1 if order.of_split is None else 2
-    videos = set(scan.videos)
-    above = {folder[:-1] for folder in used}
+    # Where a class's folder may be: at the top, or below the folder of a split or class that has videos.
+    above = {folder[:-1] for folder in used} | {()}
+    taken = {folder[:depth] for folder in used for depth in (1, 2)} | {tuple(path[:1]) for path in loose}
+    frames = set(scan.videos)
     empty = [
         folder
         for folder in scan.folders
-        if folder not in videos and len(path := tuple(folder.split("/"))) <= depth
-        if path not in used and path not in above and (len(path) == 1 or path[:-1] in above)
+        if folder not in frames and (path := tuple(folder.split("/")))[:-1] in above and path not in taken
     ]
-    loose_in = {path[0] for path in loose if len(path) > 1}
-    empty = [folder for folder in empty if folder not in loose_in]
     if empty and used:
         are = "folder has no video and is no class" if len(empty) == 1 else "folders have no video and are no classes"
         warning_once(f"{scan.folder}: {len(empty)} {are}: {_some(empty)}.")

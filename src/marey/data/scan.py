@@ -1,5 +1,6 @@
 """What lies in a folder: video files and folders of frames, and what is neither."""
 
+import contextlib
 import os
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -127,16 +128,16 @@ class _Walk:
 
     def try_unknown(self) -> None:
         """Sort the files of unknown suffixes into videos and others, by content."""
-        if not self.unknown:
-            return
-        with (
-            progress("Looking into files of unknown suffixes", total=len(self.unknown), unit="files") as bar,
-            ThreadPoolExecutor(8) as pool,
-        ):
+        many = len(self.unknown) > 1000
+        bar = (
+            progress("Looking into files of unknown suffixes", total=len(self.unknown), unit="files") if many else None
+        )
+        with bar or contextlib.nullcontext(), ThreadPoolExecutor(8) as pool:
             paths = (f"{self.folder}/{name}" for name in self.unknown)
             for name, film in zip(self.unknown, pool.map(is_film, paths), strict=True):
                 (self.videos if film else self.others).append(name)
-                bar.advance()
+                if bar is not None:
+                    bar.advance()
 
     def frames(self) -> tuple[list[str], bool]:
         """All videos, the folders of frames among them; and whether the folder itself is one."""
