@@ -13,7 +13,7 @@ import numpy as np
 
 from marey.base.errors import DataError
 from marey.base.jsonable import Json
-from marey.base.order import natural_key
+from marey.base.order import natural_order
 from marey.data.formats import check_root, read_manifest
 from marey.data.manifest import Manifest
 from marey.data.probe import Probe, ProbeCache
@@ -109,7 +109,7 @@ def read_together(paths: Sequence[Path], *, root: Path | None = None, classes: P
     first = manifests[0].class_names if manifests else ()
     if all(manifest.class_names == first for manifest in manifests):
         return manifests
-    names = sorted({name for manifest in manifests for name in manifest.class_names}, key=natural_key)
+    names = natural_order({name for manifest in manifests for name in manifest.class_names})
     return [manifest.with_classes(names) for manifest in manifests]
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from marey.base.errors import DataError
-from marey.base.order import natural_key
+from marey.base.order import natural_order
 from marey.base.reporter import warning_once
 from marey.data.class_files import read_classes
 from marey.data.manifest import Manifest, make_manifest
@@ -41,7 +41,7 @@ def list_folder(folder: str | Path, *, classes: Sequence[str] | str | Path | Non
         raise DataError(f"{folder}: expected a folder of videos per class, but {_instead(scan)}.")
     labels = [path[order.of_class].strip() for path in inside]
     splits = None if order.of_split is None else [split_name(path[order.of_split]) for path in inside]
-    found = sorted(set(labels), key=natural_key)
+    found = natural_order(set(labels))
     if names is not None:
         _check_classes(str(folder), Counter(labels), names)
     elif len(found) < 2:
@@ -73,7 +73,7 @@ def _order(folder: str, parts: Sequence[Sequence[str]], classes: Sequence[str] |
     Raises:
         DataError: one cannot know.
     """
-    tops = sorted({path[0] for path in parts if len(path) > 1}, key=natural_key)
+    tops = natural_order({path[0] for path in parts if len(path) > 1})
     with_folders = {path[0] for path in parts if len(path) > 2}
     if classes is None or not {top.strip() for top in tops} <= set(classes):
         words = [top for top in tops if is_split_name(top)]

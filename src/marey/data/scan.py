@@ -36,9 +36,9 @@ class Scan:
         """One line that counts the files that were not taken for videos, by suffix."""
         if self.others:
             kinds = Counter(os.path.splitext(name)[1].lower() or "no suffix" for name in self.others)  # noqa: PTH122
-            shown = [f"{kind}: {count:,}" for kind, count in kinds.most_common(6)]
-            rest = sum(kinds.values()) - sum(count for _, count in kinds.most_common(6))
-            listed = ", ".join([*shown, *([f"others: {rest:,}"] if rest else [])])
+            most = sorted(kinds.items(), key=lambda kind: (-kind[1], kind[0]))
+            rest = sum(count for _, count in most[6:])
+            listed = ", ".join([f"{kind}: {count:,}" for kind, count in most[:6]] + [f"others: {rest:,}"] * bool(rest))
             was = "was" if len(self.others) == 1 else "were"
             warning_once(f"{self.folder}: {counted(len(self.others), 'file')} {was} not taken for videos ({listed}).")
 
