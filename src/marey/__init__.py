@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from marey.weights.load import build_model as build_model
     from marey.weights.load import build_network as build_network
     from marey.weights.load import load_model as load_model
+    from marey.workflows.train import train as train
 
 __version__ = "0.1.0"
 
@@ -95,6 +96,7 @@ _HOME = {
     "build_model": "weights.load",
     "build_network": "weights.load",
     "load_model": "weights.load",
+    "train": "workflows.train",
 }
 
 __all__ = ["__version__", *sorted(_HOME)]  # noqa: PLE0604 - the names are strings

@@ -14,7 +14,7 @@ from marey.inference.predict import predict
 from marey.recipes import get_recipe
 from marey.video.writer import write_video
 from marey.weights.layouts import mmaction_inception
-from marey.weights.load import build_network, load_model
+from marey.weights.load import build_model, load_model
 
 LABEL_MAPS = {
     "kinetics400": "kinetics_label_map_k400",
@@ -172,9 +172,9 @@ def test_other_names() -> None:
 
 def test_recipes_of_public_sets_name_their_classes() -> None:
     recipe = get_recipe("slowonly_r50_4x16_k400").variant(model={"width": 4})
-    assert build_network(recipe).class_names == class_names_of("kinetics400")
-    assert build_network(recipe.variant(model={"num_classes": 7})).class_names is None
-    assert build_network(recipe, ["a"] * 400).class_names == ("a",) * 400
+    assert build_model(recipe).class_names == class_names_of("kinetics400")
+    assert build_model(recipe.variant(model={"num_classes": 7})).class_names is None
+    assert build_model(recipe, ["a"] * 400).class_names == ("a",) * 400
 
 
 def test_an_older_toolkits_weights_answer_with_names(tmp_path) -> None:

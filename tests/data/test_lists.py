@@ -18,9 +18,9 @@ from marey.data.convert import Extract, convert
 from marey.data.formats import read_manifest
 from marey.data.listing import read_videos
 from marey.data.manifest import Manifest
+from marey.data.missing import require_files
 from marey.data.overlap import only
 from marey.data.probe import ProbeCache
-from marey.data.rows import require_files
 from marey.video.pixels import Pixels
 from marey.video.sampling import MMAction2Test
 from marey.video.writer import write_video

@@ -1,6 +1,5 @@
 """The `marey` command. Each command parses, calls one function and prints; torch loads only where it is needed."""
 
-from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from marey.backends.compute import Compute
-from marey.base.errors import MareyError, RecipeError
+from marey.base.errors import MareyError
 from marey.base.jsonable import json_text
 from marey.base.processes import processes
 from marey.cli.command import (
@@ -36,6 +35,8 @@ from marey.cli.command import (
     trusted,
 )
 from marey.cli.data import data
+from marey.cli.given import declared_recipe, named, trusted_after, trusted_models
+from marey.cli.train import train
 from marey.cli.weights import weights
 
 app = typer.Typer(
@@ -80,7 +81,7 @@ def show(recipe: NameOrYaml, settings: Set = None, as_json: AsJson = False) -> N
     """Print a whole recipe as YAML: `marey show NAME > mine.yaml`, edit, `marey train mine.yaml --data ...`."""
     from marey.recipes import find_two_stream
 
-    found = find_two_stream(recipe) or _recipe(recipe, settings)
+    found = find_two_stream(recipe) or declared_recipe(recipe, settings)
     if as_json:
         print(json_text(found.model_dump(mode="json"), indent=2))
     else:
@@ -119,7 +120,7 @@ def predict(
     check_backend(compute)
     if out is not None:
         answers_path(out).check()
-    trust = _trusted_models(
+    trust = trusted_models(
         model, fuse, weights=weights, fuse_weights=fuse_weights, untrained=untrained, settings=settings or (),
         given=trust_first_use, command="marey predict",
     )  # fmt: skip
@@ -181,7 +182,7 @@ def features(
     checked = partial(
         check_model, model, weights=weights, untrained=untrained, settings=settings or (), command="marey features"
     )
-    trust = _trusted(_named((model, weights), untrained=untrained), trust_first_use, checked)
+    trust = trusted_after(named((model, weights), untrained=untrained), trust_first_use, checked)
     videos = read_videos(data, root=root)
     opened = open_model(model, weights=weights, untrained=untrained, settings=settings or (), trust_first_use=trust)
     found = write_features(opened, videos, out=folder, per_clip=per_clip, compute=compute)
@@ -227,7 +228,7 @@ def evaluate(
     check_backend(compute)
     folder = out or next_run(f"{Path(model).stem}-evaluate")
     check_folder(folder)
-    trust = _trusted_models(
+    trust = trusted_models(
         model, fuse, weights=weights, fuse_weights=fuse_weights, untrained=untrained, settings=settings or (),
         given=trust_first_use, command="marey evaluate",
     )  # fmt: skip
@@ -246,58 +247,7 @@ def evaluate(
         print(json_text(result.as_json(), indent=2) if as_json else result.summary())
 
 
-@command(app, "train")
-def train(
-    recipe: Annotated[str, typer.Argument(help="A folder per class; or a recipe's name or YAML file, with --data.")],
-    data: Annotated[Path | None, typer.Option("--data", help="Training videos: a list, or a folder per class.")] = None,
-    val: Annotated[
-        Path | None, typer.Option("--val", help="Validation videos; else the list's own split column.")
-    ] = None,
-    root: Root = None,
-    classes: Classes = None,
-    init: Annotated[
-        str | None,
-        typer.Option("--init", help="Start from none, imagenet, ig65m, a recipe's name or a checkpoint file."),
-    ] = None,
-    trust_first_use: TrustFirstUse = False,
-    settings: Set = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
-    out: Out = None,
-    seed: Seed = 0,
-    batch: Annotated[
-        int | None,
-        typer.Option("--batch", min=1, help="Clips per pass and process; accumulated to the recipe's."),
-    ] = None,
-    workers: Workers = None,
-    device: Device = "auto",
-    precision: PrecisionOption = "auto",
-    max_broken: MaxBroken = 0.01,
-    tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Write TensorBoard files too.")] = False,
-) -> None:
-    """Train: `marey train FOLDER` for your own clips, or `marey train NAME --data LIST` for a recipe."""
-    from marey.weights.pretraining import check_start, start_names
-    from marey.workflows.train import TrainOptions, train_folder, train_recipe
-
-    if resume and out is None:
-        raise MareyError("--resume: name the run to go on with, for example --out runs/mine-1.")
-    options = TrainOptions(
-        seed=seed, resume=resume, init=init, root=root, classes=classes, max_broken=max_broken,
-        tensorboard=tensorboard, compute=Compute(device=device, precision=precision, batch=batch, workers=workers),
-        trust_first_use=trust_first_use,
-    )  # fmt: skip
-    if Path(recipe).is_dir() and data is None:
-        folder = out or next_run(Path(recipe).resolve().name)
-        if init is not None and not resume:
-            options = replace(options, trust_first_use=trusted([init], trust_first_use))
-        train_folder(Path(recipe), settings=settings or (), out=folder, options=options)
-        return
-    found = _recipe(recipe, settings)
-    if data is None:
-        raise MareyError(f"marey train {recipe}: name the videos with --data LIST_OR_FOLDER.")
-    if not resume:
-        trust = _trusted(start_names(found, init), trust_first_use, partial(check_start, found, init))
-        options = replace(options, trust_first_use=trust)
-    train_recipe(found, data, val=val, out=out or next_run(found.name), options=options)
+command(app, "train")(train)
 
 
 @command(app, "reproduce")
@@ -406,7 +356,7 @@ def convert(
     """Turn an older toolkit's weights into one file of ours, with recipe and class names inside."""
     from marey.workflows.models import convert_weights
 
-    declared = _recipe(recipe, None) if recipe else None
+    declared = declared_recipe(recipe, None) if recipe else None
     trust = trusted([file], trust_first_use)
     made = convert_weights(file, out, recipe=declared, allow_new_head=allow_new_head, trust_first_use=trust)
     print(json_text(made.as_json(), indent=2) if as_json else made.as_text())
@@ -441,52 +391,6 @@ def fuse(
 
     result = fuse_files(scores, weights=weights, search_on=search_on or (), of=of, out=out)
     print(json_text(result.as_json(), indent=2) if as_json else result.summary())
-
-
-def _trusted_models(
-    model: str,
-    fuse: str | None,
-    *,
-    weights: str | None,
-    fuse_weights: str | None,
-    untrained: bool,
-    settings: Sequence[str],
-    given: bool,
-    command: str,
-) -> bool:
-    """`_trusted` for what `open_models` opens."""
-    from marey.workflows.two_streams import check_models
-
-    check = partial(
-        check_models, model, fuse, weights=weights, fuse_weights=fuse_weights, untrained=untrained, settings=settings,
-        command=command,
-    )  # fmt: skip
-    return _trusted(_named((model, weights), (fuse, fuse_weights), untrained=untrained), given, check)
-
-
-def _trusted(names: Sequence[str], given: bool, check: Callable[..., None]) -> bool:
-    """Whether files without a hash may be fetched. What is to be refused in any case is refused before the user is asked."""
-    check(trust_first_use=True)
-    trust = trusted(names, given)
-    check(trust_first_use=trust)
-    return trust
-
-
-def _named(*models: tuple[str | None, str | None], untrained: bool) -> list[str]:
-    """What is to be fetched for models that are given as a name and, or not, as the file or address of their weights."""
-    return [weights or name for name, weights in models if name and not untrained]
-
-
-def _recipe(name_or_yaml: str, settings: list[str] | None):  # type: ignore[no-untyped-def]
-    """A recipe by name or from a YAML file, with `--set` applied."""
-    from marey.recipe import read_recipe
-    from marey.recipes import get_recipe
-
-    is_file = name_or_yaml.endswith((".yaml", ".yml")) or Path(name_or_yaml).is_file()
-    if Path(name_or_yaml).is_dir():
-        raise RecipeError(f"{name_or_yaml} is a folder; with --data the first word is a recipe's name or YAML file.")
-    found = read_recipe(name_or_yaml) if is_file else get_recipe(name_or_yaml)
-    return found.with_settings(settings) if settings else found
 
 
 def main() -> None:

@@ -8,7 +8,7 @@ import typer
 
 from marey.base.errors import DataError, MareyError
 from marey.base.jsonable import json_text
-from marey.cli.command import AsJson, Device, Root, Seed, command
+from marey.cli.command import AsJson, Classes, Device, Root, Seed, command
 
 if TYPE_CHECKING:
     from marey.data.audit import Audit
@@ -30,16 +30,19 @@ Processes = Annotated[
 def list_videos(
     folder: Annotated[Path, typer.Argument(help="A folder with one folder of videos per class.")],
     out: Annotated[Path | None, typer.Option("--out", help="The list to write.  [default: FOLDER.csv]")] = None,
+    classes: Classes = None,
 ) -> None:
-    """Write a list (path, label) of a folder per class."""
+    """Write a list (path, label) of a folder per class; with a split column, if it is divided into train, val and test."""
     from marey.base.claim import OutputPath
     from marey.data.folders import list_folder
+    from marey.data.sides import split_counts
 
     path = out or folder.resolve().with_suffix(".csv")
     OutputPath.file(path).check()
-    manifest = list_folder(folder)
+    manifest = list_folder(folder, classes=classes)
     manifest.write_csv(path)
-    print(f"{path}: {len(manifest)} videos of {len(manifest.class_names)} classes.")
+    splits = f" ({split_counts(manifest)})" if manifest.splits is not None else ""
+    print(f"{path}: {len(manifest)} videos of {len(manifest.class_names)} classes{splits}.")
 
 
 @command(data, "split")
@@ -48,18 +51,27 @@ def split(
     out: Annotated[Path, typer.Option("--out", help="The list to write, with a split column.")],
     val: Annotated[float, typer.Option("--val", min=0.0, max=1.0, help="Share of the videos to hold out.")] = 0.2,
     root: Root = None,
+    classes: Classes = None,
     seed: Seed = 0,
 ) -> None:
-    """Hold videos out for validation; clips of one source (group) never stand on both sides."""
+    """Hold videos out for validation; clips of one source (group) never stand on both sides.
+
+    Where a split column or a folder val/ names validation videos already, that split is kept; test videos stay as they are.
+    """
     from marey.base.claim import OutputPath
     from marey.data.formats import read_manifest
-    from marey.data.split import split_manifest
+    from marey.data.sides import divide
+    from marey.data.split_names import VAL, split_name
 
     OutputPath.file(out).check()
-    manifest = split_manifest(read_manifest(source, root=root), val=val, seed=seed)
+    given = read_manifest(source, root=root, classes=classes)
+    manifest = divide(given, share=val, seed=seed)
     manifest.write_csv(out)
-    parts = ", ".join(f"{len(manifest.split(name))} {name}" for name in ("train", "val"))
-    print(f"{out}: {parts}; no group stands on both sides.")
+    parts = ", ".join(f"{len(manifest.split(name))} {name}" for name in manifest.split_names)
+    if VAL in map(split_name, given.split_names):
+        print(f"{out}: {parts}; {source} is divided already, and its split is kept.")
+    else:
+        print(f"{out}: {parts}; no group stands on both sides.")
 
 
 @command(data, "prepare")
@@ -97,6 +109,7 @@ def audit(
         list[Path], typer.Argument(help="Lists or folders that are one data set, such as train and val.")
     ],
     root: Root = None,
+    classes: Classes = None,
     check: Annotated[
         Literal["open", "decode"], typer.Option("--check", help="open: first frame decodes; decode: all frames do.")
     ] = "open",
@@ -109,7 +122,7 @@ def audit(
     from marey.data.audit import read_together
     from marey.data.probe import probe_cache
 
-    manifests = read_together(sources, root=root)
+    manifests = read_together(sources, root=root, classes=classes)
     cache = probe_cache(manifests[0].root)
     result = audit_lists(manifests, cache=cache, check=check, short_frames=short, workers=workers)
     if as_json:
@@ -131,6 +144,7 @@ def resize(
     gop: Annotated[int, typer.Option("--gop", min=1, help="A key frame at least every so many frames.")] = 32,
     preset: Annotated[str, typer.Option("--preset", help="x264's: veryfast ... medium ... slow.")] = "medium",
     root: Root = None,
+    classes: Classes = None,
     workers: Processes = None,
 ) -> None:
     """Write a set anew as H.264 of a smaller size, the same frames at the same times, without sound."""
@@ -138,7 +152,7 @@ def resize(
 
     if short_side % 2:
         raise MareyError(f"--short-side {short_side}: H.264 in 4:2:0 has even sides.")
-    _convert(source, root, out, Resize(short_side, crf, gop, preset), workers)
+    _convert(source, root, classes, out, Resize(short_side, crf, gop, preset), workers)
 
 
 @command(data, "frames")
@@ -156,6 +170,7 @@ def frames(
         str, typer.Option("--template", help="Name of an image; its number starts at 1.")
     ] = "img_{:05d}.jpg",
     root: Root = None,
+    classes: Classes = None,
     workers: Processes = None,
 ) -> None:
     """Write a set as raw frames: a folder of images per video."""
@@ -164,14 +179,16 @@ def frames(
     if size and short_side:
         raise MareyError("--size and --short-side: choose one.")
     how = Extract(_size(size) if size else None, short_side, quality, _template(template))
-    _convert(source, root, out, how, workers)
+    _convert(source, root, classes, out, how, workers)
 
 
-def _convert(source: Path, root: Path | None, out: Path, how: "Conversion", workers: int | None) -> None:
+def _convert(
+    source: Path, root: Path | None, classes: Path | None, out: Path, how: "Conversion", workers: int | None
+) -> None:
     from marey.data.convert import convert
     from marey.data.formats import read_manifest
 
-    done = convert(read_manifest(source, root=root), out, how, workers=workers)
+    done = convert(read_manifest(source, root=root, classes=classes), out, how, workers=workers)
     path = out / f"{source.resolve().stem}.csv"
     done.manifest.write_csv(path)
     print(f"{path}: {len(done.manifest)} entries; {done.written} videos written, {done.there} were there.")
@@ -318,6 +335,7 @@ def flow(
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A parameter of the method: preset=fast.")
     ] = None,
     root: Root = None,
+    classes: Classes = None,
     workers: Processes = None,
     device: Device = "auto",
     compiled: Annotated[
@@ -339,8 +357,8 @@ def flow(
     # What runs on the CPU alone should not have to be told so.
     where = str(pick_device(device)) if method == "tvl1" or device != "auto" else "cpu"
     found = extract_flow(
-        read_manifest(source, root=root), out, rule, storage=storage, template=template, workers=workers, device=where,
-        compiled=compiled,
+        read_manifest(source, root=root, classes=classes), out, rule, storage=storage, template=template, workers=workers,
+        device=where, compiled=compiled,
     )  # fmt: skip
     broken = f"; {len(found.broken)} could not be read ({out / 'broken.jsonl'})" if found.broken else ""
     print(f"{out / LIST}: flow of {len(found.manifest)} videos{broken}.")

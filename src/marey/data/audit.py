@@ -13,7 +13,8 @@ import numpy as np
 
 from marey.base.errors import DataError
 from marey.base.jsonable import Json
-from marey.data.formats import read_manifest
+from marey.base.order import natural_order
+from marey.data.formats import check_root, read_manifest
 from marey.data.manifest import Manifest
 from marey.data.probe import Probe, ProbeCache
 from marey.data.sources import source_groups
@@ -96,13 +97,20 @@ class Audit:
         return asdict(self) | {"faults": self.faults, "untrained": self.untrained}
 
 
-def read_together(paths: Sequence[Path], *, root: Path | None = None) -> list[Manifest]:
-    """Several lists with one list of classes: all names that occur."""
-    manifests = [read_manifest(path, root=root) for path in paths]
-    names = {name: None for manifest in manifests for name in manifest.class_names}
-    if all(len(manifest.class_names) == len(names) for manifest in manifests):
+def read_together(paths: Sequence[Path], *, root: Path | None = None, classes: Path | None = None) -> list[Manifest]:
+    """Several lists or folders with one list of classes: `classes`, else all names that occur.
+
+    Raises:
+        DataError: one cannot be read, or none is a list and `root` can have no effect.
+    """
+    check_root(root, *paths)
+    roots = [None if path.is_dir() else root for path in paths]
+    manifests = [read_manifest(path, root=at, classes=classes) for path, at in zip(paths, roots, strict=True)]
+    first = manifests[0].class_names if manifests else ()
+    if all(manifest.class_names == first for manifest in manifests):
         return manifests
-    return [read_manifest(path, root=root, classes=sorted(names)) for path in paths]
+    names = natural_order({name for manifest in manifests for name in manifest.class_names})
+    return [manifest.with_classes(names) for manifest in manifests]
 
 
 def audit(

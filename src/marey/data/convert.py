@@ -12,8 +12,8 @@ import numpy as np
 from marey.base.claim import Claim, Command, OutputPath
 from marey.base.errors import DataError, DecodeError, RunError
 from marey.data.manifest import Manifest, Sample
+from marey.data.missing import require_files
 from marey.data.quarantine import Broken, VideoJob, run_video_jobs
-from marey.data.rows import require_files
 from marey.data.videos import seconds_text
 from marey.video.source import Size
 

@@ -11,8 +11,8 @@ from marey.base.claim import Claim, Command, OutputPath
 from marey.base.errors import DataError, DecodeError
 from marey.base.reporter import notice
 from marey.data.manifest import Manifest
+from marey.data.missing import require_files
 from marey.data.quarantine import BROKEN, Broken, VideoJob, run_video_jobs
-from marey.data.rows import require_files
 from marey.video.flow.files import TEMPLATE, UNFINISHED, Storage, check_template, place_of, write_flow
 from marey.video.flow.rule import FlowRule, compute_levels
 from marey.video.open import open_source

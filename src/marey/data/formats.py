@@ -1,5 +1,6 @@
 """Reads every way in which the field writes down which video shows what, by rules that a person can follow."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,7 @@ from marey.data.class_files import read_classes
 from marey.data.folders import list_folder
 from marey.data.json_lists import is_json, json_rows
 from marey.data.lines import line_rows
-from marey.data.manifest import Manifest, make_manifest
+from marey.data.manifest import Manifest, classes_beside, make_manifest
 from marey.data.public_lists import (
     charades_rows,
     is_charades,
@@ -70,7 +71,8 @@ def read_manifest(
     Args:
         path: The list, or a folder.
         root: The folder of relative paths; else the list's own.
-        classes: The class names in order, or a file of them (`marey.data.class_files.read_classes`).
+        classes: The class names in order, or a file of them (`marey.data.class_files.read_classes`); None: the names that
+            `Manifest.write_csv` left beside the list (list.classes.json), if it did.
         split: Keep one split; any of the words for it (`marey.data.split_names`).
 
     Raises:
@@ -78,11 +80,13 @@ def read_manifest(
             list without labels, one of another kind or in another encoding.
     """
     path = Path(path)
+    check_root(root, path)
     names = read_classes(classes) if isinstance(classes, str | Path) else classes
     if path.is_dir() and not official_files(path):
         manifest = list_folder(path, classes=names)
         return manifest.split(split) if split else manifest
-    rows, folder = read_rows(path, root=root, classes=names)
+    own = _own_classes(path)
+    rows, folder = read_rows(path, root=root, classes=names if own is None else own)
     if rows.labels is None:
         raise DataError(
             f"{path}:1: the column 'label' is missing: the list names no labels, which `marey predict` and `marey features` "
@@ -91,18 +95,46 @@ def read_manifest(
     rows.refuse_blank()
     manifest = make_manifest(
         list(zip(rows.paths, rows.labels, strict=True)), root=folder, source=rows.source,
-        classes=rows.class_names if names is None else names, lines=rows.lines, times=rows.times,
+        classes=own or names or rows.class_names, lines=rows.lines, times=rows.times,
         splits=None if rows.splits is None else _splits(rows.source, rows.splits), groups=rows.groups,
         frame_ranges=rows.frame_ranges,
     )  # fmt: skip
+    if own is not None and names is not None:
+        manifest = manifest.with_classes(names)
     return manifest.split(split) if split else manifest
+
+
+def check_root(root: str | Path | None, *sources: str | Path) -> None:
+    """Refuse a folder for relative paths where no list is among the sources that has any.
+
+    Raises:
+        DataError: `root` can have no effect.
+    """
+    if root is not None and all(Path(source).is_dir() and not official_files(Path(source)) for source in sources):
+        raise DataError(
+            f"--root {root}: is for the relative paths of a list, and {' and '.join(map(str, sources))} "
+            f"{'is a folder' if len(sources) == 1 else 'are folders'}: leave it out."
+        )
+
+
+def _own_classes(path: Path) -> list[str] | None:
+    """The names of classes that `Manifest.write_csv` wrote beside a list, if it did."""
+    file = classes_beside(path)
+    if not file.is_file():
+        return None
+    try:
+        names = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError:
+        names = None
+    if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
+        raise DataError(f"{file}: expected a JSON array of the class names of {path.name}; write the list anew.")
+    return names
 
 
 def read_rows(
     path: Path, *, root: str | Path | None = None, classes: Sequence[str] | None = None, bare: bool = False
 ) -> tuple[Rows, Path]:
     """The rows of a list in any format, with labels or without, by the paths that files have; and the folder of these paths.
-
     `bare` takes single words for ids or paths, whether such files are there or not. `classes` only tells which label an
     action of Charades is.
 

@@ -31,8 +31,9 @@ from marey.base.reporter import notice
 from marey.data.rows import WHOLE, FilesIn, Rows, has_video_suffix
 from marey.data.sources import ucf_group
 from marey.data.tables import numbered_lines
-from marey.data.videos import VIDEO_SUFFIXES, counted
+from marey.data.videos import counted
 from marey.video.frames import count_frames
+from marey.video.suffixes import VIDEO_SUFFIXES
 
 _NUMBERS = re.compile(r"(.*?\S)\s+(\d+(?:[\s,]+\d+)*)")
 _VIDEO_END = re.compile(rf"(?:{'|'.join(map(re.escape, sorted(VIDEO_SUFFIXES)))})\s+", re.IGNORECASE)

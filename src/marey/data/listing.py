@@ -11,8 +11,8 @@ from marey.base.errors import DataError
 from marey.data.formats import LIST_SUFFIXES, OTHER_SUFFIXES, read_rows
 from marey.data.manifest import Manifest
 from marey.data.rows import WHOLE
-from marey.data.videos import VIDEO_SUFFIXES, VideoList
-from marey.video.frames import holds_images
+from marey.data.scan import scan_folder
+from marey.data.videos import VideoList
 
 VideosLike: TypeAlias = VideoList | Manifest | str | Path | Iterable[str | Path]
 """Several videos, as the functions that take them accept them: a list of them, with labels or without; one path, which
@@ -53,16 +53,25 @@ def as_videos(videos: VideosLike) -> VideoList:
 
 def _videos(path: Path, root: Path | None) -> VideoList:
     """The videos of one file, folder or list, by paths that need no root."""
-    if path.is_dir() and not holds_images(path):
-        inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in VIDEO_SUFFIXES and not p.name.startswith("."))
-        if not inside:
-            raise DataError(f"{path}: no video files in this folder ({', '.join(sorted(VIDEO_SUFFIXES))}).")
-        return VideoList.from_paths(inside)
+    if path.is_dir():
+        return VideoList.from_paths(_in_folder(path))
     if not path.exists():
         raise DataError(f"{path}: no such file.")
-    if path.is_dir() or path.suffix.lower() not in _LISTS:
+    if path.suffix.lower() not in _LISTS:
         return VideoList.from_paths([path])
     return _listed(path, root)
+
+
+def _in_folder(folder: Path) -> list[str]:
+    """The videos that training would find in a folder; or the folder itself, if it is one of frames."""
+    scan = scan_folder(folder)
+    if scan.is_frames:
+        return [str(folder)]
+    scan.tell_of_others()
+    if not scan.videos:
+        raise DataError(f"{folder}: no video files in this folder, and no folders of frames.")
+    before = "" if folder == Path() else f"{str(folder).rstrip('/')}/"
+    return [before + path for path in scan.videos]
 
 
 def _listed(file: Path, root: Path | None) -> VideoList:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from marey.base.errors import DataError
 from marey.base.files import atomic_path
-from marey.base.jsonable import BYTES
+from marey.base.jsonable import BYTES, json_text
 from marey.base.reporter import notice
 from marey.data.split_names import split_name
 from marey.data.text import no_utf8
@@ -140,7 +140,11 @@ class Manifest:
         return fingerprint(*columns, words=[*several, self.class_names])
 
     def write_csv(self, path: str | Path) -> None:
-        """Write path, label and what other columns there are; paths become relative to the file where they can."""
+        """Write path, label and what other columns there are; paths become relative to the file where they can.
+
+        Where the labels alone would not give the same classes back (names that are numbers, or that are in another order),
+        the class names are written beside it, from where `read_manifest` takes them: list.classes.json for list.csv.
+        """
         target = Path(path)
         columns: dict[str, Iterable[str]] = {
             "path": _relative(self.ids.tolist(), self.root, target.parent),
@@ -157,6 +161,41 @@ class Manifest:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(columns)
             writer.writerows(zip(*columns.values(), strict=True))
+        beside = classes_beside(target)
+        if self._labels_tell_classes():
+            beside.unlink(missing_ok=True)  # of an earlier list of this name
+        else:
+            with atomic_path(beside) as temporary:
+                temporary.write_text(json_text(list(self.class_names), indent=1) + "\n", encoding="utf-8")
+
+    def _labels_tell_classes(self) -> bool:
+        """Whether a list of these labels alone has the same classes in the same order, but for those without a video."""
+        if all(name == str(place) for place, name in enumerate(self.class_names)):
+            return True  # places in a list of classes that is not at hand
+        labels = np.unique(self.labels if self.label_sets is None else self.label_sets).tolist()
+        used = [self.class_names[label] for label in labels if label >= 0]
+        numbers = all(re.fullmatch(r"-?\d+(\.\d*)?", name) for name in used)
+        return used == sorted(used) and not numbers and not any("|" in name for name in used)
+
+    def with_classes(self, names: Sequence[str]) -> "Manifest":
+        """The same videos with another list of classes, matched by name.
+
+        Raises:
+            DataError: a label is none of them.
+        """
+        index = {name: place for place, name in enumerate(names)}
+        used = np.unique(self.labels if self.label_sets is None else self.label_sets)
+        strange = [
+            self.class_names[label] for label in used.tolist() if label >= 0 and self.class_names[label] not in index
+        ]
+        if strange:
+            raise DataError(
+                f"{self.source or 'the list'}: {counted(len(strange), 'label')} of none of the {len(names)} classes "
+                f"({_some(names)}): {_some(strange)}."
+            )
+        places = np.array([index.get(name, -1) for name in self.class_names] + [-1])  # the last for -1, no label
+        sets = None if self.label_sets is None else places[self.label_sets]
+        return replace(self, labels=places[self.labels], class_names=tuple(names), label_sets=sets)
 
     def _label_words(self) -> list[str]:
         """Each video's label, or its several ones with | between."""
@@ -194,6 +233,11 @@ def _relative(names: Iterable[str], root: Path, folder: Path) -> Iterator[str]:
         yield os.path.normpath(os.path.join(above, name)).removeprefix(inside).replace(os.sep, "/")  # noqa: PTH118
 
 
+def classes_beside(path: Path) -> Path:
+    """Where the names of a list's classes lie, if its labels alone do not tell them: a JSON array of texts, in order."""
+    return path.with_suffix(".classes.json")
+
+
 def make_manifest(
     rows: Sequence[tuple[str, str]],
     *,
@@ -206,8 +250,9 @@ def make_manifest(
     times: Sequence[tuple[float, float]] | None = None,
     frame_ranges: Sequence[tuple[int, int]] | None = None,
 ) -> Manifest:
-    """A manifest from (path, label) rows. Labels are names, or whole numbers: the places in `classes`, from 0. Several
-    labels of a row are separated by "|". Of numbers without `classes`, those that no row has are said.
+    """A manifest from (path, label) rows. A label is one of the names in `classes`; or, where it is none of them and a whole
+    number, the index in `classes`, from 0. Several labels of a row are separated by "|". Of numbers without `classes`,
+    those that no row has are said.
 
     Raises:
         DataError: no rows, a path twice, or a label that is none of `classes`; the line is named where `lines` tell. Or
@@ -245,7 +290,10 @@ def _labelled(
     texts: Sequence[str], classes: Sequence[str] | None, source: str, where: Callable[[int], str]
 ) -> tuple[list[str], NDArray[np.int64]]:
     """The class names, and for each row its labels as places in them [N, most labels of a row], filled up with -1."""
-    words = {text: [word.strip() for word in text.split("|")] for text in dict.fromkeys(texts)}
+    known = set(classes or ())
+    words = {
+        text: [text] if text in known else [word.strip() for word in text.split("|")] for text in dict.fromkeys(texts)
+    }
     names = list(classes) if classes is not None else _class_names({w for row in words.values() for w in row}, source)
     for name in names:
         if no_utf8(name):
@@ -253,6 +301,7 @@ def _labelled(
                 f"{source}: the class name {name!r} is no text in UTF-8: write the list, or name the folder, anew."
             )
     index = {name: place for place, name in enumerate(names)}
+    moved = next((name for name, place in index.items() if name.isdecimal() and int(name) != place), None)
     for text, several in words.items():
         for word in several:
             if not word:
@@ -260,6 +309,11 @@ def _labelled(
                     f"{where(texts.index(text))}: the label '' is none of the classes: a row needs a label."
                 )
             if word not in index and word.isdecimal() and int(word) < len(names):
+                if moved is not None:
+                    raise DataError(
+                        f"{where(texts.index(text))}: the label {word!r} is none of the {len(names)} classes "
+                        f"({_some(names)}), and no place in them, since {moved!r} is a name: give names throughout."
+                    )
                 index[word] = int(word)
             if word not in index:
                 raise DataError(

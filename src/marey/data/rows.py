@@ -8,8 +8,9 @@ from pathlib import Path
 from marey.base.errors import DataError
 from marey.base.reporter import notice, warning
 from marey.data.text import no_utf8, way_to_utf8
-from marey.data.videos import VIDEO_SUFFIXES, VideoList, counted
+from marey.data.videos import counted
 from marey.video.frames import count_frames
+from marey.video.suffixes import VIDEO_SUFFIXES
 
 Span = tuple[float, float]
 """Start and end of a part in seconds, NaN where there is none."""
@@ -203,22 +204,3 @@ def _images(rows: Rows, which: Sequence[int], root: Path) -> dict[int, tuple[int
     """The numbers of frames and of flow fields in the folders of some rows, of those that are there and hold any."""
     found = {row: count_frames(os.path.join(root, rows.paths[row])) for row in which}  # noqa: PTH118
     return {row: tuple(n for n in counts if n) for row, counts in found.items() if any(counts)}
-
-
-def require_files(videos: VideoList) -> None:
-    """Check before work that not every file of a list is missing, by at most 200 of its rows. Videos that no list names,
-    but a caller, are met one by one.
-
-    Raises:
-        DataError: not one is there.
-    """
-    names = videos.ids[:: max(1, len(videos) // 200)].tolist() if videos.source else []
-    there = FilesIn(videos.root)
-    if not names or any(name in there for name in names):
-        return
-    slashes = " (its backslashes are those of Windows)" if "\\" in names[0] else ""
-    raise DataError(
-        f"{videos.source}: not one video could be read, for none of its files is there; the first looked for is "
-        f"{videos.root / names[0]}{slashes}. "
-        "--root FOLDER (root= in Python) is the folder of relative paths; absolute ones must be those of this machine."
-    )

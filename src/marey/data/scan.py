@@ -1,56 +1,168 @@
-"""What lies in a folder: video files and folders of frames."""
+"""What lies in a folder: video files and folders of frames, and what is neither."""
 
+import contextlib
 import os
-from collections.abc import Iterator
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from marey.base.errors import DataError
-from marey.data.videos import VIDEO_SUFFIXES
+from marey.base.reporter import progress, warning_once
+from marey.data.videos import counted
+from marey.video.content import is_film
+from marey.video.frames import FLOW_NOTE
+from marey.video.suffixes import IMAGE_SUFFIXES, OTHER_SUFFIXES, VIDEO_SUFFIXES
 
-_IMAGES = (".jpg", ".jpeg", ".png")
-_VIDEOS = tuple(VIDEO_SUFFIXES)
+_SYSTEM = ("@eaDir", "__MACOSX", "$RECYCLE.BIN", "System Volume Information", "lost+found")
+"""Folders that systems keep for themselves; no user put a video there."""
 
 
-def find_videos(folder: str | Path) -> list[str]:
-    """Every video file below `folder`, and every folder of images, as paths relative to it with "/", in order.
+@dataclass(frozen=True)
+class Scan:
+    """What lies below a folder, as paths relative to it with "/" between their parts.
 
-    A folder that holds images and no video is a video stored as frames. Hidden files and folders do not count; links
-    to folders are followed, each folder once.
+    `videos` are video files and folders of frames, in order; `folders` all folders; `others` the files that are neither
+    videos nor frames. `is_frames`: the folder itself holds images, and no video lies in it or below.
+    """
+
+    folder: str
+    videos: list[str]
+    folders: list[str]
+    others: list[str]
+    is_frames: bool
+
+    def tell_of_others(self) -> None:
+        """One line that counts the files that were not taken for videos, by suffix."""
+        if self.others:
+            kinds = Counter(os.path.splitext(name)[1].lower() or "no suffix" for name in self.others)  # noqa: PTH122
+            most = sorted(kinds.items(), key=lambda kind: (-kind[1], kind[0]))
+            rest = sum(count for _, count in most[6:])
+            listed = ", ".join([f"{kind}: {count:,}" for kind, count in most[:6]] + [f"others: {rest:,}"] * bool(rest))
+            was = "was" if len(self.others) == 1 else "were"
+            warning_once(f"{self.folder}: {counted(len(self.others), 'file')} {was} not taken for videos ({listed}).")
+
+
+def scan_folder(folder: str | Path) -> Scan:
+    """Every video file below `folder`, and every folder of images, which is a video stored as frames.
+
+    A file is a video by its suffix, or, where its suffix is unknown, by its content. Images beside videos, and a single
+    image above folders of videos, are no frames. Hidden files and folders do not count; links to folders are followed, each
+    folder once.
 
     Raises:
-        DataError: no such folder.
+        DataError: no such folder, or one that cannot be listed.
     """
     if not Path(folder).is_dir():
         raise DataError(f"{folder}: no such folder.")
-    return sorted(_below(str(folder), "", set()), key=lambda path: path.split("/"))
+    walk = _Walk(str(folder))
+    walk.enter("")
+    walk.try_unknown()
+    videos, is_frames = walk.frames()
+    return Scan(
+        str(folder),
+        sorted(videos, key=lambda path: path.split("/")),
+        sorted(walk.folders),
+        sorted(walk.others),
+        is_frames,
+    )
 
 
-def _below(folder: str, prefix: str, linked: set[str]) -> Iterator[str]:
-    videos, images, folders = [], False, []
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            name = entry.name
-            if name.startswith("."):
-                continue
-            suffix = os.path.splitext(name)[1].lower()  # noqa: PTH122 - a Path per file would take most of the time
-            if suffix in _VIDEOS:
-                videos.append(prefix + name)
-            elif suffix in _IMAGES:
-                images = True
-            elif entry.is_dir() and _new(entry, linked):
-                folders.append(name)
-    if images and not videos and prefix:
-        yield prefix.rstrip("/")
-    yield from videos
-    for name in folders:
-        yield from _below(f"{folder}/{name}", f"{prefix}{name}/", linked)
+def find_videos(folder: str | Path) -> list[str]:
+    """The videos that `scan_folder` finds."""
+    return scan_folder(folder).videos
 
 
-def _new(entry: "os.DirEntry[str]", linked: set[str]) -> bool:
-    """Whether a folder was not met before through a link: links may lead in circles."""
-    if not entry.is_symlink():
-        return True
-    target = os.path.realpath(entry.path)
-    known = target in linked
-    linked.add(target)
-    return not known
+@dataclass
+class _Walk:
+    """The files below a folder by what their names say, each folder's relative path with "/" behind it."""
+
+    folder: str
+    folders: list[str] = field(default_factory=list)
+    videos: list[str] = field(default_factory=list)
+    images: dict[str, list[str]] = field(default_factory=dict)
+    unknown: list[str] = field(default_factory=list)
+    others: list[str] = field(default_factory=list)
+    linked: set[str] = field(default_factory=set)
+
+    def enter(self, prefix: str) -> None:
+        """List the folder at `prefix` and those below it."""
+        below, images = [], []
+        try:
+            entries = os.scandir(f"{self.folder}/{prefix}")
+        except OSError as error:
+            raise DataError(f"{self.folder}/{prefix}: cannot be listed ({error.strerror}).") from None
+        with entries:
+            for entry in entries:
+                name = entry.name
+                if name.startswith("."):
+                    continue
+                if entry.is_dir():
+                    if name not in _SYSTEM and self._is_new(entry):
+                        below.append(f"{prefix}{name}/")
+                    continue
+                suffix = os.path.splitext(name)[1].lower()  # noqa: PTH122 - a Path per file would take most of the time
+                if suffix in VIDEO_SUFFIXES:
+                    self.videos.append(prefix + name)
+                elif suffix in IMAGE_SUFFIXES:
+                    images.append(prefix + name)
+                elif suffix in OTHER_SUFFIXES or not entry.is_file():
+                    if name != FLOW_NOTE:
+                        self.others.append(prefix + name)
+                else:
+                    self.unknown.append(prefix + name)
+        if images:
+            self.images[prefix] = images
+        for path in below:
+            self.folders.append(path.rstrip("/"))
+            self.enter(path)
+
+    def _is_new(self, entry: "os.DirEntry[str]") -> bool:
+        """Whether a folder was not met before through a link: links may lead in circles."""
+        if not entry.is_symlink():
+            return True
+        target = os.path.realpath(entry.path)
+        known = target in self.linked
+        self.linked.add(target)
+        return not known
+
+    def try_unknown(self) -> None:
+        """Sort the files of unknown suffixes into videos and others, by content."""
+        many = len(self.unknown) > 1000
+        bar = (
+            progress("Looking into files of unknown suffixes", total=len(self.unknown), unit="files") if many else None
+        )
+        with bar or contextlib.nullcontext(), ThreadPoolExecutor(8) as pool:
+            paths = (f"{self.folder}/{name}" for name in self.unknown)
+            for name, film in zip(self.unknown, pool.map(is_film, paths), strict=True):
+                (self.videos if film else self.others).append(name)
+                if bar is not None:
+                    bar.advance()
+
+    def frames(self) -> tuple[list[str], bool]:
+        """All videos, the folders of frames among them; and whether the folder itself is one."""
+        inside = {path.rpartition("/")[0] for path in self.videos}
+        holders = {""} if self.videos else set()
+        """Folders with a video in them or below."""
+        for path in self.videos:
+            _add_above(path, holders)
+        found: list[str] = []
+        is_frames = False
+        # Those farthest down first: a single image above folders of frames is no video of one frame.
+        for prefix in sorted(self.images, key=lambda path: -path.count("/")):
+            folder, images = prefix.rstrip("/"), self.images[prefix]
+            if folder in inside or (folder in holders and (len(images) == 1 or not prefix)):
+                self.others += images
+            elif not prefix:
+                is_frames = True
+            else:
+                found.append(folder)
+                holders.add("")
+                _add_above(folder, holders)
+        return self.videos + found, is_frames
+
+
+def _add_above(path: str, folders: set[str]) -> None:
+    """Add the folders above a path, up to the first one that is there already."""
+    while (path := path.rpartition("/")[0]) and path not in folders:
+        folders.add(path)

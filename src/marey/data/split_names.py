@@ -31,3 +31,17 @@ def split_column(words: Sequence[str]) -> NDArray[np.str_]:
     """A list's column of splits by their common names."""
     known = {word: split_name(word) for word in set(words)}
     return np.array([known[word] for word in words])
+
+
+def classes_by_split(
+    names: Sequence[str], labels: NDArray[np.int64], splits: NDArray[np.str_] | None, shown: int = 5
+) -> str:
+    """The classes that not every split has, with their videos in those that do: "jump (val: 3), run (train: 4)"."""
+    parts = [] if splits is None else sorted(set(splits.tolist()))
+    counts = {part: np.bincount(labels[splits == part], minlength=len(names)).tolist() for part in parts}
+    found = []
+    for label, name in enumerate(names):
+        there = [f"{part}: {counts[part][label]:,}" for part in parts if counts[part][label]]
+        if 0 < len(there) < len(parts):
+            found.append(f"{name} ({', '.join(there)})")
+    return ", ".join(found[:shown]) + (f", and {len(found) - shown:,} more" if len(found) > shown else "")

@@ -11,10 +11,6 @@ from numpy.typing import NDArray
 
 from marey.base.jsonable import BYTES
 
-VIDEO_SUFFIXES = frozenset(
-    {".mp4", ".mkv", ".avi", ".mov", ".webm", ".m4v", ".mpg", ".mpeg", ".ts", ".flv", ".wmv", ".gif", ".3gp"}
-)
-
 Target: TypeAlias = int | NDArray[np.float32]
 """The index of a video's class; or, with several labels per video, 1 for each of them and 0 for the others, [K]."""
 

@@ -31,9 +31,9 @@ from marey.data.class_files import read_classes
 from marey.data.clips import ViewDataset
 from marey.data.formats import read_manifest
 from marey.data.manifest import Manifest
+from marey.data.missing import check_present
 from marey.data.overlap import only as restricted
 from marey.data.quarantine import Broken, Quarantine, broken_list
-from marey.data.rows import require_files
 from marey.evaluation.compare import compare
 from marey.evaluation.protocol import EvaluationProtocol, Restriction
 from marey.evaluation.result import EvaluationResult
@@ -84,12 +84,12 @@ def evaluate(
     task_of(model.recipe.task).require_labels(data, model.recipe.name)
     overlap = restricted(data, only) if only is not None else None
     data = overlap.manifest if overlap else data
-    require_files(data.videos)
     protocol = _protocol(model, data, compute)
     if overlap:
         notice(f"{only}: {overlap}")
         restriction = Restriction(list=str(only), left_out=overlap.left_out, missing=overlap.missing)
         protocol = protocol.model_copy(update={"only": restriction})
+    check_present(data, max_broken)
     if processes().world > 1 and out is None:
         raise RunError("evaluate under several processes needs out=FOLDER, where they bring their scores together.")
     with contextlib.nullcontext() if out is None else _claim(Path(out), protocol).held():

@@ -29,8 +29,8 @@ from marey.base.reporter import notice, progress
 from marey.classifier import Classifier, require_classifier
 from marey.data.clips import ViewDataset
 from marey.data.listing import VideosLike, as_videos
+from marey.data.missing import require_files
 from marey.data.quarantine import Broken, Quarantine, broken_list
-from marey.data.rows import require_files
 from marey.data.videos import VideoList, counted, seconds_text
 from marey.evaluation.views import Views, read_ahead
 from marey.inference.resume import identity_of

@@ -13,8 +13,8 @@ from marey.base.errors import DecodeError
 from marey.classifier import Classifier, require_classifier
 from marey.data.clips import ViewDataset
 from marey.data.listing import VideosLike, as_videos
+from marey.data.missing import require_files
 from marey.data.quarantine import Broken
-from marey.data.rows import require_files
 from marey.evaluation.views import read_ahead, score_video
 from marey.tasks.all import task_of
 from marey.tasks.prediction import Prediction

@@ -1,5 +1,6 @@
 """Train a network by its recipe: `marey.fit`."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Unpack
@@ -15,9 +16,9 @@ from marey.base.precision import Precision
 from marey.base.processes import processes
 from marey.base.reporter import notice
 from marey.classifier import Classifier, require_logits, user_module_config
-from marey.data.formats import read_manifest
 from marey.data.manifest import Manifest
-from marey.data.rows import require_files
+from marey.data.missing import check_present
+from marey.data.sides import read_sides
 from marey.models.layers.freeze import freeze
 from marey.models.network import Network
 from marey.recipe import Recipe
@@ -72,8 +73,10 @@ def fit(
     Args:
         recipe: All settings that decide accuracy. Gradients accumulate to its base batch for any `batch` and world size.
             Or a classifier: its network is trained, from the weights that it has, by its recipe and for its classes.
-        train: The training videos: a manifest, or the path of a list from which it is read.
-        val: The validation videos, given likewise and scored after each epoch; None: no validation.
+        train: The training videos: a manifest, all of it; or the path of a list or folder, of which a split column says
+            which rows are for training.
+        val: The validation videos, given likewise and scored after each epoch; None: those that the split column of `train`
+            names (val, or in their absence test), else no validation.
         out: The run's folder, for recipe.yaml, log.csv, log.jsonl, last.safetensors, best.safetensors and last.ckpt.
         model: Your own module from a clip [B, C, T, H, W] to logits [B, K], which is trained from the weights that it has;
             `recipe.model` then gives way to the name of its class.
@@ -95,8 +98,8 @@ def fit(
             stop, this machine lacks the device, or the device lacks the precision.
         RecipeError: the recipe starts from weights that were not given, or its parts do not fit each other.
         WeightsError: the weights that `init` names cannot be found or read, or do not fit the network.
-        DataError: the list has several labels per video but the recipe's task has one, a weighted class has no video, or
-            not one file of a list is there.
+        DataError: the list has several labels per video but the recipe's task has one, a weighted class has no video, no row
+            is for training, or more files than `max_broken` allows are missing.
     """
     compute = compute.changed(**options)
     chosen = _training_device(compute)
@@ -104,14 +107,12 @@ def fit(
     if model is None and not resume:
         check_start(recipe, init, trust_first_use=trust_first_use)
     recipe = _computed(recipe, compute.precision, chosen, resumed=Path(out) if resume else None)
-    train = train if isinstance(train, Manifest) else read_manifest(train, root=root, classes=classes)
-    if val is not None and not isinstance(val, Manifest):
-        val = read_manifest(val, root=root, classes=train.class_names)
+    train, val = _sides(train, val, root, classes)
     task = task_of(recipe.task)
     for manifest in (train, val):
         if manifest is not None:
-            require_files(manifest.videos)
             task.require_labels(manifest, recipe.name)
+            check_present(manifest, max_broken)
     own = None if model is None else _own_classifier(model, recipe, train, classes)
     if tensorboard:
         require_tensorboard()
@@ -140,6 +141,21 @@ def fit(
     if at.epoch < batches.epochs:
         raise RunError(f"stopped after step {at.step}; go on with --resume --out {out}")
     return _result(Path(out), at)
+
+
+def _sides(
+    train: Manifest | str | Path,
+    val: Manifest | str | Path | None,
+    root: str | Path | None,
+    classes: Sequence[str] | None,
+) -> tuple[Manifest, Manifest | None]:
+    """Both manifests: those that are given as they are, lists and folders by their split columns."""
+    if isinstance(train, Manifest) and (val is None or isinstance(val, Manifest)):
+        return train, val
+    sides = read_sides(train, val, root=root, classes=classes)
+    for note in sides.notes:
+        notice(note)
+    return sides.train, sides.held_out
 
 
 def _training_device(compute: Compute) -> torch.device:

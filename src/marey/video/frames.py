@@ -11,18 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from marey.base.errors import DataError, DecodeError
+from marey.base.order import natural_key
 from marey.video.source import Box, Frames, FrameSource, Size
+from marey.video.suffixes import IMAGE_SUFFIXES
 from marey.video.transforms import crop, resize
 
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp"})
 _SUFFIXES = tuple(IMAGE_SUFFIXES)
 FLOW_NOTE = "flow.json"
 """Beside flow images that Marey wrote: the frame rate, which images do not know."""
-
-
-def _natural(name: str) -> list[str | int]:
-    """Sorts img_2 before img_10."""
-    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)]
 
 
 class _ImageFolder(FrameSource):
@@ -141,11 +137,6 @@ def holds_frames(folder: Path) -> bool:
     return _holds(folder, lambda name: not _flow_axis(name))
 
 
-def holds_images(folder: Path) -> bool:
-    """Whether image files lie in a folder."""
-    return _holds(folder, lambda name: True)
-
-
 def holds_flow(folder: Path) -> bool:
     """Whether flow images lie in a folder, be it beside frames."""
     return _holds(folder, lambda name: bool(_flow_axis(name)))
@@ -190,7 +181,7 @@ def _in_order(names: list[str]) -> list[str]:
         end = names[0].find(".", start) - len(names[0])
         if all(len(n) == len(names[0]) and n[start:end].isdigit() for n in names):
             return names  # numbers of the same length: letter by letter is the natural order
-    return sorted(names, key=_natural)
+    return sorted(names, key=natural_key)
 
 
 def _size_in_header(path: str) -> tuple[int, int] | None:

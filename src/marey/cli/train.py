@@ -1,0 +1,121 @@
+"""`marey train`: a recipe on a list, or a classifier from a folder of clips or a list of them."""
+
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from marey.backends.compute import Compute
+from marey.base.errors import MareyError, RecipeError
+from marey.base.processes import processes
+from marey.cli.command import (
+    Classes,
+    Device,
+    MaxBroken,
+    Out,
+    PrecisionOption,
+    Root,
+    Seed,
+    Set,
+    TrustFirstUse,
+    Workers,
+    next_run,
+    trusted,
+)  # fmt: skip
+from marey.cli.given import declared_recipe, trusted_after
+
+if TYPE_CHECKING:
+    from marey.recipe import Recipe
+
+
+def train(
+    recipe: Annotated[
+        str,
+        typer.Argument(
+            metavar="DATA_OR_RECIPE",
+            help="A folder per class or a list; or a recipe's name or YAML file, with --data.",
+        ),
+    ],
+    data: Annotated[Path | None, typer.Option("--data", help="Training videos: a list, or a folder per class.")] = None,
+    val: Annotated[
+        Path | None,
+        typer.Option("--val", help="Validation videos: a list or folder; else by the split column, or val/."),
+    ] = None,
+    root: Root = None,
+    classes: Classes = None,
+    init: Annotated[
+        str | None,
+        typer.Option("--init", help="Start from none, imagenet, ig65m, a recipe's name or a checkpoint file."),
+    ] = None,
+    trust_first_use: TrustFirstUse = False,
+    settings: Set = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
+    out: Out = None,
+    seed: Seed = 0,
+    batch: Annotated[
+        int | None,
+        typer.Option("--batch", min=1, help="Clips per pass and process; accumulated to the recipe's."),
+    ] = None,
+    workers: Workers = None,
+    device: Device = "auto",
+    precision: PrecisionOption = "auto",
+    max_broken: MaxBroken = 0.01,
+    tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Write TensorBoard files too.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what was understood; train nothing, write nothing.")
+    ] = False,
+) -> None:
+    """Train: `marey train FOLDER_OR_LIST` for your own clips, or `marey train NAME --data LIST` for a recipe."""
+    from marey.weights.pretraining import check_start, start_names
+    from marey.workflows.train import TrainOptions, plan_classifier, plan_recipe, train_and_test, train_classifier
+
+    if resume and out is None:
+        raise MareyError("--resume: name the run to go on with, for example --out runs/mine-1.")
+    options = TrainOptions(
+        seed=seed, resume=resume, init=init, root=root, classes=classes, max_broken=max_broken,
+        tensorboard=tensorboard, compute=Compute(device=device, precision=precision, batch=batch, workers=workers),
+        trust_first_use=trust_first_use,
+    )  # fmt: skip
+    if _is_data(recipe):
+        if data is not None:
+            raise RecipeError(
+                f"{recipe} is a folder or a list; with --data the first word is a recipe's name or YAML file: "
+                f"marey train {recipe}, or marey train RECIPE --data {data}."
+            )
+        given = Path(recipe).resolve()
+        folder = out or next_run(given.name if given.is_dir() else given.stem)
+        if init is not None and not resume and not dry_run:
+            options = replace(options, trust_first_use=trusted([init], trust_first_use))
+        plan = plan_classifier(Path(recipe), val=val, settings=settings or (), out=folder, options=options)
+    else:
+        found = _recipe_to_train(recipe, settings)
+        if data is None:
+            raise MareyError(f"marey train {recipe}: name the videos with --data LIST_OR_FOLDER.")
+        if not resume and not dry_run:
+            trust = trusted_after(start_names(found, init), trust_first_use, partial(check_start, found, init))
+            options = replace(options, trust_first_use=trust)
+        plan = plan_recipe(found, data, val=val, out=out or next_run(found.name), options=options)
+    if dry_run:
+        if processes().first:
+            print(plan.as_text())
+    elif _is_data(recipe):
+        train_classifier(plan)
+    else:
+        train_and_test(plan)
+
+
+def _recipe_to_train(word: str, settings: list[str] | None) -> "Recipe":
+    """`declared_recipe`, where the word might have been meant as a folder or list, too."""
+    try:
+        return declared_recipe(word, settings)
+    except RecipeError as error:
+        if Path(word).exists() or word.endswith((".yaml", ".yml")):
+            raise
+        raise RecipeError(f"{word}: no folder or list of this name is there, and {error}") from None
+
+
+def _is_data(word: str) -> bool:
+    """Whether the first word of `marey train` names videos: a folder, or a file that is no YAML."""
+    return Path(word).is_dir() or (Path(word).is_file() and not word.endswith((".yaml", ".yml")))

@@ -1,0 +1,59 @@
+"""Whether the files of a list are there, found out before any work begins."""
+
+import os
+
+from marey.base.errors import DataError
+from marey.base.reporter import warning_once
+from marey.data.manifest import Manifest
+from marey.data.rows import FilesIn
+from marey.data.videos import VideoList, counted
+
+
+def missing_videos(videos: VideoList) -> list[str]:
+    """The ids of which no file or folder is there. Each folder is listed once: a million questions would take minutes."""
+    there, root = FilesIn(videos.root), str(videos.root)
+    # Asked again one by one: some file systems know a name by other letters than they list it by.
+    return [
+        name
+        for name in dict.fromkeys(videos.ids.tolist())
+        if name not in there and not os.path.exists(os.path.join(root, name))  # noqa: PTH110, PTH118
+    ]
+
+
+def check_present(manifest: Manifest, max_broken: float) -> None:
+    """Count the files of a list that are not there in one line.
+
+    Raises:
+        DataError: they are more than `max_broken`, a share of all, so that the work would stop on the way.
+    """
+    if not (missing := missing_videos(manifest.videos)):
+        return
+    of = f"{manifest.source or 'the list'}: {len(missing):,} of {counted(len(manifest), 'video')}"
+    first = ", ".join(missing[:3]) + (", ..." if len(missing) > 3 else "")
+    if len(missing) <= max_broken * len(manifest):
+        warning_once(f"{of} are not there and are left out: {first}.")
+        return
+    hint = " Their paths have backslashes: write them with /." if all("\\" in name for name in missing) else ""
+    raise DataError(
+        f"{of} are not there, more than the {max_broken:.1%} that are tolerated (--max-broken): {first}.{hint} Relative "
+        f"paths are sought in {manifest.root.resolve()}; another folder is named with --root."
+    )
+
+
+def require_files(videos: VideoList) -> None:
+    """Check before work that not every file of a list is missing, by at most 200 of its rows. Videos that no list names,
+    but a caller, are met one by one.
+
+    Raises:
+        DataError: not one is there.
+    """
+    names = videos.ids[:: max(1, len(videos) // 200)].tolist() if videos.source else []
+    there = FilesIn(videos.root)
+    if not names or any(name in there for name in names):
+        return
+    slashes = " (its backslashes are those of Windows)" if "\\" in names[0] else ""
+    raise DataError(
+        f"{videos.source}: not one video could be read, for none of its files is there; the first looked for is "
+        f"{videos.root / names[0]}{slashes}. "
+        "--root FOLDER (root= in Python) is the folder of relative paths; absolute ones must be those of this machine."
+    )

@@ -1,0 +1,168 @@
+"""`marey train` as people call it: folders and lists alike, a second folder, numbers as classes, a dry run."""
+
+import csv
+import shutil
+
+import pytest
+from made_videos import coded_frame
+from typer.testing import CliRunner
+
+import marey as package
+from marey.cli.app import app
+from marey.recipe import read_recipe
+from marey.video.writer import write_video
+from marey.workflows import train as workflow
+
+TINY = ["--init", "none", "--workers", "0", "--set", "model.width=4", "--set", "train.epochs=1", "--set",
+        "test.sampling.segments=2", "--set", "clip.segments=2", "--set", "augment.size=32", "--set", "test.size=32", "--set",
+        "pixels.short_side=36", "--set", "augment.short_side=36"]  # fmt: skip
+RECIPE = "slowonly_r18_8seg_folder"
+
+
+def marey(*words: object):
+    return CliRunner().invoke(app, [str(word) for word in words])
+
+
+@pytest.fixture(scope="module")
+def videos(tmp_path_factory):
+    """train/, valid/ and test/ of the classes 2 and 10, with 3, 1 and 1 videos each."""
+    folder = tmp_path_factory.mktemp("data") / "clips"
+    for split, count in (("train", 3), ("valid", 1), ("test", 1)):
+        for label in ("2", "10"):
+            (folder / split / label).mkdir(parents=True)
+            for i in range(count):
+                frames = [coded_frame(n + 7 * i) for n in range(6)]
+                write_video(folder / split / label / f"v{i}.mp4", frames, fps=10, preset="ultrafast")
+    return folder
+
+
+def rows(path):
+    with path.open(newline="") as file:
+        return sorted((row["path"].split("clips/")[1], row["label"], row["split"]) for row in csv.DictReader(file))
+
+
+EXPECTED = sorted(
+    [(f"train/{c}/v{i}.mp4", c, "train") for c in ("2", "10") for i in range(3)]
+    + [(f"valid/{c}/v0.mp4", c, "val") for c in ("2", "10")]
+)
+
+
+def test_a_divided_folder_a_list_of_it_and_two_folders_are_one_training(videos, tmp_path) -> None:
+    assert marey("data", "list", videos, "--out", tmp_path / "l.csv").exit_code == 0
+    for number, words in enumerate(
+        (
+            [videos],
+            [tmp_path / "l.csv"],
+            [videos / "train", "--val", videos / "valid"],
+            [videos / "train", "--val", videos],
+        )
+    ):
+        run = tmp_path / f"run{number}"
+        done = marey("train", *words, *TINY, "--out", run)
+        assert done.exit_code == 0, done.output
+        assert "8 videos, 2 classes: 6 to train on, 2 held out" in done.output
+        assert "no source on both sides" not in done.output  # nobody looked
+        assert rows(run / "split.csv") == EXPECTED
+        assert package.load_model(run / "last.safetensors").class_names == ("2", "10")
+    again = marey("train", RECIPE, "--data", tmp_path / "run0" / "split.csv", *TINY, "--out", tmp_path / "again")
+    assert again.exit_code == 0, again.output
+    assert package.load_model(tmp_path / "again" / "last.safetensors").class_names == ("2", "10")
+    model, out = tmp_path / "run0" / "last.safetensors", tmp_path / "e"
+    tested = marey("evaluate", model, "--data", videos, "--split", "Testing", "--workers", 0, "--out", out)
+    assert "(2 videos)" in tested.output, tested.output
+
+
+def test_python_trains_as_the_command_does(videos, tmp_path) -> None:
+    result = package.train(videos, out=tmp_path / "run", settings=[w for w in TINY if "=" in w], init="none", workers=0)
+    assert result is not None
+    assert len(result.scores.ids) == 2
+    assert rows(tmp_path / "run" / "split.csv") == EXPECTED
+    recipe = read_recipe(tmp_path / "run" / "recipe.yaml")
+    fitted = package.fit(recipe, train=videos, init="none", out=tmp_path / "fit", workers=0)
+    assert fitted.best is not None  # the folder's own validation videos were scored
+
+
+@pytest.mark.parametrize("words", [["CLIPS"], ["CLIPS/train"], [RECIPE, "--data", "CLIPS"], ["LIST"]])
+def test_a_dry_run_says_what_was_understood_and_writes_nothing(videos, tmp_path, monkeypatch, words) -> None:
+    monkeypatch.chdir(tmp_path)
+    marey("data", "list", videos, "--out", tmp_path / "l.csv")
+    monkeypatch.setattr(workflow, "fit", None)
+    before = sorted(tmp_path.rglob("*"))
+    places = {"CLIPS": videos, "CLIPS/train": videos / "train", "LIST": tmp_path / "l.csv"}
+    done = marey("train", *(places.get(word, word) for word in words), "--init", "none", "--dry-run")
+    assert done.exit_code == 0, done.output
+    whole = words != ["CLIPS/train"]
+    lines = [line.split() for line in done.stdout.splitlines()]
+    assert ["2", "3", "1"] in lines if whole else ["2", "2", "1"] in lines
+    assert lines.index(["class", "train", "val"]) < lines.index(["10", *(["3", "1"] if whole else ["2", "1"])])
+    assert ("split 'test': 2 videos not used here" in done.stdout) == whole
+    for part in (
+        "recipe: slowonly_r18_8seg_folder",
+        "starts from: none",
+        "output: runs/",
+        "Nothing was trained or written",
+    ):
+        assert part in done.stdout
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["nosuch"], "nosuch: no folder or list of this name is there, and there is no recipe 'nosuch'"),
+        (["nosuch/"], "no folder or list of this name is there"),
+        (["list.csv"], "no folder or list of this name is there"),
+        (["slowonly_r18_8seg_folde"], f"Did you mean {RECIPE}"),
+        ([RECIPE], "name the videos with --data"),
+        (["CLIPS", "--data", "CLIPS"], "is a folder or a list; with --data the first word is a recipe's name"),
+        (["CLIPS", "--val", "/none"], "/none: no such list or folder"),
+        (["CLIPS", "--classes", "/none"], "/none: no such file of class names"),
+        (["CLIPS", "--root", "/none"], "--root /none: is for the relative paths of a list"),
+        ([RECIPE, "--init", "none", "--data", "CLIPS", "--root", "/none"], "is a folder: leave it out"),
+        (["CLIPS", "--classes", "NAMES"], "the class folder 10 (5 videos) is none of the 2 classes (2, 3)"),
+        (["GONE"], "of 6 videos are not there, more than the 1.0% that are tolerated (--max-broken)"),
+        ([RECIPE, "--init", "none", "--data", "GONE"], "8 of 8 videos are not there"),
+    ],
+)
+def test_what_can_have_no_effect_or_is_not_there_is_refused_before_work(videos, tmp_path, words, message) -> None:
+    (tmp_path / "names.txt").write_text("2\n3\n")
+    (tmp_path / "gone.csv").write_text("path,label\n" + "".join(f"gone/{i}.mp4,{'ab'[i % 2]}\n" for i in range(8)))
+    places = {"CLIPS": videos, "NAMES": tmp_path / "names.txt", "GONE": tmp_path / "gone.csv"}
+    done = marey("train", *(places.get(word, word) for word in words), "--out", tmp_path / "run")
+    assert done.exit_code == 1, done.output
+    assert message in " ".join(done.stderr.split())
+    assert not (tmp_path / "run").exists()
+
+
+def test_classes_give_the_order(videos, tmp_path) -> None:
+    (tmp_path / "names.txt").write_text("10\n2\n")
+    done = marey("train", videos, "--classes", tmp_path / "names.txt", "--init", "none", "--dry-run")
+    lines = [line.split() for line in done.stdout.splitlines()]
+    assert lines.index(["10", "3", "1"]) < lines.index(["2", "3", "1"])
+
+
+def test_a_list_without_splits_holds_a_fifth_out(videos, tmp_path) -> None:
+    (tmp_path / "l.txt").write_text("".join(f"{c}/v{i}.mp4 {n}\n" for n, c in enumerate(("2", "10")) for i in range(3)))
+    done = marey("train", tmp_path / "l.txt", "--root", videos / "train", "--init", "none", "--dry-run")
+    assert "6 videos, 2 classes: 4 to train on, 2 held out" in done.stdout, done.output
+    assert "output: runs/l-1" in done.stdout
+
+
+def test_data_split_keeps_a_split_that_is_there(videos, tmp_path) -> None:
+    done = marey("data", "split", videos, "--out", tmp_path / "s.csv")
+    assert "is divided already, and its split is kept" in done.output
+    assert [row for row in rows(tmp_path / "s.csv") if row[2] != "test"] == EXPECTED
+
+
+def test_predict_and_features_take_folders_of_frames(videos, tmp_path) -> None:
+    shutil.copytree(videos / "train", tmp_path / "v")
+    assert marey("data", "frames", tmp_path / "v", "--out", tmp_path / "f", "--workers", 0).exit_code == 0
+    run = marey("train", tmp_path / "f", *TINY, "--out", tmp_path / "run")
+    assert "6 videos, 2 classes" in run.output, run.output
+    model = tmp_path / "run" / "last.safetensors"
+    for folder, count in ((tmp_path / "f", 6), (tmp_path / "f" / "2", 3), (tmp_path / "f" / "2" / "v0", 1)):
+        answered = marey("predict", model, folder, "--workers", 0)
+        assert answered.exit_code == 0, answered.output
+        assert sum(line.startswith(str(tmp_path / "f")) for line in answered.stdout.splitlines()) == count
+    found = marey("features", model, "--data", tmp_path / "f", "--workers", 0, "--out", tmp_path / "feat")
+    assert "features of 6 videos" in found.stdout

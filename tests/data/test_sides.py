@@ -1,0 +1,135 @@
+"""Which videos are trained on, which are held out, and what is said of the others."""
+
+import numpy as np
+import pytest
+
+from marey.base.errors import DataError
+from marey.data.formats import read_manifest
+from marey.data.manifest import make_manifest
+from marey.data.missing import check_present, missing_videos
+from marey.data.sides import divide, joined, read_sides, sides_of, split_counts, with_held_out
+
+
+def listed(folder, *splits, name="l.csv", start=0):
+    """A list of four videos of two classes for each word."""
+    rows = [(f"{word or 'none'}{start + i}.mp4", "ab"[i % 2], word) for word in splits for i in range(4)]
+    (folder / name).write_text("path,label,split\n" + "".join(f"{p},{label},{s}\n" for p, label, s in rows))
+    return folder / name
+
+
+@pytest.mark.parametrize(
+    ("splits", "held", "notes"),
+    [
+        (("train", "val"), "val", []),
+        (("Train", "VALID"), "VALID", []),
+        (("training", "validate"), "validate", []),
+        (("train", "test"), "test", []),
+        (("train", "dev", "testing"), "dev", ["split 'test': 4 videos not used here: marey evaluate RUN"]),
+        (("train", "val", "holdout"), "val", ["split 'holdout': 4 videos used for nothing"]),
+        (("train", "val", ""), "val", ["no split: 4 videos used for nothing"]),
+        (("train", "fold1"), None, ["split 'fold1': 4 videos used for nothing"]),
+        (("train",), None, []),
+        (("",), None, []),
+    ],
+)
+def test_a_split_column_says_who_is_trained_on(tmp_path, splits, held, notes) -> None:
+    sides = read_sides(listed(tmp_path, *splits))
+    assert sides.train.ids.tolist() == [f"{splits[0] or 'none'}{i}.mp4" for i in range(4)]
+    if held is None:
+        assert sides.held_out is None
+    else:
+        assert sides.held_out is not None
+        assert sides.held_out.ids.tolist() == [f"{held}{i}.mp4" for i in range(4)]
+    assert [note[: len(begin)] for note, begin in zip(sides.notes, notes, strict=True)] == notes
+
+
+def test_no_row_to_train_on_is_refused_with_what_there_is(tmp_path) -> None:
+    with pytest.raises(DataError, match=r"no row is for training \(train\): its splits are test: 4, fold1: 4\. Known"):
+        read_sides(listed(tmp_path, "fold1", "Test"))
+
+
+def test_a_second_list_is_the_held_out_side(tmp_path) -> None:
+    first, second = listed(tmp_path, "train", "test"), listed(tmp_path, "train", "valid", name="v.csv", start=10)
+    sides = read_sides(first, second)
+    assert sides.train.ids.tolist() == [f"train{i}.mp4" for i in range(4)]
+    assert sides.held_out is not None
+    assert sides.held_out.ids.tolist() == [f"valid{i}.mp4" for i in range(10, 14)]
+    assert [note.partition(": ")[2][:20] for note in sides.notes] == ["4 videos not used he", "4 videos of other sp"]
+    (same,) = read_sides(tmp_path / "l.csv", listed(tmp_path, "train", name="s.csv")).notes[1:]
+    assert "4 held-out videos trained on as well" in same
+
+
+def test_a_second_folder_may_lie_elsewhere(tmp_path) -> None:
+    for path in ("t/a/1.mp4", "t/b/1.mp4", "v/a/2.mp4", "v/b/2.mp4"):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).touch()
+    sides = read_sides(tmp_path / "t", tmp_path / "v")
+    (tmp_path / "run").mkdir()
+    joined(sides).write_csv(tmp_path / "run" / "split.csv")
+    again = read_sides(tmp_path / "run" / "split.csv")
+    for side, folder in ((again.train, "t"), (again.held_out, "v")):
+        assert side is not None
+        assert [sample.path.resolve().relative_to(tmp_path).parts[0] for sample in side] == [folder] * 2
+        assert all(sample.path.exists() for sample in side)
+    (tmp_path / "v" / "c").mkdir()
+    (tmp_path / "v" / "c" / "3.mp4").touch()
+    with pytest.raises(DataError, match=r"v: the class folder c \(1 video\) is none of the 2 classes \(a, b\)"):
+        read_sides(tmp_path / "t", tmp_path / "v")
+    with pytest.raises(DataError, match="are folders: leave it out"):
+        read_sides(tmp_path / "t", tmp_path / "v", root=tmp_path)
+
+
+def test_both_sides_in_one_list_keep_their_columns(tmp_path) -> None:
+    (tmp_path / "a.csv").write_text("path,label,start,end,group\na.mp4,x|y,0,1,g\nb.mp4,y,1,2,h\n")
+    (tmp_path / "b.csv").write_text("path,label,group\nc.mp4,x,i\n")
+    joined(read_sides(tmp_path / "a.csv", tmp_path / "b.csv")).write_csv(tmp_path / "out.csv")
+    again = read_manifest(tmp_path / "out.csv")
+    assert [sample.id for sample in again] == ["a.mp4@0-1", "b.mp4@1-2", "c.mp4"]
+    assert again.multi_hot().tolist() == [[1, 1], [0, 1], [1, 0]]
+    assert again.groups is not None
+    assert again.groups.tolist() == ["g", "h", "i"]
+    assert split_counts(again) == "train: 2, val: 1"
+
+
+def test_videos_are_held_out_of_training_rows_alone(tmp_path) -> None:
+    whole = read_manifest(listed(tmp_path, "train", "test", "other"))
+    divided = divide(whole, share=0.5, seed=0)
+    assert divided.splits is not None
+    assert divided.splits[4:].tolist() == ["test"] * 4 + ["other"] * 4
+    assert sorted(divided.splits[:4].tolist()) == ["train", "train", "val", "val"]
+    assert divide(divided, share=0.5, seed=1).splits.tolist() == divided.splits.tolist()  # type: ignore[union-attr]
+    drawn = with_held_out(sides_of(whole), share=0.5, seed=0)
+    assert drawn.held_out is not None
+    assert drawn.held_out_as == "test"
+    assert drawn.held_out.ids.tolist() == whole.split("test").ids.tolist()
+
+
+def test_missing_files_are_counted_before_any_work(tmp_path, capsys) -> None:
+    for name in ("a/1.mp4", "a/2.mp4", "é/3.mp4", "frames/v/1.jpg"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    ids = [
+        "a/1.mp4",
+        "a/../a/2.mp4",
+        "é/3.mp4",
+        "frames/v",
+        str(tmp_path / "a" / "1.mp4"),
+        "a/none.mp4",
+        "gone/1.mp4",
+        "a\\1.mp4",
+    ]
+    rows = [(name, "ab"[i % 2]) for i, name in enumerate(ids)]
+    manifest = make_manifest(rows, root=tmp_path, source="l.csv")
+    assert missing_videos(manifest.videos) == ids[5:]
+    check_present(manifest, 0.5)
+    assert (
+        "l.csv: 3 of 8 videos are not there and are left out: a/none.mp4, gone/1.mp4, a\\1.mp4"
+        in capsys.readouterr().err
+    )
+    with pytest.raises(
+        DataError, match=rf"3 of 8 videos are not there, more than the 1\.0%.*sought in {tmp_path}.*--root"
+    ):
+        check_present(manifest, 0.01)
+    with pytest.raises(DataError, match="have backslashes: write them with /"):
+        check_present(manifest[np.array([7])], 0.01)
+    check_present(manifest[:5], 0)
