@@ -50,16 +50,17 @@ def split(
     root: Root = None,
     seed: Seed = 0,
 ) -> None:
-    """Hold videos out for validation; clips of one source (group) never stand on both sides."""
+    """Hold videos out for validation; clips of one source (column group, or by file names) stay on one side."""
     from marey.base.claim import OutputPath
     from marey.data.formats import read_manifest
+    from marey.data.sources import find_sources
     from marey.data.split import split_manifest
 
     OutputPath.file(out).check()
     manifest = split_manifest(read_manifest(source, root=root), val=val, seed=seed)
     manifest.write_csv(out)
     parts = ", ".join(f"{len(manifest.split(name))} {name}" for name in ("train", "val"))
-    print(f"{out}: {parts}; no group stands on both sides.")
+    print(f"{out}: {parts}; {find_sources(manifest).describe(manifest.splits)}.")
 
 
 @command(data, "prepare")
@@ -262,7 +263,7 @@ def _print_audit(result: "Audit") -> None:
             "odd size": result.odd_size,
         }
     )
-    print(f"{result.videos:,} entries, {result.faults} faults")
+    print(f"{result.sources}\n{result.videos:,} entries, {result.faults} faults")
     print(f"fingerprint of the list {result.fingerprint[:16]}, of the files {result.contents[:16]}")
 
 

@@ -14,7 +14,7 @@ from marey.base.reporter import notice, warning_once
 from marey.data.folders import list_folder
 from marey.data.formats import read_manifest
 from marey.data.manifest import Manifest
-from marey.data.split import split_manifest
+from marey.data.split import split_again, split_manifest
 from marey.evaluation.report import write_report
 from marey.evaluation.result import EvaluationResult
 from marey.recipe import Recipe
@@ -85,21 +85,23 @@ def train_folder(
     base = FOLDER_TSM if pictures else FOLDER
     if not options.resume:
         check_start(base, options.init, trust_first_use=options.trust_first_use)
-    manifest = split_manifest(list_folder(folder), val=0.2, seed=options.seed)
+    listed, split = list_folder(folder), out / "split.csv"
+    going_on = options.resume and split.exists()
+    manifest = split_again(listed, split) if going_on else split_manifest(listed, val=0.2, seed=options.seed)
     train, val = manifest.split("train"), manifest.split("val")
     recipe = folder_recipe(train.class_names, len(train), base=base).with_settings(settings)
     other = "--init none for a small SlowOnly from scratch" if pictures else _LITE
     if not options.resume:
         refuse_other_run(out)  # before anything of it is written over
-    if processes().first and not (options.resume and (out / "split.csv").exists()):
-        manifest.write_csv(out / "split.csv")
+    if processes().first and not going_on:
+        manifest.write_csv(split)
     notice(
         f"{len(manifest)} videos, {len(train.class_names)} classes: {len(train)} to train on, {len(val)} held out "
-        f"(no source on both sides; the split is {out / 'split.csv'}).\n"
+        f"(the split is {split}).\n"
         f"{recipe.title}: {recipe.notes}\n"
         f"Another network: {other}.\n"
         f"To change any of it: --set train.epochs={recipe.train.epochs * 2}, or "
-        f"marey show {recipe.name} > mine.yaml, edit, marey train mine.yaml --data {out / 'split.csv'}"
+        f"marey show {recipe.name} > mine.yaml, edit, marey train mine.yaml --data {split}"
     )
     return _train_and_test(recipe, train, val, out=out, options=options)
 
