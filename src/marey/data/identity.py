@@ -1,28 +1,87 @@
 """The content of videos: a short identity of each, by which it is known again under any name, and equal files of a list."""
 
+import base64
 import hashlib
 import itertools
 import os
 import stat
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from marey.data.manifest import Manifest
-from marey.data.videos import VideoEntry
+from marey.data.videos import VideoEntry, counted
 
 _END = 1 << 16
 """Bytes of a file's beginning and end that are read."""
 _BYTES = 8
 """Of an identity: two of a million videos have the same one by chance once in 30 million sets."""
+_NUMBER = np.dtype("<u8")
 _THREADS = 16
 """Files that are asked for at the same time: on a network each answer takes long."""
 _PART = 1000
 """Files that one of the threads asks for in turn."""
+
+
+@dataclass(frozen=True, repr=False)
+class Identities:
+    """Identities of videos, each once, in order: 8 bytes a video."""
+
+    packed: bytes = b""
+    """Little-endian, ascending."""
+
+    @classmethod
+    def of(cls, identities: Iterable[int]) -> Self:
+        return cls(np.unique(np.fromiter(identities, _NUMBER)).tobytes())
+
+    @classmethod
+    def from_text(cls, text: str) -> Self:
+        """Read what `text` gives.
+
+        Raises:
+            ValueError: it is something else.
+        """
+        packed = base64.b64decode(text, validate=True)
+        if len(packed) % _BYTES:
+            raise ValueError(f"{len(packed)} bytes are no whole number of identities")
+        return cls(packed)
+
+    @property
+    def text(self) -> str:
+        """As base64."""
+        return base64.b64encode(self.packed).decode()
+
+    @property
+    def numbers(self) -> NDArray[np.uint64]:
+        """[N], ascending."""
+        return np.frombuffer(self.packed, _NUMBER)
+
+    def __len__(self) -> int:
+        return len(self.packed) // _BYTES
+
+    def __or__(self, others: "Identities | Collection[int]") -> "Identities":
+        if not len(others):
+            return self
+        more = others.numbers if isinstance(others, Identities) else np.fromiter(others, _NUMBER, len(others))
+        return Identities(np.union1d(self.numbers, more).astype(_NUMBER).tobytes())
+
+    def __contains__(self, identity: int) -> bool:
+        place = int(np.searchsorted(self.numbers, np.uint64(identity)))
+        return place < len(self) and int(self.numbers[place]) == identity
+
+    def __repr__(self) -> str:
+        return f"Identities({counted(len(self), 'video')})"
+
+
+def was_seen(video: VideoEntry, whole: int, trained_on: Identities) -> bool:
+    """Whether training saw this video or part, whose file's identity is `whole`: it, or the whole file."""
+    return whole in trained_on or (identity_in(video, whole) in trained_on)
 
 
 def identity_of(video: VideoEntry) -> int:
@@ -35,12 +94,13 @@ def identity_of(video: VideoEntry) -> int:
     Raises:
         OSError: nothing is there, or it cannot be read.
     """
-    whole = content_of(video.path)
-    return whole if video.start is None and video.end is None else part_of(whole, video)
+    return identity_in(video, content_of(video.path))
 
 
-def part_of(whole: int, video: VideoEntry) -> int:
-    """The identity of a part of the file whose identity is `whole`."""
+def identity_in(video: VideoEntry, whole: int) -> int:
+    """As `identity_of`, of an entry whose file has the identity `whole`."""
+    if video.start is None and video.end is None:
+        return whole
     return _number(hashlib.sha256(f"{whole} {video.start} {video.end}".encode()))
 
 
@@ -51,7 +111,9 @@ def content_of(path: str | Path) -> int:
         _read_ends(path, digest)
         return _number(digest)
     with os.scandir(path) as entries:
-        files = sorted((e.name, e.stat().st_size, e.path) for e in entries if not e.name.startswith(".") and e.is_file())
+        files = sorted(
+            (e.name, e.stat().st_size, e.path) for e in entries if not e.name.startswith(".") and e.is_file()
+        )
     for name, size, _ in files:
         digest.update(os.fsencode(f"{name}\0{size}\0"))
     for _, _, file in [*files[:1], *files[-1:]]:
@@ -80,7 +142,7 @@ def paths_of(manifest: Manifest) -> list[str]:
 
 
 def equal_contents(paths: Sequence[str]) -> NDArray[np.int64]:
-    """A number for each of N paths [N]: the same for paths of equal content, the first of them; -1 where nothing can be read.
+    """A number for each of N paths [N], the first row of that content: equal content, equal number; -1 where there is none.
 
     Only files of equal size are read, each once however often it is listed. Folders of images are compared as well.
     """
@@ -120,8 +182,3 @@ def _content(path: str) -> int:
         return content_of(path)
     except OSError:
         return 0
-
-
-def packed(identities: Iterable[int]) -> NDArray[np.uint64]:
-    """Identities in order, each once."""
-    return np.unique(np.fromiter(identities, np.uint64))

@@ -14,8 +14,8 @@ A name tells its source in one of these ways, the first that fits:
 - The folder between that of the class and the file, where the file's own name only counts: `walk/monday/001.mp4`.
 
 The name of a video's class is left out of its name before. All other names tell nothing: `down0`, `000123`, `IMG_2041`. A
-prefix that all videos have (nine of ten), or all of one class and no other, tells nothing either. Parts of one file have it as
-their source.
+prefix that all videos have (nine of ten), or all of one class and no other, tells nothing either. Parts of one file have that
+file as their source.
 """
 
 import os
@@ -33,9 +33,7 @@ from marey.data.manifest import Manifest
 from marey.data.split_names import is_split_name
 from marey.data.videos import VIDEO_SUFFIXES
 
-UNKNOWN_SOURCES = (
-    "file names do not tell sources: clips of one recording may be on both sides (add a column `group`)"
-)
+UNKNOWN_SOURCES = "file names do not tell sources: clips of one recording may be on both sides (add a column `group`)"
 _ALL = 0.9
 """A guessed prefix of such a share of the videos, 0 to 1, tells nothing."""
 _NAMED = 3

@@ -1,4 +1,4 @@
-"""Hold videos out so that clips of one source, and equal files, never are on both sides; see what is on both sides of a split."""
+"""Hold videos out so that clips of one source, and equal files, are on one side; say what is on both sides of a split."""
 
 import os
 from collections.abc import Sequence
@@ -46,17 +46,12 @@ def split_manifest(manifest: Manifest, *, val: float = 0.2, seed: int = 0) -> Ma
         return found
 
 
-def check_sides(train: Manifest, val: Manifest, *, made_by_marey: bool = False) -> None:
-    """Say what is on both sides of a split, in one line on sources and one on equal files: a warning where something is.
-
-    Args:
-        made_by_marey: Whether the sides come from `split_manifest`, which keeps equal files together.
-    """
+def check_sides(train: Manifest, val: Manifest) -> None:
+    """Say what is on both sides of a split, in one line on sources and one on equal files: a warning where something is."""
     names = np.repeat(["train", "val"], [len(train), len(val)])
     sources = joined_sources([train, val])
-    (warning if sources.on_several_sides(names) else notice)(f"training and validation: {sources.describe(names)}")
-    if made_by_marey:
-        return
+    say = warning if sources.on_several_sides(names) else notice
+    say(f"training and validation: {sources.describe(names)}")
     contents = equal_contents([*paths_of(train), *paths_of(val)])
     seen = set(contents[: len(train)].tolist()) - {-1}
     rows = [row for row, content in enumerate(contents[len(train) :].tolist()) if content in seen]
@@ -109,7 +104,9 @@ def _contents(manifest: Manifest) -> NDArray[np.int64]:
     if not copies:
         return contents
     count = sum(map(len, copies))
-    notice(f"{counted(count, 'file')} are copies of each other, by content ({len(copies)} different): each set is on one side")
+    notice(
+        f"{counted(count, 'file')} are copies of each other, by content ({len(copies)} different): all of a set are on one side"
+    )
     torn = [rows for rows in copies if len(set(manifest.labels[rows].tolist())) > 1]
     if torn:
         rows = torn[0]

@@ -17,6 +17,7 @@ from marey.base.reporter import notice
 from marey.classifier import Classifier, require_logits, user_module_config
 from marey.data.formats import read_manifest
 from marey.data.manifest import Manifest
+from marey.data.split import check_sides
 from marey.models.layers.freeze import freeze
 from marey.models.network import Network
 from marey.recipe import Recipe
@@ -109,6 +110,8 @@ def fit(
     for manifest in (train, val):
         if manifest is not None:
             task.require_labels(manifest, recipe.name)
+    if val is not None and not resume and processes().first:
+        check_sides(train, val)
     own = None if model is None else _own_classifier(model, recipe, train, classes)
     if tensorboard:
         require_tensorboard()

@@ -15,6 +15,7 @@ from marey.base.files import write_json, write_text
 from marey.base.jsonable import Json
 from marey.base.precision import Arithmetic
 from marey.classifier import LoadReport
+from marey.data.identity import Identities
 from marey.recipe import Recipe
 from marey.training.state import Progress, load_state, read_run, recorded_run, save_state
 from marey.weights.checkpoint import save_checkpoint
@@ -113,14 +114,18 @@ class RunFolder:
         """
         return load_state(self.path / STATE)
 
-    def write_weights(self, name: str, tensors: Mapping[str, Tensor], facts: Mapping[str, Json]) -> None:
-        """Write a checkpoint that can be loaded by itself; `facts` (epoch, step) are recorded as its provenance."""
+    def write_weights(
+        self, name: str, tensors: Mapping[str, Tensor], facts: Mapping[str, Json], trained_on: Identities | None
+    ) -> None:
+        """Write a checkpoint that can be loaded by itself; `facts` (epoch, step) are recorded as its provenance, and the
+        identities of the videos that it was trained on.
+        """
         if self.writes:
             provenance = {"run": self.identity["data"], "seed": self.identity["seed"], **facts}
             start = self.path / START
             if start.exists():
                 provenance["started_from"] = json.loads(start.read_text(encoding="utf-8"))
-            save_checkpoint(self.path / name, tensors, self.recipe, self.class_names, provenance)
+            save_checkpoint(self.path / name, tensors, self.recipe, self.class_names, provenance, trained_on)
 
 
 def _settings(identity: Mapping[str, Json]) -> dict[str, Json]:
