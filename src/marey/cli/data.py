@@ -60,6 +60,7 @@ def split(
     manifest = split_manifest(read_manifest(source, root=root), val=val, seed=seed)
     manifest.write_csv(out)
     parts = ", ".join(f"{len(manifest.split(name))} {name}" for name in ("train", "val"))
+    assert manifest.splits is not None
     print(f"{out}: {parts}; {find_sources(manifest).describe(manifest.splits)}.")
 
 

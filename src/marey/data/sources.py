@@ -14,8 +14,8 @@ A name tells its source in one of these ways, the first that fits:
 - The folder between that of the class and the file, where the file's own name only counts: `walk/monday/001.mp4`.
 
 The name of a video's class is left out of its name before. All other names tell nothing: `down0`, `000123`, `IMG_2041`. A
-prefix that all videos have (nine of ten), or all of one class and no other, tells nothing either. Parts of one file have that
-file as their source.
+prefix that all videos have (nine of ten), or all of one class and no other, tells nothing either. Parts of one file have
+that file as their source.
 """
 
 import os

@@ -42,7 +42,10 @@ def split_manifest(manifest: Manifest, *, val: float = 0.2, seed: int = 0) -> Ma
             raise
         unknown = replace(sources, together=np.zeros(len(manifest), np.bool_))
         found = manifest.with_splits(_sides(manifest, _joined(unknown, contents, manifest.ids), val, seed))
-        warning("file names tell of too few sources to hold some out of each class: the split passes them over")
+        warning(
+            "the sources that file names tell are not kept together: a class would be on one side alone (add a column "
+            "`group`, or more recordings)"
+        )
         return found
 
 
@@ -95,8 +98,19 @@ def _real_paths(manifest: Manifest) -> list[str]:
 
 
 def _contents(manifest: Manifest) -> NDArray[np.int64]:
-    """Which videos [N] have equal content, as `equal_contents` numbers them; what there is of it is said."""
+    """Which videos [N] have equal content, as `equal_contents` numbers them; what there is of it is said.
+
+    Raises:
+        DataError: all files of a class are copies of one.
+    """
     contents = equal_contents(paths_of(manifest))
+    for label, name in enumerate(manifest.class_names):
+        own = contents[manifest.labels == label]
+        if len(own) > 1 and own[0] >= 0 and (own == own[0]).all() and manifest.times is None:
+            raise DataError(
+                f"{manifest.source}: the {len(own)} files of class {name} are copies of one, by content: training and test take "
+                "at least two that differ."
+            )
     files, counts = np.unique(contents, return_counts=True)
     # Parts of one file are no copies.
     sets = (np.flatnonzero(contents == content) for content in files[(counts > 1) & (files >= 0)].tolist())
@@ -104,9 +118,7 @@ def _contents(manifest: Manifest) -> NDArray[np.int64]:
     if not copies:
         return contents
     count = sum(map(len, copies))
-    notice(
-        f"{counted(count, 'file')} are copies of each other, by content ({len(copies)} different): all of a set are on one side"
-    )
+    notice(f"{count} files are copies of each other, by content ({len(copies)} different): equal ones are on one side")
     torn = [rows for rows in copies if len(set(manifest.labels[rows].tolist())) > 1]
     if torn:
         rows = torn[0]
@@ -174,7 +186,7 @@ def _hold_out(
     sizes = np.bincount(of_row[rows])
     candidates = np.flatnonzero(sizes)
     if len(candidates) < 2:
-        what = "video" if sizes.sum() == 1 else "source (group), or copies of one file"
+        what = "video" if sizes.sum() == 1 else "source (group)"
         raise DataError(
             f"{manifest.source}: class {manifest.class_names[label]} has only one {what}: "
             "to train and to test takes at least two."

@@ -6,6 +6,7 @@ import zipfile
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,16 +60,16 @@ class Scores:
     def save(self, path: str | Path) -> None:
         """Write one .npz, whole or not at all."""
         with atomic_path(path) as temporary:
-            compared = {} if self.trained_on is None else {"trained_on": self.trained_on}
-            np.savez_compressed(
-                temporary,
-                **compared,
-                ids=np.array(self.ids),
-                labels=self.labels,
-                probabilities=self.probabilities,
-                class_names=np.array(self.class_names),
-                protocol=np.array(json.dumps(self.protocol.as_json(), ensure_ascii=False)),
-            )
+            arrays: dict[str, Any] = {
+                "ids": np.array(self.ids),
+                "labels": self.labels,
+                "probabilities": self.probabilities,
+                "class_names": np.array(self.class_names),
+                "protocol": np.array(json.dumps(self.protocol.as_json(), ensure_ascii=False)),
+            }
+            if self.trained_on is not None:
+                arrays["trained_on"] = self.trained_on
+            np.savez_compressed(temporary, **arrays)
 
     @property
     def keys(self) -> tuple[str, ...]:

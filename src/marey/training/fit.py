@@ -11,6 +11,7 @@ from marey.backends.compute import Compute, ComputeOptions
 from marey.backends.device import pick_training_device, tell_of_spare
 from marey.backends.precision import keep_precision, pick_precision
 from marey.base.errors import DataError, RecipeError, RunError
+from marey.base.jsonable import Json
 from marey.base.precision import Precision
 from marey.base.processes import processes
 from marey.base.reporter import notice
@@ -122,7 +123,10 @@ def fit(
         Path(out), recipe if own is None else own.recipe, train.class_names, _identity(recipe, train, val, seed),
         writes=processes().first,
     )  # fmt: skip
-    with folder.claimed(resume, {"videos": len(train), "processes": processes().world}):
+    facts: dict[str, Json] = {
+        "videos": len(train), "validation_videos": 0 if val is None else len(val), "processes": processes().world,
+    }  # fmt: skip
+    with folder.claimed(resume, facts):
         tell_of_spare(compute.device)
         torch.manual_seed(seed)
         classifier = own or _start(recipe, train, init, resume, trust_first_use)

@@ -1,5 +1,6 @@
 """The training loop: from batches of clips to the files of a run."""
 
+import json
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
@@ -22,6 +23,7 @@ from marey.data.loader import Batch
 from marey.data.manifest import Manifest
 from marey.data.quarantine import Broken, Quarantine, broken_list
 from marey.models.layers.freeze import hold_frozen
+from marey.recipe import CosineSchedule
 from marey.tasks.all import task_of
 from marey.tasks.task import Loss, Validation
 from marey.training.batches import RunBatches
@@ -295,11 +297,26 @@ class TrainingLoop:
         self.trained_on = None if noted is None else Identities.from_text(noted)
         if self.first:  # the file holds the sum over all processes
             self.sums = saved["sums"]
+        planned = int(json.loads(saved["run"]["recipe"])["train"]["epochs"])
+        if planned != self.recipe.train.epochs:
+            # A run that stopped early counts the epochs behind that as done.
+            self.at.epoch, self.at.batch, _ = self.batches.calendar.place(self.at.step)
+            self._tell_of_epochs(planned)
         self.batches.loader.load_state_dict({"epoch": self.at.epoch, "batch": self.at.batch})
         self.epoch_start = self._epoch_start()
         notice(f"going on at epoch {self.at.epoch + 1}, step {self.at.step}")
 
     # -- messages
+
+    def _tell_of_epochs(self, planned: int) -> None:
+        schedule, epochs = self.recipe.train.schedule, self.recipe.train.epochs
+        follows = isinstance(schedule, CosineSchedule) and schedule.length is None
+        rates = (
+            f"; the learning rate follows the schedule of {epochs} epochs from step {self.at.step} on"
+            if follows
+            else ""
+        )
+        notice(f"goes on to {epochs} epochs in place of {planned}{rates}")
 
     def _announce(self) -> None:
         recipe, device, world = self.recipe, self.fabric.device, processes().world
