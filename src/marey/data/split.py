@@ -108,8 +108,8 @@ def _contents(manifest: Manifest) -> NDArray[np.int64]:
         own = contents[manifest.labels == label]
         if len(own) > 1 and own[0] >= 0 and (own == own[0]).all() and manifest.times is None:
             raise DataError(
-                f"{manifest.source}: the {len(own)} files of class {name} are copies of one, by content: training and test take "
-                "at least two that differ."
+                f"{manifest.source}: the {len(own)} files of class {name} are copies of one, by content: training "
+                "and test take at least two that differ."
             )
     files, counts = np.unique(contents, return_counts=True)
     # Parts of one file are no copies.
