@@ -11,7 +11,8 @@ A name tells its source in one of these ways, the first that fits:
   have a single source. A number behind a camera's or a counting word alone (`DJI_0001`, `clip_7`) is the recording's own,
   and a date or a time is no counter.
 - What is left without the name of its class, where several names share it: `daria_walk`, `daria_run`.
-- The folder between that of the class and the file, where the file's own name only counts: `walk/monday/001.mp4`.
+- Where the file's own name tells nothing, the folder between that of its class and the file, `walk/monday/001.mp4`, or, in a
+  list without folders of classes, the folder of a person or a session, `P01/001.mp4`.
 
 The name of a video's class is left out of its name before. All other names tell nothing: `down0`, `000123`, `IMG_2041`. A
 prefix that all videos have (nine of ten), or all of one class and no other, tells nothing either. Parts of one file have
@@ -30,7 +31,6 @@ from numpy.typing import NDArray
 
 from marey.data.catalogue import class_names_of
 from marey.data.manifest import Manifest
-from marey.data.split_names import is_split_name
 from marey.data.videos import VIDEO_SUFFIXES
 
 UNKNOWN_SOURCES = "file names do not tell sources: clips of one recording may be on both sides (add a column `group`)"
@@ -122,12 +122,10 @@ def find_sources(manifest: Manifest) -> Sources:
     coarse, fine = ([reading.level(level) for reading in readings] for level in ("coarse", "fine"))
     # Without a counter a name tells something only where others have it, too.
     shared = Counter(key for key in coarse if key) + Counter(reading.rest for reading in readings)
-    folders = _folders_between(names, [manifest.class_names[label] for label in labels])
     for row, reading in enumerate(readings):
-        if coarse[row]:
-            continue
-        rest = reading.rest if reading.rest and shared[reading.rest] > 1 else folders[row]
-        coarse[row] = fine[row] = rest
+        if not coarse[row]:
+            told = reading.rest and shared[reading.rest] > 1
+            coarse[row] = fine[row] = reading.rest if told else _folder(names[row], manifest.class_names[labels[row]])
     certain = np.array([bool(reading.certain) for reading in readings])
     keys = coarse if _lone_classes(coarse, labels) <= _lone_classes(fine, labels) else fine
     found = _telling(np.array(keys), manifest.labels, certain)
@@ -250,17 +248,13 @@ def _prefixes(name: str) -> list[str]:
     return found
 
 
-def _folders_between(names: list[str], labels: list[str]) -> list[str]:
-    """Of each path the folders that are named after neither its class nor a split, less those that all paths have."""
-    if not any("/" in name for name in names):
-        return [""] * len(names)
-    ends = [name.split("/")[:-1] for name in (min(names), max(names))]
-    common = next((i for i, (a, b) in enumerate(zip(*ends, strict=False)) if a != b), min(map(len, ends)))
-    found = []
-    for name, label in zip(names, labels, strict=True):
-        plain, *folders = _squeezed(label), *name.split("/")[common:-1]
-        found.append("/".join(one for one in folders if _squeezed(one) != plain and not is_split_name(one)))
-    return found
+def _folder(path: str, label: str) -> str:
+    """The folders between that of the class and the file; where no folder is the class's, those of a person or a session."""
+    folders = path.split("/")[:-1]
+    of_class = [place for place, folder in enumerate(folders) if _squeezed(folder) == _squeezed(label)]
+    if of_class:
+        return "/".join(folders[of_class[-1] + 1 :])
+    return "/".join(folder for folder in folders if _PERSON.fullmatch(folder))
 
 
 @cache

@@ -124,7 +124,7 @@ def _contents(manifest: Manifest) -> NDArray[np.int64]:
         rows = torn[0]
         labels = [manifest.class_names[label] for label in manifest.labels[rows].tolist()]
         named = ", ".join(f"{name} ({label})" for name, label in zip(manifest.ids[rows].tolist(), labels, strict=True))
-        warning(f"{counted(len(torn), 'content')} in files of different classes, which contradict each other: {named}")
+        warning(f"files of equal content have different classes, {len(torn)} times, for example: {named}")
     return contents
 
 

@@ -144,7 +144,8 @@ class EvaluationResult:
             for all_of, other in zip(self.task_metrics(), unseen.task_metrics(), strict=True)
             if all_of.shown == "line"
         )
-        return f"{count} of {total} videos were trained on ({listed}); of the {total - count} others: {numbers}"
+        were = "was" if count == 1 else "were"
+        return f"{count} of {total} videos {were} trained on ({listed}); of the other {total - count}: {numbers}"
 
     def _seen_json(self) -> dict[str, Json]:
         seen, unseen = self.scores.trained_on, self.unseen
