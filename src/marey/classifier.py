@@ -13,6 +13,7 @@ from torch.nn.parameter import is_lazy
 from marey.base.declaration import Declaration
 from marey.base.errors import RecipeError
 from marey.base.jsonable import Json
+from marey.data.identity import Identities
 from marey.models.network import GivesFeatures, GivesPositions, GivesTokens, Network
 from marey.models.user_module.config import UserModuleConfig
 from marey.recipe import Classify, Recipe, TaskConfig, Test
@@ -126,6 +127,7 @@ class Classifier(nn.Module):
         task: One label per video, or several.
         load_report: What happened to each tensor of the file from which the weights were loaded.
         calibration: A calibration that was fitted to this network's answers.
+        trained_on: Identities of the content of the videos that it was trained on by Marey; None where none are known.
 
     Raises:
         RecipeError: class names that are not as many as the recipe's classes, or (without a recipe) one of them twice;
@@ -145,6 +147,7 @@ class Classifier(nn.Module):
         task: TaskConfig | None = None,
         load_report: LoadReport | None = None,
         calibration: Calibration | None = None,
+        trained_on: Identities | None = None,
     ) -> None:
         super().__init__()
         name = _import_name(network)
@@ -180,7 +183,7 @@ class Classifier(nn.Module):
                 f"{config.num_classes} classes."
             )
         self.network, self.recipe, self.class_names = network, recipe, names
-        self.load_report, self.calibration = load_report, calibration
+        self.load_report, self.calibration, self.trained_on = load_report, calibration, trained_on
         self.preprocess = Preprocess(recipe.pixels)
 
     def forward(self, clip_BCTHW: Tensor) -> Tensor:
@@ -238,8 +241,9 @@ class Classifier(nn.Module):
                 f"{recipe.name}: the network is built, and its settings (model. ...) cannot change: leave them as they are."
             )
         other = Classifier(
-            self.network, recipe, classes=self.class_names, load_report=self.load_report, calibration=self.calibration
-        )
+            self.network, recipe, classes=self.class_names, load_report=self.load_report, calibration=self.calibration,
+            trained_on=self.trained_on,
+        )  # fmt: skip
         return other.train(self.training)
 
     @property

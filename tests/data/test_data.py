@@ -32,7 +32,10 @@ def videos(tmp_path_factory):
     for label in ("jump", "run fast"):
         (folder / label).mkdir()
         for i in range(5):
-            write_video(folder / label / f"v_{i}.mp4", [coded_frame(n) for n in range(12)], fps=10, preset="ultrafast")
+            file = folder / label / f"v_{i}.mp4"
+            write_video(file, [coded_frame(n) for n in range(12)], fps=10, preset="ultrafast")
+            with file.open("ab") as end:  # no file has the content of another: each ends in an empty box of its own
+                end.write(b"\0\0\0\x0afree" + f"{label[0]}{i}".encode())
     return folder
 
 

@@ -13,6 +13,7 @@ import errno
 import json
 import os
 import platform
+import re
 import stat
 import tempfile
 import time
@@ -33,7 +34,8 @@ _NO_LOCKS = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
 _HEADER = ("command", "marey")
 """What a note says beside settings and facts; notes of version 0.1.0 have none of it."""
 _LONGEST = 40
-"""Characters of a setting that a refusal quotes; of a longer one it gives the name."""
+"""Characters of a setting that a refusal quotes: of a longer one those where it differs. Of hashes it gives the name."""
+_HASH = re.compile(r"[0-9a-f]{32,}")
 _MOST = 5
 """Differing settings that a refusal lists."""
 _PATIENCE_OF_SHARES = 2.0
@@ -232,6 +234,8 @@ class Claim:
     """True: there must be a run to resume. False: there must be none. None: resume what is there, else begin."""
     recorded: Callable[[], Mapping[str, Json] | None] | None = None
     """How to find the settings of the run that lies there (None: there is none), where not in the note."""
+    way_out: str = "resume it with the same settings, or choose another --out"
+    """What the refusal of a run with other settings advises."""
     share: int | None = None
     """The share of the work that this process does, where several write to one folder; each claims its own."""
 
@@ -260,8 +264,7 @@ class Claim:
         if differing:
             more = [f"and {len(differing) - _MOST} more"] if len(differing) > _MOST else []
             raise RunError(
-                f"{self.out.path} holds another run ({'; '.join([*differing[:_MOST], *more])}): resume it with the same "
-                "settings, or choose another --out."
+                f"{self.out.path} holds another run ({'; '.join([*differing[:_MOST], *more])}): {self.way_out}."
             )
         return True
 
@@ -278,9 +281,13 @@ class Claim:
             if resumed:
                 self._tell_of_other_version()
             else:
-                header = dict(zip(_HEADER, (self.command.words, version_of("marey", "marey")), strict=True))
-                write_json(self._path, header | _plain(self.settings) | _plain(self.facts))
+                self.write_note()
             yield resumed
+
+    def write_note(self) -> None:
+        """Write the note that says which run lies here, of a path that is held."""
+        header = dict(zip(_HEADER, (self.command.words, version_of("marey", "marey")), strict=True))
+        write_json(self._path, header | _plain(self.settings) | _plain(self.facts))
 
     @property
     def _path(self) -> Path:
@@ -355,10 +362,21 @@ def _differences(there: Mapping[str, Json], here: Mapping[str, Json], ignored: s
         if isinstance(one, dict) and isinstance(other, dict):
             found += [f"{name}.{inner}" for inner in _differences(one, other, set())]
         else:
-            texts = [_text(value) for value in (one, other)]
-            short = max(map(len, texts)) <= _LONGEST
-            found.append(f"{name}: there {texts[0]}, here {texts[1]}" if short else f"{name} differs")
+            texts = _text(one), _text(other)
+            if any(map(_HASH.fullmatch, texts)):
+                found.append(f"{name} differs")
+                continue
+            same = next((n for n, (a, b) in enumerate(zip(*texts, strict=False)) if a != b), min(map(len, texts)))
+            found.append(f"{name}: there {_part(texts[0], same)}, here {_part(texts[1], same)}")
     return found
+
+
+def _part(text: str, same: int) -> str:
+    """A text, or the part of a long one around its first `same` letters' end."""
+    if len(text) <= _LONGEST:
+        return text
+    begin = max(0, min(same - _LONGEST // 4, len(text) - _LONGEST))
+    return f"{'...' * (begin > 0)}{text[begin : begin + _LONGEST]}{'...' * (begin + _LONGEST < len(text))}"
 
 
 def _text(value: Json) -> str:

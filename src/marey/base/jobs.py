@@ -5,9 +5,12 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.synchronize import Event
 from typing import Generic, TypeVar
 
-from marey.base.processes import usable_cores
+from marey.base.errors import RunError
+from marey.base.processes import UNGUARDED, is_bootstrapping, runs_script_anew, usable_cores
 from marey.base.reporter import KeepingReporter, Message, progress, reporting, say_again
 
 Item = TypeVar("Item")
@@ -27,6 +30,9 @@ def run_jobs(
     `workers` processes do the work: None is one per core, 0 is this process. What they say is said here, each thing once.
 
     `function` and the items must be picklable. An exception in one item stops the rest and is raised here.
+
+    Raises:
+        RunError: a process died; or the main script starts them outside of `if __name__ == "__main__":`.
     """
     return list(each_job(function, items, workers=workers, title=title, unit=unit))
 
@@ -53,7 +59,8 @@ def each_job(
             return
         # Not fork: torch, OpenCV and FFmpeg may have threads running that a fork would lose.
         context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(processes, mp_context=context, initializer=_end_with_parent) as pool:
+        begun = context.Event()
+        with ProcessPoolExecutor(processes, mp_context=context, initializer=_begin, initargs=(begun,)) as pool:
             try:
                 size = chunk or max(1, min(32, len(items) // (4 * processes)))
                 said: set[str] = set()
@@ -61,6 +68,17 @@ def each_job(
                     say_again(messages, said=said)
                     yield result
                     bar.advance()
+            except BrokenProcessPool as error:
+                if not begun.is_set() and runs_script_anew("spawn"):
+                    raise RunError(UNGUARDED) from None
+                raise RunError(
+                    f"a process at work died ({error}), by a lack of memory or in a decoder: try fewer --workers."
+                ) from None
+            except RuntimeError as error:
+                pool.shutdown(cancel_futures=True)
+                if is_bootstrapping(error):
+                    raise RunError(UNGUARDED) from None
+                raise
             except BaseException:
                 pool.shutdown(cancel_futures=True)
                 raise
@@ -77,8 +95,9 @@ class _WithMessages(Generic[Item, Result]):
             return self._function(item), reporter.take()
 
 
-def _end_with_parent() -> None:
-    """A worker whose parent was killed would wait for work for ever."""
+def _begin(begun: Event) -> None:
+    """Say that a worker is there, and have it end with its parent: were that killed, it would wait for work for ever."""
+    begun.set()
     parent = multiprocessing.parent_process()
     assert parent is not None
 

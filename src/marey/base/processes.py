@@ -31,6 +31,27 @@ class Processes:
         return self.rank == 0
 
 
+UNGUARDED = (
+    "processes are started here by running the script anew, and the call that starts them is not kept from that: put it "
+    'under `if __name__ == "__main__":`, or pass workers=0.'
+)
+"""What to do where a script's own calls begin again in every process that it starts (spawn: Windows, macOS; forkserver)."""
+
+
+def runs_script_anew(method: str | None) -> bool:
+    """Whether a process that is started by this method runs the main script, so that its unguarded calls begin again.
+
+    Not by fork, and not where there is no file of it: in a notebook, or from standard input.
+    """
+    main = vars(sys.modules["__main__"])
+    return method != "fork" and (main.get("__spec__") is not None or os.path.isfile(main.get("__file__") or ""))  # noqa: PTH113
+
+
+def is_bootstrapping(error: RuntimeError) -> bool:
+    """Whether Python refused to start a process because this one is just running the main script anew."""
+    return "bootstrapping phase" in str(error)
+
+
 def processes() -> Processes:
     """Read from the environment what torchrun says; without it this is the only process.
 

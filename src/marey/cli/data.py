@@ -54,24 +54,24 @@ def split(
     classes: Classes = None,
     seed: Seed = 0,
 ) -> None:
-    """Hold videos out for validation; clips of one source (group) never stand on both sides.
+    """Hold videos out for validation; clips of one source (column group, or by file names) stay on one side.
 
     Where a split column or a folder val/ names validation videos already, that split is kept; test videos stay as they are.
     """
     from marey.base.claim import OutputPath
     from marey.data.formats import read_manifest
     from marey.data.sides import divide
+    from marey.data.sources import find_sources
     from marey.data.split_names import VAL, split_name
 
     OutputPath.file(out).check()
     given = read_manifest(source, root=root, classes=classes)
     manifest = divide(given, share=val, seed=seed)
     manifest.write_csv(out)
+    assert manifest.splits is not None
     parts = ", ".join(f"{len(manifest.split(name))} {name}" for name in manifest.split_names)
-    if VAL in map(split_name, given.split_names):
-        print(f"{out}: {parts}; {source} is divided already, and its split is kept.")
-    else:
-        print(f"{out}: {parts}; no group stands on both sides.")
+    kept = f"{source} is divided already, and its split is kept; " if VAL in map(split_name, given.split_names) else ""
+    print(f"{out}: {parts}; {kept}{find_sources(manifest).describe(manifest.splits)}.")
 
 
 @command(data, "prepare")
@@ -279,7 +279,7 @@ def _print_audit(result: "Audit") -> None:
             "odd size": result.odd_size,
         }
     )
-    print(f"{result.videos:,} entries, {result.faults} faults")
+    print(f"{result.sources}\n{result.videos:,} entries, {result.faults} faults")
     print(f"fingerprint of the list {result.fingerprint[:16]}, of the files {result.contents[:16]}")
 
 

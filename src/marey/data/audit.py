@@ -1,6 +1,7 @@
 """What is wrong with a data set: files, labels, splits. Looked at before a number is trusted."""
 
 import hashlib
+import itertools
 import json
 import os
 from collections import Counter
@@ -17,7 +18,7 @@ from marey.base.order import natural_order
 from marey.data.formats import check_root, read_manifest
 from marey.data.manifest import Manifest
 from marey.data.probe import Probe, ProbeCache
-from marey.data.sources import source_groups
+from marey.data.sources import Sources, joined_sources
 from marey.data.videos import counted
 
 _SLOW, _FAST = 10.0, 61.0
@@ -63,7 +64,9 @@ class Audit:
     outside: list[str] = field(default_factory=list)
     """Parts that begin after their file's end, by seconds or by frames."""
     leaking_groups: dict[str, dict[str, int]] = field(default_factory=dict)
-    """Sources (groups) that stand in several splits: videos in each."""
+    """Sources (groups) that are in several splits: videos in each."""
+    sources: str = ""
+    """Of how many videos the source is known, and by what; what is known of sources in several splits."""
     variable_rate: list[str] = field(default_factory=list)
     odd_rate: dict[str, float] = field(default_factory=dict)
     odd_size: dict[str, str] = field(default_factory=dict)
@@ -129,7 +132,10 @@ def audit(
     Raises:
         DataError: no lists, or lists of different classes.
     """
-    rows = _rows(manifests)
+    if not manifests:
+        raise DataError("name at least one list.")
+    sources = joined_sources(manifests)
+    rows = _rows(manifests, sources)
     files = {row.path: row.file for row in rows}
     found = cache.probes(list(files.values()), check=check, workers=workers)
     probes = dict(zip(files, found, strict=True))
@@ -143,6 +149,7 @@ def audit(
     alike = _of_one_size(probes)
     hashes = cache.hashes([files[path] for path in alike], workers=workers)
     _compare(result, rows, dict(zip(alike, hashes, strict=True)))
+    result.sources = sources.describe(np.array([row.split for row in rows]))
     _balance(result, manifests, rows)
     return result
 
@@ -163,23 +170,20 @@ class _Row:
         return probe.readable and (self.start >= probe.seconds or self.start_frame >= probe.frames)
 
 
-def _rows(manifests: Sequence[Manifest]) -> list[_Row]:
-    if not manifests:
-        raise DataError("name at least one list.")
+def _rows(manifests: Sequence[Manifest], sources: Sources) -> list[_Row]:
     first, rows = manifests[0], []
     one_root = len({manifest.root for manifest in manifests}) == 1
+    groups = iter(sources.of_row.tolist())
     for manifest in manifests:
         if manifest.class_names != first.class_names:
             raise DataError(
                 f"{manifest.source}: its classes are not those of {first.source}; give one list of classes."
             )
-        blank = [""] * len(manifest)
-        groups = source_groups(manifest)
         columns = zip(
             manifest.ids.tolist(),
             _labels(manifest),
             [_side(manifest, manifests)] * len(manifest) if manifest.splits is None else manifest.splits.tolist(),
-            blank if groups is None else groups.tolist(),
+            itertools.islice(groups, len(manifest)),
             [0.0] * len(manifest) if manifest.times is None else np.nan_to_num(manifest.times[:, 0]).tolist(),
             [0] * len(manifest) if manifest.frame_ranges is None else manifest.frame_ranges[:, 0].tolist(),
             strict=True,

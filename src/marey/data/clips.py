@@ -11,6 +11,7 @@ from torch.utils.data import Dataset
 from marey.base.errors import DataError, DecodeError
 from marey.base.random import RandomSource, random_for
 from marey.data.catalogue.mirror import mirrored_target
+from marey.data.identity import content_of, identity_of
 from marey.data.manifest import Manifest, Sample
 from marey.data.quarantine import Broken, replacements
 from marey.data.videos import Target, VideoEntry, Videos, counted
@@ -63,6 +64,8 @@ class ClipItem(TypedDict):
     id: str
     broken: list[Broken]
     """Files that could not be read; the clip is then another video's (see `quarantine`)."""
+    identity: int
+    """Of the content of the video that the clip was cut from (`marey.data.identity`)."""
 
 
 class ClipBatch(TypedDict):
@@ -74,6 +77,7 @@ class ClipBatch(TypedDict):
     """int64 [B]; float32 [B, K] of a list with several labels per video; [B, ...] of a task with targets of its own."""
     id: list[str]
     broken: list[Broken]
+    identity: list[int]
 
 
 class ClipKey(NamedTuple):
@@ -101,6 +105,8 @@ class DecodedVideo:
     """[clips, frames]: when each frame is shown, counted from the first frame of the file."""
     target: Target | None
     """As in a clip; None where the list has no labels."""
+    identity: int = 0
+    """Of the whole file's content (`marey.data.identity.content_of`); 0 where it was not asked for."""
 
     def __repr__(self) -> str:
         count, height, width, _ = self.frames.shape
@@ -151,6 +157,8 @@ class ClipDataset(Dataset[ClipItem]):
         self.target, self.mirrored = target, mirrored
         self.seed, self.pixels, self.flow = seed, pixels or Pixels(), flow
         self.appearance, self.swaps = tuple(appearance), dict(swaps or {})
+        # Looked at once by each process that reads a video; 0: not yet.
+        self._identities = np.zeros(len(manifest), np.uint64)
 
     def __len__(self) -> int:
         return len(self.manifest)
@@ -163,12 +171,14 @@ class ClipDataset(Dataset[ClipItem]):
             sample = self.manifest[place]
             try:
                 clip, seconds, flipped = self._clip(sample, random_for(*random), *self.shapes[shape])
+                identity = int(self._identities[place]) or identity_of(sample)
             except (DecodeError, OSError) as error:
                 broken.append(Broken(sample.id, str(sample.path), str(error)))
                 continue
+            self._identities[place] = identity
             target = self.target(self.manifest, place, seconds)
             target = self.mirrored(target, self.swaps) if flipped else target
-            return {"clip": clip, "target": target, "id": sample.id, "broken": broken}
+            return {"clip": clip, "target": target, "id": sample.id, "broken": broken, "identity": identity}
         raise DataError(f"{len(broken)} videos in a row cannot be read; the last: {broken[-1].reason}")
 
     def _clip(
@@ -194,14 +204,17 @@ class ViewDataset(Dataset[ViewItem]):
         sampling: Which frames, in one clip or several.
         pixels: How RGB is made and resized.
         flow: Show optical flow, and compute it by this rule where it is not stored.
+        identify: Whether to look at the content of each video, too (`marey.data.identity`).
 
     `dataset[i]` is a `DecodedVideo`, or a `Broken` where the file cannot be read.
     """
 
     def __init__(
-        self, videos: Videos, sampling: SamplingRule, pixels: Pixels | FloatPixels, flow: FlowRule | None = None
-    ) -> None:
+        self, videos: Videos, sampling: SamplingRule, pixels: Pixels | FloatPixels, flow: FlowRule | None = None,
+        *, identify: bool = False,
+    ) -> None:  # fmt: skip
         self.videos, self.sampling, self.pixels, self.flow = videos, sampling, pixels, flow
+        self.identify = identify
 
     def __len__(self) -> int:
         return len(self.videos)
@@ -210,9 +223,10 @@ class ViewDataset(Dataset[ViewItem]):
         video = self.videos[index]
         try:
             frames, clips, seconds = self._decoded(video)
+            identity = content_of(video.path) if self.identify else 0
         except (DecodeError, OSError) as error:
             return Broken(video.id, str(video.path), str(error))
-        return DecodedVideo(video.id, frames, clips, seconds, self.videos.target(index))
+        return DecodedVideo(video.id, frames, clips, seconds, self.videos.target(index), identity)
 
     def _decoded(self, video: VideoEntry) -> tuple[Frames, NDArray[np.int64], NDArray[np.float64]]:
         """Frames [U, H, W, C], clips as indices into them [clips, frames], and their seconds [clips, frames]."""
@@ -254,4 +268,5 @@ def collate(items: list[ClipItem]) -> ClipBatch:
         "target": torch.from_numpy(np.stack([np.asarray(item["target"]) for item in items])),
         "id": [item["id"] for item in items],
         "broken": [broken for item in items for broken in item["broken"]],
+        "identity": [item["identity"] for item in items],
     }

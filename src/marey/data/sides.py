@@ -1,6 +1,5 @@
 """Which videos of a data set are trained on, and which are held out: by its split column, by a second list, or by lot."""
 
-import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -11,6 +10,7 @@ import numpy as np
 from marey.base.errors import DataError
 from marey.data.formats import check_root, read_manifest
 from marey.data.manifest import Manifest
+from marey.data.rows import WHOLE
 from marey.data.split import split_manifest
 from marey.data.split_names import TEST, TRAIN, VAL, split_column
 from marey.data.videos import counted
@@ -61,8 +61,6 @@ def read_sides(
     notes = list(trained.notes)
     if rest := len(second) - len(held_out):
         notes.append(f"{val}: {counted(rest, 'video')} of other splits than {held!r} used for nothing.")
-    if common := len(_files(trained.train) & _files(held_out)):
-        notes.append(f"{val}: {counted(common, 'held-out video')} trained on as well: the test flatters the network.")
     return replace(trained, held_out=held_out, notes=tuple(notes))
 
 
@@ -126,6 +124,7 @@ def joined(sides: Sides) -> Manifest:
     width = max(1 if part.label_sets is None else part.label_sets.shape[1] for part, _ in parts)
     several = any(part.label_sets is not None for part, _ in parts)
     timed = any(part.times is not None for part, _ in parts)
+    framed = any(part.frame_ranges is not None for part, _ in parts)
     grouped = all(part.groups is not None for part, _ in parts)
     return Manifest(
         np.concatenate(ids),
@@ -137,6 +136,7 @@ def joined(sides: Sides) -> Manifest:
         np.concatenate([_times(part) for part, _ in parts]) if timed else None,
         sides.train.source,
         np.concatenate([_label_sets(part, width) for part, _ in parts]) if several else None,
+        np.concatenate([_frame_ranges(part) for part, _ in parts]) if framed else None,
     )
 
 
@@ -176,14 +176,12 @@ def _root_of(source: str | Path, root: str | Path | None) -> str | Path | None:
     return None if Path(source).is_dir() else root
 
 
-def _files(manifest: Manifest) -> set[str]:
-    """Where each video lies, by the whole path."""
-    root = os.path.realpath(manifest.root)
-    return {os.path.normpath(os.path.join(root, name)) for name in manifest.ids.tolist()}  # noqa: PTH118
-
-
 def _times(part: Manifest) -> np.ndarray:
     return np.full((len(part), 2), np.nan) if part.times is None else part.times
+
+
+def _frame_ranges(part: Manifest) -> np.ndarray:
+    return np.tile(WHOLE, (len(part), 1)) if part.frame_ranges is None else part.frame_ranges
 
 
 def _label_sets(part: Manifest, width: int) -> np.ndarray:

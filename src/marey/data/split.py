@@ -1,48 +1,212 @@
-"""Hold videos out so that clips of one source never stand on both sides."""
+"""Hold videos out so that clips of one source, and equal files, are on one side; say what is on both sides of a split."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from marey.base.errors import DataError
 from marey.base.random import random_for
+from marey.base.reporter import notice, warning
+from marey.data.formats import read_manifest
+from marey.data.identity import equal_contents, paths_of
 from marey.data.manifest import Manifest
-from marey.data.sources import source_groups
+from marey.data.sources import Sources, find_sources, joined_sources
+from marey.data.videos import counted
+
+_NAMED = 3
+"""Videos that a line names."""
 
 
 def split_manifest(manifest: Manifest, *, val: float = 0.2, seed: int = 0) -> Manifest:
-    """Mark about a share `val` of each class as "val", the rest as "train", whole groups at a time.
+    """Mark about a share `val` of each class as "val", the rest as "train". Videos of one source stay together, and so do
+    files of equal content. Deterministic in `seed`.
 
-    The group is the manifest's own, else UCF101's gXX in the file name, else each file is one. Deterministic in `seed`.
+    A source is the manifest's group, else what the file names tell (`marey.data.sources`). Where names leave a class without
+    videos on one side, they are passed over, which a warning says.
 
     Raises:
-        DataError: a class has a single group (or video): it cannot stand on both sides.
+        DataError: a class has a single group, or a single video or content: it cannot be on both sides.
     """
     if not 0 < val < 1:
         raise DataError(f"the share to hold out must lie between 0 and 1, got {val:g}.")
-    groups = source_groups(manifest)
-    _, of_row = np.unique(manifest.ids if groups is None else groups, return_inverse=True)
+    contents = _contents(manifest)
+    sources = find_sources(manifest)
+    try:
+        return manifest.with_splits(_sides(manifest, _joined(sources, contents, manifest.ids), val, seed))
+    except DataError:
+        if sources.given or not sources.together.any():
+            raise
+        unknown = replace(sources, together=np.zeros(len(manifest), np.bool_))
+        found = manifest.with_splits(_sides(manifest, _joined(unknown, contents, manifest.ids), val, seed))
+        warning(
+            "the sources that file names tell are not kept together: a class would be on one side alone (add a column "
+            "`group`, or more recordings)"
+        )
+        return found
+
+
+@dataclass(frozen=True)
+class BothSides:
+    """What is known of the sources and contents that are on both sides of a split."""
+
+    sources: str
+    """In words: what was found, or that names do not tell."""
+    sources_shared: bool
+    contents: str | None
+    """In words, where files of both lists have equal content."""
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        sources = f"training and validation: {self.sources}"
+        return (sources,) if self.contents is None else (sources, self.contents)
+
+
+def both_sides(train: Manifest, val: Manifest) -> BothSides:
+    """The sources and the contents of files that are on both sides of a split."""
+    names = np.repeat(["train", "val"], [len(train), len(val)])
+    sources = joined_sources([train, val])
+    contents = equal_contents([*paths_of(train), *paths_of(val)])
+    seen = set(contents[: len(train)].tolist()) - {-1}
+    rows = [row for row, content in enumerate(contents[len(train) :].tolist()) if content in seen]
+    common = (
+        f"{counted(len(rows), 'file')} of the {len(val)} for validation {'is' if len(rows) == 1 else 'are'} in the training "
+        f"list too, by content: {_some(val.ids[rows].tolist())}"
+    )
+    shared = bool(sources.on_several_sides(names))
+    return BothSides(sources.describe(names), shared, common if rows else None)
+
+
+def check_sides(train: Manifest, val: Manifest) -> None:
+    """Say what is on both sides of a split: a warning where something is."""
+    found = both_sides(train, val)
+    say = warning if found.sources_shared else notice
+    say(found.lines[0])
+    if found.contents is not None:
+        warning(found.contents)
+
+
+def split_again(folder: Manifest, file: Path) -> Manifest:
+    """The videos and the split of a run that is resumed, whatever its folder holds by now; what came and went is said.
+
+    Args:
+        folder: The folder's videos now.
+        file: The run's own list, split.csv.
+
+    Raises:
+        DataError: it cannot be read, or a class of it has no folder any more.
+    """
+    recorded = read_manifest(file, classes=folder.class_names)
+    now, then = (_real_paths(one) for one in (folder, recorded))
+    of_path = dict(zip(now, folder.ids.tolist(), strict=True))
+    came, went = len(set(now) - set(then)), sum(path not in of_path for path in then)
+    if came or went:
+        warning(
+            f"{folder.source}: {counted(came, 'video')} came and {went} went since the run began; it goes on with its own "
+            f"{len(recorded)} (for all that are there now begin another run: leave out --resume, choose another --out)"
+        )
+    root = folder.root.resolve()
+    ids = [of_path.get(path) or os.path.relpath(path, root).replace(os.sep, "/") for path in then]
+    used = np.unique(recorded.labels)
+    names = tuple(folder.class_names[label] for label in used.tolist())
+    labels = np.searchsorted(used, recorded.labels)
+    return replace(folder, ids=np.array(ids), labels=labels, class_names=names, splits=recorded.splits)
+
+
+def _real_paths(manifest: Manifest) -> list[str]:
+    root = manifest.root.resolve()
+    return [os.path.normpath(os.path.join(root, name)) for name in manifest.ids.tolist()]  # noqa: PTH118
+
+
+def _contents(manifest: Manifest) -> NDArray[np.int64]:
+    """Which videos [N] have equal content, as `equal_contents` numbers them; what there is of it is said.
+
+    Raises:
+        DataError: all files of a class are copies of one.
+    """
+    contents = equal_contents(paths_of(manifest))
+    for label, name in enumerate(manifest.class_names):
+        own = contents[manifest.labels == label]
+        if (
+            len(own) > 1
+            and own[0] >= 0
+            and (own == own[0]).all()
+            and len(set(manifest.ids[manifest.labels == label].tolist())) > 1
+        ):
+            raise DataError(
+                f"{manifest.source}: the {len(own)} files of class {name} are copies of one, by content: training "
+                "and test take at least two that differ."
+            )
+    files, counts = np.unique(contents, return_counts=True)
+    # Parts of one file are no copies.
+    sets = (np.flatnonzero(contents == content) for content in files[(counts > 1) & (files >= 0)].tolist())
+    copies = [rows for rows in sets if len(set(manifest.ids[rows].tolist())) > 1]
+    if not copies:
+        return contents
+    count = sum(map(len, copies))
+    notice(f"{count} files are copies of each other, by content ({len(copies)} different): equal ones are on one side")
+    torn = [rows for rows in copies if len(set(manifest.labels[rows].tolist())) > 1]
+    if torn:
+        rows = torn[0]
+        labels = [manifest.class_names[label] for label in manifest.labels[rows].tolist()]
+        named = ", ".join(f"{name} ({label})" for name, label in zip(manifest.ids[rows].tolist(), labels, strict=True))
+        warning(f"files of equal content have different classes, {len(torn)} times, for example: {named}")
+    return contents
+
+
+def _joined(sources: Sources, contents: NDArray[np.int64], ids: NDArray[np.str_]) -> NDArray[np.int64]:
+    """A number for each video [N], the same for those that belong together: of one source, one file or one content."""
+    rows = len(ids)
+    alone = [f"/{row}" for row in range(rows)]
+    keys = [np.where(sources.together, sources.of_row, alone), ids, np.where(contents < 0, alone, contents.astype(str))]
+    labels = np.arange(rows)
+    while True:
+        before = labels
+        for key in keys:
+            _, of_key = np.unique(key, return_inverse=True)
+            least = np.full(of_key.max() + 1, rows)
+            np.minimum.at(least, of_key, labels)
+            labels = least[of_key]
+        if np.array_equal(before, labels):
+            break
+    # Numbered in the order of their names, so that the same names give the same split in any order of the list.
+    order = np.argsort(np.where(sources.together, sources.of_row, ids), kind="stable")
+    _, firsts, of_row = np.unique(labels[order], return_index=True, return_inverse=True)
+    numbers = np.empty(rows, np.int64)
+    numbers[order] = np.argsort(np.argsort(firsts))[of_row]
+    return numbers
+
+
+def _sides(manifest: Manifest, of_row: NDArray[np.int64], val: float, seed: int) -> NDArray[np.str_]:
+    """The side of each video [N], for groups `of_row` [N].
+
+    Raises:
+        DataError: a class would be on one side alone.
+    """
     random = random_for(seed)
     held: set[int] = set()
     classes = np.argsort(np.bincount(manifest.labels, minlength=len(manifest.class_names)), kind="stable")
     for label in classes.tolist():
         rows = manifest.labels == label
-        if not rows.any():
-            continue
-        _hold_out(manifest, label, of_row, rows, held, val, random)
-    splits = np.where(np.isin(of_row, list(held)), "val", "train")
+        if rows.any():
+            _hold_out(manifest, label, of_row, rows, held, val, random)
+    sides = np.where(np.isin(of_row, list(held)), "val", "train")
     for label, name in enumerate(manifest.class_names):
-        sides = set(splits[manifest.labels == label].tolist())
-        if len(sides) == 1:
+        if len(set(sides[manifest.labels == label].tolist())) == 1:
             raise DataError(
                 f"{manifest.source}: every source of class {name} fell on one side; split by hand or more clips."
             )
-    return manifest.with_splits(splits)
+    return sides
 
 
 def _hold_out(
     manifest: Manifest,
     label: int,
-    of_row: np.ndarray,
-    rows: np.ndarray,
+    of_row: NDArray[np.int64],
+    rows: NDArray[np.bool_],
     held: set[int],
     val: float,
     random: np.random.RandomState,
@@ -71,3 +235,7 @@ def _hold_out(
     if not have:
         smallest = int(min(candidates, key=lambda g: sizes[g]))
         held.add(smallest)
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:_NAMED]) + (", ..." if len(names) > _NAMED else "")

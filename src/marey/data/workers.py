@@ -1,20 +1,24 @@
 """Processes that decode ahead: how they behave, how their errors arrive, and that they end."""
 
 import multiprocessing
+import multiprocessing.process
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from multiprocessing.util import Finalize
 from typing import Any
 
 from torch.utils.data import DataLoader, Dataset
 
-from marey.base.errors import MareyError
+from marey.base.errors import MareyError, RunError
+from marey.base.processes import UNGUARDED, is_bootstrapping, runs_script_anew
 from marey.base.reporter import KeepingReporter, Message, say_again, set_reporter
 
 _HELD_BACK = {signal.SIGINT, signal.SIGTERM}
+_PATIENCE = 10.0
+"""Seconds that a worker which cannot begin has to say why."""
 
 
 class Guarded(Dataset[Any]):
@@ -80,11 +84,14 @@ class Manners:
     def __init__(self, reporter: KeepingReporter) -> None:
         self._reporter = reporter
         self._exiting = multiprocessing.Event()
+        self.begun = multiprocessing.Event()
+        """Set by the first worker that is ready: by then it has run the main script anew, where it does so."""
         Finalize(None, self._exiting.set, exitpriority=10)
 
     def __call__(self, worker: int) -> None:
         import cv2
 
+        self.begun.set()
         set_reporter(self._reporter)
         cv2.setNumThreads(0)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -112,17 +119,23 @@ class AheadLoader(DataLoader[Any]):
 
     0 decodes in this process. What the processes say is said here when their batch arrives, each thing once. `sampling` is
     how torch's `DataLoader` draws and collates.
+
+    Raises (while it is iterated over):
+        RunError: a process died, by a lack of memory or in a decoder, or because the main script starts processes outside of
+            `if __name__ == "__main__":`.
     """
 
     def __init__(self, dataset: Dataset[Any], *, workers: int, **sampling: Any) -> None:
         reporter = KeepingReporter()  # of a worker: each gets a copy, which its two users share
+        manners = Manners(reporter) if workers else None
         super().__init__(
             Guarded(dataset),
             num_workers=workers,
             prefetch_factor=2 if workers else None,
-            worker_init_fn=Manners(reporter) if workers else None,
+            worker_init_fn=manners,
             **sampling,
         )
+        self._manners = manners
         if workers:
             self.collate_fn = _WithMessages(self.collate_fn, reporter)
         self._said: set[str] = set()
@@ -131,11 +144,34 @@ class AheadLoader(DataLoader[Any]):
         if not self.num_workers:
             yield from super().__iter__()
             return
-        with _signals_held_back():
-            batches = super().__iter__()
-        for batch, messages in batches:
-            say_again(messages, said=self._said)
-            yield batch
+        others = set(multiprocessing.active_children())
+        try:
+            with _signals_held_back():
+                batches = super().__iter__()
+            while (item := next(batches, None)) is not None:
+                batch, messages = item
+                say_again(messages, said=self._said)
+                yield batch
+        except (RuntimeError, OSError, EOFError) as error:
+            raise self._understood(error, set(multiprocessing.active_children()) - others) from None
+
+    def _understood(self, error: Exception, own: Collection[multiprocessing.process.BaseProcess]) -> Exception:
+        """What an error of starting or waiting for the workers, which are those in `own` that live, means."""
+        assert self._manners is not None
+        method = multiprocessing.get_start_method()
+        if isinstance(error, RuntimeError) and is_bootstrapping(error):
+            return RunError(UNGUARDED)
+        died = "DataLoader worker" in str(error)
+        begun, killed = self._manners.begun.is_set(), "killed by signal" in str(error)
+        # Where a worker is gone before its script is asked for, its pipe is broken.
+        broken = isinstance(error, BrokenPipeError | ConnectionError | EOFError)
+        if (died or broken) and not begun and not killed and runs_script_anew(method):
+            for process in own:  # what they print of the same error comes first
+                process.join(_PATIENCE)
+            return RunError(UNGUARDED)
+        if not died:
+            return error
+        return RunError(f"a process that decodes videos died ({str(error).splitlines()[0]}): try fewer --workers.")
 
     def check_worker_number_rationality(self) -> None:
         """Does not warn of more workers than cores: by default there are not, and videos on a network may want them."""

@@ -5,7 +5,7 @@ import hashlib
 import json
 import re
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Unpack
@@ -30,6 +30,7 @@ from marey.classifier import Classifier, require_classifier
 from marey.data.class_files import read_classes
 from marey.data.clips import ViewDataset
 from marey.data.formats import read_manifest
+from marey.data.identity import Identities, was_seen
 from marey.data.manifest import Manifest
 from marey.data.missing import check_present
 from marey.data.overlap import only as restricted
@@ -148,10 +149,12 @@ def read_labelled(
 
 def _scored(
     backend: Backend, model: Classifier, data: Manifest, run: "_Run", compute: Compute
-) -> Iterator[tuple[int, NDArray[np.float32] | Broken]]:
-    """Each row that is still to be tested by this process, with the video's probabilities [K] or its broken file."""
+) -> Iterator[tuple[int, NDArray[np.float32] | Broken, int]]:
+    """Each row that is still to be tested by this process, with the video's probabilities [K] or its broken file, and the
+    identity of its content.
+    """
     test, pixels = model.recipe.test, model.recipe.pixels
-    views = ViewDataset(data, test.sampling, pixels, model.recipe.flow)
+    views = ViewDataset(data, test.sampling, pixels, model.recipe.flow, identify=True)
     rows = run.rows_to_do()
     task = task_of(model.recipe.task)
     with progress("Testing", total=len(rows), unit="videos") as bar:
@@ -160,7 +163,7 @@ def _scored(
             zip(rows, read_ahead(views, rows, workers=compute.workers), strict=True), start=1
         ):
             if isinstance(item, Broken):
-                yield row, item
+                yield row, item, 0
             else:
                 scores = score_video(
                     backend, item, test, pixels, batch=compute.views, task=task, calibration=model.calibration
@@ -169,7 +172,7 @@ def _scored(
                     target = torch.from_numpy(np.asarray(item.target))
                     right += int(task.right_answers(torch.from_numpy(scores)[None], target[None]))
                     note = f"top-1 {right / done:.1%}"
-                yield row, scores
+                yield row, scores, item.identity
             bar.advance(note=note)
 
 
@@ -181,6 +184,8 @@ class _Run:
         self.rank, self.world = processes().rank, processes().world
         self.parts = out / "parts" if out else None
         self.done: dict[int, NDArray[np.float32]] = {}
+        self.identities: dict[int, int] = {}
+        """Of the content of each row's file, where it was looked at: version 0.1.0 did not."""
         self.reports: set[str] = set()
         """Of the backends that computed what is done, as JSON."""
         if self.parts is not None:
@@ -199,17 +204,17 @@ class _Run:
         mine = range(self.rank, len(self.data), self.world)
         return [row for row in mine if row not in self.done and self.data[row].id not in self._broken_ids]
 
-    def finish(self, scored: Iterator[tuple[int, NDArray[np.float32] | Broken]], backend: Backend) -> None:
+    def finish(self, scored: Iterator[tuple[int, NDArray[np.float32] | Broken, int]], backend: Backend) -> None:
         """Take in scores as `backend` computes them; save a part every so often and at the end, also when interrupted."""
         fresh: dict[int, NDArray[np.float32]] = {}
         reports: set[str] = set()
         saved = time.monotonic()
         try:
-            for row, probabilities in scored:
+            for row, probabilities, identity in scored:
                 if isinstance(probabilities, Broken):
                     self.quarantine.record(probabilities)
                     continue
-                fresh[row] = probabilities
+                fresh[row], self.identities[row] = probabilities, identity
                 reports.add(json.dumps(backend.report().as_json()))
                 if time.monotonic() - saved > _SAVE_EVERY:
                     self._save(fresh, reports)
@@ -227,6 +232,7 @@ class _Run:
             np.savez(
                 temporary, rows=np.array(list(fresh)), probabilities=np.stack(list(fresh.values())),
                 backend=np.array(sorted(reports)),
+                identities=np.array([self.identities[row] for row in fresh], np.uint64),
             )  # fmt: skip
 
     def result(self, model: Classifier) -> EvaluationResult:
@@ -244,7 +250,7 @@ class _Run:
         used = _joined(self.reports)
         protocol = self.protocol.model_copy(update=counts | ({} if used is None else {"backend": used}))
         ids = tuple(self.data[row].id for row in rows)
-        scores = Scores(ids, labels[rows], probabilities, names, protocol)
+        scores = Scores(ids, labels[rows], probabilities, names, protocol, self._trained_on(rows, model.trained_on))
         result = EvaluationResult(scores, self.quarantine.files)
         top1 = result.metrics().get("top1")
         if top1 is not None:  # what is published and measured are top-1
@@ -252,6 +258,12 @@ class _Run:
         if self.out is not None and self.rank == 0:
             result.save(self.out)
         return result
+
+    def _trained_on(self, rows: Sequence[int], known: Identities | None) -> NDArray[np.bool_] | None:
+        """As in `Scores`; None where it is not known what the network was trained on."""
+        if known is None or not all(row in self.identities for row in rows):
+            return None
+        return np.array([was_seen(self.data[row], self.identities[row], known) for row in rows], np.bool_)
 
     def _bring_together(self) -> None:
         """Process 0 waits until every video is in somebody's parts or broken files; the others are through already."""
@@ -263,7 +275,10 @@ class _Run:
         """Read the scores that all processes have written so far."""
         for part in parts.glob("[0-9]*.npz"):
             with np.load(part) as file:
-                self.done |= dict(zip(file["rows"].tolist(), file["probabilities"], strict=True))
+                rows = file["rows"].tolist()
+                self.done |= dict(zip(rows, file["probabilities"], strict=True))
+                if "identities" in file:
+                    self.identities |= dict(zip(rows, file["identities"].tolist(), strict=True))
                 # Version 0.1.0 had eager alone, and did not say so.
                 self.reports |= set(file["backend"].tolist()) if "backend" in file else {json.dumps(_EAGER)}
 

@@ -26,7 +26,19 @@ def fuse(files: Sequence[Scores], *, weights: Sequence[float] | None = None, of:
     shares = _shares(len(files), weights, of)
     protocol = FusionProtocol(fused=tuple(scores.protocol for scores in files), of=of, weights=tuple(shares.tolist()))
     probabilities = first.task.fused(_joined(files), shares, of).astype(np.float32)
-    return Scores(first.ids, first.labels, probabilities, first.class_names, protocol)
+    return Scores(first.ids, first.labels, probabilities, first.class_names, protocol, _trained_on(files))
+
+
+def _trained_on(files: Sequence[Scores]) -> NDArray[np.bool_] | None:
+    """Whether any of the networks was trained on a video, in the first file's order; None where one was not compared."""
+    seen = []
+    for scores in files:
+        if scores.trained_on is None:
+            return None
+        rows = {key: row for row, key in enumerate(scores.keys)}
+        seen.append(scores.trained_on[[rows[key] for key in files[0].keys]])
+    found: NDArray[np.bool_] = np.logical_or.reduce(seen)
+    return found
 
 
 def fuse_probabilities(

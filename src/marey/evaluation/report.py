@@ -50,6 +50,8 @@ class _Judged:
     """What the page shows of a test's scores."""
 
     subtitle: str = ""
+    seen: str = ""
+    """How many of the videos the network was trained on."""
     numbers: Sequence[_Number] = ()
     classes: Sequence[ClassRow] = ()
     classes_note: str = ""
@@ -120,6 +122,7 @@ def _judged(result: EvaluationResult) -> _Judged:
     numbers = [(metric.title, f"{metric.value:.1%}") for metric in result.task_metrics()]
     judged = _Judged(
         subtitle=f"{' + '.join(part.recipe for part in scores.protocol.parts)} · {said.remark}",
+        seen=result.seen_text(),
         numbers=[_Number(*one) for one in (*numbers, *said.numbers, ("videos", f"{result.num_videos}"))],
         classes=said.classes,
         classes_note=said.classes_note,

@@ -29,6 +29,10 @@ SCORES, RESULT = "scores.npz", "result.json"
 """The files of a result in its folder."""
 
 
+_NAMED = 3
+"""Videos that a line names."""
+
+
 @dataclass(frozen=True, repr=False)
 class EvaluationResult:
     """What came of a test; shares lie in 0..1. `broken` files are left out of all of them.
@@ -111,10 +115,50 @@ class EvaluationResult:
         """As `metrics`, with titles."""
         return self.scores.task.metrics(self.scores.probabilities, self.scores.labels)
 
+    @property
+    def unseen(self) -> "EvaluationResult | None":
+        """The result on the videos that it was not trained on; None where there are none, or that was not compared."""
+        seen = self.scores.trained_on
+        if seen is None or seen.all():
+            return None
+        scores = self.scores
+        kept = tuple(name for name, was in zip(scores.ids, seen.tolist(), strict=True) if not was)
+        return EvaluationResult(
+            Scores(kept, scores.labels[~seen], scores.probabilities[~seen], scores.class_names, scores.protocol)
+        )
+
+    def seen_text(self) -> str:
+        """How many of the videos the network was trained on, and the numbers of the others; "" where it was not compared."""
+        seen, total = self.scores.trained_on, self.num_videos
+        if seen is None:
+            return ""
+        count = int(seen.sum())
+        if not count:
+            return f"none of the {total} videos was trained on (their content was compared)"
+        names = [name for name, was in zip(self.scores.ids, seen.tolist(), strict=True) if was]
+        listed = ", ".join([*names[:_NAMED], *(["..."] if count > _NAMED else [])])
+        if (unseen := self.unseen) is None:
+            return f"all {total} videos were trained on: their numbers do not tell how well it does on others"
+        numbers = "  ".join(
+            f"{all_of.title} {other.value:.1%} (of all {all_of.value:.1%})"
+            for all_of, other in zip(self.task_metrics(), unseen.task_metrics(), strict=True)
+            if all_of.shown == "line"
+        )
+        were = "was" if count == 1 else "were"
+        return f"{count} of {total} videos {were} trained on ({listed}); of the other {total - count}: {numbers}"
+
+    def _seen_json(self) -> dict[str, Json]:
+        seen, unseen = self.scores.trained_on, self.unseen
+        if seen is None:
+            return {}
+        others = None if unseen is None else {**unseen.metrics(), "videos": unseen.num_videos}
+        return {"trained_on": {"videos": int(seen.sum()), "others": others}}
+
     def as_json(self) -> dict[str, Json]:
         """Everything but the scores themselves."""
         return {
             **self.metrics(),
+            **self._seen_json(),
             "videos": self.num_videos,
             "broken": [vars(b) for b in self.broken],
             "comparisons": [vars(c) for c in self.comparisons],
@@ -130,7 +174,8 @@ class EvaluationResult:
         """Lines for a person: the headline, and what the task adds: the confusion matrix of up to 20 classes."""
         numbers = "   ".join(f"{m.title} {m.value:.1%}" for m in self.task_metrics() if m.shown != "report")
         left_out = f", {len(self.broken)} broken left out" if self.broken else ""
-        lines = [f"{numbers}   ({self.num_videos} videos{left_out})", *map(str, self.comparisons)]
+        lines = [f"{numbers}   ({self.num_videos} videos{left_out})", *filter(None, [self.seen_text()])]
+        lines += map(str, self.comparisons)
         scores = self.scores
         more = scores.task.summary(scores.probabilities, scores.labels, scores.class_names)
         return "\n".join([*lines, "", *more] if more else lines)

@@ -6,6 +6,7 @@ import zipfile
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +36,8 @@ class Scores:
     probabilities: NDArray[np.float32]
     class_names: tuple[str, ...]
     protocol: AnyProtocol = field(default_factory=EvaluationProtocol)
+    trained_on: NDArray[np.bool_] | None = None
+    """[N]: whether the network was trained on the content of the video; None where that was not compared."""
 
     def __repr__(self) -> str:
         classes = counted(len(self.class_names), "class", "classes")
@@ -58,14 +61,16 @@ class Scores:
     def save(self, path: str | Path) -> None:
         """Write one .npz, whole or not at all."""
         with atomic_path(path) as temporary:
-            np.savez_compressed(
-                temporary,
-                ids=np.array(self.ids),
-                labels=self.labels,
-                probabilities=self.probabilities,
-                class_names=np.array(self.class_names),
-                protocol=np.array(json.dumps(self.protocol.as_json(), ensure_ascii=False)),
-            )
+            arrays: dict[str, Any] = {
+                "ids": np.array(self.ids),
+                "labels": self.labels,
+                "probabilities": self.probabilities,
+                "class_names": np.array(self.class_names),
+                "protocol": np.array(json.dumps(self.protocol.as_json(), ensure_ascii=False)),
+            }
+            if self.trained_on is not None:
+                arrays["trained_on"] = self.trained_on
+            np.savez_compressed(temporary, **arrays)
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -79,7 +84,8 @@ class Scores:
         """The scores of the videos with these keys only, in our order."""
         rows = np.array([row for row, key in enumerate(self.keys) if key in keys], dtype=np.int64)
         kept = tuple(self.ids[row] for row in rows.tolist())
-        return Scores(kept, self.labels[rows], self.probabilities[rows], self.class_names, self.protocol)
+        trained_on = None if self.trained_on is None else self.trained_on[rows]
+        return Scores(kept, self.labels[rows], self.probabilities[rows], self.class_names, self.protocol, trained_on)
 
     @classmethod
     def load(cls, path: str | Path) -> "Scores":
@@ -96,6 +102,7 @@ class Scores:
                     probabilities=file["probabilities"],
                     class_names=tuple(file["class_names"].tolist()),
                     protocol=read_protocol(json.loads(str(file["protocol"]))),
+                    trained_on=file.get("trained_on"),
                 )
         except (OSError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
             raise DataError(f"{path}: not a score file that evaluate wrote ({error}).") from None

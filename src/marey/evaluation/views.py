@@ -9,7 +9,6 @@ import torch
 from numpy.typing import NDArray
 
 from marey.backends.backend import Backend
-from marey.base.errors import RunError
 from marey.base.processes import decoding_workers
 from marey.classifier import Calibration, Output
 from marey.data.clips import DecodedVideo, ViewDataset, ViewItem
@@ -28,18 +27,11 @@ def read_ahead(views: ViewDataset, rows: Sequence[int], *, workers: int | None) 
     process per core, eight at the most.
 
     Raises:
-        RunError: a process died, by a lack of memory or in a decoder.
+        RunError: a process died (`AheadLoader`).
     """
     processes = min(decoding_workers(workers), len(rows))
     loader = AheadLoader(views, workers=processes, sampler=rows, batch_size=None, collate_fn=_as_it_is)
-    try:
-        yield from delivered(loader)
-    except RuntimeError as error:
-        if "DataLoader worker" not in str(error):
-            raise
-        raise RunError(
-            f"a process that decodes videos died ({str(error).splitlines()[0]}): try fewer --workers."
-        ) from None
+    yield from delivered(loader)
 
 
 def _as_it_is(item: Any) -> Any:

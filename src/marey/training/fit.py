@@ -12,6 +12,7 @@ from marey.backends.compute import Compute, ComputeOptions
 from marey.backends.device import pick_training_device, tell_of_spare
 from marey.backends.precision import keep_precision, pick_precision
 from marey.base.errors import DataError, RecipeError, RunError
+from marey.base.jsonable import Json
 from marey.base.precision import Precision
 from marey.base.processes import processes
 from marey.base.reporter import notice
@@ -19,6 +20,7 @@ from marey.classifier import Classifier, require_logits, user_module_config
 from marey.data.manifest import Manifest
 from marey.data.missing import check_present
 from marey.data.sides import read_sides
+from marey.data.split import check_sides
 from marey.models.layers.freeze import freeze
 from marey.models.network import Network
 from marey.recipe import Recipe
@@ -113,6 +115,8 @@ def fit(
         if manifest is not None:
             task.require_labels(manifest, recipe.name)
             check_present(manifest, max_broken)
+    if val is not None and not resume and processes().first:
+        check_sides(train, val)
     own = None if model is None else _own_classifier(model, recipe, train, classes)
     if tensorboard:
         require_tensorboard()
@@ -123,7 +127,10 @@ def fit(
         Path(out), recipe if own is None else own.recipe, train.class_names, _identity(recipe, train, val, seed),
         writes=processes().first,
     )  # fmt: skip
-    with folder.claimed(resume, {"videos": len(train), "processes": processes().world}):
+    facts: dict[str, Json] = {
+        "videos": len(train), "validation_videos": 0 if val is None else len(val), "processes": processes().world,
+    }  # fmt: skip
+    with folder.claimed(resume, facts):
         tell_of_spare(compute.device)
         torch.manual_seed(seed)
         classifier = own or _start(recipe, train, init, resume, trust_first_use)

@@ -9,17 +9,21 @@ from typing import Any
 from pydantic import ValidationError
 from torch import Tensor
 
-from marey.base.claim import Claim, Command, OutputPath
-from marey.base.errors import MareyError
+from marey.base.claim import Claim, Command, OutputPath, read_note
+from marey.base.errors import MareyError, RunError
 from marey.base.files import write_json, write_text
 from marey.base.jsonable import Json
 from marey.base.precision import Arithmetic
+from marey.base.reporter import notice
 from marey.classifier import LoadReport
+from marey.data.identity import Identities
 from marey.recipe import Recipe
-from marey.training.state import Progress, load_state, read_run, recorded_run, save_state
+from marey.training.state import Progress, load_state, read_progress, read_run, recorded_run, save_state
 from marey.weights.checkpoint import save_checkpoint
 
 STATE, START = "last.ckpt", "start.json"
+_COUNTS = {"data": "videos", "validation": "validation_videos"}
+"""The facts in run.json that count the videos of each list."""
 
 
 def refuse_other_run(path: Path) -> None:
@@ -60,17 +64,21 @@ class RunFolder:
 
     @contextlib.contextmanager
     def claimed(self, resume: bool, facts: Mapping[str, Json]) -> Iterator[None]:
-        """Hold the folder while the run works there; `facts` of the run are noted in run.json.
+        """Hold the folder while the run works there; `facts` of the run are noted in run.json, its numbers of videos among
+        them.
 
-        Only the process that writes holds it; the others check that it belongs to this run.
+        Only the process that writes holds it; the others check that it belongs to this run. A run may go on to more
+        epochs than it was planned for, or to fewer if these are not behind it.
 
         Raises:
             RunError: it holds another run, or with `resume` none that can be resumed; another process works there, or it
                 cannot be written. Nothing is written then.
         """
+        settings = _settings(self.identity)
         claim = Claim(
-            OutputPath.folder(self.path), Command.TRAIN, _settings(self.identity), facts=facts, resume=resume,
-            recorded=lambda: _settings(read_run(self.path / STATE)),
+            OutputPath.folder(self.path), Command.TRAIN, settings, facts=facts, resume=resume,
+            recorded=lambda: self._recorded(settings, facts),
+            way_out=f"resume it with the same settings, or begin another run from its weights: {self._from_weights}",
         )  # fmt: skip
         if not self.writes:
             claim.check()
@@ -79,12 +87,61 @@ class RunFolder:
         resumed = True
         try:
             with claim.held() as resumed:
+                if resumed and (read_note(claim.out.note(Command.TRAIN)) or {}).get("recipe") != settings["recipe"]:
+                    claim.write_note()  # it goes on to another number of epochs
+                    self._set_test_aside()
                 write_text(self.path / "recipe.yaml", self.recipe.to_yaml())
                 yield
         except MareyError:
             if not resumed:
                 self._leave_untouched()
             raise
+
+    def _set_test_aside(self) -> None:
+        """Move the files of a test that was made when the run seemed to be over, so that its last weights can be tested."""
+        names = (Command.EVALUATE.note, "parts", "scores.npz", "result.json", "report.html")
+        if not (self.path / Command.EVALUATE.note).exists():
+            return
+        aside = self.path / f"tested-at-step-{read_progress(self.path / STATE).step}"
+        aside.mkdir(exist_ok=True)
+        for name in names:
+            if (self.path / name).exists():
+                (self.path / name).replace(aside / name)
+        notice(f"its earlier test is kept in {aside}")
+
+    @property
+    def _from_weights(self) -> str:
+        return f"--init {self.path / 'last.safetensors'} --out OTHER"
+
+    def _recorded(self, here: Mapping[str, Json], facts: Mapping[str, Json]) -> dict[str, Json]:
+        """What identifies the run that lies here, with the number of epochs of this one where it can go on to that.
+
+        Raises:
+            RunError: there is none, its videos are others, or it has more epochs behind it than this one has in all.
+        """
+        there = _settings(read_run(self.path / STATE))
+        noted = read_note(OutputPath.folder(self.path).note(Command.TRAIN)) or {}
+        for name, title in (("data", "training"), ("validation", "validation")):
+            if there[name] != here[name]:
+                old_count, new_count = noted.get(_COUNTS[name], "other"), facts[_COUNTS[name]]
+                same = ", of which names, labels, times or classes differ" if old_count == new_count else ""
+                raise RunError(
+                    f"{self.path}: its {title} list is another one, {old_count} videos there, {new_count} here{same}: "
+                    f"resume it with its own list, or begin another run from its weights: {self._from_weights}."
+                )
+        old, new = there["recipe"], here["recipe"]
+        assert isinstance(old, dict) and isinstance(new, dict)
+        before, after = old["train"], new["train"]
+        if before["epochs"] == after["epochs"] or after["multigrid"] is not None:  # multigrid cuts all epochs anew
+            return there
+        at = read_progress(self.path / STATE)
+        done = at.epoch + (at.batch > 0)
+        if after["epochs"] < done:
+            raise RunError(
+                f"{self.path}: the run is in epoch {done} of {before['epochs']} already, and train.epochs={after['epochs']} "
+                f"is less: give at least {done}."
+            )
+        return {**there, "recipe": {**old, "train": {**before, "epochs": after["epochs"]}}}
 
     def _leave_untouched(self) -> None:
         """Remove the files of a run that stopped before its first step."""
@@ -113,14 +170,18 @@ class RunFolder:
         """
         return load_state(self.path / STATE)
 
-    def write_weights(self, name: str, tensors: Mapping[str, Tensor], facts: Mapping[str, Json]) -> None:
-        """Write a checkpoint that can be loaded by itself; `facts` (epoch, step) are recorded as its provenance."""
+    def write_weights(
+        self, name: str, tensors: Mapping[str, Tensor], facts: Mapping[str, Json], trained_on: Identities | None
+    ) -> None:
+        """Write a checkpoint that can be loaded by itself; `facts` (epoch, step) are recorded as its provenance, and the
+        identities of the videos that it was trained on.
+        """
         if self.writes:
             provenance = {"run": self.identity["data"], "seed": self.identity["seed"], **facts}
             start = self.path / START
             if start.exists():
                 provenance["started_from"] = json.loads(start.read_text(encoding="utf-8"))
-            save_checkpoint(self.path / name, tensors, self.recipe, self.class_names, provenance)
+            save_checkpoint(self.path / name, tensors, self.recipe, self.class_names, provenance, trained_on)
 
 
 def _settings(identity: Mapping[str, Json]) -> dict[str, Json]:

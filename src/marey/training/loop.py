@@ -1,10 +1,12 @@
 """The training loop: from batches of clips to the files of a run."""
 
+import json
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from itertools import chain
+from typing import Any
 
 import torch
 from lightning_fabric import Fabric
@@ -16,10 +18,12 @@ from marey.base.errors import RunError
 from marey.base.processes import processes
 from marey.base.reporter import SilentReporter, notice, progress, reporting, warning, warning_once
 from marey.classifier import Classifier
+from marey.data.identity import Identities
 from marey.data.loader import Batch
 from marey.data.manifest import Manifest
 from marey.data.quarantine import Broken, Quarantine, broken_list
 from marey.models.layers.freeze import hold_frozen
+from marey.recipe import CosineSchedule
 from marey.tasks.all import task_of
 from marey.tasks.task import Loss, Validation
 from marey.training.batches import RunBatches
@@ -86,6 +90,11 @@ class TrainingLoop:
             broken_list(folder.path) if self.first else None, total=len(batches.train), max_share=max_broken
         )
         self.at = Progress()
+        self.classifier = classifier
+        self.trained_on: Identities | None = classifier.trained_on or Identities()
+        """None: it resumed a state of a version that did not note them."""
+        self.new_identities: set[int] = set()
+        """Of the videos that this process trained on since all processes joined theirs in `trained_on`."""
         self.sums = torch.zeros(3, dtype=torch.float64)
         """Sums [3] of this process over this epoch: loss times clips, right answers, clips."""
         self.epoch_start = self._epoch_start()
@@ -166,6 +175,7 @@ class TrainingLoop:
         self.at.step += 1
         self.at.epoch, self.at.batch = batch["place"].next
         self.sums += loss.sums
+        self.new_identities.update(batch["identity"])
 
     def _record(self, broken: Sequence[Broken]) -> None:
         """Record the broken files found by any process: all count them, and the first one writes them down and warns."""
@@ -250,7 +260,9 @@ class TrainingLoop:
     def _save(self) -> None:
         """Write all that the run resumes from. Every process has to call it: each may hold different shards of the state."""
         self.saved = time.monotonic()
-        parts = {
+        trained_on = self._join_identities()
+        parts: dict[str, Any] = {
+            "trained_on": None if trained_on is None else trained_on.text,
             "model": whole(self.network.state_dict(), keep=self.first),
             "optimizer": whole(self.optimizer.state_dict(), keep=self.first),
             "sums": summed(self.fabric, self.sums),
@@ -264,7 +276,15 @@ class TrainingLoop:
         """Write the weights for testing: their average if the recipe has `ema`."""
         facts = {"epoch": self.at.epoch, "step": self.at.step}
         kept = self.network if self.average is None else self.average
-        self.folder.write_weights(name, whole(kept.state_dict(), keep=self.first), facts)
+        self.folder.write_weights(name, whole(kept.state_dict(), keep=self.first), facts, self._join_identities())
+
+    def _join_identities(self) -> Identities | None:
+        """The videos that all processes have trained on so far. Every process has to call it."""
+        new = set[int]().union(*gathered(self.new_identities))
+        self.new_identities = set()
+        self.trained_on = None if self.trained_on is None else self.trained_on | new
+        self.classifier.trained_on = self.trained_on
+        return self.trained_on
 
     def _restore(self) -> None:
         """Load everything from the state in the folder."""
@@ -273,13 +293,30 @@ class TrainingLoop:
         load_optimizer(self.optimizer, saved["optimizer"])
         if self.average is not None:
             self.average.load_state_dict(saved["average"])
+        noted = saved.get("trained_on")
+        self.trained_on = None if noted is None else Identities.from_text(noted)
         if self.first:  # the file holds the sum over all processes
             self.sums = saved["sums"]
+        planned = int(json.loads(saved["run"]["recipe"])["train"]["epochs"])
+        if planned != self.recipe.train.epochs:
+            # A run that stopped early counts the epochs behind that as done.
+            self.at.epoch, self.at.batch, _ = self.batches.calendar.place(self.at.step)
+            self._tell_of_epochs(planned)
         self.batches.loader.load_state_dict({"epoch": self.at.epoch, "batch": self.at.batch})
         self.epoch_start = self._epoch_start()
         notice(f"going on at epoch {self.at.epoch + 1}, step {self.at.step}")
 
     # -- messages
+
+    def _tell_of_epochs(self, planned: int) -> None:
+        schedule, epochs = self.recipe.train.schedule, self.recipe.train.epochs
+        follows = isinstance(schedule, CosineSchedule) and schedule.length is None
+        rates = (
+            f"; the learning rate follows the schedule of {epochs} epochs from step {self.at.step} on"
+            if follows
+            else ""
+        )
+        notice(f"goes on to {epochs} epochs in place of {planned}{rates}")
 
     def _announce(self) -> None:
         recipe, device, world = self.recipe, self.fabric.device, processes().world

@@ -40,6 +40,15 @@ def read_run(path: Path) -> dict[str, Any]:
     return dict(_read(path, mapped=True)["run"])
 
 
+def read_progress(path: Path) -> Progress:
+    """How far the run has come whose state lies at `path`; its tensors are not loaded.
+
+    Raises:
+        RunError: as `load_state`.
+    """
+    return Progress(**_read(path, mapped=True)["progress"])
+
+
 def recorded_run(path: Path) -> dict[str, Any] | None:
     """As `read_run`; None where there is no state that can be read."""
     try:

@@ -18,6 +18,7 @@ from marey.base.declaration import first_problem
 from marey.base.errors import RecipeError, WeightsError
 from marey.base.files import atomic_path, write_json
 from marey.classifier import Calibration, Classifier, user_module_config
+from marey.data.identity import Identities
 from marey.models.network import Network
 from marey.models.user_module.config import UserModuleConfig
 from marey.recipe import Recipe, recipe_from
@@ -35,6 +36,8 @@ class Description:
     class_names: tuple[str, ...] | None
     provenance: dict[str, Any] = field(default_factory=dict)
     calibration: Calibration | None = None
+    trained_on: Identities | None = None
+    """Of the content of the videos that it was trained on; None: not known, as in files of version 0.1.0."""
 
     @property
     def module(self) -> str | None:
@@ -46,9 +49,9 @@ class Description:
         """As recipe.json has it."""
         names = list(self.class_names) if self.class_names else None
         values = {"recipe": self.recipe.model_dump(mode="json"), "class_names": names, "provenance": self.provenance}
-        return (
-            values if self.calibration is None else values | {"calibration": self.calibration.model_dump(mode="json")}
-        )
+        if self.calibration is not None:
+            values["calibration"] = self.calibration.model_dump(mode="json")
+        return values if self.trained_on is None else values | {"trained_on": self.trained_on.text}
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,7 @@ def save_checkpoint(
     recipe: Recipe | None = None,
     class_names: Sequence[str] | None = None,
     provenance: dict[str, Any] | None = None,
+    trained_on: Identities | None = None,
 ) -> None:
     """Write one file that `marey predict` and `marey evaluate` need nothing beside. Whole or absent.
 
@@ -84,12 +88,13 @@ def save_checkpoint(
         network: A classifier; or a network, or the tensors of its state dict.
         recipe, class_names: What is written beside the weights; None: those of the classifier.
         provenance: Where the weights came from, as values of JSON.
+        trained_on: Identities of the videos that they were trained on; None: those of the classifier.
 
     Raises:
         WeightsError: `network` is no classifier, and no recipe is given; or the class names are not as many as the
             recipe's classes.
     """
-    description = _description_of(network, recipe, class_names, provenance)
+    description = _description_of(network, recipe, class_names, provenance, trained_on)
     metadata = {name: json.dumps(value, ensure_ascii=False) for name, value in description.as_json().items()}
     module = network.network if isinstance(network, Classifier) else network
     state = module.state_dict() if isinstance(module, nn.Module) else module
@@ -103,11 +108,13 @@ def _description_of(
     recipe: Recipe | None,
     class_names: Sequence[str] | None,
     provenance: dict[str, Any] | None,
+    trained_on: Identities | None = None,
 ) -> Description:
     calibration = None
     if isinstance(network, Classifier):
         recipe = recipe or network.recipe
         class_names, calibration = class_names or network.class_names, network.calibration
+        trained_on = trained_on or network.trained_on
     if recipe is None:
         raise WeightsError("save_checkpoint needs a recipe beside a network: pass one, or a Classifier, which has it.")
     if class_names and len(class_names) != recipe.model.num_classes:
@@ -118,7 +125,7 @@ def _description_of(
     named = isinstance(network, Network | Classifier) or isinstance(recipe.model, UserModuleConfig)
     if isinstance(network, nn.Module) and not named:
         recipe = recipe.variant(model=user_module_config(network, recipe))
-    return Description(recipe, tuple(class_names) if class_names else None, provenance or {}, calibration)
+    return Description(recipe, tuple(class_names) if class_names else None, provenance or {}, calibration, trained_on)
 
 
 def _apart(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -176,7 +183,7 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
 
 
 def _described(metadata: dict[str, str], file: Path) -> Description:
-    parts = ("recipe", "class_names", "provenance", "calibration")
+    parts = ("recipe", "class_names", "provenance", "calibration", "trained_on")
     return _description({name: _parsed(metadata[name], file) for name in parts if name in metadata}, file)
 
 
@@ -218,4 +225,9 @@ def _description(values: dict[str, Any], file: Path) -> Description:
         calibration = None if fitted is None else Calibration.model_validate(fitted)
     except ValidationError as error:
         raise WeightsError(f"{file}: its calibration: {' '.join(first_problem(error))}.") from None
-    return Description(recipe, tuple(names) if names else None, provenance, calibration)
+    try:
+        text = values.get("trained_on")
+        trained_on = None if text is None else Identities.from_text(text)
+    except (ValueError, TypeError) as error:
+        raise WeightsError(f"{file}: what it was trained on is no list of identities ({error}).") from None
+    return Description(recipe, tuple(names) if names else None, provenance, calibration, trained_on)

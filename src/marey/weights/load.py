@@ -159,7 +159,10 @@ def _own(path: Path, recipe: Recipe | None, allow_new_head: bool, module: nn.Mod
         )
     names = None if report.new_head else checkpoint.class_names or _published_names(recipe)
     calibration = None if report.new_head else checkpoint.description.calibration
-    return Classifier(network, recipe, classes=names, load_report=report, calibration=calibration)
+    return Classifier(
+        network, recipe, classes=names, load_report=report, calibration=calibration,
+        trained_on=checkpoint.description.trained_on,
+    )  # fmt: skip
 
 
 def _check_module(checkpoint: Checkpoint, module: nn.Module | None, path: Path) -> None:

@@ -65,14 +65,17 @@ def start(
         )
     if _same(theirs, recipe.model):
         loaded = load_model(recipe, weights=found, allow_new_head=True)
-        network, report = _network(loaded), _report(loaded)
+        network, report, trained_on = _network(loaded), _report(loaded), loaded.trained_on
         if all(ours != "head.weight" for _, ours in report.renamed):
             network.initialise_head(how)
     else:
         network = _network(_initialised(recipe, class_names))
-        report = carry_over(load_model(weights=found), network, recipe.name)
+        loaded = load_model(weights=found)
+        report, trained_on = carry_over(loaded, network, recipe.name), loaded.trained_on
     notes = (*report.notes, note) if note else report.notes
-    started = Classifier(network, recipe, classes=class_names, load_report=replace(report, notes=notes))
+    started = Classifier(
+        network, recipe, classes=class_names, load_report=replace(report, notes=notes), trained_on=trained_on
+    )
     return started.train()
 
 

@@ -148,6 +148,6 @@ def _holds(path: Path, model: Classifier, provenance: dict[str, Json]) -> bool:
     except WeightsError:
         return False
     state = model.network.state_dict()
-    described = Description(model.recipe, model.class_names, provenance, model.calibration)
+    described = Description(model.recipe, model.class_names, provenance, model.calibration, model.trained_on)
     same = found.description == described and found.tensors.keys() == state.keys()
     return same and all(torch.equal(value, state[name]) for name, value in found.tensors.items())

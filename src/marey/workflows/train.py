@@ -2,11 +2,9 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Unpack
-
-import numpy as np
 
 from marey.backends.compute import Compute, ComputeOptions
 from marey.backends.precision import check_machine
@@ -17,7 +15,8 @@ from marey.base.reporter import notice, warning_once
 from marey.data.manifest import Manifest
 from marey.data.missing import check_present
 from marey.data.sides import Sides, joined, read_sides, with_held_out
-from marey.data.sources import source_groups
+from marey.data.split import both_sides, split_again
+from marey.data.split_names import TRAIN, VAL
 from marey.data.videos import counted
 from marey.evaluation.report import write_report
 from marey.evaluation.result import EvaluationResult
@@ -79,15 +78,14 @@ class Plan:
         lines += [f"{name:{width}}" + "".join(f"{count:>8,}" for count in row) for name, *row in rows[:shown]]
         if len(rows) > shown:
             lines.append(f"... and {len(rows) - shown:,} more classes")
-        groups = source_groups(train)
-        sources = "" if groups is None else counted(len(np.unique(groups)), "source")
-        how = "by the column `group`" if train.groups is not None else "by file names"
         start = self.options.init or self.recipe.pretraining or "none"
         lines += [
             *self.sides.notes,
-            f"sources: {sources} to train on, {how}"
-            if sources
-            else "sources: neither a column `group` nor names tell them",
+            *(
+                []
+                if held_out is None
+                else [f"training and validation: {text}" for text in both_sides(train, held_out).lines]
+            ),
             f"recipe: {self.recipe.name}, {self.recipe.title}, {counted(self.recipe.train.epochs, 'epoch')}",
             f"starts from: {f'the run in {self.out}' if self.options.resume else start}",
             f"output: {self.out}",
@@ -144,7 +142,12 @@ def plan_classifier(
     given = read_sides(data, val, root=options.root, classes=options.classes)
     if len(given.train.class_names) < 2:
         raise DataError(f"{data}: only one class, {given.train.class_names[0]}; telling apart takes at least two.")
-    sides = with_held_out(given, share=_SHARE, seed=options.seed)
+    split = out / "split.csv"
+    if given.held_out is None and options.resume and split.exists():
+        again = split_again(given.train, split)
+        sides = replace(given, train=again.split(TRAIN), held_out=again.split(VAL))
+    else:
+        sides = with_held_out(given, share=_SHARE, seed=options.seed)
     _check_sides(sides, options)
     recipe = folder_recipe(sides.train.class_names, len(sides.train), base=base).with_settings(settings)
     if not options.resume:
@@ -259,7 +262,7 @@ def _counts_text(sides: Sides, *, by_lot: bool) -> str:
     if held_out is None:
         return text
     if by_lot:
-        return f"{text} (no source on both sides)"
+        return text
     by = "the split" if held_out.source == train.source else f"those of {held_out.source}, split"
     return f"{text} ({by} {sides.held_out_as!r})"
 
