@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 _LINE_EVERY = 15.0
 """Seconds between lines where no bar can be drawn."""
 
+_FILES = 20
+"""Files with a `warning_of_file` each: a million of them would hide everything else."""
+
 
 class Bar:
     """Counts the steps of long work and shows nothing: the base of those that do.
@@ -348,10 +351,17 @@ def warning_once(message: str) -> None:
 
 
 def warning_of_file(message: str) -> None:
-    """As `warning`, of a file that is opened again and again: each process that meets it says it once to a reporter."""
-    if message not in _CURRENT.warned:
-        _CURRENT.warned[message] = warning_of_file
-        warning(message)
+    """As `warning`, of a file that is opened again and again: each process that meets it says it once to a reporter.
+
+    After some files it says once that there are more, and where they are listed.
+    """
+    said = sum(tell is warning_of_file for tell in _CURRENT.warned.values())
+    if message in _CURRENT.warned or said > _FILES:
+        return
+    if said == _FILES:
+        message = "more files are not read whole: `marey data audit` counts and lists all of them"
+    _CURRENT.warned[message] = warning_of_file
+    warning(message)
 
 
 Message = tuple[Callable[[str], None], str]
