@@ -68,7 +68,9 @@ def assert_begins_at(path: Path, first: int, *, lacking: int) -> None:
                 for number in np.random.default_rng(0).permutation(len(video)).tolist():
                     np.testing.assert_array_equal(video.read([number])[0], expected[number])
                 assert len(list(video.pictures())) == len(video)
-    frames = "first frame has no key frame and is" if lacking == 1 else f"first {lacking} frames have no key frame and are"
+    frames = (
+        "first frame has no key frame and is" if lacking == 1 else f"first {lacking} frames have no key frame and are"
+    )
     assert [message for _, message in reporter.take()] == [f"{path}: the {frames} left out"]
 
 

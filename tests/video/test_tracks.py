@@ -18,6 +18,8 @@ from marey.video.reader import open_video
 Part = Callable[[av.container.OutputContainer], Callable[[], None]]
 """Adds a track to a container; what it returns writes the track's packets."""
 
+UNMARKED = Disposition(0)
+
 JPEG = cv2.imencode(".jpg", coded_frame(255))[1].tobytes()
 
 
@@ -42,7 +44,7 @@ def film(count: int, *, first: int = 0, codec: str = "libx264", marks: Dispositi
     return add
 
 
-def picture(marks: Disposition = Disposition(0)) -> Part:
+def picture(marks: Disposition = UNMARKED) -> Part:
     """A JPEG as a track of one packet."""
 
     def add(container):
@@ -131,7 +133,7 @@ def test_the_film_and_not_a_picture_beside_it(name, parts, tmp_path) -> None:
 
 @pytest.mark.parametrize("kind", ["mp4", "mkv"])
 def test_of_two_films_the_default_one(kind, tmp_path) -> None:
-    marked, plain = Disposition.default, Disposition(0)
+    marked, plain = Disposition.default, UNMARKED
     second = made(tmp_path / f"second.{kind}", film(20, first=40, marks=plain), film(10, marks=marked))
     assert shown(second) == list(range(10))
     both = made(tmp_path / f"both.{kind}", film(5, marks=marked), film(20, first=40, marks=marked))
