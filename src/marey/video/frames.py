@@ -184,7 +184,10 @@ def _image(path: str, mode: int) -> NDArray[np.uint8]:
         content = np.fromfile(path, np.uint8)
     except OSError as error:
         raise DecodeError(path, f"cannot be read ({error.strerror})") from None
-    image = cv2.imdecode(content, mode) if content.size else None
+    try:
+        image = cv2.imdecode(content, mode) if content.size else None
+    except cv2.error as error:
+        raise DecodeError(path, f"is no image that OpenCV can read ({error.err})") from None
     if image is None:
         raise DecodeError(path, "is no image that OpenCV can read")
     return np.asarray(image, dtype=np.uint8)

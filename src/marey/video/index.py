@@ -49,6 +49,13 @@ class FrameIndex:
     def __len__(self) -> int:
         return len(self.timestamps)
 
+    @property
+    def lacking(self) -> str:
+        """What is left out, in words; "" where nothing is."""
+        if self.left_out == 1:
+            return "the first frame has no key frame and is left out"
+        return f"the first {self.left_out} frames have no key frame and are left out" if self.left_out else ""
+
     def beginning_at(self, pts: int) -> "FrameIndex":
         """The same index without the frames before a time stamp."""
         first = int(np.searchsorted(self.pts, pts))

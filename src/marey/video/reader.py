@@ -117,7 +117,7 @@ class Video(FrameSource):
         super().__init__(
             self.name, timestamps=times, fps=fps, seconds=float(times[-1] - times[0] + 1 / fps),
             size=(first.width, first.height) if turned else (first.height, first.width),
-            left_out=_head(self._index.left_out),
+            left_out=self._index.lacking,
         )  # fmt: skip
 
     # -- reading
@@ -430,17 +430,6 @@ def _file_or_path(source: Any, name: str) -> str | Path | BinaryIO:
     if not file.seekable():
         raise DataError(f"{name}: this file cannot be sought; pass its content as bytes: open_video(file.read()).")
     return file
-
-
-def _head(count: int) -> str:
-    """What is left out of a file whose beginning was cut away."""
-    if not count:
-        return ""
-    return (
-        "the first frame has no key frame and is left out"
-        if count == 1
-        else (f"the first {count} frames have no key frame and are left out")
-    )
 
 
 def _chain(first: "Packet[Any]", rest: "Iterator[Packet[Any]]") -> "Iterator[Packet[Any]]":

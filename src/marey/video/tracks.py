@@ -44,10 +44,11 @@ def film_track(container: InputContainer) -> Film:
     if len(tracks) < 2 and not (tracks and _is_still(tracks[0]) and container.streams.audio):
         return Film(tracks[0] if tracks else None, packets_read=False)
     packets = _up_to_two_packets(container, tracks)
-    moving = [track for track in tracks if packets[track.index] > 1]
-    if not moving and container.streams.audio:
-        tracks = [track for track in tracks if not _is_still(track)]
-    return Film(min(moving or tracks, key=_rank, default=None), packets_read=True)
+    most = max(packets.values(), default=0)
+    longest = [track for track in tracks if packets[track.index] == most]
+    if most < 2 and container.streams.audio:
+        longest = [track for track in longest if not _is_still(track)]
+    return Film(min(longest, key=_rank, default=None), packets_read=True)
 
 
 def no_film(container: InputContainer) -> str:
