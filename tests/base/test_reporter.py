@@ -27,6 +27,7 @@ from marey.base.reporter import (
     reporting,
     set_reporter,
     warning,
+    warning_of_file,
     warning_once,
 )
 
@@ -94,6 +95,17 @@ def test_what_is_true_of_the_machine_is_told_once_to_each_reporter(monkeypatch) 
     with reporting(first):
         warning_once("another")
     assert "another" not in first.warnings, "the first process speaks for all"
+
+
+def test_what_is_true_of_a_file_is_told_once_by_the_process_that_meets_it(monkeypatch) -> None:
+    mine = Collecting()
+    monkeypatch.setenv("RANK", "1")
+    with reporting(mine):
+        for _ in range(2):
+            for number in range(30):
+                warning_of_file(f"{number}.mkv: the first 7 frames are left out")
+    assert mine.warnings[:20] == [f"{number}.mkv: the first 7 frames are left out" for number in range(20)]
+    assert mine.warnings[20:] == ["more files are not read whole: `marey data audit` counts and lists all of them"]
 
 
 # -- progress

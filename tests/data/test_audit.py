@@ -5,7 +5,7 @@ import shutil
 
 import cv2
 import pytest
-from made_videos import coded_frame, encode
+from made_videos import coded_frame, encode, without_head
 from typer.testing import CliRunner
 
 from marey.base.errors import DataError
@@ -87,6 +87,28 @@ def test_planted_faults(sound, tmp_path) -> None:
     assert found.untrained == ["swim"]
     assert found.faults == 6
     assert found.contents != audited(sound / "list.csv").contents
+
+
+def test_what_is_not_read_whole_is_no_fault(tmp_path) -> None:
+    encode(tmp_path / "whole.mkv", 40, options={"bf": "3"})
+    without_head(tmp_path / "whole.mkv", tmp_path / "cut.mkv", 3)
+    (tmp_path / "frames").mkdir()
+    for name in ["cover", *(f"img_{n:03d}" for n in (1, 2, 3, 5))]:
+        cv2.imwrite(str(tmp_path / "frames" / f"{name}.png"), coded_frame(len(name)))
+    (tmp_path / "list.csv").write_text("path,label\nwhole.mkv,a\ncut.mkv,a\nframes,b\n")
+    words = {
+        "cut.mkv": "the first 9 frames have no key frame and are left out",
+        "frames": "1 image is no frame of the series img_001.png to img_005.png and left out (cover.png); "
+        "1 number is missing between img_001.png and img_005.png, the first after img_003.png",
+    }
+    for check in ("open", "decode"):
+        found = audited(tmp_path / "list.csv", check=check)
+        assert (found.faults, found.unreadable, found.left_out) == (0, {}, words)
+    for _ in range(2):  # the second time from what the first one kept
+        done = CliRunner().invoke(app, ["data", "audit", str(tmp_path / "list.csv"), "--workers", "0"])
+        assert done.exit_code == 0
+        assert "left out" not in done.stderr
+        assert f"not read whole: 2\n    cut.mkv: {words['cut.mkv']}\n    frames: {words['frames']}\n" in done.stdout
 
 
 def test_several_lists_are_one_set(sound, tmp_path) -> None:

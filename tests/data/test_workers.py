@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 import pytest
-from made_videos import coded_frame
+from made_videos import coded_frame, encode, without_head
 from torch.utils.data import DataLoader, Dataset
 
 from collecting import Collecting
@@ -41,6 +41,20 @@ def test_an_error_arrives_as_it_was_raised(videos, workers) -> None:
     with pytest.raises(DataError) as caught:
         next(iter(ClipLoader(refusing, global_batch=2, epochs=1, workers=workers)))
     assert str(caught.value) == "x.csv: this is what is wrong."
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_what_is_left_out_of_a_file_is_said_once_in_all_epochs(workers, tmp_path) -> None:
+    for label in ("jump", "run"):
+        (tmp_path / label).mkdir()
+        whole = encode(tmp_path / label / "whole.mkv", 40, options={"bf": "3"})
+        without_head(whole, tmp_path / label / "cut.mkv", 3)
+    clips = ClipDataset(list_folder(tmp_path), MMAction2Train(frames=8), RandomCrop(short_side=48, size=40))
+    with reporting(mine := Collecting()):
+        for _ in range(2):
+            list(ClipLoader(clips, global_batch=2, epochs=3, workers=workers))
+    lacking = "the first 9 frames have no key frame and are left out"
+    assert sorted(mine.warnings) == [f"{tmp_path / label / 'cut.mkv'}: {lacking}" for label in ("jump", "run")]
 
 
 class Talking(Dataset):

@@ -115,3 +115,14 @@ MAKERS = (
     hevc,
     edit_list,
 )
+
+
+def without_head(source: Path, path: Path, packets: int) -> Path:
+    """A stream copy without the first packets, as cutters make it that do not encode anew."""
+    with av.open(str(source)) as old, av.open(str(path), "w") as new:
+        stream = new.add_stream_from_template(old.streams.video[0])
+        for number, packet in enumerate(p for p in old.demux(video=0) if p.size):
+            if number >= packets:
+                packet.stream = stream
+                new.mux(packet)
+    return path

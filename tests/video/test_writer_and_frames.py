@@ -70,7 +70,8 @@ def test_frame_folder(tmp_path) -> None:
         [f"img_{n:05d}.jpg" for n in range(1, 13)],
         [f"img_{n}.jpg" for n in range(1, 13)],
         [f"{n}.png" for n in range(1, 13)],
-        [f"a_{n:02d}.jpeg" for n in range(9)] + ["b_01.jpeg"],
+        [f"{n}.{n % 7:03d}.jpeg" for n in range(12)],
+        ["a.jpg", "b.jpg", "c.jpg"],
     ],
 )
 def test_images_come_in_natural_order(names, tmp_path) -> None:

@@ -4,13 +4,14 @@
     with marey.reporting(marey.SilentReporter()):    within the block
         marey.predict(model, "kick.mp4")
 
-Inside Marey `notice`, `warning`, `warning_once` and `progress` call the current reporter. A notice tells the expected
-course of work: what was chosen, how far it is, where files lie. A warning tells what makes a result or its time another one
-than the user may expect: something was left out, guessed, replaced, is slow or broken. Errors are exceptions and do not
-come here.
+Inside Marey `notice`, `warning`, `warning_once`, `warning_of_file` and `progress` call the current reporter. A notice tells
+the expected course of work: what was chosen, how far it is, where files lie. A warning tells what makes a result or its time
+another one than the user may expect: something was left out, guessed, replaced, is slow or broken. Errors are exceptions and
+do not come here.
 
 Of several processes (torchrun) the first gives notices and shows progress, for all. Each gives its own warnings, because
-they are about what it met itself: a broken file, a connection. What every process would say is a `warning_once`.
+they are about what it met itself: a broken file, a connection. What every process would say is a `warning_once`; what is
+true of a file that is opened in each epoch is a `warning_of_file`.
 """
 
 import contextlib
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
 
 _LINE_EVERY = 15.0
 """Seconds between lines where no bar can be drawn."""
+
+_FILES = 20
+"""Files with a `warning_of_file` each: a million of them would hide everything else."""
 
 
 class Bar:
@@ -124,8 +128,8 @@ class KeepingReporter(SilentReporter):
         self._kept.append((notice, message))
 
     def warning(self, message: str) -> None:
-        """Keep it, and whether it is a `warning_once`."""
-        self._kept.append((warning_once if message in _CURRENT.warned else warning, message))
+        """Keep it, and by which function it was said."""
+        self._kept.append((_CURRENT.warned.get(message, warning), message))
 
     def take(self) -> "list[Message]":
         """What was said since the last call; can be pickled."""
@@ -302,11 +306,11 @@ class _Drawn(Bar):
 
 
 class _Current:
-    """The current reporter, and which warnings it had by `warning_once`. One for a process (ADR 12)."""
+    """The current reporter, and by which functions it had warnings that are said once. One for a process (ADR 12)."""
 
     def __init__(self) -> None:
         self.reporter: Reporter = TerminalReporter()
-        self.warned: set[str] = set()
+        self.warned: dict[str, Callable[[str], None]] = {}
 
 
 _CURRENT = _Current()
@@ -314,7 +318,7 @@ _CURRENT = _Current()
 
 def set_reporter(reporter: Reporter) -> None:
     """Give everything to `reporter` from here on, in all threads of this process. At first it is a `TerminalReporter`."""
-    _CURRENT.reporter, _CURRENT.warned = reporter, set()
+    _CURRENT.reporter, _CURRENT.warned = reporter, {}
 
 
 @contextlib.contextmanager
@@ -342,12 +346,26 @@ def warning(message: str) -> None:
 def warning_once(message: str) -> None:
     """As `warning`, where every process and every call would say the same: the first process does, once to a reporter."""
     if processes().first and message not in _CURRENT.warned:
-        _CURRENT.warned.add(message)
+        _CURRENT.warned[message] = warning_once
         warning(message)
 
 
+def warning_of_file(message: str) -> None:
+    """As `warning`, of a file that is opened again and again: each process that meets it says it once to a reporter.
+
+    After some files it says once that there are more, and where they are listed.
+    """
+    said = sum(tell is warning_of_file for tell in _CURRENT.warned.values())
+    if message in _CURRENT.warned or said > _FILES:
+        return
+    if said == _FILES:
+        message = "more files are not read whole: `marey data audit` counts and lists all of them"
+    _CURRENT.warned[message] = warning_of_file
+    warning(message)
+
+
 Message = tuple[Callable[[str], None], str]
-"""What a process said, by which of the three functions above."""
+"""What a process said, by which of the functions above."""
 
 
 def say_again(messages: Iterable[Message], *, said: set[str]) -> None:

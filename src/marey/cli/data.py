@@ -231,6 +231,7 @@ def _print_preparation(result: "Preparation") -> None:
             "missing": {f"{part}: {name}": None for part, names in result.missing.items() for name in names},
             "unreadable": result.unreadable,
             "too short": result.short,
+            "not read whole": result.left_out,
             "found twice": {key: ", ".join(paths) for key, paths in result.duplicates.items()},
             "in the folder of another class": {path: f"is {label}" for path, label in result.misplaced.items()},
             "no clip of the set": dict.fromkeys(result.extra),
@@ -273,6 +274,7 @@ def _print_audit(result: "Audit") -> None:
     _findings(
         {
             "too short": {path: f"{n} frames" for path, n in result.short.items()},
+            "not read whole": result.left_out,
             "same content": {" = ".join(paths): None for paths in result.duplicates},
             "variable frame rate": dict.fromkeys(result.variable_rate),
             "odd frame rate": {path: f"{fps:g}" for path, fps in result.odd_rate.items()},

@@ -55,6 +55,8 @@ class Audit:
     unreadable: dict[str, str] = field(default_factory=dict)
     short: dict[str, int] = field(default_factory=dict)
     """Fewer frames than asked for."""
+    left_out: dict[str, str] = field(default_factory=dict)
+    """What of a file or folder is not among its frames: what was cut away with its first key frame, covers, gaps."""
     duplicates: list[list[str]] = field(default_factory=list)
     """Files with the same bytes."""
     contradictions: list[list[str]] = field(default_factory=list)
@@ -144,6 +146,7 @@ def audit(
     result.unreadable = {p: probe.error for p, probe in probes.items() if probe.error and not probe.missing}
     good = {path: probe for path, probe in probes.items() if probe.readable}
     result.short = {path: probe.frames for path, probe in good.items() if probe.frames < short_frames}
+    result.left_out = {path: probe.left_out for path, probe in good.items() if probe.left_out}
     _measure(result, good)
     result.outside = [row.path for row in rows if row.is_outside(probes[row.path])]
     alike = _of_one_size(probes)

@@ -56,6 +56,8 @@ class Preparation:
     """Per file: why."""
     short: dict[str, str] = field(default_factory=dict)
     """Per file: how short. They stay in the lists."""
+    left_out: dict[str, str] = field(default_factory=dict)
+    """Per file: what of it is not among its frames. They stay in the lists."""
     duplicates: dict[str, list[str]] = field(default_factory=dict)
     """Per clip: its files; the first one that can be read is listed."""
     misplaced: dict[str, str] = field(default_factory=dict)
@@ -115,6 +117,7 @@ def prepare(
     }
     probes = _probes(folder, wanted, check, workers, cache)
     result.unreadable = {path: probe.error for path, probe in probes.items() if not probe.readable}
+    result.left_out = {path: probe.left_out for path, probe in probes.items() if probe.left_out}
     usable = {key: path for key, paths in wanted.items() if (path := _first_readable(paths, probes))}
     result.short = {
         path: f"{probes[path].seconds:g} s, {probes[path].frames} frames"

@@ -17,9 +17,13 @@ from marey.base.errors import DecodeError
 from marey.base.files import append_line, cache_folder, read_lines, sha256
 from marey.base.jobs import each_job
 from marey.base.jsonable import BYTES
+from marey.base.reporter import SilentReporter, reporting
 
 Check = Literal["files", "open", "decode"]
 """How far a file is tested: that it is there and not empty; that it opens and its first frame decodes; every frame."""
+
+_FORM = 2
+"""Of what is kept about a file: results of another one, which counted frames differently, are not taken."""
 
 _JITTER = 0.002
 """Seconds by which a frame may miss the even beat: containers round time stamps to milliseconds."""
@@ -27,7 +31,9 @@ _JITTER = 0.002
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """One file. `bytes` is -1 where there is none; `error` says why it cannot be read; `variable`: the rate changes."""
+    """One file. `bytes` is -1 where there is none; `error` says why it cannot be read; `variable`: the rate changes;
+    `left_out`: what of it is not among its frames, in words.
+    """
 
     bytes: int
     frames: int = 0
@@ -37,6 +43,7 @@ class Probe:
     height: int = 0
     variable: bool = False
     error: str = ""
+    left_out: str = ""
 
     @property
     def missing(self) -> bool:
@@ -67,13 +74,14 @@ def _opened(path: str, size: int, check: Check) -> Probe:
     from marey.video.open import open_stored
     from marey.video.reader import Video
 
-    with open_stored(Path(path)) as source:
+    # Silent: what is left out is a finding here, and every reader of probes lists it.
+    with reporting(SilentReporter()), open_stored(Path(path)) as source:
         if check == "decode":
             for _ in source.pictures() if isinstance(source, Video) else map(source.read, _one_by_one(len(source))):
                 pass
         return Probe(
             size, len(source), round(source.fps, 3), round(source.duration_seconds, 3), source.width, source.height,
-            variable_rate(source.timestamps),
+            variable_rate(source.timestamps), left_out=source.left_out,
         )  # fmt: skip
 
 
@@ -119,8 +127,8 @@ class ProbeCache:
         """A probe of each path; those that are known already from an equal or deeper check are not opened again."""
         if check == "files":
             return [probe(path, "files") for path in paths]
-        kinds = ("open", "decode") if check == "open" else ("decode",)
-        found = self._each(paths, partial(_probe_row, check), kinds, check, workers, f"Checking ({check})")
+        kinds = [f"{kind} {_FORM}" for kind in ("open", "decode") if check in ("open", kind)]
+        found = self._each(paths, partial(_probe_row, check), kinds, f"{check} {_FORM}", workers, f"Checking ({check})")
         names = [f.name for f in fields(Probe)]
         return [Probe(**dict(zip(names, row, strict=True))) for row in found]
 

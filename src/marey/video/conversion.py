@@ -16,6 +16,7 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
+from marey.video.orientation import AS_STORED, orientation_of
 from marey.video.source import Box, Conversion, Size
 
 _PLANAR_8_BIT = {"yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p"}
@@ -35,16 +36,14 @@ class Converter:
         self._matrices: dict[tuple[int, bool], NDArray[np.float32]] = {}
 
     def convert(self, picture: VideoFrame, crop: Box | None, size: Size | None) -> NDArray[np.uint8]:
-        """RGB uint8 [H, W, 3] of the displayed picture: turned upright, cut, resized."""
-        turns = round(picture.rotation / 90) % 4
+        """RGB uint8 [H, W, 3] of the displayed picture: turned and mirrored as it is shown, cut, resized."""
+        orientation = orientation_of(picture)
         box = crop or Box(0, 0, picture.height, picture.width)
         target = size or (box.height, box.width)
         resized = tuple(target) != (box.height, box.width)
-        if self._planes and resized and turns == 0 and picture.format.name in _PLANAR_8_BIT:
+        if self._planes and resized and orientation == AS_STORED and picture.format.name in _PLANAR_8_BIT:
             return self._from_planes(picture, box, target)
-        rgb = self._whole(picture)
-        if turns:
-            rgb = np.rot90(rgb, turns)
+        rgb = orientation.upright(self._whole(picture))
         if crop is not None:
             rgb = rgb[crop.top : crop.top + crop.height, crop.left : crop.left + crop.width]
         return _resized(rgb, size or rgb.shape[:2])

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from marey.base.errors import DataError
+from marey.video.frames import write_image
 from marey.video.reader import open_video
 from marey.video.source import Size
 from marey.video.transforms import short_side_size
@@ -53,17 +54,9 @@ def extract_frames(
             for start in range(first, last, _AT_ONCE):
                 numbers = range(start, min(start + _AT_ONCE, last))
                 for number, frame in zip(numbers, video.read(numbers, size=size), strict=True):
-                    _write(partial / template.format(number - first + 1), frame, quality)
+                    path = partial / template.format(number - first + 1)
+                    write_image(path, frame[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
         partial.chmod(0o755)
         partial.rename(target)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-
-
-def _write(path: Path, frame: np.ndarray, quality: int) -> None:
-    try:
-        done = cv2.imwrite(str(path), frame[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
-    except cv2.error as error:
-        raise DataError(f"{path.name}: OpenCV cannot write such images ({error.err}).") from None
-    if not done:
-        raise DataError(f"{path}: the image cannot be written (is the disk full?).")

@@ -1,8 +1,9 @@
-"""Folders of images read like a video: RGB frames, and optical flow as pairs of images."""
+"""Folders of images read like a video: RGB frames, and optical flow as pairs of images.
+
+Which images of a folder these are: `marey.video.series`.
+"""
 
 import json
-import os
-import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -11,12 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from marey.base.errors import DataError, DecodeError
-from marey.base.order import natural_key
+from marey.video.series import flow_pairs, frame_series, image_names, without_flow
 from marey.video.source import Box, Frames, FrameSource, Size
-from marey.video.suffixes import IMAGE_SUFFIXES
 from marey.video.transforms import crop, resize
 
-_SUFFIXES = tuple(IMAGE_SUFFIXES)
 FLOW_NOTE = "flow.json"
 """Beside flow images that Marey wrote: the frame rate, which images do not know."""
 
@@ -29,17 +28,19 @@ class _ImageFolder(FrameSource):
         channels: Of a place.
         load: The images of a place, by their paths, as OpenCV has them: uint8 [H, W, C].
         store: Puts what `load` gave into an array, in the order of channels that a reader wants.
+        left_out: As a `FrameSource` has it.
     """
 
     def __init__(
         self,
         folder: str | Path,
-        files: list[tuple[str, ...]],
+        files: Sequence[tuple[str, ...]],
         *,
         fps: float,
         channels: int,
         load: Callable[[Sequence[str]], NDArray[np.uint8]],
         store: Callable[[NDArray[np.uint8], NDArray[np.uint8]], None],
+        left_out: str = "",
     ) -> None:
         self._folder, self._files, self._channels, self._load, self._store = str(folder), files, channels, load, store
         if not files:
@@ -49,7 +50,7 @@ class _ImageFolder(FrameSource):
         height, width = _size_in_header(self._paths(0)[0]) or load(self._paths(0)).shape[:2]
         super().__init__(
             str(folder), timestamps=np.arange(len(files)) / fps, fps=fps, seconds=len(files) / fps,
-            size=(int(height), int(width)),
+            size=(int(height), int(width)), left_out=left_out,
         )  # fmt: skip
 
     def _paths(self, number: int) -> list[str]:
@@ -81,17 +82,19 @@ class _ImageFolder(FrameSource):
 
 
 class FrameFolder(_ImageFolder):
-    """RGB frames stored as images, in natural order of their names (img_00001.jpg, img_00002.jpg, ...).
+    """RGB frames stored as images: the folder's series of numbered images (img_00001.jpg, img_00002.jpg, ...) in natural
+    order, without the covers and contact sheets beside it (see `marey.video.series.frame_series`).
 
     `fps` is the rate at which they were taken; images do not say.
 
     Raises:
-        DecodeError: no such folder, or no images in it.
+        DecodeError: no such folder, no images in it, or two series that both may be meant.
     """
 
     def __init__(self, path: str | Path, *, fps: float = 30.0) -> None:
-        names = _in_order([name for name in _images(path) if not _flow_axis(name)])
-        super().__init__(path, [(name,) for name in names], fps=fps, channels=3, load=_colour, store=_as_rgb)
+        series = frame_series(image_names(path), path)
+        files = [(name,) for name in series.names]
+        super().__init__(path, files, fps=fps, channels=3, load=_colour, store=_as_rgb, left_out=series.left_out)
 
 
 class FlowFolder(_ImageFolder):
@@ -105,12 +108,9 @@ class FlowFolder(_ImageFolder):
     """
 
     def __init__(self, path: str | Path, *, fps: float | None = None) -> None:
-        images = _images(path)
-        across, down = (_in_order([name for name in images if _flow_axis(name) == axis]) for axis in "xy")
-        if len(across) != len(down):
-            raise DecodeError(path, f"holds {len(across)} x images and {len(down)} y images; flow needs pairs")
+        pairs = flow_pairs(image_names(path), path)
         fps = _noted_fps(Path(path)) if fps is None else fps
-        super().__init__(path, list(zip(across, down, strict=True)), fps=fps, channels=2, load=_pair, store=_as_flow)
+        super().__init__(path, pairs, fps=fps, channels=2, load=_pair, store=_as_flow)
 
 
 def _colour(paths: Sequence[str]) -> NDArray[np.uint8]:
@@ -134,54 +134,28 @@ def _as_flow(image: NDArray[np.uint8], out: NDArray[np.uint8]) -> None:
 
 def holds_frames(folder: Path) -> bool:
     """Whether images that are no flow lie in a folder."""
-    return _holds(folder, lambda name: not _flow_axis(name))
+    return bool(without_flow(image_names(folder)))
+
+
+def count_frames(folder: str | Path) -> tuple[int, int]:
+    """How many frames, and how many pairs of flow images, a folder holds; (0, 0) where there is none."""
+    try:
+        names = image_names(folder)
+        frames = len(frame_series(names, folder).names)
+    except (DecodeError, OSError):
+        return 0, 0
+    return frames, (len(names) - len(without_flow(names))) // 2
 
 
 def holds_flow(folder: Path) -> bool:
     """Whether flow images lie in a folder, be it beside frames."""
-    return _holds(folder, lambda name: bool(_flow_axis(name)))
-
-
-def count_frames(folder: str | Path) -> tuple[int, int]:
-    """How many images of frames, and how many pairs of flow images, a folder holds; (0, 0) where there is none."""
-    try:
-        axes = [_flow_axis(name) for name in _images(folder)]
-    except (DecodeError, OSError):
-        return 0, 0
-    return sum(not axis for axis in axes), axes.count("x")
-
-
-def _holds(folder: Path, wanted: Callable[[str], bool]) -> bool:
-    with os.scandir(folder) as entries:
-        return any(_is_image(entry.name) and wanted(entry.name) for entry in entries)
+    names = image_names(folder)
+    return len(without_flow(names)) < len(names)
 
 
 def _noted_fps(folder: Path) -> float:
     note = folder / FLOW_NOTE
     return float(json.loads(note.read_text(encoding="utf-8"))["fps"]) if note.exists() else 30.0
-
-
-def _images(path: str | Path) -> list[str]:
-    """The names of a folder's images."""
-    if not Path(path).is_dir():
-        raise DecodeError(path, "no such folder")
-    # Names, not Paths: opening a folder must not cost more than reading a few of its images.
-    return [name for name in os.listdir(path) if _is_image(name)]  # noqa: PTH208
-
-
-def _is_image(name: str) -> bool:
-    return name.lower().endswith(_SUFFIXES) and not name.startswith(".")
-
-
-def _in_order(names: list[str]) -> list[str]:
-    """Names in natural order."""
-    names.sort()
-    if len(names) > 1:
-        start = len(os.path.commonprefix([names[0], names[-1]]))  # noqa: RUF071 - letters are what is meant
-        end = names[0].find(".", start) - len(names[0])
-        if all(len(n) == len(names[0]) and n[start:end].isdigit() for n in names):
-            return names  # numbers of the same length: letter by letter is the natural order
-    return sorted(names, key=natural_key)
 
 
 def _size_in_header(path: str) -> tuple[int, int] | None:
@@ -207,15 +181,32 @@ def _size_in_header(path: str) -> tuple[int, int] | None:
     return None
 
 
-def _flow_axis(name: str) -> str | None:
-    if not name.startswith(("x", "y", "flow_")):
-        return None
-    found = re.match(r"(?:flow_)?([xy])_\d+\.", name)
-    return found.group(1) if found else None
-
-
 def _image(path: str, mode: int) -> NDArray[np.uint8]:
-    image = cv2.imread(path, mode)
+    # OpenCV is given bytes: a name that is no UTF-8 would end the process.
+    try:
+        content = np.fromfile(path, np.uint8)
+    except OSError as error:
+        raise DecodeError(path, f"cannot be read ({error.strerror})") from None
+    try:
+        image = cv2.imdecode(content, mode) if content.size else None
+    except cv2.error as error:
+        raise DecodeError(path, f"is no image that OpenCV can read ({error.err})") from None
     if image is None:
         raise DecodeError(path, "is no image that OpenCV can read")
     return np.asarray(image, dtype=np.uint8)
+
+
+def write_image(path: Path, image: NDArray[np.uint8], options: Sequence[int] = ()) -> None:
+    """Write an image uint8 [H, W] or [H, W, 3], blue first; the suffix names the format, `options` are OpenCV's.
+
+    Raises:
+        DataError: OpenCV writes no such images.
+        OSError: the file cannot be written.
+    """
+    try:
+        done, content = cv2.imencode(path.suffix, image, options)
+    except cv2.error as error:
+        raise DataError(f"{path.name}: OpenCV cannot write such images ({error.err}).") from None
+    if not done:
+        raise DataError(f"{path.name}: OpenCV cannot write such images.")
+    path.write_bytes(content.tobytes())

@@ -6,10 +6,13 @@
 A read is planned: the wanted frames in display order, a jump to a key frame only where it saves decoding, pictures that
 nobody wants or refers to skipped undecoded where that is proven exact, one decoder thread, one scaler. Errors are
 not hidden: a picture that FFmpeg patched up raises, and so do those after it until the next key frame.
+
+Which track is read: `marey.video.tracks`. How pictures are turned and mirrored: `marey.video.orientation`. What becomes of a
+file whose first key frame was cut away: `marey.video.index`.
 """
 
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, get_args
 
@@ -23,8 +26,10 @@ from numpy.typing import NDArray
 
 from marey.base.errors import DataError, DecodeError
 from marey.video.conversion import Converter
-from marey.video.index import FrameIndex, count_frames, index_packets
+from marey.video.index import Beginning, FrameIndex, count_frames, index_packets
+from marey.video.orientation import orientation_of
 from marey.video.source import Box, Conversion, Frames, FrameSource, Size
+from marey.video.tracks import film_track, no_film
 
 _SKIPPABLE = {"h264"}
 """Codecs whose unwanted non-reference pictures may be skipped undecoded, each admitted by a test of bit equality.
@@ -42,7 +47,8 @@ def open_video(source: str | Path | bytes | BinaryIO, *, conversion: Conversion 
     `marey.video.conversion`).
 
     Raises:
-        DecodeError: there is no such file, it is no video, or not one frame of it can be decoded.
+        DecodeError: there is no such file, it is no video (a song with a cover neither), or not one frame of it can be
+            decoded.
         DataError: `source` or `conversion` is nothing of the kind.
     """
     return Video(source, conversion=conversion)
@@ -54,16 +60,21 @@ class _Decoding:
     Args:
         packets: What is still to be sent to the decoder.
         number: The frame with which decoding starts.
+        decode: What the decoder shows after a packet.
     """
 
-    def __init__(self, packets: "Iterator[Packet[Any]]", number: int) -> None:
-        self.packets, self.start = packets, number
+    def __init__(
+        self, packets: "Iterator[Packet[Any]]", number: int, decode: "Callable[[Packet[Any]], list[VideoFrame]]"
+    ) -> None:
+        self.packets, self.start, self.decode = packets, number, decode
         self.ready: list[VideoFrame] = []
         """Pictures that the decoder gave and nobody took."""
         self.next = number
         """The smallest number that decoding has not passed."""
         self.skipped: set[int] = set()
         """Frames that were passed over undecoded."""
+        self.begun = False
+        """Whether a picture came."""
         self.done = False
         """Whether nothing comes any more."""
         self.spoilt: int | None = None
@@ -77,6 +88,10 @@ class _Decoding:
             self.spoilt = None
 
 
+class _LeftOutError(DecodeError):
+    """The decoder shows later frames, and not this one, without an error."""
+
+
 class Video(FrameSource):
     """N frames of a file, by number. Not to be shared between threads."""
 
@@ -87,6 +102,8 @@ class Video(FrameSource):
             raise DataError(f"{self.name}: conversion={conversion!r}: expected {' or '.join(get_args(Conversion))}.")
         self._converter = Converter(conversion)
         self._closed = False
+        self._track: int | None = None
+        """Which of the container's streams is read, once that is known."""
         self._container, self._stream = self._open()
         try:
             self._index = self._scan()
@@ -95,11 +112,12 @@ class Video(FrameSource):
         except BaseException:
             self.close()
             raise
-        turned = round(first.rotation / 90) % 2 == 1
+        turned = orientation_of(first).transposed
         times, fps = self._index.timestamps, self._mean_rate()
         super().__init__(
             self.name, timestamps=times, fps=fps, seconds=float(times[-1] - times[0] + 1 / fps),
             size=(first.width, first.height) if turned else (first.height, first.width),
+            left_out=self._index.lacking,
         )  # fmt: skip
 
     # -- reading
@@ -140,26 +158,38 @@ class Video(FrameSource):
     # -- opening and placing
 
     def _open(self) -> tuple[InputContainer, VideoStream]:
-        """Open the container and set up its decoder."""
+        """Open the container and set up the decoder of its film."""
+        container = self._opened()
+        try:
+            if self._track is None:
+                film = film_track(container)
+                if film.track is None:
+                    raise DecodeError(self.name, no_film(container))
+                self._track = film.track.index
+                if film.packets_read:
+                    container.close()
+                    container = self._opened()
+            stream = container.streams[self._track]
+            if not isinstance(stream, VideoStream) or stream.codec_context is None:
+                raise DecodeError(self.name, "holds video that this FFmpeg has no decoder for")
+        except DecodeError:
+            container.close()
+            raise
+        # One thread: skipping is only exact then, and loaders run one reader per process anyway.
+        stream.thread_type = "NONE"
+        return container, stream
+
+    def _opened(self) -> InputContainer:
+        """The container, at its beginning."""
         if isinstance(self._source, str | Path) and not Path(self._source).is_file():
             what = "is a folder, not a video file" if Path(self._source).is_dir() else "no such file"
             raise DecodeError(self.name, what)
         if not isinstance(self._source, str | Path):
             self._source.seek(0)
         try:
-            container = av.open(str(self._source) if isinstance(self._source, Path) else self._source, mode="r")
+            return av.open(str(self._source) if isinstance(self._source, Path) else self._source, mode="r")
         except (av.FFmpegError, ValueError) as error:
             raise DecodeError(self.name, f"not a video that FFmpeg can read ({_words(error)})") from None
-        if not container.streams.video:
-            container.close()
-            raise DecodeError(self.name, "holds no video stream")
-        stream = container.streams.video[0]
-        if stream.codec_context is None:
-            container.close()
-            raise DecodeError(self.name, "holds video that this FFmpeg has no decoder for")
-        # One thread: skipping is only exact then, and loaders run one reader per process anyway.
-        stream.thread_type = "NONE"
-        return container, stream
 
     def _scan(self) -> FrameIndex:
         try:
@@ -167,13 +197,38 @@ class Video(FrameSource):
             if index is None:
                 self._reopen()
                 index = count_frames(self._container, self._stream)
+            elif index.headless:
+                index = self._without_head(index)
         except av.FFmpegError as error:
             raise DecodeError(
                 self.name, f"cannot be decoded to its end to count its frames ({_words(error)})"
             ) from None
         if not len(index):
-            raise DecodeError(self.name, "holds no frames")
+            missing = ": it does not begin with a key frame, and none that can be decoded follows"
+            raise DecodeError(self.name, f"holds no frames{missing if index.headless else ''}")
         return index
+
+    def _without_head(self, index: FrameIndex) -> FrameIndex:
+        """The index from the first picture on that the decoder shows; empty where it shows none."""
+        self._reopen()
+        beginning = Beginning(self._stream)
+        shown = (picture for packet in self._container.demux(self._stream) for picture in beginning.decode(packet))
+        first = next(shown, None)
+        return index.beginning_at(int(index.pts[-1]) + 1 if first is None or first.pts is None else first.pts)
+
+    def _leave_out_what_the_first_key_frame_lacks(self) -> None:
+        """Begin with the first picture that the decoder shows, where that belongs to the first key frame.
+
+        Frames before it are shown ahead of the key frame and refer to what was cut away (open GOP), or are those in which
+        an intra refresh renews the picture. If the first picture belongs to a later key frame, the data is broken.
+        """
+        try:
+            index = self._without_head(self._index)
+        except av.FFmpegError:
+            return
+        if len(index) and not (self._index.keys[1:2] <= index.left_out).any():
+            self._index = index
+            self._decoding = self._from_start()
 
     def _mean_rate(self) -> float:
         times = self._index.timestamps
@@ -192,10 +247,16 @@ class Video(FrameSource):
             if decoding is not None and decoding.start == 0:
                 return decoding
         self._reopen()
-        return _Decoding(self._container.demux(self._stream), 0)
+        return _Decoding(self._container.demux(self._stream), 0, Beginning(self._stream).decode)
 
     def _peek(self) -> VideoFrame:
         """The first picture that can be decoded, left in its place for the first read."""
+        try:
+            return next(self._pictures(np.array([0])))[1]
+        except _LeftOutError:
+            self._leave_out_what_the_first_key_frame_lacks()
+        except DecodeError:
+            pass
         first_error = None
         for number in dict.fromkeys([0, *self._index.keys.tolist()]):
             try:
@@ -264,20 +325,24 @@ class Video(FrameSource):
             return None
         if first.pts is None or not first.is_keyframe or (exactly and first.pts != pts):
             return None
-        return _Decoding(_chain(first, packets), self._number(first.pts))
+        return _Decoding(_chain(first, packets), self._number(first.pts), self._stream.codec_context.decode)
 
     def _decoded(self, numbers: NDArray[np.int64]) -> Iterator[tuple[int, VideoFrame]]:
         """Decode on until the last of `numbers`, yielding them; unwanted pictures are skipped where that is exact."""
         wanted_pts = self._index.pts[numbers]
         wanted, position = set(wanted_pts.tolist()), 0
         while position < len(numbers):
-            picture = self._next_picture(wanted)
+            fresh, picture = not self._decoding.begun, self._next_picture(wanted)
             number = int(numbers[position])
             if picture is None:
                 raise DecodeError(self.name, f"frame {number} of {len(self._index)}: the decoder never shows it")
             pts = picture.pts
             if pts is None or pts > wanted_pts[position]:
-                raise DecodeError(self.name, f"frame {number} of {len(self._index)}: the decoder leaves it out")
+                if fresh and self._decoding.start:
+                    # Intra refresh: after a seek the decoder shows nothing until all of the picture is renewed.
+                    self._decoding = self._from_before(self._decoding.start - 1)
+                    continue
+                raise _LeftOutError(self.name, f"frame {number} of {len(self._index)}: the decoder leaves it out")
             if pts == wanted_pts[position]:
                 position += 1
                 if position == len(numbers):
@@ -293,8 +358,9 @@ class Video(FrameSource):
                 return None
             self._decoding.ready = self._feed(wanted)
         picture = self._decoding.ready.pop(0)
+        self._decoding.begun = True
         if picture.pts is not None:
-            self._decoding.next = self._number(picture.pts) + 1
+            self._decoding.next = int(np.searchsorted(self._index.pts, picture.pts, side="right"))
             self._decoding.look_at(picture)
         return picture
 
@@ -316,7 +382,7 @@ class Video(FrameSource):
             if skip:
                 at.skipped.add(self._number(packet.pts or 0))
         try:
-            return list(codec.decode(packet))
+            return at.decode(packet)
         except av.FFmpegError as error:
             at.done = True  # the decoder's state is worth nothing now: the next read seeks
             number = at.next

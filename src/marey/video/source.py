@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from marey.base.errors import DataError
+from marey.base.reporter import warning_of_file
 
 Frames = NDArray[np.uint8 | np.float32]
 """[T, H, W, C]; C is 3 (RGB) or 2 (flow x, y). uint8 as decoded; float32 grey levels after a resize in float."""
@@ -40,10 +41,22 @@ class FrameSource(abc.ABC):
         fps: Their mean rate.
         seconds: From the first frame's beginning to the last one's end.
         size: (height, width) in pixels, as displayed.
+        left_out: What of the file or folder is not among the frames, in words; each process warns of it once.
     """
 
-    def __init__(self, name: str, *, timestamps: NDArray[np.float64], fps: float, seconds: float, size: Size) -> None:
-        self.name = name
+    def __init__(
+        self,
+        name: str,
+        *,
+        timestamps: NDArray[np.float64],
+        fps: float,
+        seconds: float,
+        size: Size,
+        left_out: str = "",
+    ) -> None:
+        self.name, self.left_out = name, left_out
+        if left_out:
+            warning_of_file(f"{name}: {left_out}")
         self._timestamps, self._fps, self._seconds = timestamps, fps, seconds
         self._height, self._width = size
 
@@ -72,13 +85,13 @@ class FrameSource(abc.ABC):
     @final
     @property
     def width(self) -> int:
-        """Pixels across, as displayed: after rotation."""
+        """Pixels across, as displayed: after rotation and mirroring."""
         return self._width
 
     @final
     @property
     def height(self) -> int:
-        """Pixels down, as displayed: after rotation."""
+        """Pixels down, as displayed: after rotation and mirroring."""
         return self._height
 
     @final

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from marey.base.errors import DataError, DecodeError
 from marey.base.files import atomic_path
 from marey.video.conversion import plane_array
+from marey.video.orientation import AS_STORED, Orientation, orientation_of
 from marey.video.reader import open_video
 
 _FINE = Fraction(1, 90_000)
@@ -28,8 +29,8 @@ def transcode(
     """Write `source` as H.264 with its shorter side scaled to `short_side` pixels (bicubic), never enlarged; no sound.
 
     Every frame is kept, at its distance in time from the first one, with a variable rate too. Sides are rounded to even
-    numbers, rotation is applied to the pixels, colour space and range stay as they are. `gop`: a key frame at least
-    every so many frames. The file is whole or absent, and was counted before it took its place.
+    numbers, rotation and mirroring are applied to the pixels, colour space and range stay as they are. `gop`: a key frame at
+    least every so many frames. The file is whole or absent, and was counted before it took its place.
 
     Raises:
         DecodeError: a frame of the source cannot be decoded.
@@ -84,8 +85,8 @@ class _Scaler:
         self._reformatter = VideoReformatter()
 
     def scale(self, picture: VideoFrame) -> VideoFrame:
-        turns = round(picture.rotation / 90) % 4
-        height, width = self._size if turns % 2 == 0 else self._size[::-1]
+        orientation = orientation_of(picture)
+        height, width = self._size[::-1] if orientation.transposed else self._size
         yuv = picture.format.name.startswith("yuv")
         # RGB has no YUV matrix of its own: it becomes BT.601 limited, what readers take where nothing is said.
         space = int(picture.colorspace) if yuv else _BT601
@@ -101,12 +102,12 @@ class _Scaler:
             dst_color_range=_FULL if full else _LIMITED,
             interpolation="BICUBIC",
         )
-        return _turned(small, turns) if turns else _untyped(small)
+        return _untyped(small) if orientation == AS_STORED else _upright(small, orientation)
 
 
-def _turned(picture: VideoFrame, turns: int) -> VideoFrame:
-    """The picture turned by quarters, counter-clockwise, plane by plane."""
-    planes = [np.rot90(plane_array(picture, number), turns) for number in range(3)]
+def _upright(picture: VideoFrame, orientation: Orientation) -> VideoFrame:
+    """The picture turned and mirrored as it is shown, plane by plane."""
+    planes = [orientation.upright(plane_array(picture, number)) for number in range(3)]
     upright = VideoFrame(planes[0].shape[1], planes[0].shape[0], "yuv420p")
     for number, plane in enumerate(planes):
         plane_array(upright, number)[:] = plane

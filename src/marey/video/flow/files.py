@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import av
-import cv2
 import numpy as np
 from av.video.frame import VideoFrame
 from numpy.typing import NDArray
@@ -18,7 +17,7 @@ from numpy.typing import NDArray
 from marey.base.errors import DataError, DecodeError
 from marey.base.files import atomic_path, write_json
 from marey.video import transforms
-from marey.video.frames import FLOW_NOTE
+from marey.video.frames import FLOW_NOTE, write_image
 from marey.video.reader import open_video
 from marey.video.source import Box, Frames, FrameSource, Size
 
@@ -77,8 +76,7 @@ def _write_images(place: Path, chunks: Iterable[NDArray[np.uint8]], fps: float, 
             count += 1
             for axis, levels in zip("xy", np.moveaxis(field, -1, 0), strict=True):
                 path = temporary / f"{template.format(axis, count)}.{storage}"
-                if not cv2.imwrite(str(path), np.ascontiguousarray(levels)):
-                    raise OSError(f"{path}: cannot be written")
+                write_image(path, np.ascontiguousarray(levels))
         if not count:
             raise DataError(f"{place}: there is no flow to write.")
         write_json(temporary / FLOW_NOTE, {"fps": fps, "fields": count})
