@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from marey.base.errors import DataError
 from marey.base.files import atomic_path
 from marey.base.jsonable import BYTES
+from marey.base.nearest import did_you_mean
 from marey.data.videos import Target, VideoEntry, VideoList, counted, fingerprint, seconds_text, source_text
 
 
@@ -240,6 +241,7 @@ def _labelled(
             if word not in index:
                 raise DataError(
                     f"{where(texts.index(text))}: the label {word!r} is none of the {len(names)} classes ({_some(names)})."
+                    f"{did_you_mean(word, names)}"
                 )
     most = max(map(len, words.values()))
     places = {text: [index[w] for w in row] + [-1] * (most - len(row)) for text, row in words.items()}

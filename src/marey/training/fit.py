@@ -15,6 +15,7 @@ from marey.base.precision import Precision
 from marey.base.processes import processes
 from marey.base.reporter import notice
 from marey.classifier import Classifier, require_logits, user_module_config
+from marey.data.class_order import in_class_order
 from marey.data.formats import read_manifest
 from marey.data.manifest import Manifest
 from marey.models.layers.freeze import freeze
@@ -105,6 +106,8 @@ def fit(
     train = train if isinstance(train, Manifest) else read_manifest(train, root=root, classes=classes)
     if val is not None and not isinstance(val, Manifest):
         val = read_manifest(val, root=root, classes=train.class_names)
+    if val is not None:
+        val = in_class_order(val, train.class_names, of="the training list")
     task = task_of(recipe.task)
     for manifest in (train, val):
         if manifest is not None:
