@@ -22,9 +22,9 @@ from marey.models.network import Network
 from marey.models.user_module.config import UserModuleConfig
 from marey.recipe import Recipe, recipe_from
 from marey.weights.content import check_body
+from marey.weights.runs import MODEL, RECIPE
 
 FORMAT = "1"
-MODEL, RECIPE = "model.safetensors", "recipe.json"
 
 
 @dataclass(frozen=True)

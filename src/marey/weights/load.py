@@ -17,13 +17,13 @@ from marey.data.class_files import read_classes
 from marey.models.network import Network
 from marey.recipe import NetworkConfig, Recipe, Source
 from marey.recipes import RECIPES, get_recipe
-from marey.weights.checkpoint import MODEL, Checkpoint, is_own, read_checkpoint
+from marey.weights.checkpoint import Checkpoint, is_own, read_checkpoint
 from marey.weights.foreign import layout_for, layouts_of, read_contents, variant_of
 from marey.weights.layouts.all import LAYOUTS
-from marey.weights.layouts.resnet import Change
+from marey.weights.layouts.resnet import Change, Variant
 from marey.weights.obtain import Obtained, is_address, obtain, obtain_named
 from marey.weights.positions import resize_to_fit
-from marey.weights.runs import looks_like_a_file
+from marey.weights.runs import MODEL, looks_like_a_file
 from marey.weights.store import record_of
 from marey.weights.tensorflow import is_tensorflow
 from marey.weights.wrapped import has_classifier, variant_in
@@ -213,7 +213,8 @@ def _foreign(path: Path, recipe: Recipe | None, allow_new_head: bool, source: So
                 )
     else:
         layout = layout_for(recipe.model, layouts, path)
-        _require_classifier(tensors, layout, path, allow_new_head)
+        if _told(tensors, layout) is not None:
+            _require_classifier(tensors, layout, path, allow_new_head)
         assumed = source is None
         notes += _variant_notes(recipe.model, layout, tensors)
     tensors = _plain(tensors, layout)
@@ -254,6 +255,14 @@ def _require_classifier(tensors: dict[str, Tensor], layout: ModuleType, path: Pa
         )
 
 
+def _told(tensors: dict[str, Tensor], layout: ModuleType) -> Variant | None:
+    """The network that shapes tell, None where they tell none."""
+    try:
+        return variant_in(tensors, layout)
+    except ValidationError:
+        return None
+
+
 def _check_layout(layouts: Sequence[ModuleType], source: Source, path: Path) -> None:
     found = list(dict.fromkeys(layout.NAME for layout in layouts))
     if source.layout is not None and source.layout not in found:
@@ -264,10 +273,7 @@ def _check_layout(layouts: Sequence[ModuleType], source: Source, path: Path) -> 
 
 def _difference(tensors: dict[str, Tensor], layout: ModuleType, recipe: Recipe) -> str:
     """How a file's network differs from a recipe's, as far as shapes show it: a sentence to end an error with."""
-    try:
-        variant = variant_in(tensors, layout)
-    except ValidationError:
-        return ""
+    variant = _told(tensors, layout)
     held, wanted = dict(variant.config) if variant is not None else {}, dict(recipe.model)
     words = {"network": "the network {}", "depth": "depth {}", "channels": "{} channels", "num_classes": "{} classes"}
     other = [field for field in words if held and held.get(field) != wanted.get(field)]
@@ -289,10 +295,7 @@ def _as_ours(
 
 def _variant_notes(config: NetworkConfig, layout: ModuleType, tensors: dict[str, Tensor]) -> tuple[str, ...]:
     """Where a recipe wants another variant of the network than the shapes and the toolkit's defaults suggest."""
-    try:
-        variant = variant_in(tensors, layout)
-    except ValidationError:
-        return ()
+    variant = _told(tensors, layout)
     if variant is None or variant.config.network != config.network:
         return ()
     inferred = dict(variant.config)

@@ -8,9 +8,9 @@ from pathlib import Path
 from marey.base.errors import WeightsError
 from marey.base.reporter import notice
 from marey.data.videos import VIDEO_SUFFIXES
-from marey.weights.checkpoint import MODEL, RECIPE, is_own
-from marey.weights.tensorflow import is_tensorflow
 
+MODEL, RECIPE = "model.safetensors", "recipe.json"
+"""The files of a model on a hub."""
 BEST, LAST, STATE = "best.safetensors", "last.safetensors", "last.ckpt"
 _OF_A_RUN = (STATE, "run.json", "log.csv")
 ENDINGS = (".safetensors", ".pth", ".pt", ".pyth", ".ckpt", ".bin", ".pkl", ".tar", ".th", ".index")
@@ -34,19 +34,29 @@ def checkpoint_in(path: Path, *, quiet: bool = False) -> Path:
     """
     if not path.is_dir():
         beside = path.with_name(LAST)
-        if path.name != STATE or not beside.is_file() or not (path.is_file() and is_own(beside)):
+        # Lightning calls a checkpoint last.ckpt, too; a run of Marey's has its recipe beside it.
+        if path.name != STATE or not (beside.is_file() and path.with_name("recipe.yaml").is_file()):
             return path
         if not quiet:
             notice(f"{path} is what --resume goes on from: {LAST} beside it is taken")
         return beside
-    if (path / MODEL).is_file() or (path / RECIPE).is_file() or is_tensorflow(path):
+    if (path / MODEL).is_file() or (path / RECIPE).is_file():
         return path
     file = next((path / name for name in (BEST, LAST) if (path / name).is_file()), None)
+    if file is None and _is_tensorflow(path):
+        return path
     if file is None:
         raise WeightsError(f"{path}: no such checkpoint file: {_what(path)}.")
     if not quiet:
         notice(f"{path}: {file.name}{_epoch(path / 'log.csv', best=file.name == BEST)}")
     return file
+
+
+def _is_tensorflow(path: Path) -> bool:
+    """Whether a folder is a TensorFlow checkpoint. This imports torch."""
+    from marey.weights.tensorflow import is_tensorflow
+
+    return is_tensorflow(path)
 
 
 def looks_like_a_file(word: str) -> bool:

@@ -134,7 +134,15 @@ def variant_in(tensors: dict[str, Tensor], layout: ModuleType) -> Variant | None
     if found is not None or has_classifier(tensors, layout):
         return found
     trials = (layout.variant_of(tensors | {head: torch.zeros(1, 1)}) for head in layout.HEADS)
-    return next((trial for trial in trials if trial is not None), None)
+    return next((trial for trial in trials if trial is not None and _has_most_of(trial, tensors, layout)), None)
+
+
+def _has_most_of(variant: Variant, tensors: dict[str, Tensor], layout: ModuleType) -> bool:
+    """Whether a file has most tensors of a network that its first ones show."""
+    with torch.device("meta"):
+        network = variant.config.build()
+    names = [theirs for theirs, _ in layout.pairs(network)]
+    return 2 * sum(name in tensors for name in names) > len(names)
 
 
 def has_classifier(tensors: Mapping[str, Tensor], layout: ModuleType) -> bool:
