@@ -29,6 +29,17 @@ from marey.weights.tensorflow import is_tensorflow
 from marey.weights.wrapped import has_classifier, variant_in
 
 
+class OtherClassesError(WeightsError):
+    """Weights that fit but for the classifier, which is for another number of classes."""
+
+    def __init__(self, what: str, difference: str = "") -> None:
+        self.what, self.difference = what, difference
+        """What does not fit; and the sentence that says which classes the file has."""
+        super().__init__(
+            f"{what} (allow_new_head=True, in convert --allow-new-head: take it with a fresh classifier).{difference}"
+        )
+
+
 def build_model(recipe: Recipe, class_names: Sequence[str] | None = None) -> Classifier:
     """A classifier by a recipe, its network with random weights and the recipe's rates of dropout and drop path.
 
@@ -233,6 +244,8 @@ def _foreign(path: Path, recipe: Recipe | None, allow_new_head: bool, source: So
             absent=getattr(layout, "ABSENT", ()),
             notes=notes,
         )
+    except OtherClassesError as error:
+        raise OtherClassesError(error.what, _difference(tensors, layout, recipe)) from None
     except WeightsError as error:
         raise WeightsError(f"{error}{_difference(tensors, layout, recipe)}") from None
     names = None if report.new_head else _published_names(recipe)
@@ -352,13 +365,6 @@ def _shape_free(config: NetworkConfig) -> dict[str, object]:
     return {k: v for k, v in dict(config).items() if k != "num_classes"}
 
 
-_OTHER_HEAD = (
-    " (allow_new_head=True, in convert --allow-new-head: take it with a fresh classifier; to answer in the file's own "
-    "classes, name the file alone: marey predict FILE VIDEO; to train for others: --init FILE)"
-)
-"""What can be done with a file whose classifier alone does not fit."""
-
-
 def _filled(
     network: nn.Module,
     tensors: dict[str, Tensor],
@@ -394,13 +400,7 @@ def _filled(
     # Files older than torch 0.4.1 do not count batches; nothing depends on the count.
     pairs = [(t, o) for t, o in pairs if t in tensors or not o.endswith("num_batches_tracked")]
     tensors, resized = resize_to_fit(network, tensors, pairs, source)
-    _check(
-        tensors,
-        pairs,
-        state,
-        source,
-        hint="" if new_head else _OTHER_HEAD,
-    )
+    _check(tensors, pairs, state, source, new_head=new_head)
     for line in resized:
         notice(f"{source}: {line}")
     notes += resized
@@ -416,7 +416,7 @@ def _check(
     state: dict[str, Tensor],
     source: str,
     *,
-    hint: str,
+    new_head: bool,
 ) -> None:
     used = {theirs for theirs, _ in pairs}
     wrong = [
@@ -444,7 +444,8 @@ def _check(
     }
     found = [f"{len(names)} {what}: {', '.join(names[:3])}" for what, names in problems.items() if names]
     if found:
-        raise WeightsError(f"{source}: the weights do not fit: {'; '.join(found)}{hint if only_head else ''}.")
+        what = f"{source}: the weights do not fit: {'; '.join(found)}"
+        raise OtherClassesError(what) if only_head and not new_head else WeightsError(f"{what}.")
 
 
 def _kind(tensor: Tensor) -> str:

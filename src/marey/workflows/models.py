@@ -1,6 +1,7 @@
 """From what a user names (a recipe, a file) to a classifier that is ready, or to a file of ours."""
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from marey.data.class_files import read_classes
 from marey.recipe import Recipe
 from marey.recipes import get_recipe
 from marey.weights.checkpoint import Description, read_checkpoint, save_checkpoint, save_folder
-from marey.weights.load import build_model, is_file_of_ours, load_model
+from marey.weights.load import OtherClassesError, build_model, is_file_of_ours, load_model
 from marey.weights.obtain import check_named, check_obtainable, obtain_named
 from marey.weights.refusals import FETCH
 
@@ -42,15 +43,32 @@ def open_model(
         RecipeError, WeightsError: a wrong name, or weights that do not fit.
         DataError: the file of class names cannot be read, or has not as many as the network has classes.
     """
-    model = _opened(
-        name_or_file, weights=weights, untrained=untrained, settings=settings, trust_first_use=trust_first_use
-    )
+    with own_classes():
+        model = _opened(
+            name_or_file, weights=weights, untrained=untrained, settings=settings, trust_first_use=trust_first_use
+        )
     if classes is None or model.names_classes:
         return model
     names = read_classes(classes)
     if len(names) != model.num_classes:
         raise DataError(f"{classes}: {len(names)} class names, but the network tells {model.num_classes} apart.")
     return model.with_classes(names)
+
+
+@contextlib.contextmanager
+def own_classes() -> Iterator[None]:
+    """Within the block weights for other classes than a recipe's are refused with what a command can do about them.
+
+    Raises:
+        WeightsError: weights for other classes.
+    """
+    try:
+        yield
+    except OtherClassesError as error:
+        raise WeightsError(
+            f"{error.what}.{error.difference} To answer in the file's own classes, name the file alone, without the recipe: "
+            "marey predict FILE VIDEO; to train for others, start from it: --init FILE."
+        ) from None
 
 
 def require_classes(model: Classifier, classes: Path) -> None:
