@@ -22,6 +22,7 @@ from marey.weights.content import check_body, other_format
 from marey.weights.layouts import deepmind_tensorflow
 from marey.weights.layouts.all import LAYOUTS
 from marey.weights.layouts.resnet import Variant
+from marey.weights.runs import MODEL
 from marey.weights.tensorflow import is_tensorflow, read_tensorflow
 from marey.weights.wrapped import unwrap, variant_in
 
@@ -81,6 +82,8 @@ def read_contents(path: Path) -> Contents:
     Raises:
         WeightsError: no such file, cut short, not a checkpoint, or with code inside (which is not run).
     """
+    if (path / MODEL).is_file():
+        path = path / MODEL
     if path.suffix == ".index" and path.is_file() and path.stat().st_size:
         check_body(path)
     if is_tensorflow(path):
