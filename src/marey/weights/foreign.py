@@ -39,9 +39,6 @@ class _Inert:
     def __setstate__(self, _: object) -> None:
         pass
 
-    def __setitem__(self, name: object, value: object) -> None:
-        pass
-
 
 _BESIDE = tuple(
     (_Inert, f"{module}.{name}")
@@ -51,15 +48,21 @@ _BESIDE = tuple(
         "numpy": ("ndarray", "dtype"),
         "argparse": ("Namespace",),
         "mmengine.logging.history_buffer": ("HistoryBuffer",),
-        "lightning_fabric.utilities.data": ("AttributeDict",),
-        "lightning.fabric.utilities.data": ("AttributeDict",),
-        "pytorch_lightning.utilities.parsing": ("AttributeDict",),
         "pathlib": ("PosixPath", "WindowsPath"),
     }.items()
     for name in names
 )
 """Names in the checkpoints of a run, which hold scores, curves and options: MMAction2's, VMZ's and Lightning's do. The
 reader takes `_Inert` for each, so that none of numpy's or a toolkit's code runs; any other name is refused."""
+_DICTIONARIES = tuple(
+    (dict, f"{package}.AttributeDict")
+    for package in (
+        "lightning_fabric.utilities.data",
+        "lightning.fabric.utilities.data",
+        "pytorch_lightning.utilities.parsing",
+    )
+)
+"""What Lightning keeps a module's arguments in: a plain dictionary is made of it."""
 _REFUSED_NAME = re.compile(r"(?:GLOBAL|class) ([\w.]+)")
 """Where torch's reader says what it refused."""
 
@@ -132,7 +135,7 @@ def _loaded(path: Path) -> object:
         with warnings.catch_warnings():
             # Files of other pickle protocols than torch's own are met here; whether they can be read is answered below.
             warnings.filterwarnings("ignore", message="Detected pickle protocol", category=UserWarning)
-            with torch.serialization.safe_globals(list(_BESIDE)):
+            with torch.serialization.safe_globals([*_BESIDE, *_DICTIONARIES]):
                 return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         refused = _REFUSED_NAME.search(str(error))
