@@ -24,7 +24,8 @@ from marey.models.network import Network
 from marey.models.user_module.config import UserModuleConfig
 from marey.recipe import NetworkConfig, Recipe
 from marey.recipes import RECIPES
-from marey.weights.load import build_model, config_in, load_model, released_as
+from marey.weights.inferred import released_as
+from marey.weights.load import build_model, config_in, load_model
 from marey.weights.obtain import Obtained, check_named, check_obtainable, is_address, obtain, obtain_named
 from marey.weights.refusals import base_row
 from marey.weights.starts import check_ig65m, check_imagenet, ig65m_file, ig65m_start, imagenet_file
