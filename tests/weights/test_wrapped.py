@@ -99,6 +99,22 @@ def test_any_nesting_is_looked_into(nest, tmp_path) -> None:
     assert same(read_contents(tmp_path / "x.pth").tensors, plain)
 
 
+@pytest.mark.parametrize("prefix", ["", "model.", "module."])
+@pytest.mark.parametrize("wrapper", ["module.", "_orig_mod.", "_fsdp_wrapped_module._checkpoint_wrapped_module."])
+def test_wrapped_parts_are_unwrapped(wrapper, prefix, tmp_path) -> None:
+    """The trunk alone compiled or in DataParallel; every block in FSDP."""
+    for name, old, new in (
+        ("mmaction2", "backbone.", f"backbone.{wrapper}"),
+        ("torchvision", "layer1.", f"layer1.{wrapper}"),
+        ("pytorchvideo", ".res_blocks.", f".{wrapper}res_blocks.{wrapper}"),
+    ):
+        plain = tensors(name)
+        wrapped = {prefix + key.replace(old, new): tensor for key, tensor in plain.items()}
+        found = unwrap({"state_dict": wrapped}, tmp_path / "x.pth")
+        assert same(found.tensors, plain)
+        assert "wrappers inside the names of" in found.notes[0]
+
+
 def test_what_lies_beside_the_network_is_named_with_its_number(tmp_path) -> None:
     plain = tensors("pytorchvideo")
     content = {
@@ -289,6 +305,8 @@ def pickled_module(path: Path) -> None:
         ("x.yaml", lambda p: p.write_text("name: mine\n"), "a recipe or settings"),
         ("model.safetensors.index.json", lambda p: p.write_text(json.dumps({"weight_map": {}})), "answer|several files"),
         ("model-00001-of-00002.safetensors", lambda p: save_file({"a": torch.ones(1)}, p), "one of the files of a"),
+        ("x.pth", lambda p: save_file({"a": torch.ones(1)}, p), "safetensors: give it the ending .safetensors"),
+        ("x.safetensors", lambda p: torch.save({"a": torch.ones(1)}, p), "a file of torch.save: give it the ending"),
         ("x.safetensors", lambda p: p.write_text("<!DOCTYPE html><title>Quota exceeded</title>"), r"a web page \(Quota"),
         ("x.ckpt", lambda p: p.write_text("version https://git-lfs.github.com/spec/v1\noid x\nsize 5\n"), "Git LFS pointer"),
         ("x.index", lambda p: p.write_text("<html><title>Sign in</title></html>"), r"a web page \(Sign in"),

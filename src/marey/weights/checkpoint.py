@@ -21,7 +21,7 @@ from marey.classifier import Calibration, Classifier, user_module_config
 from marey.models.network import Network
 from marey.models.user_module.config import UserModuleConfig
 from marey.recipe import Recipe, recipe_from
-from marey.weights.content import check_body
+from marey.weights.content import check_body, other_format
 from marey.weights.runs import MODEL, RECIPE
 
 FORMAT = "1"
@@ -198,7 +198,10 @@ def read_safetensors(file: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
             tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 - not a mapping
             return tensors, opened.metadata() or {}
     except (SafetensorError, OSError, ValueError) as error:
-        raise WeightsError(f"{file}: not a whole .safetensors file; is it cut short? ({error})") from None
+        what = other_format(file)
+        raise WeightsError(
+            f"{file}: {what}." if what else f"{file}: not a whole .safetensors file; is it cut short? ({error})"
+        ) from None
 
 
 def _described(metadata: dict[str, str], file: Path) -> Description:

@@ -75,6 +75,7 @@ def check_body(path: Path) -> None:
 
 
 _UNPACK = "unpack it, and name the checkpoint in it"
+_IN_PARTS = "in several files, which Marey does not read: save it as one file"
 _FORMATS: tuple[tuple[int, bytes, str], ...] = (
     (257, b"ustar", f"a tar archive: {_UNPACK} (tar -xf FILE)"),
     (0, b"\x1f\x8b", f"compressed by gzip: {_UNPACK} (gunzip FILE, or tar -xzf FILE)"),
@@ -110,20 +111,24 @@ _ENDINGS = {
 
 def other_format(path: Path) -> str | None:
     """Of which other format a file is, and what to do, as a sentence without a full stop; None where it may be torch's."""
-    if path.name.endswith(".index.json"):
-        return "the index of a checkpoint in several files, which Marey does not read: save it as one file"
-    if re.search(r"-\d{5}-of-\d{5}$", path.stem):
-        return "one of the files of a checkpoint in several, which Marey does not read: save it as one file"
-    if path.suffix in (".yaml", ".yml"):
-        return "a recipe or settings, not a checkpoint: name the weights"
     with path.open("rb") as file:
         head = file.read(HEAD)
-    for offset, mark, what in _FORMATS:
-        if head[offset : offset + len(mark)] == mark:
-            return what.replace("FILE", str(path))
-    if path.suffix.lower() in _ENDINGS:
-        return _ENDINGS[path.suffix.lower()].replace("FILE", str(path))
-    return _in_archive(path) if head.startswith(b"PK\x03\x04") else None
+    safe, ending = path.suffix == ".safetensors", path.suffix.lower()
+    promised = int.from_bytes(head[:8], "little")  # The length of a .safetensors file's table, which is JSON.
+    known = (
+        (path.name.endswith(".index.json"), f"the index of a checkpoint {_IN_PARTS}"),
+        (re.search(r"-\d{5}-of-\d{5}$", path.stem), f"one of the files of a checkpoint {_IN_PARTS}"),
+        (ending in (".yaml", ".yml"), "a recipe or settings, not a checkpoint: name the weights"),
+        (safe and head.startswith((b"PK\x03\x04", b"\x80")), "a file of torch.save: give it the ending .pth"),
+        (
+            not safe and head[8:9] == b"{" and promised < path.stat().st_size,
+            "safetensors: give it the ending .safetensors",
+        ),
+        *((head[offset : offset + len(mark)] == mark, what) for offset, mark, what in _FORMATS),
+        (ending in _ENDINGS, _ENDINGS.get(ending, "")),
+    )
+    found = next((what.replace("FILE", str(path)) for matches, what in known if matches), None)
+    return _in_archive(path) if found is None and head.startswith(b"PK\x03\x04") else found
 
 
 def _in_archive(path: Path) -> str | None:

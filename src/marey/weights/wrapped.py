@@ -2,7 +2,8 @@
 
 A file's nested dictionaries are read as one flat dictionary of dotted names. A layout's signs are looked for at the end of
 each name, at a dot: what comes before is taken off, whatever it is called and however deep it is (`state_dict`, `module.`,
-`model.`, `_orig_mod.`, `backbone.`, the attribute of a LightningModule). Of several networks in a file:
+`model.`, `_orig_mod.`, `backbone.`, the attribute of a LightningModule). Where that shows no whole network, the wrappers
+that may lie around its parts (`_INNER`) are taken out of the middle of names. Of several networks in a file:
 
 1. one with a classifier comes before one without;
 2. networks of equal tensors are one;
@@ -35,6 +36,8 @@ _TRUNK = "backbone."
 _AVERAGED = re.compile(r"(?:^|[._])(?:ema|swa|avg|averaged?|shadow)(?=[._\d]|$)", re.IGNORECASE)
 _LAST_STEP = {"ema_state_dict.": "MMEngine", "current_model_state.": "Lightning"}
 """Where toolkits that save the average as `state_dict` have the weights of the last step."""
+_INNER = re.compile(r"(?<=\.)(?:module|_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module|_forward_module)\.")
+"""Wrappers of a part of a network, in the middle of its names: DataParallel's, torch.compile's, FSDP's, DeepSpeed's."""
 _DEEPEST = 8
 """Dictionaries in one another that are looked into: a file may have one that holds itself."""
 _STATES = (
@@ -87,7 +90,7 @@ def unwrap(content: Mapping[object, object], path: Path) -> Unwrapped:
     flat, roots = _flattened(content)
     states = tuple(str(name) for name in content if str(name) in _STATES)
     flat = {name: tensor for name, tensor in flat.items() if name.partition(".")[0] not in states}
-    candidates = _outermost(_candidates(flat), len(flat))
+    flat, candidates, notes = _searched(flat)
     if not candidates:
         return Unwrapped(_plain(flat, roots), states)
     chosen, others = _chosen(candidates, path)
@@ -118,10 +121,29 @@ def unwrap(content: Mapping[object, object], path: Path) -> Unwrapped:
     left = _kinds([name for name in flat if name not in under], _root_of(chosen.prefix, roots))
     copied = (f"ema_* ({len(copies)} tensors)",) if copies else ()
     taken_off = chosen.prefix.removeprefix(_root_of(chosen.prefix, roots))
-    notes = [f"the prefix {taken_off} was taken off the names of its tensors"] if taken_off else []
+    if taken_off:
+        notes.append(f"the prefix {taken_off} was taken off the names of its tensors")
     if chosen.lacks_trunk:
         notes.append(f"its names were read as those of a trunk, with {_TRUNK} before them")
     return Unwrapped(tensors, (*states, *left, *copied), tuple(notes), tuple(choices))
+
+
+def _searched(flat: dict[str, Tensor]) -> tuple[dict[str, Tensor], list[_Candidate], list[str]]:
+    """The tensors, their wrapped parts unwrapped where only that shows a whole network; the networks; and a note on it."""
+    found = _outermost(_candidates(flat), len(flat))
+    inner = {name: _INNER.sub("", name) for name in flat}
+    unwrapped = {inner[name]: tensor for name, tensor in flat.items()}
+    if (found and found[0].rank == 0) or len(unwrapped) < len(flat) or unwrapped.keys() == flat.keys():
+        return flat, found, []
+    better = _outermost(_candidates(unwrapped), len(unwrapped))
+    if not better or (found and found[0].rank <= better[0].rank):
+        return flat, found, []
+    count = sum(name != plain for name, plain in inner.items())
+    return (
+        unwrapped,
+        better,
+        [f"wrappers inside the names of {count} tensors were taken out (such as _orig_mod., module.)"],
+    )
 
 
 def variant_in(tensors: dict[str, Tensor], layout: ModuleType) -> Variant | None:
