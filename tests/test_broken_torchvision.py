@@ -12,7 +12,7 @@ from made_videos import coded_frame
 from marey.recipes import get_recipe
 from marey.video.writer import write_video
 from marey.weights.checkpoint import save_checkpoint
-from marey.weights.load import build_network
+from marey.weights.load import build_model
 
 REASON = "operator torchvision::nms does not exist"
 SMALL = ("model.width=4", "train.epochs=1", "test.size=32", "augment.size=32", "augment.short_side=36",
@@ -75,7 +75,7 @@ def test_predict(clips, python, tmp_path) -> None:
     recipe = get_recipe("slowonly_r18_8x2_motions").variant(
         model={"width": 4, "num_classes": 2}, test={"size": 32}, pixels={"short_side": 32}
     )
-    save_checkpoint(tmp_path / "tiny.safetensors", build_network(recipe), recipe, ("jump", "run"))
+    save_checkpoint(tmp_path / "tiny.safetensors", build_model(recipe), recipe, ("jump", "run"))
     done = python("-m", "marey", "predict", tmp_path / "tiny.safetensors", clips / "run" / "v0.mp4", "--json")
     assert done.returncode == 0, done.stderr
     assert {answer["label"] for answer in json.loads(done.stdout)[0]["top"]} == {"jump", "run"}

@@ -10,7 +10,7 @@ from made_videos import coded_frame
 import marey
 from marey.inference.features import features
 from marey.recipes import get_recipe
-from marey.weights.load import build_network
+from marey.weights.load import build_model
 
 PAGE = Path(__file__).parents[1] / "docs" / "how-to" / "reporter.md"
 
@@ -20,7 +20,7 @@ def model():
     recipe = get_recipe("slowonly_r18_8x2_motions").variant(
         model={"width": 4, "num_classes": 2}, test={"size": 32}, pixels={"short_side": 32}
     )
-    return build_network(recipe, ("jump", "run")).eval()
+    return build_model(recipe, ("jump", "run")).eval()
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import marey
 import tiny
 from marey.cli.app import app
 from marey.weights.checkpoint import save_checkpoint
-from marey.weights.load import build_network
+from marey.weights.load import build_model
 
 PAGE = Path(__file__).parents[1] / "docs" / "explanation" / "walk-through.md"
 SOURCE = Path(marey.__file__).parent
@@ -58,7 +58,7 @@ def check(section: str, work: Callable[[], object]) -> None:
 
 
 def test_predict(videos, tmp_path) -> None:
-    save_checkpoint(tmp_path / "m.safetensors", build_network(RECIPE), RECIPE, ("jump", "run"))
+    save_checkpoint(tmp_path / "m.safetensors", build_model(RECIPE), RECIPE, ("jump", "run"))
     words = ["predict", str(tmp_path / "m.safetensors"), str(videos / "run" / "v0.mp4"), "--workers", "0"]
     check("`marey predict", lambda: app(words, standalone_mode=False))
 

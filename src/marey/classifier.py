@@ -1,7 +1,7 @@
 """A classifier: a network together with all that its answers depend on."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Annotated, Literal
 
@@ -51,7 +51,9 @@ class LoadReport:
     notes: tuple[str, ...] = ()
     """What was decided that the file does not say."""
     new_head: bool = False
-    """Whether the classifier starts fresh, because that of the file has other classes."""
+    """Whether the classifier starts fresh, because that of the file has other classes, or the file has none."""
+    names_assumed: bool = False
+    """Whether the class names are those of the recipe's data set, which has as many, and the file itself names none."""
     origin: Origin | None = None
     """Of a file that was fetched or registered; None for any other file."""
 
@@ -244,6 +246,30 @@ class Classifier(nn.Module):
             self.network, recipe, classes=self.class_names, load_report=self.load_report, calibration=self.calibration,
             trained_on=self.trained_on,
         )  # fmt: skip
+        return other.train(self.training)
+
+    @property
+    def names_classes(self) -> bool:
+        """Whether the class names are known, and not only assumed to be those of a public data set."""
+        return self.class_names is not None and not (self.load_report is not None and self.load_report.names_assumed)
+
+    def with_classes(self, classes: Sequence[str]) -> "Classifier":
+        """The same network, its weights shared, with names for its classes, in the order of the logits.
+
+        Raises:
+            RecipeError: not as many names as classes; or it has other names already.
+        """
+        names = tuple(classes)
+        if len(names) != self.num_classes:
+            raise RecipeError(f"{len(names)} class names, but the network tells {self.num_classes} apart.")
+        if self.names_classes and names != self.class_names:
+            which = "in another order" if set(names) == set(self.class_names or ()) else "by other names"
+            raise RecipeError(
+                f"{self.recipe.name}: the checkpoint names its {len(names)} classes itself, {which}: leave out the file of "
+                "class names (--classes, classes=)."
+            )
+        report = None if self.load_report is None else replace(self.load_report, names_assumed=False)
+        other = Classifier(self.network, self.recipe, classes=names, load_report=report, calibration=self.calibration)
         return other.train(self.training)
 
     @property

@@ -21,7 +21,7 @@ from marey.inference.predict import predict
 from marey.recipes import get_recipe
 from marey.training.fit import fit
 from marey.video.writer import write_video
-from marey.weights.load import build_network
+from marey.weights.load import build_model
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 
@@ -175,7 +175,7 @@ class Recorder:
     """What torch says of float32 arithmetic during each pass through a network, forward and backward."""
 
     def __init__(self) -> None:
-        self.network = build_network(RECIPE)
+        self.network = build_model(RECIPE)
         self.forward: list[list[object]] = []
         self.backward: list[list[object]] = []
         watched = next(module for module in self.network.modules() if isinstance(module, torch.nn.Conv3d))

@@ -18,7 +18,7 @@ from marey.video.writer import write_video
 from marey.weights import starts
 from marey.weights.checkpoint import save_checkpoint
 from marey.weights.layouts import efficientnet_lite
-from marey.weights.load import build_network
+from marey.weights.load import build_model
 
 TINY = ["--set", "model.width=4", "--set", "train.epochs=2", "--set", "test.sampling.segments=4", "--set",
         "clip.segments=4", "--workers", "0"]  # fmt: skip
@@ -45,7 +45,7 @@ def checkpoint(tmp_path_factory):
     recipe = get_recipe("slowonly_r18_8x2_motions").variant(
         model={"width": 4, "num_classes": 2}, test={"size": 32}, pixels={"short_side": 32}
     )
-    save_checkpoint(path, build_network(recipe), recipe, ("jump", "run"))
+    save_checkpoint(path, build_model(recipe), recipe, ("jump", "run"))
     return path
 
 

@@ -16,7 +16,7 @@ from marey.cli.app import app
 from marey.recipes import get_recipe
 from marey.weights.checkpoint import save_checkpoint
 from marey.weights.layouts import deepmind_tensorflow, mmaction2, pyslowfast_caffe2
-from marey.weights.load import build_network, load_model
+from marey.weights.load import build_model, load_model
 
 SMALL = get_recipe("slowonly_r50_8x8_k400").variant(name="small", model={"width": 4, "num_classes": 3})
 
@@ -26,8 +26,8 @@ def marey(*words: object):
 
 
 def tensors(layout=mmaction2, recipe=SMALL) -> dict[str, torch.Tensor]:
-    state = build_network(recipe).network.state_dict()
-    return {theirs: state[ours].clone() for theirs, ours in layout.pairs(build_network(recipe).network)}
+    state = build_model(recipe).network.state_dict()
+    return {theirs: state[ours].clone() for theirs, ours in layout.pairs(build_model(recipe).network)}
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +91,7 @@ def test_the_folder_form(old, recipe, tmp_path) -> None:
     plain = {name: value.contiguous() for name, value in load_model(folder).network.state_dict().items()}
     save_file(plain, folder / "model.safetensors")  # as another tool writes it: recipe.json alone tells
     assert load_model(folder).recipe == SMALL
-    save_checkpoint(folder / "model.safetensors", build_network(SMALL), SMALL.variant(name="another"))
+    save_checkpoint(folder / "model.safetensors", build_model(SMALL), SMALL.variant(name="another"))
     failed = marey("convert", folder, "--out", tmp_path / "c.safetensors")
     assert "says something else than model.safetensors" in failed.stderr
     for text in ("{", "3", '{"recipe": 3}'):
@@ -154,7 +154,7 @@ def no_data(folder: Path) -> Path:
 
 
 def cut_safetensors(folder: Path) -> Path:
-    save_checkpoint(folder / "x.safetensors", build_network(SMALL), SMALL)
+    save_checkpoint(folder / "x.safetensors", build_model(SMALL), SMALL)
     cut(folder / "x.safetensors")
     return folder / "x.safetensors"
 

@@ -16,7 +16,7 @@ from marey.video.flow.rule import FlowRule
 from marey.video.pixels import Pixels
 from marey.video.writer import write_video
 from marey.weights.checkpoint import save_checkpoint
-from marey.weights.load import build_network
+from marey.weights.load import build_model
 
 
 def marey(*words: object):
@@ -43,7 +43,7 @@ def checkpoint(tmp_path_factory):
         model={"width": 4, "num_classes": 2, "channels": 2}, test={"size": 32},
         pixels=Pixels(short_side=32, mean=(128.0, 128.0), std=(128.0, 128.0)),
     )  # fmt: skip
-    save_checkpoint(path, build_network(recipe), recipe, ("jump", "run"))
+    save_checkpoint(path, build_model(recipe), recipe, ("jump", "run"))
     return path
 
 

@@ -14,7 +14,7 @@ from marey.cli.app import app
 from marey.recipes import get_recipe
 from marey.video.writer import write_video
 from marey.weights.checkpoint import save_checkpoint
-from marey.weights.load import build_network
+from marey.weights.load import build_model
 from marey.workflows import demo
 
 SMALL = ("model.width=4", "train.epochs=1", "test.size=32", "augment.size=32", "augment.short_side=36",
@@ -41,7 +41,7 @@ def given(tmp_path_factory) -> Path:
     recipe = get_recipe("slowonly_r18_8x2_motions").variant(
         model={"width": 4, "num_classes": 2}, test={"size": 32}, pixels={"short_side": 32}
     )
-    save_checkpoint(folder / "tiny.safetensors", build_network(recipe), recipe, ("jump", "run"))
+    save_checkpoint(folder / "tiny.safetensors", build_model(recipe), recipe, ("jump", "run"))
     words = ("--data", folder / "clips", "--out", folder / "run", "--workers", "0")
     assert marey("evaluate", folder / "tiny.safetensors", *words).exit_code == 0
     shutil.copy(folder / "run" / "scores.npz", folder / "scores.npz")

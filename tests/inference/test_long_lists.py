@@ -33,7 +33,7 @@ from marey.inference.predict import predict, predict_many
 from marey.recipes import get_recipe
 from marey.video.writer import write_video
 from marey.weights.checkpoint import save_checkpoint
-from marey.weights.load import build_network, load_model
+from marey.weights.load import build_model, load_model
 
 RECIPE = get_recipe("slowonly_r18_8x2_motions").variant(
     model={"width": 4, "num_classes": 2}, test={"size": 32, "crops": "three"}, pixels={"short_side": 32}
@@ -56,7 +56,7 @@ def videos(tmp_path_factory) -> Path:
 def checkpoint(tmp_path_factory) -> Path:
     torch.manual_seed(0)
     path = tmp_path_factory.mktemp("model") / "tiny.safetensors"
-    save_checkpoint(path, build_network(RECIPE), RECIPE, ("jump", "run"))
+    save_checkpoint(path, build_model(RECIPE), RECIPE, ("jump", "run"))
     return path
 
 
@@ -168,7 +168,7 @@ def test_names_that_are_no_utf_8_are_read_and_written_everywhere(videos, checkpo
 
 
 def test_answers_of_files_that_differ_in_their_ending_never_mix(videos, checkpoint, tmp_path) -> None:
-    save_checkpoint(tmp_path / "b.safetensors", build_network(RECIPE), RECIPE, ("jump", "run"))
+    save_checkpoint(tmp_path / "b.safetensors", build_model(RECIPE), RECIPE, ("jump", "run"))
     models = {"r.a": checkpoint, "r.b": tmp_path / "b.safetensors", "r": checkpoint}
 
     def say(name: str, model: Path, video: str):
@@ -191,7 +191,7 @@ def test_answers_that_0_1_0_began_are_resumed(videos, checkpoint, tmp_path) -> N
     (tmp_path / "a.jsonl.run.json").rename(older)
     (tmp_path / "a.mp4").write_bytes(b"no answers")
     assert "going on: 2 of 2" in marey("predict", checkpoint, *words).stderr
-    save_checkpoint(tmp_path / "b.safetensors", build_network(RECIPE), RECIPE, ("jump", "run"))
+    save_checkpoint(tmp_path / "b.safetensors", build_model(RECIPE), RECIPE, ("jump", "run"))
     assert "weights_sha256 differs" in marey("predict", tmp_path / "b.safetensors", *words).stderr
     (tmp_path / "a.txt").write_bytes(out.read_bytes())
     refused = marey("predict", checkpoint, *words)
@@ -205,7 +205,7 @@ def test_answers_of_two_models_never_mix(videos, checkpoint, tmp_path) -> None:
     out = tmp_path / "a.jsonl"
     words = ("predict", videos / "v0.mp4", "--out", out, "--workers", "0")
     assert marey(words[0], checkpoint, *words[1:]).exit_code == 0
-    save_checkpoint(tmp_path / "b.safetensors", build_network(RECIPE), RECIPE, ("jump", "run"))
+    save_checkpoint(tmp_path / "b.safetensors", build_model(RECIPE), RECIPE, ("jump", "run"))
     other = marey(words[0], tmp_path / "b.safetensors", *words[1:])
     assert other.exit_code == 1
     assert "holds another run (weights_sha256 differs)" in other.stderr

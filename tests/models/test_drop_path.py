@@ -10,7 +10,7 @@ from marey.models.slowfast.config import SlowFastConfig
 from marey.models.slowonly.config import SlowOnlyConfig
 from marey.models.tsn.config import BNInceptionTSNConfig, LiteTSNConfig
 from marey.recipes import get_recipe
-from marey.weights.load import build_network
+from marey.weights.load import build_model
 
 
 def test_whole_samples_are_dropped_and_the_rest_scaled() -> None:
@@ -86,8 +86,8 @@ def test_a_dropped_branch_leaves_the_shortcut(config) -> None:
 
 def test_a_recipe_declares_it() -> None:
     recipe = get_recipe("slowonly_r18_8x2_motions").variant(train={"drop_path": 0.1})
-    assert rates(build_network(recipe).network)[-1] == 0.1
-    assert set(rates(build_network(get_recipe("slowonly_r18_8x2_motions")).network)) == {0}
+    assert rates(build_model(recipe).network)[-1] == 0.1
+    assert set(rates(build_model(get_recipe("slowonly_r18_8x2_motions")).network)) == {0}
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from marey.models.layers.inception import SamePad, SamePool, same_padding
 from marey.models.tsn.config import BNInceptionTSNConfig
 from marey.recipes import get_recipe
 from marey.video.transforms import to_clip
-from marey.weights.load import build_network
+from marey.weights.load import build_model
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_pictures_of_odd_size_and_very_short_clips() -> None:
 def test_weights_from_caffe_see_blue_first() -> None:
     recipe = get_recipe("tsn_bninception_rgb_3seg_ucf101")
     red = torch.tensor([255, 0, 0], dtype=torch.uint8).expand(1, 3, 32, 32, 3)
-    seen = build_network(recipe).preprocess(red)
+    seen = build_model(recipe).preprocess(red)
     assert seen[0, :, 0, 0, 0].tolist() == [-104, -117, 255 - 128]
     assert torch.equal(seen, to_clip(red, recipe.pixels.mean, recipe.pixels.std, order="bgr"))
 

@@ -13,7 +13,7 @@ from marey.models.tsn.config import BNInceptionTSNConfig
 from marey.recipes import get_recipe
 from marey.weights.crc32c import crc32c, masked
 from marey.weights.layouts import deepmind, deepmind_tensorflow, mmaction_inception
-from marey.weights.load import build_network, load_model
+from marey.weights.load import build_model, load_model
 from tolerances import GOLDEN_LOGITS
 
 PAIRS = {
@@ -169,7 +169,7 @@ def test_a_checkpoint_by_folder_prefix_and_index(scope, part, tmp_path) -> None:
     loaded = load_model(weights=folder / part if part else folder)
     assert loaded.recipe.model == SMALL.model
     torch.manual_seed(0)
-    expected = build_network(SMALL).eval()
+    expected = build_model(SMALL).eval()
     clip = torch.randn(1, 3, 8, 32, 32)
     torch.testing.assert_close(loaded(clip), expected(clip))
     assert len(loaded.load_report.dropped) == 57 * 4 + 2

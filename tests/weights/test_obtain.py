@@ -19,7 +19,7 @@ from marey.recipes import RECIPES, find_two_stream, get_recipe
 from marey.weights import obtain as policy
 from marey.weights.checkpoint import save_checkpoint
 from marey.weights.layouts import mmaction2
-from marey.weights.load import build_network, load_model
+from marey.weights.load import build_model, load_model
 from marey.weights.nearest import nearest_living, nearest_rows, nearest_two_stream
 from marey.weights.obtain import check_obtainable, check_row, obtain, obtain_named, without_hash
 from marey.weights.store import place, record_path
@@ -258,7 +258,7 @@ def test_a_file_for_another_network_or_other_classes_is_named(tmp_path) -> None:
 
 
 def test_an_address_is_a_file_of_weights(tmp_path) -> None:
-    save_checkpoint(tmp_path / "a.safetensors", build_network(SMALL, ("a", "b", "c")))
+    save_checkpoint(tmp_path / "a.safetensors", build_model(SMALL, ("a", "b", "c")))
     digits = hashlib.sha256((tmp_path / "a.safetensors").read_bytes()).hexdigest()
     with serving(whole((tmp_path / "a.safetensors").read_bytes())) as server:
         model = load_model(f"{server.url}/a-{digits[:8]}.safetensors")
@@ -281,7 +281,7 @@ def test_hugging_face(tmp_path, monkeypatch) -> None:
 
     monkeypatch.setitem(sys.modules, "huggingface_hub", types.SimpleNamespace(snapshot_download=snapshot_download))
     (tmp_path / "snapshot").mkdir()
-    save_checkpoint(tmp_path / "snapshot" / "model.safetensors", build_network(SMALL), SMALL)
+    save_checkpoint(tmp_path / "snapshot" / "model.safetensors", build_model(SMALL), SMALL)
     assert load_model("hf://me/actions@v2").recipe == SMALL
     assert (asked_for["name"], asked_for["revision"], asked_for["local_files_only"]) == ("me/actions", "v2", False)
     assert load_model(weights="hf://me/actions").recipe == SMALL
@@ -383,7 +383,7 @@ def test_a_recipe_cannot_call_a_lost_host_living(address) -> None:
 
 
 def test_what_lies_beside_a_file_of_the_users_is_not_read(tmp_path) -> None:
-    save_checkpoint(tmp_path / "best.safetensors", build_network(SMALL))
+    save_checkpoint(tmp_path / "best.safetensors", build_model(SMALL))
     for text in (
         "{}",
         "[" * 100_000,

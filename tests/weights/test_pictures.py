@@ -15,7 +15,7 @@ from marey.models.tsm.config import LiteTSMConfig
 from marey.models.tsn.config import LiteTSNConfig, TSNConfig
 from marey.recipes import get_recipe
 from marey.weights.layouts import efficientnet_lite, timm, torchvision
-from marey.weights.load import build_network, load_model
+from marey.weights.load import build_model, load_model
 from tolerances import GOLDEN_LOGITS
 
 SYMMETRIC = LiteTSNConfig(num_classes=1000, padding="symmetric", norm_eps=1e-5)
@@ -150,7 +150,7 @@ def test_lite_layouts_are_bijections_and_tell_the_size(layout, size, tmp_path) -
 
 def test_pictures_are_one_frame_or_several() -> None:
     """TSN's logits of several frames are the mean over its pictures' logits: the 2D classifier itself."""
-    network = build_network(PICTURES.variant(model=TSNConfig(depth=18, width=4, num_classes=7))).eval()
+    network = build_model(PICTURES.variant(model=TSNConfig(depth=18, width=4, num_classes=7))).eval()
     clip = torch.randn(1, 3, 3, 32, 32)
     with torch.inference_mode():
         each = torch.stack([network(clip[:, :, t : t + 1]) for t in range(3)])

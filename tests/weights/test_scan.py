@@ -16,7 +16,7 @@ from marey.recipe import Hash, Part, Recipe, Source
 from marey.recipes import RECIPES, get_recipe
 from marey.weights.checkpoint import save_checkpoint
 from marey.weights.layouts import mmaction2, pyslowfast
-from marey.weights.load import build_network, load_model
+from marey.weights.load import build_model, load_model
 from marey.weights.scan import Found, link_found, scan
 from marey.weights.store import place, read_record
 
@@ -118,7 +118,7 @@ def test_weights_of_no_published_name_are_described(folder) -> None:
 
 
 def test_files_of_ours_unknown_ones_and_broken_ones(folder) -> None:
-    save_checkpoint(folder / "best.safetensors", build_network(SMALL), SMALL, ("a", "b", "c"))
+    save_checkpoint(folder / "best.safetensors", build_model(SMALL), SMALL, ("a", "b", "c"))
     (folder / "cut.safetensors").write_bytes((folder / "best.safetensors").read_bytes()[:2000])
     (folder / "page.pth").write_text("<!DOCTYPE html><html>not found</html>")
     (folder / "empty.pth").write_bytes(b"")

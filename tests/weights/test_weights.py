@@ -29,7 +29,7 @@ from marey.weights.checkpoint import read_checkpoint, save_checkpoint
 from marey.weights.foreign import layouts_of as possible_layouts
 from marey.weights.foreign import read_tensors, variant_of
 from marey.weights.layouts import efficientnet_lite, mmaction, mmaction2, pyslowfast, pytorchvideo, timm, torchvision
-from marey.weights.load import build_model, build_network, load_model
+from marey.weights.load import build_model, load_model
 from tolerances import GOLDEN_LOGITS, ILL_CONDITIONED
 
 PAIRS = {
@@ -478,7 +478,7 @@ def test_what_a_training_run_kept_beside_is_read_over(zipped, tmp_path, monkeypa
 
 
 def test_own_checkpoint_needs_nothing_beside(tmp_path) -> None:
-    network = build_network(SMALL, ("a", "b", "c")).eval()
+    network = build_model(SMALL, ("a", "b", "c")).eval()
     save_checkpoint(tmp_path / "a.safetensors", network, SMALL, network.class_names, {"from": "test"})
     loaded = load_model(tmp_path / "a.safetensors")
     assert loaded.recipe == SMALL
@@ -490,7 +490,7 @@ def test_own_checkpoint_needs_nothing_beside(tmp_path) -> None:
 
 def test_a_checkpoint_cut_short(tmp_path) -> None:
     path = tmp_path / "a.safetensors"
-    save_checkpoint(path, build_network(SMALL), SMALL)
+    save_checkpoint(path, build_model(SMALL), SMALL)
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(WeightsError, match="is it cut short"):
         load_model(path)

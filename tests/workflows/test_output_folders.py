@@ -33,7 +33,7 @@ from marey.video.flow import DIS
 from marey.video.flow.rule import FlowRule
 from marey.video.writer import write_video
 from marey.weights.checkpoint import save_checkpoint
-from marey.weights.load import build_network, load_model
+from marey.weights.load import build_model, load_model
 from marey.workflows.answer import answer
 
 RECIPE = get_recipe("slowonly_r18_8x2_motions").variant(
@@ -58,7 +58,7 @@ def videos(tmp_path_factory) -> Path:
 def checkpoint(tmp_path_factory) -> Path:
     torch.manual_seed(0)
     path = tmp_path_factory.mktemp("model") / "tiny.safetensors"
-    save_checkpoint(path, build_network(RECIPE), RECIPE, ("jump", "run"))
+    save_checkpoint(path, build_model(RECIPE), RECIPE, ("jump", "run"))
     return path
 
 

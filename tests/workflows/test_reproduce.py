@@ -14,7 +14,7 @@ from marey.evaluation.scores import Scores
 from marey.recipes import get_recipe
 from marey.video.writer import write_video
 from marey.weights.checkpoint import save_checkpoint
-from marey.weights.load import build_network
+from marey.weights.load import build_model
 from marey.workflows import reproduce as module
 from marey.workflows.reproduce import How, paired_difference, reproduce
 from marey.workflows.train import TrainOptions
@@ -42,7 +42,7 @@ def ucf101(tmp_path_factory):
 def checkpoint(name: str, path):
     torch.manual_seed(0)
     recipe = get_recipe(name).with_settings(SMALL)
-    save_checkpoint(path, build_network(recipe), recipe, None, {})
+    save_checkpoint(path, build_model(recipe), recipe, None, {})
     return path
 
 

@@ -18,7 +18,7 @@ from marey.evaluation.evaluate import evaluate
 from marey.evaluation.scores import Scores
 from marey.recipes import TWO_STREAMS, find_two_stream, get_recipe
 from marey.video.writer import write_video
-from marey.weights.load import build_network
+from marey.weights.load import build_model
 from marey.workflows import two_streams
 from marey.workflows.two_streams import Streams, open_models, predict_streams
 
@@ -41,7 +41,7 @@ def videos(tmp_path_factory):
 def network(seed: int, classes: int = 2):
     torch.manual_seed(seed)
     recipe = RECIPE.variant(name=f"tiny{seed}", model={"num_classes": classes})
-    return build_network(recipe, [f"c{i}" for i in range(classes)] if classes != 2 else ("jump", "run")).eval()
+    return build_model(recipe, [f"c{i}" for i in range(classes)] if classes != 2 else ("jump", "run")).eval()
 
 
 def test_streams_are_tested_fused_and_reported(videos, tmp_path) -> None:

@@ -50,7 +50,13 @@ app = typer.Typer(
 app.add_typer(data, name="data")
 app.add_typer(weights, name="weights")
 
-NameOrFile = Annotated[str, typer.Argument(help="A recipe's name, or a checkpoint: the file that training left.")]
+NameOrFile = Annotated[
+    str, typer.Argument(help="A recipe's name, or a checkpoint: the folder that training left, or a file.")
+]
+ModelClasses = Annotated[
+    Path | None,
+    typer.Option("--classes", help="A file of class names, one a line, for a checkpoint that does not name its own."),
+]
 NameOrYaml = Annotated[str, typer.Argument(help="A recipe's name, or a YAML file written by `marey show`.")]
 Data = Annotated[Path, typer.Option("--data", help="A list of videos and labels, or a folder per class.")]
 WeightsFile = Annotated[
@@ -93,6 +99,7 @@ def predict(
     model: NameOrFile,
     videos: Annotated[list[Path], typer.Argument(help="Video files, folders of them, or lists (.txt, .csv).")],
     root: Root = None,
+    classes: ModelClasses = None,
     top: Annotated[int, typer.Option("--top", min=1, help="How many answers per video.")] = 5,
     weights: WeightsFile = None,
     fuse: Fuse = None,
@@ -114,7 +121,8 @@ def predict(
     from marey.backends.choose import check_backend
     from marey.data.listing import read_videos
     from marey.workflows.answer import answer, answers_path, answers_to
-    from marey.workflows.two_streams import open_models
+    from marey.workflows.models import require_classes
+    from marey.workflows.two_streams import Streams, open_models
 
     compute = Compute(device=device, precision=precision, batch=batch, workers=workers, backend=backend)
     check_backend(compute)
@@ -127,8 +135,11 @@ def predict(
     wanted = read_videos(videos, root=root)
     opened = open_models(
         model, fuse, weights=weights, fuse_weights=fuse_weights, untrained=untrained, settings=settings or (),
-        trust_first_use=trust,
+        trust_first_use=trust, classes=classes,
     )  # fmt: skip
+    if classes is not None:
+        for one in opened.classifiers if isinstance(opened, Streams) else (opened,):
+            require_classes(one, classes)
     given = []
     for found in answer(opened, wanted, top=top, out=out, compute=compute):
         if found.error is not None and not as_json and len(wanted) == 1:
@@ -234,7 +245,7 @@ def evaluate(
     )  # fmt: skip
     opened = open_models(
         model, fuse, weights=weights, fuse_weights=fuse_weights, untrained=untrained, settings=settings or (),
-        trust_first_use=trust,
+        trust_first_use=trust, classes=classes,
     )  # fmt: skip
     listed = ListOptions(root=root, classes=classes, split=split, only=only)
     if isinstance(opened, Streams):
@@ -347,6 +358,7 @@ def convert(
     recipe: Annotated[
         str | None, typer.Option("--recipe", help="What the weights belong to; inferred from the file unless given.")
     ] = None,
+    classes: ModelClasses = None,
     allow_new_head: Annotated[
         bool, typer.Option("--allow-new-head", help="Take weights for other classes; the classifier starts fresh.")
     ] = False,
@@ -358,7 +370,9 @@ def convert(
 
     declared = declared_recipe(recipe, None) if recipe else None
     trust = trusted([file], trust_first_use)
-    made = convert_weights(file, out, recipe=declared, allow_new_head=allow_new_head, trust_first_use=trust)
+    made = convert_weights(
+        file, out, recipe=declared, allow_new_head=allow_new_head, trust_first_use=trust, classes=classes
+    )
     print(json_text(made.as_json(), indent=2) if as_json else made.as_text())
 
 

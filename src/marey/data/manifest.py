@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from marey.base.errors import DataError
 from marey.base.files import atomic_path
 from marey.base.jsonable import BYTES, json_text
+from marey.base.nearest import did_you_mean
 from marey.base.reporter import notice
 from marey.data.split_names import split_name
 from marey.data.text import no_utf8
@@ -177,21 +178,21 @@ class Manifest:
         numbers = all(re.fullmatch(r"-?\d+(\.\d*)?", name) for name in used)
         return used == sorted(used) and not numbers and not any("|" in name for name in used)
 
-    def with_classes(self, names: Sequence[str]) -> "Manifest":
-        """The same videos with another list of classes, matched by name.
+    def with_classes(self, names: Sequence[str], *, of: str = "the list of classes") -> "Manifest":
+        """The same videos with another list of classes, matched by name. `of` is whose classes these are, for messages.
 
         Raises:
-            DataError: a label is none of them.
+            DataError: a label is none of them; names the one that is spelt most alike.
         """
         index = {name: place for place, name in enumerate(names)}
         used = np.unique(self.labels if self.label_sets is None else self.label_sets)
-        strange = [
-            self.class_names[label] for label in used.tolist() if label >= 0 and self.class_names[label] not in index
-        ]
-        if strange:
+        unknown = [name for label in used.tolist() if label >= 0 and (name := self.class_names[label]) not in index]
+        if unknown:
+            more = f" and {len(unknown) - 1} more" if len(unknown) > 1 else ""
             raise DataError(
-                f"{self.source or 'the list'}: {counted(len(strange), 'label')} of none of the {len(names)} classes "
-                f"({_some(names)}): {_some(strange)}."
+                f"{self.source or 'the list'}: the class {unknown[0]!r}{more} is none of the {len(names)} classes of {of} "
+                f"({_some(names)}).{did_you_mean(unknown[0], names)} Classes are matched by name, letter by letter: write "
+                f"the labels as {of} has them, or as numbers, the indices there from 0."
             )
         places = np.array([index.get(name, -1) for name in self.class_names] + [-1])  # the last for -1, no label
         sets = None if self.label_sets is None else places[self.label_sets]
@@ -318,6 +319,7 @@ def _labelled(
             if word not in index:
                 raise DataError(
                     f"{where(texts.index(text))}: the label {word!r} is none of the {len(names)} classes ({_some(names)})."
+                    f"{did_you_mean(word, names)}"
                 )
     most = max(map(len, words.values()))
     places = {text: [index[w] for w in row] + [-1] * (most - len(row)) for text, row in words.items()}

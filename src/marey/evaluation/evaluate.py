@@ -28,6 +28,7 @@ from marey.base.reporter import notice, progress, warning_once
 from marey.base.versions import versions
 from marey.classifier import Classifier, require_classifier
 from marey.data.class_files import read_classes
+from marey.data.class_order import are_numbers, in_class_order
 from marey.data.clips import ViewDataset
 from marey.data.formats import read_manifest
 from marey.data.identity import Identities, was_seen
@@ -80,8 +81,7 @@ def evaluate(
     compute = compute.changed(**options)
     check_backend(compute)
     require_classifier(model)
-    if not isinstance(data, Manifest):
-        data = read_labelled(data, model, root=root)
+    data = _matched(data, model) if isinstance(data, Manifest) else read_labelled(data, model, root=root)
     task_of(model.recipe.task).require_labels(data, model.recipe.name)
     overlap = restricted(data, only) if only is not None else None
     data = overlap.manifest if overlap else data
@@ -119,23 +119,23 @@ def read_labelled(
 ) -> Manifest:
     """Read a list whose labels are the network's classes.
 
-    A network without class names (of a toolkit's file) takes those of `classes` (a file), else the list's own: numbers as
-    they are, names in alphabetic order where they are all.
+    `classes` is a file of class names: those of a network that names none, or else those by whose places the list labels
+    its videos, which are then matched with the network's by name. Labels that are numbers are places among the classes.
 
     Raises:
-        DataError: a label is none of the classes, or which class is which cannot be known.
+        DataError: a label is none of the classes, or which class is which cannot be known: the list has names, and the
+            network has none.
     """
     count = model.num_classes
-    names = model.class_names if classes is None else tuple(read_classes(classes))
-    if classes is not None and names is not None:
-        if len(names) != count:
-            raise DataError(f"{classes}: {len(names)} class names, but the network tells {count} apart.")
-        if model.class_names not in (None, names):
-            raise DataError(f"{classes}: names other classes than the checkpoint; leave out --classes.")
-    manifest = read_manifest(path, root=root, classes=names, split=split)
-    if len(manifest.class_names) > count:
+    listed = None if classes is None else tuple(read_classes(classes))
+    if listed is not None and model.class_names is None and len(listed) != count:
+        raise DataError(f"{classes}: {len(listed)} class names, but the network tells {count} apart.")
+    manifest = read_manifest(path, root=root, classes=listed or model.class_names, split=split)
+    if model.class_names is not None:
+        manifest = in_class_order(manifest, model.class_names, of="the checkpoint")
+    elif len(manifest.class_names) > count:
         raise DataError(f"{path}: {len(manifest.class_names)} classes, but the network tells {count} apart.")
-    if names is None and len(manifest.class_names) < count and not manifest.class_names[0].isdecimal():
+    elif listed is None and not are_numbers(manifest.class_names):
         raise DataError(
             f"{path}: {len(manifest.class_names)} class names, and the weights do not say which of their {count} classes "
             "these are: name them in order with --classes FILE, or label by number."
@@ -143,6 +143,27 @@ def read_labelled(
     if split is None and len(manifest.split_names) > 1:
         warning_once(
             f"all splits of {path} are tested ({', '.join(manifest.split_names)}); --split NAME takes one of them"
+        )
+    return manifest
+
+
+def _matched(manifest: Manifest, model: Classifier) -> Manifest:
+    """A manifest with its labels as places among the network's classes.
+
+    Raises:
+        DataError: a label is none of the classes, or there are more than the network has.
+    """
+    if model.class_names is not None:
+        return in_class_order(manifest, model.class_names, of="the classifier")
+    names, count = manifest.class_names, model.num_classes
+    if len(names) > count:
+        raise DataError(
+            f"{manifest.source or 'the manifest'}: {len(names)} classes, but the network tells {count} apart."
+        )
+    if not are_numbers(names):
+        warning_once(
+            f"the network does not name its {count} classes: they are taken in the manifest's order, {', '.join(names[:4])}"
+            f"{', ...' if len(names) > 4 else ''}; classifier.with_classes(NAMES) names them"
         )
     return manifest
 

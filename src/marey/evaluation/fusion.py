@@ -1,11 +1,14 @@
 """Late fusion: score files of the same videos, joined by video id."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from marey.base.errors import DataError
+from marey.base.nearest import did_you_mean
+from marey.data.class_order import permutation
 from marey.evaluation.protocol import FusionProtocol
 from marey.evaluation.scores import Scores
 from marey.recipe import Fusion
@@ -87,8 +90,8 @@ def _joined(files: Sequence[Scores]) -> NDArray[np.float64]:
 
 
 def _aligned(scores: Scores, first: Scores, number: int) -> NDArray[np.float64]:
-    if scores.class_names != first.class_names:
-        raise DataError(f"score file {number} names other classes than the first.")
+    """Probabilities [N, K] in the first file's order of videos and classes, both matched by name."""
+    scores = _in_classes_of(first, scores, number)
     rows = {key: row for row, key in enumerate(scores.keys)}
     missing = [key for key in first.keys if key not in rows]
     extra = len(rows) - (len(first.ids) - len(missing))
@@ -101,6 +104,23 @@ def _aligned(scores: Scores, first: Scores, number: int) -> NDArray[np.float64]:
     if not np.array_equal(scores.labels[order], first.labels):
         raise DataError(f"score file {number} labels some videos otherwise than the first.")
     return scores.probabilities[order].astype(np.float64)
+
+
+def _in_classes_of(first: Scores, scores: Scores, number: int) -> Scores:
+    """The same scores, with the classes in the order of the first file.
+
+    Raises:
+        DataError: they are not the same classes.
+    """
+    if scores.class_names == first.class_names:
+        return scores
+    columns = permutation(scores.class_names, first.class_names)
+    if columns is None:
+        other = next((name for name in scores.class_names if name not in first.class_names), None)
+        what = f": {other!r} is none of them.{did_you_mean(other, first.class_names)}" if other is not None else "."
+        raise DataError(f"score file {number} names other classes than the first{what}")
+    labels = scores.labels[:, columns] if scores.labels.ndim > 1 else np.argsort(columns)[scores.labels]
+    return replace(scores, labels=labels, probabilities=scores.probabilities[:, columns], class_names=first.class_names)
 
 
 def _simplex(count: int, steps: int) -> Iterator[tuple[float, ...]]:

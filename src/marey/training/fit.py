@@ -17,6 +17,7 @@ from marey.base.precision import Precision
 from marey.base.processes import processes
 from marey.base.reporter import notice
 from marey.classifier import Classifier, require_logits, user_module_config
+from marey.data.class_order import are_numbers, in_class_order
 from marey.data.manifest import Manifest
 from marey.data.missing import check_present
 from marey.data.sides import read_sides
@@ -110,6 +111,8 @@ def fit(
         check_start(recipe, init, trust_first_use=trust_first_use)
     recipe = _computed(recipe, compute.precision, chosen, resumed=Path(out) if resume else None)
     train, val = _sides(train, val, root, classes)
+    if val is not None:
+        val = in_class_order(val, train.class_names, of="the training list")
     task = task_of(recipe.task)
     for manifest in (train, val):
         if manifest is not None:
@@ -207,6 +210,11 @@ def _own_classifier(model: nn.Module, recipe: Recipe, train: Manifest, classes: 
         raise DataError(
             f"{train.source or 'the training list'}: its classes are not those of the classifier, in this order: read it "
             "with classes=, marey.read_manifest(LIST, classes=classifier.class_names)."
+        )
+    if classes is None and not are_numbers(train.class_names):
+        names = ", ".join(train.class_names[:4]) + (", ..." if len(train.class_names) > 4 else "")
+        notice(
+            f"the module names no classes: its outputs are taken for those of the training list, in its order ({names})"
         )
     if not isinstance(model, Network):
         recipe = recipe.variant(model=user_module_config(model, recipe, num_classes=len(train.class_names)))

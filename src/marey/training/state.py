@@ -11,6 +11,7 @@ import torch
 from marey.base.errors import RunError
 from marey.base.files import atomic_path
 from marey.base.jsonable import Json
+from marey.weights.content import no_checkpoint
 
 
 @dataclass
@@ -75,6 +76,8 @@ def _read(path: Path, *, mapped: bool) -> dict[str, Any]:
     """
     if not path.exists():
         raise RunError(f"{path.parent} holds no run to go on with (no {path.name}): leave out --resume.")
+    if what := no_checkpoint(path):
+        raise RunError(f"{path}: {what}: fetch the file itself, or begin anew with another --out.")
     try:
         content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except (RuntimeError, EOFError, OSError, pickle.UnpicklingError) as error:

@@ -22,10 +22,10 @@ from marey.data.identity import Identities
 from marey.models.network import Network
 from marey.models.user_module.config import UserModuleConfig
 from marey.recipe import Recipe, recipe_from
-from marey.weights.content import check_body
+from marey.weights.content import check_body, other_format
+from marey.weights.runs import MODEL, RECIPE
 
 FORMAT = "1"
-MODEL, _RECIPE = "model.safetensors", "recipe.json"
 
 
 @dataclass(frozen=True)
@@ -150,7 +150,7 @@ def save_folder(
     folder = Path(folder)
     save_checkpoint(folder / MODEL, network, recipe, class_names, provenance)
     described = _description_of(network, recipe, class_names, provenance).as_json()
-    write_json(folder / _RECIPE, {"marey": FORMAT} | described)
+    write_json(folder / RECIPE, {"marey": FORMAT} | described)
 
 
 def read_checkpoint(path: str | Path) -> Checkpoint:
@@ -164,13 +164,8 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
     if not file.is_file():
         raise WeightsError(f"{file}: no such checkpoint file.")
     check_body(file)
-    try:
-        with safe_open(file, framework="pt") as opened:
-            metadata = opened.metadata() or {}
-            tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 - not a mapping
-    except (SafetensorError, OSError, ValueError) as error:
-        raise WeightsError(f"{file}: not a whole .safetensors file; is it cut short? ({error})") from None
-    beside = path / _RECIPE
+    tensors, metadata = read_safetensors(file)
+    beside = path / RECIPE
     described = _described(metadata, file) if "recipe" in metadata else None
     if path.is_dir() and beside.is_file():
         shown = _read_description(beside)
@@ -180,6 +175,40 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
     if described is None:
         raise WeightsError(f"{file}: a .safetensors file without a recipe: it was not written by Marey.")
     return Checkpoint(described, tensors)
+
+
+def is_own(path: Path) -> bool:
+    """Whether a file or folder is to be read by `read_checkpoint`: not one of another toolkit.
+
+    A .safetensors file that cannot be read, and a folder without model.safetensors, are too: the error says why.
+    """
+    file = path / MODEL if path.is_dir() else path
+    if path.is_dir() and ((path / RECIPE).is_file() or not file.is_file()):
+        return True
+    if file.suffix != ".safetensors":
+        return False
+    try:
+        with safe_open(file, framework="pt") as opened:
+            return not {"recipe", "marey"}.isdisjoint(opened.metadata() or {})
+    except (SafetensorError, OSError, ValueError):
+        return True
+
+
+def read_safetensors(file: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """The tensors of a .safetensors file, and its metadata.
+
+    Raises:
+        WeightsError: it cannot be read.
+    """
+    try:
+        with safe_open(file, framework="pt") as opened:
+            tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 - not a mapping
+            return tensors, opened.metadata() or {}
+    except (SafetensorError, OSError, ValueError) as error:
+        what = other_format(file)
+        raise WeightsError(
+            f"{file}: {what}." if what else f"{file}: not a whole .safetensors file; is it cut short? ({error})"
+        ) from None
 
 
 def _described(metadata: dict[str, str], file: Path) -> Description:

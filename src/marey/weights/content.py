@@ -2,6 +2,7 @@
 
 import html
 import re
+import zipfile
 from pathlib import Path
 
 from marey.base.errors import WeightsError
@@ -71,6 +72,87 @@ def check_body(path: Path) -> None:
     """
     if what := no_checkpoint(path):
         raise WeightsError(f"{path}: {what}. Fetch the file itself.")
+
+
+_UNPACK = "unpack it, and name the checkpoint in it"
+_IN_PARTS = "in several files, which Marey does not read: save it as one file"
+_FORMATS: tuple[tuple[int, bytes, str], ...] = (
+    (257, b"ustar", f"a tar archive: {_UNPACK} (tar -xf FILE)"),
+    (0, b"\x1f\x8b", f"compressed by gzip: {_UNPACK} (gunzip FILE, or tar -xzf FILE)"),
+    (0, b"BZh", f"compressed by bzip2: {_UNPACK} (bunzip2 FILE)"),
+    (0, b"\xfd7zXZ\x00", f"compressed by xz: {_UNPACK} (unxz FILE)"),
+    (0, b"\x28\xb5\x2f\xfd", f"compressed by Zstandard: {_UNPACK} (unzstd FILE)"),
+    (0, b"7z\xbc\xaf\x27\x1c", f"a 7-Zip archive: {_UNPACK}"),
+    (0, b"Rar!", f"a RAR archive: {_UNPACK}"),
+    (
+        0,
+        b"\x89HDF\r\n\x1a\n",
+        "an HDF5 file, as Keras writes it, which Marey does not read: name a checkpoint of PyTorch",
+    ),
+    (4, b"TFL3", "a TensorFlow Lite model, which Marey does not read: name the checkpoint that it was made from"),
+    (0, b"GGUF", "a GGUF file, which Marey does not read: name the checkpoint that it was made from"),
+    (0, b"\x93NUMPY", "one array of NumPy, not a checkpoint"),
+    (4, b"ftyp", "a video, not a checkpoint: the model comes first, then the videos"),
+    (0, b"RIFF", "a video or picture, not a checkpoint: the model comes first, then the videos"),
+    (0, b"\x1aE\xdf\xa3", "a video, not a checkpoint: the model comes first, then the videos"),
+    (0, b"\x89PNG", "a picture, not a checkpoint"),
+    (0, b"\xff\xd8\xff", "a picture, not a checkpoint"),
+    (0, b"%PDF", "a PDF file, not a checkpoint"),
+)
+"""(offset, bytes there, what such a file is)."""
+_ENDINGS = {
+    ".onnx": "an ONNX model, which Marey does not read: name the checkpoint of PyTorch that it was made from",
+    ".pb": "a graph of TensorFlow, which Marey does not read: name its checkpoint (FILE.index and FILE.data-...)",
+    ".pdparams": "weights of PaddlePaddle, which Marey does not read: name a checkpoint of PyTorch",
+    ".mar": "an archive of TorchServe: unpack it (unzip FILE), and name the checkpoint in it",
+}
+"""Formats without bytes to know them by."""
+
+
+def other_format(path: Path) -> str | None:
+    """Of which other format a file is, and what to do, as a sentence without a full stop; None where it may be torch's."""
+    with path.open("rb") as file:
+        head = file.read(HEAD)
+    safe, ending = path.suffix == ".safetensors", path.suffix.lower()
+    promised = int.from_bytes(head[:8], "little")  # The length of a .safetensors file's table, which is JSON.
+    known = (
+        (path.name.endswith(".index.json"), f"the index of a checkpoint {_IN_PARTS}"),
+        (re.search(r"-\d{5}-of-\d{5}$", path.stem), f"one of the files of a checkpoint {_IN_PARTS}"),
+        (ending in (".yaml", ".yml"), "a recipe or settings, not a checkpoint: name the weights"),
+        (safe and head.startswith((b"PK\x03\x04", b"\x80")), "a file of torch.save: give it the ending .pth"),
+        (
+            not safe and head[8:9] == b"{" and promised < path.stat().st_size,
+            "safetensors: give it the ending .safetensors",
+        ),
+        *((head[offset : offset + len(mark)] == mark, what) for offset, mark, what in _FORMATS),
+        (ending in _ENDINGS, _ENDINGS.get(ending, "")),
+    )
+    found = next((what.replace("FILE", str(path)) for matches, what in known if matches), None)
+    return _in_archive(path) if found is None and head.startswith(b"PK\x03\x04") else found
+
+
+def _in_archive(path: Path) -> str | None:
+    """What a zip archive is that torch.save did not write; None where it did, or where its table cannot be read."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
+        return None
+    inside = {name.partition("/")[2] for name in names}
+    if "constants.pkl" in inside:
+        return (
+            f"a TorchScript archive: save its weights alone, torch.save(torch.jit.load({str(path)!r}).state_dict(), "
+            "'weights.pth'), and name that file"
+        )
+    if "data.pkl" in inside:
+        return None
+    if names and all(name.endswith(".npy") for name in names):
+        return "arrays of NumPy (.npz), not a checkpoint"
+    if "archive_format" in inside or any(name.startswith("models/") for name in inside):
+        return (
+            "an exported program (torch.export), which Marey does not read: name the checkpoint that it was made from"
+        )
+    return f"a zip archive that torch.save did not write: {_UNPACK} (unzip {path}); it has {', '.join(names[:3])}"
 
 
 def hash_name(known: Hash) -> str:

@@ -4,7 +4,7 @@ import pickle
 import re
 import warnings
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -17,54 +17,15 @@ from marey.base.declaration import first_problem
 from marey.base.errors import WeightsError
 from marey.recipe import NetworkConfig
 from marey.weights.caffe2 import is_caffe2, of_the_solver, read_caffe2
-from marey.weights.content import check_body
-from marey.weights.layouts import (
-    deepmind,
-    deepmind_tensorflow,
-    efficientnet_lite,
-    mmaction,
-    mmaction2,
-    mmaction2_separated,
-    mmaction_inception,
-    mmaction_separated,
-    pyslowfast,
-    pyslowfast_caffe2,
-    pytorchvideo,
-    pytorchvideo_separated,
-    timm,
-    torchvision,
-    videoresnet,
-    vmz_caffe2,
-)
+from marey.weights.checkpoint import read_safetensors
+from marey.weights.content import check_body, other_format
+from marey.weights.layouts import deepmind_tensorflow
+from marey.weights.layouts.all import LAYOUTS
 from marey.weights.layouts.resnet import Variant
+from marey.weights.runs import MODEL
 from marey.weights.tensorflow import is_tensorflow, read_tensorflow
+from marey.weights.wrapped import unwrap, variant_in
 
-LAYOUTS: tuple[ModuleType, ...] = (
-    mmaction,
-    mmaction_inception,
-    mmaction_separated,
-    mmaction2,
-    mmaction2_separated,
-    pyslowfast,
-    pyslowfast_caffe2,
-    pytorchvideo,
-    pytorchvideo_separated,
-    videoresnet,
-    vmz_caffe2,
-    deepmind,
-    deepmind_tensorflow,
-    torchvision,
-    timm,
-    efficientnet_lite,
-)
-"""One module per toolkit and family of networks. Each says its NAME, which a source declares (several modules share that of
-a toolkit which names its tensors in one way), whose TOOLKIT it is, by which tensors (SIGNS) a file is known,
-which NETWORKS it has names for, `pairs(network)` of (their tensor, our tensor), and `variant_of(tensors)`, the network
-that shapes tell; some say which tensors are UNUSED, which of ours are ABSENT there, `changes(network)` where a tensor
-lies otherwise, and `plain(tensors)` where names hold sizes."""
-_ROOTS = ("state_dict", "model_state", "model")
-_SOLVER = ("optimizer", "optimizer_state", "scaler_state")
-"""What training kept beside the network."""
 _MOST_GROWTH = 4
 """Weights hardly compress; parts that share their bytes, or zeros by the gigabyte, are no checkpoint."""
 
@@ -87,11 +48,21 @@ _BESIDE = tuple(
         "numpy": ("ndarray", "dtype"),
         "argparse": ("Namespace",),
         "mmengine.logging.history_buffer": ("HistoryBuffer",),
+        "pathlib": ("PosixPath", "WindowsPath"),
     }.items()
     for name in names
 )
-"""Names in the checkpoints of a run, which hold scores, curves and options: MMAction2's and VMZ's do. The reader takes
-`_Inert` for each, so that none of numpy's or a toolkit's code runs; any other name is refused."""
+"""Names in the checkpoints of a run, which hold scores, curves and options: MMAction2's, VMZ's and Lightning's do. The
+reader takes `_Inert` for each, so that none of numpy's or a toolkit's code runs; any other name is refused."""
+_DICTIONARIES = tuple(
+    (dict, f"{package}.AttributeDict")
+    for package in (
+        "lightning_fabric.utilities.data",
+        "lightning.fabric.utilities.data",
+        "pytorch_lightning.utilities.parsing",
+    )
+)
+"""What Lightning keeps a module's arguments in: a plain dictionary is made of it."""
 _REFUSED_NAME = re.compile(r"(?:GLOBAL|class) ([\w.]+)")
 """Where torch's reader says what it refused."""
 
@@ -102,8 +73,10 @@ class Contents:
 
     tensors: dict[str, Tensor]
     left_out: tuple[str, ...] = ()
-    """What is no part of the network: an optimiser's state."""
+    """What is no part of the network: an optimiser's state, another copy of the weights."""
     notes: tuple[str, ...] = ()
+    choices: tuple[str, ...] = ()
+    """Which of several copies of the weights was taken: users are to read it wherever the file is loaded."""
 
 
 def read_contents(path: Path) -> Contents:
@@ -112,6 +85,10 @@ def read_contents(path: Path) -> Contents:
     Raises:
         WeightsError: no such file, cut short, not a checkpoint, or with code inside (which is not run).
     """
+    if (path / MODEL).is_file():
+        path = path / MODEL
+    if path.suffix == ".index" and path.is_file() and path.stat().st_size:
+        check_body(path)
     if is_tensorflow(path):
         checkpoint = read_tensorflow(path)
         return Contents(deepmind_tensorflow.arranged(checkpoint.variables), checkpoint.slots, checkpoint.notes)
@@ -128,37 +105,54 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 
 def _read_torch(path: Path) -> Contents:
-    """A .pth or .pyth file; a wrapping `state_dict` and `module.` are taken off."""
+    """A .pth, .pyth, .ckpt or .bin file of torch, or another toolkit's .safetensors: the network in it."""
     if not path.is_file():
         raise WeightsError(f"{path}: {'a folder, not a' if path.is_dir() else 'no such'} checkpoint file.")
     check_body(path)
+    if (format_ := other_format(path)) is not None:
+        raise WeightsError(f"{path}: {format_}.")
+    content = read_safetensors(path)[0] if path.suffix == ".safetensors" else _loaded(path)
+    if not isinstance(content, Mapping):
+        raise WeightsError(f"{path}: expected a dictionary of tensors, got {type(content).__name__}.")
+    if is_own_state(content):
+        raise WeightsError(
+            f"{path}: the state that --resume goes on from, not a checkpoint: name last.safetensors beside it, or the "
+            "folder of its run."
+        )
+    found = unwrap(content, path)
+    if not found.tensors:
+        raise WeightsError(f"{path}: holds no tensors.")
+    odd = [name for name, t in found.tensors.items() if t.layout != torch.strided or t.is_quantized or t.is_meta]
+    if odd:
+        raise WeightsError(f"{path}: {odd[0]} is sparse, quantised or empty: expected plain tensors.")
+    return Contents(found.tensors, found.left_out, found.notes, found.choices)
+
+
+def _loaded(path: Path) -> object:
+    """What torch saved in a file, as far as it is tensors and plain values; nothing in it is run."""
     _check_archive(path)
     try:
         with warnings.catch_warnings():
             # Files of other pickle protocols than torch's own are met here; whether they can be read is answered below.
             warnings.filterwarnings("ignore", message="Detected pickle protocol", category=UserWarning)
-            with torch.serialization.safe_globals(list(_BESIDE)):
-                content = torch.load(path, map_location="cpu", weights_only=True)
+            with torch.serialization.safe_globals([*_BESIDE, *_DICTIONARIES]):
+                return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         refused = _REFUSED_NAME.search(str(error))
         what = f"more than tensors ({refused[1][:80]})" if refused else "more than tensors, or is no checkpoint"
-        raise WeightsError(f"{path}: holds {what}; nothing in it was run. Save the plain state dict anew.") from None
+        raise WeightsError(
+            f"{path}: holds {what}; nothing in it was run. Where you trust the file and have its code, save the plain state "
+            f"dict anew: torch.save(torch.load({str(path)!r}, weights_only=False).state_dict(), 'weights.pth'), or of a "
+            "dictionary its part that is one, ['state_dict']."
+        ) from None
     except Exception as error:
         raise WeightsError(f"{path}: cannot be read as a checkpoint; is it cut short? ({_first_line(error)})") from None
-    state: tuple[str, ...] = ()
-    for root in _ROOTS:
-        if isinstance(content, dict) and isinstance(content.get(root), dict):
-            state += tuple(name for name in _SOLVER if name in content)
-            content = content[root]
-    if not isinstance(content, dict):
-        raise WeightsError(f"{path}: expected a dictionary of tensors, got {type(content).__name__}.")
-    tensors = {str(name).removeprefix("module."): t for name, t in content.items() if isinstance(t, Tensor)}
-    if not tensors:
-        raise WeightsError(f"{path}: holds no tensors.")
-    odd = [name for name, t in tensors.items() if t.layout != torch.strided or t.is_quantized or t.is_meta]
-    if odd:
-        raise WeightsError(f"{path}: {odd[0]} is sparse, quantised or empty: expected plain tensors.")
-    return Contents(tensors, state)
+
+
+def is_own_state(content: Mapping[object, object]) -> bool:
+    """Whether the content of a file is what Marey's training saves to go on from (last.ckpt)."""
+    run = content.get("run")
+    return "progress" in content and isinstance(run, Mapping) and "recipe" in run
 
 
 def _check_archive(path: Path) -> None:
@@ -191,7 +185,8 @@ def layouts_of(tensors: dict[str, Tensor], path: Path) -> Sequence[ModuleType]:
     found = [layout for layout in LAYOUTS if any(sign in tensors for sign in layout.SIGNS)]
     if not found:
         first, known = ", ".join(list(tensors)[:3]), ", ".join(dict.fromkeys(layout.NAME for layout in LAYOUTS))
-        raise WeightsError(f"{path}: not a layout that Marey reads ({known}); its tensors begin {first}.")
+        ours = "not written by Marey, and " if path.suffix == ".safetensors" else ""
+        raise WeightsError(f"{path}: {ours}not a layout that Marey reads ({known}); its tensors begin {first}.")
     return found
 
 
@@ -210,12 +205,14 @@ def layout_for(config: NetworkConfig, layouts: Sequence[ModuleType], path: Path)
 def variant_of(tensors: dict[str, Tensor], layouts: Sequence[ModuleType], path: Path) -> tuple[Variant, ModuleType]:
     """The network that the shapes tell (kind, depth, width, input channels, classes), and the layout that told it.
 
+    Without a classifier in the file (`marey.weights.wrapped.has_classifier`) the number of classes means nothing.
+
     Raises:
         WeightsError: shapes of a network that Marey does not have.
     """
     for layout in layouts:
         try:
-            variant: Variant | None = layout.variant_of(tensors)
+            variant = variant_in(tensors, layout)
         except ValidationError as error:
             raise WeightsError(
                 f"{path}: a {layout.NAME} checkpoint of odd sizes: {': '.join(first_problem(error))}."

@@ -13,16 +13,31 @@ from marey.base.errors import WeightsError
 from marey.base.reporter import notice
 from marey.classifier import Classifier, LoadReport, Origin, refuse_unfinished, user_module_config
 from marey.data.catalogue import class_names_of
+from marey.data.class_files import read_classes
 from marey.models.network import Network
 from marey.recipe import NetworkConfig, Recipe, Source
-from marey.recipes import RECIPES, get_recipe
-from marey.weights.checkpoint import MODEL, Checkpoint, read_checkpoint
-from marey.weights.foreign import LAYOUTS, layout_for, layouts_of, read_contents, variant_of
+from marey.recipes import get_recipe
+from marey.weights.checkpoint import Checkpoint, is_own, read_checkpoint
+from marey.weights.foreign import layout_for, layouts_of, read_contents, variant_of
+from marey.weights.inferred import recipe_for, released_as
 from marey.weights.layouts.resnet import Change, Variant
 from marey.weights.obtain import Obtained, is_address, obtain, obtain_named
 from marey.weights.positions import resize_to_fit
+from marey.weights.runs import MODEL, looks_like_a_file
 from marey.weights.store import record_of
 from marey.weights.tensorflow import is_tensorflow
+from marey.weights.wrapped import has_classifier, variant_in
+
+
+class OtherClassesError(WeightsError):
+    """Weights that fit but for the classifier, which is for another number of classes."""
+
+    def __init__(self, what: str, difference: str = "") -> None:
+        self.what, self.difference = what, difference
+        """What does not fit; and the sentence that says which classes the file has."""
+        super().__init__(
+            f"{what} (allow_new_head=True, in convert --allow-new-head: take it with a fresh classifier).{difference}"
+        )
 
 
 def build_model(recipe: Recipe, class_names: Sequence[str] | None = None) -> Classifier:
@@ -63,29 +78,33 @@ def load_model(
     model: nn.Module | None = None,
     allow_new_head: bool = False,
     trust_first_use: bool = False,
+    classes: Sequence[str] | str | Path | None = None,
     device: str | torch.device = "cpu",
 ) -> Classifier:
     """A classifier in eval mode, with its recipe, class names and load report.
 
         load_model("slowonly_r50_8x8_k400")                the published weights, fetched and verified
         load_model("runs/a/best.safetensors")              our own file needs nothing else
+        load_model("runs/a")                               a run: its best checkpoint, or without validation its last
         load_model("runs/a/best.safetensors", model=mine)  our own file of a module that is not Marey's
         load_model("hf://org/name@revision")               the same thing on the Hugging Face hub
         load_model(recipe, weights="old.pth")              an older toolkit's file; its layout is detected
-        load_model(weights="old.pth")                      network and class count taken from the file; a released
+        load_model("old.pth", classes="names.txt")         network and class count taken from the file; a released
                                                            file is known by its name
-        load_model(weights="rgb_imagenet/")                a TensorFlow checkpoint: its folder, index or prefix
+        load_model("rgb_imagenet/")                        a TensorFlow checkpoint: its folder, index or prefix
         load_model(recipe, weights="https://.../a.pth")    a file at an address: https:// or hf://org/name@revision/file
 
-    `allow_new_head` accepts weights for another number of classes: the classifier then starts fresh, and the report
-    says so. `trust_first_use` fetches a file of which no hash was published, too: its SHA-256 is recorded, and a later
+    `allow_new_head` accepts weights for another number of classes, or without a classifier: it then starts fresh, and the
+    report says so. `classes` names the classes of a file that does not, in the order of its logits: names, or a file with
+    one on a line. `trust_first_use` fetches a file of which no hash was published, too: its SHA-256 is recorded, and a later
     change is refused. `model` is the module whose weights a file of ours holds, made as for training, where its code is the
     user's own: it is filled and kept.
 
     Raises:
         WeightsError: a tensor is missing, left over, of another shape, or not finite; the file cannot be read, or not be
-            fetched; it holds a user's own module and `model` is not given, or the other way round.
-        RecipeError: a name that no recipe has.
+            fetched; it has no classifier, or several networks; it holds a user's own module and `model` is not given, or
+            the other way round.
+        RecipeError: a name that no recipe has; class names that are not as many as the classes, or not the file's own.
     """
     if recipe is not None and not isinstance(recipe, Recipe) and is_file_of_ours(recipe):
         if weights is not None:
@@ -100,7 +119,7 @@ def load_model(
         assert declared is not None
         found = obtain(declared, trust_first_use=trust_first_use)
     path, source = (found.path, found.source) if isinstance(found, Obtained) else (found, None)
-    if path.suffix == ".safetensors" or (path.is_dir() and not is_tensorflow(path)):
+    if is_own(path) and not is_tensorflow(path):
         loaded = _own(path, declared, allow_new_head, model)
     elif model is None:
         try:
@@ -118,6 +137,8 @@ def load_model(
         trust = record.trust if source is None else source.trust
         origin = Origin(address=record.address, sha256=record.sha256, trust=trust)
         loaded.load_report = replace(loaded.load_report, origin=origin)
+    if classes is not None:
+        loaded = loaded.with_classes(read_classes(classes) if isinstance(classes, str | Path) else classes)
     return loaded.to(device).eval()
 
 
@@ -127,7 +148,7 @@ def config_in(path: Path) -> NetworkConfig | None:
     Raises:
         WeightsError: the file cannot be read.
     """
-    if path.suffix == ".safetensors" or (path.is_dir() and not is_tensorflow(path)):
+    if is_own(path) and not is_tensorflow(path):
         return read_checkpoint(path).recipe.model
     tensors = read_contents(path).tensors
     layouts = layouts_of(tensors, path)
@@ -138,9 +159,9 @@ def config_in(path: Path) -> NetworkConfig | None:
 
 
 def is_file_of_ours(name_or_file: str | Path) -> bool:
-    """Whether a word names a checkpoint (a file, a folder, an address), not a recipe."""
+    """Whether a word names a checkpoint (a file, a folder, an address), also one that is not there, and not a recipe."""
     word = str(name_or_file)
-    return is_address(word) or word.endswith(".safetensors") or Path(word).exists()
+    return is_address(word) or Path(word).exists() or looks_like_a_file(word)
 
 
 def _own(path: Path, recipe: Recipe | None, allow_new_head: bool, module: nn.Module | None) -> Classifier:
@@ -154,10 +175,10 @@ def _own(path: Path, recipe: Recipe | None, allow_new_head: bool, module: nn.Mod
     pairs = [(name, name) for name in network.state_dict()]
     report = _filled(network, checkpoint.tensors, pairs, source=str(path), layout="marey", new_head=allow_new_head)
     if report.new_head and module is not None:
-        recipe = recipe.variant(
-            model=user_module_config(module, recipe, num_classes=len(network.state_dict()[report.dropped[-1]]))
-        )
+        head = [value for name, value in network.state_dict().items() if name.startswith("head.")][-1]
+        recipe = recipe.variant(model=user_module_config(module, recipe, num_classes=len(head)))
     names = None if report.new_head else checkpoint.class_names or _published_names(recipe)
+    report = replace(report, names_assumed=names is not None and checkpoint.class_names is None)
     calibration = None if report.new_head else checkpoint.description.calibration
     return Classifier(
         network, recipe, classes=names, load_report=report, calibration=calibration,
@@ -185,22 +206,37 @@ def _check_module(checkpoint: Checkpoint, module: nn.Module | None, path: Path) 
 def _foreign(path: Path, recipe: Recipe | None, allow_new_head: bool, source: Source | None) -> Classifier:
     """A classifier from an older toolkit's file, which came from `source`, if it was published there."""
     contents = read_contents(path)
-    tensors, notes = contents.tensors, contents.notes
+    tensors, notes, said = contents.tensors, contents.notes, contents.choices
     layouts = layouts_of(tensors, path)
     if source is not None:
         _check_layout(layouts, source, path)
+    assumed = False
     if recipe is None:
         variant, layout = variant_of(tensors, layouts, path)
-        recipe = released_as(path.name, variant.config)
+        _require_classifier(tensors, layout, path, allow_new_head)
+        config = variant.config
+        if not has_classifier(_plain(tensors, layout), layout):
+            # Any number of classes: the classifier starts anew, and training gives it that of its own.
+            config = config.model_copy(update={"num_classes": 400})
+        recipe = released_as(path.name, config)
         if recipe is not None:
             notes += (f"published as {recipe.name}", *_variant_notes(recipe.model, layout, tensors))
         else:
-            recipe, note = _recipe_for(variant.config, layout)
+            recipe, note = recipe_for(config, layout)
             notes += (note, *variant.notes)
+            assumed = _published_names(recipe) is not None
+            if assumed:
+                said += (
+                    f"its {config.num_classes} classes are taken for those of {recipe.dataset}, in their order: the file "
+                    "does not name them; --classes FILE (classes=) does",
+                )
     else:
         layout = layout_for(recipe.model, layouts, path)
+        if _told(tensors, layout) is not None:
+            _require_classifier(tensors, layout, path, allow_new_head)
+        assumed = source is None
         notes += _variant_notes(recipe.model, layout, tensors)
-    tensors = layout.plain(tensors) if hasattr(layout, "plain") else tensors
+    tensors = _plain(tensors, layout)
     network = _built(recipe)
     pairs = list(layout.pairs(network))
     unused = tuple(name for name in getattr(layout, "UNUSED", ()) if name in tensors)
@@ -216,10 +252,36 @@ def _foreign(path: Path, recipe: Recipe | None, allow_new_head: bool, source: So
             absent=getattr(layout, "ABSENT", ()),
             notes=notes,
         )
+    except OtherClassesError as error:
+        raise OtherClassesError(error.what, _difference(tensors, layout, recipe)) from None
     except WeightsError as error:
         raise WeightsError(f"{error}{_difference(tensors, layout, recipe)}") from None
     names = None if report.new_head else _published_names(recipe)
+    said = contents.choices if report.new_head else said
+    for line in said:
+        notice(f"{path}: {line}")
+    report = replace(report, notes=(*said, *report.notes), names_assumed=assumed and names is not None)
     return Classifier(network, recipe, classes=names, load_report=report)
+
+
+def _plain(tensors: dict[str, Tensor], layout: ModuleType) -> dict[str, Tensor]:
+    """The tensors by the names of `layout.pairs`."""
+    return layout.plain(tensors) if hasattr(layout, "plain") else tensors
+
+
+def _require_classifier(tensors: dict[str, Tensor], layout: ModuleType, path: Path, allow_new_head: bool) -> None:
+    if not allow_new_head and not has_classifier(_plain(tensors, layout), layout):
+        raise WeightsError(
+            f"{path}: a {layout.NAME} checkpoint with no classifier in it: it can only start a training: --init {path}."
+        )
+
+
+def _told(tensors: dict[str, Tensor], layout: ModuleType) -> Variant | None:
+    """The network that shapes tell, None where they tell none."""
+    try:
+        return variant_in(tensors, layout)
+    except ValidationError:
+        return None
 
 
 def _check_layout(layouts: Sequence[ModuleType], source: Source, path: Path) -> None:
@@ -232,10 +294,7 @@ def _check_layout(layouts: Sequence[ModuleType], source: Source, path: Path) -> 
 
 def _difference(tensors: dict[str, Tensor], layout: ModuleType, recipe: Recipe) -> str:
     """How a file's network differs from a recipe's, as far as shapes show it: a sentence to end an error with."""
-    try:
-        variant: Variant | None = layout.variant_of(tensors)
-    except ValidationError:
-        return ""
+    variant = _told(tensors, layout)
     held, wanted = dict(variant.config) if variant is not None else {}, dict(recipe.model)
     words = {"network": "the network {}", "depth": "depth {}", "channels": "{} channels", "num_classes": "{} classes"}
     other = [field for field in words if held and held.get(field) != wanted.get(field)]
@@ -257,10 +316,7 @@ def _as_ours(
 
 def _variant_notes(config: NetworkConfig, layout: ModuleType, tensors: dict[str, Tensor]) -> tuple[str, ...]:
     """Where a recipe wants another variant of the network than the shapes and the toolkit's defaults suggest."""
-    try:
-        variant: Variant | None = layout.variant_of(tensors)
-    except ValidationError:
-        return ()
+    variant = _told(tensors, layout)
     if variant is None or variant.config.network != config.network:
         return ()
     inferred = dict(variant.config)
@@ -269,52 +325,6 @@ def _variant_notes(config: NetworkConfig, layout: ModuleType, tensors: dict[str,
         for field, value in config
         if field != "num_classes" and inferred[field] != value
     )
-
-
-def released_as(file: str, config: NetworkConfig) -> Recipe | None:
-    """The recipe whose weights were published under this file name, if they are of such sizes; None if none were.
-
-    A released file is then read as its row wants it, where shapes do not show it: which pool, which ReLU, which clips.
-    """
-    sizes = ("network", "depth", "width", "channels", "num_classes")
-    for recipe in RECIPES:
-        if any(source.file == file and source.kind == "publisher" for source in recipe.weights):
-            alike = [getattr(recipe.model, size, None) == getattr(config, size, None) for size in sizes]
-            if all(alike):
-                return recipe
-    return None
-
-
-def _recipe_for(config: NetworkConfig, layout: ModuleType) -> tuple[Recipe, str]:
-    """The shipped recipe that best fits a network that was inferred from its tensors, and a note for the report.
-
-    The same network and class count if there is one, else the same network; of the same toolkit if there is one.
-    """
-    same = (
-        [r for r in RECIPES if r.model == config]
-        or [r for r in RECIPES if _shape_free(r.model) == _shape_free(config)]
-        or [r for r in RECIPES if r.model.network == config.network and r.model.channels == config.channels]
-        or [r for r in RECIPES if r.model.network == config.network]
-    )
-    nearest = next((r for r in same if _toolkit(r) == layout.TOOLKIT), same[0])
-    note = (
-        f"frames, pixels and test protocol are those of {nearest.name}: the file does not tell; pass a recipe if others"
-    )
-    return nearest if nearest.model == config else nearest.variant(model=config, dataset="unknown"), note
-
-
-_TOOLKITS = {layout.TOOLKIT for layout in LAYOUTS}
-"""Recipes of a toolkit's form end in its name; MMAction's are the announcement's and end in none."""
-
-
-def _toolkit(recipe: Recipe) -> str:
-    """Whose form of a row a recipe is, by the last part of its name."""
-    last = recipe.name.rpartition("_")[2]
-    return last if last in _TOOLKITS else "mmaction"
-
-
-def _shape_free(config: NetworkConfig) -> dict[str, object]:
-    return {k: v for k, v in dict(config).items() if k != "num_classes"}
 
 
 def _filled(
@@ -339,6 +349,11 @@ def _filled(
         raise WeightsError(f"{source}: the {layout} layout has no such network: nothing there is our {min(unnamed)}.")
     fresh = {t: o for t, o in pairs if o.startswith("head.") and t in tensors and tensors[t].shape != state[o].shape}
     dropped = tuple(fresh)
+    heads = [ours for _, ours in pairs if ours.startswith("head.")]
+    headless = bool(heads) and not any(theirs in tensors for theirs, ours in pairs if ours in heads)
+    if headless and new_head:
+        pairs = [(theirs, ours) for theirs, ours in pairs if ours not in heads]
+        notes = (*notes, f"no classifier in it: a new head for {len(state[heads[-1]])} classes")
     if fresh and new_head:
         # A head of several layers may keep those before the classifier, which comes last.
         tensors = {t: value for t, value in tensors.items() if t not in fresh}
@@ -347,19 +362,13 @@ def _filled(
     # Files older than torch 0.4.1 do not count batches; nothing depends on the count.
     pairs = [(t, o) for t, o in pairs if t in tensors or not o.endswith("num_batches_tracked")]
     tensors, resized = resize_to_fit(network, tensors, pairs, source)
-    _check(
-        tensors,
-        pairs,
-        state,
-        source,
-        hint="" if new_head else " (allow_new_head, --allow-new-head: take it with a fresh classifier)",
-    )
+    _check(tensors, pairs, state, source, new_head=new_head)
     for line in resized:
         notice(f"{source}: {line}")
     notes += resized
     for theirs, ours in pairs:
         state[ours].copy_(tensors[theirs])
-    new_head = new_head and bool(dropped)
+    new_head = new_head and (bool(dropped) or headless)
     return LoadReport(source, layout, tuple(pairs), left_out + (dropped if new_head else ()), notes, new_head)
 
 
@@ -369,7 +378,7 @@ def _check(
     state: dict[str, Tensor],
     source: str,
     *,
-    hint: str,
+    new_head: bool,
 ) -> None:
     used = {theirs for theirs, _ in pairs}
     wrong = [
@@ -397,7 +406,8 @@ def _check(
     }
     found = [f"{len(names)} {what}: {', '.join(names[:3])}" for what, names in problems.items() if names]
     if found:
-        raise WeightsError(f"{source}: the weights do not fit: {'; '.join(found)}{hint if only_head else ''}.")
+        what = f"{source}: the weights do not fit: {'; '.join(found)}"
+        raise OtherClassesError(what) if only_head and not new_head else WeightsError(f"{what}.")
 
 
 def _kind(tensor: Tensor) -> str:

@@ -26,6 +26,7 @@ from marey.weights.hub import bring, fetch_snapshot, names_file
 from marey.weights.mirrors import Mirror, find, may_have, mirrors
 from marey.weights.nearest import nearest_two_stream, reported_of
 from marey.weights.refusals import FETCH, OWN_COPY, asks_first, refusal, row_text, trust_text, unproven
+from marey.weights.runs import checkpoint_in
 from marey.weights.store import Record, admit, is_here, kept, place, read_record
 
 
@@ -81,18 +82,19 @@ def obtain_from(sources: Sequence[Source], name: str, *, trust_first_use: bool =
 
 
 def obtain_named(word: str | Path, *, trust_first_use: bool = False) -> Path | Obtained:
-    """What the user names as weights: a file or folder, which is not looked at, or an address that is fetched.
+    """What the user names as weights: a file or folder (of a run its best checkpoint), or an address that is fetched.
 
     What is known of the file at an address (https://..., hf://org/name@revision/file) is what a recipe or a start says that
     has this address; else its hash begins with the digits that end its name, if it has any. A host that is reported lost is
     asked, with a warning. A whole model on the Hugging Face hub (hf://org/name@revision) is the folder of its files.
 
     Raises:
-        WeightsError: an address of another form, not reachable, offline, or no hash and no word of the user.
+        WeightsError: a folder without a checkpoint; an address of another form, not reachable, offline, or no hash and no
+            word of the user.
     """
     address = str(word)
     if not is_address(address):
-        return Path(word)
+        return checkpoint_in(Path(word))
     if is_snapshot(address):
         return fetch_snapshot(address, trust_first_use=trust_first_use)
     source = _declared(address)
@@ -166,13 +168,15 @@ def check_named(word: str | Path, *, trust_first_use: bool = False) -> None:
     """See before any work that the file which a user names is there, or that the address can be asked; nothing is asked.
 
     Raises:
-        WeightsError: no such file, an address of another form, offline, or no hash and no word of the user.
+        WeightsError: no such file, a folder without a checkpoint, an address of another form, offline, or no hash and no
+            word of the user.
     """
     address = str(word)
     if not is_address(address):
         # A TensorFlow checkpoint may be named by its prefix.
         if not any(path.exists() for path in (Path(word), Path(f"{word}.index"))):
             raise WeightsError(f"{word}: no such checkpoint file.")
+        checkpoint_in(Path(word), quiet=True)
         return
     if is_snapshot(address):
         return

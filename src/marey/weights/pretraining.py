@@ -16,11 +16,15 @@ from torch import Tensor, nn
 from marey.base.errors import RecipeError, WeightsError
 from marey.base.nearest import did_you_mean
 from marey.classifier import Classifier, LoadReport
+from marey.data.catalogue import class_names_of
+from marey.data.class_order import are_numbers, permutation
+from marey.models.initialisation import Initialisation
 from marey.models.layers.trunk import Trunk
 from marey.models.network import Network
 from marey.models.user_module.config import UserModuleConfig
 from marey.recipe import NetworkConfig, Recipe
 from marey.recipes import RECIPES
+from marey.weights.inferred import released_as
 from marey.weights.load import build_model, config_in, load_model
 from marey.weights.obtain import Obtained, check_named, check_obtainable, is_address, obtain, obtain_named
 from marey.weights.refusals import base_row
@@ -45,7 +49,10 @@ def start(
         start(recipe, "slowonly_r50_8x8_k400")   another recipe's published weights
         start(recipe, "resnet50-0676ba61.pth")   a file of ours or in any layout that we read; or its https:// address
 
-    Weights of the recipe's own network are loaded strictly, and a head for other classes starts anew. Weights of a 2D
+    Weights of the recipe's own network are loaded strictly, and a head for other classes starts anew. A head for as many
+    classes is kept where the file has the same ones as `class_names`: in another order its rows are moved, by name. Where
+    they are others, or the file does not name them, it starts anew. Labels that are numbers are places among the file's
+    classes. The report says which of it happened. Weights of a 2D
     network, or of another number of input channels, go where the trunk has the same layers. `trust_first_use` fetches a
     file of which no hash was published, too.
 
@@ -66,11 +73,13 @@ def start(
     if _same(theirs, recipe.model):
         loaded = load_model(recipe, weights=found, allow_new_head=True)
         network, report, trained_on = _network(loaded), _report(loaded), loaded.trained_on
-        if all(ours != "head.weight" for _, ours in report.renamed):
+        if report.new_head:
             network.initialise_head(how)
+        elif class_names is not None:
+            report = _fit_head(network, report, how, theirs=_class_names(init, found, loaded), ours=tuple(class_names))
     else:
         network = _network(_initialised(recipe, class_names))
-        loaded = load_model(weights=found)
+        loaded = load_model(weights=found, allow_new_head=True)
         report, trained_on = carry_over(loaded, network, recipe.name), loaded.trained_on
     notes = (*report.notes, note) if note else report.notes
     started = Classifier(
@@ -135,6 +144,45 @@ def _network(model: Classifier) -> Network:
 def _report(loaded: Classifier) -> LoadReport:
     assert loaded.load_report is not None
     return loaded.load_report
+
+
+def _class_names(init: str | Path, found: Path | Obtained, loaded: Classifier) -> tuple[str, ...] | None:
+    """The classes of a file from which training starts, in its own order; None where nothing names them."""
+    if loaded.names_classes and not isinstance(found, Obtained):
+        return loaded.class_names  # a file of ours; any other takes the names of the recipe that is to be trained
+    named = _row(init)
+    file = found.path.name if isinstance(found, Obtained) else found.name
+    row = named or released_as(file, loaded.recipe.model)
+    return None if row is None else class_names_of(row.dataset)
+
+
+def _fit_head(
+    network: Network, report: LoadReport, how: Initialisation, *, theirs: tuple[str, ...] | None, ours: tuple[str, ...]
+) -> LoadReport:
+    """Keep the head that was loaded only as far as it answers in the classes of the training list; the report says so."""
+    order = None if theirs is None else permutation(theirs, ours)
+    if theirs == ours:
+        note = f"the head is kept: the same {len(ours)} classes in the same order"
+    elif are_numbers(ours) and not (theirs is not None and are_numbers(theirs)):
+        note = f"the head is kept: the list's labels are numbers, taken for places among the file's {len(ours)} classes"
+    elif order is not None:
+        rows = torch.from_numpy(order)
+        for name, parameter in network.named_parameters():
+            if name in ("head.weight", "head.bias"):
+                parameter.data.copy_(parameter.data[rows])
+        note = f"the head is kept, its rows moved by name: the file has the same {len(ours)} classes in another order"
+    else:
+        network.initialise_head(how)
+        why = (
+            f"the file does not name its {len(ours)} classes (marey convert FILE --classes NAMES writes one that does)"
+            if theirs is None
+            else f"the file's {len(ours)} classes are others ({', '.join(theirs[:3])}{', ...' if len(theirs) > 3 else ''})"
+        )
+        renamed = tuple(pair for pair in report.renamed if not pair[1].startswith("head."))
+        dropped = tuple(name for name, ours_ in report.renamed if ours_.startswith("head."))
+        report = replace(report, renamed=renamed, dropped=(*report.dropped, *dropped), new_head=True)
+        note = f"a new head: {why}"
+    return replace(report, notes=(*report.notes, note))
 
 
 def _found(recipe: Recipe, init: str | Path, trust_first_use: bool) -> tuple[Path | Obtained, str | None]:

@@ -271,7 +271,7 @@ def _judged(file: _Hashed, sources: Sequence[Match], recipes: Sequence[Recipe]) 
     shown = tuple((recipe, source) for recipe, source in sources if source.hash is not None and file.has(source.hash))
     if shown:
         return _whole(file, shown)
-    if file.path.suffix == ".safetensors" and no_checkpoint(file.path) is None:
+    if file.path.suffix == ".safetensors" and no_checkpoint(file.path) is None and _is_own(file.path):
         return _of_ours(file)
     return _by_name(file, sources, recipes)
 
@@ -390,6 +390,13 @@ def _reading_problem(index: Path) -> str:
         return "; ".join(read_contents(index).notes)
     except WeightsError as error:
         return _shortened(error, index)
+
+
+def _is_own(path: Path) -> bool:
+    """Whether Marey wrote a .safetensors file, or nobody can read it. This imports torch."""
+    from marey.weights.checkpoint import is_own
+
+    return is_own(path)
 
 
 def _of_ours(file: _Hashed) -> Found:

@@ -1,21 +1,23 @@
 """From what a user names (a recipe, a file) to a classifier that is ready, or to a file of ours."""
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
 from marey.base.claim import OutputPath
-from marey.base.errors import WeightsError
+from marey.base.errors import DataError, WeightsError
 from marey.base.files import sha256
 from marey.base.jsonable import Json
 from marey.classifier import Classifier, LoadReport
+from marey.data.class_files import read_classes
 from marey.recipe import Recipe
 from marey.recipes import get_recipe
 from marey.weights.checkpoint import Description, read_checkpoint, save_checkpoint, save_folder
-from marey.weights.load import build_model, is_file_of_ours, load_model
-from marey.weights.obtain import check_named, check_obtainable
+from marey.weights.load import OtherClassesError, build_model, is_file_of_ours, load_model
+from marey.weights.obtain import check_named, check_obtainable, obtain_named
 from marey.weights.refusals import FETCH
 
 
@@ -26,18 +28,61 @@ def open_model(
     untrained: bool = False,
     settings: Sequence[str] = (),
     trust_first_use: bool = False,
+    classes: Path | None = None,
 ) -> Classifier:
     """The classifier that a user names, in eval mode.
 
-    `name_or_file` is a recipe's name or a checkpoint, ours or an older toolkit's. A recipe takes its weights from the
-    file `weights`, else from where they were published; `untrained` leaves them random (every answer is then a guess:
-    for trying the path and for timing).
+    `name_or_file` is a recipe's name, a checkpoint, ours or an older toolkit's, or the folder of a run. A recipe takes its
+    weights from the file `weights`, else from where they were published; `untrained` leaves them random (every answer is
+    then a guess: for trying the path and for timing).
     `settings` are `--set` words that change the recipe, for example its test protocol. `trust_first_use` fetches a file of
-    which no hash was published, too.
+    which no hash was published, too. `classes` is a file that names the classes of a checkpoint which does not; one that
+    does keeps its own (`require_classes`).
 
     Raises:
         RecipeError, WeightsError: a wrong name, or weights that do not fit.
+        DataError: the file of class names cannot be read, or has not as many as the network has classes.
     """
+    with own_classes():
+        model = _opened(
+            name_or_file, weights=weights, untrained=untrained, settings=settings, trust_first_use=trust_first_use
+        )
+    if classes is None or model.names_classes:
+        return model
+    names = read_classes(classes)
+    if len(names) != model.num_classes:
+        raise DataError(f"{classes}: {len(names)} class names, but the network tells {model.num_classes} apart.")
+    return model.with_classes(names)
+
+
+@contextlib.contextmanager
+def own_classes() -> Iterator[None]:
+    """Within the block weights for other classes than a recipe's are refused with what a command can do about them.
+
+    Raises:
+        WeightsError: weights for other classes.
+    """
+    try:
+        yield
+    except OtherClassesError as error:
+        raise WeightsError(
+            f"{error.what}.{error.difference} To answer in the file's own classes, name the file alone, without the recipe: "
+            "marey predict FILE VIDEO; to train for others, start from it: --init FILE."
+        ) from None
+
+
+def require_classes(model: Classifier, classes: Path) -> None:
+    """Refuse a file of class names that are not those of the model, in their order.
+
+    Raises:
+        RecipeError: the checkpoint names its classes itself.
+    """
+    model.with_classes(read_classes(classes))
+
+
+def _opened(
+    name_or_file: str, *, weights: str | Path | None, untrained: bool, settings: Sequence[str], trust_first_use: bool
+) -> Classifier:
     is_file = is_file_of_ours(name_or_file)
     if is_file and (weights or untrained):
         raise WeightsError(f"{name_or_file} holds weights of its own: leave out --weights and --untrained.")
@@ -111,12 +156,15 @@ def convert_weights(
     recipe: Recipe | None,
     allow_new_head: bool = False,
     trust_first_use: bool = False,
+    classes: Path | None = None,
 ) -> Converted:
     """Write any checkpoint that we read as one file of ours, or as a folder where `out` has no suffix.
 
-    `file` is a file, or the address of one; `trust_first_use` fetches one of which no hash was published, too.
+    `file` is a file, the folder of a run, or the address of a file; `trust_first_use` fetches one of which no hash was
+    published, too. `classes` is a file of class names, in the order of the logits, for a checkpoint that names none.
 
     Raises:
+        RecipeError, DataError: class names that are not as many as the classes, or not the checkpoint's own.
         WeightsError: the checkpoint cannot be read or does not fit; something else is at `out` already.
         RunError: nothing can be written at `out`.
     """
@@ -125,13 +173,17 @@ def convert_weights(
     if not out.exists():
         (OutputPath.file(out) if out.suffix else OutputPath.folder(out)).check()
     check_named(file, trust_first_use=trust_first_use)
-    model = load_model(recipe, weights=file, allow_new_head=allow_new_head, trust_first_use=trust_first_use)
+    names = None if classes is None else read_classes(classes)
+    found = obtain_named(file, trust_first_use=trust_first_use)
+    model = load_model(recipe, weights=found, allow_new_head=allow_new_head, classes=names)
     assert model.load_report is not None
-    provenance: dict[str, Json] = {"converted_from": Path(file).name, "layout": model.load_report.layout}
+    local = found if isinstance(found, Path) else None
+    name = Path(file).name if local is None else local.name
+    provenance: dict[str, Json] = {"converted_from": name, "layout": model.load_report.layout}
     if model.origin is not None:
         provenance["origin"] = model.origin.model_dump(mode="json")
-    if Path(file).is_file():
-        provenance["sha256"] = sha256(file)
+    if local is not None and local.is_file():
+        provenance["sha256"] = sha256(local)
     there = out.exists()
     if there and not _holds(out, model, provenance):
         raise WeightsError(f"--out {out}: something else is there already: remove it, or choose another name.")

@@ -24,6 +24,7 @@ from marey.training.folder import STATE
 from marey.weights.load import load_model
 from marey.weights.obtain import check_named, check_obtainable, check_row
 from marey.weights.pretraining import check_start, start_names
+from marey.workflows.models import own_classes
 from marey.workflows.testing import ListOptions, test_model
 from marey.workflows.train import TrainOptions
 from marey.workflows.two_streams import Streams, test_streams
@@ -186,7 +187,8 @@ def _tested(row: TwoStream | None, recipes: Sequence[Recipe], part: Lists, *, ou
         if how.train:
             classifiers.append(load_model(_trained(recipe, part, init, out=out / f"train-{recipe.name}", how=how)))
         else:
-            classifiers.append(load_model(recipe, weights=weights, trust_first_use=how.options.trust_first_use))
+            with own_classes():
+                classifiers.append(load_model(recipe, weights=weights, trust_first_use=how.options.trust_first_use))
     listed, max_broken = ListOptions(root=how.root, split=part.split), how.options.max_broken
     if row is None:
         return test_model(

@@ -28,7 +28,7 @@ class ListOptions:
     root: Path | None = None
     """The folder that the list's paths are relative to."""
     classes: Path | None = None
-    """A file of class names, for a model that has none (of a toolkit's file)."""
+    """A file of class names: of a model that has none (of a toolkit's file), or those whose places are the list's labels."""
     split: str | None = None
     """The split to test; None: all of them."""
     only: Path | None = None

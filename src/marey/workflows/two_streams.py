@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from marey.backends.compute import Compute
 from marey.base.claim import Claim, Command, OutputPath
@@ -12,6 +13,7 @@ from marey.base.errors import RecipeError
 from marey.base.processes import processes
 from marey.base.reporter import notice
 from marey.classifier import Classifier
+from marey.data.class_order import permutation
 from marey.data.videos import VideoList
 from marey.evaluation.compare import compare_fused
 from marey.evaluation.fusion import fuse, fuse_probabilities
@@ -44,10 +46,47 @@ class Streams:
     """The row that they reproduce, if they do."""
 
     def __post_init__(self) -> None:
+        """Refuse streams of other classes.
+
+        Raises:
+            RecipeError: they have not the same classes; or one names them and another does not.
+        """
         classes = [classifier.num_classes for classifier in self.classifiers]
         if len(set(classes)) > 1:
             raise RecipeError(
                 f"the streams tell {' and '.join(map(str, classes))} classes apart: they cannot be fused."
+            )
+
+        names = [classifier.class_names for classifier in self.classifiers]
+        if None in names and any(names):
+            raise RecipeError(
+                "one stream names its classes and the other does not, so that nothing shows which is which: name them in "
+                "order with --classes FILE."
+            )
+        if all(names) and any(self._order(number) is None for number in range(len(names))):
+            mine, theirs = (set(one or ()) for one in names[:2])
+            shown = ", ".join(sorted(theirs - mine)[:3])
+            raise RecipeError(f"the streams have other classes, and cannot be fused: the first has no {shown}.")
+
+    def _order(self, number: int) -> NDArray[np.int64] | None:
+        """For each class of the first stream, which one it is in a stream that names its classes, [K]."""
+        first, names = self.classifiers[0].class_names, self.classifiers[number].class_names
+        if first == names:
+            return np.arange(self.classifiers[0].num_classes)
+        return permutation(names or (), first or ())
+
+    def in_first_order(self, number: int, probabilities_K: NDArray[np.float32]) -> NDArray[np.float32]:
+        """A stream's probabilities with the classes in the order of the first stream's."""
+        order = self._order(number)
+        assert order is not None  # __post_init__
+        return probabilities_K[order]
+
+    def tell_of_classes(self) -> None:
+        """Say that classes without names are taken to be in one order."""
+        if not any(classifier.class_names for classifier in self.classifiers):
+            notice(
+                f"no stream names its {self.classifiers[0].num_classes} classes: they are taken to be in the same order in "
+                "all of them (--classes FILE names them)"
             )
 
     def tell_of_calibrations(self) -> None:
@@ -69,8 +108,11 @@ def open_models(
     untrained: bool = False,
     settings: Sequence[str] = (),
     trust_first_use: bool = False,
+    classes: Path | None = None,
 ) -> Classifier | Streams:
     """What a user names: one model, a row of two streams, or a model and one to fuse with it.
+
+    `classes` is a file that names the classes of checkpoints which do not.
 
     Raises:
         RecipeError, WeightsError: as `open_model`; or a model to fuse with a row that has two streams already.
@@ -82,13 +124,16 @@ def open_models(
     row = find_two_stream(first)
     if row is None and second is None:
         return open_model(
-            first, weights=weights, untrained=untrained, settings=settings, trust_first_use=trust_first_use
-        )
+            first, weights=weights, untrained=untrained, settings=settings, trust_first_use=trust_first_use,
+            classes=classes,
+        )  # fmt: skip
     if row is not None and second is not None:
         raise RecipeError(f"{first} has two streams already: leave out --fuse {second}.")
     names = (row.rgb, row.flow) if row else (first, str(second))
     classifiers = tuple(
-        open_model(name, weights=file, untrained=untrained, settings=settings, trust_first_use=trust_first_use)
+        open_model(
+            name, weights=file, untrained=untrained, settings=settings, trust_first_use=trust_first_use, classes=classes
+        )
         for name, file in zip(names, (weights, fuse_weights), strict=True)
     )
     if row is None:
@@ -146,6 +191,7 @@ def test_streams(
     settings = {"streams": [classifier.recipe.name for classifier in streams.classifiers]}
     share = processes().rank if processes().world > 1 else None
     with Claim(OutputPath.folder(out), Command.EVALUATE, settings, share=share).held():
+        streams.tell_of_classes()
         streams.tell_of_calibrations()
         scores = []
         for number, classifier in enumerate(streams.classifiers, start=1):
@@ -183,6 +229,7 @@ def _fused(streams: Streams, scores: Sequence[Scores]) -> EvaluationResult:
 
 def predict_streams(streams: Streams, videos: VideoList, compute: Compute) -> Iterator[Prediction]:
     """Answers of all streams together, video by video, as `predict_many` gives those of one."""
+    streams.tell_of_classes()
     streams.tell_of_calibrations()
     for parts in zip(*(predict_many(one, videos, compute) for one in streams.classifiers), strict=True):
         broken = next((part for part in parts if part.error is not None), None)
@@ -190,7 +237,9 @@ def predict_streams(streams: Streams, videos: VideoList, compute: Compute) -> It
 
 
 def _together(streams: Streams, parts: Sequence[Prediction]) -> Prediction:
-    probabilities = np.stack([part.probabilities[None] for part in parts])
+    probabilities = np.stack(
+        [streams.in_first_order(number, part.probabilities)[None] for number, part in enumerate(parts)]
+    )
     task = task_of(streams.classifiers[0].recipe.task)
     fused = fuse_probabilities(probabilities, task, weights=streams.weights, of=streams.fusion)
     named = [part.backend for part in parts if part.backend is not None]

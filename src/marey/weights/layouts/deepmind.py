@@ -15,6 +15,8 @@ SIGNS = ("Conv3d_1a_7x7.conv3d.weight",)
 """A tensor that every file of this layout has and no other layout's."""
 NETWORKS = ("i3d_incv1",)
 """What networks it has names for."""
+HEADS = ("logits.conv3d.weight",)
+"""Its classifier's weight; a file without it holds a network without a classifier."""
 
 ENDPOINTS = dict(zip(STEM, ("Conv3d_1a_7x7", "Conv3d_2b_1x1", "Conv3d_2c_3x3"), strict=True))
 """DeepMind's names of the stem's convolutions."""

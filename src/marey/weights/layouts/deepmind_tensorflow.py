@@ -19,6 +19,8 @@ SIGNS = ("Conv3d_1a_7x7/conv_3d/w",)
 """A tensor that every file of this layout has and no other layout's."""
 NETWORKS = ("i3d_incv1",)
 """What networks it has names for."""
+HEADS = ("Logits/Conv3d_0c_1x1/conv_3d/w",)
+"""Its classifier's weight; a file without it holds a network without a classifier."""
 ABSENT = (".norm.weight", ".norm.num_batches_tracked")
 """How those of our tensors end that it has no counterpart of: they stay as they are made, a scale of 1."""
 

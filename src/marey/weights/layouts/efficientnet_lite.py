@@ -14,6 +14,8 @@ SIGNS = ("_conv_stem.weight",)
 """A tensor that every file of this layout has, and no other layout's."""
 NETWORKS = ("tsn_lite", "tsm_lite")
 """What networks it has names for."""
+HEADS = ("_fc.weight",)
+"""Its classifier's weight; a file without it holds a network without a classifier."""
 
 _PARTS = {
     "expand": ("_expand_conv", "_bn0"),

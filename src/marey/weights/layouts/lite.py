@@ -58,17 +58,18 @@ def lite(
         "channels": 3 if rgb else 2,
         "stack": 1 if rgb else channels // 2,
     }
-    shapes = _shapes(tensors)
+    # The classifier decides nothing: its rows are counted above, and loading compares its shape.
+    shapes = _shapes(tensors, without=head)
     for number in (0, 1, 2):
         config = LiteTSNConfig.model_validate(sizes | {"size": number})
         with torch.device("meta"):
             network = config.build()
         state = network.state_dict()
-        if shapes == _shapes({theirs: state[ours] for theirs, ours in pairs(network)}):
+        if shapes == _shapes({theirs: state[ours] for theirs, ours in pairs(network)}, without=head):
             return Variant(config)
     return None
 
 
-def _shapes(tensors: dict[str, Tensor]) -> dict[str, torch.Size]:
+def _shapes(tensors: dict[str, Tensor], *, without: str) -> dict[str, torch.Size]:
     """Of convolutions and linear layers: what tells networks apart."""
-    return {name: tensor.shape for name, tensor in tensors.items() if tensor.ndim > 1}
+    return {name: tensor.shape for name, tensor in tensors.items() if tensor.ndim > 1 and name != without}

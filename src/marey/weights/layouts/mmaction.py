@@ -23,6 +23,8 @@ SIGNS = ("backbone.conv1.weight", "backbone.slow_path.conv1.weight")
 """Tensors one of which every file of this layout has, and no other layout's."""
 NETWORKS = ("tsn", "c2d", "i3d_resnet", "slowonly", "slowfast")
 """What networks it has names for."""
+HEADS = ("cls_head.fc_cls.weight",)
+"""Its classifier's weight; a file without it holds a network without a classifier."""
 UNUSED = ("backbone.slow_path.layer4_lateral.weight",)
 """Tensors that the toolkit stores and its networks never use."""
 _HEAD = "cls_head.fc_cls"

@@ -31,6 +31,8 @@ SIGNS = ("backbone.conv1.conv.weight", "backbone.slow_path.conv1.conv.weight")
 """Tensors one of which every file of this layout has, and no other layout's."""
 NETWORKS = ("tsn", "tsm", "c2d", "i3d_resnet", "slowonly", "slowfast")
 """What networks it has names for."""
+HEADS = ("cls_head.fc_cls.weight",)
+"""Its classifier's weight; a file without it holds a network without a classifier."""
 _HEAD = "cls_head.fc_cls"
 _WRAP = ".net."
 """TSM's shift holds what it feeds as `net`: a block's first convolution, or the whole block."""

@@ -17,6 +17,8 @@ TOOLKIT = "mmaction2"
 SIGNS = ("backbone.conv1.conv.conv_s.weight", "backbone.layer1.0.conv2.0.conv.weight")
 """Tensors one of which every file of this layout has, and no other layout's."""
 NETWORKS = separated.NETWORKS
+HEADS = ("cls_head.fc_cls.weight",)
+"""Its classifier's weight; a file without it holds a network without a classifier."""
 _HEAD = "cls_head.fc_cls"
 
 

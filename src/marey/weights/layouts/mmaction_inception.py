@@ -20,6 +20,8 @@ SIGNS = ("backbone.conv1_7x7_s2.weight",)
 """A tensor that every file of this layout has and no other layout's."""
 NETWORKS = ("i3d_incv1", "tsn_bninception")
 """What networks it has names for."""
+HEADS = ("cls_head.fc_cls.weight",)
+"""Its classifier's weight; a file without it holds a network without a classifier."""
 
 _HEAD = "cls_head.fc_cls"
 _STEM = dict(zip(STEM, ("conv1_7x7_s2", "conv2_3x3_reduce", "conv2_3x3"), strict=True))

@@ -18,6 +18,8 @@ TOOLKIT = "mmaction"
 SIGNS = ("backbone.layer1.a.bn1.weight",)
 """A tensor that every file of this layout has and no other layout's."""
 NETWORKS = separated.NETWORKS
+HEADS = ("cls_head.fc_cls.weight",)
+"""Its classifier's weight; a file without it holds a network without a classifier."""
 _HEAD = "cls_head.fc_cls"
 _RELU = (
     "ReLU between the steps of ip-CSN, as MMAction's code has it; weights that VMZ trained want none, whoever converted "

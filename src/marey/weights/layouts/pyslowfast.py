@@ -29,6 +29,8 @@ SIGNS = ("s1.pathway0_stem.conv.weight",)
 """Tensors one of which every file of this layout has, and no other layout's."""
 NETWORKS = ("c2d", "i3d_resnet", "slowonly", "slowfast")
 """What networks it has names for."""
+HEADS = ("head.projection.weight",)
+"""Its classifier's weight; a file without it holds a network without a classifier."""
 WINDOW = 7
 """Side of the head's sliding pool: the last map of its training crops of 224."""
 _HEAD = "head.projection"

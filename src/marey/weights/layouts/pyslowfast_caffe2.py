@@ -18,6 +18,8 @@ SIGNS = ("res2_0_branch2a_w",)
 """A blob that every file of this layout has, and no other layout's."""
 NETWORKS = pyslowfast.NETWORKS
 """What networks it has names for."""
+HEADS = ("pred_w",)
+"""Its classifier's weight; a file without it holds a network without a classifier."""
 ABSENT = (".num_batches_tracked",)
 """How those of our tensors end that it has no counterpart of."""
 _NORM = {"s": "weight", "b": "bias", "rm": "running_mean", "riv": "running_var"}

@@ -16,6 +16,8 @@ SIGNS = ("blocks.0.conv.weight", "blocks.0.multipathway_blocks.0.conv.weight")
 """Tensors one of which every file of this layout has, and no other layout's."""
 NETWORKS = ("c2d", "i3d_resnet", "slowonly", "slowfast")
 """What networks it has names for."""
+HEADS = ("blocks.5.proj.weight", "blocks.6.proj.weight")
+"""Its classifier's weight, without and with a second pool; a file without it holds a network without a classifier."""
 
 
 def pairs(network: LinearClassifier) -> Iterator[tuple[str, str]]:

@@ -18,6 +18,8 @@ TOOLKIT = "pytorchvideo"
 SIGNS = ("blocks.0.conv.weight",)
 """A tensor that every file of this layout has, and no other toolkit's."""
 NETWORKS = separated.NETWORKS
+HEADS = ("blocks.5.proj.weight",)
+"""Its classifier's weight; a file without it holds a network without a classifier."""
 _HEAD = "blocks.5.proj"
 _HABITS = {"norm_eps": 1e-5, "pool_window": WINDOW}
 

@@ -14,6 +14,8 @@ SIGNS = ("conv_stem.weight",)
 """A tensor that every file of this layout has, and no other layout's."""
 NETWORKS = ("tsn_lite", "tsm_lite")
 """What networks it has names for."""
+HEADS = ("classifier.weight",)
+"""Its classifier's weight; a file without it holds a network without a classifier."""
 
 _WIDENING = {"expand": ("conv_pw", "bn1"), "depthwise": ("conv_dw", "bn2"), "project": ("conv_pwl", "bn3")}
 _FIRST = {"depthwise": ("conv_dw", "bn1"), "project": ("conv_pw", "bn2")}

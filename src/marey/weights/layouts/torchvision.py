@@ -17,6 +17,8 @@ SIGNS = ("conv1.weight",)
 """A tensor that every file of this layout has, and no other layout's."""
 NETWORKS = ("tsn", "tsm")
 """What networks it has names for."""
+HEADS = ("fc.weight",)
+"""Its classifier's weight; a file without it holds a network without a classifier."""
 
 
 def pairs(network: LinearClassifier) -> Iterator[tuple[str, str]]:

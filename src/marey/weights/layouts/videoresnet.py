@@ -17,6 +17,8 @@ TOOLKIT = "vmz"
 SIGNS = ("stem.0.weight",)
 """A tensor that every file of this layout has and no other layout's."""
 NETWORKS = separated.NETWORKS
+HEADS = ("fc.weight",)
+"""Its classifier's weight; a file without it holds a network without a classifier."""
 _HEAD = "fc"
 
 

@@ -24,6 +24,8 @@ TOOLKIT = "vmz"
 SIGNS = ("comp_0_conv_1_w",)
 """A blob that every file of this layout has, and no other layout's."""
 NETWORKS = separated.NETWORKS
+HEADS = ("last_out_w",)
+"""Its classifier's weight; a file without it holds a network without a classifier."""
 ABSENT = (".num_batches_tracked",)
 """How those of our tensors end that it has no counterpart of."""
 _NORM = {"s": "weight", "b": "bias", "rm": "running_mean", "riv": "running_var"}

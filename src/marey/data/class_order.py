@@ -1,0 +1,38 @@
+"""Labels matched by name where two orders of the same classes meet."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from marey.data.manifest import Manifest
+
+
+def are_numbers(names: Sequence[str]) -> bool:
+    """Whether a list has numbers in place of class names: places in a list of classes, from 0."""
+    return all(name.isdecimal() for name in names)
+
+
+def permutation(theirs: Sequence[str], ours: Sequence[str]) -> NDArray[np.int64] | None:
+    """For each of our classes, which of theirs it is, [K]; None where they are not the same classes, each once."""
+    places = {name: place for place, name in enumerate(theirs)}
+    if len(places) != len(theirs) or len(theirs) != len(ours) or places.keys() != set(ours):
+        return None
+    return np.array([places[name] for name in ours], np.int64)
+
+
+def in_class_order(manifest: Manifest, names: Sequence[str], *, of: str) -> Manifest:
+    """The same videos, their labels as indices of `names`: matched by name, whatever order the list has its classes in.
+
+    Numbers in place of names stay as they are, unless the names are numbers themselves. `of` is whose classes `names` are, for the message.
+
+    Raises:
+        DataError: a label that is none of `names`; says which of them is spelt alike.
+    """
+    names = tuple(names)
+    if manifest.class_names == names:
+        return manifest
+    if are_numbers(manifest.class_names) and not are_numbers(names) and len(manifest.class_names) <= len(names):
+        return replace(manifest, class_names=names)
+    return manifest.with_classes(names, of=of)

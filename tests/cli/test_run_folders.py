@@ -1,0 +1,243 @@
+"""A run's folder in the place of a checkpoint, last.ckpt in it, and --classes for checkpoints that name none."""
+
+import json
+import shutil
+
+import pytest
+import torch
+from typer.testing import CliRunner
+
+import marey as package
+from marey.cli.app import app
+from marey.recipes import get_recipe
+from marey.weights.checkpoint import read_checkpoint
+from marey.weights.layouts import mmaction2
+from marey.weights.load import build_model, load_model
+from tiny import RECIPE, write_clips
+
+
+def marey(*words: object):
+    return CliRunner().invoke(app, [str(word) for word in words])
+
+
+@pytest.fixture(scope="module")
+def videos(tmp_path_factory):
+    return write_clips(tmp_path_factory.mktemp("videos"), per_class=2)
+
+
+@pytest.fixture(scope="module")
+def trained(videos, tmp_path_factory):
+    """A run whose best epoch is its second of three, by its log; and one without validation."""
+    folder = tmp_path_factory.mktemp("runs")
+    for name, val in (("judged", videos), ("unjudged", None)):
+        package.fit(RECIPE, train=videos, val=val, out=folder / name, init="none", workers=0)
+    log = (folder / "judged" / "log.csv").read_text().splitlines()
+    column = log[0].split(",").index("val_top1")
+    rows = [line.split(",") for line in log[1:]]
+    for row, top1 in zip(rows, ("0.25", "0.8125", "0.5"), strict=True):
+        row[column] = top1
+    (folder / "judged" / "log.csv").write_text("\n".join([log[0], *map(",".join, rows)]) + "\n")
+    return folder
+
+
+@pytest.fixture
+def runs(trained, tmp_path):
+    shutil.copytree(trained, tmp_path / "runs")
+    return tmp_path / "runs"
+
+
+HERE = ("--device", "cpu", "--workers", 0)
+
+
+@pytest.fixture
+def recipe(tmp_path):
+    (tmp_path / "tiny.yaml").write_text(RECIPE.variant(train={"epochs": 1}).to_yaml())
+    return tmp_path / "tiny.yaml"
+
+
+def test_the_best_checkpoint_of_a_run_is_taken_and_said(runs, videos, recipe, tmp_path) -> None:
+    run, clip = runs / "judged", videos / "run" / "v0.mp4"
+    for words in (
+        ("predict", run, clip, *HERE),
+        ("predict", run, clip, "--fuse", run, *HERE),
+        ("evaluate", run, "--data", videos, "--out", tmp_path / "e", *HERE),
+        ("features", run, "--data", videos, "--out", tmp_path / "f", *HERE),
+        ("convert", run, "--out", tmp_path / "c.safetensors"),
+        ("train", recipe, "--data", videos, "--init", run, "--out", tmp_path / "t", *HERE),
+    ):
+        done = marey(*words)
+        assert done.exit_code == 0, done.output
+        assert f"{run}: best.safetensors, epoch 2 by validation top-1 81.2%" in done.stderr, words
+    best = read_checkpoint(run / "best.safetensors").tensors
+    converted = read_checkpoint(tmp_path / "c.safetensors")
+    assert all(torch.equal(value, best[name]) for name, value in converted.tensors.items())
+    assert converted.provenance["converted_from"] == "best.safetensors"
+    assert json.loads((tmp_path / "t" / "start.json").read_text())["file"] == "best.safetensors"
+    assert marey("report", run).exit_code == 0
+    loaded = load_model(run).network.state_dict()
+    assert all(torch.equal(value, loaded[name]) for name, value in best.items())
+
+
+def test_without_validation_the_last_one(runs, videos) -> None:
+    done = marey("predict", runs / "unjudged", videos / "run" / "v0.mp4", *HERE)
+    assert f"{runs / 'unjudged'}: last.safetensors, epoch 3 (the run had no validation)" in done.stderr
+    (runs / "judged" / "log.csv").unlink()  # a copy of the weights alone
+    done = marey("predict", runs / "judged", videos / "run" / "v0.mp4", *HERE)
+    assert f"{runs / 'judged'}: best.safetensors\n" in done.stderr
+
+
+def test_last_ckpt_stands_for_the_weights_that_were_saved_with_it(runs, videos, recipe, tmp_path) -> None:
+    state, clip = runs / "judged" / "last.ckpt", videos / "run" / "v0.mp4"
+    for words in (
+        ("predict", state, clip, *HERE),
+        ("train", recipe, "--data", videos, "--init", state, "--out", tmp_path / "t", *HERE),
+    ):
+        done = marey(*words)
+        assert done.exit_code == 0, done.output
+        assert f"{state} is what --resume goes on from: last.safetensors beside it is taken" in done.stderr
+    last = read_checkpoint(runs / "judged" / "last.safetensors").tensors
+    loaded = load_model(state).network.state_dict()
+    assert all(torch.equal(value, loaded[name]) for name, value in last.items())
+    shutil.copy(state, tmp_path / "mine.ckpt")
+    for words in (
+        ("predict", tmp_path / "mine.ckpt", clip),
+        ("convert", tmp_path / "mine.ckpt", "--out", tmp_path / "x"),
+    ):
+        done = marey(*words)
+        assert "the state that --resume goes on from, not a checkpoint: name last.safetensors" in done.stderr
+
+
+def empty(folder):
+    pass
+
+
+def begun(folder):
+    (folder / "run.json").write_text("{}")
+
+
+def of_videos(folder):
+    (folder / "jump").mkdir()
+    (folder / "jump" / "a.mp4").write_bytes(b"")
+
+
+def of_checkpoints(folder):
+    for name in ("epoch_1.pth", "epoch_2.pth"):
+        (folder / name).write_bytes(b"")
+
+
+def of_runs(folder):
+    (folder / "mine-1").mkdir()
+    (folder / "mine-1" / "last.safetensors").write_bytes(b"")
+
+
+def judged(folder):
+    (folder / "scores.npz").write_bytes(b"")
+
+
+@pytest.mark.parametrize(
+    ("fill", "message"),
+    [
+        (empty, "an empty folder"),
+        (begun, "a run that has saved no checkpoint yet: go on with it, marey train ... --resume --out"),
+        (of_videos, "a folder of videos: the model comes first"),
+        (of_checkpoints, "a folder with epoch_1.pth, epoch_2.pth: name the file"),
+        (of_runs, "a folder of runs: name one of them, such as"),
+        (judged, "a folder that evaluate left"),
+    ],
+)
+def test_other_folders_are_called_what_they_are(fill, message, videos, recipe, tmp_path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    fill(folder)
+    for words in (
+        ("predict", folder, videos / "run" / "v0.mp4"),
+        ("evaluate", folder, "--data", videos, "--out", tmp_path / "e"),
+        ("train", recipe, "--data", videos, "--init", folder, "--out", tmp_path / "t"),
+        ("convert", folder, "--out", tmp_path / "x.safetensors"),
+    ):
+        done = marey(*words)
+        assert done.exit_code == 1
+        (line,) = done.stderr.splitlines()
+        assert f"{folder}: no such checkpoint file: {message}" in line
+    assert not (tmp_path / "e").exists()
+    assert not (tmp_path / "t").exists()
+
+
+# -- --classes, for checkpoints of other toolkits
+
+
+FOREIGN = get_recipe("tsn_r50_3seg_k400_mmaction2").variant(model={"num_classes": 3, "depth": 18, "width": 4})
+PROTOCOL = (
+    "--set", "pixels.short_side=40", "--set", "test.size=32", "--set", "test.sampling.segments=1", "--set",
+    "test.crops=centre",
+)  # fmt: skip
+
+
+@pytest.fixture
+def mine(tmp_path):
+    """A fine-tuned checkpoint that always answers its second class, and the names of its classes."""
+    torch.manual_seed(0)
+    state = build_model(FOREIGN).network.state_dict()
+    tensors = {theirs: state[ours].clone() for theirs, ours in mmaction2.pairs(build_model(FOREIGN).network)}
+    tensors["cls_head.fc_cls.bias"][:] = torch.tensor([0, 99.0, 0])
+    torch.save({"state_dict": tensors}, tmp_path / "mine.pth")
+    (tmp_path / "names.txt").write_text("walk\nrun\njump\n")
+    return tmp_path / "mine.pth"
+
+
+def test_names_get_into_answers_and_files(mine, videos, tmp_path) -> None:
+    names, clip = tmp_path / "names.txt", videos / "run" / "v0.mp4"
+    assert "class 1" in marey("predict", mine, clip, *PROTOCOL, *HERE).stdout
+    assert "100.0%  run" in marey("predict", mine, clip, "--classes", names, *PROTOCOL, *HERE).stdout
+    assert marey("convert", mine, "--classes", names, "--out", tmp_path / "m.safetensors").exit_code == 0
+    assert load_model(tmp_path / "m.safetensors").class_names == ("walk", "run", "jump")
+    (tmp_path / "two.txt").write_text("walk\nrun\n")
+    for words in (("predict", mine, clip), ("convert", mine, "--out", tmp_path / "n.safetensors")):
+        done = marey(*words, "--classes", tmp_path / "two.txt")
+        assert "2 class names, but the network tells 3 apart" in done.stderr
+    (tmp_path / "turned.txt").write_text("jump\nrun\nwalk\n")
+    done = marey("predict", tmp_path / "m.safetensors", clip, "--classes", tmp_path / "turned.txt")
+    assert "names its 3 classes itself, in another order: leave out" in done.stderr
+
+
+def test_a_list_of_names_is_tested_by_names_only(mine, videos, tmp_path) -> None:
+    words = ("evaluate", mine, "--data", videos, "--out", tmp_path / "e", *PROTOCOL, *HERE)
+    done = marey(*words)
+    assert done.exit_code == 1
+    assert "--classes FILE" in done.stderr
+    done = marey(*words, "--classes", tmp_path / "names.txt", "--json")
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["top1"] == 0.5  # it answers run to all, and half of them show it
+
+
+@pytest.fixture(scope="module")
+def full_size(tmp_path_factory):
+    """Checkpoints of a published network's size under names of their own: for 400 classes, and for 5."""
+    folder = tmp_path_factory.mktemp("full")
+    network = build_model(get_recipe("tsn_r50_3seg_k400_mmaction2")).network
+    state = network.state_dict()
+    tensors = {theirs: state[ours] for theirs, ours in mmaction2.pairs(network)}
+    torch.save({"state_dict": tensors}, folder / "400.pth")
+    five = {f"cls_head.fc_cls.{part}": tensors[f"cls_head.fc_cls.{part}"][:5].clone() for part in ("weight", "bias")}
+    torch.save({"state_dict": tensors | five}, folder / "5.pth")
+    return folder
+
+
+def test_the_hint_at_other_classes_works(full_size, videos) -> None:
+    clip = videos / "run" / "v0.mp4"
+    done = marey("predict", "tsn_r50_3seg_k400_mmaction2", "--weights", full_size / "5.pth", clip)
+    assert "allow" not in done.stderr
+    assert "The file holds 5 classes; tsn_r50_3seg_k400_mmaction2 has 400 classes" in done.stderr
+    assert "name the file alone, without the recipe: marey predict FILE VIDEO" in done.stderr
+    assert marey("predict", full_size / "5.pth", clip, *PROTOCOL, *HERE).exit_code == 0
+
+
+def test_classes_that_are_assumed_are_said_and_can_be_named(full_size, tmp_path, capsys) -> None:
+    """As many classes as a public set has: a guess, unless the file is the published one."""
+    assumed = load_model(full_size / "400.pth")
+    assert assumed.class_names[0] == "abseiling"
+    said = "its 400 classes are taken for those of kinetics400, in their order: the file does not name them; --classes FILE"
+    assert said in capsys.readouterr().err
+    assert said in str(assumed.load_report)
+    names = [f"mine {number}" for number in range(400)]
+    assert load_model(full_size / "400.pth", classes=names).class_names == tuple(names)
