@@ -2,12 +2,14 @@
 
 import multiprocessing
 import os
+import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from typing import Generic, TypeVar
 
-from marey.base.processes import usable_cores
+from marey.base.processes import HELD_BACK, signals_held_back, usable_cores
 from marey.base.reporter import KeepingReporter, Message, progress, reporting, say_again
 
 Item = TypeVar("Item")
@@ -53,11 +55,13 @@ def each_job(
             return
         # Not fork: torch, OpenCV and FFmpeg may have threads running that a fork would lose.
         context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(processes, mp_context=context, initializer=_end_with_parent) as pool:
+        with ProcessPoolExecutor(processes, mp_context=context, initializer=_begin_work) as pool:
             try:
                 size = chunk or max(1, min(32, len(items) // (4 * processes)))
                 said: set[str] = set()
-                for result, messages in pool.map(_WithMessages(function), items, chunksize=size):
+                with signals_held_back():
+                    results = pool.map(_WithMessages(function), items, chunksize=size)
+                for result, messages in results:
                     say_again(messages, said=said)
                     yield result
                     bar.advance()
@@ -77,8 +81,12 @@ class _WithMessages(Generic[Item, Result]):
             return self._function(item), reporter.take()
 
 
-def _end_with_parent() -> None:
-    """A worker whose parent was killed would wait for work for ever."""
+def _begin_work() -> None:
+    """What each worker does first.
+
+    Ctrl-C, which reaches all processes, ends its work without a word: the parent says what happened. A worker whose parent
+    was killed would wait for work for ever.
+    """
     parent = multiprocessing.parent_process()
     assert parent is not None
 
@@ -87,3 +95,6 @@ def _end_with_parent() -> None:
         os._exit(1)
 
     threading.Thread(target=wait, daemon=True).start()
+    signal.signal(signal.SIGINT, lambda number, frame: sys.exit(128 + number))
+    if sys.platform != "win32":
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, HELD_BACK)

@@ -10,7 +10,6 @@ import typer
 
 from marey.backends.compute import Compute
 from marey.base.errors import MareyError, RecipeError
-from marey.base.jsonable import json_text
 from marey.base.processes import processes
 from marey.cli.command import (
     AsJson,
@@ -32,14 +31,17 @@ from marey.cli.command import (
     Workers,
     check_folder,
     command,
+    json_document,
     next_run,
     trusted,
 )
 from marey.cli.data import data
+from marey.cli.program import Program
 from marey.cli.weights import weights
 
 app = typer.Typer(
     name="marey",
+    cls=Program,
     help="Recognise human actions in video: train, test, answer.",
     no_args_is_help=True,
     add_completion=False,
@@ -72,7 +74,7 @@ def list_recipes(
     from marey.cli.listing import rows_of, table
 
     rows = rows_of(words or (), network=network, dataset=dataset, available=available)
-    print(json_text([row.model_dump(mode="json") for row in rows], indent=2) if as_json else table(rows))
+    print(json_document([row.model_dump(mode="json") for row in rows]) if as_json else table(rows))
 
 
 @command(app, "show")
@@ -82,7 +84,7 @@ def show(recipe: NameOrYaml, settings: Set = None, as_json: AsJson = False) -> N
 
     found = find_two_stream(recipe) or _recipe(recipe, settings)
     if as_json:
-        print(json_text(found.model_dump(mode="json"), indent=2))
+        print(json_document(found.model_dump(mode="json")))
     else:
         print(found.to_yaml(), end="")
 
@@ -139,7 +141,7 @@ def predict(
     if out:
         given = answers_to(wanted, out)
     if as_json:
-        print(json_text([a.as_json(top) for a in given], indent=2))
+        print(json_document([a.as_json(top) for a in given]))
     elif out:
         print(f"{out}: answers for {len(given)} videos")
     if failed := sum(a.error is not None for a in given):
@@ -187,7 +189,7 @@ def features(
     found = write_features(opened, videos, out=folder, per_clip=per_clip, compute=compute)
     if not processes().first:
         return  # the first process prints the results of all
-    print(json_text(found.as_json(), indent=2) if as_json else found.summary())
+    print(json_document(found.as_json()) if as_json else found.summary())
     if found.broken:
         raise MareyError(f"{len(found.broken)} of {found.videos} videos could not be read ({folder / 'broken.jsonl'}).")
 
@@ -243,7 +245,7 @@ def evaluate(
     else:
         result = test_model(opened, data, out=folder, listed=listed, max_broken=max_broken, compute=compute)
     if processes().first:
-        print(json_text(result.as_json(), indent=2) if as_json else result.summary())
+        print(json_document(result.as_json()) if as_json else result.summary())
 
 
 @command(app, "train")
@@ -356,7 +358,7 @@ def reproduce(
         return
     assert row is not None
     found = run(row, data, out=folder, how=how)
-    print(json_text(found.as_json(), indent=2) if as_json else found.summary())
+    print(json_document(found.as_json()) if as_json else found.summary())
 
 
 @command(app, "demo")
@@ -385,7 +387,7 @@ def doctor(as_json: AsJson = False) -> None:
     from marey.workflows.doctor import examine
 
     report = examine()
-    print(json_text(report.as_json(), indent=2) if as_json else report.as_text())
+    print(json_document(report.as_json()) if as_json else report.as_text())
     if not report.healthy:
         raise typer.Exit(1)
 
@@ -409,7 +411,7 @@ def convert(
     declared = _recipe(recipe, None) if recipe else None
     trust = trusted([file], trust_first_use)
     made = convert_weights(file, out, recipe=declared, allow_new_head=allow_new_head, trust_first_use=trust)
-    print(json_text(made.as_json(), indent=2) if as_json else made.as_text())
+    print(json_document(made.as_json()) if as_json else made.as_text())
 
 
 @command(app, "report")
@@ -440,7 +442,7 @@ def fuse(
     from marey.workflows.testing import fuse_files
 
     result = fuse_files(scores, weights=weights, search_on=search_on or (), of=of, out=out)
-    print(json_text(result.as_json(), indent=2) if as_json else result.summary())
+    print(json_document(result.as_json()) if as_json else result.summary())
 
 
 def _trusted_models(

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from marey.base.errors import DataError, MareyError
-from marey.base.jsonable import json_text
-from marey.cli.command import AsJson, Device, Root, Seed, command
+from marey.cli.command import AsJson, Device, Root, Seed, command, json_document
 
 if TYPE_CHECKING:
     from marey.data.audit import Audit
@@ -86,7 +85,7 @@ def prepare(
     OutputPath.folder(out or folder).check()
     result = prepare_set(published_set(dataset), folder, out=out, lists=lists or (), check=check, workers=workers)
     if as_json:
-        print(json_text(result.as_json(), indent=2))
+        print(json_document(result.as_json()))
     else:
         _print_preparation(result)
 
@@ -113,7 +112,7 @@ def audit(
     cache = probe_cache(manifests[0].root)
     result = audit_lists(manifests, cache=cache, check=check, short_frames=short, workers=workers)
     if as_json:
-        print(json_text(result.as_json(), indent=2))
+        print(json_document(result.as_json()))
     else:
         _print_audit(result)
     if result.faults:
@@ -289,7 +288,10 @@ def _print(table: object) -> None:
 
     from rich.console import Console
 
-    Console(width=None if sys.stdout.isatty() else 200).print(table)
+    console = Console(width=None if sys.stdout.isatty() else 200)
+    with console.capture() as drawn:
+        console.print(table)
+    print(drawn.get(), end="")
 
 
 @command(data, "flow")
