@@ -42,13 +42,42 @@ BackendOption = Annotated[
     BackendName,
     typer.Option("--backend", help="What runs the network; auto measures which is fastest, if the work is long."),
 ]
-Out = Annotated[Path | None, typer.Option("--out", help="Output folder.  [default: runs/<name>-<n>]")]
+
+
+def output_path(text: str) -> str:
+    """What --out was given: refused where it names nothing, or standard output, which answers and lists have by themselves.
+
+    Raises:
+        BadParameter: it is one of these.
+    """
+    if not text.strip():
+        raise typer.BadParameter("it is empty: name a file or a folder.")
+    if text == "-":
+        raise typer.BadParameter("- is no file: name one, or leave out --out where the command prints its results.")
+    return text
+
+
+def output_file(text: str) -> Path:
+    """As `output_path`, for commands to which a "/" at the end says nothing."""
+    return Path(output_path(text))
+
+
+Out = Annotated[
+    Path | None,
+    typer.Option("--out", metavar="PATH", parser=output_file, help="Output folder.  [default: runs/<name>-<n>]"),
+]
 Root = Annotated[Path | None, typer.Option("--root", help="Folder that the list's paths are relative to.")]
 Classes = Annotated[
     Path | None, typer.Option("--classes", help="File of class names in order, for a list that labels by number.")
 ]
 MaxBroken = Annotated[
-    float, typer.Option("--max-broken", min=0, max=1, help="Share of unreadable videos that is tolerated.")
+    float | None,
+    typer.Option(
+        "--max-broken",
+        min=0,
+        max=1,
+        help="Share of unreadable videos that is tolerated.  [default: 0.01, or 3 files if that is more]",
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output, nothing else.")]
 Set = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a field of the recipe.")]
@@ -212,12 +241,15 @@ def next_run(name: str) -> Path:
     return folder
 
 
-def check_folder(folder: Path) -> None:
-    """See before any network is built that a folder can be written and no other process works there.
+def check_folder(folder: Path, videos: Path | None = None) -> None:
+    """See before any network is built that a folder can be written, is not that of the videos itself, and that no other
+    process works there.
 
     Raises:
         RunError: it cannot be used.
     """
     from marey.base.claim import OutputPath
 
+    if videos is not None:
+        OutputPath.folder(folder).refuse_inputs([videos])
     OutputPath.folder(folder).check(share=processes().rank if processes().world > 1 else None)

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from marey.base.errors import DataError, MareyError
-from marey.cli.command import AsJson, Device, Root, Seed, command, json_document
+from marey.base.errors import DataError, MareyError, RunError
+from marey.base.reporter import notice
+from marey.cli.command import AsJson, Device, Root, Seed, command, json_document, output_file
 
 if TYPE_CHECKING:
     from marey.data.audit import Audit
@@ -19,6 +20,12 @@ data = typer.Typer(
 )
 
 List = Annotated[Path, typer.Argument(help="A list, or a folder per class.")]
+OutFolder = Annotated[
+    Path,
+    typer.Option(
+        "--out", metavar="PATH", parser=output_file, help="The folder to write, with its list; a second call goes on."
+    ),
+]
 Processes = Annotated[
     int | None,
     typer.Option("--workers", min=0, help="Processes at work; 0 is this one alone.  [default: one per core]"),
@@ -28,33 +35,57 @@ Processes = Annotated[
 @command(data, "list")
 def list_videos(
     folder: Annotated[Path, typer.Argument(help="A folder with one folder of videos per class.")],
-    out: Annotated[Path | None, typer.Option("--out", help="The list to write.  [default: FOLDER.csv]")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", metavar="PATH", parser=output_file, help="The list to write, a .csv.  [default: FOLDER.csv]"
+        ),
+    ] = None,
 ) -> None:
     """Write a list (path, label) of a folder per class."""
-    from marey.base.claim import OutputPath
     from marey.data.folders import list_folder
 
-    path = out or folder.resolve().with_suffix(".csv")
-    OutputPath.file(path).check()
+    path = out or folder.resolve().parent / f"{folder.resolve().name}.csv"
+    _check_list(path)
     manifest = list_folder(folder)
     manifest.write_csv(path)
     print(f"{path}: {len(manifest)} videos of {len(manifest.class_names)} classes.")
 
 
+def _check_list(path: Path, *inputs: Path) -> None:
+    """See before any work that a list can be written, and say where it takes the place of a file.
+
+    Raises:
+        RunError: it cannot, its name does not end as a list's, or it is one of the inputs.
+    """
+    from marey.base.claim import OutputPath
+
+    OutputPath.file(path).refuse_inputs(inputs)
+    OutputPath.file(path).check()
+    if path.suffix.lower() != ".csv":
+        raise RunError(f"--out {path}: a list is written as .csv.")
+    if path.exists():
+        notice(f"{path}: takes the place of the file that was there")
+
+
 @command(data, "split")
 def split(
     source: List,
-    out: Annotated[Path, typer.Option("--out", help="The list to write, with a split column.")],
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out", metavar="PATH", parser=output_file, help="The list to write, a .csv with a split column."
+        ),
+    ],
     val: Annotated[float, typer.Option("--val", min=0.0, max=1.0, help="Share of the videos to hold out.")] = 0.2,
     root: Root = None,
     seed: Seed = 0,
 ) -> None:
     """Hold videos out for validation; clips of one source (group) never stand on both sides."""
-    from marey.base.claim import OutputPath
     from marey.data.formats import read_manifest
     from marey.data.split import split_manifest
 
-    OutputPath.file(out).check()
+    _check_list(out, source)
     manifest = split_manifest(read_manifest(source, root=root), val=val, seed=seed)
     manifest.write_csv(out)
     parts = ", ".join(f"{len(manifest.split(name))} {name}" for name in ("train", "val"))
@@ -65,7 +96,10 @@ def split(
 def prepare(
     dataset: Annotated[str, typer.Argument(help="kinetics400, kinetics600, kinetics700, ucf101 or hmdb51.")],
     folder: Annotated[Path, typer.Argument(help="Where it lies, as downloaded and unpacked.")],
-    out: Annotated[Path | None, typer.Option("--out", help="Where lists and report go.  [default: FOLDER]")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="PATH", parser=output_file, help="Where lists and report go.  [default: FOLDER]"),
+    ] = None,
     lists: Annotated[
         list[Path] | None,
         typer.Option("--list", help="DeepMind's CSV of Kinetics, several times.  [default: those in FOLDER]"),
@@ -122,7 +156,7 @@ def audit(
 @command(data, "resize")
 def resize(
     source: List,
-    out: Annotated[Path, typer.Option("--out", help="The folder to write; a second call goes on.")],
+    out: OutFolder,
     short_side: Annotated[
         int, typer.Option("--short-side", min=16, help="Pixels of the shorter side; none is enlarged.")
     ],
@@ -143,14 +177,14 @@ def resize(
 @command(data, "frames")
 def frames(
     source: List,
-    out: Annotated[Path, typer.Option("--out", help="The folder to write; a second call goes on.")],
+    out: OutFolder,
     size: Annotated[
         str | None, typer.Option("--size", metavar="WxH", help="Stretch to this size; the announcement had 340x256.")
     ] = None,
     short_side: Annotated[
         int | None, typer.Option("--short-side", min=16, help="Pixels of the shorter side, ratio kept.")
     ] = None,
-    quality: Annotated[int, typer.Option("--quality", min=1, max=100, help="Of JPEG.")] = 95,
+    quality: Annotated[int | None, typer.Option("--quality", min=1, max=100, help="Of JPEG.  [default: 95]")] = None,
     template: Annotated[
         str, typer.Option("--template", help="Name of an image; its number starts at 1.")
     ] = "img_{:05d}.jpg",
@@ -162,7 +196,11 @@ def frames(
 
     if size and short_side:
         raise MareyError("--size and --short-side: choose one.")
-    how = Extract(_size(size) if size else None, short_side, quality, _template(template))
+    if quality is not None and not template.lower().endswith((".jpg", ".jpeg")):
+        raise MareyError(
+            f"--quality {quality}: is of JPEG, and --template {template} names other images: leave it out."
+        )
+    how = Extract(_size(size) if size else None, short_side, 95 if quality is None else quality, _template(template))
     _convert(source, root, out, how, workers)
 
 
@@ -170,12 +208,29 @@ def _convert(source: Path, root: Path | None, out: Path, how: "Conversion", work
     from marey.data.convert import convert
     from marey.data.formats import read_manifest
 
+    _check_apart(out, source)
     done = convert(read_manifest(source, root=root), out, how, workers=workers)
-    path = out / f"{source.resolve().stem}.csv"
+    path = out / f"{source.resolve().name if source.is_dir() else source.stem}.csv"
     done.manifest.write_csv(path)
     print(f"{path}: {len(done.manifest)} entries; {done.written} videos written, {done.there} were there.")
     if done.broken:
         print(f"{len(done.broken)} could not be read and are left out (why: {out / 'broken.jsonl'}).")
+
+
+def _check_apart(out: Path, source: Path) -> None:
+    """See before any work that a folder can be written and is not among the videos, which the next call would find there.
+
+    Raises:
+        RunError: it cannot, or it is.
+    """
+    from marey.base.claim import OutputPath
+
+    if source.is_dir() and out.resolve().is_relative_to(source.resolve()):
+        raise RunError(
+            f"{out} is in the folder of the videos, {source}, where its files would be found as such: choose "
+            "another --out."
+        )
+    OutputPath.folder(out).check()
 
 
 def _size(text: str) -> tuple[int, int]:
@@ -297,7 +352,7 @@ def _print(table: object) -> None:
 @command(data, "flow")
 def flow(
     source: Annotated[Path, typer.Argument(metavar="DATA", help="A list of videos, or a folder per class.")],
-    out: Annotated[Path, typer.Option("--out", help="The folder for the flow and its list, flow.csv.")],
+    out: OutFolder,
     method: Annotated[
         Literal["tvl1", "tvl1_opencv", "dis", "farneback"],
         typer.Option(
@@ -315,7 +370,9 @@ def flow(
         Literal["jpg", "png", "video", "lossless"],
         typer.Option("--storage", help="Image pairs, as the older toolkits read them; or one video file."),
     ] = "jpg",
-    template: Annotated[str, typer.Option("--template", help="Names of the images.")] = "flow_{}_{:05d}",
+    template: Annotated[
+        str | None, typer.Option("--template", help="Names of the images.  [default: flow_{}_{:05d}]")
+    ] = None,
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A parameter of the method: preset=fast.")
     ] = None,
@@ -323,26 +380,36 @@ def flow(
     workers: Processes = None,
     device: Device = "auto",
     compiled: Annotated[
-        bool, typer.Option("--compile/--no-compile", help="Fuse tvl1 by torch.compile: twice as fast after a minute.")
-    ] = True,
+        bool | None,
+        typer.Option(
+            "--compile/--no-compile",
+            help="Fuse tvl1 by torch.compile: twice as fast after a minute.  [default: compile]",
+        ),
+    ] = None,
 ) -> None:
     """Compute the optical flow of every video of a list and store it; an interrupted call goes on."""
     from marey.backends.device import pick_device
     from marey.data.extract import LIST, extract_flow
     from marey.data.formats import read_manifest
+    from marey.video.flow.files import TEMPLATE
     from marey.video.flow.methods import flow_method
     from marey.video.flow.rule import FlowRule
 
     if short_side is not None and size is not None:
         raise DataError("--short-side and --size say two things: leave out one of them.")
+    if template is not None and storage in ("video", "lossless"):
+        raise DataError(f"--template {template}: names images, and --storage {storage} writes files: leave it out.")
+    if compiled is not None and method != "tvl1":
+        raise DataError(f"--compile and --no-compile are for tvl1, not for {method}: leave it out.")
+    _check_apart(out, source)
     rule = FlowRule(
         method=flow_method(method, settings or ()), short_side=short_side, size=_height_width(size), bound=bound
     )
     # What runs on the CPU alone should not have to be told so.
     where = str(pick_device(device)) if method == "tvl1" or device != "auto" else "cpu"
     found = extract_flow(
-        read_manifest(source, root=root), out, rule, storage=storage, template=template, workers=workers, device=where,
-        compiled=compiled,
+        read_manifest(source, root=root), out, rule, storage=storage, template=template or TEMPLATE, workers=workers, device=where,
+        compiled=compiled is not False,
     )  # fmt: skip
     broken = f"; {len(found.broken)} could not be read ({out / 'broken.jsonl'})" if found.broken else ""
     print(f"{out / LIST}: flow of {len(found.manifest)} videos{broken}.")

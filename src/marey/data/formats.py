@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from marey.base.absent import as_typed, why_absent
 from marey.base.errors import DataError
 from marey.base.nearest import did_you_mean
 from marey.data.class_files import read_classes
@@ -46,7 +47,7 @@ def read_manifest(
     """
     path = Path(path)
     if not path.exists():
-        raise DataError(f"{path}: no such list or folder.")
+        raise DataError(f"{as_typed(path)}: {why_absent(path, 'no such list or folder')}.")
     names = read_classes(classes) if isinstance(classes, str | Path) else classes
     if path.is_dir():
         manifest = list_folder(path, classes=names)

@@ -6,6 +6,7 @@ from typing import TypeAlias
 
 import numpy as np
 
+from marey.base.absent import as_typed, why_absent
 from marey.base.errors import DataError
 from marey.data.formats import is_unlabelled_table, read_manifest, read_unlabelled_table
 from marey.data.manifest import Manifest
@@ -33,6 +34,16 @@ def read_videos(paths: str | Path | Iterable[str | Path], *, root: str | Path | 
     return _each_once([_videos(Path(path), None if root is None else Path(root)) for path in several])
 
 
+def refuse_idle_root(paths: Iterable[str | Path], root: str | Path | None) -> None:
+    """Refuse a folder for relative paths where none of `paths` is a list that has any.
+
+    Raises:
+        DataError: `root` can have no effect.
+    """
+    if root is not None and not any(_is_list(Path(path)) for path in paths):
+        raise DataError(f"--root {root}: is for the relative paths of a list, and none is named: leave it out.")
+
+
 def as_videos(videos: VideosLike) -> VideoList:
     """A list without labels of all that `VideosLike` names.
 
@@ -57,13 +68,18 @@ def _videos(path: Path, root: Path | None) -> VideoList:
         if not inside:
             raise DataError(f"{path}: no video files in this folder ({', '.join(sorted(VIDEO_SUFFIXES))}).")
         return VideoList.from_paths(inside)
-    if not path.exists():
-        raise DataError(f"{path}: no such file.")
-    if path.is_dir() or path.suffix.lower() not in _LISTS:
+    if not (path.is_file() or path.is_dir()):
+        otherwise = "a device or a pipe, and only files and folders are read" if path.exists() else "no such file"
+        raise DataError(f"{as_typed(path)}: {why_absent(path, otherwise)}.")
+    if not _is_list(path):
         return VideoList.from_paths([path])
     listed = _listed(path, root or path.parent)
     paths = [str(listed.root / name) for name in listed.ids.tolist()]
     return VideoList(np.array(paths), times=listed.times)
+
+
+def _is_list(path: Path) -> bool:
+    return path.suffix.lower() in _LISTS and not path.is_dir()
 
 
 def _listed(file: Path, root: Path) -> VideoList:

@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from marey.base.absent import why_absent
 from marey.base.errors import DataError
 from marey.data.videos import VIDEO_SUFFIXES
 
@@ -21,7 +22,7 @@ def find_videos(folder: str | Path) -> list[str]:
         DataError: no such folder.
     """
     if not Path(folder).is_dir():
-        raise DataError(f"{folder}: no such folder.")
+        raise DataError(f"{folder}: {why_absent(folder, 'no such folder')}.")
     return sorted(_below(str(folder), "", set()), key=lambda path: path.split("/"))
 
 

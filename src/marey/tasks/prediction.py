@@ -111,7 +111,7 @@ class Prediction:
         lines = [f"  {probability:6.1%}  {label}" for label, probability in self.top(k)]
         if self.below_threshold is not None:
             lines.insert(0, f"  none of the classes reaches {self.below_threshold:.1%}; the likeliest:")
-        return "\n".join([f"{self.path}{self._part()}", *lines])
+        return "\n".join([f"{self.path}{self.part_text}", *lines])
 
     def __repr__(self) -> str:
         if self.error is None:
@@ -119,9 +119,11 @@ class Prediction:
             said += ", ..." if len(self.probabilities) > 3 else ""
         else:
             said = self.error.removeprefix(f"{self.path}: ")
-        return f"Prediction({str(self.path)!r}{self._part()}: {said})"
+        return f"Prediction({str(self.path)!r}{self.part_text}: {said})"
 
-    def _part(self) -> str:
+    @property
+    def part_text(self) -> str:
+        """The part that was answered for, as " 2 s to 4.5 s"; nothing where that is the whole video."""
         if self.start is None and self.end is None:
             return ""
         end = "the end" if self.end is None else f"{seconds_text(self.end)} s"

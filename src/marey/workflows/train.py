@@ -41,7 +41,7 @@ class TrainOptions:
     root: Path | None = None
     classes: Path | None = None
     tensorboard: bool = False
-    max_broken: float = 0.01
+    max_broken: float | None = None
     trust_first_use: bool = False
     """Fetch weights of which no hash was published, too."""
 
