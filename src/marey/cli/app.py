@@ -369,6 +369,8 @@ def reproduce(
 
     if (row is None) == (ablation is None):
         raise MareyError("expected a row's name, or --ablation imagenet or segments.")
+    folder = out or next_run(f"{row or ablation}-reproduce")
+    check_folder(folder, videos=data)
     if splits is not None and not all(word in ("1", "2", "3") for word in splits.split(",")):
         raise MareyError(f"--splits {splits}: expected numbers of official splits, for example 1,2,3.")
     if ablation is not None and as_json:
@@ -391,7 +393,6 @@ def reproduce(
         test=replace(compute, batch=batch),
         options=TrainOptions(seed=seed or 0, max_broken=max_broken, compute=compute, trust_first_use=trust),
     )
-    folder = out or next_run(f"{row or ablation}-reproduce")
     if ablation is not None:
         print(ablate(ablation, data, out=folder, how=how))
         return

@@ -408,8 +408,8 @@ def flow(
     # What runs on the CPU alone should not have to be told so.
     where = str(pick_device(device)) if method == "tvl1" or device != "auto" else "cpu"
     found = extract_flow(
-        read_manifest(source, root=root), out, rule, storage=storage, template=template or TEMPLATE, workers=workers, device=where,
-        compiled=compiled is not False,
+        read_manifest(source, root=root), out, rule, storage=storage, template=template or TEMPLATE, workers=workers,
+        device=where, compiled=compiled is not False,
     )  # fmt: skip
     broken = f"; {len(found.broken)} could not be read ({out / 'broken.jsonl'})" if found.broken else ""
     print(f"{out / LIST}: flow of {len(found.manifest)} videos{broken}.")

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from marey.base.declaration import first_problem
 from marey.base.errors import RecipeError, WeightsError
-from marey.base.files import atomic_path, write_json
+from marey.base.files import atomic_path, utf8_name, write_json
 from marey.classifier import Calibration, Classifier, user_module_config
 from marey.models.network import Network
 from marey.models.user_module.config import UserModuleConfig
@@ -158,9 +158,9 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
         raise WeightsError(f"{file}: no such checkpoint file.")
     check_body(file)
     try:
-        with safe_open(file, framework="pt") as opened:
+        with utf8_name(file) as name, safe_open(name, framework="pt") as opened:
             metadata = opened.metadata() or {}
-            tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 - not a mapping
+            tensors = {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118 - not a mapping
     except (SafetensorError, OSError, ValueError) as error:
         raise WeightsError(f"{file}: not a whole .safetensors file; is it cut short? ({error})") from None
     beside = path / _RECIPE

@@ -76,7 +76,7 @@ def fuse_files(
     if len(paths) < 2:
         raise DataError("marey fuse takes two or more score files.")
     if out is not None and out.suffix != ".npz":
-        raise DataError(f"--out {out}: fused scores are written as .npz.")
+        raise DataError(f"--out {out}: a score file ends in .npz.")
     if out is not None:
         OutputPath.file(out).refuse_inputs([*paths, *search_on])
         OutputPath.file(out).check()
