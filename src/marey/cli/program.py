@@ -56,7 +56,7 @@ class Program(TyperGroup):
         except KeyboardInterrupt:
             code = INTERRUPTED
         except OSError as error:  # commands let none pass but with --debug, so that it is of the text of --help
-            if "--debug" in sys.argv:
+            if "--debug" in (options.get("args") or sys.argv):
                 raise
             code = 1
             print(f"marey: standard output: {error.strerror}", file=sys.stderr)

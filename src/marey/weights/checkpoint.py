@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from marey.base.declaration import first_problem
 from marey.base.errors import RecipeError, WeightsError
 from marey.base.files import atomic_path, utf8_name, write_json
+from marey.base.jsonable import json_text
 from marey.classifier import Calibration, Classifier, user_module_config
 from marey.models.network import Network
 from marey.models.user_module.config import UserModuleConfig
@@ -90,12 +91,15 @@ def save_checkpoint(
             recipe's classes.
     """
     description = _description_of(network, recipe, class_names, provenance)
-    metadata = {name: json.dumps(value, ensure_ascii=False) for name, value in description.as_json().items()}
+    metadata = {name: json_text(value) for name, value in description.as_json().items()}
     module = network.network if isinstance(network, Classifier) else network
     state = module.state_dict() if isinstance(module, nn.Module) else module
     tensors = _apart({name: tensor.detach().cpu().contiguous() for name, tensor in state.items()})
     with atomic_path(path) as temporary:
-        save_file(tensors, temporary, {"format": "pt", "marey": FORMAT} | metadata)
+        try:
+            save_file(tensors, temporary, {"format": "pt", "marey": FORMAT} | metadata)
+        except SafetensorError as error:  # such as a full disk
+            raise WeightsError(f"{path}: cannot be written ({error}).") from None
 
 
 def _description_of(
