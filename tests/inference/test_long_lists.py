@@ -169,7 +169,7 @@ def test_names_that_are_no_utf_8_are_read_and_written_everywhere(videos, checkpo
 
 def test_answers_of_files_that_differ_in_their_ending_never_mix(videos, checkpoint, tmp_path) -> None:
     save_checkpoint(tmp_path / "b.safetensors", build_model(RECIPE), RECIPE, ("jump", "run"))
-    models = {"r.a": checkpoint, "r.b": tmp_path / "b.safetensors", "r": checkpoint}
+    models = {"r.a.jsonl": checkpoint, "r.b.jsonl": tmp_path / "b.safetensors", "r.jsonl": checkpoint}
 
     def say(name: str, model: Path, video: str):
         return marey("predict", model, videos / video, "--out", tmp_path / name, "--workers", "0")
@@ -177,7 +177,7 @@ def test_answers_of_files_that_differ_in_their_ending_never_mix(videos, checkpoi
     for name, model in models.items():
         assert say(name, model, "v0.mp4").exit_code == 0
         assert (tmp_path / f"{name}.run.json").exists()
-    assert "holds another run (weights_sha256 differs)" in say("r.a", models["r.b"], "v1.mp4").stderr
+    assert "holds another run (weights_sha256 differs)" in say("r.a.jsonl", models["r.b.jsonl"], "v1.mp4").stderr
     for name, model in models.items():
         assert say(name, model, "v1.mp4").exit_code == 0
         assert len((tmp_path / name).read_text().splitlines()) == 2

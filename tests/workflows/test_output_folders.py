@@ -210,7 +210,7 @@ def test_places_that_cannot_be_written(user, videos, checkpoint, tmp_path) -> No
     [
         ("evaluate", "no_such_model", "--data", "none.csv", "--out", "file"),
         ("features", "no_such_model", "--data", "none.csv", "--out", "file"),
-        ("predict", "no_such_model", "none.mp4", "--out", "folder"),
+        ("predict", "no_such_model", "none.mp4", "--out", "file"),
         ("reproduce", "no_such_row", "--data", "none.csv", "--out", "file"),
         ("demo", "--out", "file"),
     ],

@@ -17,7 +17,7 @@ import re
 import stat
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
@@ -33,6 +33,16 @@ _NO_LOCKS = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
 """What a file system without locks answers."""
 _HEADER = ("command", "marey")
 """What a note says beside settings and facts; notes of version 0.1.0 have none of it."""
+_FILES = frozenset(
+    {
+        ".avi", ".bin", ".ckpt", ".csv", ".gz", ".h5", ".hdf5", ".htm", ".html", ".jpeg", ".jpg", ".json", ".jsonl", ".log",
+        ".mat", ".md", ".mkv", ".mov", ".mp4", ".npy", ".npz", ".onnx", ".parquet", ".pdf", ".pkl", ".png", ".pt", ".pth",
+        ".pyth", ".safetensors", ".tar", ".tsv", ".txt", ".webm", ".xls", ".xlsx", ".xml", ".yaml", ".yml", ".zip",
+    }
+)  # fmt: skip
+"""Endings of files: a folder of such a name was meant to be one."""
+_LONGER = 14
+"""Characters that the names of locks, notes and unfinished files have more than that of the file beside which they lie."""
 _LONGEST = 40
 """Characters of a setting that a refusal quotes: of a longer one those where it differs. Of hashes it gives the name."""
 _HASH = re.compile(r"[0-9a-f]{32,}")
@@ -187,14 +197,27 @@ class OutputPath:
                     file.flush()
 
     def refuse_other_kind(self) -> None:
-        """Refuse a file for a folder, and a folder, a device or a pipe for a file.
+        """Refuse a file for a folder, and a folder, a device or a pipe for a file; a name that this file system cannot have;
+        and for a folder that is not there yet, a name that ends as a file's.
 
         Raises:
             RunError: it is one.
         """
+        try:
+            os.lstat(self.path)
+            if self.name is not None:  # what is written beside a file has a longer name
+                os.lstat(self.note_folder / f".{self.name}{'-' * _LONGER}")
+        except (FileNotFoundError, NotADirectoryError):
+            pass  # not there yet
+        except OSError as error:
+            raise self._unwritable(error.strerror or str(error)) from None
         if self.is_folder:
             if os.path.lexists(self.path) and not self.path.is_dir():
                 raise RunError(f"{self.path} is a file, and a folder is to be written: {self.way_out}.")
+            if self.path.suffix.lower() in _FILES and not self.path.is_dir():
+                raise RunError(
+                    f"{self.path}: a folder is to be written, not a file: leave out the ending {self.path.suffix}."
+                )
         elif self.path.is_dir():
             raise RunError(f"{self.path} is a folder, and a file is to be written: {self.way_out}.")
         elif self.is_stream:
@@ -202,7 +225,22 @@ class OutputPath:
         if not (nearest := self._nearest()).is_dir():
             raise RunError(f"{self.path}: {nearest} is a file, and no folder can lie in it: {self.way_out}.")
 
+    def refuse_inputs(self, inputs: Iterable[str | Path]) -> None:
+        """Refuse a path that the command reads from.
+
+        Raises:
+            RunError: it is one of the `inputs`, by whatever name.
+        """
+        for path in inputs:
+            with contextlib.suppress(OSError, ValueError):
+                if self.path.samefile(path):
+                    raise RunError(
+                        f"{self.path} is read by this command ({path}), and would be written over: {self.way_out}."
+                    )
+
     def _refuse_forbidden(self) -> None:
+        if not self.is_folder and self.path.exists() and not os.access(self.path, os.W_OK):
+            raise self._unwritable("no permission")
         if not os.access(nearest := self._nearest(), os.W_OK | os.X_OK):
             raise self._unwritable(f"no permission in {nearest}")
         try:

@@ -48,6 +48,21 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+@contextlib.contextmanager
+def utf8_name(path: str | Path) -> Iterator[Path]:
+    """Yield a name of the file `path` that is UTF-8, as some libraries want it: `path` itself, or a link to it."""
+    path = Path(path)
+    try:
+        str(path).encode("utf-8")
+    except UnicodeEncodeError:
+        with tempfile.TemporaryDirectory(prefix="marey-") as folder:
+            name = Path(folder) / "file"
+            name.symlink_to(path.absolute())
+            yield name
+        return
+    yield path
+
+
 def link(path: str | Path, target: str | Path) -> None:
     """Make `target` lead to the file `path`: a symbolic link, or a copy where links cannot be made (Windows)."""
     path, target = Path(path).absolute(), Path(target)

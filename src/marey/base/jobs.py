@@ -2,6 +2,8 @@
 
 import multiprocessing
 import os
+import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -10,7 +12,14 @@ from multiprocessing.synchronize import Event
 from typing import Generic, TypeVar
 
 from marey.base.errors import RunError
-from marey.base.processes import UNGUARDED, is_bootstrapping, runs_script_anew, usable_cores
+from marey.base.processes import (
+    HELD_BACK,
+    UNGUARDED,
+    is_bootstrapping,
+    runs_script_anew,
+    signals_held_back,
+    usable_cores,
+)
 from marey.base.reporter import KeepingReporter, Message, progress, reporting, say_again
 
 Item = TypeVar("Item")
@@ -60,11 +69,13 @@ def each_job(
         # Not fork: torch, OpenCV and FFmpeg may have threads running that a fork would lose.
         context = multiprocessing.get_context("spawn")
         begun = context.Event()
-        with ProcessPoolExecutor(processes, mp_context=context, initializer=_begin, initargs=(begun,)) as pool:
+        with ProcessPoolExecutor(processes, mp_context=context, initializer=_begin_work, initargs=(begun,)) as pool:
             try:
                 size = chunk or max(1, min(32, len(items) // (4 * processes)))
                 said: set[str] = set()
-                for result, messages in pool.map(_WithMessages(function), items, chunksize=size):
+                with signals_held_back():
+                    results = pool.map(_WithMessages(function), items, chunksize=size)
+                for result, messages in results:
                     say_again(messages, said=said)
                     yield result
                     bar.advance()
@@ -95,8 +106,12 @@ class _WithMessages(Generic[Item, Result]):
             return self._function(item), reporter.take()
 
 
-def _begin(begun: Event) -> None:
-    """Say that a worker is there, and have it end with its parent: were that killed, it would wait for work for ever."""
+def _begin_work(begun: Event) -> None:
+    """What each worker does first: it says that it is there, by `begun`.
+
+    Ctrl-C, which reaches all processes, ends its work without a word: the parent says what happened. A worker whose parent
+    was killed would wait for work for ever.
+    """
     begun.set()
     parent = multiprocessing.parent_process()
     assert parent is not None
@@ -106,3 +121,6 @@ def _begin(begun: Event) -> None:
         os._exit(1)
 
     threading.Thread(target=wait, daemon=True).start()
+    signal.signal(signal.SIGINT, lambda number, frame: sys.exit(128 + number))
+    if sys.platform != "win32":
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, HELD_BACK)

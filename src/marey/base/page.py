@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 
@@ -20,9 +20,12 @@ class Line:
 
 
 def render(package: str, template: str, **values: Any) -> str:
-    """A template from the `templates` folder of a package, filled; text is escaped, a missing value is an error."""
+    """A template from the `templates` folder of a package, filled; text is escaped, a missing value is an error.
+
+    It may extend `page.html` of this package, which has what all pages look like.
+    """
     environment = Environment(
-        loader=PackageLoader(package),
+        loader=ChoiceLoader([PackageLoader(package), PackageLoader("marey.base")]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -1,7 +1,10 @@
 """Several processes at the same work, as torchrun starts them; the cores that each may use."""
 
 import os
+import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -100,3 +103,23 @@ def decoding_workers(asked: int | None) -> int:
         return asked
     mine = usable_cores() // processes().local_world
     return max(1, min(mine, MOST_DECODING))
+
+
+HELD_BACK = {signal.SIGINT, signal.SIGTERM}
+"""The signals of `signals_held_back`, which a worker process is to release when it has handlers of its own."""
+
+
+@contextmanager
+def signals_held_back() -> Iterator[None]:
+    """Signals that arrive within the block are delivered after it, here and in workers that start in it.
+
+    Else a signal to all processes would end a worker that has no handlers of its own yet, and with it the run.
+    """
+    if sys.platform == "win32":
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, HELD_BACK)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

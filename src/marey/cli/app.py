@@ -8,9 +8,9 @@ from typing import Annotated, Literal
 import typer
 
 from marey.backends.compute import Compute
-from marey.base.errors import MareyError
-from marey.base.jsonable import json_text
+from marey.base.errors import MareyError, RecipeError
 from marey.base.processes import processes
+from marey.base.reporter import notice
 from marey.cli.command import (
     AsJson,
     BackendOption,
@@ -24,23 +24,27 @@ from marey.cli.command import (
     Out,
     PrecisionOption,
     Root,
-    Seed,
     Set,
     TrustFirstUse,
     Words,
     Workers,
     check_folder,
     command,
+    json_document,
     next_run,
+    output_file,
+    output_path,
     trusted,
 )
 from marey.cli.data import data
 from marey.cli.given import declared_recipe, named, trusted_after, trusted_models
+from marey.cli.program import Program
 from marey.cli.train import train
 from marey.cli.weights import weights
 
 app = typer.Typer(
     name="marey",
+    cls=Program,
     help="Recognise human actions in video: train, test, answer.",
     no_args_is_help=True,
     add_completion=False,
@@ -79,7 +83,7 @@ def list_recipes(
     from marey.cli.listing import rows_of, table
 
     rows = rows_of(words or (), network=network, dataset=dataset, available=available)
-    print(json_text([row.model_dump(mode="json") for row in rows], indent=2) if as_json else table(rows))
+    print(json_document([row.model_dump(mode="json") for row in rows]) if as_json else table(rows))
 
 
 @command(app, "show")
@@ -87,9 +91,14 @@ def show(recipe: NameOrYaml, settings: Set = None, as_json: AsJson = False) -> N
     """Print a whole recipe as YAML: `marey show NAME > mine.yaml`, edit, `marey train mine.yaml --data ...`."""
     from marey.recipes import find_two_stream
 
-    found = find_two_stream(recipe) or declared_recipe(recipe, settings)
+    row = find_two_stream(recipe)
+    if row is not None and settings:
+        raise RecipeError(
+            f"{recipe} is a row of two streams: --set changes one of them: marey show {row.rgb} --set ..."
+        )
+    found = row or declared_recipe(recipe, settings)
     if as_json:
-        print(json_text(found.model_dump(mode="json"), indent=2))
+        print(json_document(found.model_dump(mode="json")))
     else:
         print(found.to_yaml(), end="")
 
@@ -100,7 +109,7 @@ def predict(
     videos: Annotated[list[Path], typer.Argument(help="Video files, folders of them, or lists (.txt, .csv).")],
     root: Root = None,
     classes: ModelClasses = None,
-    top: Annotated[int, typer.Option("--top", min=1, help="How many answers per video.")] = 5,
+    top: Annotated[int | None, typer.Option("--top", min=1, help="How many answers per video.  [default: 5]")] = None,
     weights: WeightsFile = None,
     fuse: Fuse = None,
     fuse_weights: FuseWeights = None,
@@ -108,7 +117,13 @@ def predict(
     untrained: Untrained = False,
     trust_first_use: TrustFirstUse = False,
     out: Annotated[
-        Path | None, typer.Option("--out", help="A .jsonl file, one line per video; a second call goes on.")
+        str | None,
+        typer.Option(
+            "--out",
+            metavar="PATH",
+            parser=output_path,
+            help="A .jsonl, .json, .csv or .html file, or a folder for all of them; a second call goes on.",
+        ),
     ] = None,
     as_json: AsJson = False,
     batch: Batch = 8,
@@ -119,15 +134,18 @@ def predict(
 ) -> None:
     """Answer for videos: the most likely classes and their probabilities."""
     from marey.backends.choose import check_backend
-    from marey.data.listing import read_videos
-    from marey.workflows.answer import answer, answers_path, answers_to
+    from marey.data.listing import read_videos, refuse_idle_root
+    from marey.workflows.answer import answer, answers_to
+    from marey.workflows.answer_files import AnswerFiles
     from marey.workflows.models import require_classes
     from marey.workflows.two_streams import Streams, open_models
 
     compute = Compute(device=device, precision=precision, batch=batch, workers=workers, backend=backend)
     check_backend(compute)
-    if out is not None:
-        answers_path(out).check()
+    refuse_idle_root(videos, root)
+    files = None if out is None else AnswerFiles.named(out)
+    if files is not None:
+        files.check(inputs=[*videos, model, *filter(None, (weights, fuse, fuse_weights))])
     trust = trusted_models(
         model, fuse, weights=weights, fuse_weights=fuse_weights, untrained=untrained, settings=settings or (),
         given=trust_first_use, command="marey predict",
@@ -137,23 +155,28 @@ def predict(
         model, fuse, weights=weights, fuse_weights=fuse_weights, untrained=untrained, settings=settings or (),
         trust_first_use=trust, classes=classes,
     )  # fmt: skip
+    networks = opened.classifiers if isinstance(opened, Streams) else (opened,)
     if classes is not None:
-        for one in opened.classifiers if isinstance(opened, Streams) else (opened,):
+        for one in networks:
             require_classes(one, classes)
+    known, count = networks[0].num_classes, 5 if top is None else top
+    if top is not None and top > known:
+        notice(f"--top {top}: the network knows {known} classes, and all of them are given")
     given = []
-    for found in answer(opened, wanted, top=top, out=out, compute=compute):
+    for found in answer(opened, wanted, top=count, out=None if files is None else files.lines, compute=compute):
         if found.error is not None and not as_json and len(wanted) == 1:
             raise MareyError(found.error)
-        if not (as_json or out):
-            print(found.as_text(top), flush=True)
-        if not out:
+        if not (as_json or files):
+            print(found.as_text(count), flush=True)
+        if not files:
             given.append(found)
-    if out:
-        given = answers_to(wanted, out)
+    if files:
+        files.write(count, " + ".join(one.recipe.name for one in networks))
+        given = answers_to(wanted, files.lines)
     if as_json:
-        print(json_text([a.as_json(top) for a in given], indent=2))
-    elif out:
-        print(f"{out}: answers for {len(given)} videos")
+        print(json_document([a.as_json(count) for a in given]))
+    elif files:
+        print(f"{files.out}: answers for {len(given)} videos")
     if failed := sum(a.error is not None for a in given):
         place = out or "named above"
         raise MareyError(f"{failed} of {len(wanted)} videos could not be read ({place}).")
@@ -182,14 +205,15 @@ def features(
 ) -> None:
     """Save what a network sees in each video, before its classifier: one float32 .npy each; a second call goes on."""
     from marey.backends.choose import check_backend
-    from marey.data.listing import read_videos
+    from marey.data.listing import read_videos, refuse_idle_root
     from marey.inference.features import features as write_features
     from marey.workflows.models import check_model, open_model
 
     compute = Compute(device=device, precision=precision, batch=batch, workers=workers, backend=backend)
     check_backend(compute)
+    refuse_idle_root([data], root)
     folder = out or next_run(f"{Path(model).stem}-features")
-    check_folder(folder)
+    check_folder(folder, videos=data)
     checked = partial(
         check_model, model, weights=weights, untrained=untrained, settings=settings or (), command="marey features"
     )
@@ -199,7 +223,7 @@ def features(
     found = write_features(opened, videos, out=folder, per_clip=per_clip, compute=compute)
     if not processes().first:
         return  # the first process prints the results of all
-    print(json_text(found.as_json(), indent=2) if as_json else found.summary())
+    print(json_document(found.as_json()) if as_json else found.summary())
     if found.broken:
         raise MareyError(f"{len(found.broken)} of {found.videos} videos could not be read ({folder / 'broken.jsonl'}).")
 
@@ -228,17 +252,20 @@ def evaluate(
     device: Device = "auto",
     precision: PrecisionOption = "auto",
     backend: BackendOption = "auto",
-    max_broken: MaxBroken = 0.01,
+    max_broken: MaxBroken = None,
 ) -> None:
     """Test a model on labelled videos by its recipe's protocol; scores, metrics and report go to --out."""
     from marey.backends.choose import check_backend
+    from marey.recipes import find_two_stream
     from marey.workflows.testing import ListOptions, test_model
     from marey.workflows.two_streams import Streams, open_models, test_streams
 
     compute = Compute(device=device, precision=precision, batch=batch, workers=workers, backend=backend)
     check_backend(compute)
+    if fuse_data is not None and fuse is None and find_two_stream(model) is None:
+        raise MareyError(f"--fuse-data {fuse_data}: is the list of a second model, and none is named: --fuse NAME.")
     folder = out or next_run(f"{Path(model).stem}-evaluate")
-    check_folder(folder)
+    check_folder(folder, videos=data)
     trust = trusted_models(
         model, fuse, weights=weights, fuse_weights=fuse_weights, untrained=untrained, settings=settings or (),
         given=trust_first_use, command="marey evaluate",
@@ -255,7 +282,7 @@ def evaluate(
     else:
         result = test_model(opened, data, out=folder, listed=listed, max_broken=max_broken, compute=compute)
     if processes().first:
-        print(json_text(result.as_json(), indent=2) if as_json else result.summary())
+        print(json_document(result.as_json()) if as_json else result.summary())
 
 
 command(app, "train")(train)
@@ -276,27 +303,39 @@ def reproduce(
         list[str] | None, typer.Option("--init", help="What training starts from, once for each stream.")
     ] = None,
     trust_first_use: TrustFirstUse = False,
-    splits: Annotated[str, typer.Option("--splits", help="Official splits of UCF101 and HMDB51: 1,2,3.")] = "1",
+    splits: Annotated[
+        str | None, typer.Option("--splits", help="Official splits of UCF101 and HMDB51: 1,2,3.  [default: 1]")
+    ] = None,
     root: Root = None,
     settings: Set = None,
     out: Out = None,
     as_json: AsJson = False,
-    seed: Seed = 0,
+    seed: Annotated[
+        int | None, typer.Option("--seed", help="Seed of everything random in training.  [default: 0]")
+    ] = None,
     batch: Batch = 8,
     workers: Workers = None,
     device: Device = "auto",
     precision: PrecisionOption = "auto",
-    max_broken: MaxBroken = 0.01,
+    max_broken: MaxBroken = None,
 ) -> None:
     """All steps of a published row: prepare the data, train or load, test, fuse, compare. A second call goes on."""
-    from marey.workflows.reproduce import How, ablate, names_to_fetch
+    from marey.workflows.reproduce import How, ablate, check_used, names_to_fetch
     from marey.workflows.reproduce import reproduce as run
     from marey.workflows.train import TrainOptions
 
     if (row is None) == (ablation is None):
         raise MareyError("expected a row's name, or --ablation imagenet or segments.")
-    if not all(word in ("1", "2", "3") for word in splits.split(",")):
+    folder = out or next_run(f"{row or ablation}-reproduce")
+    check_folder(folder, videos=data)
+    if splits is not None and not all(word in ("1", "2", "3") for word in splits.split(",")):
         raise MareyError(f"--splits {splits}: expected numbers of official splits, for example 1,2,3.")
+    if ablation is not None and as_json:
+        raise MareyError("--json: an ablation prints one sentence; result.json of both trainings lies in --out.")
+    check_used(
+        row, data, train=train or ablation is not None, weights=(weights, fuse_weights), init=init or (), seed=seed,
+        splits=splits, root=root,
+    )  # fmt: skip
     compute = Compute(device=device, precision=precision, workers=workers)
     starts = (*(init or ()), None, None)[:2]
     names = [] if row is None else names_to_fetch(row, train=train, weights=(weights, fuse_weights), init=starts)
@@ -305,19 +344,18 @@ def reproduce(
         weights=(weights, fuse_weights),
         train=train,
         init=starts,
-        splits=tuple(int(word) for word in splits.split(",")),
+        splits=tuple(int(word) for word in (splits or "1").split(",")),
         settings=settings or (),
         root=root,
         test=replace(compute, batch=batch),
-        options=TrainOptions(seed=seed, max_broken=max_broken, compute=compute, trust_first_use=trust),
+        options=TrainOptions(seed=seed or 0, max_broken=max_broken, compute=compute, trust_first_use=trust),
     )
-    folder = out or next_run(f"{row or ablation}-reproduce")
     if ablation is not None:
         print(ablate(ablation, data, out=folder, how=how))
         return
     assert row is not None
     found = run(row, data, out=folder, how=how)
-    print(json_text(found.as_json(), indent=2) if as_json else found.summary())
+    print(json_document(found.as_json()) if as_json else found.summary())
 
 
 @command(app, "demo")
@@ -346,7 +384,7 @@ def doctor(as_json: AsJson = False) -> None:
     from marey.workflows.doctor import examine
 
     report = examine()
-    print(json_text(report.as_json(), indent=2) if as_json else report.as_text())
+    print(json_document(report.as_json()) if as_json else report.as_text())
     if not report.healthy:
         raise typer.Exit(1)
 
@@ -354,7 +392,15 @@ def doctor(as_json: AsJson = False) -> None:
 @command(app, "convert")
 def convert(
     file: Annotated[str, typer.Argument(help="An older toolkit's checkpoint, or ours: a file or an address.")],
-    out: Annotated[Path, typer.Option("--out", help="The .safetensors file to write; without an ending a folder.")],
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out",
+            metavar="PATH",
+            parser=output_file,
+            help="The .safetensors file to write; without an ending a folder.",
+        ),
+    ],
     recipe: Annotated[
         str | None, typer.Option("--recipe", help="What the weights belong to; inferred from the file unless given.")
     ] = None,
@@ -373,7 +419,7 @@ def convert(
     made = convert_weights(
         file, out, recipe=declared, allow_new_head=allow_new_head, trust_first_use=trust, classes=classes
     )
-    print(json_text(made.as_json(), indent=2) if as_json else made.as_text())
+    print(json_document(made.as_json()) if as_json else made.as_text())
 
 
 @command(app, "report")
@@ -397,14 +443,17 @@ def fuse(
     of: Annotated[
         str, typer.Option("--of", help="What is added up: probabilities, or logits as DeepMind does.")
     ] = "probabilities",
-    out: Annotated[Path | None, typer.Option("--out", help="Where to save the fused scores (.npz).")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="PATH", parser=output_file, help="Where to save the fused scores (.npz)."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Join score files by video id and score their weighted sum (two-stream fusion)."""
     from marey.workflows.testing import fuse_files
 
     result = fuse_files(scores, weights=weights, search_on=search_on or (), of=of, out=out)
-    print(json_text(result.as_json(), indent=2) if as_json else result.summary())
+    print(json_document(result.as_json()) if as_json else result.summary())
 
 
 def main() -> None:

@@ -1,9 +1,10 @@
 """What all commands share: errors in one line, exit codes, common options."""
 
+import codecs
 import contextlib
 import functools
 import inspect
-import io
+import json
 import os
 import sys
 import warnings
@@ -15,9 +16,10 @@ import typer
 
 from marey.backends.compute import BackendName
 from marey.base.errors import MareyError, RunError
-from marey.base.jsonable import BYTES
+from marey.base.jsonable import json_text
 from marey.base.precision import Precision
 from marey.base.processes import MOST_DECODING, processes
+from marey.cli.program import CLOSED_PIPE, INTERRUPTED
 
 Device = Annotated[
     str, typer.Option("--device", help="auto (CUDA where there is one, else the CPU), cpu, cuda, cuda:1, mps, xpu.")
@@ -40,13 +42,42 @@ BackendOption = Annotated[
     BackendName,
     typer.Option("--backend", help="What runs the network; auto measures which is fastest, if the work is long."),
 ]
-Out = Annotated[Path | None, typer.Option("--out", help="Output folder.  [default: runs/<name>-<n>]")]
+
+
+def output_path(text: str) -> str:
+    """What --out was given: refused where it names nothing, or standard output, which answers and lists have by themselves.
+
+    Raises:
+        BadParameter: it is one of these.
+    """
+    if not text.strip():
+        raise typer.BadParameter("it is empty: name a file or a folder.")
+    if text == "-":
+        raise typer.BadParameter("- is no file: name one, or leave out --out where the command prints its results.")
+    return text
+
+
+def output_file(text: str) -> Path:
+    """As `output_path`, for commands to which a "/" at the end says nothing."""
+    return Path(output_path(text))
+
+
+Out = Annotated[
+    Path | None,
+    typer.Option("--out", metavar="PATH", parser=output_file, help="Output folder.  [default: runs/<name>-<n>]"),
+]
 Root = Annotated[Path | None, typer.Option("--root", help="Folder that the list's paths are relative to.")]
 Classes = Annotated[
     Path | None, typer.Option("--classes", help="File of class names in order, for a list that labels by number.")
 ]
 MaxBroken = Annotated[
-    float, typer.Option("--max-broken", min=0, max=1, help="Share of unreadable videos that is tolerated.")
+    float | None,
+    typer.Option(
+        "--max-broken",
+        min=0,
+        max=1,
+        help="Share of unreadable videos that is tolerated.  [default: 0.01, or 3 files if that is more]",
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output, nothing else.")]
 Set = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a field of the recipe.")]
@@ -90,27 +121,35 @@ _OFFLINE = inspect.Parameter(
 def command(app: typer.Typer, name: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Register a function as a command of `app`, which has the group's name, or that of the program.
 
-    A MareyError becomes one line on standard error and exit code 1; `--debug` shows where it came from. With `--quiet`
-    nothing else comes there. With `--offline` neither the command nor its worker processes use the network.
+    A MareyError becomes one line on standard error and exit code 1; so does an error of the operating system, such as a full
+    disk. `--debug` shows where it came from. Ctrl-C and a pipe that closes end a command without a traceback, too. With
+    `--quiet` nothing else comes on standard error. With `--offline` neither the command nor its worker processes use the
+    network.
     """
     whole = f"marey {name}" if app.info.name == "marey" else f"marey {app.info.name} {name}"
 
     def register(function: Callable[..., None]) -> Callable[..., None]:
         @functools.wraps(function)
         def run(*, debug: bool, quiet: bool, offline: bool, **options: Any) -> None:
-            if isinstance(sys.stdout, io.TextIOWrapper):
-                # Names that are no UTF-8 are printed as the bytes that they are.
-                sys.stdout.reconfigure(errors=BYTES)
             try:
                 with (
                     _nothing_said() if quiet else contextlib.nullcontext(),
                     _without_network() if offline else contextlib.nullcontext(),
                 ):
                     function(**options)
-            except MareyError as error:
+                    sys.stdout.flush()
+            except KeyboardInterrupt:
                 if debug:
                     raise
-                print(f"{whole}: {' '.join(str(error).split())}", file=sys.stderr)
+                print(f"{whole}: interrupted.", file=sys.stderr)
+                raise typer.Exit(INTERRUPTED) from None
+            except BrokenPipeError:
+                raise typer.Exit(CLOSED_PIPE) from None
+            except (MareyError, OSError, UnicodeEncodeError) as error:
+                of_a_path = sys.getfilesystemencoding() != "utf-8"
+                if debug or (isinstance(error, UnicodeEncodeError) and not of_a_path):
+                    raise
+                print(f"{whole}: {' '.join(_line(error).split())}", file=sys.stderr)
                 raise typer.Exit(1) from None
 
         signature = inspect.signature(function)
@@ -121,6 +160,23 @@ def command(app: typer.Typer, name: str) -> Callable[[Callable[..., None]], Call
         return function
 
     return register
+
+
+def _line(error: MareyError | OSError | UnicodeEncodeError) -> str:
+    """An error in a line: what the operating system says of which file."""
+    if isinstance(error, MareyError):
+        return str(error)
+    if isinstance(error, UnicodeEncodeError):  # a path that this system's locale cannot name
+        return f"{error.object!r} is no path in this locale ({error.encoding}): set LC_ALL=C.UTF-8 or PYTHONUTF8=1."
+    names = " or ".join(str(name) for name in (error.filename, error.filename2) if name is not None)
+    return f"{names}: {error.strerror}" if names else error.strerror or str(error)
+
+
+def json_document(value: Any) -> str:
+    """One JSON document for standard output, valid whatever that one's encoding: where it is not UTF-8, all in ASCII."""
+    text = json_text(value, indent=2)
+    is_utf8 = codecs.lookup(sys.stdout.encoding or "ascii").name == "utf-8"
+    return text if is_utf8 else json.dumps(json.loads(text), indent=2)
 
 
 @contextlib.contextmanager
@@ -185,12 +241,15 @@ def next_run(name: str) -> Path:
     return folder
 
 
-def check_folder(folder: Path) -> None:
-    """See before any network is built that a folder can be written and no other process works there.
+def check_folder(folder: Path, videos: Path | None = None) -> None:
+    """See before any network is built that a folder can be written, is not that of the videos itself, and that no other
+    process works there.
 
     Raises:
         RunError: it cannot be used.
     """
     from marey.base.claim import OutputPath
 
+    if videos is not None:
+        OutputPath.folder(folder).refuse_inputs([videos])
     OutputPath.folder(folder).check(share=processes().rank if processes().world > 1 else None)

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from marey.base.errors import DataError, MareyError
-from marey.base.jsonable import json_text
-from marey.cli.command import AsJson, Classes, Device, Root, Seed, command
+from marey.base.errors import DataError, MareyError, RunError
+from marey.base.reporter import notice
+from marey.cli.command import AsJson, Classes, Device, Root, Seed, command, json_document, output_file
 
 if TYPE_CHECKING:
     from marey.data.audit import Audit
@@ -20,6 +20,12 @@ data = typer.Typer(
 )
 
 List = Annotated[Path, typer.Argument(help="A list, or a folder per class.")]
+OutFolder = Annotated[
+    Path,
+    typer.Option(
+        "--out", metavar="PATH", parser=output_file, help="The folder to write, with its list; a second call goes on."
+    ),
+]
 Processes = Annotated[
     int | None,
     typer.Option("--workers", min=0, help="Processes at work; 0 is this one alone.  [default: one per core]"),
@@ -29,26 +35,51 @@ Processes = Annotated[
 @command(data, "list")
 def list_videos(
     folder: Annotated[Path, typer.Argument(help="A folder with one folder of videos per class.")],
-    out: Annotated[Path | None, typer.Option("--out", help="The list to write.  [default: FOLDER.csv]")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", metavar="PATH", parser=output_file, help="The list to write, a .csv.  [default: FOLDER.csv]"
+        ),
+    ] = None,
     classes: Classes = None,
 ) -> None:
     """Write a list (path, label) of a folder per class; with a split column, if it is divided into train, val and test."""
-    from marey.base.claim import OutputPath
     from marey.data.folders import list_folder
     from marey.data.sides import split_counts
 
-    path = out or folder.resolve().with_suffix(".csv")
-    OutputPath.file(path).check()
+    path = out or folder.resolve().parent / f"{folder.resolve().name}.csv"
+    _check_list(path)
     manifest = list_folder(folder, classes=classes)
     manifest.write_csv(path)
     splits = f" ({split_counts(manifest)})" if manifest.splits is not None else ""
     print(f"{path}: {len(manifest)} videos of {len(manifest.class_names)} classes{splits}.")
 
 
+def _check_list(path: Path, *inputs: Path) -> None:
+    """See before any work that a list can be written, and say where it takes the place of a file.
+
+    Raises:
+        RunError: it cannot, its name does not end as a list's, or it is one of the inputs.
+    """
+    from marey.base.claim import OutputPath
+
+    OutputPath.file(path).refuse_inputs(inputs)
+    OutputPath.file(path).check()
+    if path.suffix.lower() != ".csv":
+        raise RunError(f"--out {path}: a list is written as .csv.")
+    if path.exists():
+        notice(f"{path}: takes the place of the file that was there")
+
+
 @command(data, "split")
 def split(
     source: List,
-    out: Annotated[Path, typer.Option("--out", help="The list to write, with a split column.")],
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out", metavar="PATH", parser=output_file, help="The list to write, a .csv with a split column."
+        ),
+    ],
     val: Annotated[float, typer.Option("--val", min=0.0, max=1.0, help="Share of the videos to hold out.")] = 0.2,
     root: Root = None,
     classes: Classes = None,
@@ -58,13 +89,12 @@ def split(
 
     Where a split column or a folder val/ names validation videos already, that split is kept; test videos stay as they are.
     """
-    from marey.base.claim import OutputPath
     from marey.data.formats import read_manifest
     from marey.data.sides import divide
     from marey.data.sources import find_sources
     from marey.data.split_names import VAL, split_name
 
-    OutputPath.file(out).check()
+    _check_list(out, source)
     given = read_manifest(source, root=root, classes=classes)
     manifest = divide(given, share=val, seed=seed)
     manifest.write_csv(out)
@@ -78,7 +108,10 @@ def split(
 def prepare(
     dataset: Annotated[str, typer.Argument(help="kinetics400, kinetics600, kinetics700, ucf101 or hmdb51.")],
     folder: Annotated[Path, typer.Argument(help="Where it lies, as downloaded and unpacked.")],
-    out: Annotated[Path | None, typer.Option("--out", help="Where lists and report go.  [default: FOLDER]")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="PATH", parser=output_file, help="Where lists and report go.  [default: FOLDER]"),
+    ] = None,
     lists: Annotated[
         list[Path] | None,
         typer.Option("--list", help="DeepMind's CSV of Kinetics, several times.  [default: those in FOLDER]"),
@@ -98,7 +131,7 @@ def prepare(
     OutputPath.folder(out or folder).check()
     result = prepare_set(published_set(dataset), folder, out=out, lists=lists or (), check=check, workers=workers)
     if as_json:
-        print(json_text(result.as_json(), indent=2))
+        print(json_document(result.as_json()))
     else:
         _print_preparation(result)
 
@@ -126,7 +159,7 @@ def audit(
     cache = probe_cache(manifests[0].root)
     result = audit_lists(manifests, cache=cache, check=check, short_frames=short, workers=workers)
     if as_json:
-        print(json_text(result.as_json(), indent=2))
+        print(json_document(result.as_json()))
     else:
         _print_audit(result)
     if result.faults:
@@ -136,7 +169,7 @@ def audit(
 @command(data, "resize")
 def resize(
     source: List,
-    out: Annotated[Path, typer.Option("--out", help="The folder to write; a second call goes on.")],
+    out: OutFolder,
     short_side: Annotated[
         int, typer.Option("--short-side", min=16, help="Pixels of the shorter side; none is enlarged.")
     ],
@@ -158,14 +191,14 @@ def resize(
 @command(data, "frames")
 def frames(
     source: List,
-    out: Annotated[Path, typer.Option("--out", help="The folder to write; a second call goes on.")],
+    out: OutFolder,
     size: Annotated[
         str | None, typer.Option("--size", metavar="WxH", help="Stretch to this size; the announcement had 340x256.")
     ] = None,
     short_side: Annotated[
         int | None, typer.Option("--short-side", min=16, help="Pixels of the shorter side, ratio kept.")
     ] = None,
-    quality: Annotated[int, typer.Option("--quality", min=1, max=100, help="Of JPEG.")] = 95,
+    quality: Annotated[int | None, typer.Option("--quality", min=1, max=100, help="Of JPEG.  [default: 95]")] = None,
     template: Annotated[
         str, typer.Option("--template", help="Name of an image; its number starts at 1.")
     ] = "img_{:05d}.jpg",
@@ -178,7 +211,11 @@ def frames(
 
     if size and short_side:
         raise MareyError("--size and --short-side: choose one.")
-    how = Extract(_size(size) if size else None, short_side, quality, _template(template))
+    if quality is not None and not template.lower().endswith((".jpg", ".jpeg")):
+        raise MareyError(
+            f"--quality {quality}: is of JPEG, and --template {template} names other images: leave it out."
+        )
+    how = Extract(_size(size) if size else None, short_side, 95 if quality is None else quality, _template(template))
     _convert(source, root, classes, out, how, workers)
 
 
@@ -188,12 +225,29 @@ def _convert(
     from marey.data.convert import convert
     from marey.data.formats import read_manifest
 
+    _check_apart(out, source)
     done = convert(read_manifest(source, root=root, classes=classes), out, how, workers=workers)
-    path = out / f"{source.resolve().stem}.csv"
+    path = out / f"{source.resolve().name if source.is_dir() else source.stem}.csv"
     done.manifest.write_csv(path)
     print(f"{path}: {len(done.manifest)} entries; {done.written} videos written, {done.there} were there.")
     if done.broken:
         print(f"{len(done.broken)} could not be read and are left out (why: {out / 'broken.jsonl'}).")
+
+
+def _check_apart(out: Path, source: Path) -> None:
+    """See before any work that a folder can be written and is not among the videos, which the next call would find there.
+
+    Raises:
+        RunError: it cannot, or it is.
+    """
+    from marey.base.claim import OutputPath
+
+    if source.is_dir() and out.resolve().is_relative_to(source.resolve()):
+        raise RunError(
+            f"{out} is in the folder of the videos, {source}, where its files would be found as such: choose "
+            "another --out."
+        )
+    OutputPath.folder(out).check()
 
 
 def _size(text: str) -> tuple[int, int]:
@@ -308,13 +362,16 @@ def _print(table: object) -> None:
 
     from rich.console import Console
 
-    Console(width=None if sys.stdout.isatty() else 200).print(table)
+    console = Console(width=None if sys.stdout.isatty() else 200)
+    with console.capture() as drawn:
+        console.print(table)
+    print(drawn.get(), end="")
 
 
 @command(data, "flow")
 def flow(
     source: Annotated[Path, typer.Argument(metavar="DATA", help="A list of videos, or a folder per class.")],
-    out: Annotated[Path, typer.Option("--out", help="The folder for the flow and its list, flow.csv.")],
+    out: OutFolder,
     method: Annotated[
         Literal["tvl1", "tvl1_opencv", "dis", "farneback"],
         typer.Option(
@@ -332,7 +389,9 @@ def flow(
         Literal["jpg", "png", "video", "lossless"],
         typer.Option("--storage", help="Image pairs, as the older toolkits read them; or one video file."),
     ] = "jpg",
-    template: Annotated[str, typer.Option("--template", help="Names of the images.")] = "flow_{}_{:05d}",
+    template: Annotated[
+        str | None, typer.Option("--template", help="Names of the images.  [default: flow_{}_{:05d}]")
+    ] = None,
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A parameter of the method: preset=fast.")
     ] = None,
@@ -341,26 +400,36 @@ def flow(
     workers: Processes = None,
     device: Device = "auto",
     compiled: Annotated[
-        bool, typer.Option("--compile/--no-compile", help="Fuse tvl1 by torch.compile: twice as fast after a minute.")
-    ] = True,
+        bool | None,
+        typer.Option(
+            "--compile/--no-compile",
+            help="Fuse tvl1 by torch.compile: twice as fast after a minute.  [default: compile]",
+        ),
+    ] = None,
 ) -> None:
     """Compute the optical flow of every video of a list and store it; an interrupted call goes on."""
     from marey.backends.device import pick_device
     from marey.data.extract import LIST, extract_flow
     from marey.data.formats import read_manifest
+    from marey.video.flow.files import TEMPLATE
     from marey.video.flow.methods import flow_method
     from marey.video.flow.rule import FlowRule
 
     if short_side is not None and size is not None:
         raise DataError("--short-side and --size say two things: leave out one of them.")
+    if template is not None and storage in ("video", "lossless"):
+        raise DataError(f"--template {template}: names images, and --storage {storage} writes files: leave it out.")
+    if compiled is not None and method != "tvl1":
+        raise DataError(f"--compile and --no-compile are for tvl1, not for {method}: leave it out.")
+    _check_apart(out, source)
     rule = FlowRule(
         method=flow_method(method, settings or ()), short_side=short_side, size=_height_width(size), bound=bound
     )
     # What runs on the CPU alone should not have to be told so.
     where = str(pick_device(device)) if method == "tvl1" or device != "auto" else "cpu"
     found = extract_flow(
-        read_manifest(source, root=root, classes=classes), out, rule, storage=storage, template=template, workers=workers,
-        device=where, compiled=compiled,
+        read_manifest(source, root=root, classes=classes), out, rule, storage=storage, template=template or TEMPLATE,
+        workers=workers, device=where, compiled=compiled is not False,
     )  # fmt: skip
     broken = f"; {len(found.broken)} could not be read ({out / 'broken.jsonl'})" if found.broken else ""
     print(f"{out / LIST}: flow of {len(found.manifest)} videos{broken}.")

@@ -21,6 +21,7 @@ from marey.cli.command import (
     Set,
     TrustFirstUse,
     Workers,
+    check_folder,
     next_run,
     trusted,
 )  # fmt: skip
@@ -61,7 +62,7 @@ def train(
     workers: Workers = None,
     device: Device = "auto",
     precision: PrecisionOption = "auto",
-    max_broken: MaxBroken = 0.01,
+    max_broken: MaxBroken = None,
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Write TensorBoard files too.")] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what was understood; train nothing, write nothing.")
@@ -86,6 +87,7 @@ def train(
             )
         given = Path(recipe).resolve()
         folder = out or next_run(given.name if given.is_dir() else given.stem)
+        check_folder(folder, videos=Path(recipe))
         if init is not None and not resume and not dry_run:
             options = replace(options, trust_first_use=trusted([init], trust_first_use))
         plan = plan_classifier(Path(recipe), val=val, settings=settings or (), out=folder, options=options)
@@ -93,10 +95,12 @@ def train(
         found = _recipe_to_train(recipe, settings)
         if data is None:
             raise MareyError(f"marey train {recipe}: name the videos with --data LIST_OR_FOLDER.")
+        folder = out or next_run(found.name)
+        check_folder(folder, videos=data)
         if not resume and not dry_run:
             trust = trusted_after(start_names(found, init), trust_first_use, partial(check_start, found, init))
             options = replace(options, trust_first_use=trust)
-        plan = plan_recipe(found, data, val=val, out=out or next_run(found.name), options=options)
+        plan = plan_recipe(found, data, val=val, out=folder, options=options)
     if dry_run:
         if processes().first:
             print(plan.as_text())

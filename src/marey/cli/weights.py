@@ -8,7 +8,7 @@ import typer
 
 from marey.base.errors import RecipeError, WeightsError
 from marey.base.files import cache_folder
-from marey.base.jsonable import Json, json_text
+from marey.base.jsonable import Json
 from marey.base.reporter import notice
 from marey.cli.command import (
     AsJson,
@@ -18,6 +18,7 @@ from marey.cli.command import (
     TrustFirstUse,
     Words,
     command,
+    json_document,
     trusted,
 )
 
@@ -82,7 +83,7 @@ def fetch(
             print(f"{name}: {path}", flush=True)
     failed = [str(result["name"]) for result in results if "error" in result]
     if as_json:
-        print(json_text({"fetched": results}, indent=2))
+        print(json_document({"fetched": results}))
     else:
         print(f"Here now: {len(wanted) - len(failed)} of {len(wanted)}, in {cache_folder() / 'weights'}.")
     if failed:
@@ -110,7 +111,7 @@ def list_cache(
         found = tuple(item for item in found if not names.isdisjoint(item.rows))
     if as_json:
         folder = str(cache_folder() / "weights")
-        print(json_text({"folder": folder, "files": _as_json(found), "rows": _row_states(rows)}, indent=2))
+        print(json_document({"folder": folder, "files": _as_json(found), "rows": _row_states(rows)}))
         return
     for item in found:
         _print_item(item)
@@ -141,7 +142,7 @@ def verify(names: Names = None, as_json: AsJson = False) -> None:
             print(f"{verdict:11}  {item.title}\n    {item.path.name}: {why}", flush=True)
     verdicts = [result["verdict"] for result in results]
     if as_json:
-        print(json_text({"files": results}, indent=2))
+        print(json_document({"files": results}))
     else:
         counts = ", ".join(f"{verdicts.count(one)} {one}" for one in dict.fromkeys(verdicts))
         print(f"{len(checked)} {_files(len(checked))} in {cache_folder() / 'weights'}{': ' if counts else '.'}{counts}")
@@ -194,7 +195,7 @@ def scan(
     linked = list(link_found(found)) if register else []
     refused = [one.recipe.name for one in linked if one.how == "refused"]
     if as_json:
-        print(json_text(_scan_json(folder, found, linked), indent=2))
+        print(json_document(_scan_json(folder, found, linked)))
     else:
         _print_scan(folder, found)
         for one in linked:

@@ -25,7 +25,8 @@ def permutation(theirs: Sequence[str], ours: Sequence[str]) -> NDArray[np.int64]
 def in_class_order(manifest: Manifest, names: Sequence[str], *, of: str) -> Manifest:
     """The same videos, their labels as indices of `names`: matched by name, whatever order the list has its classes in.
 
-    Numbers in place of names stay as they are, unless the names are numbers themselves. `of` is whose classes `names` are, for the message.
+    Numbers in place of names stay as they are, unless the names are numbers themselves.
+    `of` is whose classes `names` are, for the message.
 
     Raises:
         DataError: a label that is none of `names`; says which of them is spelt alike.

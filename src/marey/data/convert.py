@@ -149,7 +149,11 @@ def convert(manifest: Manifest, out: Path, how: Conversion, *, workers: int | No
 def _run(job: _Job) -> str | None:
     try:
         job.how.write(job.video, job.target, job.sample)
-    except (DecodeError, DataError, OSError) as error:
+    except (DecodeError, DataError) as error:
+        return str(error)
+    except OSError as error:
+        if error.filename is None or Path(error.filename) != job.video:
+            raise  # it cannot be written, and nothing is wrong with the video
         return str(error)
     return None
 

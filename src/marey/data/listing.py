@@ -7,6 +7,7 @@ from typing import TypeAlias
 
 import numpy as np
 
+from marey.base.absent import as_typed, why_absent
 from marey.base.errors import DataError
 from marey.data.formats import LIST_SUFFIXES, OTHER_SUFFIXES, read_rows
 from marey.data.manifest import Manifest
@@ -34,6 +35,16 @@ def read_videos(paths: str | Path | Iterable[str | Path], *, root: str | Path | 
     return _each_once([_videos(Path(path), None if root is None else Path(root)) for path in several])
 
 
+def refuse_idle_root(paths: Iterable[str | Path], root: str | Path | None) -> None:
+    """Refuse a folder for relative paths where none of `paths` is a list that has any.
+
+    Raises:
+        DataError: `root` can have no effect.
+    """
+    if root is not None and not any(_is_list(Path(path)) for path in paths):
+        raise DataError(f"--root {root}: is for the relative paths of a list, and none is named: leave it out.")
+
+
 def as_videos(videos: VideosLike) -> VideoList:
     """A list without labels of all that `VideosLike` names.
 
@@ -55,9 +66,10 @@ def _videos(path: Path, root: Path | None) -> VideoList:
     """The videos of one file, folder or list, by paths that need no root."""
     if path.is_dir():
         return VideoList.from_paths(_in_folder(path))
-    if not path.exists():
-        raise DataError(f"{path}: no such file.")
-    if path.suffix.lower() not in _LISTS:
+    if not path.is_file():
+        otherwise = "a device or a pipe, and only files and folders are read" if path.exists() else "no such file"
+        raise DataError(f"{as_typed(path)}: {why_absent(path, otherwise)}.")
+    if not _is_list(path):
         return VideoList.from_paths([path])
     return _listed(path, root)
 
@@ -88,6 +100,10 @@ def _listed(file: Path, root: Path | None) -> VideoList:
         source=rows.source,
         frame_ranges=None if rows.frame_ranges is None else np.array(rows.frame_ranges, np.int64),
     )
+
+
+def _is_list(path: Path) -> bool:
+    return path.suffix.lower() in _LISTS and not path.is_dir()
 
 
 def _each_once(lists: list[VideoList]) -> VideoList:

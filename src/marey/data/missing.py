@@ -5,6 +5,7 @@ import os
 from marey.base.errors import DataError
 from marey.base.reporter import warning_once
 from marey.data.manifest import Manifest
+from marey.data.quarantine import most_tolerated
 from marey.data.rows import FilesIn
 from marey.data.videos import VideoList, counted
 
@@ -20,22 +21,23 @@ def missing_videos(videos: VideoList) -> list[str]:
     ]
 
 
-def check_present(manifest: Manifest, max_broken: float) -> None:
+def check_present(manifest: Manifest, max_broken: float | None) -> None:
     """Count the files of a list that are not there in one line.
 
     Raises:
-        DataError: they are more than `max_broken`, a share of all, so that the work would stop on the way.
+        DataError: they are more than `max_broken` allows (`most_tolerated`), so that the work would stop on the way.
     """
     if not (missing := missing_videos(manifest.videos)):
         return
     of = f"{manifest.source or 'the list'}: {len(missing):,} of {counted(len(manifest), 'video')}"
     first = ", ".join(missing[:3]) + (", ..." if len(missing) > 3 else "")
-    if len(missing) <= max_broken * len(manifest):
+    tolerated = most_tolerated(len(manifest), max_broken)
+    if len(missing) <= tolerated:
         warning_once(f"{of} are not there and are left out: {first}.")
         return
     hint = " Their paths have backslashes: write them with /." if all("\\" in name for name in missing) else ""
     raise DataError(
-        f"{of} are not there, more than the {max_broken:.1%} that are tolerated (--max-broken): {first}.{hint} Relative "
+        f"{of} are not there, more than the {tolerated} that are tolerated (--max-broken): {first}.{hint} Relative "
         f"paths are sought in {manifest.root.resolve()}; another folder is named with --root."
     )
 

@@ -25,6 +25,8 @@ class Broken:
     reason: str
 
 
+_SHARE, _FILES = 0.01, 3
+"""Broken files that are tolerated where nothing else is asked for: this share of all, or this many if that is more."""
 BROKEN = "broken.jsonl"
 _OLD = "quarantine.jsonl"
 """What training, testing and flow called it in version 0.1.0."""
@@ -42,6 +44,11 @@ def broken_list(folder: Path, *, rank: int = 0) -> Path:
     return path
 
 
+def most_tolerated(total: int, max_share: float | None) -> int:
+    """How many of `total` files may be broken: a share of them, 0 to 1; None: 1 %, or three if that is more; never all."""
+    return int(min(max(_SHARE * total, _FILES), total - 1) if max_share is None else max_share * total)
+
+
 class Quarantine:
     """The broken files of one run: each once, as lines of a .jsonl file, with a limit to how many are tolerated.
 
@@ -49,13 +56,18 @@ class Quarantine:
         path: The file to append to, or None to keep the record in memory. Lines of it that are no record, as a killed
             process leaves them, are passed over: those files are tried again.
         total: How many videos the run works on.
-        max_share: More broken files than this share of them stop the run.
+        max_share: More broken files than this share of them stop the run, 0 to 1. None: more than 1 % and more than three
+            do, and all of them.
         ids: The run's videos. What others left in the file (training, where a run is tested in its own folder) stays there
             and is not counted. None: all of it is this run's.
     """
 
-    def __init__(self, path: Path | None, *, total: int, max_share: float, ids: Collection[str] | None = None) -> None:
-        self.path, self.total, self.max_share = path, total, max_share
+    def __init__(
+        self, path: Path | None, *, total: int, max_share: float | None, ids: Collection[str] | None = None
+    ) -> None:
+        self.path, self.total = path, total
+        self.tolerated = most_tolerated(total, max_share)
+        """The most files that may be broken."""
         self._found: dict[str, Broken] = {}
         self._others: list[Broken] = []
         for line in () if path is None else read_lines(path):
@@ -90,7 +102,7 @@ class Quarantine:
         """Note a broken file.
 
         Raises:
-            RunError: more than the stated share is broken: something is wrong with the data, not with a file.
+            RunError: more than are tolerated are broken: something is wrong with the data, not with a file.
         """
         if broken.id in self._found:
             return
@@ -99,10 +111,11 @@ class Quarantine:
             append_line(self.path, asdict(broken))
         listed = f" (all are listed in {self.path})" if self.path is not None and len(self) == 1 else ""
         warning(f"broken file {len(self)}, set aside: {broken.reason}{listed}")
-        if len(self) > self.max_share * self.total:
+        if len(self) > self.tolerated:
+            are = "is" if self.tolerated == 1 else "are"
             raise RunError(
-                f"{len(self)} of {self.total} videos are broken, more than the {self.max_share:.1%} that are tolerated "
-                f"(--max-broken); the last: {broken.reason}"
+                f"{len(self)} of {self.total} videos are broken; {self.tolerated} {are} tolerated (--max-broken); the last: "
+                f"{broken.reason}"
             )
 
 

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from marey.base.absent import why_absent
 from marey.base.errors import DataError
 from marey.base.reporter import progress, warning_once
 from marey.data.videos import counted
@@ -54,7 +55,7 @@ def scan_folder(folder: str | Path) -> Scan:
         DataError: no such folder, or one that cannot be listed.
     """
     if not Path(folder).is_dir():
-        raise DataError(f"{folder}: no such folder.")
+        raise DataError(f"{folder}: {why_absent(folder, 'no such folder')}.")
     walk = _Walk(str(folder))
     walk.enter("")
     walk.try_unknown()

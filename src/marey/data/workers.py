@@ -6,17 +6,15 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator
-from contextlib import contextmanager
 from multiprocessing.util import Finalize
 from typing import Any
 
 from torch.utils.data import DataLoader, Dataset
 
 from marey.base.errors import MareyError, RunError
-from marey.base.processes import UNGUARDED, is_bootstrapping, runs_script_anew
+from marey.base.processes import HELD_BACK, UNGUARDED, is_bootstrapping, runs_script_anew, signals_held_back
 from marey.base.reporter import KeepingReporter, Message, say_again, set_reporter
 
-_HELD_BACK = {signal.SIGINT, signal.SIGTERM}
 _PATIENCE = 10.0
 """Seconds that a worker which cannot begin has to say why."""
 
@@ -57,22 +55,6 @@ def delivered(loader: Iterable[Any]) -> Iterator[Any]:
         yield batch
 
 
-@contextmanager
-def _signals_held_back() -> Iterator[None]:
-    """Signals that arrive within the block are delivered after it, here and in workers that start in it.
-
-    Else a signal to all processes would end a worker that has no handlers of its own yet, and with it the run.
-    """
-    if sys.platform == "win32":
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _HELD_BACK)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
 class Manners:
     """What each worker does first: a loader's `worker_init_fn`.
 
@@ -97,7 +79,7 @@ class Manners:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, self._leave_at_exit)
         if sys.platform != "win32":
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, _HELD_BACK)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, HELD_BACK)
 
     def _leave_at_exit(self, number: int, frame: object) -> None:
         if self._exiting.is_set():
@@ -146,7 +128,7 @@ class AheadLoader(DataLoader[Any]):
             return
         others = set(multiprocessing.active_children())
         try:
-            with _signals_held_back():
+            with signals_held_back():
                 batches = super().__iter__()
             while (item := next(batches, None)) is not None:
                 batch, messages = item

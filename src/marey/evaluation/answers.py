@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from marey.base.errors import DecodeError
 from marey.base.page import jpeg_uri
 from marey.data.clips import frame_range
-from marey.data.manifest import Manifest, Sample
+from marey.data.manifest import Manifest
+from marey.data.videos import VideoEntry
 from marey.evaluation.scores import Scores
 from marey.video.open import open_source
 from marey.video.source import Frames
@@ -122,12 +123,12 @@ def _over_classes(
     return chosen
 
 
-def film_of(sample: Sample) -> Film | None:
-    """A film of a video, or of the part of it that the sample is; None where it cannot be read as pictures."""
+def film_of(video: VideoEntry, frames_shown: int = FILM_FRAMES) -> Film | None:
+    """A film of a video, or of the part of it that the entry is; None where it cannot be read as pictures."""
     try:
-        with open_source(sample.path, "planes") as source:
-            first, count = frame_range(sample, source)
-            indices = first + np.linspace(0, count - 1, FILM_FRAMES).round().astype(int)
+        with open_source(video.path, "planes") as source:
+            first, count = frame_range(video, source)
+            indices = first + np.linspace(0, count - 1, frames_shown).round().astype(int)
             width, height = source.width, source.height
             frames = source.read(indices, size=_film_size(width, height))
             times = source.timestamps[first : first + count]

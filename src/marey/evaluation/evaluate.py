@@ -54,7 +54,7 @@ def evaluate(
     out: str | Path | None = None,
     root: str | Path | None = None,
     only: str | Path | None = None,
-    max_broken: float = 0.01,
+    max_broken: float | None = None,
     compute: Compute = Compute(),  # noqa: B008 - frozen
     **options: Unpack[ComputeOptions],
 ) -> EvaluationResult:
@@ -66,7 +66,7 @@ def evaluate(
         out: Folder for scores.npz, result.json and broken.jsonl. An interrupted run is resumed there.
         root: Folder that the list's paths are relative to.
         only: A list of videos: score those that it names, and say what was left out.
-        max_broken: A larger share of broken files stops the run.
+        max_broken: A larger share of broken files stops the run, 0 to 1; None: more than 1 % and more than three files do.
         compute: Device, precision, views in one pass, decoding processes and backend.
         options: Fields of `compute` by name: device="cuda", precision="bfloat16", batch=16, workers=4, backend="auto".
 
@@ -200,7 +200,9 @@ def _scored(
 class _Run:
     """The state of one evaluation: what is done, kept in parts so that it can be resumed."""
 
-    def __init__(self, out: Path | None, protocol: EvaluationProtocol, data: Manifest, max_broken: float) -> None:
+    def __init__(
+        self, out: Path | None, protocol: EvaluationProtocol, data: Manifest, max_broken: float | None
+    ) -> None:
         self.out, self.protocol, self.data = out, protocol, data
         self.rank, self.world = processes().rank, processes().world
         self.parts = out / "parts" if out else None

@@ -116,7 +116,7 @@ class Prediction:
         lines = [f"  {probability:6.1%}  {label}" for label, probability in self.top(k)]
         if self.below_threshold is not None:
             lines.insert(0, f"  none of the classes reaches {self.below_threshold:.1%}; the likeliest:")
-        return "\n".join([f"{self.path}{self._part()}", *lines])
+        return "\n".join([f"{self.path}{self.part_text}", *lines])
 
     def __repr__(self) -> str:
         if self.error is None:
@@ -124,9 +124,11 @@ class Prediction:
             said += ", ..." if len(self.probabilities) > 3 else ""
         else:
             said = self.error.removeprefix(f"{self.path}: ")
-        return f"Prediction({str(self.path)!r}{self._part()}: {said})"
+        return f"Prediction({str(self.path)!r}{self.part_text}: {said})"
 
-    def _part(self) -> str:
+    @property
+    def part_text(self) -> str:
+        """The part that was answered for, as " 2 s to 4.5 s"; nothing where that is the whole video."""
         first, last = self.video.start_frame, self.video.end_frame
         if first is not None or last is not None:
             return f" frames {first or 0} to {'the end' if last is None else last - 1}"

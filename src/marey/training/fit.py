@@ -66,7 +66,7 @@ def fit(
     root: str | Path | None = None,
     tensorboard: bool = False,
     checkpoint_minutes: float = 10.0,
-    max_broken: float = 0.01,
+    max_broken: float | None = None,
     trust_first_use: bool = False,
     compute: Compute = Compute(),  # noqa: B008 - frozen
     **options: Unpack[ComputeOptions],
@@ -88,6 +88,7 @@ def fit(
         resume: Continue the run in `out`; its weights are, bit for bit, those of a run that never stopped.
         checkpoint_minutes: Longest time between two writes of last.ckpt, and so the most work that a crash can lose.
         max_broken: Broken files that are tolerated, as a share of the videos in `train`, 0 to 1; with more the run stops.
+            None: 1 % of them, or three files if that is more.
         trust_first_use: Fetch initial weights of which no hash was published, too.
         compute: Device ("auto", "cpu", "cuda", "cuda:1" or "mps"), precision, clips per micro-batch and process, and
             decoding processes. Precision "auto" is the recipe's, or float32 where the device lacks it; a resumed run keeps

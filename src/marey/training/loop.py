@@ -61,14 +61,15 @@ class TrainingLoop:
         loss: From logits and targets of a micro-batch to the sum of the loss over its clips.
         folder: The run's folder, where all files are written.
         micro_batch: Clips per micro-batch of one process.
-        max_broken: Broken files that are tolerated, as a share of the number of training videos, 0 to 1.
+        max_broken: Broken files that are tolerated, as a share of the number of training videos, 0 to 1; None: 1 %
+            of them, or three files if that is more.
         checkpoint_minutes: Minutes between two writes of the run's state within an epoch.
         tensorboard: Whether to write each epoch's numbers for TensorBoard too.
     """
 
     def __init__(
         self, fabric: Fabric, classifier: Classifier, batches: RunBatches, loss: Loss, folder: RunFolder,
-        *, micro_batch: int, max_broken: float, checkpoint_minutes: float, tensorboard: bool,
+        *, micro_batch: int, max_broken: float | None, checkpoint_minutes: float, tensorboard: bool,
     ) -> None:  # fmt: skip
         recipe, train = batches.recipe, batches.recipe.train
         self.fabric, self.batches, self.recipe, self.folder = fabric, batches, recipe, folder

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from marey.base.errors import RunError
-from marey.base.files import atomic_path
+from marey.base.files import atomic_path, utf8_name
 from marey.base.jsonable import Json
 from marey.weights.content import no_checkpoint
 
@@ -27,9 +27,16 @@ class Progress:
 
 
 def save_state(path: Path, progress: Progress, run: Mapping[str, Json], parts: Mapping[str, Any]) -> None:
-    """Write the progress, what identifies the run, and the parts (state dicts and tensors)."""
+    """Write the progress, what identifies the run, and the parts (state dicts and tensors).
+
+    Raises:
+        RunError: it cannot be written.
+    """
     with atomic_path(path) as temporary:
-        torch.save({"progress": asdict(progress), "run": dict(run), **parts}, temporary)
+        try:
+            torch.save({"progress": asdict(progress), "run": dict(run), **parts}, temporary)
+        except RuntimeError as error:  # what torch makes of a full disk
+            raise RunError(f"{path}: cannot be written; is the disk full? ({str(error).splitlines()[0]})") from None
 
 
 def read_run(path: Path) -> dict[str, Any]:
@@ -79,7 +86,8 @@ def _read(path: Path, *, mapped: bool) -> dict[str, Any]:
     if what := no_checkpoint(path):
         raise RunError(f"{path}: {what}: fetch the file itself, or begin anew with another --out.")
     try:
-        content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
+        with utf8_name(path) as name:
+            content: dict[str, Any] = torch.load(name, map_location="cpu", weights_only=True, mmap=mapped)
     except (RuntimeError, EOFError, OSError, pickle.UnpicklingError) as error:
         raise RunError(f"{path}: cannot be read; is it cut short? ({str(error).splitlines()[0]})") from None
     return content

@@ -24,6 +24,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
+from marey.base.absent import why_absent
 from marey.base.errors import DataError, DecodeError
 from marey.video.conversion import Converter
 from marey.video.index import Beginning, FrameIndex, count_frames, index_packets
@@ -182,7 +183,7 @@ class Video(FrameSource):
     def _opened(self) -> InputContainer:
         """The container, at its beginning."""
         if isinstance(self._source, str | Path) and not Path(self._source).is_file():
-            what = "is a folder, not a video file" if Path(self._source).is_dir() else "no such file"
+            what = "is a folder, not a video file" if Path(self._source).is_dir() else why_absent(self._source)
             raise DecodeError(self.name, what)
         if not isinstance(self._source, str | Path):
             self._source.seek(0)

@@ -16,7 +16,8 @@ from torch import Tensor, nn
 
 from marey.base.declaration import first_problem
 from marey.base.errors import RecipeError, WeightsError
-from marey.base.files import atomic_path, write_json
+from marey.base.files import atomic_path, utf8_name, write_json
+from marey.base.jsonable import json_text
 from marey.classifier import Calibration, Classifier, user_module_config
 from marey.data.identity import Identities
 from marey.models.network import Network
@@ -95,12 +96,15 @@ def save_checkpoint(
             recipe's classes.
     """
     description = _description_of(network, recipe, class_names, provenance, trained_on)
-    metadata = {name: json.dumps(value, ensure_ascii=False) for name, value in description.as_json().items()}
+    metadata = {name: json_text(value) for name, value in description.as_json().items()}
     module = network.network if isinstance(network, Classifier) else network
     state = module.state_dict() if isinstance(module, nn.Module) else module
     tensors = _apart({name: tensor.detach().cpu().contiguous() for name, tensor in state.items()})
     with atomic_path(path) as temporary:
-        save_file(tensors, temporary, {"format": "pt", "marey": FORMAT} | metadata)
+        try:
+            save_file(tensors, temporary, {"format": "pt", "marey": FORMAT} | metadata)
+        except SafetensorError as error:  # such as a full disk
+            raise WeightsError(f"{path}: cannot be written ({error}).") from None
 
 
 def _description_of(
@@ -188,7 +192,7 @@ def is_own(path: Path) -> bool:
     if file.suffix != ".safetensors":
         return False
     try:
-        with safe_open(file, framework="pt") as opened:
+        with utf8_name(file) as name, safe_open(name, framework="pt") as opened:
             return not {"recipe", "marey"}.isdisjoint(opened.metadata() or {})
     except (SafetensorError, OSError, ValueError):
         return True
@@ -201,8 +205,8 @@ def read_safetensors(file: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         WeightsError: it cannot be read.
     """
     try:
-        with safe_open(file, framework="pt") as opened:
-            tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 - not a mapping
+        with utf8_name(file) as name, safe_open(name, framework="pt") as opened:
+            tensors = {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118 - not a mapping
             return tensors, opened.metadata() or {}
     except (SafetensorError, OSError, ValueError) as error:
         what = other_format(file)

@@ -83,10 +83,8 @@ def require_classes(model: Classifier, classes: Path) -> None:
 def _opened(
     name_or_file: str, *, weights: str | Path | None, untrained: bool, settings: Sequence[str], trust_first_use: bool
 ) -> Classifier:
-    is_file = is_file_of_ours(name_or_file)
-    if is_file and (weights or untrained):
-        raise WeightsError(f"{name_or_file} holds weights of its own: leave out --weights and --untrained.")
-    if is_file:
+    _refuse_other_weights(name_or_file, weights, untrained)
+    if is_file_of_ours(name_or_file):
         model = load_model(weights=name_or_file, trust_first_use=trust_first_use)
         return model.with_recipe(model.recipe.with_settings(settings)) if settings else model
     recipe = get_recipe(name_or_file)
@@ -94,6 +92,18 @@ def _opened(
     if untrained:
         return build_model(recipe).eval()
     return load_model(recipe, weights=weights, trust_first_use=trust_first_use)
+
+
+def _refuse_other_weights(name_or_file: str, weights: str | Path | None, untrained: bool) -> None:
+    """Refuse weights that would not be used.
+
+    Raises:
+        WeightsError: weights of several kinds are asked for.
+    """
+    if weights is not None and untrained:
+        raise WeightsError(f"--weights {weights} and --untrained (random weights): leave out one of them.")
+    if (weights is not None or untrained) and is_file_of_ours(name_or_file):
+        raise WeightsError(f"{name_or_file} holds weights of its own: leave out --weights and --untrained.")
 
 
 def check_model(
@@ -112,6 +122,7 @@ def check_model(
     Raises:
         RecipeError, WeightsError: a wrong name, or no weights to be had for it.
     """
+    _refuse_other_weights(name_or_file, weights, untrained)
     if is_file_of_ours(name_or_file):
         check_named(name_or_file, trust_first_use=trust_first_use)
     elif weights is not None:
@@ -169,7 +180,11 @@ def convert_weights(
         RunError: nothing can be written at `out`.
     """
     if out.suffix not in (".safetensors", ""):
-        raise WeightsError(f"--out {out}: a file of ours ends in .safetensors; a folder has no ending.")
+        raise WeightsError(
+            f"--out {out}: weights are written as .safetensors, or as a folder, whose name has no ending (model.safetensors "
+            "and recipe.json)."
+        )
+    (OutputPath.file(out) if out.suffix else OutputPath.folder(out)).refuse_inputs([file])
     if not out.exists():
         (OutputPath.file(out) if out.suffix else OutputPath.folder(out)).check()
     check_named(file, trust_first_use=trust_first_use)

@@ -29,6 +29,8 @@ from marey.workflows.testing import ListOptions, test_model
 from marey.workflows.train import TrainOptions
 from marey.workflows.two_streams import Streams, test_streams
 
+_WITH_SPLITS = ("ucf101", "hmdb51")
+"""Data sets with several official splits."""
 _HELD_OUT = ("val", "test")
 """What the other side of a training split is called."""
 
@@ -138,6 +140,54 @@ def _check_weights(row: TwoStream | None, recipes: Sequence[Recipe], how: How) -
                 check_named(weights, trust_first_use=trust)
 
 
+def check_used(
+    row: str | None,
+    data: Path,
+    *,
+    train: bool,
+    weights: Sequence[str | None],
+    init: Sequence[str],
+    seed: int | None,
+    splits: str | None,
+    root: Path | None,
+) -> None:
+    """Refuse what was asked for and could have no effect on the reproduction of a row, or on an ablation (`row` None).
+
+    Raises:
+        RecipeError: one of them, or no such row.
+    """
+    declared = None if row is None else find_two_stream(row)
+    streams = 1 if declared is None else 2
+    dataset = "kinetics400" if row is None else get_recipe(row if declared is None else declared.rgb).dataset
+    whose = "an ablation" if row is None else f"{row}, which has one network"
+    for idle, words in (
+        (
+            train and any(weights),
+            "--weights and --fuse-weights: what is trained has weights of its own: leave them out.",
+        ),
+        (not train and init, "--init: is for training, and nothing is trained: leave it out, or add --train."),
+        (
+            not train and seed is not None,
+            "--seed: is for training, and nothing is trained: leave it out, or add --train.",
+        ),
+        (streams == 1 and weights[1], f"--fuse-weights {weights[1]}: is for a second network, not for {whose}."),
+        (
+            len(init) > streams,
+            f"--init: was given {len(init)} times, and {streams} {'is' if streams == 1 else 'are'} trained.",
+        ),
+        (
+            splits is not None and (data.is_file() or dataset not in _WITH_SPLITS),
+            f"--splits {splits}: is for the folder of UCF101 or HMDB51 as it was downloaded; {data} has one list.",
+        ),
+        (
+            root is not None and data.is_dir(),
+            f"--root {root}: is for the relative paths of a list, and {data} is a folder: leave it out.",
+        ),
+    ):
+        if idle:
+            raise RecipeError(words)
+
+
 def names_to_fetch(row: str, *, train: bool, weights: Sequence[str | None], init: Sequence[str | None]) -> list[str]:
     """What a reproduction would fetch: rows, starts, or the addresses that are given as weights.
 
@@ -166,7 +216,7 @@ def find_lists(dataset: str, data: Path, *, out: Path, splits: Sequence[int]) ->
         raise DataError(f"{data}: {dataset} is no set that Marey prepares: name a list of its videos with --data.")
     notice(f"preparing {dataset} in {data}")
     written = {Path(path).stem: Path(path) for path in prepare(published_set(dataset), data, out=out).lists}
-    if dataset in ("ucf101", "hmdb51"):
+    if dataset in _WITH_SPLITS:
         wanted = [(f"{dataset}_split{number}",) * 2 for number in splits]
     else:
         wanted = [(f"{dataset}_train", f"{dataset}_val")]

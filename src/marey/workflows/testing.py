@@ -49,7 +49,7 @@ def test_model(
     *,
     out: Path,
     listed: ListOptions = ListOptions(),
-    max_broken: float = 0.01,
+    max_broken: float | None = None,
     compute: Compute = Compute(),  # noqa: B008 - frozen
 ) -> EvaluationResult:
     """Evaluate by the protocol of `model.recipe`, write the report, say where it lies."""
@@ -78,6 +78,7 @@ def fuse_files(
     if out is not None and out.suffix != ".npz":
         raise DataError(f"--out {out}: a score file ends in .npz.")
     if out is not None:
+        OutputPath.file(out).refuse_inputs([*paths, *search_on])
         OutputPath.file(out).check()
     if of not in get_args(Fusion):
         raise DataError(f"--of {of}: expected one of {', '.join(get_args(Fusion))}.")

@@ -46,7 +46,7 @@ class TrainOptions:
     root: Path | None = None
     classes: Path | Sequence[str] | None = None
     tensorboard: bool = False
-    max_broken: float = 0.01
+    max_broken: float | None = None
     trust_first_use: bool = False
     """Fetch weights of which no hash was published, too."""
 
@@ -182,7 +182,7 @@ def train(
     init: str | None = None,
     seed: int = 0,
     resume: bool = False,
-    max_broken: float = 0.01,
+    max_broken: float | None = None,
     compute: Compute = Compute(),  # noqa: B008 - frozen
     **options: Unpack[ComputeOptions],
 ) -> EvaluationResult | None:
@@ -198,7 +198,8 @@ def train(
         init: "none" or "imagenet", or a checkpoint to start from; None: ImageNet where the extra `lite` is installed.
         seed: Of all that is random, the drawing of held-out videos too.
         resume: Continue the run in `out`.
-        max_broken: Files that are tolerated to be missing or broken, as a share of the training videos.
+        max_broken: Files that are tolerated to be missing or broken, as a share of the training videos; None: 1 %, or three
+            files if that is more.
         compute: Device, precision, clips per micro-batch and decoding processes.
         options: Fields of `compute` by name: device="cuda", workers=4.
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from marey.backends.compute import Compute
 from marey.base.claim import Claim, Command, OutputPath
-from marey.base.errors import RecipeError
+from marey.base.errors import RecipeError, WeightsError
 from marey.base.processes import processes
 from marey.base.reporter import notice
 from marey.classifier import Classifier
@@ -160,6 +160,8 @@ def check_models(
         RecipeError, WeightsError: a wrong name, or no weights to be had for it.
     """
     row = find_two_stream(first)
+    if row is None and second is None and fuse_weights is not None:
+        raise WeightsError(f"--fuse-weights {fuse_weights}: are of a second model, and none is named: --fuse NAME.")
     if row is not None and weights is None and fuse_weights is None and not untrained and not settings:
         check_row(row, trust_first_use=trust_first_use, command=command)
         return
@@ -178,7 +180,7 @@ def test_streams(
     second: Path | None = None,
     out: Path,
     listed: ListOptions = ListOptions(),  # noqa: B008 - frozen
-    max_broken: float = 0.01,
+    max_broken: float | None = None,
     compute: Compute = Compute(),  # noqa: B008 - frozen
 ) -> EvaluationResult:
     """Test each stream in a folder of its own, fuse, compare, report. Goes on where it was interrupted.

@@ -1,0 +1,427 @@
+"""Whatever encoding, pipe or disk output goes to, and wherever a user points --out: one line or a result, no traceback."""
+
+import csv
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from made_videos import coded_frame
+from typer.testing import CliRunner
+
+from marey.cli import program
+from marey.cli.app import app
+from marey.recipes import get_recipe
+from marey.video.writer import write_video
+from marey.weights.checkpoint import save_checkpoint
+from marey.weights.load import build_network
+from marey.workflows import answer_files
+
+RECIPE = get_recipe("slowonly_r18_8x2_motions").variant(
+    model={"width": 4, "num_classes": 2}, test={"size": 32}, pixels={"short_side": 32}
+)
+CLASSES = ("跑步", "walk 🏃")
+HERE = ("--workers", "0")
+
+
+def marey(*words: object):
+    return CliRunner().invoke(app, [str(word) for word in words])
+
+
+@pytest.fixture(scope="module")
+def given(tmp_path_factory) -> Path:
+    """A folder with m.safetensors, whose classes have letters that few encodings have, and clips/ with three videos."""
+    folder = tmp_path_factory.mktemp("given")
+    torch.manual_seed(0)
+    save_checkpoint(folder / "m.safetensors", build_network(RECIPE), RECIPE, CLASSES)
+    for i in range(3):
+        frames = [coded_frame(n + 7 * i) for n in range(8)]
+        write_video(folder / "clips" / f"v{i}.mp4", frames, fps=10, preset="ultrafast")
+    return folder
+
+
+@pytest.fixture
+def place(given, tmp_path, monkeypatch) -> Path:
+    """A working folder with copies of them."""
+    shutil.copytree(given, tmp_path / "w")
+    monkeypatch.chdir(tmp_path / "w")
+    return tmp_path / "w"
+
+
+def run(*words: str, stdout: object = subprocess.PIPE, **environment: str) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(
+        [sys.executable, "-m", "marey", *words],
+        stdout=stdout, stderr=subprocess.PIPE, env=os.environ | environment, timeout=120, check=False,
+    )  # fmt: skip
+
+
+def in_class_folders(clips: Path) -> Path:
+    """The same videos in a folder for each of two classes."""
+    for i, label in enumerate(("jump", "run", "run")):
+        (clips / label).mkdir(exist_ok=True)
+        (clips / f"v{i}.mp4").rename(clips / label / f"v{i}.mp4")
+    return clips
+
+
+# -- encodings
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "gbk"])
+def test_letters_that_an_encoding_lacks_are_escaped(encoding, place) -> None:
+    said = run("predict", "m.safetensors", "clips/v0.mp4", *HERE, PYTHONUTF8="0", PYTHONIOENCODING=encoding)
+    assert said.returncode == 0, said.stderr
+    text = said.stdout.decode(encoding)
+    assert ("跑步" if encoding == "gbk" else "\\u8dd1\\u6b65") in text
+    assert "\\U0001f3c3" in text
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "utf-16"])
+def test_json_is_valid_in_every_encoding(encoding, place) -> None:
+    said = run("predict", "m.safetensors", "clips", "--json", *HERE, PYTHONUTF8="0", PYTHONIOENCODING=encoding)
+    assert said.returncode == 0, said.stderr
+    labels = {one["label"] for found in json.loads(said.stdout.decode(encoding)) for one in found["top"]}
+    assert labels == set(CLASSES)
+
+
+def test_what_is_said_and_help_are_escaped_too(place) -> None:
+    for words in (
+        ("--help",),
+        ("predict", "--help"),
+        ("list", "跑步"),
+        ("跑步",),
+    ):
+        said = run(*words, PYTHONUTF8="0", PYTHONIOENCODING="ascii")
+        assert b"Traceback" not in said.stderr
+        assert (said.stdout + said.stderr).decode("ascii")
+
+
+def test_how_single_characters_are_escaped() -> None:
+    program._prepare_streams()
+    assert "é\udce9跑".encode("utf-8", program._ESCAPED) == b"\xc3\xa9\xe9\xe8\xb7\x91"
+    assert "a\ud800".encode("utf-8", program._ESCAPED) == b"a\\ud800"
+    assert "é\udce9跑".encode("ascii", program._ESCAPED) == b"\\xe9\xe9\\u8dd1"
+    assert "é\udce9跑".encode("cp1252", program._ESCAPED) == b"\xe9\\udce9\\u8dd1"
+
+
+# -- pipes, Ctrl-C and disks
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no such pipes")
+@pytest.mark.parametrize(
+    "words", [("list",), ("list", "--json"), ("predict", "m.safetensors", "clips", "--workers", "1")]
+)
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+def test_a_pipe_that_closes_ends_a_command_quietly(words, stream, place) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | {stream: writer}
+    with subprocess.Popen([sys.executable, "-m", "marey", *words], **streams) as process:
+        os.close(writer)
+        out, err = process.communicate(timeout=120)
+    wrote_nothing_there = words[0] == "list" and stream == "stderr"
+    assert process.returncode == (0 if wrote_nothing_there else 141)
+    assert b"Traceback" not in (out or b"") + (err or b"")
+    assert b"Exception ignored" not in (err or b"")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no disk that is always full")
+@pytest.mark.parametrize("words", [("list",), ("--help",), ("show", "tsn_r50_3seg_k400")])
+def test_a_full_disk_is_one_line(words) -> None:
+    with Path("/dev/full").open("w") as full:
+        said = run(*words, stdout=full)
+    assert said.returncode == 1
+    assert re.fullmatch(rb"marey.*: No space left on device\n", said.stderr)
+
+
+def test_an_error_of_the_system_is_one_line(place, monkeypatch) -> None:
+    def refuse(*args: object) -> None:
+        raise OSError(28, "No space left on device", "clips.csv")
+
+    monkeypatch.setattr("marey.data.manifest.Manifest.write_csv", refuse)
+    in_class_folders(place / "clips")
+    said = marey("data", "list", "clips")
+    assert said.exit_code == 1
+    assert said.stderr.endswith("marey data list: clips.csv: No space left on device\n")
+    assert isinstance(marey("data", "list", "clips", "--debug").exception, OSError)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C is sent to a group of processes otherwise")
+@pytest.mark.parametrize("workers", ["0", "2"])
+def test_ctrl_c_is_one_line(workers, place) -> None:
+    """Sent to all processes at once, as a terminal does."""
+    words = ("data", "flow", "clips.csv", "--out", "flow", "--no-compile", "--workers", workers)
+    clip = [coded_frame(n) for n in range(300)]
+    write_video(place / "clips" / "long.mp4", clip, fps=10, preset="ultrafast")
+    (place / "clips.csv").write_text("path,label\nclips/long.mp4,a\nclips/v0.mp4,a\nclips/v1.mp4,a\n")
+    with subprocess.Popen(
+        [sys.executable, "-m", "marey", *words], stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
+        while not (place / "flow" / "extraction.json").exists():
+            assert process.poll() is None
+            time.sleep(0.05)
+        os.killpg(process.pid, signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert err.splitlines()[-1] == "marey data flow: interrupted."
+    assert "Traceback" not in err
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="shells close no streams there")
+def test_closed_streams_are_no_error() -> None:
+    for closed in (">&-", "2>&-", "<&-"):
+        command = f"{sys.executable} -m marey list tsn {closed}"
+        said = subprocess.run(["bash", "-c", command], capture_output=True, check=False, timeout=120)
+        assert said.returncode == 0, said.stderr
+        assert said.stderr == b""
+
+
+# -- predict --out
+
+
+def answers(path: Path) -> list[dict]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def test_answers_by_suffix(place) -> None:
+    whole = json.loads(marey("predict", "m.safetensors", "clips", *HERE, "--json").stdout)
+    for name in ("a.jsonl", "a.json", "a.csv", "a.html", "folder"):
+        done = marey("predict", "m.safetensors", "clips", *HERE, "--out", name)
+        assert done.exit_code == 0, done.output
+    assert answers(place / "a.jsonl") == whole
+    assert json.loads((place / "a.json").read_text()) == whole
+    assert (place / "a.json").read_text() == json.dumps(whole, indent=2, ensure_ascii=False) + "\n"
+    with (place / "a.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    for row, one in zip(rows, whole, strict=True):
+        assert row["path"] == one["path"]
+        assert [row["start"], row["end"], row["error"], row["below_threshold"]] == ["", "", "", ""]
+        assert [row["label_1"], row["label_2"]] == [top["label"] for top in one["top"]]
+        assert float(row["probability_1"]) == one["top"][0]["probability"]
+    page = (place / "a.html").read_text(encoding="utf-8")
+    assert page.count("data:image/jpeg;base64,") == 3
+    assert "https://" not in page and "http://" not in page
+    assert page.count("跑步") == 3
+    visible = sorted(path.name for path in place.iterdir() if not path.name.startswith("."))
+    assert visible == ["a.csv", "a.html", "a.json", "a.jsonl", "a.jsonl.run.json", "clips", "folder", "m.safetensors"]
+    assert sorted(path.name for path in (place / "folder").iterdir()) == [
+        "answers.csv", "answers.html", "answers.json", "answers.jsonl", "answers.jsonl.run.json",
+    ]  # fmt: skip
+    assert (place / "folder" / "answers.csv").read_text() == (place / "a.csv").read_text()
+
+
+def test_every_form_goes_on_and_names_what_cannot_be_read(place) -> None:
+    (place / "bad.mp4").write_text("no video")
+    for name in ("a.json", "a.csv", "a.html", "folder/"):
+        first = marey("predict", "m.safetensors", "clips/v0.mp4", *HERE, "--out", name)
+        assert first.exit_code == 0, first.output
+        second = marey("predict", "m.safetensors", "clips", "bad.mp4", *HERE, "--out", name)
+        assert second.exit_code == 1
+        assert "going on: 1 of 4" in second.stderr
+        assert f"1 of 4 videos could not be read ({name})" in second.stderr
+    assert [one.get("error", "") != "" for one in json.loads((place / "a.json").read_text())] == [False] * 3 + [True]
+    with (place / "a.csv").open(newline="", encoding="utf-8") as file:
+        assert [row["error"].startswith("bad.mp4: ") for row in csv.DictReader(file)] == [False] * 3 + [True]
+    assert "1 could not be read" in (place / "a.html").read_text(encoding="utf-8")
+
+
+def test_a_page_says_how_many_videos_it_leaves_out(place, monkeypatch) -> None:
+    monkeypatch.setattr(answer_files, "MOST_SHOWN", 2)
+    assert marey("predict", "m.safetensors", "clips", *HERE, "--out", "a.html").exit_code == 0
+    page = (place / "a.html").read_text(encoding="utf-8")
+    assert page.count("data:image/jpeg") == 2
+    assert "The first 2 videos are shown; 1 more are in" in page
+
+
+def test_other_suffixes_are_refused_at_once(place) -> None:
+    for words, said in (
+        (("predict", "none", "none", "--out", "a.xlsx"), ".jsonl, .json, .csv, .html"),
+        (("predict", "none", "none", "--out", "a.txt"), ".jsonl, .json, .csv, .html"),
+        (("predict", "none", "none", "--out", "a.parquet"), ".jsonl, .json, .csv, .html"),
+        (("data", "list", "none", "--out", "a.txt"), "a list is written as .csv"),
+        (("data", "split", "none", "--out", "a.json"), "a list is written as .csv"),
+        (("fuse", "none", "none", "--out", "a.csv"), "ends in .npz"),
+        (("convert", "none", "--out", "a.pth"), "weights are written as .safetensors"),
+        (("train", "clips", "--out", "a.pth"), "a folder is to be written"),
+        (("evaluate", "none", "--data", "none", "--out", "a.csv"), "a folder is to be written"),
+        (("features", "none", "--data", "none", "--out", "a.npy"), "a folder is to be written"),
+        (("reproduce", "none", "--data", "none", "--out", "a.json"), "a folder is to be written"),
+        (("demo", "--out", "a.mp4"), "a folder is to be written"),
+        (("data", "resize", "none", "--short-side", "32", "--out", "a.mp4"), "a folder is to be written"),
+        (("data", "frames", "none", "--out", "a.zip"), "a folder is to be written"),
+        (("data", "flow", "none", "--out", "a.npz"), "a folder is to be written"),
+        (("data", "prepare", "ucf101", "none", "--out", "a.csv"), "a folder is to be written"),
+    ):
+        done = marey(*words)
+        assert done.exit_code == 1, done.output
+        assert isinstance(done.exception, SystemExit)
+        assert said in done.stderr
+        assert not list(place.glob("a.*"))
+    assert "no such recipe" not in marey("evaluate", "none", "--data", "none", "--out", "a-0.5").stderr
+
+
+@pytest.mark.parametrize("out", ["", "-"])
+def test_out_names_something(out, place) -> None:
+    for words in (("predict", "m.safetensors", "clips"), ("train", "clips"), ("data", "split", "clips"), ("fuse", "a", "b"),
+                  ("data", "frames", "clips"), ("convert", "m.safetensors")):  # fmt: skip
+        assert marey(*words, "--out", out).exit_code == 2
+
+
+def test_nothing_is_written_over_that_is_read_or_was_not_ours(place) -> None:
+    (place / "list.csv").write_text("path,label\nclips/v0.mp4,a\n")
+    (place / "mine.html").write_text("mine")
+    (place / "link.csv").symlink_to("list.csv")
+    shutil.copy("m.safetensors", "a.npz")
+    kept = {path: path.read_bytes() for path in place.iterdir() if path.is_file()}
+    for words in (
+        ("predict", "m.safetensors", "list.csv", "--out", "list.csv"),
+        ("predict", "m.safetensors", "list.csv", "--out", "link.csv"),
+        ("predict", "m.safetensors", "list.csv", "--out", "mine.html"),
+        ("data", "split", "list.csv", "--out", "list.csv"),
+        ("convert", "m.safetensors", "--out", "m.safetensors"),
+        ("fuse", "a.npz", "a.npz", "--out", "a.npz"),
+        ("evaluate", "m.safetensors", "--data", "clips", "--out", "clips"),
+        ("train", "clips", "--out", "clips"),
+        ("data", "frames", "clips", "--out", "clips"),
+        ("data", "resize", "clips", "--out", "clips/small", "--short-side", "32"),
+        ("data", "flow", "clips", "--out", "clips/flow"),
+    ):
+        done = marey(*words)
+        assert done.exit_code == 1, (words, done.output)
+        assert isinstance(done.exception, SystemExit)
+        assert "choose another --out" in done.stderr, done.stderr
+    assert {path: path.read_bytes() for path in place.iterdir() if path.is_file()} == kept
+
+
+def test_a_name_that_is_too_long_is_one_line(place) -> None:
+    for name in ("x" * 300, "x" * 245 + ".csv"):
+        done = marey("predict", "m.safetensors", "clips", *HERE, "--out", name)
+        assert done.exit_code == 1
+        assert "File name too long" in done.stderr
+
+
+def test_a_list_has_the_whole_name_of_its_folder(place) -> None:
+    """clips.v2 has clips.v2.csv, not clips.csv, which may be another folder's."""
+    in_class_folders(place / "clips").rename(place / "clips.v2")
+    (place / "clips.csv").write_text("mine")
+    assert marey("data", "list", "clips.v2").exit_code == 0
+    assert (place / "clips.csv").read_text() == "mine"
+    assert (place / "clips.v2.csv").exists()
+    assert "takes the place" in marey("data", "list", "clips.v2").stderr
+
+
+# -- options without effect, and what is not there yet
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("predict", "m.safetensors", "clips", "--root", "x"), "--root x: is for the relative paths of a list"),
+        (("features", "m.safetensors", "--data", "clips", "--root", "x"), "--root x: is for the relative paths of a list"),
+        (("predict", "m.safetensors", "clips", "--fuse-weights", "x"), "none is named: --fuse NAME"),
+        (("evaluate", "m.safetensors", "--data", "clips", "--fuse-weights", "x"), "none is named: --fuse NAME"),
+        (("evaluate", "m.safetensors", "--data", "clips", "--fuse-data", "x"), "none is named: --fuse NAME"),
+        (("predict", "m.safetensors", "none", "--weights", "x"), "holds weights of its own"),
+        (("features", "m.safetensors", "--data", "none", "--untrained"), "holds weights of its own"),
+        (("predict", "tsn_r50_3seg_k400", "none", "--weights", "m.safetensors", "--untrained"), "leave out one of them"),
+        (("show", "i3d_incv1_twostream_64x1_k400", "--set", "test.size=32"), "is a row of two streams"),
+        (("data", "frames", "clips", "--out", "o", "--quality", "90", "--template", "{}.png"), "--quality 90: is of JPEG"),
+        (("data", "flow", "clips", "--out", "o", "--method", "dis", "--compile"), "are for tvl1"),
+        (("data", "flow", "clips", "--out", "o", "--storage", "video", "--template", "{}{}"), "names images"),
+        (("reproduce", "tsn_r50_3seg_k400", "--data", "none", "--init", "none"), "nothing is trained"),
+        (("reproduce", "tsn_r50_3seg_k400", "--data", "none", "--seed", "1"), "nothing is trained"),
+        (("reproduce", "tsn_r50_3seg_k400", "--data", "none", "--train", "--weights", "x"), "has weights of its own"),
+        (("reproduce", "tsn_r50_3seg_k400", "--data", "none", "--fuse-weights", "x"), "is for a second network"),
+        (("reproduce", "tsn_r50_3seg_k400", "--data", "none", "--splits", "2"), "has one list"),
+        (("reproduce", "tsn_r50_3seg_k400", "--data", "clips", "--root", "x"), "is a folder: leave it out"),
+        (("reproduce", "--ablation", "imagenet", "--data", "clips", "--json"), "an ablation prints one sentence"),
+    ],
+    ids=lambda value: "" if isinstance(value, str) else " ".join(value[:2] + value[-2:]),
+)  # fmt: skip
+def test_an_option_without_effect_is_refused(words, said, place) -> None:
+    done = marey(*words)
+    assert done.exit_code == 1, done.output
+    assert said in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_more_answers_than_classes(place) -> None:
+    assert "knows 2 classes" in marey("predict", "m.safetensors", "clips/v0.mp4", *HERE, "--top", "9").stderr
+    assert "classes" not in marey("predict", "m.safetensors", "clips/v0.mp4", *HERE).stderr
+
+
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [
+        ("https://example.org/a.mp4", "curl -LO https://example.org/a.mp4"),
+        ("https://www.youtube.com/watch?v=x", "yt-dlp www.youtube.com/watch?v=x"),
+        ("youtu.be/x", "yt-dlp"),
+        ("rtsp://camera/stream", "ffmpeg -i rtsp://camera/stream -t 10"),
+        ("s3://bucket/a.mp4", "fetch it first"),
+        ("file:///tmp/a%20b.mp4", "name its path, /tmp/a b.mp4"),
+        ("0", "cameras are not read yet"),
+        ("webcam", "cameras are not read yet"),
+        ("/dev/video0", "cameras are not read yet"),
+        ("-", "standard input is not read"),
+        ("clips/*.mp4", "it matches 3 here"),
+        ("~/a.mp4", "in quotes"),
+        ("C:\\clips\\a.mp4", "a path of Windows"),
+        ("/dev/null", "a device or a pipe"),
+        ("nothing.mp4", "no such file"),
+    ],
+)
+def test_what_is_no_file_is_called_what_it_is(word, said, place) -> None:
+    done = marey("predict", "m.safetensors", word)
+    assert done.exit_code == 1
+    assert said in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    if word.startswith(("https", "rtsp")):
+        assert said in marey("evaluate", "m.safetensors", "--data", word, "--out", "e").stderr
+
+
+def test_a_folder_whose_name_is_that_of_a_camera_is_read(place) -> None:
+    (place / "clips").rename(place / "0")
+    assert marey("predict", "m.safetensors", "0", *HERE).exit_code == 0
+
+
+@pytest.mark.parametrize("word", ["export", "explain", "serve", "bench", "rerun"])
+def test_a_command_that_is_not_there_yet(word) -> None:
+    done = marey(word, "m.safetensors", "--out", "x.onnx")
+    assert done.exit_code == 2
+    assert done.stderr.startswith(f"marey {word}: ")
+    assert "yet" in done.stderr or "later" in done.stderr
+
+
+def test_windows_are_a_list(place) -> None:
+    for option in ("--windows", "--windows=2"):
+        done = marey("predict", "m.safetensors", "clips", option)
+        assert done.exit_code == 2
+        assert "path,start,end" in done.stderr
+    (place / "windows.csv").write_text("path,start,end\nclips/v0.mp4,0,0.4\nclips/v0.mp4,0.4,0.8\n")
+    assert marey("predict", "m.safetensors", "windows.csv", *HERE).stdout.count("clips/v0.mp4") == 2
+
+
+# -- broken files that are tolerated
+
+
+def test_three_broken_files_are_tolerated_among_few(place) -> None:
+    (place / "list.csv").write_text(
+        "path,label\n"
+        + "".join(f"clips/v{i}.mp4,跑步\n" for i in range(3))
+        + "".join(f"bad{i}.mp4,跑步\n" for i in range(4))
+    )
+    words = ("evaluate", "m.safetensors", "--data", "list.csv", *HERE)
+    refused = marey(*words, "--out", "e")
+    assert refused.exit_code == 1
+    assert "4 of 7 videos are broken; 3 are tolerated (--max-broken)" in refused.stderr
+    (place / "list.csv").write_text("\n".join((place / "list.csv").read_text().splitlines()[:-1]) + "\n")
+    assert marey(*words, "--out", "e2").exit_code == 0
+    assert "0 are tolerated" in marey(*words, "--out", "e3", "--max-broken", "0").stderr
+    (place / "few.csv").write_text("path,label\nbad0.mp4,跑步\nbad1.mp4,跑步\n")
+    assert "2 of 2 videos are broken; 1 is tolerated" in marey(*words[:3], "few.csv", *HERE, "--out", "e4").stderr
