@@ -149,6 +149,11 @@ def test_frames_called_x(tmp_path) -> None:
 def test_flow_is_paired_by_number(tmp_path) -> None:
     write_flow(tmp_path / "f", [np.zeros((4, 8, 8, 2), np.uint8)], 25, storage="png")
     (tmp_path / "f" / "flow_x_00002.png").unlink()
+    shutil.copytree(tmp_path / "f", tmp_path / "gap")
+    (tmp_path / "gap" / "flow_y_00002.png").unlink()
+    assert FlowFolder(tmp_path / "gap").left_out.startswith(
+        "1 number is missing between flow_x_00001.png and flow_x_00004.png"
+    )
     (tmp_path / "f" / "flow_y_00003.png").unlink()
     with pytest.raises(
         DecodeError, match=r"f: holds x and y images of different numbers \(first 2\); flow needs pairs"

@@ -108,9 +108,11 @@ class FlowFolder(_ImageFolder):
     """
 
     def __init__(self, path: str | Path, *, fps: float | None = None) -> None:
-        pairs = flow_pairs(image_names(path), path)
+        flow = flow_pairs(image_names(path), path)
         fps = _noted_fps(Path(path)) if fps is None else fps
-        super().__init__(path, pairs, fps=fps, channels=2, load=_pair, store=_as_flow)
+        super().__init__(
+            path, flow.pairs, fps=fps, channels=2, load=_pair, store=_as_flow, left_out=flow.left_out
+        )  # fmt: skip
 
 
 def _colour(paths: Sequence[str]) -> NDArray[np.uint8]:

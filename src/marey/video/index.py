@@ -81,8 +81,8 @@ def index_packets(container: InputContainer, stream: VideoStream) -> FrameIndex 
             keys.append(packet.pts)
         if not packet.is_discard:
             shown.append(packet.pts)
-    if not shown or None in shown:
-        return None
+    if not shown or None in shown or (headless and "avi" in container.format.name):
+        return None  # what AVI counts up goes wrong in front of the first key frame
     pts = np.sort(np.array(shown, dtype=np.int64))
     if (np.diff(pts) == 0).any():
         return None
@@ -161,11 +161,11 @@ class Beginning:
     @property
     def left_out(self) -> int:
         """How many frames before the first picture are not shown."""
-        times = [pts for pts, _ in self._sent if pts is not None]
-        if self._first_pts is not None and len(times) == len(self._sent):
-            return sum(pts < self._first_pts for pts in times)
+        # Sent before the first key frame, or, in an open group, after it and shown before it. AVI knows no time stamps.
         keys = [number for number, (_, is_key) in enumerate(self._sent) if is_key]
-        return keys[0] if keys else 0  # without time stamps: what is sent before the first key frame
+        first = self._first_pts
+        shown_before = 0 if first is None else sum(pts is not None and pts < first for pts, _ in self._sent)
+        return max(shown_before, keys[0] if keys else 0)
 
     def _stands_alone(self, picture: VideoFrame) -> bool:
         if not self.headless:

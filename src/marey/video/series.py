@@ -27,6 +27,16 @@ class FrameSeries:
     """Which images are no frames and which numbers are missing, in words; "" where nothing is."""
 
 
+@dataclass(frozen=True)
+class FlowSeries:
+    """The flow of a folder."""
+
+    pairs: list[tuple[str, str]]
+    """An x image and its y image, by ascending number."""
+    left_out: str
+    """Which numbers are missing, in words; "" where none is."""
+
+
 class _Name(NamedTuple):
     """A file name taken apart."""
 
@@ -60,7 +70,7 @@ def without_flow(names: Sequence[str]) -> list[str]:
     return [name for name in names if name not in flow]
 
 
-def flow_pairs(names: Sequence[str], folder: str | Path) -> list[tuple[str, str]]:
+def flow_pairs(names: Sequence[str], folder: str | Path) -> FlowSeries:
     """The pairs of flow images among the names of a folder's images, by their numbers: flow_x_00001.jpg and
     flow_y_00001.jpg, or x_00001.jpg and y_00001.jpg. Without any y_, images called x_00001.jpg are frames.
 
@@ -72,7 +82,9 @@ def flow_pairs(names: Sequence[str], folder: str | Path) -> list[tuple[str, str]
         raise DecodeError(folder, f"holds {len(across)} x images and {len(down)} y images; flow needs pairs")
     if alone := sorted(across.keys() ^ down.keys()):
         raise DecodeError(folder, f"holds x and y images of different numbers (first {alone[0][1]}); flow needs pairs")
-    return [(across[key], down[key]) for key in sorted(across)]
+    keys = sorted(across)
+    missing = _missing([across[key] for key in keys], [number for _, number in keys])
+    return FlowSeries([(across[key], down[key]) for key in keys], missing)
 
 
 def _flow(names: Sequence[str]) -> tuple[dict[tuple[str, int], str], dict[tuple[str, int], str]]:

@@ -136,7 +136,7 @@ class FlowVideo(FrameSource):
             raise DecodeError(path, "is no video of flow: x above y has an even height")
         super().__init__(
             str(path), timestamps=self._video.timestamps, fps=self._video.fps, seconds=self._video.duration_seconds,
-            size=(self._video.height // 2, self._video.width),
+            size=(self._video.height // 2, self._video.width), left_out=self._video.left_out,
         )  # fmt: skip
 
     def _read(self, numbers: NDArray[np.int64], *, size: Size | None, crop: Box | None) -> Frames:
