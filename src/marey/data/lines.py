@@ -23,7 +23,7 @@ folders of the list.
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from marey.base.errors import DataError
@@ -129,15 +129,13 @@ def _numbered(source: str, line: _Line, behind: str, there: FilesIn) -> _Line:
     """A line with numbers at its end, of which the first ones may belong to the path."""
     if has_video_suffix(line.path):
         return line
-    separators = re.findall(r"[\s,]+", behind)
-    paths = [line.path]
-    for number, separator in zip(line.numbers[:-1], ["", *separators], strict=False):
-        paths.append(f"{paths[-1]}{separator or ' '}{number}")
+    ends = [found.end() for found in re.finditer(r"\d+", behind)][:-1]
+    paths = [line.path, *(f"{line.path} {behind[:end]}" for end in ends)]
     lying = [end for end, path in enumerate(paths) if path in there or there.completed(path)]
     if len(lying) > 1:
         raise DataError(f"{source}:{line.number}: {paths[lying[0]]!r} and {paths[lying[1]]!r} are both there; {_CSV}.")
     end = lying[0] if lying else 0
-    return replace(line, path=paths[end], numbers=line.numbers[end:], is_video=_is_video(paths[end], there))
+    return _Line(line.number, paths[end], line.numbers[end:], is_video=_is_video(paths[end], there))
 
 
 def _has_offset(source: str, lines: Sequence[_Line], root: Path) -> bool:
