@@ -91,6 +91,7 @@ TWO = [("a.mp4", "run"), ("b c.mp4", "tai chi")]
         "# made by hand\n\npath,label\na.mp4,run\n\n# the second\nb c.mp4,tai chi\n",
         "\ufeffpath,label\na.mp4,run\nb c.mp4,tai chi\n",
         "path,label\ra.mp4,run\rb c.mp4,tai chi\r",
+        "sep=;\npath;label\na.mp4;run\nb c.mp4;tai chi\n;\n;\n",
     ],
 )
 @pytest.mark.parametrize("name", ["l.csv", "l.txt", "l.tsv", "l.list"])
@@ -363,6 +364,7 @@ def test_json_by_lines_and_its_faults(tmp_path) -> None:
         ('{"across": 0, "down": 1}', "names no videos; if it names classes, it is for --classes"),
         ('{"a.mp4": 0, "a.mp4": 1}', "'a.mp4' is there twice in one object"),
         ("[1, 2]", r"l\.jsonl:1: expected an object"),
+        ('[{"path": "a.mp4", "label": {"x": 1}}]', r"l\.jsonl:1: expected a text or a number for 'label'"),
         ("[]", "names no videos"),
     ):
         with pytest.raises(DataError, match=message):
@@ -514,3 +516,10 @@ def test_only_reads_what_lists_are_read(text, tmp_path) -> None:
     ours = read(tmp_path, "path,label\na.mp4,x\nb.mp4,y\n")
     (tmp_path / "theirs.txt").write_text(text)
     assert only(ours, tmp_path / "theirs.txt").manifest.ids.tolist() == ["a.mp4"]
+
+
+def test_classes_named_by_numbers_are_warned_of_where_a_list_is_written(tmp_path, heard) -> None:
+    manifest = read(tmp_path, "path,label\na.mp4,90\nb.mp4,0\n", classes=["0", "90"])
+    manifest.write_csv(tmp_path / "out.csv")
+    assert "out.csv: its classes are named by numbers (0, 90)" in heard.text
+    assert said(read_manifest(tmp_path / "out.csv", classes=["0", "90"])) == said(manifest)

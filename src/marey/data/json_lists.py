@@ -29,6 +29,7 @@ from marey.data.tables import COLUMNS, Table, checked_times, table_rows
 from marey.data.text import parse_json, text_lines
 from marey.data.videos import counted
 
+_NAMED = {word for words in COLUMNS.values() for word in words}
 _INSIDE = ("annotations", "videos", "data_list", "data")
 Record = Mapping[str, Json]
 
@@ -170,6 +171,10 @@ def _of_records(source: str, records: Sequence[Record], lines: list[int]) -> Row
         records = [something_label(record, f"{source}:{n}") for record, n in zip(records, lines, strict=True)]
         words = dict.fromkeys(word for record in records for word in record)
     columns = {word.strip().lower(): [_text(record.get(word)) for record in records] for word in words}
+    for word in words:
+        for record, line in zip(records, lines, strict=True):
+            if isinstance(record.get(word), Mapping) and word.strip().lower() in _NAMED:
+                raise DataError(f"{source}:{line}: expected a text or a number for {word!r}, got {record[word]!r:.60}.")
     return table_rows(Table(source, columns, lines))
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from marey.base.errors import DataError
 from marey.data.formats import LIST_SUFFIXES, OTHER_SUFFIXES, read_rows
 from marey.data.manifest import Manifest
+from marey.data.public_lists import official_files
 from marey.data.rows import WHOLE
 from marey.data.videos import VIDEO_SUFFIXES, VideoList
 from marey.video.frames import holds_images
@@ -53,6 +54,8 @@ def as_videos(videos: VideosLike) -> VideoList:
 
 def _videos(path: Path, root: Path | None) -> VideoList:
     """The videos of one file, folder or list, by paths that need no root."""
+    if official_files(path):
+        return _listed(path, root)
     if path.is_dir() and not holds_images(path):
         inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in VIDEO_SUFFIXES and not p.name.startswith("."))
         if not inside:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from marey.base.errors import DataError
 from marey.base.files import atomic_path
 from marey.base.jsonable import BYTES
-from marey.base.reporter import notice
+from marey.base.reporter import notice, warning
 from marey.data.split_names import split_name
 from marey.data.text import no_utf8
 from marey.data.videos import Target, VideoEntry, VideoList, counted, fingerprint, given, seconds_text, source_text
@@ -142,6 +142,12 @@ class Manifest:
     def write_csv(self, path: str | Path) -> None:
         """Write path, label and what other columns there are; paths become relative to the file where they can."""
         target = Path(path)
+        names = self.class_names
+        if all(name.isdecimal() for name in names) and names != _places(len(names)):
+            warning(
+                f"{target}: its classes are named by numbers ({_some(names)}), which a list has for places: read it "
+                "with --classes (classes= in Python), a file of these names."
+            )
         columns: dict[str, Iterable[str]] = {
             "path": _relative(self.ids.tolist(), self.root, target.parent),
             "label": self._label_words(),
@@ -304,7 +310,12 @@ def _class_names(labels: set[str], source: str) -> list[str]:
         some = "class" if len(empty) == 1 else "classes"
         have = "has" if len(empty) == 1 else "have"
         notice(f"{source}: labels are numbers up to {largest}; {some} {_ranges(empty)} {have} no video.")
-    return [str(place) for place in range(largest + 1)]
+    return list(_places(largest + 1))
+
+
+def _places(count: int) -> tuple[str, ...]:
+    """The names of classes that a list only numbers."""
+    return tuple(map(str, range(count)))
 
 
 def _ranges(numbers: Sequence[int]) -> str:

@@ -4,6 +4,7 @@ of Something-Something; and AVA's, which name no whole clips.
 
 import csv
 import math
+import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -137,9 +138,10 @@ def official_files(path: Path) -> list[Path]:
             _choose(path.parent, _HMDB51, f"{path}: one class of HMDB51, whose splits are 51 files each")
         return []
     if path.is_dir():
-        if any(entry.is_dir() and not entry.name.startswith(".") for entry in path.iterdir()):
+        names = [name for name in os.listdir(path) if _HMDB51.fullmatch(name) or _UCF101.fullmatch(name)]  # noqa: PTH208
+        if not names or any(entry.is_dir() and not entry.name.startswith(".") for entry in path.iterdir()):
             return []
-        files = sorted(path.iterdir())
+        files = [path / name for name in sorted(names)]
     else:
         files = sorted(path.parent.glob(path.name)) if "*" in path.name and path.parent.is_dir() else []
     for pattern in (_HMDB51, _UCF101):

@@ -2,7 +2,7 @@
 
 Python's own csv module splits the lines. How a table is known and split is decided by these rules, in this order:
 
-1. Lines that begin with # are comments, and blank lines do not count.
+1. Lines that begin with # are comments; blank lines, rows of blank cells and Excel's `sep=;` do not count.
 2. The first line is a header where a separator (comma, semicolon, tab, bar) splits it into cells of which one is a word of
    `COLUMNS`; of several separators, the one with most such words. Capitals, quotes and blanks around do not matter.
 3. Without a header, a text is a table of path and label where a separator splits every line into two cells and the first
@@ -101,6 +101,7 @@ def find_table(source: str, text: str, there: FilesIn) -> Table | None:
 def numbered_lines(source: str, text: str, there: FilesIn) -> list[tuple[int, str]]:
     """The lines of a list with their numbers, without blank ones and comments (# in front, unless such a file is there)."""
     lines = [(n, line) for n, line in enumerate(text_lines(text), start=1) if line and not line.isspace()]
+    lines = lines[1:] if lines and re.fullmatch(r"sep=.", lines[0][1].strip()) else lines
     comments = {n for n, line in lines if line.startswith("#") and not _names_file(line, there)}
     if comments:
         notice(f"{source}: {counted(len(comments), 'line')} with # in front passed over.")
@@ -146,6 +147,10 @@ def _read(
     source: str, lines: Sequence[tuple[int, str]], separator: str, header: Sequence[str]
 ) -> list[tuple[int, list[str]]]:
     rows = list(_split(source, lines, separator))
+    blank = sum(not any(cells) for _, cells in rows)
+    if blank:
+        notice(f"{source}: {counted(blank, 'row')} of blank cells passed over.")
+        rows = [(line, cells) for line, cells in rows if any(cells)]
     for line, cells in rows:
         if len(cells) != len(header):
             raise DataError(
