@@ -309,7 +309,8 @@ def test_parts_by_frames_are_those_that_a_sequential_decode_shows(coded, tmp_pat
 
 def test_an_audit_and_stored_frames_know_parts_by_frames(coded, tmp_path) -> None:
     manifest = read_manifest(coded / "parts.csv")
-    assert audit([manifest], cache=ProbeCache(None)).outside == ["a.mp4"]
+    found = audit([manifest], cache=ProbeCache(None))
+    assert (found.outside, found.longer) == (["a.mp4"], {"a.mp4": "to frame 60 of 12"})
     stored = convert(manifest[:2], tmp_path / "f", Extract(), workers=0).manifest
     assert stored.ids.tolist() == ["a_f2_6", "a_f6_10"]
     assert [len(os.listdir(sample.path)) for sample in stored] == [4, 4]

@@ -16,6 +16,7 @@ from marey.base.jsonable import Json
 from marey.data.formats import read_manifest
 from marey.data.manifest import Manifest
 from marey.data.probe import Probe, ProbeCache
+from marey.data.rows import WHOLE
 from marey.data.sources import source_groups
 from marey.data.videos import counted
 
@@ -61,6 +62,8 @@ class Audit:
     """Files with the same bytes in different splits."""
     outside: list[str] = field(default_factory=list)
     """Parts that begin after their file's end, by seconds or by frames."""
+    longer: dict[str, str] = field(default_factory=dict)
+    """Parts whose last frame, by the list, lies after the file's end; they are read to the end."""
     leaking_groups: dict[str, dict[str, int]] = field(default_factory=dict)
     """Sources (groups) that stand in several splits: videos in each."""
     variable_rate: list[str] = field(default_factory=list)
@@ -131,6 +134,11 @@ def audit(
     good = {path: probe for path, probe in probes.items() if probe.readable}
     result.short = {path: probe.frames for path, probe in good.items() if probe.frames < short_frames}
     _measure(result, good)
+    result.longer = {
+        row.path: f"to frame {row.end_frame} of {probes[row.path].frames}"
+        for row in rows
+        if probes[row.path].readable and row.end_frame > probes[row.path].frames
+    }
     result.outside = [row.path for row in rows if row.is_outside(probes[row.path])]
     alike = _of_one_size(probes)
     hashes = cache.hashes([files[path] for path in alike], workers=workers)
@@ -149,6 +157,8 @@ class _Row:
     group: str
     start: float
     start_frame: int
+    end_frame: int
+    """-1 where the part goes to the end."""
 
     def is_outside(self, probe: Probe) -> bool:
         """Whether a part begins after the end of a file that can be read."""
@@ -173,12 +183,12 @@ def _rows(manifests: Sequence[Manifest]) -> list[_Row]:
             [_side(manifest, manifests)] * len(manifest) if manifest.splits is None else manifest.splits.tolist(),
             blank if groups is None else groups.tolist(),
             [0.0] * len(manifest) if manifest.times is None else np.nan_to_num(manifest.times[:, 0]).tolist(),
-            [0] * len(manifest) if manifest.frame_ranges is None else manifest.frame_ranges[:, 0].tolist(),
+            [WHOLE] * len(manifest) if manifest.frame_ranges is None else manifest.frame_ranges.tolist(),
             strict=True,
         )
-        for name, own, split, group, start, frame in columns:
+        for name, own, split, group, start, frames in columns:
             file = os.path.join(manifest.root, name)  # noqa: PTH118 - a Path per row takes seconds
-            rows.append(_Row(name if one_root else file, file, own, split, group, start, frame))
+            rows.append(_Row(name if one_root else file, file, own, split, group, start, *frames))
     return rows
 
 
