@@ -210,6 +210,9 @@ def test_a_name_may_hold_whatever_csv_can_quote(tmp_path) -> None:
         ("my clip 2.mp4 0\nb.AVI 1\n", [("my clip 2.mp4", "0"), ("b.AVI", "1")]),
         ("a.mp4 run\nb.mp4 jump\n", [("a.mp4", "run"), ("b.mp4", "jump")]),
         ("a.mp4\t0\nb.mp4\t1\n", [("a.mp4", "0"), ("b.mp4", "1")]),
+        ("a.mp4,stop\nb.mp4,run\n", [("a.mp4", "stop"), ("b.mp4", "run")]),
+        ("Path label\na.mp4 0\nb.mp4 1\n", [("a.mp4", "0"), ("b.mp4", "1")]),
+        ("path frames label\nv1 12 0\nv2 9 1\n", [("v1", "0"), ("v2", "1")]),
     ],
 )
 def test_lines_of_labels(text, expected, tmp_path) -> None:
@@ -224,6 +227,7 @@ def test_lines_of_labels(text, expected, tmp_path) -> None:
         ("a.mp4\nb.mp4 1\n", r"l\.txt:1: expected `path label` as on line 2, got a path alone"),
         ("a.mp4 run,fast\n", r"l\.txt:1: expected `path label`"),
         ("v1 0 3\n", r"l\.txt:1: v1 with 0 frames"),
+        ("path start end label\na.mp4 0 1 x\n", r"l\.txt:1: a header of 'path start end label' with blanks between"),
         ("a.mp4\nb.mp4\n", "the list names no labels"),
     ],
 )
@@ -246,6 +250,9 @@ def test_folders_of_frames_by_what_lies_there(tmp_path, heard) -> None:
     assert (said(several), several.frame_ranges) == ([("v1", "0|3"), ("v2", "1|2")], None)
     assert said(read(tmp_path, "run 1 8 1\nv2 12 0\n", "l.txt")) == [("run 1", "1"), ("v2", "0")]
     assert read(tmp_path, "v1 12 0\nv2 12 1\n", "l.txt").frame_ranges is None
+    assert said(read(tmp_path, "v1 12 jump\nv2 12 run\n", "l.txt")) == [("v1", "jump"), ("v2", "run")]
+    touch(tmp_path, "78687.webm")
+    assert said(read(tmp_path, "78687 0 3\n", "l.txt")) == [("78687.webm", "0|3")]
     with pytest.raises(DataError, match="the images that lie there fit neither"):
         read(tmp_path, "v1 9 6 0\nv2 3 6 1\n", "l.txt")
     read(tmp_path, "v1 20 0\nv2 12 1\n", "l.txt")

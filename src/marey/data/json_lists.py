@@ -25,11 +25,10 @@ from marey.base.reporter import notice
 from marey.data.public_lists import kinetics_place, something_label
 from marey.data.rows import FilesIn, Rows, has_video_suffix
 from marey.data.split_names import is_split_name
-from marey.data.tables import COLUMNS, Table, checked_times, table_rows
+from marey.data.tables import COLUMN_OF, COLUMNS, Table, checked_times, column_word, table_rows
 from marey.data.text import parse_json, text_lines
 from marey.data.videos import counted
 
-_NAMED = {word for words in COLUMNS.values() for word in words}
 _INSIDE = ("annotations", "videos", "data_list", "data")
 Record = Mapping[str, Json]
 
@@ -161,7 +160,7 @@ def _record(item: Json) -> Record:
 
 
 def _path_key(record: Record) -> bool:
-    return any(word in record for word in COLUMNS["path"])
+    return any(column_word(word) in COLUMNS["path"] for word in record)
 
 
 def _of_records(source: str, records: Sequence[Record], lines: list[int]) -> Rows:
@@ -170,10 +169,10 @@ def _of_records(source: str, records: Sequence[Record], lines: list[int]) -> Row
     if "template" in words:
         records = [something_label(record, f"{source}:{n}") for record, n in zip(records, lines, strict=True)]
         words = dict.fromkeys(word for record in records for word in record)
-    columns = {word.strip().lower(): [_text(record.get(word)) for record in records] for word in words}
+    columns = {column_word(word): [_text(record.get(word)) for record in records] for word in words}
     for word in words:
         for record, line in zip(records, lines, strict=True):
-            if isinstance(record.get(word), Mapping) and word.strip().lower() in _NAMED:
+            if isinstance(record.get(word), Mapping) and column_word(word) in COLUMN_OF:
                 raise DataError(f"{source}:{line}: expected a text or a number for {word!r}, got {record[word]!r:.60}.")
     return table_rows(Table(source, columns, lines))
 

@@ -30,7 +30,7 @@ from marey.base.errors import DataError
 from marey.base.reporter import notice
 from marey.data.rows import WHOLE, FilesIn, Rows, has_video_suffix
 from marey.data.sources import ucf_group
-from marey.data.tables import numbered_lines
+from marey.data.tables import COLUMN_OF, column_word, numbered_lines
 from marey.data.videos import VIDEO_SUFFIXES, counted
 from marey.video.frames import count_frames
 
@@ -64,7 +64,8 @@ def line_rows(source: str, text: str, root: Path, there: FilesIn, *, bare: bool 
     Raises:
         DataError: with file and line: no path and label, or numbers that may be read in several ways.
     """
-    lines = [_line(source, n, line.strip(), there, bare=bare) for n, line in numbered_lines(source, text, there)]
+    texts = _without_header(source, numbered_lines(source, text, there), there)
+    lines = [_line(source, n, line.strip(), there, bare=bare) for n, line in texts]
     if not lines:
         raise DataError(f"{source}: names no videos.")
     alone = [line for line in lines if line.alone]
@@ -98,6 +99,24 @@ def line_rows(source: str, text: str, root: Path, there: FilesIn, *, bare: bool 
         labels=None if alone else labels, groups=groups if all(groups) else None,
         frame_ranges=ranges if has_offset else None, frame_counts=counts if max(counts) >= 0 else None,
     )  # fmt: skip
+
+
+def _without_header(source: str, lines: list[tuple[int, str]], there: FilesIn) -> list[tuple[int, str]]:
+    """The lines without a header of words such as `path label`.
+
+    Raises:
+        DataError: it names other columns than lines have.
+    """
+    words = lines[0][1].split() if lines else []
+    columns = [COLUMN_OF.get(column_word(word), "") for word in words]
+    if len(words) < 2 or "path" not in columns or "" in columns or words[0] in there:
+        return lines
+    if columns not in (["path", "label"], ["path", "num_frames", "label"]):
+        raise DataError(
+            f"{source}:{lines[0][0]}: a header of {' '.join(words)!r} with blanks between: put commas there."
+        )
+    notice(f"{source}: the first line, {' '.join(words)!r}, read as a header.")
+    return lines[1:]
 
 
 def _line(source: str, number: int, line: str, there: FilesIn, *, bare: bool) -> _Line:

@@ -4,7 +4,8 @@ Python's own csv module splits the lines. How a table is known and split is deci
 
 1. Lines that begin with # are comments; blank lines, rows of blank cells and Excel's `sep=;` do not count.
 2. The first line is a header where a separator (comma, semicolon, tab, bar) splits it into cells of which one is a word of
-   `COLUMNS`; of several separators, the one with most such words. Capitals, quotes and blanks around do not matter.
+   `COLUMNS`, and none has a video's suffix; of several separators, the one with most such words. Capitals, quotes and blanks
+   around do not matter.
 3. Without a header, a text is a table of path and label where a separator splits every line into two cells and the first
    line's first cell is a path: it has a video's suffix, or lies there. (By semicolon and tab, whatever it is.)
 4. Everything else is no table.
@@ -53,7 +54,8 @@ IDS = ("id", "video_id", "vid", "youtube_id")
 """Columns that name the video where no other one does."""
 
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
-_NAMES = {word: name for name, words in COLUMNS.items() for word in words}
+COLUMN_OF = {word: name for name, words in COLUMNS.items() for word in words}
+"""The column that each word names."""
 _HEADER = "the first line must name path,label[,split,...]"
 
 
@@ -80,9 +82,10 @@ def find_table(source: str, text: str, there: FilesIn) -> Table | None:
     separator, header = max(
         ((one, _cells(source, lines[0], one)) for one in SEPARATORS), key=lambda found: sum(map(_known, found[1]))
     )
-    if any(map(_known, header)) and (len(header) > 1 or header[0] not in there):
+    is_path = any(map(has_video_suffix, header)) or (len(header) == 1 and header[0] in there)
+    if any(map(_known, header)) and not is_path:
         rows = _read(source, lines[1:], separator, header)
-        return _table(source, [_word(cell) for cell in header], rows)
+        return _table(source, [column_word(cell) for cell in header], rows)
     for separator, name in SEPARATORS.items():
         first = _cells(source, lines[0], separator)
         if len(first) < 2 or not (separator in ";\t" or has_video_suffix(first[0]) or first[0] in there):
@@ -113,12 +116,13 @@ def _names_file(line: str, there: FilesIn) -> bool:
     return any(line[: found.start()] in there for found in re.finditer(r"[,;\t| ]|$", line))
 
 
-def _word(cell: str) -> str:
+def column_word(cell: str) -> str:
+    """A cell of a header as `COLUMNS` has its words: in small letters, with "_" for blanks and "-"."""
     return re.sub(r"[\s-]+", "_", cell.strip().strip('"').strip().lower())
 
 
 def _known(cell: str) -> bool:
-    return _word(cell) in _NAMES or _word(cell) in IDS
+    return column_word(cell) in COLUMN_OF or column_word(cell) in IDS
 
 
 def _cells(source: str, line: tuple[int, str], separator: str) -> list[str]:
@@ -189,7 +193,7 @@ def _columns(table: Table) -> dict[str, str]:
     """Which word of the header names which column; the others are left out and said."""
     named: dict[str, str] = {}
     for word in table.columns:
-        if (name := _NAMES.get(word)) is None:
+        if (name := COLUMN_OF.get(word)) is None:
             continue
         if name in named:
             raise DataError(
