@@ -23,7 +23,7 @@ from marey.data.public_lists import (
 )
 from marey.data.rows import FilesIn, Rows, as_they_lie, with_frame_ranges
 from marey.data.split_names import split_column, split_name
-from marey.data.tables import find_table, table_rows
+from marey.data.tables import find_table, numbered_lines, table_rows
 from marey.data.text import no_utf8, read_text
 from marey.data.videos import counted
 
@@ -130,9 +130,10 @@ def read_rows(
 def _rows(source: str, text: str, root: Path, there: FilesIn, classes: Sequence[str] | None, *, bare: bool) -> Rows:
     if is_json(source, text):
         return json_rows(source, text, there)
-    table = find_table(source, text, there)
+    lines = numbered_lines(source, text, there)
+    table = find_table(source, lines, there)
     if table is None:
-        rows = line_rows(source, text, root, there, bare=bare)
+        rows = line_rows(source, lines, root, there, bare=bare)
         return replace(rows, class_names=ucf101_classes(Path(source).parent)) if rows.groups else rows
     if is_kinetics(table):
         return kinetics_rows(table, there)

@@ -30,7 +30,7 @@ from marey.base.errors import DataError
 from marey.base.reporter import notice
 from marey.data.rows import WHOLE, FilesIn, Rows, has_video_suffix
 from marey.data.sources import ucf_group
-from marey.data.tables import COLUMN_OF, column_word, numbered_lines
+from marey.data.tables import COLUMN_OF, column_word
 from marey.data.videos import VIDEO_SUFFIXES, counted
 from marey.video.frames import count_frames
 
@@ -57,14 +57,16 @@ class _Line:
         return self.label is None and not self.numbers
 
 
-def line_rows(source: str, text: str, root: Path, there: FilesIn, *, bare: bool = False) -> Rows:
-    """The rows of a list with a video on each line, by the rules of this module; `root` is the folder of its paths, and
-    `there` what lies in it. With `bare`, a single word is a path or an id, whether such a file is there or not.
+def line_rows(
+    source: str, numbered: Sequence[tuple[int, str]], root: Path, there: FilesIn, *, bare: bool = False
+) -> Rows:
+    """The rows of a list with a video on each line (`marey.data.tables.numbered_lines`), by the rules of this module; `root`
+    is the folder of its paths, and `there` what lies in it. With `bare`, a single word is a path or an id, whether such a file is there or not.
 
     Raises:
         DataError: with file and line: no path and label, or numbers that may be read in several ways.
     """
-    texts = _without_header(source, numbered_lines(source, text, there), there)
+    texts = _without_header(source, numbered, there)
     lines = [_line(source, n, line.strip(), there, bare=bare) for n, line in texts]
     if not lines:
         raise DataError(f"{source}: names no videos.")
@@ -101,7 +103,7 @@ def line_rows(source: str, text: str, root: Path, there: FilesIn, *, bare: bool 
     )  # fmt: skip
 
 
-def _without_header(source: str, lines: list[tuple[int, str]], there: FilesIn) -> list[tuple[int, str]]:
+def _without_header(source: str, lines: Sequence[tuple[int, str]], there: FilesIn) -> Sequence[tuple[int, str]]:
     """The lines without a header of words such as `path label`.
 
     Raises:

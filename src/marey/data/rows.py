@@ -110,7 +110,7 @@ class FilesIn:
         folder, _, name = path.rpartition("/")  # not os.path.split: a million times it takes seconds
         if name not in ("", ".", "..") and (folder or path[0] != "/"):
             return name in (self._names.get(folder) or self.names(folder))
-        return Path(self._root, path).is_dir()
+        return bool(path) and Path(self._root, path).exists()
 
     def first(self, paths: Iterable[str]) -> str | None:
         """The first of several paths that is there."""

@@ -70,13 +70,12 @@ class Table:
     """For each row, its line in the file."""
 
 
-def find_table(source: str, text: str, there: FilesIn) -> Table | None:
-    """The table that a text is, by the rules of this module; None where it is none.
+def find_table(source: str, lines: Sequence[tuple[int, str]], there: FilesIn) -> Table | None:
+    """The table that the lines of a list (`numbered_lines`) are, by the rules of this module; None where they are none.
 
     Raises:
         DataError: with file and line: cells too many or too few, quotes that do not end, a column twice.
     """
-    lines = numbered_lines(source, text, there)
     if not lines:
         return None
     separator, header = max(
