@@ -1,5 +1,6 @@
 """Reads every way in which the field writes down which video shows what, by rules that a person can follow."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -27,6 +28,7 @@ from marey.data.tables import find_table, numbered_lines, table_rows
 from marey.data.text import no_utf8, read_text
 from marey.data.videos import counted
 
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 LIST_SUFFIXES = (".csv", ".tsv", ".txt", ".lst", ".list", ".json", ".jsonl", ".ndjson")
 """The names of files that are lists of videos where videos may be named as well."""
 
@@ -124,6 +126,11 @@ def read_rows(
         rows.refuse_other_encodings(folder)
     if bare:
         return rows, folder
+    address = next((row for row, name in enumerate(rows.paths) if "://" in name and _ADDRESS.match(name)), None)
+    if address is not None:
+        raise DataError(
+            f"{path}:{rows.lines[address]}: {rows.paths[address]} is an address, and Marey reads files: download it first."
+        )
     return with_frame_ranges(as_they_lie(rows, there), folder), folder
 
 

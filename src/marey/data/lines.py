@@ -61,7 +61,8 @@ def line_rows(
     source: str, numbered: Sequence[tuple[int, str]], root: Path, there: FilesIn, *, bare: bool = False
 ) -> Rows:
     """The rows of a list with a video on each line (`marey.data.tables.numbered_lines`), by the rules of this module; `root`
-    is the folder of its paths, and `there` what lies in it. With `bare`, a single word is a path or an id, whether such a file is there or not.
+    is the folder of its paths, and `there` what lies in it. With `bare`, a single word is a path or an id, whether such a
+    file is there or not.
 
     Raises:
         DataError: with file and line: no path and label, or numbers that may be read in several ways.
