@@ -259,11 +259,16 @@ def _labelled(
                 f"{source}: the class name {name!r} is no text in UTF-8: write the list, or name the folder, anew."
             )
     index = {name: place for place, name in enumerate(names)}
+    twice = {name for place, name in enumerate(names) if index[name] != place}
     for text, several in words.items():
         for word in several:
             if not word:
                 raise DataError(
                     f"{where(texts.index(text))}: the label '' is none of the classes: a row needs a label."
+                )
+            if word in twice:
+                raise DataError(
+                    f"{where(texts.index(text))}: the label {word!r} is the name of two classes: label by number."
                 )
             if word not in index and word.isdecimal() and int(word) < len(names):
                 index[word] = int(word)
