@@ -61,7 +61,6 @@ def test_words_of_diving48(tmp_path) -> None:
     [
         ("c.csv", "id,name\n0,a\n2,b\n", "2 classes with numbers up to 2, but 1 is missing"),
         ("c.txt", "0 a\n1 b\n1 c\n", r"c\.txt:3: class 1 \(c\) is there twice"),
-        ("c.txt", "a\nb\na\n", "the class 'a' is there twice"),
         ("c.json", '{"a": 0, "a": 1}', "'a' is there twice in one object"),
         ("c.json", '{"a": [1]}', "expected the names of classes as a list"),
         ("c.json", '{"a": 0,}', r"c\.json:1: this is no JSON"),
@@ -83,3 +82,13 @@ def test_class_files_in_another_encoding(tmp_path) -> None:
         read_classes(tmp_path / "c.txt")
     (tmp_path / "c.txt").write_text("größe\nhöhe\n", encoding="utf-16")
     assert read_classes(tmp_path / "c.txt") == ["größe", "höhe"]
+
+
+def test_a_name_of_two_classes_is_no_label(tmp_path, capsys) -> None:
+    (tmp_path / "c.txt").write_text("a\nb\na\n")
+    (tmp_path / "n.txt").write_text("x.mp4 0\ny.mp4 2\n")
+    assert read_manifest(tmp_path / "n.txt", classes=tmp_path / "c.txt").labels.tolist() == [0, 2]
+    assert "the class 'a' is there twice" in " ".join(capsys.readouterr().err.split())
+    (tmp_path / "n.txt").write_text("x.mp4 b\ny.mp4 a\n")
+    with pytest.raises(DataError, match=r"n\.txt:2: the label 'a' is the name of two classes"):
+        read_manifest(tmp_path / "n.txt", classes=tmp_path / "c.txt")

@@ -91,6 +91,7 @@ TWO = [("a.mp4", "run"), ("b c.mp4", "tai chi")]
         "# made by hand\n\npath,label\na.mp4,run\n\n# the second\nb c.mp4,tai chi\n",
         "\ufeffpath,label\na.mp4,run\nb c.mp4,tai chi\n",
         "path,label\ra.mp4,run\rb c.mp4,tai chi\r",
+        "sep=;\npath;label\na.mp4;run\nb c.mp4;tai chi\n;\n;\n",
     ],
 )
 @pytest.mark.parametrize("name", ["l.csv", "l.txt", "l.tsv", "l.list"])
@@ -144,6 +145,7 @@ def test_other_kinds_of_files_are_refused_by_name(head, message, tmp_path) -> No
         ("path,label\na.mp4,-1\nb.mp4,0\n", "the label -1 is no place in a list of classes"),
         ('path,label\n"a.mp4,run\nb.mp4,run\n', r"l\.csv:2: the quotes of this row do not end"),
         ("a.mp4,1.5,2.5\nb.mp4,1,2\n", r"l\.csv:1: 3 values with commas between, and no header.*path,label"),
+        ("path,label\na.mp4,x\nhttps://x.org/b.mp4,y\n", r"l\.csv:3: https://x\.org/b\.mp4 is an address"),
         ("label,split\nrun,train\n", r"l\.csv:1: the column 'path' is missing"),
         ("path\na.mp4\n", r"l\.csv:1: the column 'label' is missing: the list names no labels, which `marey predict`"),
         ("path,label,start,end\na.mp4,x,1:61,2\n", r"l\.csv:2: '1:61' is no time"),
@@ -209,6 +211,9 @@ def test_a_name_may_hold_whatever_csv_can_quote(tmp_path) -> None:
         ("my clip 2.mp4 0\nb.AVI 1\n", [("my clip 2.mp4", "0"), ("b.AVI", "1")]),
         ("a.mp4 run\nb.mp4 jump\n", [("a.mp4", "run"), ("b.mp4", "jump")]),
         ("a.mp4\t0\nb.mp4\t1\n", [("a.mp4", "0"), ("b.mp4", "1")]),
+        ("a.mp4,stop\nb.mp4,run\n", [("a.mp4", "stop"), ("b.mp4", "run")]),
+        ("Path label\na.mp4 0\nb.mp4 1\n", [("a.mp4", "0"), ("b.mp4", "1")]),
+        ("path frames label\nv1 12 0\nv2 9 1\n", [("v1", "0"), ("v2", "1")]),
     ],
 )
 def test_lines_of_labels(text, expected, tmp_path) -> None:
@@ -223,6 +228,7 @@ def test_lines_of_labels(text, expected, tmp_path) -> None:
         ("a.mp4\nb.mp4 1\n", r"l\.txt:1: expected `path label` as on line 2, got a path alone"),
         ("a.mp4 run,fast\n", r"l\.txt:1: expected `path label`"),
         ("v1 0 3\n", r"l\.txt:1: v1 with 0 frames"),
+        ("path start end label\na.mp4 0 1 x\n", r"l\.txt:1: a header of 'path start end label' with blanks between"),
         ("a.mp4\nb.mp4\n", "the list names no labels"),
     ],
 )
@@ -245,6 +251,9 @@ def test_folders_of_frames_by_what_lies_there(tmp_path, heard) -> None:
     assert (said(several), several.frame_ranges) == ([("v1", "0|3"), ("v2", "1|2")], None)
     assert said(read(tmp_path, "run 1 8 1\nv2 12 0\n", "l.txt")) == [("run 1", "1"), ("v2", "0")]
     assert read(tmp_path, "v1 12 0\nv2 12 1\n", "l.txt").frame_ranges is None
+    assert said(read(tmp_path, "v1 12 jump\nv2 12 run\n", "l.txt")) == [("v1", "jump"), ("v2", "run")]
+    touch(tmp_path, "78687.webm")
+    assert said(read(tmp_path, "78687 0 3\n", "l.txt")) == [("78687.webm", "0|3")]
     with pytest.raises(DataError, match="the images that lie there fit neither"):
         read(tmp_path, "v1 9 6 0\nv2 3 6 1\n", "l.txt")
     read(tmp_path, "v1 20 0\nv2 12 1\n", "l.txt")
@@ -308,7 +317,8 @@ def test_parts_by_frames_are_those_that_a_sequential_decode_shows(coded, tmp_pat
 
 def test_an_audit_and_stored_frames_know_parts_by_frames(coded, tmp_path) -> None:
     manifest = read_manifest(coded / "parts.csv")
-    assert audit([manifest], cache=ProbeCache(None)).outside == ["a.mp4"]
+    found = audit([manifest], cache=ProbeCache(None))
+    assert (found.outside, found.longer) == (["a.mp4"], {"a.mp4": "to frame 60 of 12"})
     stored = convert(manifest[:2], tmp_path / "f", Extract(), workers=0).manifest
     assert stored.ids.tolist() == ["a_f2_6", "a_f6_10"]
     assert [len(os.listdir(sample.path)) for sample in stored] == [4, 4]
@@ -363,6 +373,7 @@ def test_json_by_lines_and_its_faults(tmp_path) -> None:
         ('{"across": 0, "down": 1}', "names no videos; if it names classes, it is for --classes"),
         ('{"a.mp4": 0, "a.mp4": 1}', "'a.mp4' is there twice in one object"),
         ("[1, 2]", r"l\.jsonl:1: expected an object"),
+        ('[{"path": "a.mp4", "label": {"x": 1}}]', r"l\.jsonl:1: expected a text or a number for 'label'"),
         ("[]", "names no videos"),
     ):
         with pytest.raises(DataError, match=message):
@@ -514,3 +525,15 @@ def test_only_reads_what_lists_are_read(text, tmp_path) -> None:
     ours = read(tmp_path, "path,label\na.mp4,x\nb.mp4,y\n")
     (tmp_path / "theirs.txt").write_text(text)
     assert only(ours, tmp_path / "theirs.txt").manifest.ids.tolist() == ["a.mp4"]
+
+
+def test_classes_named_by_numbers_are_warned_of_where_a_list_is_written(tmp_path, heard) -> None:
+    manifest = read(tmp_path, "path,label\na.mp4,90\nb.mp4,0\n", classes=["0", "90"])
+    manifest.write_csv(tmp_path / "out.csv")
+    assert "out.csv: its classes are named by numbers (0, 90)" in heard.text
+    assert said(read_manifest(tmp_path / "out.csv", classes=["0", "90"])) == said(manifest)
+
+
+def test_what_is_passed_over_is_said_once(tmp_path, heard) -> None:
+    read(tmp_path, "# mine\na.mp4 0\nb.mp4 1\n", "l.txt")
+    assert heard.text.count("in front passed over") == 1

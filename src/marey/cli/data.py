@@ -329,6 +329,7 @@ def _print_audit(result: "Audit") -> None:
         {
             "too short": {path: f"{n} frames" for path, n in result.short.items()},
             "not read whole": result.left_out,
+            "part longer than its file": result.longer,
             "same content": {" = ".join(paths): None for paths in result.duplicates},
             "variable frame rate": dict.fromkeys(result.variable_rate),
             "odd frame rate": {path: f"{fps:g}" for path, fps in result.odd_rate.items()},

@@ -18,6 +18,7 @@ from marey.base.order import natural_order
 from marey.data.formats import check_root, read_manifest
 from marey.data.manifest import Manifest
 from marey.data.probe import Probe, ProbeCache
+from marey.data.rows import WHOLE
 from marey.data.sources import Sources, joined_sources
 from marey.data.videos import counted
 
@@ -65,6 +66,8 @@ class Audit:
     """Files with the same bytes in different splits."""
     outside: list[str] = field(default_factory=list)
     """Parts that begin after their file's end, by seconds or by frames."""
+    longer: dict[str, str] = field(default_factory=dict)
+    """Parts whose last frame, by the list, lies after the file's end; they are read to the end."""
     leaking_groups: dict[str, dict[str, int]] = field(default_factory=dict)
     """Sources (groups) that are in several splits: videos in each."""
     sources: str = ""
@@ -148,6 +151,11 @@ def audit(
     result.short = {path: probe.frames for path, probe in good.items() if probe.frames < short_frames}
     result.left_out = {path: probe.left_out for path, probe in good.items() if probe.left_out}
     _measure(result, good)
+    result.longer = {
+        row.path: f"to frame {row.end_frame} of {probes[row.path].frames}"
+        for row in rows
+        if probes[row.path].readable and row.end_frame > probes[row.path].frames
+    }
     result.outside = [row.path for row in rows if row.is_outside(probes[row.path])]
     alike = _of_one_size(probes)
     hashes = cache.hashes([files[path] for path in alike], workers=workers)
@@ -167,6 +175,8 @@ class _Row:
     group: str
     start: float
     start_frame: int
+    end_frame: int
+    """-1 where the part goes to the end."""
 
     def is_outside(self, probe: Probe) -> bool:
         """Whether a part begins after the end of a file that can be read."""
@@ -188,12 +198,12 @@ def _rows(manifests: Sequence[Manifest], sources: Sources) -> list[_Row]:
             [_side(manifest, manifests)] * len(manifest) if manifest.splits is None else manifest.splits.tolist(),
             itertools.islice(groups, len(manifest)),
             [0.0] * len(manifest) if manifest.times is None else np.nan_to_num(manifest.times[:, 0]).tolist(),
-            [0] * len(manifest) if manifest.frame_ranges is None else manifest.frame_ranges[:, 0].tolist(),
+            [WHOLE] * len(manifest) if manifest.frame_ranges is None else manifest.frame_ranges.tolist(),
             strict=True,
         )
-        for name, own, split, group, start, frame in columns:
+        for name, own, split, group, start, frames in columns:
             file = os.path.join(manifest.root, name)  # noqa: PTH118 - a Path per row takes seconds
-            rows.append(_Row(name if one_root else file, file, own, split, group, start, frame))
+            rows.append(_Row(name if one_root else file, file, own, split, group, start, *frames))
     return rows
 
 

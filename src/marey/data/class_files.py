@@ -9,7 +9,7 @@ import yaml
 
 from marey.base.errors import DataError
 from marey.base.jsonable import Json
-from marey.base.reporter import notice
+from marey.base.reporter import notice, warning
 from marey.data.text import no_utf8, parse_json, read_text, text_lines, way_to_utf8
 
 _NUMBER_WORDS = ("id", "index", "idx", "number", "no", "num", "class_id", "class_index", "label_id", "label_index")
@@ -27,10 +27,10 @@ def read_classes(path: str | Path) -> list[str]:
     - JSON or YAML: a list of names, {name: number}, {number: name}, a list of such records; also within {"names": ...};
       Diving48's lists of words, which are joined by "+" as MMAction2 does.
 
-    Numbers go from 0 or from 1 without gaps, each once.
+    Numbers go from 0 or from 1 without gaps, each once. A name that is there twice is warned of.
 
     Raises:
-        DataError: no such file, nothing in it, numbers with gaps or twice, a name twice, or no text in UTF-8.
+        DataError: no such file, nothing in it, numbers with gaps or twice, or no text in UTF-8.
     """
     path = Path(path)
     if not path.is_file():
@@ -53,7 +53,7 @@ def read_classes(path: str | Path) -> list[str]:
         raise DataError(f"{path}: class {blank} has no name.")
     if len(set(names)) < len(names):
         twice = next(name for i, name in enumerate(names) if name in names[:i])
-        raise DataError(f"{path}: the class {twice!r} is there twice.")
+        warning(f"{path}: the class {twice!r} is there twice: rows labelled by this name are refused, numbers are not.")
     return names
 
 

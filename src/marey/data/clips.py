@@ -240,7 +240,8 @@ class ViewDataset(Dataset[ViewItem]):
 
 
 def frame_range(video: VideoEntry, source: FrameSource) -> tuple[int, int]:
-    """The first frame and the number of frames between an entry's start and end, given in seconds or in frames.
+    """The first frame and the number of frames between an entry's start and end, given in seconds or in frames; an end
+    after that of the video is the video's.
 
     Raises:
         DecodeError: no frame lies there.

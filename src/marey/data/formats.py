@@ -1,6 +1,7 @@
 """Reads every way in which the field writes down which video shows what, by rules that a person can follow."""
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -25,10 +26,11 @@ from marey.data.public_lists import (
 )
 from marey.data.rows import FilesIn, Rows, as_they_lie, with_frame_ranges
 from marey.data.split_names import split_column, split_name
-from marey.data.tables import find_table, table_rows
+from marey.data.tables import find_table, numbered_lines, table_rows
 from marey.data.text import no_utf8, read_text
 from marey.data.videos import counted
 
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 LIST_SUFFIXES = (".csv", ".tsv", ".txt", ".lst", ".list", ".json", ".jsonl", ".ndjson")
 """The names of files that are lists of videos where videos may be named as well."""
 
@@ -157,15 +159,21 @@ def read_rows(
         rows.refuse_other_encodings(folder)
     if bare:
         return rows, folder
+    address = next((row for row, name in enumerate(rows.paths) if "://" in name and _ADDRESS.match(name)), None)
+    if address is not None:
+        raise DataError(
+            f"{path}:{rows.lines[address]}: {rows.paths[address]} is an address, and Marey reads files: download it first."
+        )
     return with_frame_ranges(as_they_lie(rows, there), folder), folder
 
 
 def _rows(source: str, text: str, root: Path, there: FilesIn, classes: Sequence[str] | None, *, bare: bool) -> Rows:
     if is_json(source, text):
         return json_rows(source, text, there)
-    table = find_table(source, text, there)
+    lines = numbered_lines(source, text, there)
+    table = find_table(source, lines, there)
     if table is None:
-        rows = line_rows(source, text, root, there, bare=bare)
+        rows = line_rows(source, lines, root, there, bare=bare)
         return replace(rows, class_names=ucf101_classes(Path(source).parent)) if rows.groups else rows
     if is_kinetics(table):
         return kinetics_rows(table, there)

@@ -25,7 +25,7 @@ from marey.base.reporter import notice
 from marey.data.public_lists import kinetics_place, something_label
 from marey.data.rows import FilesIn, Rows, has_video_suffix
 from marey.data.split_names import is_split_name
-from marey.data.tables import COLUMNS, Table, checked_times, table_rows
+from marey.data.tables import COLUMN_OF, COLUMNS, Table, checked_times, column_word, table_rows
 from marey.data.text import parse_json, text_lines
 from marey.data.videos import counted
 
@@ -130,19 +130,19 @@ def _of_object(source: str, value: Record, lines: _Lines, there: FilesIn) -> Row
             return _annotated(source, named, lines, there)
         records: list[Record] = [one if _path_key(one) else {"path": key, **one} for key, one in named.items()]
         return _of_records(source, records, [lines.of(None, key) for key in named])
-    if value and all(isinstance(one, str | int | list) for one in value.values()):
-        if any(_is_path(key, there) for key in list(value)[:100]):
-            pairs: list[Record] = [{"path": key, "label": one} for key, one in value.items()]
-            return _of_records(source, pairs, [lines.of(None, key) for key in value])
-        by_class: list[Record] = [
-            {"path": path, "label": key} for key, one in value.items() if isinstance(one, list) for path in one
-        ]
-        if by_class and all(_is_path(record["path"], there) for record in by_class[:100]):
-            return _rows(source, list(by_class), lines, there)
-        if not by_class:
-            raise DataError(
-                f"{source}: names no videos; if it names classes, it is for --classes (classes= in Python)."
-            )
+    return _by_key(source, value, lines, there)
+
+
+def _by_key(source: str, value: Record, lines: _Lines, there: FilesIn) -> Rows:
+    """Labels by path, or paths by label."""
+    if any(_is_path(key, there) for key in list(value)[:100]):
+        pairs: list[Record] = [{"path": key, "label": one} for key, one in value.items()]
+        return _of_records(source, pairs, [lines.of(None, key) for key in value])
+    listed = [(path, key) for key, one in value.items() if isinstance(one, list) for path in one]
+    if listed and all(_is_path(path, there) for path, _ in listed[:100]):
+        return _rows(source, [{"path": path, "label": key} for path, key in listed], lines, there)
+    if value and all(isinstance(one, str | int) for one in value.values()):
+        raise DataError(f"{source}: names no videos; if it names classes, it is for --classes (classes= in Python).")
     raise DataError(
         f"{source}: this JSON is no list of videos that Marey knows: expected records such as "
         '[{"path": "a.mp4", "label": "run"}, ...].'
@@ -160,7 +160,7 @@ def _record(item: Json) -> Record:
 
 
 def _path_key(record: Record) -> bool:
-    return any(word in record for word in COLUMNS["path"])
+    return any(column_word(word) in COLUMNS["path"] for word in record)
 
 
 def _of_records(source: str, records: Sequence[Record], lines: list[int]) -> Rows:
@@ -169,7 +169,11 @@ def _of_records(source: str, records: Sequence[Record], lines: list[int]) -> Row
     if "template" in words:
         records = [something_label(record, f"{source}:{n}") for record, n in zip(records, lines, strict=True)]
         words = dict.fromkeys(word for record in records for word in record)
-    columns = {word.strip().lower(): [_text(record.get(word)) for record in records] for word in words}
+    columns = {column_word(word): [_text(record.get(word)) for record in records] for word in words}
+    for word in words:
+        for record, line in zip(records, lines, strict=True):
+            if isinstance(record.get(word), Mapping) and column_word(word) in COLUMN_OF:
+                raise DataError(f"{source}:{line}: expected a text or a number for {word!r}, got {record[word]!r:.60}.")
     return table_rows(Table(source, columns, lines))
 
 

@@ -23,14 +23,14 @@ folders of the list.
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from marey.base.errors import DataError
 from marey.base.reporter import notice
 from marey.data.rows import WHOLE, FilesIn, Rows, has_video_suffix
 from marey.data.sources import ucf_group
-from marey.data.tables import numbered_lines
+from marey.data.tables import COLUMN_OF, column_word
 from marey.data.videos import counted
 from marey.video.frames import count_frames
 from marey.video.suffixes import VIDEO_SUFFIXES
@@ -58,14 +58,18 @@ class _Line:
         return self.label is None and not self.numbers
 
 
-def line_rows(source: str, text: str, root: Path, there: FilesIn, *, bare: bool = False) -> Rows:
-    """The rows of a list with a video on each line, by the rules of this module; `root` is the folder of its paths, and
-    `there` what lies in it. With `bare`, a single word is a path or an id, whether such a file is there or not.
+def line_rows(
+    source: str, numbered: Sequence[tuple[int, str]], root: Path, there: FilesIn, *, bare: bool = False
+) -> Rows:
+    """The rows of a list with a video on each line (`marey.data.tables.numbered_lines`), by the rules of this module; `root`
+    is the folder of its paths, and `there` what lies in it. With `bare`, a single word is a path or an id, whether such a
+    file is there or not.
 
     Raises:
         DataError: with file and line: no path and label, or numbers that may be read in several ways.
     """
-    lines = [_line(source, n, line.strip(), there, bare=bare) for n, line in numbered_lines(source, text, there)]
+    texts = _without_header(source, numbered, there)
+    lines = [_line(source, n, line.strip(), there, bare=bare) for n, line in texts]
     if not lines:
         raise DataError(f"{source}: names no videos.")
     alone = [line for line in lines if line.alone]
@@ -101,6 +105,24 @@ def line_rows(source: str, text: str, root: Path, there: FilesIn, *, bare: bool 
     )  # fmt: skip
 
 
+def _without_header(source: str, lines: Sequence[tuple[int, str]], there: FilesIn) -> Sequence[tuple[int, str]]:
+    """The lines without a header of words such as `path label`.
+
+    Raises:
+        DataError: it names other columns than lines have.
+    """
+    words = lines[0][1].split() if lines else []
+    columns = [COLUMN_OF.get(column_word(word), "") for word in words]
+    if len(words) < 2 or "path" not in columns or "" in columns or words[0] in there:
+        return lines
+    if columns not in (["path", "label"], ["path", "num_frames", "label"]):
+        raise DataError(
+            f"{source}:{lines[0][0]}: a header of {' '.join(words)!r} with blanks between: put commas there."
+        )
+    notice(f"{source}: the first line, {' '.join(words)!r}, read as a header.")
+    return lines[1:]
+
+
 def _line(source: str, number: int, line: str, there: FilesIn, *, bare: bool) -> _Line:
     if ucf := _UCF101.fullmatch(line):
         return _Line(number, ucf[1], label=ucf[2])
@@ -130,15 +152,13 @@ def _numbered(source: str, line: _Line, behind: str, there: FilesIn) -> _Line:
     """A line with numbers at its end, of which the first ones may belong to the path."""
     if has_video_suffix(line.path):
         return line
-    separators = re.findall(r"[\s,]+", behind)
-    paths = [line.path]
-    for number, separator in zip(line.numbers[:-1], ["", *separators], strict=False):
-        paths.append(f"{paths[-1]}{separator or ' '}{number}")
+    ends = [found.end() for found in re.finditer(r"\d+", behind)][:-1]
+    paths = [line.path, *(f"{line.path} {behind[:end]}" for end in ends)]
     lying = [end for end, path in enumerate(paths) if path in there or there.completed(path)]
     if len(lying) > 1:
         raise DataError(f"{source}:{line.number}: {paths[lying[0]]!r} and {paths[lying[1]]!r} are both there; {_CSV}.")
     end = lying[0] if lying else 0
-    return replace(line, path=paths[end], numbers=line.numbers[end:], is_video=_is_video(paths[end], there))
+    return _Line(line.number, paths[end], line.numbers[end:], is_video=_is_video(paths[end], there))
 
 
 def _has_offset(source: str, lines: Sequence[_Line], root: Path) -> bool:

@@ -11,6 +11,7 @@ from marey.base.absent import as_typed, why_absent
 from marey.base.errors import DataError
 from marey.data.formats import LIST_SUFFIXES, OTHER_SUFFIXES, read_rows
 from marey.data.manifest import Manifest
+from marey.data.public_lists import official_files
 from marey.data.rows import WHOLE
 from marey.data.scan import scan_folder
 from marey.data.videos import VideoList
@@ -64,6 +65,8 @@ def as_videos(videos: VideosLike) -> VideoList:
 
 def _videos(path: Path, root: Path | None) -> VideoList:
     """The videos of one file, folder or list, by paths that need no root."""
+    if official_files(path):
+        return _listed(path, root)
     if path.is_dir():
         return VideoList.from_paths(_in_folder(path))
     if not path.is_file():

@@ -303,11 +303,16 @@ def _labelled(
             )
     index = {name: place for place, name in enumerate(names)}
     moved = next((name for name, place in index.items() if name.isdecimal() and int(name) != place), None)
+    twice = {name for place, name in enumerate(names) if index[name] != place}
     for text, several in words.items():
         for word in several:
             if not word:
                 raise DataError(
                     f"{where(texts.index(text))}: the label '' is none of the classes: a row needs a label."
+                )
+            if word in twice:
+                raise DataError(
+                    f"{where(texts.index(text))}: the label {word!r} is the name of two classes: label by number."
                 )
             if word not in index and word.isdecimal() and int(word) < len(names):
                 if moved is not None:
@@ -360,7 +365,12 @@ def _class_names(labels: set[str], source: str) -> list[str]:
         some = "class" if len(empty) == 1 else "classes"
         have = "has" if len(empty) == 1 else "have"
         notice(f"{source}: labels are numbers up to {largest}; {some} {_ranges(empty)} {have} no video.")
-    return [str(place) for place in range(largest + 1)]
+    return list(_places(largest + 1))
+
+
+def _places(count: int) -> tuple[str, ...]:
+    """The names of classes that a list only numbers."""
+    return tuple(map(str, range(count)))
 
 
 def _ranges(numbers: Sequence[int]) -> str:

@@ -4,6 +4,7 @@ of Something-Something; and AVA's, which name no whole clips.
 
 import csv
 import math
+import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ from marey.base.jsonable import Json
 from marey.base.reporter import notice, warning
 from marey.data.class_files import read_classes
 from marey.data.rows import FilesIn, Rows
+from marey.data.sources import ucf_group
 from marey.data.tables import Table
 from marey.data.text import read_text, text_lines
 from marey.data.videos import counted
@@ -137,9 +139,10 @@ def official_files(path: Path) -> list[Path]:
             _choose(path.parent, _HMDB51, f"{path}: one class of HMDB51, whose splits are 51 files each")
         return []
     if path.is_dir():
-        if any(entry.is_dir() and not entry.name.startswith(".") for entry in path.iterdir()):
+        names = [name for name in os.listdir(path) if _HMDB51.fullmatch(name) or _UCF101.fullmatch(name)]  # noqa: PTH208
+        if not names or any(entry.is_dir() and not entry.name.startswith(".") for entry in path.iterdir()):
             return []
-        files = sorted(path.iterdir())
+        files = [path / name for name in sorted(names)]
     else:
         files = sorted(path.parent.glob(path.name)) if "*" in path.name and path.parent.is_dir() else []
     for pattern in (_HMDB51, _UCF101):
@@ -192,6 +195,7 @@ def official_rows(files: Sequence[Path], there: FilesIn) -> Rows:
         warning(f"{source}: {counted(len(files), 'file')} of HMDB51's 51: its other classes are not there.")
     return Rows(
         source=source, paths=paths, lines=lines, labels=labels, splits=splits,
+        groups=[ucf_group(path) for path in paths] if ucf else None,
         class_names=ucf101_classes(files[0].parent) if ucf else None,
     )  # fmt: skip
 

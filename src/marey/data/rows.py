@@ -18,6 +18,7 @@ FrameSpan = tuple[int, int]
 """The first frame of a part, from 0, and the first one after it; -1 where it goes to the end."""
 WHOLE: FrameSpan = (0, -1)
 
+_VIDEOS = tuple(VIDEO_SUFFIXES)
 _MOST_FOLDERS = 10_000
 """Up to so many folders are looked into, whatever a list needs to know of them; of longer lists, so many of its rows."""
 
@@ -49,8 +50,9 @@ class Rows:
             DataError: some have none; the first lines are named, and how many there are.
         """
         for column, name in ((self.paths, "path"), (self.labels, "label")):
-            blank = [line for line, text in zip(self.lines, column or (), strict=column is not None) if is_blank(text)]
-            if blank:
+            empty = {text for text in set(column or ()) if is_blank(text)}
+            if empty:
+                blank = [line for line, text in zip(self.lines, column or (), strict=True) if text in empty]
                 first = ", ".join(map(str, blank[:3])) + (", ..." if len(blank) > 3 else "")
                 where = f"{self.source}:{blank[0]}"
                 one = f"{where}: this row has no {name}"
@@ -106,8 +108,10 @@ class FilesIn:
         return self._names[folder]
 
     def __contains__(self, path: str) -> bool:
-        folder, name = os.path.split(path.rstrip("/"))
-        return name in self.names(folder) if name not in ("", ".", "..") else Path(self._root, path).is_dir()
+        folder, _, name = path.rpartition("/")  # not os.path.split: a million times it takes seconds
+        if name not in ("", ".", "..") and (folder or path[0] != "/"):
+            return name in (self._names.get(folder) or self.names(folder))
+        return bool(path) and Path(self._root, path).exists()
 
     def first(self, paths: Iterable[str]) -> str | None:
         """The first of several paths that is there."""
@@ -115,7 +119,9 @@ class FilesIn:
 
     def completed(self, path: str) -> list[str]:
         """The video files whose path is the given one and a suffix behind it, in order."""
-        folder, name = os.path.split(path)
+        folder, _, name = path.rpartition("/")
+        if not self.names(folder):
+            return []
         if folder not in self._stems:
             stems: dict[str, list[str]] = {}
             for file in sorted(self.names(folder)):
@@ -123,12 +129,12 @@ class FilesIn:
                 if suffix.lower() in VIDEO_SUFFIXES:
                     stems.setdefault(stem, []).append(file)
             self._stems[folder] = stems
-        return [os.path.join(folder, file) for file in self._stems[folder].get(name, ())]  # noqa: PTH118
+        return [f"{folder}/{file}" if folder else file for file in self._stems[folder].get(name, ())]
 
 
 def has_video_suffix(path: str) -> bool:
     """Whether a path ends in the suffix of a kind of video file."""
-    return os.path.splitext(path)[1].lower() in VIDEO_SUFFIXES  # noqa: PTH122
+    return path.lower().endswith(_VIDEOS)
 
 
 def as_they_lie(rows: Rows, there: FilesIn) -> Rows:
@@ -141,7 +147,7 @@ def as_they_lie(rows: Rows, there: FilesIn) -> Rows:
         DataError: two files have a name that the list gives without suffix.
     """
     sample = rows.paths[:: max(1, len(rows.paths) // 1000)]
-    many = len({os.path.dirname(path) for path in rows.paths}) > _MOST_FOLDERS  # noqa: PTH120
+    many = len({path.rpartition("/")[0] for path in rows.paths}) > _MOST_FOLDERS
     if many and all(path in there for path in sample):
         return rows
     paths, slashes, suffixes = list(rows.paths), 0, 0

@@ -2,9 +2,10 @@
 
 Python's own csv module splits the lines. How a table is known and split is decided by these rules, in this order:
 
-1. Lines that begin with # are comments, and blank lines do not count.
+1. Lines that begin with # are comments; blank lines, rows of blank cells and Excel's `sep=;` do not count.
 2. The first line is a header where a separator (comma, semicolon, tab, bar) splits it into cells of which one is a word of
-   `COLUMNS`; of several separators, the one with most such words. Capitals, quotes and blanks around do not matter.
+   `COLUMNS`, and none has a video's suffix; of several separators, the one with most such words. Capitals, quotes and blanks
+   around do not matter.
 3. Without a header, a text is a table of path and label where a separator splits every line into two cells and the first
    line's first cell is a path: it has a video's suffix, or lies there. (By semicolon and tab, whatever it is.)
 4. Everything else is no table.
@@ -53,7 +54,8 @@ IDS = ("id", "video_id", "vid", "youtube_id")
 """Columns that name the video where no other one does."""
 
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
-_NAMES = {word: name for name, words in COLUMNS.items() for word in words}
+COLUMN_OF = {word: name for name, words in COLUMNS.items() for word in words}
+"""The column that each word names."""
 _HEADER = "the first line must name path,label[,split,...]"
 
 
@@ -68,21 +70,21 @@ class Table:
     """For each row, its line in the file."""
 
 
-def find_table(source: str, text: str, there: FilesIn) -> Table | None:
-    """The table that a text is, by the rules of this module; None where it is none.
+def find_table(source: str, lines: Sequence[tuple[int, str]], there: FilesIn) -> Table | None:
+    """The table that the lines of a list (`numbered_lines`) are, by the rules of this module; None where they are none.
 
     Raises:
         DataError: with file and line: cells too many or too few, quotes that do not end, a column twice.
     """
-    lines = numbered_lines(source, text, there)
     if not lines:
         return None
     separator, header = max(
         ((one, _cells(source, lines[0], one)) for one in SEPARATORS), key=lambda found: sum(map(_known, found[1]))
     )
-    if any(map(_known, header)) and (len(header) > 1 or header[0] not in there):
+    is_path = any(map(has_video_suffix, header)) or (len(header) == 1 and header[0] in there)
+    if any(map(_known, header)) and not is_path:
         rows = _read(source, lines[1:], separator, header)
-        return _table(source, [_word(cell) for cell in header], rows)
+        return _table(source, [column_word(cell) for cell in header], rows)
     for separator, name in SEPARATORS.items():
         first = _cells(source, lines[0], separator)
         if len(first) < 2 or not (separator in ";\t" or has_video_suffix(first[0]) or first[0] in there):
@@ -101,6 +103,7 @@ def find_table(source: str, text: str, there: FilesIn) -> Table | None:
 def numbered_lines(source: str, text: str, there: FilesIn) -> list[tuple[int, str]]:
     """The lines of a list with their numbers, without blank ones and comments (# in front, unless such a file is there)."""
     lines = [(n, line) for n, line in enumerate(text_lines(text), start=1) if line and not line.isspace()]
+    lines = lines[1:] if lines and re.fullmatch(r"sep=.", lines[0][1].strip()) else lines
     comments = {n for n, line in lines if line.startswith("#") and not _names_file(line, there)}
     if comments:
         notice(f"{source}: {counted(len(comments), 'line')} with # in front passed over.")
@@ -112,12 +115,13 @@ def _names_file(line: str, there: FilesIn) -> bool:
     return any(line[: found.start()] in there for found in re.finditer(r"[,;\t| ]|$", line))
 
 
-def _word(cell: str) -> str:
+def column_word(cell: str) -> str:
+    """A cell of a header as `COLUMNS` has its words: in small letters, with "_" for blanks and "-"."""
     return re.sub(r"[\s-]+", "_", cell.strip().strip('"').strip().lower())
 
 
 def _known(cell: str) -> bool:
-    return _word(cell) in _NAMES or _word(cell) in IDS
+    return column_word(cell) in COLUMN_OF or column_word(cell) in IDS
 
 
 def _cells(source: str, line: tuple[int, str], separator: str) -> list[str]:
@@ -146,6 +150,10 @@ def _read(
     source: str, lines: Sequence[tuple[int, str]], separator: str, header: Sequence[str]
 ) -> list[tuple[int, list[str]]]:
     rows = list(_split(source, lines, separator))
+    blank = sum(not any(cells) for _, cells in rows)
+    if blank:
+        notice(f"{source}: {counted(blank, 'row')} of blank cells passed over.")
+        rows = [(line, cells) for line, cells in rows if any(cells)]
     for line, cells in rows:
         if len(cells) != len(header):
             raise DataError(
@@ -184,7 +192,7 @@ def _columns(table: Table) -> dict[str, str]:
     """Which word of the header names which column; the others are left out and said."""
     named: dict[str, str] = {}
     for word in table.columns:
-        if (name := _NAMES.get(word)) is None:
+        if (name := COLUMN_OF.get(word)) is None:
             continue
         if name in named:
             raise DataError(
