@@ -128,9 +128,6 @@ def test_what_can_have_no_effect_or_is_not_there_is_refused_before_work(videos, 
     (tmp_path / "names.txt").write_text("2\n3\n")
     (tmp_path / "gone.csv").write_text("path,label\n" + "".join(f"gone/{i}.mp4,{'ab'[i % 2]}\n" for i in range(8)))
     places = {"CLIPS": videos, "NAMES": tmp_path / "names.txt", "GONE": tmp_path / "gone.csv"}
-    whole = {
-        "of 6 videos are not there, more than the 1.0% that are tolerated (--max-broken)": "are not there, more than"
-    }
     done = marey("train", *(places.get(word, word) for word in words), "--out", tmp_path / "run")
     assert done.exit_code == 1, done.output
     assert message in " ".join(done.stderr.split())
