@@ -102,6 +102,7 @@ def test_every_reader_sees_the_same_splits(tmp_path) -> None:
         (["a/train/1.mp4", "a/test/2.mp4", "b/3.mp4"], r"1 video in none \(b/3.mp4\)"),
         (["a/train/1.mp4", "a/val/2.mp4", "a/dev/2.mp4", "b/train/1.mp4"], "/a: the folders dev and val both mean"),
         (["train/walk/1.mp4", "val/Walk/2.mp4"], r"Walk \(val: 1 video\), walk \(train: 1 video\)"),
+        (["a/1.jpg", "b/1.jpg"], "which makes it one video: a class is a folder of such folders"),
         (["set/a/1.mp4", "set/b/1.mp4"], r"only one class, set; .* Did you mean \S+/set\?"),
     ],
 )
@@ -317,6 +318,15 @@ def test_all_commands_see_the_same_videos(tmp_path, film) -> None:
     listed = [str(tmp_path / name) for name in list_folder(tmp_path).ids.tolist()]
     assert read_videos(tmp_path).ids.tolist() == listed
     assert len(listed) == 5
+
+
+def test_links_to_folders_met_before_are_counted(tmp_path, capsys) -> None:
+    tree(tmp_path, "real/1.mp4", "d/c/2.mp4")
+    for name in ("a", "b", "c/back"):
+        (tmp_path / "d" / name).symlink_to(tmp_path / "real" if name != "c/back" else tmp_path / "d")
+    assert find_videos(tmp_path / "d")[0] in ("a/1.mp4", "b/1.mp4")
+    scan_folder(tmp_path / "d").tell_of_others()
+    assert " links lead to folders met before, left out: " in capsys.readouterr().err
 
 
 def test_a_folder_that_cannot_be_listed_is_named(tmp_path, monkeypatch) -> None:
