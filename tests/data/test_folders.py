@@ -173,11 +173,11 @@ def test_names_that_are_numbers_and_places_do_not_mix(tmp_path) -> None:
 def test_the_names_beside_a_list_follow_it(tmp_path) -> None:
     numbers, words = tree(tmp_path / "n", "1/a.mp4", "3/a.mp4"), tree(tmp_path / "w", "x/a.mp4", "y/a.mp4")
     list_folder(numbers).write_csv(tmp_path / "l.csv")
-    assert (tmp_path / "l.classes.json").exists()
+    assert (tmp_path / "l.csv.classes.json").exists()
     list_folder(words).write_csv(tmp_path / "l.csv")
-    assert not (tmp_path / "l.classes.json").exists()
-    (tmp_path / "l.classes.json").write_text("{}")
-    with pytest.raises(DataError, match=r"l\.classes\.json: expected a JSON array of the class names of l\.csv"):
+    assert not (tmp_path / "l.csv.classes.json").exists()
+    (tmp_path / "l.csv.classes.json").write_text("{}")
+    with pytest.raises(DataError, match=r"l\.csv\.classes\.json: expected a JSON array of the class names of l\.csv"):
         read_manifest(tmp_path / "l.csv")
 
 

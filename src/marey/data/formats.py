@@ -41,7 +41,7 @@ def read_manifest(
 
     `root` is the folder of relative paths (else the list's own), `classes` the class names in order, or a file with one
     on a line (`name`, or `number name`), `split` keeps one split. Without `classes`, the names that `Manifest.write_csv`
-    left beside a list are taken (list.classes.json).
+    left beside a list are taken (list.csv.classes.json).
 
     Raises:
         DataError: with file and line: a format that is none of these, a missing column, a label outside `classes`.
