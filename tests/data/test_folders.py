@@ -229,9 +229,7 @@ def test_a_whole_class_of_other_suffixes_is_found_by_content(tmp_path, film, cap
     assert "1 folder has no video and is no class: c" in said
 
 
-@pytest.mark.parametrize(
-    "container", ["mpegts", "avi", "matroska", "mov", "flv", "asf", "vob", "ogg", "mxf", "nut", "gif"]
-)
+@pytest.mark.parametrize("container", ["mpegts", "avi", "matroska", "mov", "flv", "asf", "vob", "mxf", "nut", "gif"])
 def test_films_are_known_by_their_content(tmp_path, container) -> None:
     codecs = {
         "vob": "mpeg2video",
@@ -242,8 +240,6 @@ def test_films_are_known_by_their_content(tmp_path, container) -> None:
         "asf": "mpeg4",
     }
     codec = codecs.get(container, "mpeg4" if container != "flv" else "flv")
-    if codec not in av.codecs_available:
-        pytest.skip(f"this FFmpeg writes no {codec}")
     with av.open(str(tmp_path / "film"), "w", format=container) as out:
         stream = out.add_stream(codec, rate=25)
         stream.width, stream.height = 64, 48
