@@ -6,7 +6,7 @@ import pytest
 from marey.base.errors import DataError
 from marey.data.formats import read_manifest
 from marey.data.manifest import make_manifest
-from marey.data.missing import check_present, missing_videos
+from marey.data.missing import check_present, missing_videos, tell_of_lost_classes
 from marey.data.sides import divide, joined, read_sides, sides_of, split_counts, with_held_out
 
 
@@ -131,3 +131,13 @@ def test_missing_files_are_counted_before_any_work(tmp_path, capsys) -> None:
     with pytest.raises(DataError, match="have backslashes: write them with /"):
         check_present(manifest[np.array([7])], 0.01)
     check_present(manifest[:5], 0)
+
+
+def test_a_class_that_cannot_be_read_is_named(tmp_path, capsys) -> None:
+    (tmp_path / "l.csv").write_text("path,label,start,end\n1.mp4,a,0,1\n1.mp4,b,1,2\n2.mp4,a,0,1\n3.mp4,c,0,1\n")
+    manifest = read_manifest(tmp_path / "l.csv")
+    tell_of_lost_classes(manifest, [])
+    tell_of_lost_classes(manifest, ["1.mp4@0-1"])
+    assert capsys.readouterr().err == ""
+    tell_of_lost_classes(manifest, ["1.mp4@0-1", "1.mp4@1-2", "3.mp4@0-1"])
+    assert "2 classes without a single video that can be read: b, c" in capsys.readouterr().err

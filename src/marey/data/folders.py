@@ -132,7 +132,7 @@ def _unclear(folder: str, words: Sequence[str], others: Sequence[str]) -> DataEr
     return DataError(
         f"{folder}: {_some(words)} {'is' if len(words) == 1 else 'are'} called as splits are, and beside "
         f"{'it' if len(words) == 1 else 'them'} {'lies' if len(others) == 1 else 'lie'} {_some(others)}. Where they are "
-        f"splits: {_by_hand(folder, words)}; {insist}."
+        f"splits: {_by_hand(folder, [*words, *others])}; {insist}."
     )
 
 
@@ -175,6 +175,8 @@ def _tell_of_lost(scan: Scan, loose: Sequence[Sequence[str]], used: set[tuple[st
 def _instead(scan: Scan) -> str:
     if scan.is_frames:
         return "it is itself a folder of images, one video"
+    if scan.videos and set(scan.videos) <= set(scan.folders):
+        return "each of its folders holds images, which makes it one video: a class is a folder of such folders"
     if scan.videos:
         return "the videos lie loose in it: sort them into one folder per class"
     return "it has no folders of videos"

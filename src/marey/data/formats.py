@@ -75,7 +75,7 @@ def read_manifest(
         path: The list, or a folder.
         root: The folder of relative paths; else the list's own.
         classes: The class names in order, or a file of them (`marey.data.class_files.read_classes`); None: the names that
-            `Manifest.write_csv` left beside the list (list.classes.json), if it did.
+            `Manifest.write_csv` left beside the list (list.csv.classes.json), if it did.
         split: Keep one split; any of the words for it (`marey.data.split_names`).
 
     Raises:

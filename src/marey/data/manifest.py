@@ -144,7 +144,7 @@ class Manifest:
         """Write path, label and what other columns there are; paths become relative to the file where they can.
 
         Where the labels alone would not give the same classes back (names that are numbers, or that are in another order),
-        the class names are written beside it, from where `read_manifest` takes them: list.classes.json for list.csv.
+        the class names are written beside it, from where `read_manifest` takes them: list.csv.classes.json for list.csv.
         """
         target = Path(path)
         columns: dict[str, Iterable[str]] = {
@@ -236,7 +236,7 @@ def _relative(names: Iterable[str], root: Path, folder: Path) -> Iterator[str]:
 
 def classes_beside(path: Path) -> Path:
     """Where the names of a list's classes lie, if its labels alone do not tell them: a JSON array of texts, in order."""
-    return path.with_suffix(".classes.json")
+    return path.with_name(f"{path.name}.classes.json")
 
 
 def make_manifest(

@@ -1,6 +1,9 @@
-"""Whether the files of a list are there, found out before any work begins."""
+"""Which files of a list are not there, found out before any work begins, and which classes are lost with broken ones."""
 
 import os
+from collections.abc import Collection
+
+import numpy as np
 
 from marey.base.errors import DataError
 from marey.base.reporter import warning_once
@@ -59,3 +62,20 @@ def require_files(videos: VideoList) -> None:
         f"{videos.root / names[0]}{slashes}. "
         "--root FOLDER (root= in Python) is the folder of relative paths; absolute ones must be those of this machine."
     )
+
+
+def tell_of_lost_classes(manifest: Manifest, broken: Collection[str]) -> None:
+    """Name the classes of which every video is broken; `broken` are ids as `Manifest` gives them for its rows."""
+    if not broken:
+        return
+    ids = (
+        manifest.ids
+        if manifest.times is None and manifest.frame_ranges is None
+        else np.array([sample.id for sample in manifest])
+    )
+    unread = np.isin(ids, list(broken))
+    hot = manifest.multi_hot() > 0
+    lost = [manifest.class_names[label] for label in np.flatnonzero(hot.any(0) & ~hot[~unread].any(0)).tolist()]
+    if lost:
+        some = ", ".join(lost[:5]) + (", ..." if len(lost) > 5 else "")
+        warning_once(f"{counted(len(lost), 'class', 'classes')} without a single video that can be read: {some}.")

@@ -24,17 +24,23 @@ class Scan:
     """What lies below a folder, as paths relative to it with "/" between their parts.
 
     `videos` are video files and folders of frames, in order; `folders` all folders; `others` the files that are neither
-    videos nor frames. `is_frames`: the folder itself holds images, and no video lies in it or below.
+    videos nor frames; `repeated` the links to folders that were met before. `is_frames`: the folder itself holds images, and
+    no video lies in it or below.
     """
 
     folder: str
     videos: list[str]
     folders: list[str]
     others: list[str]
+    repeated: list[str]
     is_frames: bool
 
     def tell_of_others(self) -> None:
-        """One line that counts the files that were not taken for videos, by suffix."""
+        """One line that counts the files that were not taken for videos, by suffix; one for links to folders met before."""
+        if self.repeated:
+            some = ", ".join(self.repeated[:3]) + (", ..." if len(self.repeated) > 3 else "")
+            what = "link leads to a folder" if len(self.repeated) == 1 else "links lead to folders"
+            warning_once(f"{self.folder}: {len(self.repeated)} {what} met before, left out: {some}.")
         if self.others:
             kinds = Counter(os.path.splitext(name)[1].lower() or "no suffix" for name in self.others)  # noqa: PTH122
             most = sorted(kinds.items(), key=lambda kind: (-kind[1], kind[0]))
@@ -65,6 +71,7 @@ def scan_folder(folder: str | Path) -> Scan:
         sorted(videos, key=lambda path: path.split("/")),
         sorted(walk.folders),
         sorted(walk.others),
+        sorted(walk.repeated),
         is_frames,
     )
 
@@ -85,10 +92,12 @@ class _Walk:
     unknown: list[str] = field(default_factory=list)
     others: list[str] = field(default_factory=list)
     linked: set[str] = field(default_factory=set)
+    repeated: list[str] = field(default_factory=list)
 
     def enter(self, prefix: str) -> None:
         """List the folder at `prefix` and those below it."""
-        below, images = [], []
+        below: list[str] = []
+        images: list[str] = []
         try:
             entries = os.scandir(f"{self.folder}/{prefix}")
         except OSError as error:
@@ -99,8 +108,8 @@ class _Walk:
                 if name.startswith("."):
                     continue
                 if entry.is_dir():
-                    if name not in _SYSTEM and self._is_new(entry):
-                        below.append(f"{prefix}{name}/")
+                    if name not in _SYSTEM:
+                        (below if self._is_new(entry) else self.repeated).append(f"{prefix}{name}/")
                     continue
                 suffix = os.path.splitext(name)[1].lower()  # noqa: PTH122 - a Path per file would take most of the time
                 if suffix in VIDEO_SUFFIXES:

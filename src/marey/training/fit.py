@@ -19,7 +19,7 @@ from marey.base.reporter import notice
 from marey.classifier import Classifier, require_logits, user_module_config
 from marey.data.class_order import are_numbers, in_class_order
 from marey.data.manifest import Manifest
-from marey.data.missing import check_present
+from marey.data.missing import check_present, tell_of_lost_classes
 from marey.data.sides import read_sides
 from marey.data.split import check_sides
 from marey.models.layers.freeze import freeze
@@ -147,7 +147,10 @@ def fit(
                 fabric, classifier, batches, loss, folder, micro_batch=size,
                 max_broken=max_broken, checkpoint_minutes=checkpoint_minutes, tensorboard=tensorboard,
             )  # fmt: skip
-            at = loop.run(resume=resume)
+            try:
+                at = loop.run(resume=resume)
+            finally:
+                tell_of_lost_classes(train, [broken.id for broken in loop.broken.files])
         fabric.barrier()  # no process reads the files before the first process has written them
     if at.epoch < batches.epochs:
         raise RunError(f"stopped after step {at.step}; go on with --resume --out {out}")

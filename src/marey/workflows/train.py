@@ -117,6 +117,8 @@ def plan_recipe(
     if isinstance(data, Path):
         recipe = _for_stored_flow(recipe, data)
     _check_sides(sides, options)
+    if sides.held_out is None:
+        notice(f"{sides.train.source or 'the list'}: no video is held out, so nothing is tested: --val LIST_OR_FOLDER.")
     return Plan(_for_classes(recipe, sides.train), sides, out, options)
 
 
