@@ -186,7 +186,7 @@ def test_what_differs_is_named_with_the_way_out(videos, tmp_path) -> None:
         fit(other, train=manifest, out=tmp_path, workers=0, resume=True)
     assert str(refused.value) == (
         f"{tmp_path} holds another run (recipe.train.optimizer.lr: there {lr}, here 0.5): resume it with the same settings, "
-        f"or begin another run from its weights: --init {tmp_path / 'last.safetensors'} --out OTHER."
+        f"or choose another --out (from its weights: --init {tmp_path / 'last.safetensors'} --out OTHER)."
     )
     with pytest.raises(
         marey.MareyError, match="its training list is another one, 10 videos there, 8 here: resume it with"
