@@ -93,6 +93,24 @@ def test_given_sides_are_looked_at(tmp_path, capsys) -> None:
     assert "by content" not in capsys.readouterr().err
 
 
+def test_other_parts_of_a_file_are_no_copies(tmp_path, capsys) -> None:
+    write(tmp_path, {"a.mp4": "x", "b.mp4": "y"})
+    rows = [("a.mp4", "a"), ("b.mp4", "b")]
+    parts = [
+        make_manifest(rows, root=tmp_path, source="made", times=[(start, start + 1), (start, start + 1)])
+        for start in (0.0, 1.0)
+    ]
+    check_sides(*parts)
+    said = capsys.readouterr().err
+    assert "2 sources are on both sides, with 4 videos: a.mp4, b.mp4" in said
+    assert "by content" not in said
+    check_sides(parts[0], parts[0])
+    assert (
+        "2 files of the 2 for validation are in the training list too, by content: a.mp4, b.mp4"
+        in capsys.readouterr().err
+    )
+
+
 def test_a_run_keeps_its_split_when_its_folder_changes(tmp_path, capsys) -> None:
     folder, file = sessions(tmp_path / "data"), tmp_path / "run" / "split.csv"
     file.parent.mkdir()

@@ -55,14 +55,24 @@ def check_sides(train: Manifest, val: Manifest) -> None:
     sources = joined_sources([train, val])
     say = warning if sources.on_several_sides(names) else notice
     say(f"training and validation: {sources.describe(names)}")
-    contents = equal_contents([*paths_of(train), *paths_of(val)])
-    seen = set(contents[: len(train)].tolist()) - {-1}
-    rows = [row for row, content in enumerate(contents[len(train) :].tolist()) if content in seen]
+    contents = equal_contents([*paths_of(train), *paths_of(val)]).tolist()
+    # Other parts of the same file are its source's clips, not the same video.
+    parts = [*_times(train), *_times(val)]
+    keys = list(zip(contents, parts, strict=True))
+    seen = set(keys[: len(train)])
+    rows = [row for row, key in enumerate(keys[len(train) :]) if key in seen and key[0] >= 0]
     if rows:
         warning(
             f"{counted(len(rows), 'file')} of the {len(val)} for validation {'is' if len(rows) == 1 else 'are'} in the "
             f"training list too, by content: {_some(val.ids[rows].tolist())}"
         )
+
+
+def _times(manifest: Manifest) -> list[tuple[float, ...]]:
+    """Start and end of each video, -1 where it has none: NaN equals nothing."""
+    if manifest.times is None:
+        return [(-1.0, -1.0)] * len(manifest)
+    return list(map(tuple, np.nan_to_num(manifest.times, nan=-1.0).tolist()))
 
 
 def split_again(folder: Manifest, file: Path) -> Manifest:
