@@ -114,17 +114,19 @@ def _contents(manifest: Manifest) -> NDArray[np.int64]:
         DataError: all files of a class are copies of one.
     """
     contents = equal_contents(paths_of(manifest))
+    alone = 1 in np.bincount(manifest.labels)  # a class of one video is refused as that
     for label, name in enumerate(manifest.class_names):
         own = contents[manifest.labels == label]
-        if len(own) > 1 and own[0] >= 0 and (own == own[0]).all() and manifest.times is None:
+        if not alone and len(own) and own[0] >= 0 and (own == own[0]).all() and manifest.times is None:
             raise DataError(
                 f"{manifest.source}: the {len(own)} files of class {name} are copies of one, by content: training "
                 "and test take at least two that differ."
             )
     files, counts = np.unique(contents, return_counts=True)
     # Parts of one file are no copies.
-    sets = (np.flatnonzero(contents == content) for content in files[(counts > 1) & (files >= 0)].tolist())
-    copies = [rows for rows in sets if len(set(manifest.ids[rows].tolist())) > 1]
+    sets = np.split(np.argsort(contents, kind="stable"), np.cumsum(counts)[:-1])
+    several = [rows for rows, file in zip(sets, files.tolist(), strict=True) if file >= 0 and len(rows) > 1]
+    copies = [rows for rows in several if len(set(manifest.ids[rows].tolist())) > 1]
     if not copies:
         return contents
     count = sum(map(len, copies))
