@@ -144,8 +144,9 @@ def test_same_run_resumed_and_another_refused(user, videos, checkpoint, tmp_path
     before = everything(folder)
     with pytest.raises(RunError) as refused:
         user.run(out, videos, checkpoint, number=2)
+    more = f" (from its weights: --init {out / 'last.safetensors'} --out OTHER)" if user.run is train else ""
     assert str(refused.value) == (
-        f"{out} holds another run ({user.differs}): resume it with the same settings, or choose another --out."
+        f"{out} holds another run ({user.differs}): resume it with the same settings, or choose another --out{more}."
     )
     assert everything(folder) == before
     old = {name: value for name, value in note.items() if name not in ("command", "marey")}

@@ -14,6 +14,7 @@ from marey.base.reporter import notice, warning
 from marey.data.formats import read_manifest
 from marey.data.identity import equal_contents, paths_of
 from marey.data.manifest import Manifest
+from marey.data.rows import WHOLE
 from marey.data.sources import Sources, find_sources, joined_sources
 from marey.data.videos import counted
 
@@ -69,9 +70,11 @@ def both_sides(train: Manifest, val: Manifest) -> BothSides:
     """The sources and the contents of files that are on both sides of a split."""
     names = np.repeat(["train", "val"], [len(train), len(val)])
     sources = joined_sources([train, val])
-    contents = equal_contents([*paths_of(train), *paths_of(val)])
-    seen = set(contents[: len(train)].tolist()) - {-1}
-    rows = [row for row, content in enumerate(contents[len(train) :].tolist()) if content in seen]
+    contents = equal_contents([*paths_of(train), *paths_of(val)]).tolist()
+    # Other parts of the same file are its source's clips, not the same video.
+    keys = list(zip(contents, [*_parts(train), *_parts(val)], strict=True))
+    seen = set(keys[: len(train)])
+    rows = [row for row, key in enumerate(keys[len(train) :]) if key in seen and key[0] >= 0]
     common = (
         f"{counted(len(rows), 'file')} of the {len(val)} for validation {'is' if len(rows) == 1 else 'are'} in the training "
         f"list too, by content: {_some(val.ids[rows].tolist())}"
@@ -87,6 +90,13 @@ def check_sides(train: Manifest, val: Manifest) -> None:
     say(found.lines[0])
     if found.contents is not None:
         warning(found.contents)
+
+
+def _parts(manifest: Manifest) -> list[tuple[float, ...]]:
+    """Which part of its file each video is: start and end, -1 where it has none (NaN equals nothing), and its frames."""
+    times = np.full((len(manifest), 2), np.nan) if manifest.times is None else manifest.times
+    frames = np.tile(WHOLE, (len(manifest), 1)) if manifest.frame_ranges is None else manifest.frame_ranges
+    return list(map(tuple, np.hstack([np.nan_to_num(times, nan=-1.0), frames]).tolist()))
 
 
 def split_again(folder: Manifest, file: Path) -> Manifest:
@@ -128,22 +138,20 @@ def _contents(manifest: Manifest) -> NDArray[np.int64]:
         DataError: all files of a class are copies of one.
     """
     contents = equal_contents(paths_of(manifest))
+    in_parts = manifest.times is not None or manifest.frame_ranges is not None
+    alone = 1 in np.bincount(manifest.labels)  # a class of one video is refused as that
     for label, name in enumerate(manifest.class_names):
         own = contents[manifest.labels == label]
-        if (
-            len(own) > 1
-            and own[0] >= 0
-            and (own == own[0]).all()
-            and len(set(manifest.ids[manifest.labels == label].tolist())) > 1
-        ):
+        if not alone and len(own) and own[0] >= 0 and (own == own[0]).all() and not in_parts:
             raise DataError(
                 f"{manifest.source}: the {len(own)} files of class {name} are copies of one, by content: training "
                 "and test take at least two that differ."
             )
     files, counts = np.unique(contents, return_counts=True)
     # Parts of one file are no copies.
-    sets = (np.flatnonzero(contents == content) for content in files[(counts > 1) & (files >= 0)].tolist())
-    copies = [rows for rows in sets if len(set(manifest.ids[rows].tolist())) > 1]
+    sets = np.split(np.argsort(contents, kind="stable"), np.cumsum(counts)[:-1])
+    several = [rows for rows, file in zip(sets, files.tolist(), strict=True) if file >= 0 and len(rows) > 1]
+    copies = [rows for rows in several if len(set(manifest.ids[rows].tolist())) > 1]
     if not copies:
         return contents
     count = sum(map(len, copies))

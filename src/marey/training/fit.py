@@ -107,6 +107,7 @@ def fit(
     """
     compute = compute.changed(**options)
     chosen = _training_device(compute)
+    given = next((one for one in (recipe, model) if isinstance(one, Classifier)), None)
     recipe, model, classes = _parts(recipe, model, init)
     if model is None and not resume:
         check_start(recipe, init, trust_first_use=trust_first_use)
@@ -122,6 +123,8 @@ def fit(
     if val is not None and not resume and processes().first:
         check_sides(train, val)
     own = None if model is None else _own_classifier(model, recipe, train, classes)
+    if own is not None and given is not None:
+        own.trained_on = given.trained_on
     if tensorboard:
         require_tensorboard()
     batches = RunBatches(recipe, train, val, seed=seed, workers=compute.workers)
@@ -151,6 +154,8 @@ def fit(
                 at = loop.run(resume=resume)
             finally:
                 tell_of_lost_classes(train, [broken.id for broken in loop.broken.files])
+            if given is not None:
+                given.trained_on = classifier.trained_on
         fabric.barrier()  # no process reads the files before the first process has written them
     if at.epoch < batches.epochs:
         raise RunError(f"stopped after step {at.step}; go on with --resume --out {out}")

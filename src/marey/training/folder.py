@@ -78,7 +78,7 @@ class RunFolder:
         claim = Claim(
             OutputPath.folder(self.path), Command.TRAIN, settings, facts=facts, resume=resume,
             recorded=lambda: self._recorded(settings, facts),
-            way_out=f"resume it with the same settings, or begin another run from its weights: {self._from_weights}",
+            way_out=f"resume it with the same settings, or choose another --out (from its weights: {self._from_weights})",
         )  # fmt: skip
         if not self.writes:
             claim.check()

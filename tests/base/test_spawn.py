@@ -1,0 +1,74 @@
+"""Scripts that start processes without a guard, as spawn (Windows, macOS) and forkserver run them anew."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from marey.base.errors import RunError
+from marey.base.jobs import run_jobs
+from marey.weights.checkpoint import save_checkpoint
+from marey.weights.load import build_network
+from tiny import RECIPE, write_clips
+
+ADVICE = 'put it under `if __name__ == "__main__":`, or pass workers=0.'
+
+CALLS = {
+    "evaluate": "print(marey.evaluate(model, 'videos', workers=1, out='out').num_videos)",
+    "features": "print(marey.features(model, 'videos', workers=1, out='out').computed)",
+    "fit": "print(marey.fit(model, train='videos', workers=1, out='out').steps)",
+    "jobs": "from marey.base.jobs import run_jobs; print(run_jobs(abs, [-1, 2], workers=1, title='a'))",
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("spawn")
+    write_clips(folder / "videos", 2)
+    recipe = RECIPE.variant(train={"epochs": 1})
+    save_checkpoint(folder / "model.safetensors", build_network(recipe), recipe, ["jump", "run"])
+    return folder
+
+
+def run(folder: Path, method: str, call: str, *, guarded: bool) -> subprocess.CompletedProcess[str]:
+    lines = ["import multiprocessing", f"multiprocessing.set_start_method({method!r}, force=True)", "import marey"]
+    work = ["model = marey.load_model('model.safetensors')", call]
+    if guarded:
+        work = ["if __name__ == '__main__':", *(f"    {line}" for line in work)]
+    (folder / "script.py").write_text("\n".join([*lines, *work]))
+    words, environment = [sys.executable, "script.py"], os.environ | {"OMP_NUM_THREADS": "1"}
+    return subprocess.run(words, cwd=folder, check=False, capture_output=True, text=True, timeout=300, env=environment)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize("method", ["spawn", "forkserver"])
+def test_the_error_says_what_to_write(folder, method, call) -> None:
+    if method == "forkserver" and sys.platform == "win32":
+        pytest.skip("Windows has spawn alone")
+    done = run(folder, method, CALLS[call], guarded=False)
+    assert done.returncode == 1
+    lines = [line for line in done.stderr.splitlines() if "resource_tracker" not in line and line.strip()]
+    assert lines[-1].endswith(ADVICE), done.stderr
+    assert not (folder / "out" / "run.json").exists(), (
+        "what a run left that did not begin would be in the way of the next"
+    )
+    for left in (folder / "out").glob("*"):
+        left.unlink() if left.is_file() else None
+
+
+@pytest.mark.slow
+def test_a_guarded_script_works(folder, tmp_path) -> None:
+    done = run(folder, "spawn", CALLS["evaluate"].replace("'out'", repr(str(tmp_path / "out"))), guarded=True)
+    assert (done.returncode, done.stdout) == (0, "4\n"), done.stderr
+
+
+def dies(item: int) -> None:
+    os._exit(3)
+
+
+def test_a_job_that_dies_is_not_taken_for_that() -> None:
+    with pytest.raises(RunError, match="a process at work died"):
+        run_jobs(dies, [1], workers=1, title="a")

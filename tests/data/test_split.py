@@ -1,0 +1,179 @@
+"""Splits: what stays together, what is said of it, and the split of a run whose folder has changed."""
+
+from pathlib import Path
+
+import pytest
+
+from marey.base.errors import DataError
+from marey.data.folders import list_folder
+from marey.data.identity import Identities, content_of, equal_contents, identity_of
+from marey.data.manifest import make_manifest
+from marey.data.split import check_sides, split_again, split_manifest
+from marey.data.videos import VideoEntry
+
+
+def write(folder: Path, contents: dict[str, str]) -> Path:
+    """Files that nothing here decodes."""
+    for name, content in contents.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(content)
+    return folder
+
+
+def sessions(folder: Path) -> Path:
+    names = [f"{label}/session{s}_clip{i}.mp4" for label in ("fall", "walk") for s in "AB" for i in range(4)]
+    return write(folder, {name: name for name in names})
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_clips_of_one_session_stay_together(tmp_path, seed) -> None:
+    split = split_manifest(list_folder(sessions(tmp_path)), seed=seed)
+    sides = {
+        (name.split("session")[1][0], side)
+        for name, side in zip(split.ids.tolist(), split.splits.tolist(), strict=True)
+    }
+    assert sides in ({("A", "train"), ("B", "val")}, {("A", "val"), ("B", "train")})
+
+
+def test_a_class_of_one_session_is_split_and_said(tmp_path, capsys) -> None:
+    names = [f"fall/sessionA_{i}.mp4" for i in range(4)] + [f"walk/session{s}_{i}.mp4" for s in "AB" for i in range(4)]
+    split = split_manifest(list_folder(write(tmp_path, {name: name for name in names})))
+    assert {side for name, side in zip(split.ids.tolist(), split.splits.tolist(), strict=True) if "fall" in name} == {
+        "train",
+        "val",
+    }
+    check_sides(split.split("train"), split.split("val"))
+    assert (
+        "1 source is on both sides, with 8 videos: sessionA (12 of 12 videos, by file names)" in capsys.readouterr().err
+    )
+    with pytest.raises(DataError, match="class fall has only one source"):
+        rows = [(name, name[:4]) for name in names]
+        split_manifest(make_manifest(rows, root=tmp_path, source="made", groups=[name[5:13] for name in names]))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_equal_files_are_on_one_side(tmp_path, seed, capsys) -> None:
+    contents = {f"{label}/{i}.mp4": f"{label}{i % 4}" for label in ("fall", "walk") for i in range(8)}
+    contents |= {"walk/same size.mp4": "walk9", "fall/of walk.mp4": "walk0"}
+    split = split_manifest(list_folder(write(tmp_path, contents)), seed=seed)
+    sides = {}
+    for name, side in zip(split.ids.tolist(), split.splits.tolist(), strict=True):
+        sides.setdefault(contents[name], set()).add(side)
+    assert all(len(side) == 1 for side in sides.values())
+    said = capsys.readouterr().err
+    assert "17 files are copies of each other, by content (8 different)" in said
+    assert (
+        "files of equal content have different classes, 1 times, for example: fall/of walk.mp4 (fall), walk/0.mp4"
+        in said
+    )
+
+
+def test_a_class_of_copies_is_refused(tmp_path) -> None:
+    contents = {f"fall/{i}.mp4": "same" for i in range(3)} | {f"walk/{i}.mp4": f"{i}" for i in range(3)}
+    with pytest.raises(DataError, match="the 3 files of class fall are copies of one, by content"):
+        split_manifest(list_folder(write(tmp_path, contents)))
+
+
+def test_missing_files_are_split_as_ever(tmp_path, capsys) -> None:
+    rows = [(f"{label}/{i}.mp4", label) for label in "ab" for i in range(5)]
+    split = split_manifest(make_manifest(rows, root=tmp_path, source="made"))
+    assert sorted(split.splits.tolist()) == ["train"] * 8 + ["val"] * 2
+    assert capsys.readouterr().err == ""
+
+
+def test_given_sides_are_looked_at(tmp_path, capsys) -> None:
+    write(tmp_path, {"a/1.mp4": "x", "b/2.mp4": "y", "a/3.mp4": "x", "b/4.mp4": "z"})
+    train = make_manifest([("a/1.mp4", "a"), ("b/2.mp4", "b")], root=tmp_path, source="train")
+    val = make_manifest([("a/3.mp4", "a"), ("b/4.mp4", "b"), ("b/none.mp4", "b")], root=tmp_path, source="val")
+    check_sides(train, val)
+    said = capsys.readouterr().err
+    assert "file names do not tell sources: clips of one recording may be on both sides (add a column `group`)" in said
+    assert "1 file of the 3 for validation is in the training list too, by content: a/3.mp4" in said
+    check_sides(train, val[1:])
+    assert "by content" not in capsys.readouterr().err
+
+
+def test_other_parts_of_a_file_are_no_copies(tmp_path, capsys) -> None:
+    write(tmp_path, {"a.mp4": "x", "b.mp4": "y"})
+    rows = [("a.mp4", "a"), ("b.mp4", "b")]
+    parts = [
+        make_manifest(rows, root=tmp_path, source="made", times=[(start, start + 1), (start, start + 1)])
+        for start in (0.0, 1.0)
+    ]
+    check_sides(*parts)
+    said = capsys.readouterr().err
+    assert "2 sources are on both sides, with 4 videos: a.mp4, b.mp4" in said
+    assert "by content" not in said
+    check_sides(parts[0], parts[0])
+    assert (
+        "2 files of the 2 for validation are in the training list too, by content: a.mp4, b.mp4"
+        in capsys.readouterr().err
+    )
+
+
+def test_a_run_keeps_its_split_when_its_folder_changes(tmp_path, capsys) -> None:
+    folder, file = sessions(tmp_path / "data"), tmp_path / "run" / "split.csv"
+    file.parent.mkdir()
+    begun = split_manifest(list_folder(folder))
+    begun.write_csv(file)
+    again = split_again(list_folder(folder), file)
+    assert capsys.readouterr().err == ""
+    assert (again.fingerprint, again.splits.tolist()) == (begun.fingerprint, begun.splits.tolist())
+    (folder / "fall" / "sessionA_clip0.mp4").unlink()
+    write(folder, {"fall/sessionC_clip0.mp4": "new", "run/1.mp4": "a new class"})
+    again = split_again(list_folder(folder), file)
+    assert "2 videos came and 1 went since the run began; it goes on with its own 16" in capsys.readouterr().err
+    assert (again.fingerprint, again.splits.tolist()) == (begun.fingerprint, begun.splits.tolist())
+
+
+# -- identities
+
+
+def test_identities_are_of_content(tmp_path) -> None:
+    head, tail = b"a" * 70_000, b"b" * 70_000
+    for name, content in {
+        "one": head + b"1" + tail, "copy": head + b"1" + tail, "middle": head + b"2" + tail, "longer": head + b"11" + tail,
+        "end": head + b"1" + tail[1:] + b"c", "begin": b"c" + head[1:] + b"1" + tail,
+    }.items():  # fmt: skip
+        (tmp_path / name).write_bytes(content)
+    found = {path.name: content_of(path) for path in tmp_path.iterdir()}
+    assert found["one"] == found["copy"] == found["middle"], "the middle of a file is not read"
+    assert len(set(found.values())) == 4
+    assert all(0 < identity < 1 << 64 for identity in found.values())
+    with pytest.raises(OSError, match="none"):
+        content_of(tmp_path / "none")
+
+
+def test_identities_of_parts_and_folders(tmp_path) -> None:
+    for name, content in {"a/img_1.jpg": "x", "a/img_2.jpg": "y", "b/img_1.jpg": "x", "b/img_2.jpg": "y"}.items():
+        write(tmp_path, {name: content})
+    assert content_of(tmp_path / "a") == content_of(tmp_path / "b")
+    write(tmp_path, {"b/.hidden": ""})
+    assert content_of(tmp_path / "a") == content_of(tmp_path / "b")
+    write(tmp_path, {"b/img_2.jpg": "z"})
+    assert content_of(tmp_path / "a") != content_of(tmp_path / "b")
+    whole = identity_of(VideoEntry("a", tmp_path / "a"))
+    parts = [
+        identity_of(VideoEntry("a", tmp_path / "a", start, end)) for start, end in ((0.0, 1.0), (1.0, 2.0), (None, 2.0))
+    ]
+    assert len({whole, *parts}) == 4
+
+
+def test_a_set_of_identities() -> None:
+    some = Identities.of([5, 3, 5, (1 << 64) - 1])
+    assert len(some) == 3
+    assert [number in some for number in (3, 4, 5, (1 << 64) - 1)] == [True, False, True, True]
+    assert Identities.from_text(some.text) == some
+    assert some | {3, 9} == Identities.of([3, 5, 9, (1 << 64) - 1])
+    assert some | set() == some
+    assert Identities() | some == some
+    assert len(Identities.of(range(1, 1_000_001)).text) < 11_000_000, "a checkpoint's header holds 100 MB"
+    with pytest.raises(ValueError, match="no whole number"):
+        Identities.from_text("abcd")
+
+
+def test_equal_contents_by_row(tmp_path) -> None:
+    write(tmp_path, {"a": "x", "b": "y", "c": "x", "d": "longer", "empty": "", "empty too": ""})
+    names = ["a", "b", "c", "d", "a", "none", "empty", "empty too"]
+    found = equal_contents([f"{tmp_path}/{name}" for name in names])
+    assert found.tolist() == [0, 1, 0, 3, 0, -1, -1, -1]

@@ -1,0 +1,140 @@
+"""What a test says of videos that the network was trained on, against sets of files that the tests draw up themselves."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import marey
+from marey.data.folders import list_folder
+from marey.data.identity import Identities, content_of
+from marey.data.manifest import make_manifest
+from marey.evaluation.evaluate import evaluate
+from marey.evaluation.fusion import fuse
+from marey.evaluation.report import write_report
+from marey.evaluation.result import EvaluationResult
+from marey.evaluation.scores import Scores
+from marey.weights.checkpoint import save_checkpoint
+from marey.weights.load import build_network
+from tiny import RECIPE, write_clips
+
+
+@pytest.fixture(scope="module")
+def videos(tmp_path_factory):
+    return write_clips(tmp_path_factory.mktemp("videos"), 4)
+
+
+def model_trained_on(folder: Path, *videos: Path) -> marey.Classifier:
+    """A classifier as if it had been trained on these files."""
+    file = folder / "model.safetensors"
+    trained_on = Identities.of(map(content_of, videos))
+    save_checkpoint(file, build_network(RECIPE), RECIPE, ["jump", "run"], trained_on=trained_on)
+    return marey.load_model(file)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_both_numbers_are_given(videos, tmp_path, workers) -> None:
+    """Copies under other names, in other folders, of 3 of the 8 videos."""
+    seen = [videos / "jump" / "v0.mp4", videos / "run" / "v1.mp4", videos / "run" / "v3.mp4"]
+    model = model_trained_on(tmp_path, *(shutil.copy(file, tmp_path / f"copy{n}") for n, file in enumerate(seen)))
+    manifest = list_folder(videos)
+    result = evaluate(model, manifest, out=tmp_path / "e", workers=workers)
+    names = [str(file.relative_to(videos)) for file in seen]
+    mask = np.array([name in names for name in result.scores.ids])
+    assert result.scores.trained_on.tolist() == mask.tolist()
+    right = result.scores.probabilities.argmax(axis=1) == result.scores.labels
+    assert result.unseen.top1 == pytest.approx(right[~mask].mean())
+    line = (
+        f"3 of 8 videos were trained on ({', '.join(names)}); of the other 5: top-1 {right[~mask].mean():.1%} "
+        f"(of all {right.mean():.1%})"
+    )
+    assert line in result.summary()
+    noted = json.loads((tmp_path / "e" / "result.json").read_text())
+    assert (noted["videos"], noted["trained_on"]["videos"], noted["trained_on"]["others"]["videos"]) == (8, 3, 5)
+    assert noted["trained_on"]["others"]["top1"] == pytest.approx(right[~mask].mean())
+    assert line in write_report(tmp_path / "e").read_text().replace("&#39;", "'")
+    assert line in EvaluationResult.load(tmp_path / "e").summary()
+
+
+def test_all_and_none(videos, tmp_path) -> None:
+    manifest = list_folder(videos)
+    result = evaluate(model_trained_on(tmp_path, videos / "run" / "v0.mp4"), manifest[:4], workers=0)
+    assert "none of the 4 videos was trained on (their content was compared)" in result.summary()
+    result = evaluate(model_trained_on(tmp_path, *(video.path for video in manifest)), manifest, workers=0)
+    assert "all 8 videos were trained on" in result.summary()
+    assert result.unseen is None
+    assert result.as_json()["trained_on"] == {"videos": 8, "others": None}
+
+
+def test_nothing_is_said_where_nothing_is_known(videos, tmp_path) -> None:
+    save_checkpoint(tmp_path / "m.safetensors", build_network(RECIPE), RECIPE, ["jump", "run"])
+    result = evaluate(marey.load_model(tmp_path / "m.safetensors"), list_folder(videos), out=tmp_path / "e", workers=0)
+    assert result.scores.trained_on is None
+    assert "trained on" not in result.summary()
+    assert "trained_on" not in result.as_json()
+    with np.load(tmp_path / "e" / "scores.npz") as file:
+        assert "trained_on" not in file
+
+
+def test_an_interrupted_test_keeps_what_it_found(videos, tmp_path, monkeypatch) -> None:
+    manifest = list_folder(videos)
+    model = model_trained_on(tmp_path, videos / "jump" / "v0.mp4")
+    evaluate(model, manifest, out=tmp_path / "e", workers=0)
+    for name in ("scores.npz", "result.json"):
+        (tmp_path / "e" / name).unlink()
+    monkeypatch.setattr("marey.evaluation.evaluate.read_ahead", lambda views, rows, workers: iter(()))
+    assert "1 of 8 videos was trained on (jump/v0.mp4)" in evaluate(model, manifest, out=tmp_path / "e").summary()
+    # Parts of version 0.1.0 have no identities: nothing is claimed then.
+    (part,) = (tmp_path / "e" / "parts").iterdir()
+    with np.load(part) as file:
+        np.savez(part, **{name: file[name] for name in file if name != "identities"})
+    assert "trained on" not in evaluate(model, manifest, out=tmp_path / "e").summary()
+
+
+def test_parts_of_videos(videos, tmp_path) -> None:
+    """The whole file was trained on, and so all its parts; of another file only one part."""
+    file, other = videos / "run" / "v0.mp4", videos / "run" / "v1.mp4"
+    times = [(0.0, 0.4), (0.4, 0.8), (0.0, 0.4), (0.4, 0.8)]
+    rows = [(str(path), "run") for path in (file, file, other, other)]
+    manifest = make_manifest(rows, root=Path(), source="parts", classes=["jump", "run"], times=times)
+    trained = marey.fit(RECIPE, train=manifest[2:3], out=tmp_path / "run", workers=0, init="none")
+    model = marey.load_model(trained.last)
+    assert evaluate(model, manifest, workers=0).scores.trained_on.tolist() == [False, False, True, False]
+    model.trained_on |= Identities.of([content_of(file)])
+    assert evaluate(model, manifest, workers=0).scores.trained_on.tolist() == [True, True, True, False]
+
+
+def test_fused_scores_know_it_of_any_stream() -> None:
+    def scores(ids, seen):
+        known = None if seen is None else np.array(seen)
+        return Scores(ids, np.array([0, 1]), np.eye(2, dtype=np.float32), ("a", "b"), trained_on=known)
+
+    one = scores(("x.mp4", "y.mp4"), [True, False])
+    assert fuse([one, scores(("x.mp4", "y.mp4"), [False, False])]).trained_on.tolist() == [True, False]
+    assert fuse([one, scores(("x.mp4", "y.mp4"), None)]).trained_on is None
+    assert one.keep({"y"}).trained_on.tolist() == [False]
+
+
+def test_the_test_after_a_training_names_what_is_on_both_sides(videos, tmp_path, capsys) -> None:
+    """The command's own test of the held-out videos, and the warning before the training begins."""
+    rows = [
+        ("jump/v0.mp4", "jump", "train"),
+        ("run/v0.mp4", "run", "train"),
+        ("again.mp4", "jump", "val"),
+        ("run/v1.mp4", "run", "val"),
+    ]
+    shutil.copytree(videos, tmp_path / "data")
+    shutil.copy(videos / "jump" / "v0.mp4", tmp_path / "data" / "again.mp4")
+    table = "".join(f"{','.join(row)}\n" for row in [("path", "label", "split"), *rows])
+    (tmp_path / "data" / "list.csv").write_text(table)
+    from marey.workflows.train import TrainOptions, train_recipe
+
+    train_recipe(
+        RECIPE, tmp_path / "data" / "list.csv", out=tmp_path / "run",
+        options=TrainOptions(init="none", compute=marey.Compute(workers=0)),
+    )  # fmt: skip
+    said = capsys.readouterr()
+    assert "1 file of the 2 for validation is in the training list too, by content: again.mp4" in said.err
+    assert "1 of 2 videos was trained on (again.mp4); of the other 1: top-1" in said.out
