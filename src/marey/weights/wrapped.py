@@ -9,8 +9,8 @@ that may lie around its parts (`_INNER`) are taken out of the middle of names. O
 2. networks of equal tensors are one;
 3. of an average of the weights (`ema`, `swa`, `averaged` in its prefix) and the weights of the last step, the average is
    taken, as timm loads it and OpenTAD tests it; but where a toolkit saves the average as `state_dict`, that is taken:
-   MMEngine, with the last step's weights in `ema_state_dict` after `module.` (mmengine/hooks/ema_hook.py), and Lightning, with
-   them in `current_model_state` (lightning/pytorch/callbacks/weight_averaging.py);
+   MMEngine, with the last step's weights in `ema_state_dict` after `module.` (mmengine/hooks/ema_hook.py), and Lightning,
+   with them in `current_model_state` (lightning/pytorch/callbacks/weight_averaging.py);
 4. others are refused, and the message names them.
 
 MMCV's EMAHook keeps its copies in the network's own dictionary, as buffers `ema_backbone_conv1_weight`; after an epoch
