@@ -179,6 +179,12 @@ def test_names_are_given_to_a_file_that_has_none_and_to_no_other(checkpoint, tmp
         load_model(tmp_path / "abc.safetensors", classes=("a", "b", "x"))
 
 
+def test_a_module_without_names_is_trained_in_the_lists_order_and_that_is_said(videos, tmp_path, capsys) -> None:
+    nameless = build_model(RECIPE.variant(dataset="unknown", train={"epochs": 1}))
+    marey.fit(nameless, train=videos, out=tmp_path / "a", workers=0)
+    assert "its outputs are taken for those of the training list, in its order (jump, run)" in capsys.readouterr().err
+
+
 def test_validation_videos_in_another_order_are_matched_by_name(videos, tmp_path) -> None:
     train = marey.read_manifest(videos, classes=["run", "jump"])
     found = [

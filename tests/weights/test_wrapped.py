@@ -133,12 +133,13 @@ def test_what_lies_beside_the_network_is_named_with_its_number(tmp_path) -> None
 
 @pytest.mark.parametrize("swapped", [{}, {"n_averaged": torch.tensor(3)}])
 def test_of_an_average_and_the_last_step_the_average_is_taken(swapped, tmp_path, capsys) -> None:
-    """As timm, VideoMAE, OpenTAD and torch's AveragedModel have it, whatever the key."""
+    """As timm, OpenTAD and torch's AveragedModel have it, whatever the key."""
     last, average = tensors(seed=1), tensors(seed=2)
     for content in (
         {"state_dict": last, "state_dict_ema": average},
         {"model": last, "model_ema": under("module.", average) | swapped},
         {"model": last, "ema": average},
+        {"state_dict": last, "ema_state_dict": average},  # not MMEngine's, which has `module.` there
         {"state_dict": under("model.", last) | under("ema_model.module.", average) | swapped},
         {"state_dict": under("net.", last) | under("averaged_model.", average)},
         {"state_dict": last, "callbacks": {"EMA": {"ema_state_dict": average}}},

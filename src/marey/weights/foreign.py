@@ -140,11 +140,11 @@ def _loaded(path: Path) -> object:
     except pickle.UnpicklingError as error:
         refused = _REFUSED_NAME.search(str(error))
         what = f"more than tensors ({refused[1][:80]})" if refused else "more than tensors, or is no checkpoint"
-        raise WeightsError(
-            f"{path}: holds {what}; nothing in it was run. Where you trust the file and have its code, save the plain state "
-            f"dict anew: torch.save(torch.load({str(path)!r}, weights_only=False).state_dict(), 'weights.pth'), or of a "
-            "dictionary its part that is one, ['state_dict']."
-        ) from None
+        way_out = (
+            " Where you trust it and have its code, save its weights alone: torch.save(torch.load(FILE, "
+            "weights_only=False).state_dict(), 'weights.pth'); of a dictionary ['state_dict']."
+        )
+        raise WeightsError(f"{path}: holds {what}; nothing in it was run.{way_out if refused else ''}") from None
     except Exception as error:
         raise WeightsError(f"{path}: cannot be read as a checkpoint; is it cut short? ({_first_line(error)})") from None
 

@@ -8,9 +8,9 @@ that may lie around its parts (`_INNER`) are taken out of the middle of names. O
 1. one with a classifier comes before one without;
 2. networks of equal tensors are one;
 3. of an average of the weights (`ema`, `swa`, `averaged` in its prefix) and the weights of the last step, the average is
-   taken, as timm, VideoMAE and OpenTAD test it; but where a toolkit saves the average as `state_dict`, that is taken:
-   MMEngine, with the last step's weights in `ema_state_dict` (mmengine/hooks/ema_hook.py), and Lightning, with them in
-   `current_model_state` (lightning/pytorch/callbacks/weight_averaging.py);
+   taken, as timm loads it and OpenTAD tests it; but where a toolkit saves the average as `state_dict`, that is taken:
+   MMEngine, with the last step's weights in `ema_state_dict` after `module.` (mmengine/hooks/ema_hook.py), and Lightning,
+   with them in `current_model_state` (lightning/pytorch/callbacks/weight_averaging.py);
 4. others are refused, and the message names them.
 
 MMCV's EMAHook keeps its copies in the network's own dictionary, as buffers `ema_backbone_conv1_weight`; after an epoch
@@ -34,7 +34,7 @@ from marey.weights.layouts.resnet import Variant
 _TRUNK = "backbone."
 """What MMAction's layouts put before the trunk; a trunk that was saved alone lacks it."""
 _AVERAGED = re.compile(r"(?:^|[._])(?:ema|swa|avg|averaged?|shadow)(?=[._\d]|$)", re.IGNORECASE)
-_LAST_STEP = {"ema_state_dict.": "MMEngine", "current_model_state.": "Lightning"}
+_LAST_STEP = {"ema_state_dict.module.": "MMEngine", "current_model_state.": "Lightning"}
 """Where toolkits that save the average as `state_dict` have the weights of the last step."""
 _INNER = re.compile(r"(?<=\.)(?:module|_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module|_forward_module)\.")
 """Wrappers of a part of a network, in the middle of its names: DataParallel's, torch.compile's, FSDP's, DeepSpeed's."""
