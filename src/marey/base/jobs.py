@@ -102,6 +102,8 @@ class _WithMessages(Generic[Item, Result]):
         self._function = function
 
     def __call__(self, item: Item) -> tuple[Result, list[Message]]:
+        if sys.platform != "win32":  # not before: the pool would report an exit while it prepares a process
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, HELD_BACK)
         with reporting(reporter := KeepingReporter()):
             return self._function(item), reporter.take()
 
@@ -122,5 +124,3 @@ def _begin_work(begun: Event) -> None:
 
     threading.Thread(target=wait, daemon=True).start()
     signal.signal(signal.SIGINT, lambda number, frame: sys.exit(128 + number))
-    if sys.platform != "win32":
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, HELD_BACK)

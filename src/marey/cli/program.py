@@ -48,6 +48,8 @@ class Program(TyperGroup):
         disk that is full, with another exit code.
         """
         _prepare_streams()
+        if not options.get("standalone_mode", True):  # for callers in Python, whose process goes on
+            return super().main(*words, **options)
         code: Any = 0
         try:
             super().main(*words, **options)
