@@ -10,7 +10,7 @@ import pytest
 from marey.base.errors import RunError
 from marey.base.jobs import run_jobs
 from marey.weights.checkpoint import save_checkpoint
-from marey.weights.load import build_network
+from marey.weights.load import build_model
 from tiny import RECIPE, write_clips
 
 ADVICE = 'put it under `if __name__ == "__main__":`, or pass workers=0.'
@@ -28,7 +28,7 @@ def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("spawn")
     write_clips(folder / "videos", 2)
     recipe = RECIPE.variant(train={"epochs": 1})
-    save_checkpoint(folder / "model.safetensors", build_network(recipe), recipe, ["jump", "run"])
+    save_checkpoint(folder / "model.safetensors", build_model(recipe), recipe, ["jump", "run"])
     return folder
 
 

@@ -21,7 +21,7 @@ from marey.cli.app import app
 from marey.recipes import get_recipe
 from marey.video.writer import write_video
 from marey.weights.checkpoint import save_checkpoint
-from marey.weights.load import build_network
+from marey.weights.load import build_model
 from marey.workflows import answer_files
 
 RECIPE = get_recipe("slowonly_r18_8x2_motions").variant(
@@ -40,7 +40,7 @@ def given(tmp_path_factory) -> Path:
     """A folder with m.safetensors, whose classes have letters that few encodings have, and clips/ with three videos."""
     folder = tmp_path_factory.mktemp("given")
     torch.manual_seed(0)
-    save_checkpoint(folder / "m.safetensors", build_network(RECIPE), RECIPE, CLASSES)
+    save_checkpoint(folder / "m.safetensors", build_model(RECIPE), RECIPE, CLASSES)
     for i in range(3):
         frames = [coded_frame(n + 7 * i) for n in range(8)]
         write_video(folder / "clips" / f"v{i}.mp4", frames, fps=10, preset="ultrafast")
@@ -416,6 +416,8 @@ def test_three_broken_files_are_tolerated_among_few(place) -> None:
         + "".join(f"clips/v{i}.mp4,跑步\n" for i in range(3))
         + "".join(f"bad{i}.mp4,跑步\n" for i in range(4))
     )
+    for i in range(4):
+        (place / f"bad{i}.mp4").write_bytes(b"no film")
     words = ("evaluate", "m.safetensors", "--data", "list.csv", *HERE)
     refused = marey(*words, "--out", "e")
     assert refused.exit_code == 1

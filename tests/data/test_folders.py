@@ -158,7 +158,7 @@ def test_a_folder_is_never_a_place_in_a_list_of_classes(tmp_path) -> None:
     ):
         list_folder(folder, classes=["jump", "run", "swim"])
     list_folder(folder).write_csv(tmp_path / "l.csv")
-    with pytest.raises(DataError, match=r"l\.csv: 3 labels of none of the 11 classes .*: 1, 2, 10"):
+    with pytest.raises(DataError, match=r"l\.csv: the class '1' and 2 more is none of the 11 classes"):
         read_manifest(tmp_path / "l.csv", classes=[f"class {i}" for i in range(11)])
 
 

@@ -527,13 +527,6 @@ def test_only_reads_what_lists_are_read(text, tmp_path) -> None:
     assert only(ours, tmp_path / "theirs.txt").manifest.ids.tolist() == ["a.mp4"]
 
 
-def test_classes_named_by_numbers_are_warned_of_where_a_list_is_written(tmp_path, heard) -> None:
-    manifest = read(tmp_path, "path,label\na.mp4,90\nb.mp4,0\n", classes=["0", "90"])
-    manifest.write_csv(tmp_path / "out.csv")
-    assert "out.csv: its classes are named by numbers (0, 90)" in heard.text
-    assert said(read_manifest(tmp_path / "out.csv", classes=["0", "90"])) == said(manifest)
-
-
 def test_what_is_passed_over_is_said_once(tmp_path, heard) -> None:
     read(tmp_path, "# mine\na.mp4 0\nb.mp4 1\n", "l.txt")
     assert heard.text.count("in front passed over") == 1

@@ -17,7 +17,7 @@ from marey.evaluation.report import write_report
 from marey.evaluation.result import EvaluationResult
 from marey.evaluation.scores import Scores
 from marey.weights.checkpoint import save_checkpoint
-from marey.weights.load import build_network
+from marey.weights.load import build_model
 from tiny import RECIPE, write_clips
 
 
@@ -30,7 +30,7 @@ def model_trained_on(folder: Path, *videos: Path) -> marey.Classifier:
     """A classifier as if it had been trained on these files."""
     file = folder / "model.safetensors"
     trained_on = Identities.of(map(content_of, videos))
-    save_checkpoint(file, build_network(RECIPE), RECIPE, ["jump", "run"], trained_on=trained_on)
+    save_checkpoint(file, build_model(RECIPE), RECIPE, ["jump", "run"], trained_on=trained_on)
     return marey.load_model(file)
 
 
@@ -69,7 +69,7 @@ def test_all_and_none(videos, tmp_path) -> None:
 
 
 def test_nothing_is_said_where_nothing_is_known(videos, tmp_path) -> None:
-    save_checkpoint(tmp_path / "m.safetensors", build_network(RECIPE), RECIPE, ["jump", "run"])
+    save_checkpoint(tmp_path / "m.safetensors", build_model(RECIPE), RECIPE, ["jump", "run"])
     result = evaluate(marey.load_model(tmp_path / "m.safetensors"), list_folder(videos), out=tmp_path / "e", workers=0)
     assert result.scores.trained_on is None
     assert "trained on" not in result.summary()
