@@ -107,8 +107,8 @@ def _escaped(error: UnicodeError) -> tuple[str | bytes, int]:
     Bytes of a file's name that are no UTF-8 are written as they are where the encoding is UTF-8 or ASCII, so that the name
     can be used. Everything else is escaped as in a Python string.
     """
-    if not isinstance(error, UnicodeEncodeError):
-        raise error
+    if not isinstance(error, UnicodeEncodeError):  # a stream that is read as well, such as what a test captures
+        return codecs.replace_errors(error)
     character, following = error.object[error.start], error.start + 1
     if "\udc80" <= character <= "\udcff" and error.encoding in ("utf-8", "ascii"):
         return bytes([ord(character) - 0xDC00]), following
