@@ -39,15 +39,30 @@ def split_manifest(manifest: Manifest, *, val: float = 0.2, seed: int = 0) -> Ma
     try:
         return manifest.with_splits(_sides(manifest, _joined(sources, contents, manifest.ids), val, seed))
     except DataError:
+        copies = sources.together.any() and _copies_prevent(manifest, sources, val, seed)
+        why = "with equal files of several of them on one side, a class would be on that side alone"
+        if sources.given and copies:
+            raise DataError(f"{manifest.source}: groups cannot be kept together: {why}: leave copies out.") from None
         if sources.given or not sources.together.any():
             raise
         unknown = replace(sources, together=np.zeros(len(manifest), np.bool_))
         found = manifest.with_splits(_sides(manifest, _joined(unknown, contents, manifest.ids), val, seed))
-        warning(
-            "the sources that file names tell are not kept together: a class would be on one side alone (add a column "
-            "`group`, or more recordings)"
+        because = (
+            f"{why} (leave copies out)"
+            if copies
+            else "a class would be on one side alone (add a column `group`, or more recordings)"
         )
+        warning(f"the sources that file names tell are not kept together: {because}")
         return found
+
+
+def _copies_prevent(manifest: Manifest, sources: Sources, val: float, seed: int) -> bool:
+    """Whether sources could be kept together if no two files were equal."""
+    try:
+        _sides(manifest, _joined(sources, np.full(len(manifest), -1), manifest.ids), val, seed)
+    except DataError:
+        return False
+    return True
 
 
 @dataclass(frozen=True)
@@ -81,6 +96,21 @@ def both_sides(train: Manifest, val: Manifest) -> BothSides:
     )
     shared = bool(sources.on_several_sides(names))
     return BothSides(sources.describe(names), shared, common if rows else None)
+
+
+def copies_across(manifest: Manifest) -> str | None:
+    """In words, where files of equal content have different splits."""
+    assert manifest.splits is not None
+    splits_of: dict[tuple[int, tuple[float, ...]], set[str]] = {}
+    keys = list(zip(equal_contents(paths_of(manifest)).tolist(), _parts(manifest), strict=True))
+    for key, split in zip(keys, manifest.splits.tolist(), strict=True):
+        splits_of.setdefault(key, set()).add(split)
+    rows = [row for row, key in enumerate(keys) if key[0] >= 0 and len(splits_of[key]) > 1]
+    if not rows:
+        return None
+    return (
+        f"{counted(len(rows), 'file')} have copies in another split, by content: {_some(manifest.ids[rows].tolist())}"
+    )
 
 
 def check_sides(train: Manifest, val: Manifest) -> None:
@@ -144,8 +174,9 @@ def _contents(manifest: Manifest) -> NDArray[np.int64]:
         own = contents[manifest.labels == label]
         if not alone and len(own) and own[0] >= 0 and (own == own[0]).all() and not in_parts:
             raise DataError(
-                f"{manifest.source}: the {len(own)} files of class {name} are copies of one, by content: training "
-                "and test take at least two that differ."
+                f"{manifest.source}: the {len(own)} files of class {name} are copies of one, by content, and equal files "
+                "are on one side of a split: add videos that differ, or name those to hold out yourself (a column `split`, or "
+                "marey train DATA --val OTHER)."
             )
     files, counts = np.unique(contents, return_counts=True)
     # Parts of one file are no copies.
@@ -169,12 +200,16 @@ def _joined(sources: Sources, contents: NDArray[np.int64], ids: NDArray[np.str_]
     """A number for each video [N], the same for those that belong together: of one source, one file or one content."""
     rows = len(ids)
     alone = [f"/{row}" for row in range(rows)]
-    keys = [np.where(sources.together, sources.of_row, alone), ids, np.where(contents < 0, alone, contents.astype(str))]
+    keys = [
+        np.where(sources.together, sources.of_row, alone),
+        ids,
+        np.where(contents < 0, -1 - np.arange(rows), contents),
+    ]
+    numbered = [np.unique(key, return_inverse=True)[1] for key in keys]
     labels = np.arange(rows)
     while True:
         before = labels
-        for key in keys:
-            _, of_key = np.unique(key, return_inverse=True)
+        for of_key in numbered:
             least = np.full(of_key.max() + 1, rows)
             np.minimum.at(least, of_key, labels)
             labels = least[of_key]

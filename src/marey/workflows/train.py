@@ -81,11 +81,7 @@ class Plan:
         start = self.options.init or self.recipe.pretraining or "none"
         lines += [
             *self.sides.notes,
-            *(
-                []
-                if held_out is None
-                else [f"training and validation: {text}" for text in both_sides(train, held_out).lines]
-            ),
+            *(() if held_out is None else both_sides(train, held_out).lines),
             f"recipe: {self.recipe.name}, {self.recipe.title}, {counted(self.recipe.train.epochs, 'epoch')}",
             f"starts from: {f'the run in {self.out}' if self.options.resume else start}",
             f"output: {self.out}",
@@ -134,17 +130,19 @@ def plan_classifier(
 
     Raises:
         DataError: no videos, fewer than two classes, a class with a single source of clips, or too many missing files.
-        RunError: another run lives in `out`.
+        RunError: another run lives in `out`, or a list that is read is the split.csv of it.
     """
     check_machine(options.compute, training=True)
     pictures = options.init == "imagenet" or (options.init is None and has_lite(0))
     base = FOLDER_TSM if pictures else FOLDER
     if not options.resume:
         check_start(base, options.init, trust_first_use=options.trust_first_use)
+    split = out / "split.csv"
+    if not options.resume:
+        OutputPath.file(split).refuse_inputs([path for path in (data, val) if isinstance(path, Path)])
     given = read_sides(data, val, root=options.root, classes=options.classes)
     if len(given.train.class_names) < 2:
         raise DataError(f"{data}: only one class, {given.train.class_names[0]}; telling apart takes at least two.")
-    split = out / "split.csv"
     if given.held_out is None and options.resume and split.exists():
         again = split_again(given.train, split)
         sides = replace(given, train=again.split(TRAIN), held_out=again.split(VAL))
@@ -162,14 +160,15 @@ def train_classifier(plan: Plan) -> EvaluationResult | None:
     recipe, out = plan.recipe, plan.out
     if processes().first and not (plan.options.resume and (out / "split.csv").exists()):
         joined(plan.sides).write_csv(out / "split.csv")
-    other = "--init none for a small SlowOnly from scratch" if recipe.pretraining else _LITE
-    notice(
-        f"{_counts_text(plan.sides, by_lot=plan.by_lot)}; the split is {out / 'split.csv'}.\n"
-        f"{recipe.title}: {recipe.notes}\n"
-        f"Another network: {other}.\n"
-        f"To change any of it: --set train.epochs={recipe.train.epochs * 2}, or "
-        f"marey show {recipe.name} > mine.yaml, edit, marey train mine.yaml --data {out / 'split.csv'}"
-    )
+    notice(f"{_counts_text(plan.sides, by_lot=plan.by_lot)}; the split is {out / 'split.csv'}.")
+    if not plan.options.resume:
+        other = "--init none for a small SlowOnly from scratch" if recipe.pretraining else _LITE
+        notice(
+            f"{recipe.title}: {recipe.notes}\n"
+            f"Another network: {other}.\n"
+            f"To change any of it: --epochs {recipe.train.epochs * 2}, or "
+            f"marey show {recipe.name} > mine.yaml, edit, marey train mine.yaml --data {out / 'split.csv'}"
+        )
     return train_and_test(plan)
 
 
