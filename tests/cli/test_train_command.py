@@ -194,3 +194,16 @@ def test_a_split_in_the_output_folder_that_is_read_is_not_written_over(videos, t
         assert done.exit_code == 1
         assert "split.csv is read by this command" in done.stderr
         assert split.read_bytes() == before
+
+
+def test_a_dry_run_of_a_resume_needs_a_run(videos, tmp_path) -> None:
+    done = marey("train", videos, "--init", "none", "--resume", "--dry-run", "--out", tmp_path / "none")
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert "none holds no run to go on with" in done.stderr
+
+
+def test_a_training_that_is_refused_leaves_nothing(videos, tmp_path) -> None:
+    wrong = ["--set", "train.erase.probability=1", "--set", "train.frozen_stages=99"]
+    done = marey("train", videos, *TINY, *wrong, "--out", tmp_path / "run")
+    assert done.exit_code == 1, done.output
+    assert not (tmp_path / "run").exists()

@@ -88,14 +88,14 @@ def test_every_reader_sees_the_same_splits(tmp_path) -> None:
     [
         (
             ["train/a/1.mp4", "train/b/1.mp4", "a/2.mp4"],
-            r"beside it lies a. Where they are splits: marey train \S+/train;",
+            r"beside it lies a. Where they are splits, name one of them in place of \S+ \(marey train \S+/train\);",
         ),
         (["train/1.mp4", "walk/2.mp4"], "name every class in a file: --classes FILE"),
         (
             ["train/1.mp4", "test/2.mp4"],
             r"without class folders: sort the videos into a folder per class \(test/CLASS/video\)",
         ),
-        (["train/a/1.mp4", "test/a/2.mp4", "extra/a/3.mp4"], r"lies extra. .*: marey train \S+/train --val \S+/test;"),
+        (["train/a/1.mp4", "test/a/2.mp4", "extra/a/3.mp4"], r"lies extra. .*\(marey train \S+/train --val \S+/test\);"),
         (["train/a/1.mp4", "val/a/2.mp4", "valid/a/3.mp4"], "the folders val and valid both mean the split 'val'"),
         (["train_256/a/1.mp4", "val_256/a/2.mp4"], r"marey train \S+/train_256 --val \S+/val_256"),
         (["train/train/a/1.mp4", "val/val/a/1.mp4"], "in them lies train/train, val/val"),

@@ -175,8 +175,8 @@ def _contents(manifest: Manifest) -> NDArray[np.int64]:
         if not alone and len(own) and own[0] >= 0 and (own == own[0]).all() and not in_parts:
             raise DataError(
                 f"{manifest.source}: the {len(own)} files of class {name} are copies of one, by content, and equal files "
-                "are on one side of a split: add videos that differ, or name those to hold out yourself (a column `split`, or "
-                "marey train DATA --val OTHER)."
+                "are on one side of a split: add videos that differ, or name those to hold out yourself (a column `split`, "
+                "or marey train DATA --val OTHER)."
             )
     files, counts = np.unique(contents, return_counts=True)
     # Parts of one file are no copies.

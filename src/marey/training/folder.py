@@ -37,6 +37,20 @@ def refuse_other_run(path: Path) -> None:
     folder.check()
 
 
+def require_run(path: Path) -> None:
+    """Refuse a folder without a run that can be resumed, before anything is read for it.
+
+    Raises:
+        RunError: as `load_state`.
+    """
+    read_run(path / STATE)
+
+
+def has_begun(path: Path) -> bool:
+    """Whether a run in this folder came as far as its first step, so that there is something to keep."""
+    return (path / STATE).exists() or (path / "log.jsonl").exists()
+
+
 def precision_of_run(path: Path) -> Arithmetic | None:
     """The precision of the run in a folder; None where there is no run to resume."""
     found = recorded_run(path / STATE)
@@ -145,7 +159,7 @@ class RunFolder:
 
     def _leave_untouched(self) -> None:
         """Remove the files of a run that stopped before its first step."""
-        if not (self.path / STATE).exists() and not (self.path / "log.jsonl").exists():
+        if not has_begun(self.path):
             for name in (Command.TRAIN.note, "recipe.yaml", START):
                 (self.path / name).unlink(missing_ok=True)
             with contextlib.suppress(OSError):  # other files lie there
