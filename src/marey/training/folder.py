@@ -141,7 +141,8 @@ class RunFolder:
                 same = ", of which names, labels, times or classes differ" if old_count == new_count else ""
                 raise RunError(
                     f"{self.path}: its {title} list is another one, {old_count} videos there, {new_count} here{same}: "
-                    f"resume it with its own list, or begin another run from its weights: {self._from_weights}."
+                    f"resume it with the list or folder as it was, or begin another run from its weights: "
+                    f"{self._from_weights}."
                 )
         old, new = there["recipe"], here["recipe"]
         assert isinstance(old, dict) and isinstance(new, dict)

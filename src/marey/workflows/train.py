@@ -13,7 +13,7 @@ from marey.base.claim import Command, OutputPath
 from marey.base.errors import DataError, MareyError
 from marey.base.processes import processes
 from marey.base.reporter import notice, warning_once
-from marey.data.manifest import Manifest
+from marey.data.manifest import Manifest, classes_beside
 from marey.data.missing import check_present
 from marey.data.sides import Sides, joined, read_sides, with_held_out
 from marey.data.split import both_sides, split_again
@@ -183,7 +183,8 @@ def train_classifier(plan: Plan) -> EvaluationResult | None:
         return train_and_test(plan)
     except MareyError:
         if writes and not has_begun(out):
-            (out / "split.csv").unlink(missing_ok=True)
+            for written in (out / "split.csv", classes_beside(out / "split.csv")):
+                written.unlink(missing_ok=True)
             with contextlib.suppress(OSError):  # other files lie there
                 out.rmdir()
         raise
