@@ -9,6 +9,7 @@ from marey.base.errors import DataError
 from marey.data.folders import list_folder
 from marey.data.identity import Identities, content_of, equal_contents, identity_of
 from marey.data.manifest import make_manifest
+from marey.data.sides import sides_of, with_held_out
 from marey.data.split import check_sides, copies_across, split_again, split_manifest
 from marey.data.videos import VideoEntry
 
@@ -69,10 +70,23 @@ def test_equal_files_are_on_one_side(tmp_path, seed, capsys) -> None:
     )
 
 
-def test_a_class_of_copies_is_refused(tmp_path) -> None:
+@pytest.mark.parametrize("seed", range(5))
+def test_a_class_of_copies_is_for_training_alone(tmp_path, capsys, seed) -> None:
+    """Copies of it in another class are, too."""
     contents = {f"fall/{i}.mp4": "same" for i in range(3)} | {f"walk/{i}.mp4": f"{i}" for i in range(3)}
-    with pytest.raises(DataError, match="the 3 files of class fall are copies of one, by content"):
-        split_manifest(list_folder(write(tmp_path, contents)))
+    split = split_manifest(list_folder(write(tmp_path, contents | {"walk/copy.mp4": "same"})), seed=seed)
+    sides = dict(zip(split.ids.tolist(), split.splits.tolist(), strict=True))
+    assert {sides[name] for name in contents if name.startswith("fall")} | {sides["walk/copy.mp4"]} == {"train"}
+    assert {sides[name] for name in contents if name.startswith("walk")} == {"train", "val"}
+    assert (
+        "all files of a class are copies of one, by content, in 1 class: fall: all are for" in capsys.readouterr().err
+    )
+
+
+def test_copies_alone_are_all_for_training(tmp_path) -> None:
+    folder = write(tmp_path, {f"{label}/{i}.mp4": "same" for label in ("fall", "walk") for i in range(3)})
+    sides = with_held_out(sides_of(list_folder(folder)), share=0.2, seed=0)
+    assert (len(sides.train), sides.held_out) == (6, None)
 
 
 @pytest.mark.parametrize("given", [False, True])

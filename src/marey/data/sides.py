@@ -88,7 +88,9 @@ def with_held_out(sides: Sides, *, share: float, seed: int) -> Sides:
     if sides.held_out is not None:
         return sides
     divided = split_manifest(sides.train, val=share, seed=seed)
-    return replace(sides, train=divided.split(TRAIN), held_out=divided.split(VAL))
+    return replace(
+        sides, train=divided.split(TRAIN), held_out=divided.split(VAL) if VAL in divided.split_names else None
+    )
 
 
 def divide(manifest: Manifest, *, share: float, seed: int) -> Manifest:

@@ -151,7 +151,9 @@ def plan_classifier(
         raise DataError(f"{data}: only one class, {given.train.class_names[0]}; telling apart takes at least two.")
     if given.held_out is None and options.resume and split.exists():
         again = split_again(given.train, split)
-        sides = replace(given, train=again.split(TRAIN), held_out=again.split(VAL))
+        sides = replace(
+            given, train=again.split(TRAIN), held_out=again.split(VAL) if VAL in again.split_names else None
+        )
     else:
         sides = with_held_out(given, share=_SHARE, seed=options.seed)
     _check_sides(sides, options)
