@@ -61,7 +61,7 @@ def test_a_divided_folder_a_list_of_it_and_two_folders_are_one_training(videos, 
         done = marey("train", *words, *TINY, "--out", run)
         assert done.exit_code == 0, done.output
         assert "8 videos, 2 classes: 6 to train on, 2 held out" in done.output
-        assert "no source on both sides" not in done.output  # nobody looked
+        assert "no source on both sides" not in done.output  # names tell none
         assert rows(run / "split.csv") == EXPECTED
         assert package.load_model(run / "last.safetensors").class_names == ("2", "10")
     again = marey("train", RECIPE, "--data", tmp_path / "run0" / "split.csv", *TINY, "--out", tmp_path / "again")
@@ -96,6 +96,7 @@ def test_a_dry_run_says_what_was_understood_and_writes_nothing(videos, tmp_path,
     assert ["2", "3", "1"] in lines if whole else ["2", "2", "1"] in lines
     assert lines.index(["class", "train", "val"]) < lines.index(["10", *(["3", "1"] if whole else ["2", "1"])])
     assert ("split 'test': 2 videos not used here" in done.stdout) == whole
+    assert done.stdout.count("training and validation: ") == 1
     for part in (
         "recipe: slowonly_r18_8seg_folder",
         "starts from: none",
@@ -115,12 +116,15 @@ def test_a_dry_run_says_what_was_understood_and_writes_nothing(videos, tmp_path,
         (["slowonly_r18_8seg_folde"], f"Did you mean {RECIPE}"),
         ([RECIPE], "name the videos with --data"),
         (["CLIPS", "--data", "CLIPS"], "is a folder or a list; with --data the first word is a recipe's name"),
+        (["CLIPS", "--epochs", 3, "--set", "train.epochs=3"], "--epochs is short for --set train.epochs=3, and --set"),
+        (["CLIPS", "--lr", 1e-5, "--set", "train.optimizer.lr=1"], "--lr is short for --set train.optimizer.lr=1e-05"),
+        (["CLIPS", "--init", "none", "--lr", 0], "train.optimizer.lr=0.0"),
         (["CLIPS", "--val", "/none"], "/none: no such list or folder"),
         (["CLIPS", "--classes", "/none"], "/none: no such file of class names"),
         (["CLIPS", "--root", "/none"], "--root /none: is for the relative paths of a list"),
         ([RECIPE, "--init", "none", "--data", "CLIPS", "--root", "/none"], "is a folder: leave it out"),
         (["CLIPS", "--classes", "NAMES"], "the class folder 10 (5 videos) is none of the 2 classes (2, 3)"),
-        (["GONE"], "of 6 videos are not there, more than the 1.0% that are tolerated (--max-broken)"),
+        (["GONE"], "of 6 videos are not there, more than the 3 that are tolerated (--max-broken)"),
         ([RECIPE, "--init", "none", "--data", "GONE"], "8 of 8 videos are not there"),
     ],
 )
@@ -166,3 +170,40 @@ def test_predict_and_features_take_folders_of_frames(videos, tmp_path) -> None:
         assert sum(line.startswith(str(tmp_path / "f")) for line in answered.stdout.splitlines()) == count
     found = marey("features", model, "--data", tmp_path / "f", "--workers", 0, "--out", tmp_path / "feat")
     assert "features of 6 videos" in found.stdout
+
+
+@pytest.mark.parametrize("words", [["CLIPS"], [RECIPE, "--data", "CLIPS"]])
+def test_epochs_and_learning_rate_have_short_forms(videos, tmp_path, words) -> None:
+    words = [videos if word == "CLIPS" else word for word in words]
+    tiny = [word for word in TINY if "epochs" not in str(word)]
+    del tiny[max(i for i, word in enumerate(tiny[:-1]) if word == tiny[i + 1] == "--set")]
+    done = marey("train", *words, *tiny, "--epochs", 1, "--lr", "1e-5", "--out", tmp_path / "run")
+    assert done.exit_code == 0, done.output
+    recipe = read_recipe(tmp_path / "run" / "recipe.yaml")
+    assert (recipe.train.epochs, recipe.train.optimizer.lr) == (1, 1e-5)
+    assert "1 epoch of 2 steps of" in done.output or "1 epoch of 1 step of" in done.output
+
+
+def test_a_split_in_the_output_folder_that_is_read_is_not_written_over(videos, tmp_path) -> None:
+    split = tmp_path / "run" / "split.csv"
+    split.parent.mkdir()
+    assert marey("data", "split", videos, "--out", split).exit_code == 0
+    before = split.read_bytes()
+    for words in ([split], [videos / "train", "--val", split]):
+        done = marey("train", *words, *TINY, "--out", tmp_path / "run")
+        assert done.exit_code == 1
+        assert "split.csv is read by this command" in done.stderr
+        assert split.read_bytes() == before
+
+
+def test_a_dry_run_of_a_resume_needs_a_run(videos, tmp_path) -> None:
+    done = marey("train", videos, "--init", "none", "--resume", "--dry-run", "--out", tmp_path / "none")
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert "none holds no run to go on with" in done.stderr
+
+
+def test_a_training_that_is_refused_leaves_nothing(videos, tmp_path) -> None:
+    done = marey("train", videos, *TINY, "--set", "train.frozen_stages=99", "--out", tmp_path / "run")
+    assert done.exit_code == 1, done.output
+    assert "every parameter is frozen" in done.stderr
+    assert not (tmp_path / "run").exists()

@@ -57,6 +57,21 @@ def test_a_second_list_is_the_held_out_side(tmp_path) -> None:
     assert [note.partition(": ")[2][:20] for note in sides.notes] == ["4 videos not used he", "4 videos of other sp"]
 
 
+def test_a_second_manifest_is_matched_by_class_names(tmp_path) -> None:
+    """In another order of classes, with groups that the first one has not; both are kept in the list that joins them."""
+    first = make_manifest([("1.mp4", "a"), ("2.mp4", "b")], root=tmp_path, source="first", classes=["a", "b"])
+    second = make_manifest(
+        [("3.mp4", "b"), ("4.mp4", "a")], root=tmp_path, source="second", classes=["b", "a"], groups=["x", "y"]
+    )
+    whole = joined(read_sides(first, second))
+    assert [whole.class_names[label] for label in whole.labels] == ["a", "b", "b", "a"]
+    assert whole.groups is not None
+    assert whole.groups.tolist() == ["", "", "x", "y"]
+    other = make_manifest([("3.mp4", "c"), ("4.mp4", "a")], root=tmp_path, source="other")
+    with pytest.raises(DataError, match="'c' is none of the"):
+        read_sides(first, other)
+
+
 def test_a_second_folder_may_lie_elsewhere(tmp_path) -> None:
     for path in ("t/a/1.mp4", "t/b/1.mp4", "v/a/2.mp4", "v/b/2.mp4"):
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)

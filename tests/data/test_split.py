@@ -2,13 +2,15 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from marey.base.errors import DataError
 from marey.data.folders import list_folder
 from marey.data.identity import Identities, content_of, equal_contents, identity_of
 from marey.data.manifest import make_manifest
-from marey.data.split import check_sides, split_again, split_manifest
+from marey.data.sides import sides_of, with_held_out
+from marey.data.split import check_sides, copies_across, split_again, split_manifest
 from marey.data.videos import VideoEntry
 
 
@@ -68,10 +70,56 @@ def test_equal_files_are_on_one_side(tmp_path, seed, capsys) -> None:
     )
 
 
-def test_a_class_of_copies_is_refused(tmp_path) -> None:
+@pytest.mark.parametrize("seed", range(5))
+def test_a_class_of_copies_is_for_training_alone(tmp_path, capsys, seed) -> None:
+    """Copies of it in another class are, too."""
     contents = {f"fall/{i}.mp4": "same" for i in range(3)} | {f"walk/{i}.mp4": f"{i}" for i in range(3)}
-    with pytest.raises(DataError, match="the 3 files of class fall are copies of one, by content"):
-        split_manifest(list_folder(write(tmp_path, contents)))
+    split = split_manifest(list_folder(write(tmp_path, contents | {"walk/copy.mp4": "same"})), seed=seed)
+    sides = dict(zip(split.ids.tolist(), split.splits.tolist(), strict=True))
+    assert {sides[name] for name in contents if name.startswith("fall")} | {sides["walk/copy.mp4"]} == {"train"}
+    assert {sides[name] for name in contents if name.startswith("walk")} == {"train", "val"}
+    assert (
+        "all files of a class are copies of one, by content, in 1 class: fall: all are for" in capsys.readouterr().err
+    )
+
+
+def test_copies_alone_are_all_for_training(tmp_path) -> None:
+    folder = write(tmp_path, {f"{label}/{i}.mp4": "same" for label in ("fall", "walk") for i in range(3)})
+    sides = with_held_out(sides_of(list_folder(folder)), share=0.2, seed=0)
+    assert (len(sides.train), sides.held_out) == (6, None)
+
+
+@pytest.mark.parametrize("given", [False, True])
+def test_copies_that_keep_sources_from_being_kept_together_are_named(tmp_path, capsys, given) -> None:
+    """The clips of session B are copies of those of session A."""
+    names = [f"{label}/session{s}_clip{i}.mp4" for label in ("fall", "walk") for s in "AB" for i in range(4)]
+    write(tmp_path, {name: name.replace("sessionB", "sessionA") for name in names})
+    if given:
+        rows = [(name, name[:4]) for name in names]
+        with pytest.raises(DataError, match="groups cannot be kept together: with equal files of several of them"):
+            split_manifest(make_manifest(rows, root=tmp_path, source="made", groups=[name[12] for name in names]))
+        return
+    split = split_manifest(list_folder(tmp_path))
+    assert "with equal files of several of them on one side, a class would be on that side" in capsys.readouterr().err
+    sides = dict(zip(split.ids.tolist(), split.splits.tolist(), strict=True))
+    assert all(sides[name] == sides[name.replace("sessionB", "sessionA")] for name in names)
+
+
+def test_copies_in_another_split_are_counted(tmp_path) -> None:
+    write(tmp_path, {"a/1.mp4": "x", "b/2.mp4": "y", "a/3.mp4": "x", "b/4.mp4": "z"})
+    rows = [(name, name[0]) for name in ("a/1.mp4", "b/2.mp4", "a/3.mp4", "b/4.mp4")]
+    manifest = make_manifest(rows, root=tmp_path, source="made", splits=["train", "train", "test", "test"])
+    assert copies_across(manifest) == "2 files have copies in another split, by content: a/1.mp4, a/3.mp4"
+    assert copies_across(manifest[1:]) is None
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_split_does_not_depend_on_the_order_of_rows(tmp_path, seed) -> None:
+    contents = {f"{label}/{i}.mp4": f"{label}{i % 4}" for label in ("fall", "walk") for i in range(8)}
+    whole = list_folder(write(sessions(tmp_path), contents))
+    order = np.random.RandomState(seed).permutation(len(whole))
+    one, other = split_manifest(whole, seed=seed), split_manifest(whole[order], seed=seed)
+    assert dict(zip(one.ids, one.splits, strict=True)) == dict(zip(other.ids, other.splits, strict=True))
 
 
 def test_missing_files_are_split_as_ever(tmp_path, capsys) -> None:

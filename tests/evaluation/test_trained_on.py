@@ -18,6 +18,7 @@ from marey.evaluation.result import EvaluationResult
 from marey.evaluation.scores import Scores
 from marey.weights.checkpoint import save_checkpoint
 from marey.weights.load import build_model
+from marey.workflows.train import TrainOptions, plan_recipe, train_and_test
 from tiny import RECIPE, write_clips
 
 
@@ -61,7 +62,9 @@ def test_both_numbers_are_given(videos, tmp_path, workers) -> None:
 def test_all_and_none(videos, tmp_path) -> None:
     manifest = list_folder(videos)
     result = evaluate(model_trained_on(tmp_path, videos / "run" / "v0.mp4"), manifest[:4], workers=0)
-    assert "none of the 4 videos was trained on (their content was compared)" in result.summary()
+    assert (
+        "none of the 4 videos is among those that the checkpoint notes as trained on (by content)" in result.summary()
+    )
     result = evaluate(model_trained_on(tmp_path, *(video.path for video in manifest)), manifest, workers=0)
     assert "all 8 videos were trained on" in result.summary()
     assert result.unseen is None
@@ -106,6 +109,21 @@ def test_parts_of_videos(videos, tmp_path) -> None:
     assert evaluate(model, manifest, workers=0).scores.trained_on.tolist() == [True, True, True, False]
 
 
+@pytest.mark.parametrize("frames", [False, True])
+def test_a_file_of_which_a_part_was_trained_on_was_trained_on(videos, tmp_path, frames) -> None:
+    names = [str(videos / "run" / f"v{i}.mp4") for i in range(2)]
+    rows = [(name, "run") for name in names]
+    part = {"frame_ranges": [(0, 4), (0, 4)]} if frames else {"times": [(np.nan, 0.4), (np.nan, 0.4)]}
+    same = {"frame_ranges": [(0, 4), (0, 4)]} if frames else {"times": [(0.0, 0.4), (0.0, 0.4)]}
+    parts, alike, whole = (
+        make_manifest(rows, root=Path(), source="made", classes=["jump", "run"], **how) for how in (part, same, {})
+    )
+    trained = marey.fit(RECIPE, train=parts[:1], out=tmp_path / "run", workers=0, init="none")
+    model = marey.load_model(trained.last)
+    for manifest in (parts, alike, whole):
+        assert evaluate(model, manifest, workers=0).scores.trained_on.tolist() == [True, False]
+
+
 def test_fused_scores_know_it_of_any_stream() -> None:
     def scores(ids, seen):
         known = None if seen is None else np.array(seen)
@@ -129,12 +147,8 @@ def test_the_test_after_a_training_names_what_is_on_both_sides(videos, tmp_path,
     shutil.copy(videos / "jump" / "v0.mp4", tmp_path / "data" / "again.mp4")
     table = "".join(f"{','.join(row)}\n" for row in [("path", "label", "split"), *rows])
     (tmp_path / "data" / "list.csv").write_text(table)
-    from marey.workflows.train import TrainOptions, train_recipe
-
-    train_recipe(
-        RECIPE, tmp_path / "data" / "list.csv", out=tmp_path / "run",
-        options=TrainOptions(init="none", compute=marey.Compute(workers=0)),
-    )  # fmt: skip
+    options = TrainOptions(init="none", compute=marey.Compute(workers=0))
+    train_and_test(plan_recipe(RECIPE, tmp_path / "data" / "list.csv", out=tmp_path / "run", options=options))
     said = capsys.readouterr()
     assert "1 file of the 2 for validation is in the training list too, by content: again.mp4" in said.err
     assert "1 of 2 videos was trained on (again.mp4); of the other 1: top-1" in said.out

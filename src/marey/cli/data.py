@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from marey.base.errors import DataError, MareyError, RunError
-from marey.base.reporter import notice
+from marey.base.reporter import notice, warning
 from marey.cli.command import AsJson, Classes, Device, Root, Seed, command, json_document, output_file
 
 if TYPE_CHECKING:
@@ -92,6 +92,7 @@ def split(
     from marey.data.formats import read_manifest
     from marey.data.sides import divide
     from marey.data.sources import find_sources
+    from marey.data.split import copies_across
     from marey.data.split_names import VAL, split_name
 
     _check_list(out, source)
@@ -102,6 +103,8 @@ def split(
     parts = ", ".join(f"{len(manifest.split(name))} {name}" for name in manifest.split_names)
     kept = f"{source} is divided already, and its split is kept; " if VAL in map(split_name, given.split_names) else ""
     print(f"{out}: {parts}; {kept}{find_sources(manifest).describe(manifest.splits)}.")
+    if given.split_names and (copies := copies_across(manifest)) is not None:
+        warning(copies)
 
 
 @command(data, "prepare")

@@ -51,6 +51,13 @@ def train(
         typer.Option("--init", help="Start from none, imagenet, ig65m, a recipe's name or a checkpoint file."),
     ] = None,
     trust_first_use: TrustFirstUse = False,
+    epochs: Annotated[
+        int | None, typer.Option("--epochs", min=1, help="How many epochs: --set train.epochs=N in short.")
+    ] = None,
+    lr: Annotated[
+        float | None,
+        typer.Option("--lr", help="Learning rate of --set train.base_batch: --set train.optimizer.lr=X in short."),
+    ] = None,
     settings: Set = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
     out: Out = None,
@@ -74,6 +81,7 @@ def train(
 
     if resume and out is None:
         raise MareyError("--resume: name the run to go on with, for example --out runs/mine-1.")
+    settings = _with_short_forms(settings or [], epochs, lr)
     options = TrainOptions(
         seed=seed, resume=resume, init=init, root=root, classes=classes, max_broken=max_broken,
         tensorboard=tensorboard, compute=Compute(device=device, precision=precision, batch=batch, workers=workers),
@@ -90,7 +98,7 @@ def train(
         check_folder(folder, videos=Path(recipe))
         if init is not None and not resume and not dry_run:
             options = replace(options, trust_first_use=trusted([init], trust_first_use))
-        plan = plan_classifier(Path(recipe), val=val, settings=settings or (), out=folder, options=options)
+        plan = plan_classifier(Path(recipe), val=val, settings=settings, out=folder, options=options)
     else:
         found = _recipe_to_train(recipe, settings)
         if data is None:
@@ -110,7 +118,25 @@ def train(
         train_and_test(plan)
 
 
-def _recipe_to_train(word: str, settings: list[str] | None) -> "Recipe":
+def _with_short_forms(settings: list[str], epochs: int | None, lr: float | None) -> list[str]:
+    """The settings with those that have an option of their own.
+
+    Raises:
+        RecipeError: one is given in both ways.
+    """
+    short = {"--epochs": ("train.epochs", epochs), "--lr": ("train.optimizer.lr", lr)}
+    more = {option: f"{key}={value!r}" for option, (key, value) in short.items() if value is not None}
+    for option, word in more.items():
+        key = word.partition("=")[0]
+        for setting in settings:
+            if setting.partition("=")[0] == key:
+                raise RecipeError(
+                    f"{option} is short for --set {word}, and --set {setting} is given, too: leave one out."
+                )
+    return [*settings, *more.values()]
+
+
+def _recipe_to_train(word: str, settings: list[str]) -> "Recipe":
     """`declared_recipe`, where the word might have been meant as a folder or list, too."""
     try:
         return declared_recipe(word, settings)

@@ -11,7 +11,7 @@ from torch.utils.data import Dataset
 from marey.base.errors import DataError, DecodeError
 from marey.base.random import RandomSource, random_for
 from marey.data.catalogue.mirror import mirrored_target
-from marey.data.identity import content_of, identity_of
+from marey.data.identity import content_of, noted_of
 from marey.data.manifest import Manifest, Sample
 from marey.data.quarantine import Broken, replacements
 from marey.data.videos import Target, VideoEntry, Videos, counted
@@ -64,8 +64,8 @@ class ClipItem(TypedDict):
     id: str
     broken: list[Broken]
     """Files that could not be read; the clip is then another video's (see `quarantine`)."""
-    identity: int
-    """Of the content of the video that the clip was cut from (`marey.data.identity`)."""
+    identity: tuple[int, ...]
+    """Of the content of the video that the clip was cut from (`marey.data.identity.noted_of`)."""
 
 
 class ClipBatch(TypedDict):
@@ -158,7 +158,7 @@ class ClipDataset(Dataset[ClipItem]):
         self.seed, self.pixels, self.flow = seed, pixels or Pixels(), flow
         self.appearance, self.swaps = tuple(appearance), dict(swaps or {})
         # Looked at once by each process that reads a video; 0: not yet.
-        self._identities = np.zeros(len(manifest), np.uint64)
+        self._contents = np.zeros(len(manifest), np.uint64)
 
     def __len__(self) -> int:
         return len(self.manifest)
@@ -171,13 +171,14 @@ class ClipDataset(Dataset[ClipItem]):
             sample = self.manifest[place]
             try:
                 clip, seconds, flipped = self._clip(sample, random_for(*random), *self.shapes[shape])
-                identity = int(self._identities[place]) or identity_of(sample)
+                whole = int(self._contents[place]) or content_of(sample.path)
             except (DecodeError, OSError) as error:
                 broken.append(Broken(sample.id, str(sample.path), str(error)))
                 continue
-            self._identities[place] = identity
+            self._contents[place] = whole
             target = self.target(self.manifest, place, seconds)
             target = self.mirrored(target, self.swaps) if flipped else target
+            identity = noted_of(sample, whole)
             return {"clip": clip, "target": target, "id": sample.id, "broken": broken, "identity": identity}
         raise DataError(f"{len(broken)} videos in a row cannot be read; the last: {broken[-1].reason}")
 
@@ -269,5 +270,5 @@ def collate(items: list[ClipItem]) -> ClipBatch:
         "target": torch.from_numpy(np.stack([np.asarray(item["target"]) for item in items])),
         "id": [item["id"] for item in items],
         "broken": [broken for item in items for broken in item["broken"]],
-        "identity": [item["identity"] for item in items],
+        "identity": [identity for item in items for identity in item["identity"]],
     }

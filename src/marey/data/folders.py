@@ -86,7 +86,7 @@ def _order(folder: str, parts: Sequence[Sequence[str]], classes: Sequence[str] |
         if with_folders == set(tops) and _look_like_splits(tops):
             raise DataError(
                 f"{folder}: {_some(tops)} look like the splits of a data set, but these are not their names (train, val, "
-                f"test): rename them, or name them one by one: {_by_hand(folder, tops)}. Where they are classes, say so "
+                f"test): rename them, or {_by_hand(folder, tops)}. Where they are classes, say so "
                 "with --classes FILE."
             )
     below = [path for path in parts if len(path) > 2 and is_split_name(path[1])]
@@ -132,15 +132,16 @@ def _unclear(folder: str, words: Sequence[str], others: Sequence[str]) -> DataEr
     return DataError(
         f"{folder}: {_some(words)} {'is' if len(words) == 1 else 'are'} called as splits are, and beside "
         f"{'it' if len(words) == 1 else 'them'} {'lies' if len(others) == 1 else 'lie'} {_some(others)}. Where they are "
-        f"splits: {_by_hand(folder, [*words, *others])}; {insist}."
+        f"splits, {_by_hand(folder, [*words, *others])}; {insist}."
     )
 
 
 def _by_hand(folder: str, words: Sequence[str]) -> str:
-    """The command that trains on splits which are named one by one."""
+    """To name a single split, and the command that trains on splits which are named one by one."""
     named = {name: word for word in reversed(words) for name in _names_in(word)}
     train, held = named.get(TRAIN, "TRAIN"), named.get(VAL) or named.get(TEST)
-    return f"marey train {folder}/{train}" + (f" --val {folder}/{held}" if held else "")
+    command = f"marey train {folder}/{train}" + (f" --val {folder}/{held}" if held else "")
+    return f"name one of them in place of {folder} ({command})"
 
 
 def _names_in(text: str) -> set[str]:

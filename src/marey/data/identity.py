@@ -80,8 +80,19 @@ class Identities:
 
 
 def was_seen(video: VideoEntry, whole: int, trained_on: Identities) -> bool:
-    """Whether training saw this video or part, whose file's identity is `whole`: it, or the whole file."""
-    return whole in trained_on or (identity_in(video, whole) in trained_on)
+    """Whether training saw this video or part, whose file's identity is `whole`: it; or the whole file, of which it is a
+    part; or a part of it, where it is the whole file.
+    """
+    own = identity_in(video, whole)
+    return own in trained_on or (_in_parts(whole) if own == whole else whole) in trained_on
+
+
+def noted_of(video: VideoEntry, whole: int) -> tuple[int, ...]:
+    """What a checkpoint notes of a video that it was trained on, whose file's identity is `whole`: `identity_of`; and of a
+    part also one by which the whole file is known again.
+    """
+    own = identity_in(video, whole)
+    return (own,) if own == whole else (own, _in_parts(whole))
 
 
 def identity_of(video: VideoEntry) -> int:
@@ -99,12 +110,18 @@ def identity_of(video: VideoEntry) -> int:
 
 def identity_in(video: VideoEntry, whole: int) -> int:
     """As `identity_of`, of an entry whose file has the identity `whole`."""
-    part = [video.start, video.end]
     if (video.start_frame, video.end_frame) != (None, None):
-        part += [video.start_frame, video.end_frame]
-    if part == [None, None]:
+        part = f"frames {video.start_frame or 0} {video.end_frame}"
+    elif (video.start, video.end) != (None, None):
+        part = f"seconds {float(video.start or 0)} {video.end if video.end is None else float(video.end)}"
+    else:
         return whole
-    return _number(hashlib.sha256(" ".join(map(str, (whole, *part))).encode()))
+    return _number(hashlib.sha256(f"{whole} {part}".encode()))
+
+
+def _in_parts(whole: int) -> int:
+    """What is noted of a file of which some part was trained on."""
+    return _number(hashlib.sha256(f"{whole} in parts".encode()))
 
 
 def content_of(path: str | Path) -> int:

@@ -61,7 +61,8 @@ def scan_folder(folder: str | Path) -> Scan:
         DataError: no such folder, or one that cannot be listed.
     """
     if not Path(folder).is_dir():
-        raise DataError(f"{folder}: {why_absent(folder, 'no such folder')}.")
+        otherwise = "a file, and a folder is expected" if Path(folder).exists() else "no such folder"
+        raise DataError(f"{folder}: {why_absent(folder, otherwise)}.")
     walk = _Walk(str(folder))
     walk.enter("")
     walk.try_unknown()
@@ -103,7 +104,8 @@ class _Walk:
         except OSError as error:
             raise DataError(f"{self.folder}/{prefix}: cannot be listed ({error.strerror}).") from None
         with entries:
-            for entry in entries:
+            # In order, so that of two links to one folder every machine takes the same.
+            for entry in sorted(entries, key=lambda entry: entry.name):
                 name = entry.name
                 if name.startswith("."):
                     continue
@@ -128,11 +130,14 @@ class _Walk:
             self.enter(path)
 
     def _is_new(self, entry: "os.DirEntry[str]") -> bool:
-        """Whether a folder was not met before through a link: links may lead in circles."""
+        """Whether a folder was not met before through a link, and is not the link's own or one above: links may lead in
+        circles.
+        """
         if not entry.is_symlink():
             return True
         target = os.path.realpath(entry.path)
-        known = target in self.linked
+        inside = os.path.realpath(os.path.dirname(entry.path))  # noqa: PTH120
+        known = target in self.linked or f"{inside}/".startswith(f"{target.rstrip('/')}/")
         self.linked.add(target)
         return not known
 

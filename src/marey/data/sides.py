@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from marey.base.errors import DataError
+from marey.data.class_order import in_class_order
 from marey.data.formats import check_root, read_manifest
 from marey.data.manifest import Manifest
 from marey.data.rows import WHOLE
@@ -39,12 +40,13 @@ def read_sides(
 ) -> Sides:
     """The training and validation videos that a user names.
 
-    `val` is the held-out side where it is given, with the classes of `data`: a manifest as it is; of a list or folder with
+    `val` is the held-out side where it is given, with the classes of `data`: all of a manifest; of a list or folder with
     a split column the rows for validation, or in their absence for testing. Beside it, a manifest as `data` is all for
     training. Without it the split column of `data` decides likewise. `root` and `classes` are as `read_manifest` takes them.
 
     Raises:
-        DataError: of a split column no row is for training, or `root` can have no effect.
+        DataError: of a split column no row is for training, a label of `val` is no class of `data`, or `root` can have no
+            effect.
     """
     paths = [source for source in (data, val) if isinstance(source, str | Path)]
     if paths:
@@ -54,7 +56,7 @@ def read_sides(
         return sides_of(whole)
     trained = Sides(whole, None) if isinstance(data, Manifest) else _trained(whole)
     if isinstance(val, Manifest):
-        return replace(trained, held_out=val)
+        return replace(trained, held_out=in_class_order(val, whole.class_names, of="the training list"))
     second = _canonical(read_manifest(val, root=_root_of(val, root), classes=whole.class_names))
     held = next((name for name in (VAL, TEST) if name in second.split_names), None)
     held_out = second if held is None else second.split(held)
@@ -86,7 +88,9 @@ def with_held_out(sides: Sides, *, share: float, seed: int) -> Sides:
     if sides.held_out is not None:
         return sides
     divided = split_manifest(sides.train, val=share, seed=seed)
-    return replace(sides, train=divided.split(TRAIN), held_out=divided.split(VAL))
+    return replace(
+        sides, train=divided.split(TRAIN), held_out=divided.split(VAL) if VAL in divided.split_names else None
+    )
 
 
 def divide(manifest: Manifest, *, share: float, seed: int) -> Manifest:
@@ -125,14 +129,14 @@ def joined(sides: Sides) -> Manifest:
     several = any(part.label_sets is not None for part, _ in parts)
     timed = any(part.times is not None for part, _ in parts)
     framed = any(part.frame_ranges is not None for part, _ in parts)
-    grouped = all(part.groups is not None for part, _ in parts)
+    grouped = any(part.groups is not None for part, _ in parts)
     return Manifest(
         np.concatenate(ids),
         np.concatenate([part.labels for part, _ in parts]),
         sides.train.class_names,
         sides.train.root if len(roots) == 1 else Path(),
         np.concatenate([np.full(len(part), name) for part, name in parts]),
-        np.concatenate([part.groups for part, _ in parts if part.groups is not None]) if grouped else None,
+        np.concatenate([_groups(part) for part, _ in parts]) if grouped else None,
         np.concatenate([_times(part) for part, _ in parts]) if timed else None,
         sides.train.source,
         np.concatenate([_label_sets(part, width) for part, _ in parts]) if several else None,
@@ -174,6 +178,10 @@ def _canonical(manifest: Manifest) -> Manifest:
 def _root_of(source: str | Path, root: str | Path | None) -> str | Path | None:
     """The folder of a list's relative paths; a folder has none."""
     return None if Path(source).is_dir() else root
+
+
+def _groups(part: Manifest) -> np.ndarray:
+    return np.full(len(part), "") if part.groups is None else part.groups
 
 
 def _times(part: Manifest) -> np.ndarray:

@@ -27,27 +27,46 @@ def split_manifest(manifest: Manifest, *, val: float = 0.2, seed: int = 0) -> Ma
     files of equal content. Deterministic in `seed`.
 
     A source is the manifest's group, else what the file names tell (`marey.data.sources`). Where names leave a class without
-    videos on one side, they are passed over, which a warning says.
+    videos on one side, they are passed over, which a warning says. Of a class with copies of one file alone none
+    is held out, which another one says.
 
     Raises:
-        DataError: a class has a single group, or a single video or content: it cannot be on both sides.
+        DataError: a class has a single group, or a single video: it cannot be on both sides.
     """
     if not 0 < val < 1:
         raise DataError(f"the share to hold out must lie between 0 and 1, got {val:g}.")
     contents = _contents(manifest)
+    of_copies = _classes_of_copies(manifest, contents)
+    if of_copies[np.unique(manifest.labels)].all():
+        return manifest.with_splits(np.full(len(manifest), "train"))
     sources = find_sources(manifest)
     try:
-        return manifest.with_splits(_sides(manifest, _joined(sources, contents, manifest.ids), val, seed))
+        return manifest.with_splits(_sides(manifest, _joined(sources, contents, manifest.ids), of_copies, val, seed))
     except DataError:
+        copies = sources.together.any() and _copies_prevent(manifest, sources, of_copies, val, seed)
+        why = "with equal files of several of them on one side, a class would be on that side alone"
+        if sources.given and copies:
+            raise DataError(f"{manifest.source}: groups cannot be kept together: {why}: leave copies out.") from None
         if sources.given or not sources.together.any():
             raise
         unknown = replace(sources, together=np.zeros(len(manifest), np.bool_))
-        found = manifest.with_splits(_sides(manifest, _joined(unknown, contents, manifest.ids), val, seed))
-        warning(
-            "the sources that file names tell are not kept together: a class would be on one side alone (add a column "
-            "`group`, or more recordings)"
+        found = manifest.with_splits(_sides(manifest, _joined(unknown, contents, manifest.ids), of_copies, val, seed))
+        because = (
+            f"{why} (leave copies out)"
+            if copies
+            else "a class would be on one side alone (add a column `group`, or more recordings)"
         )
+        warning(f"the sources that file names tell are not kept together: {because}")
         return found
+
+
+def _copies_prevent(manifest: Manifest, sources: Sources, of_copies: NDArray[np.bool_], val: float, seed: int) -> bool:
+    """Whether sources could be kept together if no two files were equal."""
+    try:
+        _sides(manifest, _joined(sources, np.full(len(manifest), -1), manifest.ids), of_copies, val, seed)
+    except DataError:
+        return False
+    return True
 
 
 @dataclass(frozen=True)
@@ -81,6 +100,21 @@ def both_sides(train: Manifest, val: Manifest) -> BothSides:
     )
     shared = bool(sources.on_several_sides(names))
     return BothSides(sources.describe(names), shared, common if rows else None)
+
+
+def copies_across(manifest: Manifest) -> str | None:
+    """In words, where files of equal content have different splits."""
+    assert manifest.splits is not None
+    splits_of: dict[tuple[int, tuple[float, ...]], set[str]] = {}
+    keys = list(zip(equal_contents(paths_of(manifest)).tolist(), _parts(manifest), strict=True))
+    for key, split in zip(keys, manifest.splits.tolist(), strict=True):
+        splits_of.setdefault(key, set()).add(split)
+    rows = [row for row, key in enumerate(keys) if key[0] >= 0 and len(splits_of[key]) > 1]
+    if not rows:
+        return None
+    return (
+        f"{counted(len(rows), 'file')} have copies in another split, by content: {_some(manifest.ids[rows].tolist())}"
+    )
 
 
 def check_sides(train: Manifest, val: Manifest) -> None:
@@ -132,21 +166,8 @@ def _real_paths(manifest: Manifest) -> list[str]:
 
 
 def _contents(manifest: Manifest) -> NDArray[np.int64]:
-    """Which videos [N] have equal content, as `equal_contents` numbers them; what there is of it is said.
-
-    Raises:
-        DataError: all files of a class are copies of one.
-    """
+    """Which videos [N] have equal content, as `equal_contents` numbers them; what there is of it is said."""
     contents = equal_contents(paths_of(manifest))
-    in_parts = manifest.times is not None or manifest.frame_ranges is not None
-    alone = 1 in np.bincount(manifest.labels)  # a class of one video is refused as that
-    for label, name in enumerate(manifest.class_names):
-        own = contents[manifest.labels == label]
-        if not alone and len(own) and own[0] >= 0 and (own == own[0]).all() and not in_parts:
-            raise DataError(
-                f"{manifest.source}: the {len(own)} files of class {name} are copies of one, by content: training "
-                "and test take at least two that differ."
-            )
     files, counts = np.unique(contents, return_counts=True)
     # Parts of one file are no copies.
     sets = np.split(np.argsort(contents, kind="stable"), np.cumsum(counts)[:-1])
@@ -158,23 +179,42 @@ def _contents(manifest: Manifest) -> NDArray[np.int64]:
     notice(f"{count} files are copies of each other, by content ({len(copies)} different): equal ones are on one side")
     torn = [rows for rows in copies if len(set(manifest.labels[rows].tolist())) > 1]
     if torn:
-        rows = torn[0]
-        labels = [manifest.class_names[label] for label in manifest.labels[rows].tolist()]
-        named = ", ".join(f"{name} ({label})" for name, label in zip(manifest.ids[rows].tolist(), labels, strict=True))
+        first = {manifest.labels[row]: manifest.ids[row] for row in reversed(torn[0].tolist())}  # one of each class
+        named = _some([f"{name} ({manifest.class_names[label]})" for label, name in sorted(first.items())])
         warning(f"files of equal content have different classes, {len(torn)} times, for example: {named}")
     return contents
+
+
+def _classes_of_copies(manifest: Manifest, contents: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """[K]: the classes of which all files, two or more, are copies of one; parts of a file are none."""
+    found = np.zeros(len(manifest.class_names), np.bool_)
+    if manifest.times is None and manifest.frame_ranges is None:
+        for label in range(len(found)):
+            own = contents[manifest.labels == label]
+            found[label] = len(own) > 1 and own[0] >= 0 and bool((own == own[0]).all())
+    if found.any():
+        names = [name for name, is_one in zip(manifest.class_names, found.tolist(), strict=True) if is_one]
+        warning(
+            f"all files of a class are copies of one, by content, in {counted(len(names), 'class', 'classes')}: "
+            f"{_some(names)}: all are for training and none is held out (add videos that differ)"
+        )
+    return found
 
 
 def _joined(sources: Sources, contents: NDArray[np.int64], ids: NDArray[np.str_]) -> NDArray[np.int64]:
     """A number for each video [N], the same for those that belong together: of one source, one file or one content."""
     rows = len(ids)
     alone = [f"/{row}" for row in range(rows)]
-    keys = [np.where(sources.together, sources.of_row, alone), ids, np.where(contents < 0, alone, contents.astype(str))]
+    keys = [
+        np.where(sources.together, sources.of_row, alone),
+        ids,
+        np.where(contents < 0, -1 - np.arange(rows), contents),
+    ]
+    numbered = [np.unique(key, return_inverse=True)[1] for key in keys]
     labels = np.arange(rows)
     while True:
         before = labels
-        for key in keys:
-            _, of_key = np.unique(key, return_inverse=True)
+        for of_key in numbered:
             least = np.full(of_key.max() + 1, rows)
             np.minimum.at(least, of_key, labels)
             labels = least[of_key]
@@ -188,22 +228,26 @@ def _joined(sources: Sources, contents: NDArray[np.int64], ids: NDArray[np.str_]
     return numbers
 
 
-def _sides(manifest: Manifest, of_row: NDArray[np.int64], val: float, seed: int) -> NDArray[np.str_]:
-    """The side of each video [N], for groups `of_row` [N].
+def _sides(
+    manifest: Manifest, of_row: NDArray[np.int64], of_copies: NDArray[np.bool_], val: float, seed: int
+) -> NDArray[np.str_]:
+    """The side of each video [N], for groups `of_row` [N]; those with a video of the classes `of_copies` [K] are for
+    training.
 
     Raises:
         DataError: a class would be on one side alone.
     """
     random = random_for(seed)
     held: set[int] = set()
+    kept = set(of_row[of_copies[manifest.labels]].tolist())
     classes = np.argsort(np.bincount(manifest.labels, minlength=len(manifest.class_names)), kind="stable")
     for label in classes.tolist():
         rows = manifest.labels == label
-        if rows.any():
-            _hold_out(manifest, label, of_row, rows, held, val, random)
+        if rows.any() and not of_copies[label]:
+            _hold_out(manifest, label, of_row, rows, held, kept, val, random)
     sides = np.where(np.isin(of_row, list(held)), "val", "train")
     for label, name in enumerate(manifest.class_names):
-        if len(set(sides[manifest.labels == label].tolist())) == 1:
+        if len(set(sides[manifest.labels == label].tolist())) == 1 and not of_copies[label]:
             raise DataError(
                 f"{manifest.source}: every source of class {name} fell on one side; split by hand or more clips."
             )
@@ -216,14 +260,17 @@ def _hold_out(
     of_row: NDArray[np.int64],
     rows: NDArray[np.bool_],
     held: set[int],
+    kept: set[int],
     val: float,
     random: np.random.RandomState,
 ) -> None:
-    """Add groups of one class to `held` until its share is reached; groups that hold several classes count for each."""
+    """Add groups of one class to `held` until its share is reached, none of `kept`; groups that hold several classes
+    count for each.
+    """
     sizes = np.bincount(of_row[rows])
     candidates = np.flatnonzero(sizes)
     if len(candidates) < 2:
-        what = "video" if sizes.sum() == 1 else "source (group)"
+        what = "video" if sizes.sum() == 1 else "source (group, or file)"
         raise DataError(
             f"{manifest.source}: class {manifest.class_names[label]} has only one {what}: "
             "to train and to test takes at least two."
@@ -236,13 +283,13 @@ def _hold_out(
             if have:
                 break
             continue
-        if group not in held:
+        if group not in held and group not in kept:
             held.add(group)
             have += int(sizes[group])
             free -= 1
     if not have:
-        smallest = int(min(candidates, key=lambda g: sizes[g]))
-        held.add(smallest)
+        free_ones = [group for group in candidates.tolist() if group not in kept]
+        held |= set(sorted(free_ones, key=lambda group: sizes[group])[:1])
 
 
 def _some(names: Sequence[str]) -> str:

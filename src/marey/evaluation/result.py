@@ -134,7 +134,7 @@ class EvaluationResult:
             return ""
         count = int(seen.sum())
         if not count:
-            return f"none of the {total} videos was trained on (their content was compared)"
+            return f"none of the {total} videos is among those that the checkpoint notes as trained on (by content)"
         names = [name for name, was in zip(self.scores.ids, seen.tolist(), strict=True) if was]
         listed = ", ".join([*names[:_NAMED], *(["..."] if count > _NAMED else [])])
         if (unseen := self.unseen) is None:

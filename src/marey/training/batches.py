@@ -8,6 +8,7 @@ from marey.data.catalogue.mirror import swaps_of
 from marey.data.clips import ClipDataset
 from marey.data.loader import Batch, ClipLoader
 from marey.data.manifest import Manifest
+from marey.data.videos import counted
 from marey.recipe import Recipe
 from marey.tasks.all import task_of
 from marey.training.multigrid import phase_at, phases_of, views_of
@@ -71,7 +72,8 @@ class RunBatches:
         """The length of training as text: epochs, steps, and clips per step."""
         clips, lengths = self.recipe.train.base_batch * self.recipe.train.repeats, self.calendar.lengths
         if not self.phases:
-            return f"{self.epochs} epochs of {lengths[0]} steps of {clips} clips"
+            epochs, steps = counted(self.epochs, "epoch"), counted(lengths[0], "step")
+            return f"{epochs} of {steps} of {counted(clips, 'clip')}"
         sizes = ", ".join(f"{frames}x{side}" for frames, side in sorted({(s.frames, s.side) for s in self.shapes}))
         most = clips * max(shape.batch for shape in self.shapes)
         return f"{self.epochs} epochs, {sum(lengths)} steps of {clips} to {most} clips of {sizes}"

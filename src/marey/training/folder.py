@@ -37,6 +37,20 @@ def refuse_other_run(path: Path) -> None:
     folder.check()
 
 
+def require_run(path: Path) -> None:
+    """Refuse a folder without a run that can be resumed, before anything is read for it.
+
+    Raises:
+        RunError: as `load_state`.
+    """
+    read_run(path / STATE)
+
+
+def has_begun(path: Path) -> bool:
+    """Whether a run in this folder came as far as its first step, so that there is something to keep."""
+    return (path / STATE).exists() or (path / "log.jsonl").exists()
+
+
 def precision_of_run(path: Path) -> Arithmetic | None:
     """The precision of the run in a folder; None where there is no run to resume."""
     found = recorded_run(path / STATE)
@@ -127,7 +141,8 @@ class RunFolder:
                 same = ", of which names, labels, times or classes differ" if old_count == new_count else ""
                 raise RunError(
                     f"{self.path}: its {title} list is another one, {old_count} videos there, {new_count} here{same}: "
-                    f"resume it with its own list, or begin another run from its weights: {self._from_weights}."
+                    f"resume it with the list or folder as it was, or begin another run from its weights: "
+                    f"{self._from_weights}."
                 )
         old, new = there["recipe"], here["recipe"]
         assert isinstance(old, dict) and isinstance(new, dict)
@@ -145,7 +160,7 @@ class RunFolder:
 
     def _leave_untouched(self) -> None:
         """Remove the files of a run that stopped before its first step."""
-        if not (self.path / STATE).exists() and not (self.path / "log.jsonl").exists():
+        if not has_begun(self.path):
             for name in (Command.TRAIN.note, "recipe.yaml", START):
                 (self.path / name).unlink(missing_ok=True)
             with contextlib.suppress(OSError):  # other files lie there

@@ -1,5 +1,6 @@
 """Train, test and report in one go: a recipe on a list, or a classifier from a folder of clips or a list of them."""
 
+import contextlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -9,10 +10,10 @@ from typing import Unpack
 from marey.backends.compute import Compute, ComputeOptions
 from marey.backends.precision import check_machine
 from marey.base.claim import Command, OutputPath
-from marey.base.errors import DataError
+from marey.base.errors import DataError, MareyError
 from marey.base.processes import processes
 from marey.base.reporter import notice, warning_once
-from marey.data.manifest import Manifest
+from marey.data.manifest import Manifest, classes_beside
 from marey.data.missing import check_present
 from marey.data.sides import Sides, joined, read_sides, with_held_out
 from marey.data.split import both_sides, split_again
@@ -23,7 +24,7 @@ from marey.evaluation.result import EvaluationResult
 from marey.recipe import Recipe
 from marey.recipes.folder import FOLDER, FOLDER_TSM, folder_recipe
 from marey.training.fit import FitResult, fit
-from marey.training.folder import refuse_other_run
+from marey.training.folder import has_begun, refuse_other_run, require_run
 from marey.video.flow.rule import FlowRule
 from marey.weights.load import load_model
 from marey.weights.pretraining import check_start
@@ -81,11 +82,7 @@ class Plan:
         start = self.options.init or self.recipe.pretraining or "none"
         lines += [
             *self.sides.notes,
-            *(
-                []
-                if held_out is None
-                else [f"training and validation: {text}" for text in both_sides(train, held_out).lines]
-            ),
+            *(() if held_out is None else both_sides(train, held_out).lines),
             f"recipe: {self.recipe.name}, {self.recipe.title}, {counted(self.recipe.train.epochs, 'epoch')}",
             f"starts from: {f'the run in {self.out}' if self.options.resume else start}",
             f"output: {self.out}",
@@ -109,9 +106,12 @@ def plan_recipe(
 
     Raises:
         DataError: the data cannot be read, no row is for training, or too many files are missing.
+        RunError: there is no run in `out` to resume.
     """
     check_machine(options.compute, training=True)
-    if not options.resume:
+    if options.resume:
+        require_run(out)
+    else:
         check_start(recipe, options.init, trust_first_use=options.trust_first_use)
     sides = read_sides(data, val, root=options.root, classes=options.classes)
     if isinstance(data, Path):
@@ -134,20 +134,26 @@ def plan_classifier(
 
     Raises:
         DataError: no videos, fewer than two classes, a class with a single source of clips, or too many missing files.
-        RunError: another run lives in `out`.
+        RunError: another run lives in `out`, or none to resume, or a list that is read is the split.csv of it.
     """
     check_machine(options.compute, training=True)
     pictures = options.init == "imagenet" or (options.init is None and has_lite(0))
     base = FOLDER_TSM if pictures else FOLDER
-    if not options.resume:
+    if options.resume:
+        require_run(out)
+    else:
         check_start(base, options.init, trust_first_use=options.trust_first_use)
+    split = out / "split.csv"
+    if not options.resume:
+        OutputPath.file(split).refuse_inputs([path for path in (data, val) if isinstance(path, Path)])
     given = read_sides(data, val, root=options.root, classes=options.classes)
     if len(given.train.class_names) < 2:
         raise DataError(f"{data}: only one class, {given.train.class_names[0]}; telling apart takes at least two.")
-    split = out / "split.csv"
     if given.held_out is None and options.resume and split.exists():
         again = split_again(given.train, split)
-        sides = replace(given, train=again.split(TRAIN), held_out=again.split(VAL))
+        sides = replace(
+            given, train=again.split(TRAIN), held_out=again.split(VAL) if VAL in again.split_names else None
+        )
     else:
         sides = with_held_out(given, share=_SHARE, seed=options.seed)
     _check_sides(sides, options)
@@ -158,19 +164,32 @@ def plan_classifier(
 
 
 def train_classifier(plan: Plan) -> EvaluationResult | None:
-    """Do what `plan_classifier` planned: write the split, say what was chosen, train, test, report."""
+    """Do what `plan_classifier` planned: write the split, say what was chosen, train, test, report.
+
+    Where training is refused before its first step, no split stays behind.
+    """
     recipe, out = plan.recipe, plan.out
-    if processes().first and not (plan.options.resume and (out / "split.csv").exists()):
+    writes = processes().first and not (plan.options.resume and (out / "split.csv").exists())
+    if writes:
         joined(plan.sides).write_csv(out / "split.csv")
-    other = "--init none for a small SlowOnly from scratch" if recipe.pretraining else _LITE
-    notice(
-        f"{_counts_text(plan.sides, by_lot=plan.by_lot)}; the split is {out / 'split.csv'}.\n"
-        f"{recipe.title}: {recipe.notes}\n"
-        f"Another network: {other}.\n"
-        f"To change any of it: --set train.epochs={recipe.train.epochs * 2}, or "
-        f"marey show {recipe.name} > mine.yaml, edit, marey train mine.yaml --data {out / 'split.csv'}"
-    )
-    return train_and_test(plan)
+    notice(f"{_counts_text(plan.sides, by_lot=plan.by_lot)}; the split is {out / 'split.csv'}.")
+    if not plan.options.resume:
+        other = "--init none for a small SlowOnly from scratch" if recipe.pretraining else _LITE
+        notice(
+            f"{recipe.title}: {recipe.notes}\n"
+            f"Another network: {other}.\n"
+            f"To change any of it: --epochs {recipe.train.epochs * 2}, or "
+            f"marey show {recipe.name} > mine.yaml, edit, marey train mine.yaml --data {out / 'split.csv'}"
+        )
+    try:
+        return train_and_test(plan)
+    except MareyError:
+        if writes and not has_begun(out):
+            for written in (out / "split.csv", classes_beside(out / "split.csv")):
+                written.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # other files lie there
+                out.rmdir()
+        raise
 
 
 def train(
