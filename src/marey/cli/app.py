@@ -257,7 +257,7 @@ def evaluate(
     """Test a model on labelled videos by its recipe's protocol; scores, metrics and report go to --out."""
     from marey.backends.choose import check_backend
     from marey.recipes import find_two_stream
-    from marey.workflows.testing import ListOptions, test_model
+    from marey.workflows.testing import test_model
     from marey.workflows.two_streams import Streams, open_models, test_streams
 
     compute = Compute(device=device, precision=precision, batch=batch, workers=workers, backend=backend)
@@ -274,13 +274,16 @@ def evaluate(
         model, fuse, weights=weights, fuse_weights=fuse_weights, untrained=untrained, settings=settings or (),
         trust_first_use=trust, classes=classes,
     )  # fmt: skip
-    listed = ListOptions(root=root, classes=classes, split=split, only=only)
     if isinstance(opened, Streams):
         result = test_streams(
-            opened, data, second=fuse_data, out=folder, listed=listed, max_broken=max_broken, compute=compute
-        )
+            opened, data, second=fuse_data, out=folder, root=root, classes=classes, split=split, only=only,
+            max_broken=max_broken, compute=compute,
+        )  # fmt: skip
     else:
-        result = test_model(opened, data, out=folder, listed=listed, max_broken=max_broken, compute=compute)
+        result = test_model(
+            opened, data, out=folder, root=root, classes=classes, split=split, only=only, max_broken=max_broken,
+            compute=compute,
+        )  # fmt: skip
     if processes().first:
         print(json_document(result.as_json()) if as_json else result.summary())
 

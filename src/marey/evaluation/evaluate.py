@@ -26,7 +26,7 @@ from marey.base.files import atomic_path
 from marey.base.processes import processes
 from marey.base.reporter import notice, progress, warning_once
 from marey.base.versions import versions
-from marey.classifier import Classifier, require_classifier
+from marey.classifier import Classifier
 from marey.data.class_files import read_classes
 from marey.data.class_order import are_numbers, in_class_order
 from marey.data.clips import ViewDataset
@@ -42,13 +42,14 @@ from marey.evaluation.result import EvaluationResult
 from marey.evaluation.scores import Scores
 from marey.evaluation.views import read_ahead, score_video
 from marey.tasks.all import task_of
+from marey.weights.load import as_classifier
 
 _SAVE_EVERY = 20.0
 """Seconds between the parts that an interrupted run is resumed from."""
 
 
 def evaluate(
-    model: Classifier,
+    model: Classifier | str | Path,
     data: Manifest | str | Path,
     *,
     out: str | Path | None = None,
@@ -61,7 +62,8 @@ def evaluate(
     """Test `model` by the protocol of its recipe.
 
     Args:
-        model: As `load_model` and `build_model` give it, or a `Classifier` around your own module.
+        model: As `load_model` and `build_model` give it, or a `Classifier` around your own module; or what `load_model`
+            takes: a checkpoint, the folder of a run, a recipe's name.
         data: A manifest, or a list or folder to read one from.
         out: Folder for scores.npz, result.json and broken.jsonl. An interrupted run is resumed there.
         root: Folder that the list's paths are relative to.
@@ -80,7 +82,7 @@ def evaluate(
     """
     compute = compute.changed(**options)
     check_backend(compute)
-    require_classifier(model)
+    model = as_classifier(model)
     data = _matched(data, model) if isinstance(data, Manifest) else read_labelled(data, model, root=root)
     task_of(model.recipe.task).require_labels(data, model.recipe.name)
     overlap = restricted(data, only) if only is not None else None

@@ -11,7 +11,14 @@ from torch import Tensor, nn
 
 from marey.base.errors import WeightsError
 from marey.base.reporter import notice
-from marey.classifier import Classifier, LoadReport, Origin, refuse_unfinished, user_module_config
+from marey.classifier import (
+    Classifier,
+    LoadReport,
+    Origin,
+    refuse_unfinished,
+    require_classifier,
+    user_module_config,
+)
 from marey.data.catalogue import class_names_of
 from marey.data.class_files import read_classes
 from marey.models.network import Network
@@ -140,6 +147,18 @@ def load_model(
     if classes is not None:
         loaded = loaded.with_classes(read_classes(classes) if isinstance(classes, str | Path) else classes)
     return loaded.to(device).eval()
+
+
+def as_classifier(model: Classifier | str | Path) -> Classifier:
+    """The classifier, or the one that `load_model` makes of a name: a checkpoint, the folder of a run, a recipe.
+
+    Raises:
+        RecipeError, WeightsError: a wrong name, a checkpoint that cannot be loaded, or something else than these.
+    """
+    if isinstance(model, str | Path):
+        return load_model(model)
+    require_classifier(model)
+    return model
 
 
 def config_in(path: Path) -> NetworkConfig | None:
