@@ -140,7 +140,7 @@ def read_labelled(
     elif listed is None and not are_numbers(manifest.class_names):
         raise DataError(
             f"{path}: {len(manifest.class_names)} class names, and the weights do not say which of their {count} classes "
-            "these are: name them in order with --classes FILE, or label by number."
+            "these are: name them in order with --classes FILE (load_model(..., classes=FILE)), or label by number."
         )
     if split is None and len(manifest.split_names) > 1:
         warning_once(

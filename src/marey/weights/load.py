@@ -192,7 +192,17 @@ def _own(path: Path, recipe: Recipe | None, allow_new_head: bool, module: nn.Mod
     recipe = recipe or checkpoint.recipe
     network = _built(recipe) if module is None else module
     pairs = [(name, name) for name in network.state_dict()]
-    report = _filled(network, checkpoint.tensors, pairs, source=str(path), layout="marey", new_head=allow_new_head)
+    try:
+        report = _filled(network, checkpoint.tensors, pairs, source=str(path), layout="marey", new_head=allow_new_head)
+    except OtherClassesError as error:
+        raise OtherClassesError(error.what, f" The file holds {checkpoint.recipe.model.num_classes} classes.") from None
+    except WeightsError as error:
+        if recipe.model == checkpoint.recipe.model:
+            raise
+        raise WeightsError(
+            f"{error} The file holds {checkpoint.recipe.name}, another network than {recipe.name}: name the file alone, "
+            "without the recipe."
+        ) from None
     if report.new_head and module is not None:
         head = [value for name, value in network.state_dict().items() if name.startswith("head.")][-1]
         recipe = recipe.variant(model=user_module_config(module, recipe, num_classes=len(head)))
@@ -234,7 +244,7 @@ def _foreign(path: Path, recipe: Recipe | None, allow_new_head: bool, source: So
         variant, layout = variant_of(tensors, layouts, path)
         _require_classifier(tensors, layout, path, allow_new_head)
         config = variant.config
-        if not has_classifier(_plain(tensors, layout), layout):
+        if not has_classifier(tensors, layout):
             # Any number of classes: the classifier starts anew, and training gives it that of its own.
             config = config.model_copy(update={"num_classes": 400})
         recipe = released_as(path.name, config)
@@ -279,7 +289,9 @@ def _foreign(path: Path, recipe: Recipe | None, allow_new_head: bool, source: So
     said = contents.choices if report.new_head else said
     for line in said:
         notice(f"{path}: {line}")
-    report = replace(report, notes=(*said, *report.notes), names_assumed=assumed and names is not None)
+    report = replace(
+        report, notes=(*said, *report.notes), said=(*said, *report.said), names_assumed=assumed and names is not None
+    )
     return Classifier(network, recipe, classes=names, load_report=report)
 
 
@@ -289,7 +301,7 @@ def _plain(tensors: dict[str, Tensor], layout: ModuleType) -> dict[str, Tensor]:
 
 
 def _require_classifier(tensors: dict[str, Tensor], layout: ModuleType, path: Path, allow_new_head: bool) -> None:
-    if not allow_new_head and not has_classifier(_plain(tensors, layout), layout):
+    if not allow_new_head and not has_classifier(tensors, layout):
         raise WeightsError(
             f"{path}: a {layout.NAME} checkpoint with no classifier in it: it can only start a training: --init {path}."
         )
@@ -388,7 +400,9 @@ def _filled(
     for theirs, ours in pairs:
         state[ours].copy_(tensors[theirs])
     new_head = new_head and (bool(dropped) or headless)
-    return LoadReport(source, layout, tuple(pairs), left_out + (dropped if new_head else ()), notes, new_head)
+    return LoadReport(
+        source, layout, tuple(pairs), left_out + (dropped if new_head else ()), notes, said=resized, new_head=new_head
+    )
 
 
 def _check(

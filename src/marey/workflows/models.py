@@ -157,7 +157,7 @@ class Converted:
         if dropped := self.report.dropped:
             more = f" and {len(dropped) - 5} more" if len(dropped) > 5 else ""
             lines.append(f"  left out: {', '.join(dropped[:5])}{more}")
-        return "\n".join([*lines, *(f"  {note}" for note in self.report.notes)])
+        return "\n".join([*lines, *(f"  {note}" for note in self.report.unsaid().notes)])
 
 
 def convert_weights(

@@ -54,7 +54,7 @@ def test_model(
 def fuse_files(
     paths: Sequence[Path], *, weights: str | None, search_on: Sequence[Path] = (), of: str, out: Path | None
 ) -> EvaluationResult:
-    """Join score files by video id.
+    """Join score files by video id; a folder that evaluate left is its scores.npz.
 
     `weights` is "1,1.5" or None for equal ones; `search_on` names score files of other videos, one per stream, on which
     the weights with the highest top-1 are looked for.
@@ -73,6 +73,7 @@ def fuse_files(
     if of not in get_args(Fusion):
         raise DataError(f"--of {of}: expected one of {', '.join(get_args(Fusion))}.")
     kind: Fusion = of  # type: ignore[assignment]
+    paths, search_on = ([one / "scores.npz" if one.is_dir() else one for one in some] for some in (paths, search_on))
     fused = fuse([Scores.load(path) for path in paths], weights=_weights(paths, weights, search_on, kind), of=kind)
     if out:
         fused.save(out)
