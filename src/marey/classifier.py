@@ -267,7 +267,10 @@ class Classifier(nn.Module):
         """
         names = tuple(classes)
         if len(names) != self.num_classes:
-            raise RecipeError(f"{len(names)} class names, but the network tells {self.num_classes} apart.")
+            raise RecipeError(
+                f"{len(names)} class names, but the network tells {self.num_classes} apart: name each class (--classes, "
+                "classes=)."
+            )
         if self.names_classes and names != self.class_names:
             which = "in another order" if set(names) == set(self.class_names or ()) else "by other names"
             raise RecipeError(

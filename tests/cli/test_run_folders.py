@@ -274,3 +274,11 @@ def test_classes_that_are_assumed_are_said_and_can_be_named(full_size, tmp_path,
     assert said in str(assumed.load_report)
     names = [f"mine {number}" for number in range(400)]
     assert load_model(full_size / "400.pth", classes=names).class_names == tuple(names)
+    (tmp_path / "names.csv").write_text("id,name\n" + "".join(f"{n},{name}\n" for n, name in enumerate(names)))
+    clip = write_clips(tmp_path / "clips", 1) / "run" / "v0.mp4"
+    done = marey("predict", full_size / "400.pth", clip, "--classes", tmp_path / "names.csv", *PROTOCOL, *HERE)
+    assert "mine " in done.stdout
+    assert "are taken for those of" not in done.stderr + capsys.readouterr().err
+    assert done.stderr.count("read as a header") == 1
+    done = marey("predict", full_size / "400.pth", clip, "--classes", tmp_path / "none.txt")
+    assert "none.txt: no such file of class names" in done.stderr

@@ -116,22 +116,23 @@ def read_labelled(
     model: Classifier,
     *,
     root: str | Path | None = None,
-    classes: str | Path | None = None,
+    classes: str | Path | Sequence[str] | None = None,
     split: str | None = None,
 ) -> Manifest:
     """Read a list whose labels are the network's classes.
 
-    `classes` is a file of class names: those of a network that names none, or else those by whose places the list labels
-    its videos, which are then matched with the network's by name. Labels that are numbers are places among the classes.
+    `classes` are class names, or a file of them: those of a network that names none, or else those by whose places the
+    list labels its videos, which are then matched with the network's by name. Labels that are numbers are places among the
+    classes.
 
     Raises:
         DataError: a label is none of the classes, or which class is which cannot be known: the list has names, and the
             network has none.
     """
     count = model.num_classes
-    listed = None if classes is None else tuple(read_classes(classes))
+    listed, named = (read_classes(classes), str(classes)) if isinstance(classes, str | Path) else (classes, "--classes")
     if listed is not None and model.class_names is None and len(listed) != count:
-        raise DataError(f"{classes}: {len(listed)} class names, but the network tells {count} apart.")
+        raise DataError(f"{named}: {len(listed)} class names, but the network tells {count} apart.")
     manifest = read_manifest(path, root=root, classes=listed or model.class_names, split=split)
     if model.class_names is not None:
         manifest = in_class_order(manifest, model.class_names, of="the checkpoint")

@@ -11,14 +11,7 @@ from torch import Tensor, nn
 
 from marey.base.errors import WeightsError
 from marey.base.reporter import notice
-from marey.classifier import (
-    Classifier,
-    LoadReport,
-    Origin,
-    refuse_unfinished,
-    require_classifier,
-    user_module_config,
-)
+from marey.classifier import Classifier, LoadReport, Origin, refuse_unfinished, require_classifier, user_module_config
 from marey.data.catalogue import class_names_of
 from marey.data.class_files import read_classes
 from marey.models.network import Network
@@ -130,7 +123,7 @@ def load_model(
         loaded = _own(path, declared, allow_new_head, model)
     elif model is None:
         try:
-            loaded = _foreign(path, declared, allow_new_head, source)
+            loaded = _foreign(path, declared, allow_new_head, source, named=classes is not None)
         except WeightsError as error:
             if source is None or source.trust != "none":
                 raise
@@ -232,8 +225,13 @@ def _check_module(checkpoint: Checkpoint, module: nn.Module | None, path: Path) 
         )
 
 
-def _foreign(path: Path, recipe: Recipe | None, allow_new_head: bool, source: Source | None) -> Classifier:
-    """A classifier from an older toolkit's file, which came from `source`, if it was published there."""
+def _foreign(
+    path: Path, recipe: Recipe | None, allow_new_head: bool, source: Source | None, *, named: bool
+) -> Classifier:
+    """A classifier from an older toolkit's file, which came from `source`, if it was published there.
+
+    `named`: the user names its classes, so that none are assumed.
+    """
     contents = read_contents(path)
     tensors, notes, said = contents.tensors, contents.notes, contents.choices
     layouts = layouts_of(tensors, path)
@@ -254,7 +252,7 @@ def _foreign(path: Path, recipe: Recipe | None, allow_new_head: bool, source: So
             recipe, note = recipe_for(config, layout)
             notes += (note, *variant.notes)
             assumed = _published_names(recipe) is not None
-            if assumed:
+            if assumed and not named:
                 said += (
                     f"its {config.num_classes} classes are taken for those of {recipe.dataset}, in their order: the file "
                     "does not name them; --classes FILE (classes=) does",

@@ -26,7 +26,7 @@ def test_model(
     *,
     out: Path,
     root: Path | None = None,
-    classes: Path | None = None,
+    classes: Path | Sequence[str] | None = None,
     split: str | None = None,
     only: Path | None = None,
     max_broken: float | None = None,

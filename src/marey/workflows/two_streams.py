@@ -109,11 +109,11 @@ def open_models(
     untrained: bool = False,
     settings: Sequence[str] = (),
     trust_first_use: bool = False,
-    classes: Path | None = None,
+    classes: Sequence[str] | None = None,
 ) -> Classifier | Streams:
     """What a user names: one model, a row of two streams, or a model and one to fuse with it.
 
-    `classes` is a file that names the classes of checkpoints which do not.
+    `classes` names the classes of checkpoints which do not.
 
     Raises:
         RecipeError, WeightsError: as `open_model`; or a model to fuse with a row that has two streams already.
@@ -181,7 +181,7 @@ def test_streams(
     second: Path | None = None,
     out: Path,
     root: Path | None = None,
-    classes: Path | None = None,
+    classes: Path | Sequence[str] | None = None,
     split: str | None = None,
     only: Path | None = None,
     max_broken: float | None = None,
