@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 import marey
-from marey.base.errors import DataError, RecipeError, RunError, WeightsError
+from marey.base.errors import DataError, DecodeError, RecipeError, RunError, WeightsError
 from marey.classifier import Calibration, Classifier
 from marey.models.user_module.config import UserModuleConfig
 from marey.recipe import Recipe
@@ -172,13 +172,43 @@ def test_an_output_that_is_not_the_recipes_logits(module, found, videos, tmp_pat
 
 
 def test_what_is_no_classifier_is_refused_in_one_line(videos, tmp_path) -> None:
-    for model, message in ((Mean(), "got the bare module test_classifier.Mean"), ("runs/a", "got 'runs/a'")):
+    for model, message in ((Mean(), "got the bare module test_classifier.Mean"), (3, "got 3")):
         with pytest.raises(RecipeError, match=message):
             marey.predict(model, videos)
         with pytest.raises(RecipeError, match=message):
             marey.evaluate(model, videos)
         with pytest.raises(RecipeError, match=message):
             marey.features(model, videos, out=tmp_path)
+
+
+def test_a_run_is_named_in_place_of_its_classifier(videos, tmp_path) -> None:
+    run = tmp_path / "run"
+    save_checkpoint(run / "last.safetensors", build_model(RECIPE, NAMES))
+    model = marey.load_model(run)
+    files = [str(path) for path in sorted(videos.rglob("*.mp4"))]
+    expected = [marey.predict(model, file).probabilities for file in files]
+    for named in (run, f"{run}/", run / "last.safetensors"):
+        several = marey.predict(named, files, workers=0)
+        assert [found.path for found in several] == [Path(file) for file in files]
+        np.testing.assert_array_equal([found.probabilities for found in several], expected)
+    np.testing.assert_array_equal(marey.predict(run, files[1]).probabilities, expected[1])
+    result = marey.evaluate(run, videos, workers=0)
+    assert result.scores.probabilities.shape == (len(files), 2)
+    assert len(marey.features(run, videos, out=tmp_path / "f", workers=0)) == len(files)
+    for wrong, error in (("no_such_row", RecipeError), (tmp_path / "none", WeightsError)):
+        with pytest.raises(error):
+            marey.predict(wrong, files[0])
+
+
+def test_a_video_that_cannot_be_read_is_an_error_alone_and_an_answer_among_several(videos, tmp_path) -> None:
+    good, broken = next(videos.rglob("*.mp4")), tmp_path / "broken.mp4"
+    broken.write_bytes(b"no video")
+    model = build_model(RECIPE, NAMES).eval()
+    with pytest.raises(DecodeError, match="broken.mp4"):
+        marey.predict(model, broken)
+    first, second = marey.predict(model, (broken, good), workers=0)
+    assert (first.error is not None, second.error) == (True, None)
+    assert marey.predict(model, []) == []
 
 
 @pytest.mark.parametrize(

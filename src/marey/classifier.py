@@ -50,6 +50,8 @@ class LoadReport:
     and never uses."""
     notes: tuple[str, ...] = ()
     """What was decided that the file does not say."""
+    said: tuple[str, ...] = ()
+    """Those of the notes that loading has printed already."""
     new_head: bool = False
     """Whether the classifier starts fresh, because that of the file has other classes, or the file has none."""
     names_assumed: bool = False
@@ -67,6 +69,10 @@ class LoadReport:
             "notes": list(self.notes),
         }
         return found if self.origin is None else found | {"origin": self.origin.model_dump(mode="json")}
+
+    def unsaid(self) -> "LoadReport":
+        """The same without the notes that were printed already."""
+        return replace(self, notes=tuple(note for note in self.notes if note not in self.said))
 
     def __repr__(self) -> str:
         return f"LoadReport({self})"
@@ -261,7 +267,10 @@ class Classifier(nn.Module):
         """
         names = tuple(classes)
         if len(names) != self.num_classes:
-            raise RecipeError(f"{len(names)} class names, but the network tells {self.num_classes} apart.")
+            raise RecipeError(
+                f"{len(names)} class names, but the network tells {self.num_classes} apart: name each class (--classes, "
+                "classes=)."
+            )
         if self.names_classes and names != self.class_names:
             which = "in another order" if set(names) == set(self.class_names or ()) else "by other names"
             raise RecipeError(
@@ -269,7 +278,10 @@ class Classifier(nn.Module):
                 "class names (--classes, classes=)."
             )
         report = None if self.load_report is None else replace(self.load_report, names_assumed=False)
-        other = Classifier(self.network, self.recipe, classes=names, load_report=report, calibration=self.calibration)
+        other = Classifier(
+            self.network, self.recipe, classes=names, load_report=report, calibration=self.calibration,
+            trained_on=self.trained_on,
+        )  # fmt: skip
         return other.train(self.training)
 
     @property

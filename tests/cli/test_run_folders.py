@@ -86,6 +86,30 @@ def test_without_validation_the_last_one(runs, videos) -> None:
     assert f"{runs / 'judged'}: best.safetensors\n" in done.stderr
 
 
+def test_a_best_checkpoint_that_is_gone_is_said(runs, videos) -> None:
+    (runs / "judged" / "best.safetensors").unlink()
+    done = marey("predict", runs / "judged", videos / "run" / "v0.mp4", *HERE)
+    assert done.exit_code == 0, done.output
+    assert "last.safetensors, epoch 3 (the run had validation, but best.safetensors is not there)" in done.stderr
+
+
+def test_weights_of_another_network_are_named_alone(runs, videos) -> None:
+    done = marey("predict", "slowonly_r50_8x8_k400", "--weights", runs / "judged", videos / "run" / "v0.mp4")
+    assert done.exit_code == 1
+    assert (
+        f"The file holds {RECIPE.name}, another network than slowonly_r50_8x8_k400: name the file alone" in done.stderr
+    )
+
+
+def test_folders_that_evaluate_left_are_fused(runs, videos, tmp_path) -> None:
+    for name in ("a", "b"):
+        assert marey("evaluate", runs / "judged", "--data", videos, "--out", tmp_path / name, *HERE).exit_code == 0
+    done = marey("fuse", tmp_path / "a", tmp_path / "b", "--json")
+    assert done.exit_code == 0, done.output
+    assert done.stdout == marey("fuse", tmp_path / "a" / "scores.npz", tmp_path / "b" / "scores.npz", "--json").stdout
+    assert "runs/scores.npz: not a score file" in marey("fuse", tmp_path / "a", runs).stderr
+
+
 def test_last_ckpt_stands_for_the_weights_that_were_saved_with_it(runs, videos, recipe, tmp_path) -> None:
     state, clip = runs / "judged" / "last.ckpt", videos / "run" / "v0.mp4"
     for words in (
@@ -115,6 +139,11 @@ def begun(folder):
     (folder / "run.json").write_text("{}")
 
 
+def kept_state(folder):
+    begun(folder)
+    (folder / "last.ckpt").write_bytes(b"")
+
+
 def of_videos(folder):
     (folder / "jump").mkdir()
     (folder / "jump" / "a.mp4").write_bytes(b"")
@@ -139,6 +168,10 @@ def judged(folder):
     [
         (empty, "an empty folder"),
         (begun, "a run that has saved no checkpoint yet: go on with it, marey train ... --resume --out"),
+        (
+            kept_state,
+            "a run without last.safetensors, only the state that --resume goes on from: marey train ... --resume",
+        ),
         (of_videos, "a folder of videos: the model comes first"),
         (of_checkpoints, "a folder with epoch_1.pth, epoch_2.pth: name the file"),
         (of_runs, "a folder of runs: name one of them, such as"),
@@ -241,3 +274,11 @@ def test_classes_that_are_assumed_are_said_and_can_be_named(full_size, tmp_path,
     assert said in str(assumed.load_report)
     names = [f"mine {number}" for number in range(400)]
     assert load_model(full_size / "400.pth", classes=names).class_names == tuple(names)
+    (tmp_path / "names.csv").write_text("id,name\n" + "".join(f"{n},{name}\n" for n, name in enumerate(names)))
+    clip = write_clips(tmp_path / "clips", 1) / "run" / "v0.mp4"
+    done = marey("predict", full_size / "400.pth", clip, "--classes", tmp_path / "names.csv", *PROTOCOL, *HERE)
+    assert "mine " in done.stdout
+    assert "are taken for those of" not in done.stderr + capsys.readouterr().err
+    assert done.stderr.count("read as a header") == 1
+    done = marey("predict", full_size / "400.pth", clip, "--classes", tmp_path / "none.txt")
+    assert "none.txt: no such file of class names" in done.stderr

@@ -8,6 +8,7 @@ import torch
 
 import marey
 from marey.base.errors import DataError, RecipeError
+from marey.data.class_files import read_classes
 from marey.data.class_order import in_class_order, permutation
 from marey.data.listing import read_videos
 from marey.data.manifest import make_manifest
@@ -129,7 +130,7 @@ def test_streams_without_names_take_those_of_a_file(tmp_path, capsys) -> None:
     files = [str(tmp_path / f"{name}.safetensors") for name in "ab"]
     with pytest.raises(RecipeError, match="--classes FILE"):
         open_models(*files)
-    streams = open_models(*files, classes=tmp_path / "classes.txt")
+    streams = open_models(*files, classes=read_classes(tmp_path / "classes.txt"))
     assert [one.class_names for one in streams.classifiers] == [("jump", "run"), ("run", "jump")]
 
 

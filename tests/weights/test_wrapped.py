@@ -153,6 +153,7 @@ def test_of_an_average_and_the_last_step_the_average_is_taken(swapped, tmp_path,
     report = load_model(tmp_path / "x.pth").load_report
     assert f"{tmp_path / 'x.pth'}: ema ({len(average)} tensors) is taken, the average" in capsys.readouterr().err
     assert any("is taken, the average" in note for note in report.notes)
+    assert not any("is taken, the average" in note for note in report.unsaid().notes)
     assert f"model ({len(last)} tensors)" in report.dropped
 
 
@@ -196,6 +197,9 @@ def test_two_networks_are_refused_by_name_unless_they_are_one(tmp_path) -> None:
         unwrap({"state_dict": under("student.", one) | under("teacher.", other)}, tmp_path / "x.pth")
     found = unwrap({"state_dict": under("model.", one) | under("trainer.model.", one)}, tmp_path / "x.pth")
     assert same(found.tensors, one)
+    assert "which has equal tensors" in found.choices[0]
+    turned = {n: t.to(memory_format=torch.channels_last) if t.ndim == 4 else t for n, t in one.items()}
+    found = unwrap({"state_dict": one, "ema": turned}, tmp_path / "x.pth")
     assert "which has equal tensors" in found.choices[0]
     headless = {name: tensor for name, tensor in other.items() if not name.startswith("cls_head")}
     found = unwrap({"state_dict": under("model.", one) | under("momentum_encoder.", headless)}, tmp_path / "x.pth")
@@ -302,6 +306,8 @@ def pickled_module(path: Path) -> None:
         ("x.onnx", lambda p: p.write_bytes(b"\x08\x07" + bytes(99)), "an ONNX model"),
         ("x.tflite", lambda p: p.write_bytes(b"\x1c\0\0\0TFL3" + bytes(99)), "a TensorFlow Lite model"),
         ("x.pb", lambda p: p.write_bytes(b"\x0a\x07" + bytes(99)), "a graph of TensorFlow"),
+        ("x.csv", lambda p: p.write_text("path,label\na.mp4,jump\n"), "a text file, .* begins 'path,label'"),
+        ("x.pth", lambda p: torch.save({"optimizer": {"0": torch.ones(1)}}, p), r"of a network, only.*optimizer"),
         ("x.mp4", lambda p: p.write_bytes(b"\0\0\0\x20ftypisom" + bytes(99)), "a video, not a checkpoint"),
         ("x.yaml", lambda p: p.write_text("name: mine\n"), "a recipe or settings"),
         ("model.safetensors.index.json", lambda p: p.write_text(json.dumps({"weight_map": {}})), "answer|several files"),

@@ -134,10 +134,10 @@ def predict(
 ) -> None:
     """Answer for videos: the most likely classes and their probabilities."""
     from marey.backends.choose import check_backend
+    from marey.data.class_files import read_classes
     from marey.data.listing import read_videos, refuse_idle_root
     from marey.workflows.answer import answer, answers_to
     from marey.workflows.answer_files import AnswerFiles
-    from marey.workflows.models import require_classes
     from marey.workflows.two_streams import Streams, open_models
 
     compute = Compute(device=device, precision=precision, batch=batch, workers=workers, backend=backend)
@@ -146,6 +146,7 @@ def predict(
     files = None if out is None else AnswerFiles.named(out)
     if files is not None:
         files.check(inputs=[*videos, model, *filter(None, (weights, fuse, fuse_weights))])
+    names = None if classes is None else read_classes(classes)
     trust = trusted_models(
         model, fuse, weights=weights, fuse_weights=fuse_weights, untrained=untrained, settings=settings or (),
         given=trust_first_use, command="marey predict",
@@ -153,12 +154,12 @@ def predict(
     wanted = read_videos(videos, root=root)
     opened = open_models(
         model, fuse, weights=weights, fuse_weights=fuse_weights, untrained=untrained, settings=settings or (),
-        trust_first_use=trust, classes=classes,
+        trust_first_use=trust, classes=names,
     )  # fmt: skip
     networks = opened.classifiers if isinstance(opened, Streams) else (opened,)
-    if classes is not None:
+    if names is not None:
         for one in networks:
-            require_classes(one, classes)
+            one.with_classes(names)  # refuses names that are not the checkpoint's own
     known, count = networks[0].num_classes, 5 if top is None else top
     if top is not None and top > known:
         notice(f"--top {top}: the network knows {known} classes, and all of them are given")
@@ -256,8 +257,9 @@ def evaluate(
 ) -> None:
     """Test a model on labelled videos by its recipe's protocol; scores, metrics and report go to --out."""
     from marey.backends.choose import check_backend
+    from marey.data.class_files import read_classes
     from marey.recipes import find_two_stream
-    from marey.workflows.testing import ListOptions, test_model
+    from marey.workflows.testing import test_model
     from marey.workflows.two_streams import Streams, open_models, test_streams
 
     compute = Compute(device=device, precision=precision, batch=batch, workers=workers, backend=backend)
@@ -266,21 +268,25 @@ def evaluate(
         raise MareyError(f"--fuse-data {fuse_data}: is the list of a second model, and none is named: --fuse NAME.")
     folder = out or next_run(f"{Path(model).stem}-evaluate")
     check_folder(folder, videos=data)
+    names = None if classes is None else read_classes(classes)
     trust = trusted_models(
         model, fuse, weights=weights, fuse_weights=fuse_weights, untrained=untrained, settings=settings or (),
         given=trust_first_use, command="marey evaluate",
     )  # fmt: skip
     opened = open_models(
         model, fuse, weights=weights, fuse_weights=fuse_weights, untrained=untrained, settings=settings or (),
-        trust_first_use=trust, classes=classes,
+        trust_first_use=trust, classes=names,
     )  # fmt: skip
-    listed = ListOptions(root=root, classes=classes, split=split, only=only)
     if isinstance(opened, Streams):
         result = test_streams(
-            opened, data, second=fuse_data, out=folder, listed=listed, max_broken=max_broken, compute=compute
-        )
+            opened, data, second=fuse_data, out=folder, root=root, classes=names, split=split, only=only,
+            max_broken=max_broken, compute=compute,
+        )  # fmt: skip
     else:
-        result = test_model(opened, data, out=folder, listed=listed, max_broken=max_broken, compute=compute)
+        result = test_model(
+            opened, data, out=folder, root=root, classes=names, split=split, only=only, max_broken=max_broken,
+            compute=compute,
+        )  # fmt: skip
     if processes().first:
         print(json_document(result.as_json()) if as_json else result.summary())
 

@@ -26,7 +26,7 @@ from marey.base.files import atomic_path
 from marey.base.processes import processes
 from marey.base.reporter import notice, progress, warning_once
 from marey.base.versions import versions
-from marey.classifier import Classifier, require_classifier
+from marey.classifier import Classifier
 from marey.data.class_files import read_classes
 from marey.data.class_order import are_numbers, in_class_order
 from marey.data.clips import ViewDataset
@@ -42,13 +42,14 @@ from marey.evaluation.result import EvaluationResult
 from marey.evaluation.scores import Scores
 from marey.evaluation.views import read_ahead, score_video
 from marey.tasks.all import task_of
+from marey.weights.load import as_classifier
 
 _SAVE_EVERY = 20.0
 """Seconds between the parts that an interrupted run is resumed from."""
 
 
 def evaluate(
-    model: Classifier,
+    model: Classifier | str | Path,
     data: Manifest | str | Path,
     *,
     out: str | Path | None = None,
@@ -61,7 +62,8 @@ def evaluate(
     """Test `model` by the protocol of its recipe.
 
     Args:
-        model: As `load_model` and `build_model` give it, or a `Classifier` around your own module.
+        model: As `load_model` and `build_model` give it, or a `Classifier` around your own module; or what `load_model`
+            takes: a checkpoint, the folder of a run, a recipe's name.
         data: A manifest, or a list or folder to read one from.
         out: Folder for scores.npz, result.json and broken.jsonl. An interrupted run is resumed there.
         root: Folder that the list's paths are relative to.
@@ -80,7 +82,7 @@ def evaluate(
     """
     compute = compute.changed(**options)
     check_backend(compute)
-    require_classifier(model)
+    model = as_classifier(model)
     data = _matched(data, model) if isinstance(data, Manifest) else read_labelled(data, model, root=root)
     task_of(model.recipe.task).require_labels(data, model.recipe.name)
     overlap = restricted(data, only) if only is not None else None
@@ -114,22 +116,23 @@ def read_labelled(
     model: Classifier,
     *,
     root: str | Path | None = None,
-    classes: str | Path | None = None,
+    classes: str | Path | Sequence[str] | None = None,
     split: str | None = None,
 ) -> Manifest:
     """Read a list whose labels are the network's classes.
 
-    `classes` is a file of class names: those of a network that names none, or else those by whose places the list labels
-    its videos, which are then matched with the network's by name. Labels that are numbers are places among the classes.
+    `classes` are class names, or a file of them: those of a network that names none, or else those by whose places the
+    list labels its videos, which are then matched with the network's by name. Labels that are numbers are places among the
+    classes.
 
     Raises:
         DataError: a label is none of the classes, or which class is which cannot be known: the list has names, and the
             network has none.
     """
     count = model.num_classes
-    listed = None if classes is None else tuple(read_classes(classes))
+    listed, named = (read_classes(classes), str(classes)) if isinstance(classes, str | Path) else (classes, "--classes")
     if listed is not None and model.class_names is None and len(listed) != count:
-        raise DataError(f"{classes}: {len(listed)} class names, but the network tells {count} apart.")
+        raise DataError(f"{named}: {len(listed)} class names, but the network tells {count} apart.")
     manifest = read_manifest(path, root=root, classes=listed or model.class_names, split=split)
     if model.class_names is not None:
         manifest = in_class_order(manifest, model.class_names, of="the checkpoint")
@@ -138,7 +141,7 @@ def read_labelled(
     elif listed is None and not are_numbers(manifest.class_names):
         raise DataError(
             f"{path}: {len(manifest.class_names)} class names, and the weights do not say which of their {count} classes "
-            "these are: name them in order with --classes FILE, or label by number."
+            "these are: name them in order with --classes FILE (load_model(..., classes=FILE)), or label by number."
         )
     if split is None and len(manifest.split_names) > 1:
         warning_once(

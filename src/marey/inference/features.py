@@ -26,7 +26,7 @@ from marey.base.files import atomic_path
 from marey.base.jsonable import BYTES, Json
 from marey.base.processes import processes
 from marey.base.reporter import notice, progress
-from marey.classifier import Classifier, require_classifier
+from marey.classifier import Classifier
 from marey.data.clips import ViewDataset
 from marey.data.listing import VideosLike, as_videos
 from marey.data.missing import require_files
@@ -34,6 +34,7 @@ from marey.data.quarantine import Broken, Quarantine, broken_list
 from marey.data.videos import VideoList, counted, seconds_text
 from marey.evaluation.views import Views, read_ahead
 from marey.inference.resume import identity_of
+from marey.weights.load import as_classifier
 
 INDEX = "index.csv"
 _COLUMNS = ("video", "start", "end", "file", "error")
@@ -145,7 +146,7 @@ class Features:
 
 
 def features(
-    model: Classifier,
+    model: Classifier | str | Path,
     videos: VideosLike,
     *,
     out: str | Path,
@@ -160,7 +161,8 @@ def features(
     processes (torchrun) each video is computed by exactly one of them.
 
     Args:
-        model: As `load_model` gives it, or a `Classifier` around your own module.
+        model: As `load_model` gives it, or a `Classifier` around your own module; or what `load_model` takes: a checkpoint,
+            the folder of a run, a recipe's name.
         videos: A list, with labels or without; the path of a folder or list to read, as `marey.read_videos` does; or the
             paths of single videos.
         out: The folder: NAME-HASH.npy for each video, broken.jsonl, and at the end index.csv (video, start, end, file,
@@ -178,7 +180,7 @@ def features(
     work = _Work(Path(out), listed, processes().rank, processes().world)
     compute = compute.changed(**options)
     check_backend(compute)
-    require_classifier(model)
+    model = as_classifier(model)
     device = pick_own_device(compute.device)
     precision = pick_precision(compute.precision, device, tell=False)
     identity = identity_of(model, per_clip=per_clip, precision=precision)

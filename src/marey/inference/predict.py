@@ -1,50 +1,78 @@
 """Predictions for videos without labels, with the same preprocessing as in testing."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Unpack
+from typing import Unpack, overload
 
 import numpy as np
 
 from marey.backends.choose import check_backend, open_backend
 from marey.backends.compute import Compute, ComputeOptions
 from marey.base.errors import DecodeError
-from marey.classifier import Classifier, require_classifier
+from marey.classifier import Classifier
 from marey.data.clips import ViewDataset
 from marey.data.listing import VideosLike, as_videos
+from marey.data.manifest import Manifest
 from marey.data.missing import require_files
 from marey.data.quarantine import Broken
+from marey.data.videos import VideoList
 from marey.evaluation.views import read_ahead, score_video
 from marey.tasks.all import task_of
 from marey.tasks.prediction import Prediction
+from marey.weights.load import as_classifier
 
 
+@overload
+def predict(  # type: ignore[overload-overlap]  # one path is one video, though a str has characters
+    model: Classifier | str | Path, video: str | Path, *, compute: Compute = ..., **options: Unpack[ComputeOptions]
+) -> Prediction: ...
+@overload
 def predict(
-    model: Classifier,
-    video: str | Path,
+    model: Classifier | str | Path,
+    video: VideoList | Manifest | Iterable[str | Path],
+    *,
+    compute: Compute = ...,
+    **options: Unpack[ComputeOptions],
+) -> list[Prediction]: ...
+def predict(
+    model: Classifier | str | Path,
+    video: VideosLike,
     *,
     compute: Compute = Compute(),  # noqa: B008 - frozen
     **options: Unpack[ComputeOptions],
-) -> Prediction:
-    """Answer for one video, by all the views of `model.recipe.test`.
+) -> Prediction | list[Prediction]:
+    """Answer for videos, by all the views of `model.recipe.test`.
+
+        predict(model, "kick.mp4")                       the answer for one video: a file, or a folder of its frames
+        predict("runs/a", ["kick.mp4", "throw.mp4"])     a list of answers, in that order
+        predict(model, marey.read_videos("clips/"))      all videos of a folder or list
 
     The probabilities equal those that `evaluate` writes for the same video, `batch` and backend, to the last bit.
 
-    `compute` and `options` are taken as by `marey.evaluate`.
+    Args:
+        model: As `load_model` gives it, or a `Classifier` around your own module; or what `load_model` takes: a checkpoint,
+            the folder of a run, a recipe's name.
+        video: One path; or several, or a list of videos, with labels or without: an answer for each, and for a video that
+            cannot be read one with `error` and no probabilities.
+        compute, options: As `marey.evaluate` takes them.
 
     Raises:
-        DecodeError: the video cannot be read.
+        DecodeError: the one video cannot be read.
+        DataError: there are several, and not one of their files is there.
         RunError: this machine does not have the device, or the device not the precision.
     """
-    (found,) = predict_many(model, [video], compute.changed(**options))
+    compute = compute.changed(**options)
+    if not isinstance(video, str | Path):
+        return list(predict_many(model, video, compute))
+    (found,) = predict_many(model, [video], compute)
     if found.error is not None:
         raise DecodeError(found.path, found.error.removeprefix(f"{found.path}: "))
     return found
 
 
 def predict_many(
-    model: Classifier,
+    model: Classifier | str | Path,
     videos: VideosLike,
     compute: Compute = Compute(workers=0),  # noqa: B008 - frozen
 ) -> Iterator[Prediction]:
@@ -58,7 +86,7 @@ def predict_many(
         RunError: this machine does not have the device, or the device not the precision or the backend.
     """
     check_backend(compute)
-    require_classifier(model)
+    model = as_classifier(model)
     listed = as_videos(videos)
     require_files(listed)
     if not len(listed):

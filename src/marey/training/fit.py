@@ -278,7 +278,7 @@ def _start(recipe: Recipe, train: Manifest, init: str | Path | None, resume: boo
     word = "none" if resume else init or recipe.pretraining or "none"
     started = start(recipe, word, train.class_names, trust_first_use=trust_first_use)
     if started.load_report is not None:
-        notice(str(started.load_report))
+        notice(str(started.load_report.unsaid()))
     return started
 
 

@@ -74,6 +74,16 @@ def check_body(path: Path) -> None:
         raise WeightsError(f"{path}: {what}. Fetch the file itself.")
 
 
+def first_line_of_text(path: Path) -> str:
+    """How a file of text in UTF-8 begins, shortened; empty where it is none."""
+    with path.open("rb") as file:
+        head = file.read(HEAD)
+    text = head.decode("utf-8", "replace")
+    readable = "\ufffd" not in text[:-4] and all(sign.isprintable() or sign.isspace() for sign in text)
+    line = next(iter(text.removeprefix("\ufeff").split("\n")), "").strip()
+    return (line if len(line) <= _LONGEST else f"{line[:_LONGEST]}...") if readable else ""
+
+
 _UNPACK = "unpack it, and name the checkpoint in it"
 _IN_PARTS = "in several files, which Marey does not read: save it as one file"
 _FORMATS: tuple[tuple[int, bytes, str], ...] = (

@@ -18,7 +18,7 @@ from marey.base.errors import WeightsError
 from marey.recipe import NetworkConfig
 from marey.weights.caffe2 import is_caffe2, of_the_solver, read_caffe2
 from marey.weights.checkpoint import read_safetensors
-from marey.weights.content import check_body, other_format
+from marey.weights.content import check_body, first_line_of_text, other_format
 from marey.weights.layouts import deepmind_tensorflow
 from marey.weights.layouts.all import LAYOUTS
 from marey.weights.layouts.resnet import Variant
@@ -116,12 +116,13 @@ def _read_torch(path: Path) -> Contents:
         raise WeightsError(f"{path}: expected a dictionary of tensors, got {type(content).__name__}.")
     if is_own_state(content):
         raise WeightsError(
-            f"{path}: the state that --resume goes on from, not a checkpoint: name last.safetensors beside it, or the "
-            "folder of its run."
+            f"{path}: the state that --resume goes on from, not a checkpoint: name last.safetensors, which training writes "
+            "together with it, or the folder of its run."
         )
     found = unwrap(content, path)
     if not found.tensors:
-        raise WeightsError(f"{path}: holds no tensors.")
+        states = f" of a network, only what training keeps beside one ({', '.join(found.left_out)})"
+        raise WeightsError(f"{path}: holds no tensors{states if found.left_out else ''}.")
     odd = [name for name, t in found.tensors.items() if t.layout != torch.strided or t.is_quantized or t.is_meta]
     if odd:
         raise WeightsError(f"{path}: {odd[0]} is sparse, quantised or empty: expected plain tensors.")
@@ -137,16 +138,24 @@ def _loaded(path: Path) -> object:
             warnings.filterwarnings("ignore", message="Detected pickle protocol", category=UserWarning)
             with torch.serialization.safe_globals([*_BESIDE, *_DICTIONARIES]):
                 return torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        refused = _REFUSED_NAME.search(str(error))
-        what = f"more than tensors ({refused[1][:80]})" if refused else "more than tensors, or is no checkpoint"
-        way_out = (
-            " Where you trust it and have its code, save its weights alone: torch.save(torch.load(FILE, "
-            "weights_only=False).state_dict(), 'weights.pth'); of a dictionary ['state_dict']."
-        )
-        raise WeightsError(f"{path}: holds {what}; nothing in it was run.{way_out if refused else ''}") from None
     except Exception as error:
-        raise WeightsError(f"{path}: cannot be read as a checkpoint; is it cut short? ({_first_line(error)})") from None
+        raise WeightsError(f"{path}: {_why_unread(path, error)}") from None
+
+
+def _why_unread(path: Path, error: Exception) -> str:
+    """What torch's reader met in a file that it could not read, in whole sentences."""
+    unpickling = isinstance(error, pickle.UnpicklingError)
+    if unpickling and (refused := _REFUSED_NAME.search(str(error))):
+        return (
+            f"holds more than tensors ({refused[1][:80]}); nothing in it was run. Where you trust it and have its code, "
+            "save its weights alone: torch.save(torch.load(FILE, weights_only=False).state_dict(), 'weights.pth'); of a "
+            "dictionary ['state_dict']."
+        )
+    if text := first_line_of_text(path):
+        return f"a text file, not a checkpoint; it begins {text!r}."
+    if unpickling:
+        return "holds more than tensors, or is no checkpoint; nothing in it was run."
+    return f"cannot be read as a checkpoint; is it cut short? ({_first_line(error)})"
 
 
 def is_own_state(content: Mapping[object, object]) -> bool:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from marey.base.errors import WeightsError
 from marey.base.reporter import notice
-from marey.classifier import Classifier, LoadReport, Origin, refuse_unfinished, user_module_config
+from marey.classifier import Classifier, LoadReport, Origin, refuse_unfinished, require_classifier, user_module_config
 from marey.data.catalogue import class_names_of
 from marey.data.class_files import read_classes
 from marey.models.network import Network
@@ -123,7 +123,7 @@ def load_model(
         loaded = _own(path, declared, allow_new_head, model)
     elif model is None:
         try:
-            loaded = _foreign(path, declared, allow_new_head, source)
+            loaded = _foreign(path, declared, allow_new_head, source, named=classes is not None)
         except WeightsError as error:
             if source is None or source.trust != "none":
                 raise
@@ -140,6 +140,18 @@ def load_model(
     if classes is not None:
         loaded = loaded.with_classes(read_classes(classes) if isinstance(classes, str | Path) else classes)
     return loaded.to(device).eval()
+
+
+def as_classifier(model: Classifier | str | Path) -> Classifier:
+    """The classifier, or the one that `load_model` makes of a name: a checkpoint, the folder of a run, a recipe.
+
+    Raises:
+        RecipeError, WeightsError: a wrong name, a checkpoint that cannot be loaded, or something else than these.
+    """
+    if isinstance(model, str | Path):
+        return load_model(model)
+    require_classifier(model)
+    return model
 
 
 def config_in(path: Path) -> NetworkConfig | None:
@@ -173,7 +185,17 @@ def _own(path: Path, recipe: Recipe | None, allow_new_head: bool, module: nn.Mod
     recipe = recipe or checkpoint.recipe
     network = _built(recipe) if module is None else module
     pairs = [(name, name) for name in network.state_dict()]
-    report = _filled(network, checkpoint.tensors, pairs, source=str(path), layout="marey", new_head=allow_new_head)
+    try:
+        report = _filled(network, checkpoint.tensors, pairs, source=str(path), layout="marey", new_head=allow_new_head)
+    except OtherClassesError as error:
+        raise OtherClassesError(error.what, f" The file holds {checkpoint.recipe.model.num_classes} classes.") from None
+    except WeightsError as error:
+        if recipe.model == checkpoint.recipe.model:
+            raise
+        raise WeightsError(
+            f"{error} The file holds {checkpoint.recipe.name}, another network than {recipe.name}: name the file alone, "
+            "without the recipe."
+        ) from None
     if report.new_head and module is not None:
         head = [value for name, value in network.state_dict().items() if name.startswith("head.")][-1]
         recipe = recipe.variant(model=user_module_config(module, recipe, num_classes=len(head)))
@@ -203,8 +225,13 @@ def _check_module(checkpoint: Checkpoint, module: nn.Module | None, path: Path) 
         )
 
 
-def _foreign(path: Path, recipe: Recipe | None, allow_new_head: bool, source: Source | None) -> Classifier:
-    """A classifier from an older toolkit's file, which came from `source`, if it was published there."""
+def _foreign(
+    path: Path, recipe: Recipe | None, allow_new_head: bool, source: Source | None, *, named: bool
+) -> Classifier:
+    """A classifier from an older toolkit's file, which came from `source`, if it was published there.
+
+    `named`: the user names its classes, so that none are assumed.
+    """
     contents = read_contents(path)
     tensors, notes, said = contents.tensors, contents.notes, contents.choices
     layouts = layouts_of(tensors, path)
@@ -215,7 +242,7 @@ def _foreign(path: Path, recipe: Recipe | None, allow_new_head: bool, source: So
         variant, layout = variant_of(tensors, layouts, path)
         _require_classifier(tensors, layout, path, allow_new_head)
         config = variant.config
-        if not has_classifier(_plain(tensors, layout), layout):
+        if not has_classifier(tensors, layout):
             # Any number of classes: the classifier starts anew, and training gives it that of its own.
             config = config.model_copy(update={"num_classes": 400})
         recipe = released_as(path.name, config)
@@ -225,7 +252,7 @@ def _foreign(path: Path, recipe: Recipe | None, allow_new_head: bool, source: So
             recipe, note = recipe_for(config, layout)
             notes += (note, *variant.notes)
             assumed = _published_names(recipe) is not None
-            if assumed:
+            if assumed and not named:
                 said += (
                     f"its {config.num_classes} classes are taken for those of {recipe.dataset}, in their order: the file "
                     "does not name them; --classes FILE (classes=) does",
@@ -260,7 +287,9 @@ def _foreign(path: Path, recipe: Recipe | None, allow_new_head: bool, source: So
     said = contents.choices if report.new_head else said
     for line in said:
         notice(f"{path}: {line}")
-    report = replace(report, notes=(*said, *report.notes), names_assumed=assumed and names is not None)
+    report = replace(
+        report, notes=(*said, *report.notes), said=(*said, *report.said), names_assumed=assumed and names is not None
+    )
     return Classifier(network, recipe, classes=names, load_report=report)
 
 
@@ -270,7 +299,7 @@ def _plain(tensors: dict[str, Tensor], layout: ModuleType) -> dict[str, Tensor]:
 
 
 def _require_classifier(tensors: dict[str, Tensor], layout: ModuleType, path: Path, allow_new_head: bool) -> None:
-    if not allow_new_head and not has_classifier(_plain(tensors, layout), layout):
+    if not allow_new_head and not has_classifier(tensors, layout):
         raise WeightsError(
             f"{path}: a {layout.NAME} checkpoint with no classifier in it: it can only start a training: --init {path}."
         )
@@ -369,7 +398,9 @@ def _filled(
     for theirs, ours in pairs:
         state[ours].copy_(tensors[theirs])
     new_head = new_head and (bool(dropped) or headless)
-    return LoadReport(source, layout, tuple(pairs), left_out + (dropped if new_head else ()), notes, new_head)
+    return LoadReport(
+        source, layout, tuple(pairs), left_out + (dropped if new_head else ()), notes, said=resized, new_head=new_head
+    )
 
 
 def _check(

@@ -71,12 +71,15 @@ def _epoch(log: Path, *, best: bool) -> str:
             rows = list(csv.DictReader(file))
         if not rows:
             return ""
+        column = next((name for name in _SCORES if any(row.get(name) for row in rows)), None)
         if not best:
-            return f", epoch {int(rows[-1]['epoch'])} (the run had no validation)"
-        column = next(name for name in _SCORES if any(row.get(name) for row in rows))
+            why = "the run had no validation" if column is None else f"the run had validation, but {BEST} is not there"
+            return f", epoch {int(rows[-1]['epoch'])} ({why})"
+        if column is None:
+            return ""
         row = max((row for row in rows if row.get(column)), key=lambda row: float(row[column]))
         return f", epoch {int(row['epoch'])} by validation {_SCORES[column]} {float(row[column]):.1%}"
-    except (OSError, ValueError, KeyError, TypeError, StopIteration):
+    except (OSError, ValueError, KeyError, TypeError):
         return ""
 
 
@@ -88,6 +91,10 @@ def _what(folder: Path) -> str:
     files = [name for name in names if name.lower().endswith(ENDINGS) and name != STATE]
     if files:
         return f"a folder with {', '.join(files[:4])}{' and others' if len(files) > 4 else ''}: name the file"
+    if STATE in names:
+        return (
+            f"a run without {LAST}, only the state that --resume goes on from: marey train ... --resume --out {folder}"
+        )
     if any(name in _OF_A_RUN for name in names):
         return f"a run that has saved no checkpoint yet: go on with it, marey train ... --resume --out {folder}"
     runs = [name for name in names if (folder / name / LAST).is_file()]

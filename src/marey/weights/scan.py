@@ -79,6 +79,8 @@ class _Content:
     layouts: tuple[str, ...] = ()
     config: NetworkConfig | None = None
     """None: its shapes show no network that Marey has."""
+    headless: bool = False
+    """Whether there is no classifier in it, so that the number of classes means nothing."""
     problem: str = ""
     """Why it cannot be read."""
 
@@ -337,7 +339,9 @@ def _similar(content: _Content, config: NetworkConfig, recipes: Sequence[Recipe]
     first = ", ".join(recipe.name for recipe in alike[:3])
     more = f" and {len(alike) - 3} more" if len(alike) > 3 else ""
     rows = f"as of {first}{more}" if alike else "which no recipe has"
-    return f"layout {content.layouts[0]}: {_described(config)}; {rows}"
+    if content.headless:
+        rows = "it can only start a training (--init FILE)"
+    return f"layout {content.layouts[0]}: {_described(config, headless=content.headless)}; {rows}"
 
 
 def _contradiction(recipe: Recipe, source: Source, content: _Content) -> str:
@@ -355,16 +359,18 @@ def _other_sizes(one: NetworkConfig, other: NetworkConfig) -> bool:
     return any(mine.get(size) != theirs.get(size) for size in _SIZES)
 
 
-def _described(config: NetworkConfig) -> str:
+def _described(config: NetworkConfig, *, headless: bool = False) -> str:
     values = dict(config)
     depth = f" {values['depth']}" if "depth" in values else ""
     channels = "" if config.channels == 3 else f", {config.channels} channels"
-    return f"{config.network}{depth}{channels}, {config.num_classes} classes"
+    classes = "no classifier" if headless else f"{config.num_classes} classes"
+    return f"{config.network}{depth}{channels}, {classes}"
 
 
 def _content(path: Path) -> _Content:
     """The tensors of a file of an older toolkit. This imports torch."""
     from marey.weights.foreign import layouts_of, read_contents, variant_of
+    from marey.weights.wrapped import has_classifier
 
     shard = _SHARD.fullmatch(path.name)
     file = path.with_name(f"{shard[1]}.index") if shard else path
@@ -379,7 +385,7 @@ def _content(path: Path) -> _Content:
         variant, layout = variant_of(tensors, layouts, file)
     except WeightsError:
         return _Content(tuple(layout.NAME for layout in layouts))
-    return _Content((layout.NAME,), variant.config)
+    return _Content((layout.NAME,), variant.config, headless=not has_classifier(tensors, layout))
 
 
 def _reading_problem(index: Path) -> str:

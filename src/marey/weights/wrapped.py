@@ -169,7 +169,8 @@ def _has_most_of(variant: Variant, tensors: dict[str, Tensor], layout: ModuleTyp
 
 def has_classifier(tensors: Mapping[str, Tensor], layout: ModuleType) -> bool:
     """Whether a file in this layout holds the classifier's weight."""
-    return any(head in tensors for head in layout.HEADS)
+    plain = layout.plain(tensors) if hasattr(layout, "plain") else tensors
+    return any(head in plain for head in layout.HEADS)
 
 
 def _flattened(content: Mapping[object, object], above: str = "") -> tuple[dict[str, Tensor], set[str]]:
@@ -265,7 +266,7 @@ def _chosen(candidates: Sequence[_Candidate], path: Path) -> tuple[_Candidate, l
         return averages[0], plain
     raise WeightsError(
         f"{path}: holds {len(candidates)} networks, {' and '.join(map(str, candidates))}, and nothing says which one is "
-        f"meant: save that one in a file of its own, without the {first.prefix!r} before its names."
+        f"meant: save that one in a file of its own, its names without what comes before ({first.prefix})."
     )
 
 
@@ -279,10 +280,16 @@ def _equal(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> bool:
     # A small file can name a tensor of any size whose values all lie in one place: those are not compared.
     return one.keys() == other.keys() and all(
         tensor.shape == other[name].shape
-        and all(each.layout == torch.strided and each.is_contiguous() and each.is_cpu for each in (tensor, other[name]))
+        and all(_is_stored(each) for each in (tensor, other[name]))
         and torch.equal(tensor, other[name])
         for name, tensor in one.items()
     )
+
+
+def _is_stored(tensor: Tensor) -> bool:
+    """Whether every value of a tensor has memory of its own, in whatever order."""
+    strided = tensor.layout == torch.strided and tensor.is_cpu
+    return strided and tensor.untyped_storage().nbytes() >= tensor.numel() * tensor.element_size()
 
 
 def _copies_of_mmcv(tensors: Mapping[str, Tensor]) -> list[str]:

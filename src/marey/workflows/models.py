@@ -8,14 +8,14 @@ from pathlib import Path
 import torch
 
 from marey.base.claim import OutputPath
-from marey.base.errors import DataError, WeightsError
+from marey.base.errors import WeightsError
 from marey.base.files import sha256
 from marey.base.jsonable import Json
 from marey.classifier import Classifier, LoadReport
 from marey.data.class_files import read_classes
 from marey.recipe import Recipe
 from marey.recipes import get_recipe
-from marey.weights.checkpoint import Description, read_checkpoint, save_checkpoint, save_folder
+from marey.weights.checkpoint import Description, is_own, read_checkpoint, save_checkpoint, save_folder
 from marey.weights.load import OtherClassesError, build_model, is_file_of_ours, load_model
 from marey.weights.obtain import check_named, check_obtainable, obtain_named
 from marey.weights.refusals import FETCH
@@ -28,7 +28,7 @@ def open_model(
     untrained: bool = False,
     settings: Sequence[str] = (),
     trust_first_use: bool = False,
-    classes: Path | None = None,
+    classes: Sequence[str] | None = None,
 ) -> Classifier:
     """The classifier that a user names, in eval mode.
 
@@ -36,23 +36,20 @@ def open_model(
     weights from the file `weights`, else from where they were published; `untrained` leaves them random (every answer is
     then a guess: for trying the path and for timing).
     `settings` are `--set` words that change the recipe, for example its test protocol. `trust_first_use` fetches a file of
-    which no hash was published, too. `classes` is a file that names the classes of a checkpoint which does not; one that
-    does keeps its own (`require_classes`).
+    which no hash was published, too. `classes` names the classes of a checkpoint which does not; one that does keeps its
+    own.
 
     Raises:
-        RecipeError, WeightsError: a wrong name, or weights that do not fit.
-        DataError: the file of class names cannot be read, or has not as many as the network has classes.
+        RecipeError, WeightsError: a wrong name, weights that do not fit, or not as many class names as classes.
     """
     with own_classes():
         model = _opened(
-            name_or_file, weights=weights, untrained=untrained, settings=settings, trust_first_use=trust_first_use
-        )
+            name_or_file, weights=weights, untrained=untrained, settings=settings, trust_first_use=trust_first_use,
+            classes=classes,
+        )  # fmt: skip
     if classes is None or model.names_classes:
         return model
-    names = read_classes(classes)
-    if len(names) != model.num_classes:
-        raise DataError(f"{classes}: {len(names)} class names, but the network tells {model.num_classes} apart.")
-    return model.with_classes(names)
+    return model.with_classes(classes)
 
 
 @contextlib.contextmanager
@@ -71,27 +68,30 @@ def own_classes() -> Iterator[None]:
         ) from None
 
 
-def require_classes(model: Classifier, classes: Path) -> None:
-    """Refuse a file of class names that are not those of the model, in their order.
-
-    Raises:
-        RecipeError: the checkpoint names its classes itself.
-    """
-    model.with_classes(read_classes(classes))
-
-
 def _opened(
-    name_or_file: str, *, weights: str | Path | None, untrained: bool, settings: Sequence[str], trust_first_use: bool
+    name_or_file: str,
+    *,
+    weights: str | Path | None,
+    untrained: bool,
+    settings: Sequence[str],
+    trust_first_use: bool,
+    classes: Sequence[str] | None,
 ) -> Classifier:
     _refuse_other_weights(name_or_file, weights, untrained)
-    if is_file_of_ours(name_or_file):
-        model = load_model(weights=name_or_file, trust_first_use=trust_first_use)
-        return model.with_recipe(model.recipe.with_settings(settings)) if settings else model
-    recipe = get_recipe(name_or_file)
-    recipe = recipe.with_settings(settings) if settings else recipe
-    if untrained:
+    alone = is_file_of_ours(name_or_file)
+    recipe = None if alone else get_recipe(name_or_file)
+    if recipe is not None and settings:
+        recipe = recipe.with_settings(settings)
+    if untrained and recipe is not None:
         return build_model(recipe).eval()
-    return load_model(recipe, weights=weights, trust_first_use=trust_first_use)
+    file = name_or_file if alone else weights
+    if file is None:
+        return load_model(recipe, trust_first_use=trust_first_use)
+    found = obtain_named(file, trust_first_use=trust_first_use)
+    # A file of ours may name its classes; an older toolkit's does not, and is loaded with the names that are given.
+    names = None if is_own(found if isinstance(found, Path) else found.path) else classes
+    model = load_model(recipe, weights=found, classes=names, trust_first_use=trust_first_use)
+    return model.with_recipe(model.recipe.with_settings(settings)) if alone and settings else model
 
 
 def _refuse_other_weights(name_or_file: str, weights: str | Path | None, untrained: bool) -> None:
@@ -157,7 +157,7 @@ class Converted:
         if dropped := self.report.dropped:
             more = f" and {len(dropped) - 5} more" if len(dropped) > 5 else ""
             lines.append(f"  left out: {', '.join(dropped[:5])}{more}")
-        return "\n".join([*lines, *(f"  {note}" for note in self.report.notes)])
+        return "\n".join([*lines, *(f"  {note}" for note in self.report.unsaid().notes)])
 
 
 def convert_weights(

@@ -25,7 +25,7 @@ from marey.weights.load import load_model
 from marey.weights.obtain import check_named, check_obtainable, check_row
 from marey.weights.pretraining import check_start, start_names
 from marey.workflows.models import own_classes
-from marey.workflows.testing import ListOptions, test_model
+from marey.workflows.testing import test_model
 from marey.workflows.train import TrainOptions
 from marey.workflows.two_streams import Streams, test_streams
 
@@ -239,14 +239,16 @@ def _tested(row: TwoStream | None, recipes: Sequence[Recipe], part: Lists, *, ou
         else:
             with own_classes():
                 classifiers.append(load_model(recipe, weights=weights, trust_first_use=how.options.trust_first_use))
-    listed, max_broken = ListOptions(root=how.root, split=part.split), how.options.max_broken
+    out, max_broken = out / "test", how.options.max_broken
     if row is None:
         return test_model(
-            classifiers[0], part.test, out=out / "test", listed=listed, max_broken=max_broken, compute=how.test
+            classifiers[0], part.test, out=out, root=how.root, split=part.split, max_broken=max_broken, compute=how.test
         )
     declared = row if not how.settings else row.model_copy(update={"published": None})
     streams = Streams(tuple(classifiers), row.fusion, row.weights, declared)
-    return test_streams(streams, part.test, out=out / "test", listed=listed, max_broken=max_broken, compute=how.test)
+    return test_streams(
+        streams, part.test, out=out, root=how.root, split=part.split, max_broken=max_broken, compute=how.test
+    )
 
 
 def _trained(recipe: Recipe, part: Lists, init: str | None, *, out: Path, how: How) -> Path:

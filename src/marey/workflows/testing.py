@@ -1,12 +1,11 @@
 """Test a model and leave a folder with scores, result and report; fuse what such runs left."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import get_args
+from typing import Unpack, get_args
 
 from marey.backends.choose import check_backend
-from marey.backends.compute import Compute
+from marey.backends.compute import Compute, ComputeOptions
 from marey.base.claim import OutputPath
 from marey.base.errors import DataError
 from marey.base.processes import processes
@@ -21,50 +20,41 @@ from marey.evaluation.scores import Scores
 from marey.recipe import Fusion
 
 
-@dataclass(frozen=True)
-class ListOptions:
-    """How a list of labelled videos is read."""
-
-    root: Path | None = None
-    """The folder that the list's paths are relative to."""
-    classes: Path | None = None
-    """A file of class names: of a model that has none (of a toolkit's file), or those whose places are the list's labels."""
-    split: str | None = None
-    """The split to test; None: all of them."""
-    only: Path | None = None
-    """A list of videos: of the others none is tested."""
-
-    def read(self, path: Path, model: Classifier) -> Manifest:
-        """The list whose labels are the model's classes.
-
-        Raises:
-            DataError: a label is none of the classes, or which class is which cannot be known.
-        """
-        return read_labelled(path, model, root=self.root, classes=self.classes, split=self.split)
-
-
 def test_model(
     model: Classifier,
     data: Path | Manifest,
     *,
     out: Path,
-    listed: ListOptions = ListOptions(),
+    root: Path | None = None,
+    classes: Path | Sequence[str] | None = None,
+    split: str | None = None,
+    only: Path | None = None,
     max_broken: float | None = None,
     compute: Compute = Compute(),  # noqa: B008 - frozen
+    **options: Unpack[ComputeOptions],
 ) -> EvaluationResult:
-    """Evaluate by the protocol of `model.recipe`, write the report, say where it lies."""
+    """Evaluate by the protocol of `model.recipe`, write the report, say where it lies.
+
+    `root`, `classes` and `split` say how a list is read, as by `read_labelled`; of the videos that the list `only` does not
+    name none is tested. The rest is taken as by `evaluate`.
+
+    Raises:
+        DataError, RunError: as `read_labelled` and `evaluate`.
+    """
+    compute = compute.changed(**options)
     check_backend(compute)
-    manifest = data if isinstance(data, Manifest) else listed.read(data, model)
-    result = evaluate(model, manifest, out=out, only=listed.only, max_broken=max_broken, compute=compute)
+    if not isinstance(data, Manifest):
+        data = read_labelled(data, model, root=root, classes=classes, split=split)
+    result = evaluate(model, data, out=out, only=only, max_broken=max_broken, compute=compute)
     if processes().first:
-        notice(f"report: {write_report(out, manifest)}")
+        notice(f"report: {write_report(out, data)}")
     return result
 
 
 def fuse_files(
     paths: Sequence[Path], *, weights: str | None, search_on: Sequence[Path] = (), of: str, out: Path | None
 ) -> EvaluationResult:
-    """Join score files by video id.
+    """Join score files by video id; a folder that evaluate left is its scores.npz.
 
     `weights` is "1,1.5" or None for equal ones; `search_on` names score files of other videos, one per stream, on which
     the weights with the highest top-1 are looked for.
@@ -83,6 +73,7 @@ def fuse_files(
     if of not in get_args(Fusion):
         raise DataError(f"--of {of}: expected one of {', '.join(get_args(Fusion))}.")
     kind: Fusion = of  # type: ignore[assignment]
+    paths, search_on = ([one / "scores.npz" if one.is_dir() else one for one in some] for some in (paths, search_on))
     fused = fuse([Scores.load(path) for path in paths], weights=_weights(paths, weights, search_on, kind), of=kind)
     if out:
         fused.save(out)

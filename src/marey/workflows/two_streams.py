@@ -16,6 +16,7 @@ from marey.classifier import Classifier
 from marey.data.class_order import permutation
 from marey.data.videos import VideoList
 from marey.evaluation.compare import compare_fused
+from marey.evaluation.evaluate import read_labelled
 from marey.evaluation.fusion import fuse, fuse_probabilities
 from marey.evaluation.report import write_report
 from marey.evaluation.result import EvaluationResult
@@ -28,7 +29,7 @@ from marey.tasks.prediction import Prediction
 from marey.weights.obtain import check_row
 from marey.weights.refusals import FETCH
 from marey.workflows.models import check_model, open_model
-from marey.workflows.testing import ListOptions, test_model
+from marey.workflows.testing import test_model
 
 
 @dataclass(frozen=True)
@@ -108,11 +109,11 @@ def open_models(
     untrained: bool = False,
     settings: Sequence[str] = (),
     trust_first_use: bool = False,
-    classes: Path | None = None,
+    classes: Sequence[str] | None = None,
 ) -> Classifier | Streams:
     """What a user names: one model, a row of two streams, or a model and one to fuse with it.
 
-    `classes` is a file that names the classes of checkpoints which do not.
+    `classes` names the classes of checkpoints which do not.
 
     Raises:
         RecipeError, WeightsError: as `open_model`; or a model to fuse with a row that has two streams already.
@@ -179,13 +180,16 @@ def test_streams(
     *,
     second: Path | None = None,
     out: Path,
-    listed: ListOptions = ListOptions(),  # noqa: B008 - frozen
+    root: Path | None = None,
+    classes: Path | Sequence[str] | None = None,
+    split: str | None = None,
+    only: Path | None = None,
     max_broken: float | None = None,
     compute: Compute = Compute(),  # noqa: B008 - frozen
 ) -> EvaluationResult:
     """Test each stream in a folder of its own, fuse, compare, report. Goes on where it was interrupted.
 
-    `second` is the list of the second stream, where its flow is stored.
+    `second` is the list of the second stream, where its flow is stored. The rest is taken as by `test_model`.
 
     Raises:
         RunError: `out` holds another run, another process works there, or it cannot be written.
@@ -201,15 +205,16 @@ def test_streams(
             name = classifier.recipe.name
             notice(f"stream {number} of {len(streams.classifiers)}: {name}")
             tested = test_model(
-                classifier, videos, out=out / f"stream{number}-{name}", listed=listed, max_broken=max_broken,
-                compute=compute,
+                classifier, videos, out=out / f"stream{number}-{name}", root=root, classes=classes, split=split, only=only,
+                max_broken=max_broken, compute=compute,
             )  # fmt: skip
             scores.append(tested.scores)
         if not processes().first:
             return EvaluationResult(scores[0])  # what this process tested; the first one has all and fuses
         fused = _fused(streams, scores)
         fused.save(out)
-        notice(f"report: {write_report(out, listed.read(data, streams.classifiers[0]))}")
+        listed = read_labelled(data, streams.classifiers[0], root=root, classes=classes, split=split)
+        notice(f"report: {write_report(out, listed)}")
         return fused
 
 

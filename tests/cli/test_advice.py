@@ -1,0 +1,58 @@
+"""Every `marey ...` in a message or docstring is a command that there is, with options that it has."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from marey.cli.app import app
+
+SOURCE = Path(__file__).parents[2] / "src" / "marey"
+END = re.compile(r"[;:`()|]|\. |, | and | or | then |$")
+"""Where a command ends in a sentence."""
+
+
+def texts(node: ast.AST) -> Iterator[str]:
+    """All strings below a node, with VALUE for what an f-string fills in."""
+    match node:
+        case ast.JoinedStr():
+            yield "".join(str(part.value) if isinstance(part, ast.Constant) else "VALUE" for part in node.values)
+        case ast.Constant(value=str(text)):
+            yield text
+        case _:
+            for child in ast.iter_child_nodes(node):
+                yield from texts(child)
+
+
+def advice(text: str) -> Iterator[tuple[TyperCommand, list[str]]]:
+    """The commands that a text names, each with the options that follow it."""
+    flat = " ".join(text.split())
+    for found in re.finditer(r"\bmarey (?=[a-z])", flat):
+        words = flat[found.end() : END.search(flat, found.end()).start()].split()
+        command = typer.main.get_command(app)
+        while words and isinstance(command, TyperGroup) and words[0] in command.commands:
+            command = command.commands[words.pop(0)]
+        if not isinstance(command, TyperGroup):
+            yield command, [word.partition("=")[0].rstrip(".") for word in words if word.startswith("--")]
+
+
+@pytest.mark.parametrize("room", sorted(path for path in SOURCE.iterdir() if path.is_dir()), ids=lambda path: path.name)
+def test_commands_in_messages_have_these_options(room) -> None:
+    for file in room.rglob("*.py"):
+        for text in texts(ast.parse(file.read_text(encoding="utf-8"))):
+            for command, options in advice(text):
+                known = {word for option in command.params for word in option.opts} | {
+                    "--offline",
+                    "--quiet",
+                    "--debug",
+                }
+                assert set(options) <= known, f"{file}: {command.name} in {text!r}"
+
+
+def test_a_wrong_option_is_seen() -> None:
+    ((command, options),) = advice("Start anew: marey predict FILE VIDEO --allow-new-head, or not.")
+    assert (command.name, options) == ("predict", ["--allow-new-head"])
