@@ -162,7 +162,8 @@ class _Walk:
         # Those farthest down first: posters above folders of frames are no video.
         for prefix in sorted(self.images, key=lambda path: -path.count("/")):
             folder, images = prefix.rstrip("/"), self.images[prefix]
-            if folder in inside or (folder in holders and not (prefix and is_series(images))):
+            series = bool(prefix) and folder in holders and is_series([path[len(prefix) :] for path in images])
+            if folder in inside or (folder in holders and not series):
                 self.others += images
             elif not prefix:
                 is_frames = True
