@@ -55,7 +55,8 @@ def scan_folder(folder: str | Path) -> Scan:
     """Every video file below `folder`, and every folder of images, which is a video stored as frames.
 
     A file is a video by its suffix, or, where its suffix is unknown, by its content. Images beside videos, and
-    images above folders of videos that are no numbered series, are no frames. Hidden files and folders do not count; links
+    images above folders of videos that are no numbered series, are no frames; nor is a single image without a number
+    (cover.jpg), where there are videos or folders of several images. Hidden files and folders do not count; links
     to folders are followed, each folder once.
 
     Raises:
@@ -159,11 +160,13 @@ class _Walk:
             _add_above(path, holders)
         found: list[str] = []
         is_frames = False
+        several = bool(self.videos) or any(len(images) > 1 for images in self.images.values())
         # Those farthest down first: posters above folders of frames are no video.
         for prefix in sorted(self.images, key=lambda path: -path.count("/")):
             folder, images = prefix.rstrip("/"), self.images[prefix]
-            series = bool(prefix) and folder in holders and is_series([path[len(prefix) :] for path in images])
-            if folder in inside or (folder in holders and not series):
+            names = [path[len(prefix) :] for path in images]
+            cover = several and len(names) == 1 and not any(letter.isdigit() for letter in names[0].rpartition(".")[0])
+            if cover or folder in inside or (folder in holders and not (prefix and is_series(names))):
                 self.others += images
             elif not prefix:
                 is_frames = True
