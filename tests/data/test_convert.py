@@ -101,6 +101,17 @@ def test_two_videos_never_become_one(videos, tmp_path) -> None:
         convert(list_folder(videos), tmp_path / "small", HOW, workers=0)
 
 
+@pytest.mark.parametrize("workers", [0, pytest.param(2, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("how", [HOW, Extract(quality=100)])
+def test_a_full_disk_stops_the_work_and_blames_no_video(how, workers, videos, tmp_path, full_disk) -> None:
+    out = tmp_path / "new"
+    with full_disk(2000), pytest.raises(OSError, match=f"File too large: '{out}"):
+        convert(list_folder(videos), out, how, workers=workers)
+    assert not (out / "broken.jsonl").exists()
+    done = convert(list_folder(videos), out, how, workers=0)
+    assert (done.written, done.broken) == (6, ())
+
+
 def test_nothing_readable(tmp_path) -> None:
     for label in ("a", "b"):
         (tmp_path / "v" / label).mkdir(parents=True)

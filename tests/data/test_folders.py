@@ -303,6 +303,19 @@ def test_pictures_beside_and_above_videos_are_no_frames(tmp_path, capsys) -> Non
     assert "3 files were not taken for videos (.jpg: 2, .png: 1)" in capsys.readouterr().err
 
 
+def test_only_a_numbered_series_above_videos_is_a_video(tmp_path, capsys) -> None:
+    tree(tmp_path, "a/v1/1.jpg", "a/v1/2.jpg", "a/poster.png", "a/back.jpg", "a/cover 1.jpg")
+    tree(tmp_path, "b/img_1.jpg", "b/img_2.jpg", "b/img_3.jpg", "b/more/1.jpg", "b/more/2.jpg")
+    tree(tmp_path, "c/x_1.jpg", "c/y_1.jpg", "c/more/1.jpg", "c/more/2.jpg")
+    tree(tmp_path, "d/extras/cover.jpg", "d/short/img_1.jpg")
+    assert find_videos(tmp_path) == ["a/v1", "b", "b/more", "c", "c/more", "d/short"]
+    scan_folder(tmp_path).tell_of_others()
+    assert "4 files were not taken for videos (.jpg: 3, .png: 1)" in capsys.readouterr().err
+    assert find_videos(tmp_path / "d" / "extras") == []
+    tree(tmp_path / "e", "v1/a.jpg", "v2/b.jpg")
+    assert find_videos(tmp_path / "e") == ["v1", "v2"]
+
+
 def test_all_commands_see_the_same_videos(tmp_path, film) -> None:
     tree(
         tmp_path,

@@ -1,6 +1,7 @@
 """Flow stored reads back: as image pairs of the older toolkits, and as video files."""
 
 import json
+import re
 
 import cv2
 import numpy as np
@@ -71,6 +72,24 @@ def test_a_failed_write_leaves_nothing(tmp_path) -> None:
         with pytest.raises(DataError, match="no flow to write"):
             write_flow(place_of(tmp_path, "v", storage), [], 30, storage=storage)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("storage", ["jpg", "video"])
+def test_a_full_disk_is_named_by_the_place(tmp_path, storage, full_disk) -> None:
+    place = place_of(tmp_path / "out", "v", storage)
+    fields = np.random.default_rng(0).integers(0, 256, (4, 64, 64, 2), dtype=np.uint8)
+    with full_disk(2000), pytest.raises(OSError, match=re.escape(f"File too large: '{place}'")):
+        write_flow(place, [fields], 30, storage=storage)
+    assert not list((tmp_path / "out").iterdir())
+
+
+@pytest.mark.parametrize("note", ["", "{}", "[1]", '{"fps": "many"}'])
+def test_a_note_that_is_none(tmp_path, note) -> None:
+    write_flow(tmp_path / "a", [smooth_fields(2)], 30, storage="jpg")
+    (tmp_path / "a" / "flow.json").write_text(note)
+    with pytest.raises(DecodeError, match=r"flow\.json: is no note of a frame rate .* remove it"):
+        FlowFolder(tmp_path / "a")
+    assert FlowFolder(tmp_path / "a", fps=10).fps == 10
 
 
 def test_flow_of_whatever_lies_there(tmp_path) -> None:

@@ -244,7 +244,46 @@ def test_a_closed_video_cannot_be_read(tmp_path) -> None:
         video.read([0])
     with pytest.raises(DecodeError, match=r"cfr\.mp4: is closed"):
         video.read([0])
+    with pytest.raises(DecodeError, match=r"cfr\.mp4: is closed"):
+        next(video.pictures())
     video.close()
+
+
+def test_a_video_that_is_closed_while_its_pictures_are_taken(tmp_path) -> None:
+    video = open_video(constant_rate(tmp_path))
+    pictures = video.pictures()
+    next(pictures)
+    video.close()
+    with pytest.raises(DecodeError, match=r"cfr\.mp4: is closed"):
+        list(pictures)
+
+
+@pytest.mark.parametrize("change", [Path.unlink, lambda path: os.truncate(path, 4000)])
+@pytest.mark.parametrize("suffix", ["mp4", "mkv", "avi"])
+def test_a_file_that_is_lost_while_it_is_open(suffix, change, tmp_path) -> None:
+    """Each read after that either shows the frame or says that it cannot, however often it is tried."""
+    codec = "mpeg4" if suffix == "avi" else "libx264"
+    path = encode(tmp_path / f"a.{suffix}", 60, codec=codec, options={"bf": "2"})
+    with open_video(path) as video:
+        change(path)
+        for number in (59, 5, 40, 0, 59):
+            try:
+                frame = video.read([number])[0]
+            except DecodeError as error:
+                assert str(error).startswith(f"{path}: ")
+            else:
+                assert decoded_number(frame) == number
+
+
+def test_a_pipe_is_no_file(tmp_path) -> None:
+    os.mkfifo(tmp_path / "a.mp4")
+    with pytest.raises(DecodeError, match=r"a\.mp4: is a device or a pipe, and only files and folders are read"):
+        open_video(tmp_path / "a.mp4")
+
+
+def test_a_name_that_no_file_can_have() -> None:
+    with pytest.raises(DecodeError, match=r"aaa\.mp4: cannot be read \(.*long\)"):
+        open_video("a" * 300 + ".mp4")
 
 
 def test_the_callers_file_stays_open(tmp_path) -> None:

@@ -1,5 +1,7 @@
 """A video written anew has the same frames at the same times, the same colours, and near key frames."""
 
+import re
+
 import av
 import cv2
 import numpy as np
@@ -107,4 +109,18 @@ def test_a_broken_video_leaves_nothing(tmp_path) -> None:
         extract_frames(tmp_path / "a.mp4", tmp_path / "out" / "all")
     with pytest.raises(DecodeError, match="of 30"):
         transcode(tmp_path / "a.mp4", tmp_path / "out" / "b.mp4", short_side=32)
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_full_disk_is_no_fault_of_the_video(tmp_path, full_disk) -> None:
+    write_video(tmp_path / "a.mp4", [coded_frame(n) for n in range(30)], fps=10)
+    for target, write in {
+        "b.mp4": lambda path: transcode(tmp_path / "a.mp4", path, short_side=48),
+        "c.mp4": lambda path: write_video(path, [coded_frame(n) for n in range(30)]),
+        "frames": lambda path: extract_frames(tmp_path / "a.mp4", path, quality=100),
+    }.items():
+        path = tmp_path / "out" / target
+        with full_disk(2000), pytest.raises(OSError, match=re.escape(f"File too large: '{path}'")) as caught:
+            write(path)
+        assert not isinstance(caught.value, av.FFmpegError)
     assert list((tmp_path / "out").iterdir()) == []

@@ -29,6 +29,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
 
     Raises:
         FileExistsError: a device or a pipe lies there, such as /dev/null: a superuser could put a file in its place.
+        OSError: it cannot be written; the error names `path`, as a full disk does not by itself.
     """
     path = Path(path)
     if path.exists() and not (path.is_file() or path.is_dir()):
@@ -38,7 +39,8 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     os.close(handle)
     temporary = Path(name)
     try:
-        yield temporary
+        with names_in_errors(path, temporary):
+            yield temporary
         # mkstemp makes files private; what takes the place of `path` gets the permissions an open() would give.
         umask = os.umask(0)
         os.umask(umask)
@@ -46,6 +48,19 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def names_in_errors(path: str | Path, temporary: str | Path = "") -> Iterator[None]:
+    """Put `path` into errors of the operating system that name no file, or the `temporary` one (or one in it)."""
+    try:
+        yield
+    except OSError as error:
+        inside = bool(temporary) and str(error.filename).startswith(str(temporary))
+        if error.errno is None or not (error.filename is None or inside):
+            raise
+        # A new one: FFmpeg's are read-only. Its class follows from its number.
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 @contextlib.contextmanager

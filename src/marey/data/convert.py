@@ -33,6 +33,7 @@ class Conversion(Protocol):
 
         Raises:
             DecodeError, DataError: the source cannot be read to its end.
+            OSError: the target cannot be written; nothing is wrong with the source, and all work stops.
         """
         ...
 
@@ -150,10 +151,6 @@ def _run(job: _Job) -> str | None:
     try:
         job.how.write(job.video, job.target, job.sample)
     except (DecodeError, DataError) as error:
-        return str(error)
-    except OSError as error:
-        if error.filename is None or Path(error.filename) != job.video:
-            raise  # it cannot be written, and nothing is wrong with the video
         return str(error)
     return None
 

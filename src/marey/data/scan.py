@@ -13,6 +13,7 @@ from marey.base.reporter import progress, warning_once
 from marey.data.videos import counted
 from marey.video.content import is_film
 from marey.video.frames import FLOW_NOTE
+from marey.video.series import is_series
 from marey.video.suffixes import IMAGE_SUFFIXES, OTHER_SUFFIXES, VIDEO_SUFFIXES
 
 _SYSTEM = ("@eaDir", "__MACOSX", "$RECYCLE.BIN", "System Volume Information", "lost+found")
@@ -53,9 +54,10 @@ class Scan:
 def scan_folder(folder: str | Path) -> Scan:
     """Every video file below `folder`, and every folder of images, which is a video stored as frames.
 
-    A file is a video by its suffix, or, where its suffix is unknown, by its content. Images beside videos, and a single
-    image above folders of videos, are no frames. Hidden files and folders do not count; links to folders are followed, each
-    folder once.
+    A file is a video by its suffix, or, where its suffix is unknown, by its content. Images beside videos, and
+    images above folders of videos that are no numbered series, are no frames; nor is a single image without a number
+    (cover.jpg), where there are videos or folders of several images. Hidden files and folders do not count; links
+    to folders are followed, each folder once.
 
     Raises:
         DataError: no such folder, or one that cannot be listed.
@@ -163,10 +165,13 @@ class _Walk:
             _add_above(path, holders)
         found: list[str] = []
         is_frames = False
-        # Those farthest down first: a single image above folders of frames is no video of one frame.
+        several = bool(self.videos) or any(len(images) > 1 for images in self.images.values())
+        # Those farthest down first: posters above folders of frames are no video.
         for prefix in sorted(self.images, key=lambda path: -path.count("/")):
             folder, images = prefix.rstrip("/"), self.images[prefix]
-            if folder in inside or (folder in holders and (len(images) == 1 or not prefix)):
+            names = [path[len(prefix) :] for path in images]
+            cover = several and len(names) == 1 and not any(letter.isdigit() for letter in names[0].rpartition(".")[0])
+            if cover or folder in inside or (folder in holders and not (prefix and is_series(names))):
                 self.others += images
             elif not prefix:
                 is_frames = True

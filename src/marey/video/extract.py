@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from marey.base.errors import DataError
+from marey.base.files import names_in_errors
 from marey.video.frames import write_image
 from marey.video.reader import open_video
 from marey.video.source import Size
@@ -37,11 +38,12 @@ def extract_frames(
     Raises:
         DecodeError: a frame of the source cannot be decoded.
         DataError: no frame lies in that part, or OpenCV cannot write such images.
+        OSError: `target` cannot be written.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
     try:
-        with open_video(source) as video:
+        with names_in_errors(target, partial), open_video(source) as video:
             times = video.timestamps - video.timestamps[0]
             first, last = (0, len(video)) if seconds is None else np.searchsorted(times, np.array(seconds) - 1e-6)
             if frames is not None:

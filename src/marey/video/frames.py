@@ -144,7 +144,7 @@ def count_frames(folder: str | Path) -> tuple[int, int]:
     try:
         names = image_names(folder)
         frames = len(frame_series(names, folder).names)
-    except (DecodeError, OSError):
+    except DecodeError:
         return 0, 0
     return frames, (len(names) - len(without_flow(names))) // 2
 
@@ -157,7 +157,12 @@ def holds_flow(folder: Path) -> bool:
 
 def _noted_fps(folder: Path) -> float:
     note = folder / FLOW_NOTE
-    return float(json.loads(note.read_text(encoding="utf-8"))["fps"]) if note.exists() else 30.0
+    try:
+        return float(json.loads(note.read_bytes())["fps"])
+    except FileNotFoundError:
+        return 30.0
+    except (OSError, ValueError, TypeError, KeyError):
+        raise DecodeError(note, "is no note of a frame rate as `marey data flow` writes it: remove it") from None
 
 
 def _size_in_header(path: str) -> tuple[int, int] | None:

@@ -1,5 +1,6 @@
 """What lies at a path, and frames or flow of it: the one place that decides."""
 
+import os
 from pathlib import Path
 from typing import Literal
 
@@ -22,7 +23,7 @@ def kind_of(path: Path, wanted: Literal["frames", "flow"] = "frames") -> Kind:
     """
     if is_flow_video(path):
         return "flow video"
-    if not path.is_dir():
+    if not os.path.isdir(path):  # noqa: PTH112 - Path raises for what may not be looked at
         return "video"
     if wanted == "frames":
         return "flow images" if not holds_frames(path) and holds_flow(path) else "frames"

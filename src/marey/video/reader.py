@@ -11,7 +11,6 @@ Which track is read: `marey.video.tracks`. How pictures are turned and mirrored:
 file whose first key frame was cut away: `marey.video.index`.
 """
 
-import io
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, get_args
@@ -24,10 +23,10 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from marey.base.absent import why_absent
 from marey.base.errors import DataError, DecodeError
 from marey.video.conversion import Converter
 from marey.video.index import Beginning, FrameIndex, count_frames, index_packets
+from marey.video.input import check_is_file, file_or_path
 from marey.video.orientation import orientation_of
 from marey.video.source import Box, Conversion, Frames, FrameSource, Size
 from marey.video.tracks import film_track, no_film
@@ -98,7 +97,7 @@ class Video(FrameSource):
 
     def __init__(self, source: str | Path | bytes | BinaryIO, *, conversion: Conversion = "rgb") -> None:
         self.name = str(source) if isinstance(source, str | Path) else f"<{type(source).__name__}>"
-        self._source = _file_or_path(source, self.name)
+        self._source = file_or_path(source, self.name)
         if conversion not in get_args(Conversion):
             raise DataError(f"{self.name}: conversion={conversion!r}: expected {' or '.join(get_args(Conversion))}.")
         self._converter = Converter(conversion)
@@ -124,8 +123,7 @@ class Video(FrameSource):
     # -- reading
 
     def _read(self, numbers: NDArray[np.int64], *, size: Size | None, crop: Box | None) -> Frames:
-        if self._closed:
-            raise DecodeError(self.name, "is closed; read inside the `with` block, or before close()")
+        self._check_open()
         height, width = self._size_of(size, crop)
         frames = np.empty((len(numbers), height, width, 3), np.uint8)
         if not numbers.size:
@@ -147,9 +145,13 @@ class Video(FrameSource):
         """All N frames in order as the decoder gives them, planes and colour tags untouched, not yet turned upright.
 
         Raises:
-            DecodeError: a frame cannot be decoded.
+            DecodeError: a frame cannot be decoded, or the video is closed.
         """
         return (picture for _, picture in self._pictures(np.arange(len(self))))
+
+    def _check_open(self) -> None:
+        if self._closed:  # FFmpeg would end the process
+            raise DecodeError(self.name, "is closed; read inside the `with` block, or before close()")
 
     def close(self) -> None:
         """Free the decoder and the file. A closed video cannot be read."""
@@ -182,9 +184,8 @@ class Video(FrameSource):
 
     def _opened(self) -> InputContainer:
         """The container, at its beginning."""
-        if isinstance(self._source, str | Path) and not Path(self._source).is_file():
-            what = "is a folder, not a video file" if Path(self._source).is_dir() else why_absent(self._source)
-            raise DecodeError(self.name, what)
+        if isinstance(self._source, str | Path):
+            check_is_file(self._source)
         if not isinstance(self._source, str | Path):
             self._source.seek(0)
         try:
@@ -238,8 +239,9 @@ class Video(FrameSource):
         return float(self._stream.average_rate or 25)
 
     def _reopen(self) -> None:
-        self._container.close()
+        before = self._container
         self._container, self._stream = self._open()
+        before.close()  # not earlier: where the file is gone, a closed container would be read
 
     def _from_start(self) -> _Decoding:
         """Decoding from the beginning again: by a seek where that surely lands there, else by opening anew."""
@@ -271,6 +273,7 @@ class Video(FrameSource):
 
     def _pictures(self, numbers: NDArray[np.int64]) -> Iterator[tuple[int, VideoFrame]]:
         """The pictures of ascending, distinct frame numbers."""
+        self._check_open()
         if self._index.counted:
             yield from self._counted(numbers)
             return
@@ -373,8 +376,13 @@ class Video(FrameSource):
 
     def _feed(self, wanted: set[int]) -> list[VideoFrame]:
         """Send one packet to the decoder; the pictures that come out."""
+        self._check_open()
         codec, at = self._stream.codec_context, self._decoding
-        packet = next(at.packets)
+        try:
+            packet = next(at.packets)
+        except av.FFmpegError as error:  # it could be read when it was opened: a lost disk, or a file that shrank
+            at.done = True
+            raise DecodeError(self.name, f"frame {at.next} of {len(self._index)}: {_words(error)}") from None
         at.done = packet.size == 0
         if wanted and codec.name in _SKIPPABLE:
             # Past the last wanted picture nothing is skipped: the next read may go on there.
@@ -413,24 +421,6 @@ class Video(FrameSource):
                 self._decoding.next = number
             self._refuse_spoilt(number)
             yield number, picture
-
-
-def _file_or_path(source: Any, name: str) -> str | Path | BinaryIO:
-    """The source, bytes as a file.
-
-    Raises:
-        DataError: neither a path nor bytes nor a file that can be sought.
-    """
-    if isinstance(source, bytes | bytearray | memoryview):
-        return io.BytesIO(source)
-    if isinstance(source, str | Path):
-        return source
-    if not (hasattr(source, "read") and hasattr(source, "seek")) or isinstance(source, io.TextIOBase):
-        raise DataError(f"{name}: open_video takes a path, bytes or a file opened in binary mode.")
-    file: BinaryIO = source
-    if not file.seekable():
-        raise DataError(f"{name}: this file cannot be sought; pass its content as bytes: open_video(file.read()).")
-    return file
 
 
 def _chain(first: "Packet[Any]", rest: "Iterator[Packet[Any]]") -> "Iterator[Packet[Any]]":

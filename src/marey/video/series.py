@@ -51,23 +51,32 @@ def image_names(folder: str | Path) -> list[str]:
     """The names of a folder's images, in no order. Hidden files do not count.
 
     Raises:
-        DecodeError: no such folder.
+        DecodeError: no such folder, or one that cannot be listed.
     """
-    if not Path(folder).is_dir():
-        raise DecodeError(folder, "no such folder")
-    # Names, not Paths: opening a folder must not cost more than reading a few of its images.
-    return [name for name in os.listdir(folder) if is_image_name(name)]  # noqa: PTH208
-
-
-def is_image_name(name: str) -> bool:
-    """Whether a file is an image, by its suffix, and not hidden."""
-    return name.lower().endswith(_SUFFIXES) and not name.startswith(".")
+    try:
+        # Names, not Paths: opening a folder must not cost more than reading a few of its images.
+        return [name for name in os.listdir(folder) if name.lower().endswith(_SUFFIXES) and name[0] != "."]  # noqa: PTH208
+    except (FileNotFoundError, NotADirectoryError):
+        raise DecodeError(folder, "no such folder") from None
+    except OSError as error:
+        raise DecodeError(folder, f"cannot be listed ({error.strerror})") from None
 
 
 def without_flow(names: Sequence[str]) -> list[str]:
     """The names that are no flow (see `flow_pairs`)."""
     flow = {name for axis in _flow(names) for name in axis.values()}
-    return [name for name in names if name not in flow]
+    return [name for name in names if name not in flow] if flow else list(names)
+
+
+def is_series(names: Sequence[str]) -> bool:
+    """Whether a folder's images are flow, or most of them differ in their numbers alone: two at least, so that covers and
+    posters are none.
+    """
+    if len(without_flow(names)) < len(names):
+        return True
+    patterns = Counter(part.pattern for part in map(_taken_apart, names) if part.numbers)
+    most = max(patterns.values(), default=0)
+    return most > 1 and 2 * most > len(names)
 
 
 def flow_pairs(names: Sequence[str], folder: str | Path) -> FlowSeries:
@@ -135,8 +144,11 @@ def _numbers_of_one_length(names: Sequence[str]) -> list[int] | None:
         return []
     start = len(os.path.commonprefix([names[0], names[-1]]))  # noqa: RUF071 - letters are what is meant
     end = names[0].find(".", start) - len(names[0])
+    if len(set(map(len, names))) > 1 or len({name[end:] for name in names}) > 1:
+        return None
     numbers = [name[start:end] for name in names]
-    if len({(len(name), name[end:]) for name in names}) > 1 or not all(n.isascii() and n.isdigit() for n in numbers):
+    digits = "".join(numbers)  # of equal lengths, so that none is empty where one is not
+    if not (digits.isascii() and digits.isdigit()):
         return None
     return [int(number) for number in numbers]
 

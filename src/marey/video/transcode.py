@@ -34,7 +34,8 @@ def transcode(
 
     Raises:
         DecodeError: a frame of the source cannot be decoded.
-        DataError: `target` cannot be written.
+        DataError: it cannot be written as H.264.
+        OSError: `target` cannot be written.
     """
     with open_video(source) as video:
         size = even_size(video.height, video.width, short_side)
@@ -58,6 +59,8 @@ def transcode(
                         container.mux(stream.encode(small))
                     container.mux(stream.encode(None))
                 _compare(temporary, since, source)
+        except OSError:  # FFmpeg's are among them: a full disk is no fault of the video
+            raise
         except (av.FFmpegError, ValueError) as error:
             raise DataError(f"{target}: cannot be written as H.264 ({error}).") from None
 

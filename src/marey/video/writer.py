@@ -35,6 +35,7 @@ def write_video(
 
     Raises:
         DataError: no frames, odd sides, frames of different sizes, or an unknown container or codec.
+        OSError: the file cannot be written.
     """
     rate = {"crf": str(crf)} if qp is None else {"qp": str(qp)}
     options = rate | {"preset": preset, "threads": "1"}
@@ -61,6 +62,8 @@ def write_video(
                     stream.encode(scaler.reformat(picture, format="yuv420p", dst_colorspace=5, dst_color_range=1))
                 )
             container.mux(stream.encode(None))
+    except OSError:  # FFmpeg's are among them: a full disk is no fault of the frames
+        raise
     except (av.FFmpegError, ValueError) as error:
         raise DataError(f"{path}: cannot be written as video with {codec} ({error}).") from None
 

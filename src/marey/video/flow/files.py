@@ -15,7 +15,7 @@ from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
 from marey.base.errors import DataError, DecodeError
-from marey.base.files import atomic_path, write_json
+from marey.base.files import atomic_path, names_in_errors, write_json
 from marey.video import transforms
 from marey.video.frames import FLOW_NOTE, write_image
 from marey.video.reader import open_video
@@ -89,7 +89,8 @@ def _atomic_folder(place: Path) -> Iterator[Path]:
     place.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{place.name}-", suffix=UNFINISHED, dir=place.parent))
     try:
-        yield temporary
+        with names_in_errors(place, temporary):
+            yield temporary
         temporary.chmod(place.parent.stat().st_mode & 0o777)  # mkdtemp makes folders private
         if not place.exists():  # another process may have been faster
             temporary.rename(place)
