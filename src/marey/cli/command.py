@@ -66,6 +66,19 @@ Out = Annotated[
     Path | None,
     typer.Option("--out", metavar="PATH", parser=output_file, help="Output folder.  [default: runs/<name>-<n>]"),
 ]
+NameOrFile = Annotated[
+    str, typer.Argument(help="A recipe's name, or a checkpoint: the folder that training left, or a file.")
+]
+Fuse = Annotated[str | None, typer.Option("--fuse", help="A second model for the same videos; the logits are added.")]
+Untrained = Annotated[bool, typer.Option("--untrained", help="Random weights: to try the path or time it.")]
+WeightsFile = Annotated[
+    str | None, typer.Option("--weights", help="A checkpoint, ours or an older toolkit's: a file or an address.")
+]
+FuseWeights = Annotated[str | None, typer.Option("--fuse-weights", help="The second model's checkpoint.")]
+ModelClasses = Annotated[
+    Path | None,
+    typer.Option("--classes", help="A file of class names, one a line, for a checkpoint that does not name its own."),
+]
 Root = Annotated[Path | None, typer.Option("--root", help="Folder that the list's paths are relative to.")]
 Classes = Annotated[
     Path | None, typer.Option("--classes", help="File of class names in order, for a list that labels by number.")
