@@ -38,7 +38,8 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     os.close(handle)
     temporary = Path(name)
     try:
-        yield temporary
+        with _named(path):
+            yield temporary
         # mkstemp makes files private; what takes the place of `path` gets the permissions an open() would give.
         umask = os.umask(0)
         os.umask(umask)
@@ -46,6 +47,17 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Name the file in errors of the system that name none: those of writing, such as of a full disk."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None and error.errno is not None:
+            error.filename = str(path)
+        raise
 
 
 @contextlib.contextmanager
@@ -98,13 +110,23 @@ def sha256(path: str | Path) -> str:
 
 
 def append_line(path: str | Path, value: Any) -> None:
-    """Add `value` to a .jsonl file as a line, written in one step; a last line without its end is cut off before."""
+    """Add `value` to a .jsonl file as a line, written in one step; a last line without its end is cut off before.
+
+    Raises:
+        OSError: it cannot be written; of a line that a full disk has no room for, nothing is left.
+    """
     mend_lines(path)
     line = (json_text(value) + "\n").encode()
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("ab", buffering=0) as file:
-        file.write(line)
+    with _named(path), path.open("ab", buffering=0) as file:
+        done = 0
+        try:
+            while done < len(line):  # a disk that fills up takes a part of it, and refuses the next
+                done += file.write(line[done:])
+        except OSError:
+            mend_lines(path)
+            raise
 
 
 def read_lines(path: str | Path) -> Iterator[Any]:

@@ -66,6 +66,7 @@ def predict(
     """Answer for videos: the most likely classes and their probabilities."""
     from marey.backends.choose import check_backend
     from marey.data.listing import read_videos, refuse_idle_root
+    from marey.data.videos import counted
     from marey.workflows.answer import answer, answers_to
     from marey.workflows.answer_files import AnswerFiles
     from marey.workflows.models import require_classes
@@ -76,7 +77,7 @@ def predict(
     refuse_idle_root(videos, root)
     files = None if out is None else AnswerFiles.named(out)
     if files is not None:
-        files.check(inputs=[*videos, model, *filter(None, (weights, fuse, fuse_weights))])
+        files.check(videos, inputs=filter(None, (model, classes, weights, fuse, fuse_weights)))
     trust = trusted_models(
         model, fuse, weights=weights, fuse_weights=fuse_weights, untrained=untrained, settings=settings or (),
         given=trust_first_use, command="marey predict",
@@ -95,7 +96,7 @@ def predict(
         notice(f"--top {top}: the network knows {known} classes, and all of them are given")
     given = []
     for found in answer(opened, wanted, top=count, out=None if files is None else files.lines, compute=compute):
-        if found.error is not None and not as_json and len(wanted) == 1:
+        if found.error is not None and not (as_json or files) and len(wanted) == 1:
             raise MareyError(found.error)
         if not (as_json or files):
             print(found.as_text(count), flush=True)
@@ -107,7 +108,10 @@ def predict(
     if as_json:
         print(json_document([a.as_json(count) for a in given]))
     elif files:
-        print(f"{files.out}: answers for {len(given)} videos")
+        earlier = files.count() - len(given)
+        print(
+            f"{files.out}: answers for {counted(len(given), 'video')}{f', and {earlier:,} of earlier calls' * (earlier > 0)}"
+        )
     if failed := sum(a.error is not None for a in given):
         place = out or "named above"
         raise MareyError(f"{failed} of {len(wanted)} videos could not be read ({place}).")
@@ -136,6 +140,7 @@ def features(
     """Save what a network sees in each video, before its classifier: one float32 .npy each; a second call goes on."""
     from marey.backends.choose import check_backend
     from marey.data.listing import read_videos, refuse_idle_root
+    from marey.inference.features import INDEX
     from marey.inference.features import features as write_features
     from marey.workflows.models import check_model, open_model
 
@@ -143,7 +148,7 @@ def features(
     check_backend(compute)
     refuse_idle_root([data], root)
     folder = out or next_run(f"{Path(model).stem}-features")
-    check_folder(folder, videos=data)
+    check_folder(folder, data, writes=(INDEX,))
     checked = partial(
         check_model, model, weights=weights, untrained=untrained, settings=settings or (), command="marey features"
     )

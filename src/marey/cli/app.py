@@ -135,7 +135,7 @@ def evaluate(
     if fuse_data is not None and fuse is None and find_two_stream(model) is None:
         raise MareyError(f"--fuse-data {fuse_data}: is the list of a second model, and none is named: --fuse NAME.")
     folder = out or next_run(f"{Path(model).stem}-evaluate")
-    check_folder(folder, videos=data)
+    check_folder(folder, data, only, fuse_data, writes=("scores.npz", "result.json", "report.html"))
     trust = trusted_models(
         model, fuse, weights=weights, fuse_weights=fuse_weights, untrained=untrained, settings=settings or (),
         given=trust_first_use, command="marey evaluate",
@@ -197,7 +197,7 @@ def reproduce(
     if (row is None) == (ablation is None):
         raise MareyError("expected a row's name, or --ablation imagenet or segments.")
     folder = out or next_run(f"{row or ablation}-reproduce")
-    check_folder(folder, videos=data)
+    check_folder(folder, data)
     if splits is not None and not all(word in ("1", "2", "3") for word in splits.split(",")):
         raise MareyError(f"--splits {splits}: expected numbers of official splits, for example 1,2,3.")
     if ablation is not None and as_json:

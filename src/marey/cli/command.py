@@ -8,7 +8,7 @@ import json
 import os
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -254,15 +254,17 @@ def next_run(name: str) -> Path:
     return folder
 
 
-def check_folder(folder: Path, videos: Path | None = None) -> None:
-    """See before any network is built that a folder can be written, is not that of the videos itself, and that no other
-    process works there.
+def check_folder(folder: Path, *inputs: str | Path | None, writes: Iterable[str] = ()) -> None:
+    """See before any network is built that a folder can be written, is none of the folders that the command reads, and that
+    no other process works there. `writes` are names of files in it that would take the place of an input of that name.
 
     Raises:
         RunError: it cannot be used.
     """
     from marey.base.claim import OutputPath
 
-    if videos is not None:
-        OutputPath.folder(folder).refuse_inputs([videos])
+    read = [path for path in inputs if path is not None]
+    OutputPath.folder(folder).refuse_inputs(read)
+    for name in writes:
+        OutputPath.file(folder / name).refuse_inputs(read)
     OutputPath.folder(folder).check(share=processes().rank if processes().world > 1 else None)

@@ -3,6 +3,7 @@
 import codecs
 import io
 import os
+import re
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -38,6 +39,9 @@ _LATER = {
 """Commands that will come, and what to do until then."""
 
 
+_NO_VALUE = re.compile(r"--[\w-]+=\s*")
+
+
 class Program(TyperGroup):
     """The group of all commands, which ends quietly where a pipe closes and says of some words what to do instead."""
 
@@ -71,7 +75,17 @@ class Program(TyperGroup):
         sys.exit(code)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """The command that the first word names; of one that will come, what to do until then."""
+        """The command that the first word names; of one that will come, what to do until then.
+
+        An empty word is refused in every command: `Path` would take it for the working folder.
+
+        Raises:
+            BadParameter: there is one, or no such command.
+        """
+        empty = next((word for word in args if not word.strip() or _NO_VALUE.fullmatch(word)), None)
+        if empty is not None:
+            what = empty if empty.strip() else f"argument {args.index(empty) + 1}"
+            raise typer.BadParameter(f"{what} is empty: is it a variable of the shell that has no value?")
         name = args[0]
         later = _WINDOWS if name == "predict" and _names_windows(args[1:]) else _LATER.get(name)
         if later is not None and (name == "predict" or name not in self.commands):

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from marey.base.absent import why_absent
+from marey.base.absent import nothing_at
 from marey.base.errors import DataError
 from marey.base.reporter import progress, warning_once
 from marey.data.videos import counted
@@ -61,7 +61,7 @@ def scan_folder(folder: str | Path) -> Scan:
         DataError: no such folder, or one that cannot be listed.
     """
     if not Path(folder).is_dir():
-        raise DataError(f"{folder}: {why_absent(folder, 'no such folder')}.")
+        raise DataError(nothing_at(folder, "no such folder"))
     walk = _Walk(str(folder))
     walk.enter("")
     walk.try_unknown()

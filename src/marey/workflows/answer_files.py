@@ -3,7 +3,7 @@
 import csv
 import os
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -65,18 +65,21 @@ class AnswerFiles:
             )
         return cls(path, path.with_name(f".{path.name}.jsonl"), (path,))
 
-    def check(self, inputs: Iterable[str | Path] = ()) -> None:
+    def check(self, videos: Sequence[str | Path] = (), *, inputs: Iterable[str | Path] = ()) -> None:
         """See before any work that all of them can be written, and that no file is written over that was none of them.
 
         Raises:
-            RunError: one cannot be written, or is another file, such as one of the `inputs`.
+            RunError: one cannot be written, or is another file, such as one of the `videos` (files, folders or lists) or of
+                the other `inputs`; or their folder is one of the `videos`.
         """
         if (whole := answers_path(self.out)).is_stream:
             whole.check()
+        read = [*videos, *inputs]
         if self.lines.parent == self.out:
             OutputPath.folder(self.out).refuse_other_kind()
+            OutputPath.folder(self.out).refuse_inputs(videos)
         for file in (self.lines, *self.forms):
-            answers_path(file).refuse_inputs(inputs)
+            answers_path(file).refuse_inputs(read)
         answers_path(self.lines).check()
         begun = _was_begun(self.lines)
         for form in self.forms:
@@ -85,6 +88,11 @@ class AnswerFiles:
                 raise RunError(
                     f"{form} is there already, and not of an earlier call: remove it, or choose another --out."
                 )
+
+    def count(self) -> int:
+        """The answers so far, those to earlier calls' videos among them."""
+        with self.lines.open("rb") as file:
+            return sum(1 for _ in file)
 
     def write(self, top: int, network: str) -> None:
         """Write every form of all answers so far, with the `top` likeliest classes; `network` is what gave them."""
