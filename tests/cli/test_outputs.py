@@ -139,7 +139,8 @@ def test_how_single_characters_are_escaped() -> None:
 @pytest.mark.parametrize(
     "words",
     [
-        ("show", "tsn_r50_3seg_k400"),
+        ("--help",),
+        pytest.param(("show", "tsn_r50_3seg_k400"), marks=pytest.mark.slow),
         pytest.param(("list", "--json"), marks=pytest.mark.slow),
         pytest.param(("predict", "m.safetensors", "clips", "--workers", "1"), marks=pytest.mark.slow),
     ],
@@ -275,6 +276,16 @@ def test_what_could_not_be_read_is_tried_again_and_earlier_answers_are_counted(p
     assert [Path(one["path"]).name for one in answers(place / "one.jsonl")] == ["v0.mp4", "v1.mp4", "v2.mp4", "bad.mp4"]
     with (place / "one.csv").open(newline="", encoding="utf-8") as file:
         assert [row["error"] for row in csv.DictReader(file)] == [""] * 4
+
+
+def test_parts_in_frames_are_told_apart_in_every_form(place) -> None:
+    (place / "parts.csv").write_text("path,start_frame,end_frame\nclips/v0.mp4,0,4\nclips/v0.mp4,4,8\n")
+    for name in ("a.csv", "a.html"):
+        assert marey("predict", "m.safetensors", "parts.csv", *HERE, "--out", name).exit_code == 0
+    with (place / "a.csv").open(newline="", encoding="utf-8") as file:
+        assert [(row["start_frame"], row["end_frame"]) for row in csv.DictReader(file)] == [("0", "4"), ("4", "8")]
+    page = (place / "a.html").read_text(encoding="utf-8")
+    assert "frames 0 to 3" in page and "frames 4 to 7" in page
 
 
 def test_a_page_says_how_many_videos_it_leaves_out(place, monkeypatch) -> None:

@@ -55,6 +55,7 @@ class Program(TyperGroup):
         if not options.get("standalone_mode", True):  # for callers in Python, whose process goes on
             return super().main(*words, **options)
         code: Any = 0
+        given = _file_of(sys.stdout)
         try:
             super().main(*words, **options)
         except SystemExit as ending:
@@ -66,8 +67,9 @@ class Program(TyperGroup):
                 raise
             code = 1
             print(f"marey: standard output: {error.strerror}", file=sys.stderr)
+        replaced = _file_of(sys.stdout) != given  # by Rich, where a pipe closed while it wrote --help
         lost = _written_out(sys.stdout), _written_out(sys.stderr)
-        if any(isinstance(error, BrokenPipeError) for error in lost):
+        if replaced or any(isinstance(error, BrokenPipeError) for error in lost):
             code = CLOSED_PIPE
         elif lost[0] is not None and not code:
             code = 1
@@ -128,6 +130,15 @@ def _escaped(error: UnicodeError) -> tuple[str | bytes, int]:
         return bytes([ord(character) - 0xDC00]), following
     one = UnicodeEncodeError(error.encoding, error.object, error.start, following, error.reason)
     return codecs.backslashreplace_errors(one)
+
+
+def _file_of(stream: Any) -> tuple[int, int] | None:
+    """What identifies the file, pipe or device behind a stream, if there is one."""
+    try:
+        found = os.fstat(stream.fileno())
+    except (OSError, ValueError):
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _written_out(stream: Any) -> OSError | None:

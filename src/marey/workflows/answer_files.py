@@ -133,17 +133,22 @@ def _write_json(path: Path, lines: Path, top: int) -> None:
 
 
 def _write_csv(path: Path, lines: Path, top: int) -> None:
-    """A row for each video; label_1 is the likeliest class."""
-    count = max((len(answer.class_names) for answer in read_answers(lines)), default=1)
+    """A row for each video; label_1 is the likeliest class. Parts in frames have columns where there are any."""
+    count, in_frames = 1, False
+    for answer in read_answers(lines):
+        count = max(count, len(answer.class_names))
+        in_frames |= answer.video.start_frame is not None or answer.video.end_frame is not None
     with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8", errors=BYTES) as file:
         writer = csv.writer(file, lineterminator="\n")
         ranked = (f"{word}_{rank}" for rank in range(1, count + 1) for word in ("label", "probability"))
-        writer.writerow(["path", "start", "end", *ranked, "below_threshold", "error"])
+        frames = ["start_frame", "end_frame"] if in_frames else []
+        writer.writerow(["path", "start", "end", *frames, *ranked, "below_threshold", "error"])
         for answer in read_answers(lines):
             cells = [cell for pair in answer.top(top) for cell in pair]
-            times = map(seconds_text, (answer.start, answer.end))
+            part: list[str | int | None] = [*map(seconds_text, (answer.start, answer.end))]
+            part += [answer.video.start_frame, answer.video.end_frame] if in_frames else []
             blank = [""] * (2 * count - len(cells))
-            writer.writerow([answer.path, *times, *cells, *blank, answer.below_threshold, answer.error])
+            writer.writerow([answer.path, *part, *cells, *blank, answer.below_threshold, answer.error])
 
 
 @dataclass(frozen=True)
