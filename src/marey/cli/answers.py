@@ -32,7 +32,7 @@ from marey.cli.command import (
     next_run,
     output_path,
 )
-from marey.cli.given import named, trusted_after, trusted_models
+from marey.cli.given import named, refuse_training_settings, trusted_after, trusted_models
 
 
 def predict(
@@ -74,6 +74,7 @@ def predict(
 
     compute = Compute(device=device, precision=precision, batch=batch, workers=workers, backend=backend)
     check_backend(compute)
+    refuse_training_settings(settings)
     refuse_idle_root(videos, root)
     files = None if out is None else AnswerFiles.named(out)
     if files is not None:
@@ -146,6 +147,7 @@ def features(
 
     compute = Compute(device=device, precision=precision, batch=batch, workers=workers, backend=backend)
     check_backend(compute)
+    refuse_training_settings(settings)
     refuse_idle_root([data], root)
     folder = out or next_run(f"{Path(model).stem}-features")
     check_folder(folder, data, writes=(INDEX,))

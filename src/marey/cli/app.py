@@ -41,7 +41,7 @@ from marey.cli.command import (
     trusted,
 )
 from marey.cli.data import data
-from marey.cli.given import declared_recipe, trusted_models
+from marey.cli.given import declared_recipe, refuse_training_settings, trusted_models
 from marey.cli.program import Program
 from marey.cli.train import train
 from marey.cli.weights import weights
@@ -132,6 +132,7 @@ def evaluate(
 
     compute = Compute(device=device, precision=precision, batch=batch, workers=workers, backend=backend)
     check_backend(compute)
+    refuse_training_settings(settings)
     if fuse_data is not None and fuse is None and find_two_stream(model) is None:
         raise MareyError(f"--fuse-data {fuse_data}: is the list of a second model, and none is named: --fuse NAME.")
     folder = out or next_run(f"{Path(model).stem}-evaluate")

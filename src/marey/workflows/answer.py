@@ -67,8 +67,9 @@ def answer(
         rows = [row for row, video in enumerate(videos) if not known.get(_key(video), False)]
         if len(rows) < len(videos):
             notice(f"going on: {len(videos) - len(rows)} of {counted(len(videos), 'video')} answered already")
-        todo = videos[np.array(rows, np.int64)]
-        require_files(todo)
+        require_files(videos[np.array([row for row in rows if _key(videos[row]) not in again], np.int64)])
+        # Checked here, of the new ones alone: those that are tried again may all be missing still.
+        todo = replace(videos[np.array(rows, np.int64)], source="")
         failed = 0
         with progress("Predicting", total=len(todo), unit="videos") as bar:
             found = (
