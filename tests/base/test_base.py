@@ -36,6 +36,26 @@ def test_a_file_is_whole_or_absent(tmp_path) -> None:
     assert stat.S_IMODE(path.stat().st_mode) & 0o400
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="files have no limit there")
+def test_a_full_disk_leaves_whole_lines_and_is_an_error_that_names_the_file(tmp_path) -> None:
+    """A limit to the size of files, which takes a part of what is written first, as a disk does that fills up."""
+    program = """if True:
+        import resource
+        from marey.base.files import append_line, write_text
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
+        append_line("lines.jsonl", "x" * 60)
+        for write in (lambda: append_line("lines.jsonl", "y" * 60), lambda: write_text("text", "z" * 200)):
+            try:
+                write()
+            except OSError as error:
+                print(error.filename)
+        """
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=tmp_path, check=True)
+    assert done.stdout == "lines.jsonl\ntext\n"
+    assert (tmp_path / "lines.jsonl").read_text() == f'"{"x" * 60}"\n'
+    assert [path.name for path in tmp_path.iterdir()] == ["lines.jsonl"]
+
+
 def test_randomness_has_a_key() -> None:
     assert random_for(1, 2, 3).randint(1 << 30) == random_for(1, 2, 3).randint(1 << 30)
     draws = {random_for(*key).randint(1 << 30) for key in [(0, 0, 1), (0, 1, 0), (1, 0, 0), (0, 0), (0,)]}

@@ -1,6 +1,7 @@
 """Whatever encoding, pipe or disk output goes to, and wherever a user points --out: one line or a result, no traceback."""
 
 import csv
+import io
 import json
 import os
 import re
@@ -16,8 +17,10 @@ import torch
 from made_videos import coded_frame
 from typer.testing import CliRunner
 
+from marey.base.errors import DataError
 from marey.cli import program
 from marey.cli.app import app
+from marey.data.listing import read_videos
 from marey.recipes import get_recipe
 from marey.video.writer import write_video
 from marey.weights.checkpoint import save_checkpoint
@@ -62,6 +65,23 @@ def run(*words: str, stdout: object = subprocess.PIPE, **environment: str) -> su
     )  # fmt: skip
 
 
+def written_in(encoding: str, *words: str) -> tuple[int, bytes, bytes]:
+    """Exit code, standard output and error of the whole program in this process, on streams of an encoding."""
+    out, err = io.BytesIO(), io.BytesIO()
+    before = sys.stdout, sys.stderr
+    sys.stdout, sys.stderr = (io.TextIOWrapper(stream, encoding=encoding) for stream in (out, err))
+    streams = sys.stdout, sys.stderr
+    try:
+        with pytest.raises(SystemExit) as ending:
+            app(list(words))
+    finally:
+        sys.stdout, sys.stderr = before
+        for stream in streams:
+            stream.flush()
+            stream.detach()
+    return int(ending.value.code or 0), out.getvalue(), err.getvalue()
+
+
 def in_class_folders(clips: Path) -> Path:
     """The same videos in a folder for each of two classes."""
     for i, label in enumerate(("jump", "run", "run")):
@@ -75,31 +95,33 @@ def in_class_folders(clips: Path) -> Path:
 
 @pytest.mark.parametrize("encoding", ["cp1252", "gbk"])
 def test_letters_that_an_encoding_lacks_are_escaped(encoding, place) -> None:
-    said = run("predict", "m.safetensors", "clips/v0.mp4", *HERE, PYTHONUTF8="0", PYTHONIOENCODING=encoding)
-    assert said.returncode == 0, said.stderr
-    text = said.stdout.decode(encoding)
+    code, out, err = written_in(encoding, "predict", "m.safetensors", "clips/v0.mp4", *HERE)
+    assert code == 0, err
+    text = out.decode(encoding)
     assert ("跑步" if encoding == "gbk" else "\\u8dd1\\u6b65") in text
     assert "\\U0001f3c3" in text
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "utf-16"])
 def test_json_is_valid_in_every_encoding(encoding, place) -> None:
-    said = run("predict", "m.safetensors", "clips", "--json", *HERE, PYTHONUTF8="0", PYTHONIOENCODING=encoding)
-    assert said.returncode == 0, said.stderr
-    labels = {one["label"] for found in json.loads(said.stdout.decode(encoding)) for one in found["top"]}
+    code, out, err = written_in(encoding, "predict", "m.safetensors", "clips", "--json", *HERE)
+    assert code == 0, err
+    labels = {one["label"] for found in json.loads(out.decode(encoding)) for one in found["top"]}
     assert labels == set(CLASSES)
 
 
 def test_what_is_said_and_help_are_escaped_too(place) -> None:
-    for words in (
-        ("--help",),
-        ("predict", "--help"),
-        ("list", "跑步"),
-        ("跑步",),
-    ):
-        said = run(*words, PYTHONUTF8="0", PYTHONIOENCODING="ascii")
-        assert b"Traceback" not in said.stderr
-        assert (said.stdout + said.stderr).decode("ascii")
+    for words in (("--help",), ("predict", "--help"), ("list", "跑步"), ("跑步",)):
+        code, out, err = written_in("ascii", *words)
+        assert code == (0 if "--help" in words else 1 if words[0] == "list" else 2)
+        assert b"Traceback" not in err
+        assert (out + err).decode("ascii")
+
+
+def test_the_streams_of_a_new_process_are_prepared(place) -> None:
+    said = run("show", "跑步", PYTHONUTF8="0", PYTHONIOENCODING="ascii")
+    assert said.returncode == 1
+    assert said.stderr.startswith(b"marey show: there is no recipe '\\u8dd1\\u6b65'")
 
 
 def test_how_single_characters_are_escaped() -> None:
@@ -115,7 +137,13 @@ def test_how_single_characters_are_escaped() -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no such pipes")
 @pytest.mark.parametrize(
-    "words", [("list",), ("list", "--json"), ("predict", "m.safetensors", "clips", "--workers", "1")]
+    "words",
+    [
+        ("--help",),
+        pytest.param(("show", "tsn_r50_3seg_k400"), marks=pytest.mark.slow),
+        pytest.param(("list", "--json"), marks=pytest.mark.slow),
+        pytest.param(("predict", "m.safetensors", "clips", "--workers", "1"), marks=pytest.mark.slow),
+    ],
 )
 @pytest.mark.parametrize("stream", ["stdout", "stderr"])
 def test_a_pipe_that_closes_ends_a_command_quietly(words, stream, place) -> None:
@@ -125,14 +153,14 @@ def test_a_pipe_that_closes_ends_a_command_quietly(words, stream, place) -> None
     with subprocess.Popen([sys.executable, "-m", "marey", *words], **streams) as process:
         os.close(writer)
         out, err = process.communicate(timeout=120)
-    wrote_nothing_there = words[0] == "list" and stream == "stderr"
+    wrote_nothing_there = words[0] != "predict" and stream == "stderr"
     assert process.returncode == (0 if wrote_nothing_there else 141)
     assert b"Traceback" not in (out or b"") + (err or b"")
     assert b"Exception ignored" not in (err or b"")
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no disk that is always full")
-@pytest.mark.parametrize("words", [("list",), ("--help",), ("show", "tsn_r50_3seg_k400")])
+@pytest.mark.parametrize("words", [("--help",), ("show", "tsn_r50_3seg_k400")])
 def test_a_full_disk_is_one_line(words) -> None:
     with Path("/dev/full").open("w") as full:
         said = run(*words, stdout=full)
@@ -152,6 +180,7 @@ def test_an_error_of_the_system_is_one_line(place, monkeypatch) -> None:
     assert isinstance(marey("data", "list", "clips", "--debug").exception, OSError)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C is sent to a group of processes otherwise")
 @pytest.mark.parametrize("workers", ["0", "2"])
 def test_ctrl_c_is_one_line(workers, place) -> None:
@@ -176,7 +205,7 @@ def test_ctrl_c_is_one_line(workers, place) -> None:
 @pytest.mark.skipif(sys.platform == "win32", reason="shells close no streams there")
 def test_closed_streams_are_no_error() -> None:
     for closed in (">&-", "2>&-", "<&-"):
-        command = f"{sys.executable} -m marey list tsn {closed}"
+        command = f"{sys.executable} -m marey --help {closed}"
         said = subprocess.run(["bash", "-c", command], capture_output=True, check=False, timeout=120)
         assert said.returncode == 0, said.stderr
         assert said.stderr == b""
@@ -231,6 +260,34 @@ def test_every_form_goes_on_and_names_what_cannot_be_read(place) -> None:
     assert "1 could not be read" in (place / "a.html").read_text(encoding="utf-8")
 
 
+def test_what_could_not_be_read_is_tried_again_and_earlier_answers_are_counted(place) -> None:
+    (place / "bad.mp4").write_text("no video")
+    for name in ("one.csv", "one.jsonl"):
+        assert marey("predict", "m.safetensors", "bad.mp4", *HERE, "--out", name).exit_code == 1
+        assert (place / name).exists()
+    shutil.copy("clips/v1.mp4", "bad.mp4")
+    for name in ("one.csv", "one.jsonl"):
+        mended = marey("predict", "m.safetensors", "clips", "bad.mp4", *HERE, "--out", name)
+        assert mended.exit_code == 0, mended.output
+        assert "1 video that could not be read before: tried again" in mended.stderr
+        assert mended.stdout == f"{name}: answers for 4 videos\n"
+        again = marey("predict", "m.safetensors", "clips/v0.mp4", *HERE, "--out", name)
+        assert again.stdout == f"{name}: answers for 1 video, and 3 of earlier calls\n"
+    assert [Path(one["path"]).name for one in answers(place / "one.jsonl")] == ["v0.mp4", "v1.mp4", "v2.mp4", "bad.mp4"]
+    with (place / "one.csv").open(newline="", encoding="utf-8") as file:
+        assert [row["error"] for row in csv.DictReader(file)] == [""] * 4
+
+
+def test_parts_in_frames_are_told_apart_in_every_form(place) -> None:
+    (place / "parts.csv").write_text("path,start_frame,end_frame\nclips/v0.mp4,0,4\nclips/v0.mp4,4,8\n")
+    for name in ("a.csv", "a.html"):
+        assert marey("predict", "m.safetensors", "parts.csv", *HERE, "--out", name).exit_code == 0
+    with (place / "a.csv").open(newline="", encoding="utf-8") as file:
+        assert [(row["start_frame"], row["end_frame"]) for row in csv.DictReader(file)] == [("0", "4"), ("4", "8")]
+    page = (place / "a.html").read_text(encoding="utf-8")
+    assert "frames 0 to 3" in page and "frames 4 to 7" in page
+
+
 def test_a_page_says_how_many_videos_it_leaves_out(place, monkeypatch) -> None:
     monkeypatch.setattr(answer_files, "MOST_SHOWN", 2)
     assert marey("predict", "m.safetensors", "clips", *HERE, "--out", "a.html").exit_code == 0
@@ -278,7 +335,13 @@ def test_nothing_is_written_over_that_is_read_or_was_not_ours(place) -> None:
     (place / "mine.html").write_text("mine")
     (place / "link.csv").symlink_to("list.csv")
     shutil.copy("m.safetensors", "a.npz")
-    kept = {path: path.read_bytes() for path in place.iterdir() if path.is_file()}
+    (place / "names.csv").write_text("a\nb\n")
+    (place / "o").mkdir()
+    for name in ("split.csv", "index.csv", "flow.csv", "mine.csv"):
+        (place / "o" / name).write_text("path,label\n../clips/v0.mp4,a\n../clips/v1.mp4,b\n")
+    shutil.copy("m.safetensors", "o/last.safetensors")
+    (place / "o" / "recipe.yaml").write_text(RECIPE.to_yaml())
+    kept = {path: path.read_bytes() for path in place.rglob("*") if path.is_file()}
     for words in (
         ("predict", "m.safetensors", "list.csv", "--out", "list.csv"),
         ("predict", "m.safetensors", "list.csv", "--out", "link.csv"),
@@ -291,12 +354,26 @@ def test_nothing_is_written_over_that_is_read_or_was_not_ours(place) -> None:
         ("data", "frames", "clips", "--out", "clips"),
         ("data", "resize", "clips", "--out", "clips/small", "--short-side", "32"),
         ("data", "flow", "clips", "--out", "clips/flow"),
+        ("predict", "m.safetensors", "clips", "--out", "clips"),
+        ("predict", "m.safetensors", "clips", "--out", "clips/"),
+        ("train", "o/split.csv", "--out", "o"),
+        ("train", "list.csv", "--val", "o/split.csv", "--out", "o"),
+        ("train", "list.csv", "--val", "clips", "--out", "clips"),
+        ("train", "list.csv", "--init", "o/last.safetensors", "--out", "o"),
+        ("train", "o/recipe.yaml", "--data", "list.csv", "--out", "o"),
+        ("evaluate", "m.safetensors", "--data", "list.csv", "--only", "clips", "--out", "clips"),
+        ("features", "m.safetensors", "--data", "o/index.csv", "--out", "o"),
+        ("data", "list", "clips", "--classes", "names.csv", "--out", "names.csv"),
+        ("data", "split", "clips", "--classes", "names.csv", "--out", "names.csv"),
+        ("data", "resize", "o/mine.csv", "--short-side", "32", "--out", "o"),
+        ("data", "frames", "o/mine.csv", "--out", "o"),
+        ("data", "flow", "o/flow.csv", "--out", "o"),
     ):
         done = marey(*words)
         assert done.exit_code == 1, (words, done.output)
         assert isinstance(done.exception, SystemExit)
         assert "choose another --out" in done.stderr, done.stderr
-    assert {path: path.read_bytes() for path in place.iterdir() if path.is_file()} == kept
+    assert {path: path.read_bytes() for path in place.rglob("*") if path.is_file()} == kept
 
 
 def test_a_name_that_is_too_long_is_one_line(place) -> None:
@@ -330,6 +407,9 @@ def test_a_list_has_the_whole_name_of_its_folder(place) -> None:
         (("predict", "m.safetensors", "none", "--weights", "x"), "holds weights of its own"),
         (("features", "m.safetensors", "--data", "none", "--untrained"), "holds weights of its own"),
         (("predict", "tsn_r50_3seg_k400", "none", "--weights", "m.safetensors", "--untrained"), "leave out one of them"),
+        (("predict", "m.safetensors", "none", "--set", "train.epochs=2"), "is of training, and nothing is trained here"),
+        (("features", "m.safetensors", "--data", "none", "--set", "train.epochs=2"), "nothing is trained here"),
+        (("evaluate", "m.safetensors", "--data", "none", "--set", "train.epochs=2"), "nothing is trained here"),
         (("show", "i3d_incv1_twostream_64x1_k400", "--set", "test.size=32"), "is a row of two streams"),
         (("data", "frames", "clips", "--out", "o", "--quality", "90", "--template", "{}.png"), "--quality 90: is of JPEG"),
         (("data", "flow", "clips", "--out", "o", "--method", "dis", "--compile"), "are for tvl1"),
@@ -364,13 +444,24 @@ def test_more_answers_than_classes(place) -> None:
         ("youtu.be/x", "yt-dlp"),
         ("rtsp://camera/stream", "ffmpeg -i rtsp://camera/stream -t 10"),
         ("s3://bucket/a.mp4", "fetch it first"),
-        ("file:///tmp/a%20b.mp4", "name its path, /tmp/a b.mp4"),
+        (
+            "file:///tmp/a%20b.mp4",
+            "file:///tmp/a%20b.mp4: an address of a file on this machine: name its path, /tmp/a b.m",
+        ),
         ("0", "cameras are not read yet"),
         ("webcam", "cameras are not read yet"),
         ("/dev/video0", "cameras are not read yet"),
         ("-", "standard input is not read"),
         ("clips/*.mp4", "it matches 3 here"),
+        ("clips/x*.mp4", "it matches nothing here either"),
         ("~/a.mp4", "in quotes"),
+        ("~of_nobody/a.mp4", "in quotes"),
+        ("$HOME/a.mp4", "variables in single quotes"),
+        ("'clips/v0.mp4'", "quotes around it there is one: clips/v0.mp4"),
+        ("clips\\v0.mp4", "there is one: clips/v0.mp4"),
+        ("Clips/v0.mp4", "no such file. Did you mean clips/v0.mp4?"),
+        ("clip", "no such file. Did you mean clips?"),
+        ("clips/v0", "no such file. Did you mean clips/v0.mp4?"),
         ("C:\\clips\\a.mp4", "a path of Windows"),
         ("/dev/null", "a device or a pipe"),
         ("nothing.mp4", "no such file"),
@@ -383,6 +474,21 @@ def test_what_is_no_file_is_called_what_it_is(word, said, place) -> None:
     assert len(done.stderr.splitlines()) == 1
     if word.startswith(("https", "rtsp")):
         assert said in marey("evaluate", "m.safetensors", "--data", word, "--out", "e").stderr
+
+
+def test_an_empty_word_is_not_the_working_folder(place) -> None:
+    for words in (
+        ("predict", "m.safetensors", ""),
+        ("predict", "m.safetensors", "clips", "--root="),
+        ("train", ""),
+        ("evaluate", "m.safetensors", "--data", " "),
+        ("data", "list", ""),
+    ):
+        done = marey(*words)
+        assert done.exit_code == 2
+        assert "is empty: is it a variable" in " ".join(done.stderr.replace("│", " ").split())
+    with pytest.raises(DataError, match="a path is empty"):
+        read_videos("")
 
 
 def test_a_folder_whose_name_is_that_of_a_camera_is_read(place) -> None:
@@ -425,5 +531,12 @@ def test_three_broken_files_are_tolerated_among_few(place) -> None:
     (place / "list.csv").write_text("\n".join((place / "list.csv").read_text().splitlines()[:-1]) + "\n")
     assert marey(*words, "--out", "e2").exit_code == 0
     assert "0 are tolerated" in marey(*words, "--out", "e3", "--max-broken", "0").stderr
+    (place / "sides.csv").write_text(
+        "path,label,split\n"
+        + "".join(f"clips/v{i}.mp4,{'ab'[i % 2]},{('train', 'val')[i == 2]}\n" for i in range(3))
+        + "".join(f"gone{i}.mp4,{'ab'[i % 2]},{('train', 'val')[i > 1]}\n" for i in range(4))
+    )
+    both = marey("train", "sides.csv", "--init", "none", "--out", "run")
+    assert "4 of 7 videos are not there, more than the 3 that are tolerated (--max-broken)" in both.stderr
     (place / "few.csv").write_text("path,label\nbad0.mp4,跑步\nbad1.mp4,跑步\n")
     assert "2 of 2 videos are broken; 1 is tolerated" in marey(*words[:3], "few.csv", *HERE, "--out", "e4").stderr

@@ -134,7 +134,7 @@ def test_missing_files_are_counted_before_any_work(tmp_path, capsys) -> None:
     rows = [(name, "ab"[i % 2]) for i, name in enumerate(ids)]
     manifest = make_manifest(rows, root=tmp_path, source="l.csv")
     assert missing_videos(manifest.videos) == ids[5:]
-    check_present(manifest, 0.5)
+    check_present(0.5, manifest)
     assert (
         "l.csv: 3 of 8 videos are not there and are left out: a/none.mp4, gone/1.mp4, a\\1.mp4"
         in capsys.readouterr().err
@@ -142,10 +142,10 @@ def test_missing_files_are_counted_before_any_work(tmp_path, capsys) -> None:
     with pytest.raises(
         DataError, match=rf"3 of 8 videos are not there, more than the 0 that are.*sought in {tmp_path}.*--root"
     ):
-        check_present(manifest, 0.01)
+        check_present(0.01, manifest)
     with pytest.raises(DataError, match="have backslashes: write them with /"):
-        check_present(manifest[np.array([7])], 0.01)
-    check_present(manifest[:5], 0)
+        check_present(0.01, manifest[np.array([7])])
+    check_present(0, manifest[:5])
 
 
 def test_a_class_that_cannot_be_read_is_named(tmp_path, capsys) -> None:

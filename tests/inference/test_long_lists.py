@@ -141,7 +141,7 @@ def test_names_that_are_no_utf_8_are_read_and_written_everywhere(videos, checkpo
     for _ in range(2):
         answered = marey("predict", checkpoint, tmp_path / "set.csv", "--out", out, *here)
         assert "1 of 3 videos could not be read" in answered.stderr
-    assert "going on: 3 of 3" in answered.stderr
+    assert "going on: 2 of 3" in answered.stderr
     paths = [json.loads(line)["path"] for line in out.read_text(encoding="utf-8").splitlines()]
     assert paths[0] == str(tmp_path / "set" / "jump" / odd)
     told = marey("predict", checkpoint, tmp_path / "set.csv", "--json", *here)

@@ -193,9 +193,11 @@ def test_what_is_not_there_is_known_by_its_status(status, target) -> None:
 
 
 @pytest.mark.parametrize(("header", "waited"), [
-    ("7", 7), ("86400", 60), (formatdate(time.time() + 86_400, usegmt=True), 60), ("soon", 0.01), ("-3", 0.01),
+    ("7", 7), ("86400", 60), ("a date", 60), ("soon", 0.01), ("-3", 0.01),
 ])  # fmt: skip
 def test_a_server_may_ask_to_wait_for_a_minute(header, waited, target, monkeypatch) -> None:
+    if header == "a date":
+        header = formatdate(time.time() + 86_400, usegmt=True)
     pauses = []
     monkeypatch.setattr("marey.weights.download.time.sleep", pauses.append)
     with serving(says(429, Retry_After=header), whole(CONTENT)) as server:

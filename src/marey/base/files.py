@@ -113,13 +113,23 @@ def sha256(path: str | Path) -> str:
 
 
 def append_line(path: str | Path, value: Any) -> None:
-    """Add `value` to a .jsonl file as a line, written in one step; a last line without its end is cut off before."""
+    """Add `value` to a .jsonl file as a line, written in one step; a last line without its end is cut off before.
+
+    Raises:
+        OSError: it cannot be written; of a line that a full disk has no room for, nothing is left.
+    """
     mend_lines(path)
     line = (json_text(value) + "\n").encode()
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("ab", buffering=0) as file:
-        file.write(line)
+    with names_in_errors(path), path.open("ab", buffering=0) as file:
+        done = 0
+        try:
+            while done < len(line):  # a disk that fills up takes a part of it, and refuses the next
+                done += file.write(line[done:])
+        except OSError:
+            mend_lines(path)
+            raise
 
 
 def read_lines(path: str | Path) -> Iterator[Any]:

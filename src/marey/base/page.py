@@ -56,8 +56,12 @@ _CHART = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from
 )
 
 
+_STROKE = 10
+"""Length of what is drawn of a single point."""
+
+
 def line_chart(title: str, lines: Sequence[Line], *, percent: bool = False) -> Markup:
-    """Lines over a common x axis, as SVG that follows the page's colours."""
+    """Lines over a common x axis, as SVG that follows the page's colours; a line of one point is a short stroke."""
     width, height, left, top, bottom = 520, 220, 48, 26, 24
     xs = [x for line in lines for x in line.x]
     ys = [y for line in lines for y in line.y if math.isfinite(y)]
@@ -70,15 +74,12 @@ def line_chart(title: str, lines: Sequence[Line], *, percent: bool = False) -> M
     def down(y: float) -> float:
         return round(top + (high - y) / max(high - low, 1e-9) * (height - top - bottom - 6), 1)
 
-    drawn = [
-        {
-            "name": line.name,
-            "points": " ".join(
-                f"{across(x)},{down(y)}" for x, y in zip(line.x, line.y, strict=True) if math.isfinite(y)
-            ),
-        }
-        for line in lines
-    ]
+    drawn = []
+    for line in lines:
+        points = [(across(x), down(y)) for x, y in zip(line.x, line.y, strict=True) if math.isfinite(y)]
+        if len(points) == 1:
+            points.append((points[0][0] + _STROKE, points[0][1]))
+        drawn.append({"name": line.name, "points": " ".join(f"{x},{y}" for x, y in points)})
     steps = [low + (high - low) * i / 4 for i in range(5)]
     y_ticks = [{"at": down(y), "text": f"{y:.0%}" if percent else f"{y:.2g}"} for y in steps]
     count = min(6, len(set(xs)))

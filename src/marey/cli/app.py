@@ -1,7 +1,6 @@
 """The `marey` command. Each command parses, calls one function and prints; torch loads only where it is needed."""
 
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -10,14 +9,18 @@ import typer
 from marey.backends.compute import Compute
 from marey.base.errors import MareyError, RecipeError
 from marey.base.processes import processes
-from marey.base.reporter import notice
+from marey.cli.answers import features, predict
 from marey.cli.command import (
     AsJson,
     BackendOption,
     Batch,
     Classes,
     Device,
+    Fuse,
+    FuseWeights,
     MaxBroken,
+    ModelClasses,
+    NameOrFile,
     OnlyAvailable,
     OnlyDataset,
     OnlyNetwork,
@@ -26,6 +29,8 @@ from marey.cli.command import (
     Root,
     Set,
     TrustFirstUse,
+    Untrained,
+    WeightsFile,
     Words,
     Workers,
     check_folder,
@@ -33,11 +38,10 @@ from marey.cli.command import (
     json_document,
     next_run,
     output_file,
-    output_path,
     trusted,
 )
 from marey.cli.data import data
-from marey.cli.given import declared_recipe, named, trusted_after, trusted_models
+from marey.cli.given import declared_recipe, refuse_training_settings, trusted_models
 from marey.cli.program import Program
 from marey.cli.train import train
 from marey.cli.weights import weights
@@ -54,21 +58,8 @@ app = typer.Typer(
 app.add_typer(data, name="data")
 app.add_typer(weights, name="weights")
 
-NameOrFile = Annotated[
-    str, typer.Argument(help="A recipe's name, or a checkpoint: the folder that training left, or a file.")
-]
-ModelClasses = Annotated[
-    Path | None,
-    typer.Option("--classes", help="A file of class names, one a line, for a checkpoint that does not name its own."),
-]
 NameOrYaml = Annotated[str, typer.Argument(help="A recipe's name, or a YAML file written by `marey show`.")]
 Data = Annotated[Path, typer.Option("--data", help="A list of videos and labels, or a folder per class.")]
-WeightsFile = Annotated[
-    str | None, typer.Option("--weights", help="A checkpoint, ours or an older toolkit's: a file or an address.")
-]
-Fuse = Annotated[str | None, typer.Option("--fuse", help="A second model for the same videos; the logits are added.")]
-FuseWeights = Annotated[str | None, typer.Option("--fuse-weights", help="The second model's checkpoint.")]
-Untrained = Annotated[bool, typer.Option("--untrained", help="Random weights: to try the path or time it.")]
 
 
 @command(app, "list")
@@ -103,130 +94,8 @@ def show(recipe: NameOrYaml, settings: Set = None, as_json: AsJson = False) -> N
         print(found.to_yaml(), end="")
 
 
-@command(app, "predict")
-def predict(
-    model: NameOrFile,
-    videos: Annotated[list[Path], typer.Argument(help="Video files, folders of them, or lists (.txt, .csv).")],
-    root: Root = None,
-    classes: ModelClasses = None,
-    top: Annotated[int | None, typer.Option("--top", min=1, help="How many answers per video.  [default: 5]")] = None,
-    weights: WeightsFile = None,
-    fuse: Fuse = None,
-    fuse_weights: FuseWeights = None,
-    settings: Set = None,
-    untrained: Untrained = False,
-    trust_first_use: TrustFirstUse = False,
-    out: Annotated[
-        str | None,
-        typer.Option(
-            "--out",
-            metavar="PATH",
-            parser=output_path,
-            help="A .jsonl, .json, .csv or .html file, or a folder for all of them; a second call goes on.",
-        ),
-    ] = None,
-    as_json: AsJson = False,
-    batch: Batch = 8,
-    workers: Workers = None,
-    device: Device = "auto",
-    precision: PrecisionOption = "auto",
-    backend: BackendOption = "auto",
-) -> None:
-    """Answer for videos: the most likely classes and their probabilities."""
-    from marey.backends.choose import check_backend
-    from marey.data.class_files import read_classes
-    from marey.data.listing import read_videos, refuse_idle_root
-    from marey.workflows.answer import answer, answers_to
-    from marey.workflows.answer_files import AnswerFiles
-    from marey.workflows.two_streams import Streams, open_models
-
-    compute = Compute(device=device, precision=precision, batch=batch, workers=workers, backend=backend)
-    check_backend(compute)
-    refuse_idle_root(videos, root)
-    files = None if out is None else AnswerFiles.named(out)
-    if files is not None:
-        files.check(inputs=[*videos, model, *filter(None, (weights, fuse, fuse_weights))])
-    names = None if classes is None else read_classes(classes)
-    trust = trusted_models(
-        model, fuse, weights=weights, fuse_weights=fuse_weights, untrained=untrained, settings=settings or (),
-        given=trust_first_use, command="marey predict",
-    )  # fmt: skip
-    wanted = read_videos(videos, root=root)
-    opened = open_models(
-        model, fuse, weights=weights, fuse_weights=fuse_weights, untrained=untrained, settings=settings or (),
-        trust_first_use=trust, classes=names,
-    )  # fmt: skip
-    networks = opened.classifiers if isinstance(opened, Streams) else (opened,)
-    if names is not None:
-        for one in networks:
-            one.with_classes(names)  # refuses names that are not the checkpoint's own
-    known, count = networks[0].num_classes, 5 if top is None else top
-    if top is not None and top > known:
-        notice(f"--top {top}: the network knows {known} classes, and all of them are given")
-    given = []
-    for found in answer(opened, wanted, top=count, out=None if files is None else files.lines, compute=compute):
-        if found.error is not None and not as_json and len(wanted) == 1:
-            raise MareyError(found.error)
-        if not (as_json or files):
-            print(found.as_text(count), flush=True)
-        if not files:
-            given.append(found)
-    if files:
-        files.write(count, " + ".join(one.recipe.name for one in networks))
-        given = answers_to(wanted, files.lines)
-    if as_json:
-        print(json_document([a.as_json(count) for a in given]))
-    elif files:
-        print(f"{files.out}: answers for {len(given)} videos")
-    if failed := sum(a.error is not None for a in given):
-        place = out or "named above"
-        raise MareyError(f"{failed} of {len(wanted)} videos could not be read ({place}).")
-
-
-@command(app, "features")
-def features(
-    model: NameOrFile,
-    data: Annotated[Path, typer.Option("--data", help="A list of videos, a folder of them, or one video.")],
-    per_clip: Annotated[
-        bool,
-        typer.Option("--per-clip", help="An array of clips x D for each video; else of D, the mean over all views."),
-    ] = False,
-    root: Root = None,
-    weights: WeightsFile = None,
-    untrained: Untrained = False,
-    trust_first_use: TrustFirstUse = False,
-    settings: Set = None,
-    out: Out = None,
-    as_json: AsJson = False,
-    batch: Batch = 8,
-    workers: Workers = None,
-    device: Device = "auto",
-    precision: PrecisionOption = "auto",
-    backend: BackendOption = "auto",
-) -> None:
-    """Save what a network sees in each video, before its classifier: one float32 .npy each; a second call goes on."""
-    from marey.backends.choose import check_backend
-    from marey.data.listing import read_videos, refuse_idle_root
-    from marey.inference.features import features as write_features
-    from marey.workflows.models import check_model, open_model
-
-    compute = Compute(device=device, precision=precision, batch=batch, workers=workers, backend=backend)
-    check_backend(compute)
-    refuse_idle_root([data], root)
-    folder = out or next_run(f"{Path(model).stem}-features")
-    check_folder(folder, videos=data)
-    checked = partial(
-        check_model, model, weights=weights, untrained=untrained, settings=settings or (), command="marey features"
-    )
-    trust = trusted_after(named((model, weights), untrained=untrained), trust_first_use, checked)
-    videos = read_videos(data, root=root)
-    opened = open_model(model, weights=weights, untrained=untrained, settings=settings or (), trust_first_use=trust)
-    found = write_features(opened, videos, out=folder, per_clip=per_clip, compute=compute)
-    if not processes().first:
-        return  # the first process prints the results of all
-    print(json_document(found.as_json()) if as_json else found.summary())
-    if found.broken:
-        raise MareyError(f"{len(found.broken)} of {found.videos} videos could not be read ({folder / 'broken.jsonl'}).")
+command(app, "predict")(predict)
+command(app, "features")(features)
 
 
 @command(app, "evaluate")
@@ -264,10 +133,11 @@ def evaluate(
 
     compute = Compute(device=device, precision=precision, batch=batch, workers=workers, backend=backend)
     check_backend(compute)
+    refuse_training_settings(settings)
     if fuse_data is not None and fuse is None and find_two_stream(model) is None:
         raise MareyError(f"--fuse-data {fuse_data}: is the list of a second model, and none is named: --fuse NAME.")
     folder = out or next_run(f"{Path(model).stem}-evaluate")
-    check_folder(folder, videos=data)
+    check_folder(folder, data, only, fuse_data, writes=("scores.npz", "result.json", "report.html"))
     names = None if classes is None else read_classes(classes)
     trust = trusted_models(
         model, fuse, weights=weights, fuse_weights=fuse_weights, untrained=untrained, settings=settings or (),
@@ -333,7 +203,7 @@ def reproduce(
     if (row is None) == (ablation is None):
         raise MareyError("expected a row's name, or --ablation imagenet or segments.")
     folder = out or next_run(f"{row or ablation}-reproduce")
-    check_folder(folder, videos=data)
+    check_folder(folder, data)
     if splits is not None and not all(word in ("1", "2", "3") for word in splits.split(",")):
         raise MareyError(f"--splits {splits}: expected numbers of official splits, for example 1,2,3.")
     if ablation is not None and as_json:

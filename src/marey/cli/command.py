@@ -8,7 +8,7 @@ import json
 import os
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -65,6 +65,19 @@ def output_file(text: str) -> Path:
 Out = Annotated[
     Path | None,
     typer.Option("--out", metavar="PATH", parser=output_file, help="Output folder.  [default: runs/<name>-<n>]"),
+]
+NameOrFile = Annotated[
+    str, typer.Argument(help="A recipe's name, or a checkpoint: the folder that training left, or a file.")
+]
+Fuse = Annotated[str | None, typer.Option("--fuse", help="A second model for the same videos; the logits are added.")]
+Untrained = Annotated[bool, typer.Option("--untrained", help="Random weights: to try the path or time it.")]
+WeightsFile = Annotated[
+    str | None, typer.Option("--weights", help="A checkpoint, ours or an older toolkit's: a file or an address.")
+]
+FuseWeights = Annotated[str | None, typer.Option("--fuse-weights", help="The second model's checkpoint.")]
+ModelClasses = Annotated[
+    Path | None,
+    typer.Option("--classes", help="A file of class names, one a line, for a checkpoint that does not name its own."),
 ]
 Root = Annotated[Path | None, typer.Option("--root", help="Folder that the list's paths are relative to.")]
 Classes = Annotated[
@@ -241,15 +254,17 @@ def next_run(name: str) -> Path:
     return folder
 
 
-def check_folder(folder: Path, videos: Path | None = None) -> None:
-    """See before any network is built that a folder can be written, is not that of the videos itself, and that no other
-    process works there.
+def check_folder(folder: Path, *inputs: str | Path | None, writes: Iterable[str] = ()) -> None:
+    """See before any network is built that a folder can be written, is none of the folders that the command reads, and that
+    no other process works there. `writes` are names of files in it that would take the place of an input of that name.
 
     Raises:
         RunError: it cannot be used.
     """
     from marey.base.claim import OutputPath
 
-    if videos is not None:
-        OutputPath.folder(folder).refuse_inputs([videos])
+    read = [path for path in inputs if path is not None]
+    OutputPath.folder(folder).refuse_inputs(read)
+    for name in writes:
+        OutputPath.file(folder / name).refuse_inputs(read)
     OutputPath.folder(folder).check(share=processes().rank if processes().world > 1 else None)

@@ -8,7 +8,7 @@ import typer
 
 from marey.base.errors import DataError, MareyError, RunError
 from marey.base.reporter import notice, warning
-from marey.cli.command import AsJson, Classes, Device, Root, Seed, command, json_document, output_file
+from marey.cli.command import AsJson, Classes, Device, Root, Seed, check_folder, command, json_document, output_file
 
 if TYPE_CHECKING:
     from marey.data.audit import Audit
@@ -48,14 +48,14 @@ def list_videos(
     from marey.data.sides import split_counts
 
     path = out or folder.resolve().parent / f"{folder.resolve().name}.csv"
-    _check_list(path)
+    _check_list(path, classes)
     manifest = list_folder(folder, classes=classes)
     manifest.write_csv(path)
     splits = f" ({split_counts(manifest)})" if manifest.splits is not None else ""
     print(f"{path}: {len(manifest)} videos of {len(manifest.class_names)} classes{splits}.")
 
 
-def _check_list(path: Path, *inputs: Path) -> None:
+def _check_list(path: Path, *inputs: Path | None) -> None:
     """See before any work that a list can be written, and say where it takes the place of a file.
 
     Raises:
@@ -63,7 +63,7 @@ def _check_list(path: Path, *inputs: Path) -> None:
     """
     from marey.base.claim import OutputPath
 
-    OutputPath.file(path).refuse_inputs(inputs)
+    OutputPath.file(path).refuse_inputs(one for one in inputs if one is not None)
     OutputPath.file(path).check()
     if path.suffix.lower() != ".csv":
         raise RunError(f"--out {path}: a list is written as .csv.")
@@ -95,7 +95,7 @@ def split(
     from marey.data.split import copies_across
     from marey.data.split_names import VAL, split_name
 
-    _check_list(out, source)
+    _check_list(out, source, classes)
     given = read_manifest(source, root=root, classes=classes)
     manifest = divide(given, share=val, seed=seed)
     manifest.write_csv(out)
@@ -127,11 +127,10 @@ def prepare(
     as_json: AsJson = False,
 ) -> None:
     """Lists of a public data set, checked against what was published: missing, extra, unreadable, short, duplicate."""
-    from marey.base.claim import OutputPath
     from marey.data.prepare import prepare as prepare_set
     from marey.data.prepare import published_set
 
-    OutputPath.folder(out or folder).check()
+    check_folder(out or folder)
     result = prepare_set(published_set(dataset), folder, out=out, lists=lists or (), check=check, workers=workers)
     if as_json:
         print(json_document(result.as_json()))
@@ -228,29 +227,28 @@ def _convert(
     from marey.data.convert import convert
     from marey.data.formats import read_manifest
 
-    _check_apart(out, source)
-    done = convert(read_manifest(source, root=root, classes=classes), out, how, workers=workers)
     path = out / f"{source.resolve().name if source.is_dir() else source.stem}.csv"
+    _check_apart(out, source, classes, writes=path.name)
+    done = convert(read_manifest(source, root=root, classes=classes), out, how, workers=workers)
     done.manifest.write_csv(path)
     print(f"{path}: {len(done.manifest)} entries; {done.written} videos written, {done.there} were there.")
     if done.broken:
         print(f"{len(done.broken)} could not be read and are left out (why: {out / 'broken.jsonl'}).")
 
 
-def _check_apart(out: Path, source: Path) -> None:
-    """See before any work that a folder can be written and is not among the videos, which the next call would find there.
+def _check_apart(out: Path, source: Path, classes: Path | None, *, writes: str) -> None:
+    """See before any work that a folder can be written, that its list takes no input's place, and that it is not among the
+    videos, which the next call would find there.
 
     Raises:
-        RunError: it cannot, or it is.
+        RunError: it is, or cannot.
     """
-    from marey.base.claim import OutputPath
-
     if source.is_dir() and out.resolve().is_relative_to(source.resolve()):
         raise RunError(
             f"{out} is in the folder of the videos, {source}, where its files would be found as such: choose "
             "another --out."
         )
-    OutputPath.folder(out).check()
+    check_folder(out, source, classes, writes=(writes,))
 
 
 def _size(text: str) -> tuple[int, int]:
@@ -425,7 +423,7 @@ def flow(
         raise DataError(f"--template {template}: names images, and --storage {storage} writes files: leave it out.")
     if compiled is not None and method != "tvl1":
         raise DataError(f"--compile and --no-compile are for tvl1, not for {method}: leave it out.")
-    _check_apart(out, source)
+    _check_apart(out, source, classes, writes=LIST)
     rule = FlowRule(
         method=flow_method(method, settings or ()), short_side=short_side, size=_height_width(size), bound=bound
     )

@@ -41,6 +41,16 @@ def trusted_after(names: Sequence[str], given: bool, check: Callable[..., None])
     return trust
 
 
+def refuse_training_settings(settings: Sequence[str] | None) -> None:
+    """Refuse `--set train...` where nothing is trained.
+
+    Raises:
+        RecipeError: there is one.
+    """
+    if idle := next((one for one in settings or () if one.startswith("train.")), None):
+        raise RecipeError(f"--set {idle}: is of training, and nothing is trained here: leave it out.")
+
+
 def named(*models: tuple[str | None, str | None], untrained: bool) -> list[str]:
     """What is to be fetched for models that are given as a name and, or not, as the file or address of their weights."""
     return [weights or name for name, weights in models if name and not untrained]

@@ -3,6 +3,7 @@
 import codecs
 import io
 import os
+import re
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -38,6 +39,9 @@ _LATER = {
 """Commands that will come, and what to do until then."""
 
 
+_NO_VALUE = re.compile(r"--[\w-]+=\s*")
+
+
 class Program(TyperGroup):
     """The group of all commands, which ends quietly where a pipe closes and says of some words what to do instead."""
 
@@ -51,6 +55,7 @@ class Program(TyperGroup):
         if not options.get("standalone_mode", True):  # for callers in Python, whose process goes on
             return super().main(*words, **options)
         code: Any = 0
+        given = _file_of(sys.stdout)
         try:
             super().main(*words, **options)
         except SystemExit as ending:
@@ -62,8 +67,9 @@ class Program(TyperGroup):
                 raise
             code = 1
             print(f"marey: standard output: {error.strerror}", file=sys.stderr)
+        replaced = _file_of(sys.stdout) != given  # by Rich, where a pipe closed while it wrote --help
         lost = _written_out(sys.stdout), _written_out(sys.stderr)
-        if any(isinstance(error, BrokenPipeError) for error in lost):
+        if replaced or any(isinstance(error, BrokenPipeError) for error in lost):
             code = CLOSED_PIPE
         elif lost[0] is not None and not code:
             code = 1
@@ -71,7 +77,17 @@ class Program(TyperGroup):
         sys.exit(code)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """The command that the first word names; of one that will come, what to do until then."""
+        """The command that the first word names; of one that will come, what to do until then.
+
+        An empty word is refused in every command: `Path` would take it for the working folder.
+
+        Raises:
+            BadParameter: there is one, or no such command.
+        """
+        empty = next((word for word in args if not word.strip() or _NO_VALUE.fullmatch(word)), None)
+        if empty is not None:
+            what = empty if empty.strip() else f"argument {args.index(empty) + 1}"
+            raise typer.BadParameter(f"{what} is empty: is it a variable of the shell that has no value?")
         name = args[0]
         later = _WINDOWS if name == "predict" and _names_windows(args[1:]) else _LATER.get(name)
         if later is not None and (name == "predict" or name not in self.commands):
@@ -114,6 +130,15 @@ def _escaped(error: UnicodeError) -> tuple[str | bytes, int]:
         return bytes([ord(character) - 0xDC00]), following
     one = UnicodeEncodeError(error.encoding, error.object, error.start, following, error.reason)
     return codecs.backslashreplace_errors(one)
+
+
+def _file_of(stream: Any) -> tuple[int, int] | None:
+    """What identifies the file, pipe or device behind a stream, if there is one."""
+    try:
+        found = os.fstat(stream.fileno())
+    except (OSError, ValueError):
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _written_out(stream: Any) -> OSError | None:

@@ -30,6 +30,9 @@ from marey.cli.given import declared_recipe, trusted_after
 if TYPE_CHECKING:
     from marey.recipe import Recipe
 
+_WRITTEN = ("split.csv", "recipe.yaml", "last.safetensors", "best.safetensors")
+"""Files of a run that could also be what it is made from."""
+
 
 def train(
     recipe: Annotated[
@@ -95,7 +98,7 @@ def train(
             )
         given = Path(recipe).resolve()
         folder = out or next_run(given.name if given.is_dir() else given.stem)
-        check_folder(folder, videos=Path(recipe))
+        check_folder(folder, recipe, val, classes, init, writes=() if resume else _WRITTEN)
         if init is not None and not resume and not dry_run:
             options = replace(options, trust_first_use=trusted([init], trust_first_use))
         plan = plan_classifier(Path(recipe), val=val, settings=settings, out=folder, options=options)
@@ -104,7 +107,7 @@ def train(
         if data is None:
             raise MareyError(f"marey train {recipe}: name the videos with --data LIST_OR_FOLDER.")
         folder = out or next_run(found.name)
-        check_folder(folder, videos=data)
+        check_folder(folder, recipe, data, val, classes, init, writes=() if resume else _WRITTEN)
         if not resume and not dry_run:
             trust = trusted_after(start_names(found, init), trust_first_use, partial(check_start, found, init))
             options = replace(options, trust_first_use=trust)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from marey.base.absent import as_typed, why_absent
+from marey.base.absent import nothing_at
 from marey.base.errors import DataError
 from marey.base.reporter import notice
 from marey.data.class_files import read_classes
@@ -148,7 +148,7 @@ def read_rows(
         folder = Path(root) if root else files[0].parent
         return official_rows(files, FilesIn(folder)), folder
     if not path.exists() and not bare:
-        raise DataError(f"{as_typed(path)}: {why_absent(path, 'no such list or folder')}.")
+        raise DataError(nothing_at(path, "no such list or folder"))
     folder = Path(root) if root else path.parent
     text, source, there = read_text(path), str(path), FilesIn(folder)
     refuse_boxes(source, text)

@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from marey.base.absent import as_typed, why_absent
+from marey.base.absent import nothing_at
 from marey.base.errors import DataError
 from marey.data.formats import LIST_SUFFIXES, OTHER_SUFFIXES, read_rows
 from marey.data.manifest import Manifest
@@ -32,7 +32,9 @@ def read_videos(paths: str | Path | Iterable[str | Path], *, root: str | Path | 
     Raises:
         DataError: nothing is there, or a folder or list holds no video.
     """
-    several = [paths] if isinstance(paths, str | Path) else paths
+    several = [paths] if isinstance(paths, str | Path) else list(paths)
+    if "" in several:  # which `Path` takes for the working folder
+        raise DataError("a path is empty: name a file, a folder or a list.")
     return _each_once([_videos(Path(path), None if root is None else Path(root)) for path in several])
 
 
@@ -71,7 +73,7 @@ def _videos(path: Path, root: Path | None) -> VideoList:
         return VideoList.from_paths(_in_folder(path))
     if not path.is_file():
         otherwise = "a device or a pipe, and only files and folders are read" if path.exists() else "no such file"
-        raise DataError(f"{as_typed(path)}: {why_absent(path, otherwise)}.")
+        raise DataError(nothing_at(path, otherwise))
     if not _is_list(path):
         return VideoList.from_paths([path])
     return _listed(path, root)

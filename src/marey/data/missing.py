@@ -24,24 +24,28 @@ def missing_videos(videos: VideoList) -> list[str]:
     ]
 
 
-def check_present(manifest: Manifest, max_broken: float | None) -> None:
-    """Count the files of a list that are not there in one line.
+def check_present(max_broken: float | None, *manifests: Manifest) -> None:
+    """Count in one line the files of all lists of a run that are not there.
 
     Raises:
         DataError: they are more than `max_broken` allows (`most_tolerated`), so that the work would stop on the way.
     """
-    if not (missing := missing_videos(manifest.videos)):
+    found = [missing_videos(manifest.videos) for manifest in manifests]
+    if not (missing := [name for names in found for name in names]):
         return
-    of = f"{manifest.source or 'the list'}: {len(missing):,} of {counted(len(manifest), 'video')}"
+    lists = dict.fromkeys(manifest.source or "the list" for manifest in manifests)
+    total = sum(map(len, manifests))
+    of = f"{' and '.join(lists)}: {len(missing):,} of {counted(total, 'video')}"
     first = ", ".join(missing[:3]) + (", ..." if len(missing) > 3 else "")
-    tolerated = most_tolerated(len(manifest), max_broken)
+    tolerated = most_tolerated(total, max_broken)
     if len(missing) <= tolerated:
         warning_once(f"{of} are not there and are left out: {first}.")
         return
     hint = " Their paths have backslashes: write them with /." if all("\\" in name for name in missing) else ""
+    root = next(manifest.root for manifest, names in zip(manifests, found, strict=True) if names)
     raise DataError(
         f"{of} are not there, more than the {tolerated} that are tolerated (--max-broken): {first}.{hint} Relative "
-        f"paths are sought in {manifest.root.resolve()}; another folder is named with --root."
+        f"paths are sought in {root.resolve()}; another folder is named with --root."
     )
 
 

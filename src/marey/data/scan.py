@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from marey.base.absent import why_absent
+from marey.base.absent import nothing_at
 from marey.base.errors import DataError
 from marey.base.reporter import progress, warning_once
 from marey.data.videos import counted
@@ -63,8 +63,9 @@ def scan_folder(folder: str | Path) -> Scan:
         DataError: no such folder, or one that cannot be listed.
     """
     if not Path(folder).is_dir():
-        otherwise = "a file, and a folder is expected" if Path(folder).exists() else "no such folder"
-        raise DataError(f"{folder}: {why_absent(folder, otherwise)}.")
+        raise DataError(
+            nothing_at(folder, "a file, and a folder is expected" if Path(folder).exists() else "no such folder")
+        )
     walk = _Walk(str(folder))
     walk.enter("")
     walk.try_unknown()

@@ -92,7 +92,7 @@ def evaluate(
         notice(f"{only}: {overlap}")
         restriction = Restriction(list=str(only), left_out=overlap.left_out, missing=overlap.missing)
         protocol = protocol.model_copy(update={"only": restriction})
-    check_present(data, max_broken)
+    check_present(max_broken, data)
     if processes().world > 1 and out is None:
         raise RunError("evaluate under several processes needs out=FOLDER, where they bring their scores together.")
     with contextlib.nullcontext() if out is None else _claim(Path(out), protocol).held():

@@ -104,5 +104,7 @@ class Scores:
                     protocol=read_protocol(json.loads(str(file["protocol"]))),
                     trained_on=file.get("trained_on"),
                 )
+        except FileNotFoundError:
+            raise DataError(f"{path}: no such score file.") from None
         except (OSError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
             raise DataError(f"{path}: not a score file that evaluate wrote ({error}).") from None

@@ -116,10 +116,10 @@ def fit(
     if val is not None:
         val = in_class_order(val, train.class_names, of="the training list")
     task = task_of(recipe.task)
-    for manifest in (train, val):
-        if manifest is not None:
-            task.require_labels(manifest, recipe.name)
-            check_present(manifest, max_broken)
+    both = (train,) if val is None else (train, val)
+    for manifest in both:
+        task.require_labels(manifest, recipe.name)
+    check_present(max_broken, *both)
     if val is not None and not resume and processes().first:
         check_sides(train, val)
     own = None if model is None else _own_classifier(model, recipe, train, classes)

@@ -87,9 +87,8 @@ class TrainingLoop:
             fabric, self.model, train, loss, self.normalise,
             right=self.task.right_answers, micro_batch=micro_batch, seed=batches.seed,
         )  # fmt: skip
-        self.broken = Quarantine(
-            broken_list(folder.path) if self.first else None, total=len(batches.train), max_share=max_broken
-        )
+        total = len(batches.train) + (0 if batches.val is None else len(batches.val))
+        self.broken = Quarantine(broken_list(folder.path) if self.first else None, total=total, max_share=max_broken)
         self.at = Progress()
         self.classifier = classifier
         self.trained_on: Identities | None = classifier.trained_on or Identities()

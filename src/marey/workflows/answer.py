@@ -13,14 +13,14 @@ from marey.backends.device import pick_device, tell_of_spare
 from marey.backends.precision import pick_precision
 from marey.base.claim import Claim, Command, OutputPath, read_note
 from marey.base.errors import RunError
-from marey.base.files import append_line, mend_lines
+from marey.base.files import append_line, atomic_path, mend_lines
 from marey.base.jsonable import BYTES, Json
 from marey.base.precision import Arithmetic
 from marey.base.processes import processes
 from marey.base.reporter import notice, progress
 from marey.classifier import Classifier
 from marey.data.missing import require_files
-from marey.data.videos import VideoEntry, VideoList
+from marey.data.videos import VideoEntry, VideoList, counted
 from marey.evaluation.evaluate import weights_hash
 from marey.inference.predict import predict_many
 from marey.inference.resume import identity_of
@@ -42,8 +42,8 @@ def answer(
     """The `top` likeliest classes of each video in turn, as soon as it is ready, or `error` for a broken file.
 
     With `out`, each answer is a line of that .jsonl file as well, and videos that it already answers are skipped: a long
-    list can be interrupted and resumed. The file beside it whose name has ".run.json" added holds the settings that
-    answers depend on.
+    list can be interrupted and resumed. Those that could not be read are tried again. The file beside it whose name has
+    ".run.json" added holds the settings that answers depend on.
 
     Raises:
         DataError: not one file of a list is there.
@@ -58,12 +58,18 @@ def answer(
         if out is not None:
             held.enter_context(_claim(out, model, top=top, precision=arithmetic).held())
             mend_lines(out)
-        done = {_key(given.video) for given in read_answers(out)} if out else set()
-        rows = [row for row, video in enumerate(videos) if _key(video) not in done]
+        wanted = {_key(video) for video in videos} if out else set()
+        known = {_key(given.video): given.error is None for given in read_answers(out)} if out else {}
+        again = {key for key, good in known.items() if not good and key in wanted}
+        if out and again:
+            _take_out(out, again)
+            notice(f"{counted(len(again), 'video')} that could not be read before: tried again")
+        rows = [row for row, video in enumerate(videos) if not known.get(_key(video), False)]
         if len(rows) < len(videos):
-            notice(f"going on: {len(videos) - len(rows)} of {len(videos)} videos are answered already")
-        todo = videos[np.array(rows, np.int64)]
-        require_files(todo)
+            notice(f"going on: {len(videos) - len(rows)} of {counted(len(videos), 'video')} answered already")
+        require_files(videos[np.array([row for row in rows if _key(videos[row]) not in again], np.int64)])
+        # Checked here, of the new ones alone: those that are tried again may all be missing still.
+        todo = replace(videos[np.array(rows, np.int64)], source="")
         failed = 0
         with progress("Predicting", total=len(todo), unit="videos") as bar:
             found = (
@@ -101,6 +107,14 @@ def read_answers(out: Path) -> Iterator[Prediction]:
                 yield Prediction.from_json(json.loads(line))
             except (ValueError, KeyError, TypeError, AttributeError):
                 raise RunError(f"{out}:{number}: no answer of `marey predict`: remove the line.") from None
+
+
+def _take_out(out: Path, keys: set[Key]) -> None:
+    """Leave out of a .jsonl file the lines of these videos."""
+    with atomic_path(out) as temporary, temporary.open("wb") as new, out.open("rb") as file:
+        for line in file:
+            if _key(Prediction.from_json(json.loads(line.decode("utf-8", BYTES))).video) not in keys:
+                new.write(line)
 
 
 def answers_to(videos: VideoList, out: Path) -> list[Prediction]:

@@ -3,7 +3,7 @@
 import csv
 import os
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -65,18 +65,21 @@ class AnswerFiles:
             )
         return cls(path, path.with_name(f".{path.name}.jsonl"), (path,))
 
-    def check(self, inputs: Iterable[str | Path] = ()) -> None:
+    def check(self, videos: Sequence[str | Path] = (), *, inputs: Iterable[str | Path] = ()) -> None:
         """See before any work that all of them can be written, and that no file is written over that was none of them.
 
         Raises:
-            RunError: one cannot be written, or is another file, such as one of the `inputs`.
+            RunError: one cannot be written, or is another file, such as one of the `videos` (files, folders or lists) or of
+                the other `inputs`; or their folder is one of the `videos`.
         """
         if (whole := answers_path(self.out)).is_stream:
             whole.check()
+        read = [*videos, *inputs]
         if self.lines.parent == self.out:
             OutputPath.folder(self.out).refuse_other_kind()
+            OutputPath.folder(self.out).refuse_inputs(videos)
         for file in (self.lines, *self.forms):
-            answers_path(file).refuse_inputs(inputs)
+            answers_path(file).refuse_inputs(read)
         answers_path(self.lines).check()
         begun = _was_begun(self.lines)
         for form in self.forms:
@@ -85,6 +88,11 @@ class AnswerFiles:
                 raise RunError(
                     f"{form} is there already, and not of an earlier call: remove it, or choose another --out."
                 )
+
+    def count(self) -> int:
+        """The answers so far, those to earlier calls' videos among them."""
+        with self.lines.open("rb") as file:
+            return sum(1 for _ in file)
 
     def write(self, top: int, network: str) -> None:
         """Write every form of all answers so far, with the `top` likeliest classes; `network` is what gave them."""
@@ -125,17 +133,22 @@ def _write_json(path: Path, lines: Path, top: int) -> None:
 
 
 def _write_csv(path: Path, lines: Path, top: int) -> None:
-    """A row for each video; label_1 is the likeliest class."""
-    count = max((len(answer.class_names) for answer in read_answers(lines)), default=1)
+    """A row for each video; label_1 is the likeliest class. Parts in frames have columns where there are any."""
+    count, in_frames = 1, False
+    for answer in read_answers(lines):
+        count = max(count, len(answer.class_names))
+        in_frames |= answer.video.start_frame is not None or answer.video.end_frame is not None
     with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8", errors=BYTES) as file:
         writer = csv.writer(file, lineterminator="\n")
         ranked = (f"{word}_{rank}" for rank in range(1, count + 1) for word in ("label", "probability"))
-        writer.writerow(["path", "start", "end", *ranked, "below_threshold", "error"])
+        frames = ["start_frame", "end_frame"] if in_frames else []
+        writer.writerow(["path", "start", "end", *frames, *ranked, "below_threshold", "error"])
         for answer in read_answers(lines):
             cells = [cell for pair in answer.top(top) for cell in pair]
-            times = map(seconds_text, (answer.start, answer.end))
+            part: list[str | int | None] = [*map(seconds_text, (answer.start, answer.end))]
+            part += [answer.video.start_frame, answer.video.end_frame] if in_frames else []
             blank = [""] * (2 * count - len(cells))
-            writer.writerow([answer.path, *times, *cells, *blank, answer.below_threshold, answer.error])
+            writer.writerow([answer.path, *part, *cells, *blank, answer.below_threshold, answer.error])
 
 
 @dataclass(frozen=True)

@@ -298,9 +298,7 @@ def _check_sides(sides: Sides, options: TrainOptions) -> None:
         some = ", ".join(empty[:5]) + (", ..." if len(empty) > 5 else "")
         of = f"{len(empty)} of {len(train.class_names)} classes"
         warning_once(f"{train.source or 'the list'}: {of} have no video to train on: {some}.")
-    for part in (train, sides.held_out):
-        if part is not None:
-            check_present(part, options.max_broken)
+    check_present(options.max_broken, train, *(() if sides.held_out is None else (sides.held_out,)))
 
 
 def _for_stored_flow(recipe: Recipe, data: Path) -> Recipe:

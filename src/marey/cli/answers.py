@@ -1,0 +1,166 @@
+"""`marey predict` and `marey features`: a network on videos without labels."""
+
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from marey.backends.compute import Compute
+from marey.base.errors import MareyError
+from marey.base.processes import processes
+from marey.base.reporter import notice
+from marey.cli.command import (
+    AsJson,
+    BackendOption,
+    Batch,
+    Device,
+    Fuse,
+    FuseWeights,
+    ModelClasses,
+    NameOrFile,
+    Out,
+    PrecisionOption,
+    Root,
+    Set,
+    TrustFirstUse,
+    Untrained,
+    WeightsFile,
+    Workers,
+    check_folder,
+    json_document,
+    next_run,
+    output_path,
+)
+from marey.cli.given import named, refuse_training_settings, trusted_after, trusted_models
+
+
+def predict(
+    model: NameOrFile,
+    videos: Annotated[list[Path], typer.Argument(help="Video files, folders of them, or lists (.txt, .csv).")],
+    root: Root = None,
+    classes: ModelClasses = None,
+    top: Annotated[int | None, typer.Option("--top", min=1, help="How many answers per video.  [default: 5]")] = None,
+    weights: WeightsFile = None,
+    fuse: Fuse = None,
+    fuse_weights: FuseWeights = None,
+    settings: Set = None,
+    untrained: Untrained = False,
+    trust_first_use: TrustFirstUse = False,
+    out: Annotated[
+        str | None,
+        typer.Option(
+            "--out",
+            metavar="PATH",
+            parser=output_path,
+            help="A .jsonl, .json, .csv or .html file, or a folder for all of them; a second call goes on.",
+        ),
+    ] = None,
+    as_json: AsJson = False,
+    batch: Batch = 8,
+    workers: Workers = None,
+    device: Device = "auto",
+    precision: PrecisionOption = "auto",
+    backend: BackendOption = "auto",
+) -> None:
+    """Answer for videos: the most likely classes and their probabilities."""
+    from marey.backends.choose import check_backend
+    from marey.data.class_files import read_classes
+    from marey.data.listing import read_videos, refuse_idle_root
+    from marey.data.videos import counted
+    from marey.workflows.answer import answer, answers_to
+    from marey.workflows.answer_files import AnswerFiles
+    from marey.workflows.two_streams import Streams, open_models
+
+    compute = Compute(device=device, precision=precision, batch=batch, workers=workers, backend=backend)
+    check_backend(compute)
+    refuse_training_settings(settings)
+    refuse_idle_root(videos, root)
+    files = None if out is None else AnswerFiles.named(out)
+    if files is not None:
+        files.check(videos, inputs=filter(None, (model, classes, weights, fuse, fuse_weights)))
+    names = None if classes is None else read_classes(classes)
+    trust = trusted_models(
+        model, fuse, weights=weights, fuse_weights=fuse_weights, untrained=untrained, settings=settings or (),
+        given=trust_first_use, command="marey predict",
+    )  # fmt: skip
+    wanted = read_videos(videos, root=root)
+    opened = open_models(
+        model, fuse, weights=weights, fuse_weights=fuse_weights, untrained=untrained, settings=settings or (),
+        trust_first_use=trust, classes=names,
+    )  # fmt: skip
+    networks = opened.classifiers if isinstance(opened, Streams) else (opened,)
+    if names is not None:
+        for one in networks:
+            one.with_classes(names)  # refuses names that are not the checkpoint's own
+    known, count = networks[0].num_classes, 5 if top is None else top
+    if top is not None and top > known:
+        notice(f"--top {top}: the network knows {known} classes, and all of them are given")
+    given = []
+    for found in answer(opened, wanted, top=count, out=None if files is None else files.lines, compute=compute):
+        if found.error is not None and not (as_json or files) and len(wanted) == 1:
+            raise MareyError(found.error)
+        if not (as_json or files):
+            print(found.as_text(count), flush=True)
+        if not files:
+            given.append(found)
+    if files:
+        files.write(count, " + ".join(one.recipe.name for one in networks))
+        given = answers_to(wanted, files.lines)
+    if as_json:
+        print(json_document([a.as_json(count) for a in given]))
+    elif files:
+        earlier = files.count() - len(given)
+        print(
+            f"{files.out}: answers for {counted(len(given), 'video')}{f', and {earlier:,} of earlier calls' * (earlier > 0)}"
+        )
+    if failed := sum(a.error is not None for a in given):
+        place = out or "named above"
+        raise MareyError(f"{failed} of {len(wanted)} videos could not be read ({place}).")
+
+
+def features(
+    model: NameOrFile,
+    data: Annotated[Path, typer.Option("--data", help="A list of videos, a folder of them, or one video.")],
+    per_clip: Annotated[
+        bool,
+        typer.Option("--per-clip", help="An array of clips x D for each video; else of D, the mean over all views."),
+    ] = False,
+    root: Root = None,
+    weights: WeightsFile = None,
+    untrained: Untrained = False,
+    trust_first_use: TrustFirstUse = False,
+    settings: Set = None,
+    out: Out = None,
+    as_json: AsJson = False,
+    batch: Batch = 8,
+    workers: Workers = None,
+    device: Device = "auto",
+    precision: PrecisionOption = "auto",
+    backend: BackendOption = "auto",
+) -> None:
+    """Save what a network sees in each video, before its classifier: one float32 .npy each; a second call goes on."""
+    from marey.backends.choose import check_backend
+    from marey.data.listing import read_videos, refuse_idle_root
+    from marey.inference.features import INDEX
+    from marey.inference.features import features as write_features
+    from marey.workflows.models import check_model, open_model
+
+    compute = Compute(device=device, precision=precision, batch=batch, workers=workers, backend=backend)
+    check_backend(compute)
+    refuse_training_settings(settings)
+    refuse_idle_root([data], root)
+    folder = out or next_run(f"{Path(model).stem}-features")
+    check_folder(folder, data, writes=(INDEX,))
+    checked = partial(
+        check_model, model, weights=weights, untrained=untrained, settings=settings or (), command="marey features"
+    )
+    trust = trusted_after(named((model, weights), untrained=untrained), trust_first_use, checked)
+    videos = read_videos(data, root=root)
+    opened = open_model(model, weights=weights, untrained=untrained, settings=settings or (), trust_first_use=trust)
+    found = write_features(opened, videos, out=folder, per_clip=per_clip, compute=compute)
+    if not processes().first:
+        return  # the first process prints the results of all
+    print(json_document(found.as_json()) if as_json else found.summary())
+    if found.broken:
+        raise MareyError(f"{len(found.broken)} of {found.videos} videos could not be read ({folder / 'broken.jsonl'}).")
