@@ -134,7 +134,8 @@ def predict(
 ) -> None:
     """Answer for videos: the most likely classes and their probabilities."""
     from marey.backends.choose import check_backend
-    from marey.data.listing import read_videos, refuse_idle_root
+    from marey.data.formats import check_root
+    from marey.data.listing import read_videos
     from marey.workflows.answer import answer, answers_to
     from marey.workflows.answer_files import AnswerFiles
     from marey.workflows.models import require_classes
@@ -142,7 +143,7 @@ def predict(
 
     compute = Compute(device=device, precision=precision, batch=batch, workers=workers, backend=backend)
     check_backend(compute)
-    refuse_idle_root(videos, root)
+    check_root(root, *videos)
     files = None if out is None else AnswerFiles.named(out)
     if files is not None:
         files.check(inputs=[*videos, model, *filter(None, (weights, fuse, fuse_weights))])
@@ -205,13 +206,14 @@ def features(
 ) -> None:
     """Save what a network sees in each video, before its classifier: one float32 .npy each; a second call goes on."""
     from marey.backends.choose import check_backend
-    from marey.data.listing import read_videos, refuse_idle_root
+    from marey.data.formats import check_root
+    from marey.data.listing import read_videos
     from marey.inference.features import features as write_features
     from marey.workflows.models import check_model, open_model
 
     compute = Compute(device=device, precision=precision, batch=batch, workers=workers, backend=backend)
     check_backend(compute)
-    refuse_idle_root([data], root)
+    check_root(root, data)
     folder = out or next_run(f"{Path(model).stem}-features")
     check_folder(folder, videos=data)
     checked = partial(

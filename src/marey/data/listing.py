@@ -9,7 +9,7 @@ import numpy as np
 
 from marey.base.absent import as_typed, why_absent
 from marey.base.errors import DataError
-from marey.data.formats import LIST_SUFFIXES, OTHER_SUFFIXES, read_rows
+from marey.data.formats import LIST_SUFFIXES, OTHER_SUFFIXES, check_root, read_rows
 from marey.data.manifest import Manifest
 from marey.data.public_lists import official_files
 from marey.data.rows import WHOLE
@@ -30,20 +30,11 @@ def read_videos(paths: str | Path | Iterable[str | Path], *, root: str | Path | 
     `path[,start,end]` or `path[,start_frame,end_frame]`; `root` is the folder of its relative paths, else its own.
 
     Raises:
-        DataError: nothing is there, or a folder or list holds no video.
+        DataError: nothing is there, a folder or list holds no video, or none is a list and `root` can have no effect.
     """
-    several = [paths] if isinstance(paths, str | Path) else paths
+    several = [paths] if isinstance(paths, str | Path) else list(paths)
+    check_root(root, *several)
     return _each_once([_videos(Path(path), None if root is None else Path(root)) for path in several])
-
-
-def refuse_idle_root(paths: Iterable[str | Path], root: str | Path | None) -> None:
-    """Refuse a folder for relative paths where none of `paths` is a list that has any.
-
-    Raises:
-        DataError: `root` can have no effect.
-    """
-    if root is not None and not any(_is_list(Path(path)) for path in paths):
-        raise DataError(f"--root {root}: is for the relative paths of a list, and none is named: leave it out.")
 
 
 def as_videos(videos: VideosLike) -> VideoList:
