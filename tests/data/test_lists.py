@@ -15,7 +15,7 @@ from marey.base.reporter import KeepingReporter, reporting
 from marey.data.audit import audit, read_together
 from marey.data.clips import ViewDataset
 from marey.data.convert import Extract, convert
-from marey.data.formats import read_manifest
+from marey.data.formats import check_root, read_manifest
 from marey.data.listing import read_videos
 from marey.data.manifest import Manifest
 from marey.data.missing import require_files
@@ -510,11 +510,12 @@ def test_a_folder_of_split_files_is_a_list_with_a_root_in_every_command(hmdb51) 
     with pytest.raises(
         DataError, match="--root /x: is for the relative paths of a list, and .* is a folder: leave it out"
     ):
-        read_videos(there, root="/x")
+        check_root("/x", there)
+    check_root("/x", there, splits)
     with pytest.raises(
         DataError, match=r"--root /x: is for the relative paths of a list, and a.mp4 and b.mp4 are none"
     ):
-        read_videos(["a.mp4", "b.mp4"], root="/x")
+        check_root("/x", "a.mp4", "b.mp4")
 
 
 def test_the_split_files_of_ucf101(tmp_path, heard) -> None:

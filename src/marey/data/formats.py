@@ -124,15 +124,11 @@ def check_root(root: str | Path | None, *sources: str | Path) -> None:
     if root is None or any(map(is_list, sources)):
         return
     folders = all(Path(source).is_dir() for source in sources)
-    what = (
-        ("is a folder" if len(sources) == 1 else "are folders")
-        if folders
-        else "is none"
-        if len(sources) == 1
-        else "are none"
-    )
+    one, several = ("is a folder", "are folders") if folders else ("is none", "are none")
     named = " and ".join(map(str, sources[:3])) + (" and others" if len(sources) > 3 else "")
-    raise DataError(f"--root {root}: is for the relative paths of a list, and {named} {what}: leave it out.")
+    raise DataError(
+        f"--root {root}: is for the relative paths of a list, and {named} {one if len(sources) == 1 else several}: leave it out."
+    )
 
 
 def _own_classes(path: Path) -> list[str] | None:

@@ -9,12 +9,13 @@ import numpy as np
 
 from marey.base.absent import as_typed, why_absent
 from marey.base.errors import DataError
-from marey.data.formats import LIST_SUFFIXES, OTHER_SUFFIXES, check_root, read_rows
+from marey.base.reporter import notice
+from marey.data.formats import LIST_SUFFIXES, OTHER_SUFFIXES, read_rows
 from marey.data.manifest import Manifest
 from marey.data.public_lists import official_files
 from marey.data.rows import WHOLE
 from marey.data.scan import scan_folder
-from marey.data.videos import VideoList
+from marey.data.videos import VideoList, counted
 
 VideosLike: TypeAlias = VideoList | Manifest | str | Path | Iterable[str | Path]
 """Several videos, as the functions that take them accept them: a list of them, with labels or without; one path, which
@@ -30,10 +31,9 @@ def read_videos(paths: str | Path | Iterable[str | Path], *, root: str | Path | 
     `path[,start,end]` or `path[,start_frame,end_frame]`; `root` is the folder of its relative paths, else its own.
 
     Raises:
-        DataError: nothing is there, a folder or list holds no video, or none is a list and `root` can have no effect.
+        DataError: nothing is there, or a folder or list holds no video.
     """
-    several = [paths] if isinstance(paths, str | Path) else list(paths)
-    check_root(root, *several)
+    several = [paths] if isinstance(paths, str | Path) else paths
     return _each_once([_videos(Path(path), None if root is None else Path(root)) for path in several])
 
 
@@ -115,5 +115,7 @@ def _each_once(lists: list[VideoList]) -> VideoList:
     keys = list(zip(ids.tolist(), *parts, strict=True)) if parts else ids.tolist()
     if len(set(keys)) == len(keys):
         return whole
+    repeated = counted(len(keys) - len(set(keys)), "video")
+    notice(f"{source or 'the videos'}: {repeated} named more than once: each is taken once.")
     first = dict(zip(reversed(keys), range(len(keys) - 1, -1, -1), strict=True))
     return whole[np.sort(np.fromiter(first.values(), np.int64, len(first)))]

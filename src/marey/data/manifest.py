@@ -356,7 +356,7 @@ _ODD = (
 
 
 def _odd_number(labels: Collection[str]) -> str | None:
-    """Of labels that are all numbers the first that is no place in a list of classes: negative, with a point, or too large."""
+    """Of labels that are all numbers the first that is no place in a list of classes: negative, with a point, too large."""
     odd = [label for label in labels if not label.isdecimal()]
     if all(re.fullmatch(r"-\d+|\d+\.0*", label) for label in odd):
         return next((label for label in labels if label in odd or int(label) >= _MOST_CLASSES), None)
