@@ -18,6 +18,7 @@ from marey.data.formats import hmdb51_split, read_manifest
 from marey.data.loader import ClipLoader, _Plan
 from marey.data.manifest import make_manifest
 from marey.data.quarantine import Broken, Quarantine, replacements
+from marey.data.sources import find_sources
 from marey.data.split import split_manifest
 from marey.video.augment import RandomCrop
 from marey.video.pixels import Pixels
@@ -142,7 +143,8 @@ def test_official_splits(shared, tmp_path) -> None:
     labels = shared / "labels"
     ucf = read_manifest(labels / "ucf101_splits" / "trainlist01.txt", classes=labels / "ucf101_splits" / "classInd.txt")
     assert (len(ucf), len(ucf.class_names)) == (9537, 101)
-    assert ucf.groups is not None
+    sources = find_sources(ucf)
+    assert sources.known.all() and not sources.given  # by names: the list has no column `group`
     hmdb = hmdb51_split(labels / "hmdb51_splits", 1, root=tmp_path)
     assert (len(hmdb.split("train")), len(hmdb.split("test"))) == (3570, 1530)
     assert len(read_classes(labels / "ucf101_splits" / "classInd.txt")) == 101
@@ -154,7 +156,7 @@ def test_official_splits(shared, tmp_path) -> None:
         ("a.csv", "path,lable\nx,y\n", "a.csv:1: unknown column 'lable'.* Did you mean label"),
         ("a.csv", "path,split\nx,y\n", "the column 'label' is missing"),
         ("a.csv", "path,label\nx,y,z\n", "a.csv:2: expected 2 values"),
-        ("a.csv", "path,label\nx,jump\nx,run\n", "a.csv:3: x stands in the list twice"),
+        ("a.csv", "path,label\nx,jump\nx,run\n", "a.csv:3: x is in the list twice"),
         ("a.csv", "path,label\nx,swim\n", "a.csv:2: the label 'swim' is none of the 2 classes"),
         ("a.csv", "path,label\nx,jump|\n", "the label '' is none"),
         ("a.csv", "path,label,start,end\nx,jump,5,2\n", "start must lie before end"),

@@ -12,15 +12,16 @@ from made_videos import coded_frame, decoded_number
 
 from marey.base.errors import DataError
 from marey.base.reporter import KeepingReporter, reporting
-from marey.data.audit import audit
+from marey.data.audit import audit, read_together
 from marey.data.clips import ViewDataset
 from marey.data.convert import Extract, convert
-from marey.data.formats import read_manifest
+from marey.data.formats import check_root, read_manifest
 from marey.data.listing import read_videos
 from marey.data.manifest import Manifest
 from marey.data.missing import require_files
 from marey.data.overlap import only
 from marey.data.probe import ProbeCache
+from marey.data.sides import read_sides
 from marey.video.pixels import Pixels
 from marey.video.sampling import MMAction2Test
 from marey.video.writer import write_video
@@ -141,8 +142,8 @@ def test_other_kinds_of_files_are_refused_by_name(head, message, tmp_path) -> No
         ("path,path\na,b\n", r"l\.csv:1: the column 'path' is there twice"),
         ("path,label\na.mp4,0 3\n", r"l\.csv:2: the label '0 3': several labels of a video have \| between"),
         ('path,label\na.mp4,"[0, 3]"\n', r"l\.csv:2: the label '\[0, 3\]': several labels"),
-        ("path,label\na.mp4,1.0\nb.mp4,0.0\n", "the label 0.0 is no place in a list of classes"),
-        ("path,label\na.mp4,-1\nb.mp4,0\n", "the label -1 is no place in a list of classes"),
+        ("path,label\na.mp4,1.0\nb.mp4,0.0\n", r"l\.csv:2: the label 1.0 is no place in a list of classes"),
+        ("path,label\na.mp4,-1\nb.mp4,0\n", r"l\.csv:2: the label -1 is no place in a list of classes"),
         ('path,label\n"a.mp4,run\nb.mp4,run\n', r"l\.csv:2: the quotes of this row do not end"),
         ("a.mp4,1.5,2.5\nb.mp4,1,2\n", r"l\.csv:1: 3 values with commas between, and no header.*path,label"),
         ("path,label\na.mp4,x\nhttps://x.org/b.mp4,y\n", r"l\.csv:3: https://x\.org/b\.mp4 is an address"),
@@ -384,6 +385,37 @@ def test_a_path_may_begin_with_a_bracket(tmp_path) -> None:
     assert said(read(tmp_path, "[draft] a.mp4 0\n{b}.mp4 1\n", "l.txt")) == [("[draft] a.mp4", "0"), ("{b}.mp4", "1")]
 
 
+@pytest.mark.parametrize(
+    ("value", "splits"),
+    [
+        ({"train": {"a.mp4": "run"}, "val": {"b.mp4": "walk"}}, ("train", "val")),
+        ({"train": {"run": ["a.mp4"]}, "val": {"walk": ["b.mp4"]}}, ("train", "val")),
+        ({"videos": {"a.mp4": {"label": "run"}, "b.mp4": {"label": "walk"}}}, ()),
+        ({"metainfo": {"classes": ["run", "walk"]}, "data_list": [["a.mp4", 0], ["b.mp4", 1]]}, ()),
+        ({"classes": ["run", "walk"], "videos": [["a.mp4", 0], ["b.mp4", 1]]}, ()),
+    ],
+)  # fmt: skip
+def test_json_objects_of_lists(value, splits, tmp_path) -> None:
+    manifest = read(tmp_path, json.dumps(value), "l.json")
+    assert said(manifest) == [("a.mp4", "run"), ("b.mp4", "walk")]
+    assert manifest.split_names == splits
+
+
+def test_one_line_of_json_is_a_list_of_one_video(tmp_path) -> None:
+    assert said(read(tmp_path, '{"path": "a.mp4", "label": "run"}\n', "l.jsonl")) == [("a.mp4", "run")]
+    with pytest.raises(DataError, match=r"l\.json:1: expected records such as .* got one with 'image_id'"):
+        read(tmp_path, '[{"image_id": 1}]', "l.json")
+
+
+def test_a_label_in_front_of_its_path_is_named(tmp_path) -> None:
+    touch(tmp_path, "v/a.mp4", "v/b.mp4")
+    for text in ("run v/a.mp4\nwalk v/b.mp4\n", "0 v/a.mp4\n1 v/b.mp4\n", "run,v/a.mp4\nwalk,v/b.mp4\n"):
+        for reader in (read_manifest, read_videos):
+            (tmp_path / "l.txt").write_text(text)
+            with pytest.raises(DataError, match=r"l\.txt:1: '\w+' in front of a path.*header label,path"):
+                reader(tmp_path / "l.txt")
+
+
 def test_diving48(tmp_path, heard) -> None:
     touch(tmp_path, "abc_00001.mp4")
     value = [{"vid_name": "abc_00001", "label": 2, "start_frame": 0, "end_frame": 158}]
@@ -465,6 +497,25 @@ def test_the_split_files_of_hmdb51(hmdb51, heard) -> None:
     assert read_manifest(hmdb51 / "splits", root=hmdb51 / "v").ids.tolist() == manifest.ids.tolist()
     with pytest.raises(DataError, match="one class of HMDB51, whose splits are 51 files each"):
         read_manifest(hmdb51 / "splits" / "brush_hair_test_split1.txt")
+
+
+def test_a_folder_of_split_files_is_a_list_with_a_root_in_every_command(hmdb51) -> None:
+    for file in (hmdb51 / "splits").glob("*2.txt"):
+        file.unlink()
+    there, splits = hmdb51 / "v", hmdb51 / "splits"
+    assert read_sides(splits, root=there).train.root == there
+    assert read_together([splits], root=there)[0].root == there
+    wanted = [str(there / name) for name in read_manifest(splits, root=there).ids.tolist()]
+    assert read_videos(splits, root=there).ids.tolist() == wanted
+    with pytest.raises(
+        DataError, match="--root /x: is for the relative paths of a list, and .* is a folder: leave it out"
+    ):
+        check_root("/x", there)
+    check_root("/x", there, splits)
+    with pytest.raises(
+        DataError, match=r"--root /x: is for the relative paths of a list, and a.mp4 and b.mp4 are none"
+    ):
+        check_root("/x", "a.mp4", "b.mp4")
 
 
 def test_the_split_files_of_ucf101(tmp_path, heard) -> None:

@@ -195,3 +195,11 @@ def test_validation_videos_in_another_order_are_matched_by_name(videos, tmp_path
         for name, val in (("a", train), ("b", marey.read_manifest(videos)))
     ]
     assert found[0].best_score == found[1].best_score
+
+
+def test_folders_called_by_numbers_are_never_taken_for_places_in_other_classes(tmp_path) -> None:
+    numbers = make_manifest([("1/a.mp4", "1"), ("2/b.mp4", "2")], root=tmp_path, source="f", classes=["1", "2", "10"])
+    with pytest.raises(DataError, match="the class '1' and 1 more is none of the 3 classes of the checkpoint"):
+        in_class_order(numbers, ["across", "down", "up"], of="the checkpoint")
+    places = make_manifest([("a.mp4", "1"), ("b.mp4", "2")], root=tmp_path, source="l")
+    assert in_class_order(places, ["across", "down", "up"], of="the checkpoint").class_names == ("across", "down", "up")

@@ -66,7 +66,8 @@ def predict(
     """Answer for videos: the most likely classes and their probabilities."""
     from marey.backends.choose import check_backend
     from marey.data.class_files import read_classes
-    from marey.data.listing import read_videos, refuse_idle_root
+    from marey.data.formats import check_root
+    from marey.data.listing import read_videos
     from marey.data.videos import counted
     from marey.workflows.answer import answer, answers_to
     from marey.workflows.answer_files import AnswerFiles
@@ -75,7 +76,7 @@ def predict(
     compute = Compute(device=device, precision=precision, batch=batch, workers=workers, backend=backend)
     check_backend(compute)
     refuse_training_settings(settings)
-    refuse_idle_root(videos, root)
+    check_root(root, *videos)
     files = None if out is None else AnswerFiles.named(out)
     if files is not None:
         files.check(videos, inputs=filter(None, (model, classes, weights, fuse, fuse_weights)))
@@ -141,7 +142,8 @@ def features(
 ) -> None:
     """Save what a network sees in each video, before its classifier: one float32 .npy each; a second call goes on."""
     from marey.backends.choose import check_backend
-    from marey.data.listing import read_videos, refuse_idle_root
+    from marey.data.formats import check_root
+    from marey.data.listing import read_videos
     from marey.inference.features import INDEX
     from marey.inference.features import features as write_features
     from marey.workflows.models import check_model, open_model
@@ -149,7 +151,7 @@ def features(
     compute = Compute(device=device, precision=precision, batch=batch, workers=workers, backend=backend)
     check_backend(compute)
     refuse_training_settings(settings)
-    refuse_idle_root([data], root)
+    check_root(root, data)
     folder = out or next_run(f"{Path(model).stem}-features")
     check_folder(folder, data, writes=(INDEX,))
     checked = partial(

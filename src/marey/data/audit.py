@@ -15,7 +15,7 @@ import numpy as np
 from marey.base.errors import DataError
 from marey.base.jsonable import Json
 from marey.base.order import natural_order
-from marey.data.formats import check_root, read_manifest
+from marey.data.formats import check_root, is_list, read_manifest
 from marey.data.manifest import Manifest
 from marey.data.probe import Probe, ProbeCache
 from marey.data.rows import WHOLE
@@ -112,7 +112,7 @@ def read_together(paths: Sequence[Path], *, root: Path | None = None, classes: P
         DataError: one cannot be read, or none is a list and `root` can have no effect.
     """
     check_root(root, *paths)
-    roots = [None if path.is_dir() else root for path in paths]
+    roots = [root if is_list(path) else None for path in paths]
     manifests = [read_manifest(path, root=at, classes=classes) for path, at in zip(paths, roots, strict=True)]
     first = manifests[0].class_names if manifests else ()
     if all(manifest.class_names == first for manifest in manifests):

@@ -10,11 +10,15 @@ import yaml
 from marey.base.errors import DataError
 from marey.base.jsonable import Json
 from marey.base.reporter import notice, warning
+from marey.data.rows import has_video_suffix
 from marey.data.text import no_utf8, parse_json, read_text, text_lines, way_to_utf8
+from marey.data.videos import counted
 
 _NUMBER_WORDS = ("id", "index", "idx", "number", "no", "num", "class_id", "class_index", "label_id", "label_index")
 _NAME_WORDS = ("name", "label", "class", "class_name", "label_name", "category", "action", "action_name", "title")
 _ALL_WORDS = {*_NUMBER_WORDS, *_NAME_WORDS}
+_INSIDE = ("names", "classes", "labels", "categories", "id2label", "class_to_idx")
+_OF_VIDEOS = "this is a list of videos; --classes (classes= in Python) takes a file of class names, one on each line"
 
 
 def read_classes(path: str | Path) -> list[str]:
@@ -24,18 +28,20 @@ def read_classes(path: str | Path) -> list[str]:
     - `number name` or `name number` on each line, with a blank, tab, comma or semicolon between: UCF101's classInd.txt;
     - a CSV with a header of a number (id, index, ...) and a name (name, label, ...) in either order: X-CLIP's `id,name`; or
       of the name alone;
-    - JSON or YAML: a list of names, {name: number}, {number: name}, a list of such records; also within {"names": ...};
-      Diving48's lists of words, which are joined by "+" as MMAction2 does.
+    - JSON or YAML: a list of names, {name: number}, {number: name}, a list of such records; also within an object's
+      "names", "classes", "labels", "categories", "id2label" (Hugging Face) or "class_to_idx" (torchvision); Diving48's
+      lists of words, which are joined by "+" as MMAction2 does.
 
     Numbers go from 0 or from 1 without gaps, each once. A name that is there twice is warned of.
 
     Raises:
-        DataError: no such file, nothing in it, numbers with gaps or twice, or no text in UTF-8.
+        DataError: no such file, nothing in it, numbers with gaps or twice, no text in UTF-8, a list of videos, or lines of
+            another format.
     """
     path = Path(path)
     if not path.is_file():
         raise DataError(f"{path}: no such file of class names.")
-    text = read_text(path, what="class names")
+    text = read_text(path, what="class names", way_out="write one class name on each line of a text file")
     if no_utf8(text):
         raise DataError(f"{path}: it is no text in UTF-8; {way_to_utf8(str(path), text)}")
     if path.suffix.lower() in (".yaml", ".yml"):
@@ -66,6 +72,7 @@ def _of_lines(path: Path, lines: Sequence[tuple[int, str]]) -> list[str]:
         return table
     texts = [line for _, line in lines]
     numbers = [n for n, _ in lines]
+    _refuse_other_formats(path, lines)
     if all(re.match(r"\d+[\s,;:]+\S", text) for text in texts):
         pairs = [re.split(r"[\s,;:]+", text, maxsplit=1) for text in texts]
         return _in_order(path, [(int(k), _unquoted(name), n) for (k, name), n in zip(pairs, numbers, strict=True)])
@@ -73,10 +80,31 @@ def _of_lines(path: Path, lines: Sequence[tuple[int, str]]) -> list[str]:
         ends = [re.sub(r".*[\s,;:]", "", text) for text in texts]
         starts = [re.sub(r"[\s,;:]+\d+$", "", text) for text in texts]
         # "level 1", "level 2" are names; numbers of classes are those of all lines, and what is before them differs.
-        counted = (list(range(len(ends))), list(range(1, len(ends) + 1)))
-        if sorted(map(int, ends)) in counted and len(set(starts)) == len(starts):
+        from_0_or_1 = (list(range(len(ends))), list(range(1, len(ends) + 1)))
+        if sorted(map(int, ends)) in from_0_or_1 and len(set(starts)) == len(starts):
             return _in_order(path, [(int(k), _unquoted(s), n) for k, s, n in zip(ends, starts, numbers, strict=True)])
     return list(map(_unquoted, texts))
+
+
+def _refuse_other_formats(path: Path, lines: Sequence[tuple[int, str]]) -> None:
+    """Check that lines are none of a list of videos, of a programming language, or numbers of which some have no name.
+
+    Raises:
+        DataError: with file and line: they are.
+    """
+    for number, line in lines:
+        if any(map(has_video_suffix, re.split(r"[\s,;]+", line))):
+            raise DataError(f"{path}:{number}: {line!r}: {_OF_VIDEOS}.")
+        if line.endswith(("{", "[")) or re.match(r"\w+\s*=\s*[\[{(]", line):
+            raise DataError(
+                f"{path}:{number}: {line!r} begins no class name: write one name on each line, or JSON such as "
+                '["run", "walk"].'
+            )
+    numbered = [re.fullmatch(r"\d+([\s,;:]+\S.*)?", line) for _, line in lines]
+    if all(numbered) and any(found and found[1] for found in numbered):
+        for (number, line), found in zip(lines, numbered, strict=True):
+            if found and not found[1]:
+                raise DataError(f"{path}:{number}: class {line} has no name.")
 
 
 def _unquoted(name: str) -> str:
@@ -85,30 +113,52 @@ def _unquoted(name: str) -> str:
 
 
 def _header(path: Path, lines: Sequence[tuple[int, str]]) -> list[str] | None:
-    """The names of a file whose first line is a header; None where it is none."""
-    for separator in ",;\t":
-        header = [
-            re.sub(r"[\s-]+", "_", c.strip().lower()) for c in next(csv.reader([lines[0][1]], delimiter=separator))
-        ]
-        if (
-            not set(header) <= {*_ALL_WORDS, ""}
-            or not set(header) & {*_ALL_WORDS}
-            or (len(header) == 1 and len(lines) == 1)
-        ):
+    """The names of a file whose first line is a header; None where it is none.
+
+    It is one where one of its cells is a word for a number or a name: the only cell, or one of several. With blanks
+    between, all cells must be such words, and all other lines begin with a number.
+
+    Raises:
+        DataError: with file and line: cells too many or too few, no column of names or several, or a list of videos.
+    """
+    for separator in (",", ";", "\t", " "):
+        cells = next(csv.reader([lines[0][1]], delimiter=separator, skipinitialspace=True))
+        header = [re.sub(r"[\s-]+", "_", cell.strip().lower()) for cell in cells]
+        blanks = separator == " " and len(header) > 1
+        if not set(header) & _ALL_WORDS or len(lines) == 1:
             continue
-        rows = list(csv.reader((line for _, line in lines[1:]), delimiter=separator, skipinitialspace=True))
+        if blanks and not (set(header) <= _ALL_WORDS and all(re.match(r"\d+\s+\S", line) for _, line in lines[1:])):
+            continue
+        if {"path", "video", "video_path", "filename", "youtube_id", "video_id"} & set(header):
+            raise DataError(f"{path}:{lines[0][0]}: {lines[0][1]!r}: {_OF_VIDEOS}.")
+        rows = (
+            [line.split(maxsplit=len(header) - 1) for _, line in lines[1:]]
+            if blanks
+            else list(csv.reader((line for _, line in lines[1:]), delimiter=separator, skipinitialspace=True))
+        )
         wrong = next((n for row, (n, _) in zip(rows, lines[1:], strict=False) if len(row) != len(header)), None)
         if wrong is not None or len(rows) != len(lines) - 1:
             raise DataError(f"{path}:{wrong or lines[1][0]}: expected {len(header)} values, as the first line has.")
-        columns = [[row[place].strip() for row in rows] for place in range(len(header))]
-        numbers = [column for column in columns if all(re.fullmatch(r"\d+", cell) for cell in column)]
-        names = [c for word, c in zip(header, columns, strict=True) if word in _NAME_WORDS and c not in numbers[:1]]
+        columns = {
+            place: [row[place].strip() for row in rows]
+            for place, word in enumerate(header)
+            if word in {*_ALL_WORDS, ""}
+        }
+        numbers = [place for place, column in columns.items() if all(re.fullmatch(r"\d+", cell) for cell in column)]
+        for place in set(columns) - set(numbers):
+            if header[place] in _NUMBER_WORDS and any(re.fullmatch(r"-?[\d.]*\d", cell) for cell in columns[place]):
+                raise DataError(
+                    f"{path}:1: the column {cells[place]!r} is to have whole numbers from 0 or 1 in all rows."
+                )
+        names = [place for place in columns if header[place] in _NAME_WORDS and place not in numbers[:1]]
         if len(names) != 1:
             raise DataError(f"{path}:1: which column has the names? Write a number and a name: id,name.")
         notice(f"{path}: the first line, {lines[0][1]!r}, read as a header.")
+        if other := [word for place, word in enumerate(header) if place not in (*numbers[:1], *names) and word]:
+            notice(f"{path}: {counted(len(other), 'column')} of no account: {', '.join(other)}.")
         if not numbers:
-            return names[0]
-        found = zip(map(int, numbers[0]), names[0], (n for n, _ in lines[1:]), strict=True)
+            return columns[names[0]]
+        found = zip(map(int, columns[numbers[0]]), columns[names[0]], (n for n, _ in lines[1:]), strict=True)
         return _in_order(path, list(found))
     return None
 
@@ -129,7 +179,7 @@ def _in_order(path: Path, numbered: Sequence[tuple[int, str, int | None]]) -> li
     if missing:
         raise DataError(
             f"{path}: {len(seen)} classes with numbers up to {max(seen)}, but {missing[0]} is missing; they go from 0 or "
-            "from 1 without gaps."
+            'from 1 without gaps. Numbers that are part of the names are kept in JSON: ["3 point shot", ...].'
         )
     return [name for _, name, _ in sorted(numbered, key=lambda one: one[0])]
 
@@ -148,8 +198,8 @@ def _of_value(path: Path, value: Json) -> list[str]:
     Raises:
         DataError: it is of no known form.
     """
-    if isinstance(value, Mapping) and isinstance(value.get("names", value.get("classes")), list | Mapping):
-        value = value.get("names", value.get("classes"))
+    if isinstance(value, Mapping):
+        value = next((value[word] for word in _INSIDE if isinstance(value.get(word), list | Mapping)), value)
     if isinstance(value, list):
         if all(isinstance(one, str) for one in value):
             return [str(one).strip() for one in value]

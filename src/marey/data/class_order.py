@@ -6,12 +6,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from marey.data.manifest import Manifest
-
-
-def are_numbers(names: Sequence[str]) -> bool:
-    """Whether a list has numbers in place of class names: places in a list of classes, from 0."""
-    return all(name.isdecimal() for name in names)
+from marey.data.manifest import Manifest, are_places
 
 
 def permutation(theirs: Sequence[str], ours: Sequence[str]) -> NDArray[np.int64] | None:
@@ -25,7 +20,8 @@ def permutation(theirs: Sequence[str], ours: Sequence[str]) -> NDArray[np.int64]
 def in_class_order(manifest: Manifest, names: Sequence[str], *, of: str) -> Manifest:
     """The same videos, their labels as indices of `names`: matched by name, whatever order the list has its classes in.
 
-    Numbers in place of names stay as they are, unless the names are numbers themselves.
+    Places in a list of classes that is not at hand (`are_places`) are places in `names`, unless these are such numbers.
+    Folders that are called 1, 2 and 10 are names.
     `of` is whose classes `names` are, for the message.
 
     Raises:
@@ -34,6 +30,6 @@ def in_class_order(manifest: Manifest, names: Sequence[str], *, of: str) -> Mani
     names = tuple(names)
     if manifest.class_names == names:
         return manifest
-    if are_numbers(manifest.class_names) and not are_numbers(names) and len(manifest.class_names) <= len(names):
+    if are_places(manifest.class_names) and not are_places(names) and len(manifest.class_names) <= len(names):
         return replace(manifest, class_names=names)
     return manifest.with_classes(names, of=of)

@@ -24,7 +24,8 @@ from marey.data.public_lists import (
     refuse_boxes,
     ucf101_classes,
 )
-from marey.data.rows import FilesIn, Rows, as_they_lie, with_frame_ranges
+from marey.data.rows import FilesIn, Rows, as_they_lie, has_video_suffix, with_frame_ranges
+from marey.data.sources import ucf_group
 from marey.data.split_names import split_column, split_name
 from marey.data.tables import find_table, numbered_lines, table_rows
 from marey.data.text import no_utf8, read_text
@@ -85,7 +86,7 @@ def read_manifest(
     path = Path(path)
     check_root(root, path)
     names = read_classes(classes) if isinstance(classes, str | Path) else classes
-    if path.is_dir() and not official_files(path):
+    if path.is_dir() and not is_list(path):
         manifest = list_folder(path, classes=names)
         return manifest.split(split) if split else manifest
     own = _own_classes(path)
@@ -107,17 +108,26 @@ def read_manifest(
     return manifest.split(split) if split else manifest
 
 
+def is_list(path: str | Path) -> bool:
+    """Whether a path names a list, whose relative paths `root` is for: the split files of a public data set, or a file
+    that is no video by its suffix.
+    """
+    return bool(official_files(Path(path))) or not (Path(path).is_dir() or has_video_suffix(str(path)))
+
+
 def check_root(root: str | Path | None, *sources: str | Path) -> None:
     """Refuse a folder for relative paths where no list is among the sources that has any.
 
     Raises:
         DataError: `root` can have no effect.
     """
-    if root is not None and all(Path(source).is_dir() and not official_files(Path(source)) for source in sources):
-        raise DataError(
-            f"--root {root}: is for the relative paths of a list, and {' and '.join(map(str, sources))} "
-            f"{'is a folder' if len(sources) == 1 else 'are folders'}: leave it out."
-        )
+    if root is None or any(map(is_list, sources)):
+        return
+    folders = all(Path(source).is_dir() for source in sources)
+    one, several = ("is a folder", "are folders") if folders else ("is none", "are none")
+    named = " and ".join(map(str, sources[:3])) + (" and others" if len(sources) > 3 else "")
+    are = one if len(sources) == 1 else several
+    raise DataError(f"--root {root}: is for the relative paths of a list, and {named} {are}: leave it out.")
 
 
 def _own_classes(path: Path) -> list[str] | None:
@@ -174,7 +184,8 @@ def _rows(source: str, text: str, root: Path, there: FilesIn, classes: Sequence[
     table = find_table(source, lines, there)
     if table is None:
         rows = line_rows(source, lines, root, there, bare=bare)
-        return replace(rows, class_names=ucf101_classes(Path(source).parent)) if rows.groups else rows
+        of_ucf101 = all(map(ucf_group, rows.paths))
+        return replace(rows, class_names=ucf101_classes(Path(source).parent)) if of_ucf101 else rows
     if is_kinetics(table):
         return kinetics_rows(table, there)
     return charades_rows(table, classes) if is_charades(table) else table_rows(table)

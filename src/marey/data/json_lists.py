@@ -6,8 +6,8 @@
 - `[{"id": ..., "template": ...}, ...]`: Something-Something. The label is the template without its brackets, as in
   labels.json; the lists for testing have the id alone.
 - `{"annotations": [records]}`: records in an object, also "videos", "data_list" and "data"; with MMAction2's
-  `{"split": {name: [frame_dir, ...]}}` beside them.
-- `{"train": [records], "val": [records]}`: by split.
+  `{"split": {name: [frame_dir, ...]}}` beside them, and class names in "classes" (MMEngine: in "metainfo").
+- `{"train": [records], "val": [records]}`: by split; in place of records `{path: label}` or `{label: [path, ...]}`.
 - `{id: {"annotations": ..., "subset": ...}}`: Kinetics (one annotation: a clip that was cut out of the video) and
   ActivityNet (a list of them: a row each, with its times), also within `{"database": ...}`.
 - `{id: {"label": ..., ...}}` and `{path: label}`: by name; `{label: [path, ...]}`: by class.
@@ -25,11 +25,12 @@ from marey.base.reporter import notice
 from marey.data.public_lists import kinetics_place, something_label
 from marey.data.rows import FilesIn, Rows, has_video_suffix
 from marey.data.split_names import is_split_name
-from marey.data.tables import COLUMN_OF, COLUMNS, Table, checked_times, column_word, table_rows
+from marey.data.tables import COLUMN_OF, COLUMNS, IDS, Table, checked_times, column_word, table_rows
 from marey.data.text import parse_json, text_lines
 from marey.data.videos import counted
 
-_INSIDE = ("annotations", "videos", "data_list", "data")
+_INSIDE = ("annotations", "videos", "data_list", "data", "database")
+_NAMES = ("classes", "CLASSES", "class_names", "labels")
 Record = Mapping[str, Json]
 
 
@@ -113,15 +114,19 @@ def _rows(source: str, value: Json, lines: _Lines, there: FilesIn) -> Rows:
 
 
 def _of_object(source: str, value: Record, lines: _Lines, there: FilesIn) -> Rows:
-    inside = next((value[key] for key in _INSIDE if isinstance(value.get(key), list)), None)
+    if _path_key(value) and not any(isinstance(one, Mapping) for one in value.values()):
+        return _of_records(source, [value], [lines.of(value)])  # a single line of JSON
+    named_lists = {key: value[key] for key in _INSIDE if isinstance(value.get(key), list | Mapping)}
+    inside = next(
+        (one for one in named_lists.values() if isinstance(one, list)), next(iter(named_lists.values()), None)
+    )
     if inside is not None:
         rows, split = _rows(source, inside, lines, there), value.get("split")
+        rows = replace(rows, class_names=_class_names(source, value))
         return _with_splits(rows, split) if isinstance(split, Mapping) else rows
-    if isinstance(database := value.get("database"), Mapping):
-        return _of_object(source, database, lines, there)
-    if value and all(is_split_name(key) and isinstance(part, list) for key, part in value.items()):
+    if value and all(is_split_name(key) and isinstance(part, list | Mapping) for key, part in value.items()):
         parts: list[Json] = [
-            {**_record(item), "split": key} for key, part in value.items() if isinstance(part, list) for item in part
+            {**record, "split": key} for key, part in value.items() for record in _records(source, part, there)
         ]
         return _rows(source, parts, lines, there)
     if value and all(isinstance(one, Mapping) for one in value.values()):
@@ -133,14 +138,45 @@ def _of_object(source: str, value: Record, lines: _Lines, there: FilesIn) -> Row
     return _by_key(source, value, lines, there)
 
 
-def _by_key(source: str, value: Record, lines: _Lines, there: FilesIn) -> Rows:
-    """Labels by path, or paths by label."""
+def _class_names(source: str, value: Record) -> list[str] | None:
+    """The class names that an object has beside its records, or in its "metainfo" (MMEngine)."""
+    meta = value.get("metainfo")
+    for record in (value, meta if isinstance(meta, Mapping) else {}):
+        for key in _NAMES:
+            names = record.get(key)
+            if isinstance(names, list) and names and all(isinstance(name, str) for name in names):
+                notice(f"{source}: {key!r} in it names {counted(len(names), 'class', 'classes')}.")
+                return list(map(str, names))
+    return None
+
+
+def _records(source: str, part: Json, there: FilesIn) -> list[Record]:
+    """The records of one split: a list of them, or an object by path or by label."""
+    if isinstance(part, Mapping):
+        found = _keyed(part, there)
+        if found is not None:
+            return [record for _, record in found]
+        raise DataError(f"{source}: expected a list of records, {{path: label}} or {{label: [paths]}} for each split.")
+    return [_record(item) for item in part] if isinstance(part, list) else []
+
+
+def _keyed(value: Record, there: FilesIn) -> list[tuple[str, Record]] | None:
+    """The records of an object with labels or records by path, or paths by label, each with its key; None of another."""
     if any(_is_path(key, there) for key in list(value)[:100]):
-        pairs: list[Record] = [{"path": key, "label": one} for key, one in value.items()]
-        return _of_records(source, pairs, [lines.of(None, key) for key in value])
+        return [
+            (key, {"path": key, **one} if isinstance(one, Mapping) else {"path": key, "label": one})
+            for key, one in value.items()
+        ]
     listed = [(path, key) for key, one in value.items() if isinstance(one, list) for path in one]
     if listed and all(_is_path(path, there) for path, _ in listed[:100]):
-        return _rows(source, [{"path": path, "label": key} for path, key in listed], lines, there)
+        return [(str(path), {"path": path, "label": key}) for path, key in listed]
+    return None
+
+
+def _by_key(source: str, value: Record, lines: _Lines, there: FilesIn) -> Rows:
+    """Labels by path, or paths by label."""
+    if (found := _keyed(value, there)) is not None:
+        return _of_records(source, [record for _, record in found], [lines.of(None, key) for key, _ in found])
     if value and all(isinstance(one, str | int) for one in value.values()):
         raise DataError(f"{source}: names no videos; if it names classes, it is for --classes (classes= in Python).")
     raise DataError(
@@ -169,6 +205,11 @@ def _of_records(source: str, records: Sequence[Record], lines: list[int]) -> Row
     if "template" in words:
         records = [something_label(record, f"{source}:{n}") for record, n in zip(records, lines, strict=True)]
         words = dict.fromkeys(word for record in records for word in record)
+    if not any(column_word(word) in (*COLUMNS["path"], *IDS) for word in words):
+        raise DataError(
+            f'{source}:{lines[0]}: expected records such as {{"path": "a.mp4", "label": "run"}}, got one with '
+            f"{', '.join(map(repr, words)) or 'nothing'}."
+        )
     columns = {column_word(word): [_text(record.get(word)) for record in records] for word in words}
     for word in words:
         for record, line in zip(records, lines, strict=True):

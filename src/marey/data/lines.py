@@ -29,7 +29,6 @@ from pathlib import Path
 from marey.base.errors import DataError
 from marey.base.reporter import notice
 from marey.data.rows import WHOLE, FilesIn, Rows, has_video_suffix
-from marey.data.sources import ucf_group
 from marey.data.tables import COLUMN_OF, column_word
 from marey.data.videos import counted
 from marey.video.frames import count_frames
@@ -96,12 +95,11 @@ def line_rows(
         ranges.append((offset, offset + count) if offset >= 0 else WHOLE)
     several = sum("|" in label for label in labels)
     if several:
-        notice(f"{source}: {counted(several, 'video')} with several labels (numbers behind the path of a line).")
-    groups = [ucf_group(line.path) for line in lines]
+        notice(f"{source}: {counted(several, 'video')} with several labels: behind a video, all numbers are labels.")
     return Rows(
         source=source, paths=[line.path for line in lines], lines=[line.number for line in lines],
-        labels=None if alone else labels, groups=groups if all(groups) else None,
-        frame_ranges=ranges if has_offset else None, frame_counts=counts if max(counts) >= 0 else None,
+        labels=None if alone else labels, frame_ranges=ranges if has_offset else None,
+        frame_counts=counts if max(counts) >= 0 else None,
     )  # fmt: skip
 
 
@@ -130,6 +128,12 @@ def _line(source: str, number: int, line: str, there: FilesIn, *, bare: bool) ->
         return _numbered(source, _Line(number, found[1], tuple(re.split(r"[\s,]+", found[2]))), found[2], there)
     words = line.rsplit(maxsplit=1)
     if has_video_suffix(line) or line in there or (bare and len(words) == 1):
+        first = re.fullmatch(r"([^/\s,;]+)(?:[,;]\s*|\s+)(\S.*)", line)
+        if first and first[2] in there and line not in there:
+            raise DataError(
+                f"{source}:{number}: {first[1]!r} in front of a path: expected `path label`; a CSV with the header "
+                "label,path may have them in this order."
+            )
         return _Line(number, line)
     if len(words) != 2 or "," in words[1]:
         raise DataError(f"{source}:{number}: expected `path label` or `path frames label`, got {line!r}; {_CSV}.")

@@ -9,12 +9,13 @@ import numpy as np
 
 from marey.base.absent import nothing_at
 from marey.base.errors import DataError
+from marey.base.reporter import notice
 from marey.data.formats import LIST_SUFFIXES, OTHER_SUFFIXES, read_rows
 from marey.data.manifest import Manifest
 from marey.data.public_lists import official_files
 from marey.data.rows import WHOLE
 from marey.data.scan import scan_folder
-from marey.data.videos import VideoList
+from marey.data.videos import VideoList, counted
 
 VideosLike: TypeAlias = VideoList | Manifest | str | Path | Iterable[str | Path]
 """Several videos, as the functions that take them accept them: a list of them, with labels or without; one path, which
@@ -36,16 +37,6 @@ def read_videos(paths: str | Path | Iterable[str | Path], *, root: str | Path | 
     if "" in several:  # which `Path` takes for the working folder
         raise DataError("a path is empty: name a file, a folder or a list.")
     return _each_once([_videos(Path(path), None if root is None else Path(root)) for path in several])
-
-
-def refuse_idle_root(paths: Iterable[str | Path], root: str | Path | None) -> None:
-    """Refuse a folder for relative paths where none of `paths` is a list that has any.
-
-    Raises:
-        DataError: `root` can have no effect.
-    """
-    if root is not None and not any(_is_list(Path(path)) for path in paths):
-        raise DataError(f"--root {root}: is for the relative paths of a list, and none is named: leave it out.")
 
 
 def as_videos(videos: VideosLike) -> VideoList:
@@ -126,5 +117,7 @@ def _each_once(lists: list[VideoList]) -> VideoList:
     keys = list(zip(ids.tolist(), *parts, strict=True)) if parts else ids.tolist()
     if len(set(keys)) == len(keys):
         return whole
+    repeated = counted(len(keys) - len(set(keys)), "video")
+    notice(f"{source or 'the videos'}: {repeated} named more than once: each is taken once.")
     first = dict(zip(reversed(keys), range(len(keys) - 1, -1, -1), strict=True))
     return whole[np.sort(np.fromiter(first.values(), np.int64, len(first)))]

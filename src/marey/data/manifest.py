@@ -3,7 +3,7 @@
 import csv
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, overload
@@ -112,7 +112,7 @@ class Manifest:
         if self.label_sets is not None:
             raise DataError(
                 f"{self.source or 'the list'}: several labels per video, and the task of {recipe} has one: "
-                "--set task.kind=multilabel, in Python task=marey.recipe.MultiLabel()."
+                "--set task.kind=multilabel --set train.label_smoothing=0, in Python task=marey.recipe.MultiLabel()."
             )
 
     @property
@@ -171,8 +171,8 @@ class Manifest:
 
     def _labels_tell_classes(self) -> bool:
         """Whether a list of these labels alone has the same classes in the same order, but for those without a video."""
-        if all(name == str(place) for place, name in enumerate(self.class_names)):
-            return True  # places in a list of classes that is not at hand
+        if are_places(self.class_names):
+            return True
         labels = np.unique(self.labels if self.label_sets is None else self.label_sets).tolist()
         used = [self.class_names[label] for label in labels if label >= 0]
         numbers = all(re.fullmatch(r"-?\d+(\.\d*)?", name) for name in used)
@@ -272,7 +272,10 @@ def make_manifest(
     for parts in (times, frame_ranges):
         keys = keys if parts is None else [f"{key}@{part}" for key, part in zip(keys, parts, strict=True)]
     if (row := _first_repeated(keys)) is not None:
-        raise DataError(f"{where(row)}: {rows[row][0]} stands in the list twice.")
+        raise DataError(
+            f"{where(row)}: {rows[row][0]} is in the list twice: leave one out; several labels of a video are written in "
+            "one row with | between."
+        )
     return Manifest(
         ids=np.array([path for path, _ in rows]),
         labels=sets[:, 0].copy(),
@@ -295,6 +298,12 @@ def _labelled(
     words = {
         text: [text] if text in known else [word.strip() for word in text.split("|")] for text in dict.fromkeys(texts)
     }
+    if (
+        classes is None
+        and (odd := _odd_number(dict.fromkeys(word for row in words.values() for word in row))) is not None
+    ):
+        row = next(row for row, text in enumerate(texts) if odd in words[text])
+        raise DataError(f"{where(row)}: the label {odd} is no place in a list of classes: {_ODD}.")
     names = list(classes) if classes is not None else _class_names({w for row in words.values() for w in row}, source)
     for name in names:
         if no_utf8(name):
@@ -340,6 +349,18 @@ def _first_repeated(keys: Sequence[str]) -> int | None:
 
 
 _MOST_CLASSES = 100_000
+_ODD = (
+    f"these are whole numbers from 0 below {_MOST_CLASSES:,} (leave rows without a label out; write 3.0 as 3); if it is a "
+    "name, spell it out"
+)
+
+
+def _odd_number(labels: Collection[str]) -> str | None:
+    """Of labels that are all numbers the first that is no place in a list of classes: negative, with a point, too large."""
+    odd = [label for label in labels if not label.isdecimal()]
+    if all(re.fullmatch(r"-\d+|\d+\.0*", label) for label in odd):
+        return next((label for label in labels if label in odd or int(label) >= _MOST_CLASSES), None)
+    return None
 
 
 def _class_names(labels: set[str], source: str) -> list[str]:
@@ -347,30 +368,20 @@ def _class_names(labels: set[str], source: str) -> list[str]:
     to the largest, also those that no row has, since place 7 means the same in a list that skips 6.
     """
     if not all(label.isdecimal() for label in labels):
-        odd = [label for label in labels if not label.isdecimal()]
-        if all(re.fullmatch(r"-\d+|\d+\.0*", label) for label in odd):
-            raise DataError(
-                f"{source}: the label {min(odd)} is no place in a list of classes: these are whole numbers from 0 (leave "
-                "rows without a label out; write 3.0 as 3)."
-            )
         return sorted(labels)
     places = set(map(int, labels))
     largest = max(places)
-    if largest >= _MOST_CLASSES:
-        raise DataError(
-            f"{source}: the label {largest} is no place in a list of classes; if it is a name, spell it out."
-        )
     empty = [place for place in range(largest) if place not in places]
     if empty:
         some = "class" if len(empty) == 1 else "classes"
         have = "has" if len(empty) == 1 else "have"
         notice(f"{source}: labels are numbers up to {largest}; {some} {_ranges(empty)} {have} no video.")
-    return list(_places(largest + 1))
+    return [str(place) for place in range(largest + 1)]
 
 
-def _places(count: int) -> tuple[str, ...]:
-    """The names of classes that a list only numbers."""
-    return tuple(map(str, range(count)))
+def are_places(names: Sequence[str]) -> bool:
+    """Whether the names of classes are 0, 1, 2, ...: places in a list of classes that is not at hand."""
+    return all(name == str(place) for place, name in enumerate(names))
 
 
 def _ranges(numbers: Sequence[int]) -> str:

@@ -1,7 +1,7 @@
 """Which files of a list are not there, found out before any work begins, and which classes are lost with broken ones."""
 
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 import numpy as np
 
@@ -41,11 +41,10 @@ def check_present(max_broken: float | None, *manifests: Manifest) -> None:
     if len(missing) <= tolerated:
         warning_once(f"{of} are not there and are left out: {first}.")
         return
-    hint = " Their paths have backslashes: write them with /." if all("\\" in name for name in missing) else ""
     root = next(manifest.root for manifest, names in zip(manifests, found, strict=True) if names)
     raise DataError(
-        f"{of} are not there, more than the {tolerated} that are tolerated (--max-broken): {first}.{hint} Relative "
-        f"paths are sought in {root.resolve()}; another folder is named with --root."
+        f"{of} are not there, more than the {tolerated} that are tolerated (--max-broken): {first}. Relative paths are "
+        f"sought in {root.resolve()}.{_way_out(missing)}"
     )
 
 
@@ -60,11 +59,18 @@ def require_files(videos: VideoList) -> None:
     there = FilesIn(videos.root)
     if not names or any(name in there for name in names):
         return
-    slashes = " (its backslashes are those of Windows)" if "\\" in names[0] else ""
     raise DataError(
         f"{videos.source}: not one video could be read, for none of its files is there; the first looked for is "
-        f"{videos.root / names[0]}{slashes}. "
-        "--root FOLDER (root= in Python) is the folder of relative paths; absolute ones must be those of this machine."
+        f"{videos.root / names[0]}.{_way_out(names)}"
+    )
+
+
+def _way_out(missing: Sequence[str]) -> str:
+    """What to do about files that are not there."""
+    slashes = " Their paths have backslashes: write them with /." if all("\\" in name for name in missing) else ""
+    return (
+        f"{slashes} --root FOLDER (root= in Python) is the folder of relative paths; absolute ones must be those of this "
+        "machine."
     )
 
 

@@ -14,7 +14,6 @@ from marey.base.jsonable import Json
 from marey.base.reporter import notice, warning
 from marey.data.class_files import read_classes
 from marey.data.rows import FilesIn, Rows
-from marey.data.sources import ucf_group
 from marey.data.tables import Table
 from marey.data.text import read_text, text_lines
 from marey.data.videos import counted
@@ -195,7 +194,6 @@ def official_rows(files: Sequence[Path], there: FilesIn) -> Rows:
         warning(f"{source}: {counted(len(files), 'file')} of HMDB51's 51: its other classes are not there.")
     return Rows(
         source=source, paths=paths, lines=lines, labels=labels, splits=splits,
-        groups=[ucf_group(path) for path in paths] if ucf else None,
         class_names=ucf101_classes(files[0].parent) if ucf else None,
     )  # fmt: skip
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from marey.base.errors import DataError
 from marey.data.class_order import in_class_order
-from marey.data.formats import check_root, read_manifest
+from marey.data.formats import check_root, is_list, read_manifest
 from marey.data.manifest import Manifest
 from marey.data.rows import WHOLE
 from marey.data.split import split_manifest
@@ -176,8 +176,8 @@ def _canonical(manifest: Manifest) -> Manifest:
 
 
 def _root_of(source: str | Path, root: str | Path | None) -> str | Path | None:
-    """The folder of a list's relative paths; a folder has none."""
-    return None if Path(source).is_dir() else root
+    """The folder of a list's relative paths; a folder per class has none."""
+    return root if is_list(source) else None
 
 
 def _groups(part: Manifest) -> np.ndarray:

@@ -35,7 +35,7 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
     ),
     "label": (
         "label", "labels", "class", "class_name", "class_label", "class_id", "category", "action", "target", "label_name",
-        "label_id", "label_index", "action_label",
+        "label_id", "label_index", "action_label", "classname",
     ),
     "split": ("split", "subset", "partition", "usage"),
     "start": ("start", "start_time", "start_seconds", "start_sec", "start_s", "time_start", "start_timestamp", "begin"),
@@ -157,7 +157,8 @@ def _read(
     for line, cells in rows:
         if len(cells) != len(header):
             raise DataError(
-                f"{source}:{line}: expected {len(header)} values ({', '.join(h.strip() for h in header)}), got {len(cells)}."
+                f"{source}:{line}: expected {len(header)} values ({', '.join(map(str.strip, header))}), got {len(cells)}: "
+                "a value that holds the separator needs quotes around it."
             )
     return rows
 

@@ -17,31 +17,33 @@ _MARKS = (
 )
 
 _BYTE = re.compile("[\udc80-\udcff]")
-_AS_CSV = "write its rows as a CSV with the header path,label"
 _BINARY = (
-    (b"PK\x03\x04", "an Excel sheet or another zip archive", "save the sheet as CSV (UTF-8) with the header path,label"),
-    (b"\xd0\xcf\x11\xe0", "an old Excel sheet", "save the sheet as CSV (UTF-8) with the header path,label"),
+    (b"PK\x03\x04", "an Excel sheet or another zip archive", "save the sheet as CSV (UTF-8)"),
+    (b"\xd0\xcf\x11\xe0", "an old Excel sheet", "save the sheet as CSV (UTF-8)"),
     (b"PAR1", "a Parquet table", "pandas.read_parquet(FILE).to_csv(OUT, index=False) writes a CSV"),
     (b"ARROW1", "a Feather table", "pandas.read_feather(FILE).to_csv(OUT, index=False) writes a CSV"),
     (b"\x1f\x8b", "a file packed by gzip", "unpack it with gunzip"),
-    (b"\x89HDF", "an HDF5 file", _AS_CSV),
-    (b"\x93NUMPY", "a NumPy array", _AS_CSV),
-    (b"MATLAB", "a MATLAB file", _AS_CSV),
-    (b"SQLite", "an SQLite data base", _AS_CSV),
-    (b"%PDF", "a PDF document", _AS_CSV),
+    (b"\x89HDF", "an HDF5 file", ""),
+    (b"\x93NUMPY", "a NumPy array", ""),
+    (b"MATLAB", "a MATLAB file", ""),
+    (b"SQLite", "an SQLite data base", ""),
+    (b"%PDF", "a PDF document", ""),
 )  # fmt: skip
 _PICKLE = re.compile(rb"\x80[\x02-\x05]")
 _PICKLED = (
     "a Python pickle, such as MMAction2's skeleton annotations",
-    f"Marey reads videos and frames, no skeletons, and opens no pickles; {_AS_CSV}",
+    "Marey reads videos and frames, no skeletons, and opens no pickles",
 )
 
 
-def read_text(path: Path, *, what: str = "a list of videos") -> str:
+def read_text(
+    path: Path, *, what: str = "a list of videos", way_out: str = "write its rows as a CSV with the header path,label"
+) -> str:
     """The text of a list, without its byte order mark.
 
     UTF-8, with or without a mark, and UTF-16 and UTF-32 with theirs. Bytes that are no UTF-8 stay in the text as they are
-    (`surrogateescape`): names of files may hold any. `what` names the kind of list in messages.
+    (`surrogateescape`): names of files may hold any. `what` names the kind of list in messages, and
+    `way_out` what to write instead of files of other kinds.
 
     Raises:
         DataError: no text (other kinds of files are named, with what to do), or it cannot be read.
@@ -59,16 +61,18 @@ def read_text(path: Path, *, what: str = "a list of videos") -> str:
                 raise DataError(
                     f"{path}: cannot be read as {what} (its mark says {name}, but byte {error.start + len(mark)} is none)."
                 ) from None
-    _refuse_binary(path, data, what)
+    _refuse_binary(path, data, what, way_out)
     return data.decode("utf-8", BYTES)
 
 
-def _refuse_binary(path: Path, data: bytes, what: str) -> None:
-    found = next(((kind, way_out) for magic, kind, way_out in _BINARY if data.startswith(magic)), None)
+def _refuse_binary(path: Path, data: bytes, what: str, way_out: str) -> None:
+    found = next(((kind, hint) for magic, kind, hint in _BINARY if data.startswith(magic)), None)
     if _PICKLE.match(data):
         found = _PICKLED
     if found is not None:
-        raise DataError(f"{path}: cannot be read as {what}: it is {found[0]}; {found[1]}.")
+        raise DataError(
+            f"{path}: cannot be read as {what}: it is {found[0]}; {'; '.join(filter(None, (found[1], way_out)))}."
+        )
     if b"\0" in data:
         head = data[:400]
         for encoding, zeros in (("UTF-16LE", head[1::2]), ("UTF-16BE", head[::2])):

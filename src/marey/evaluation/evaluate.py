@@ -28,11 +28,11 @@ from marey.base.reporter import notice, progress, warning_once
 from marey.base.versions import versions
 from marey.classifier import Classifier
 from marey.data.class_files import read_classes
-from marey.data.class_order import are_numbers, in_class_order
+from marey.data.class_order import in_class_order
 from marey.data.clips import ViewDataset
 from marey.data.formats import read_manifest
 from marey.data.identity import Identities, was_seen
-from marey.data.manifest import Manifest
+from marey.data.manifest import Manifest, are_places
 from marey.data.missing import check_present
 from marey.data.overlap import only as restricted
 from marey.data.quarantine import Broken, Quarantine, broken_list
@@ -138,7 +138,7 @@ def read_labelled(
         manifest = in_class_order(manifest, model.class_names, of="the checkpoint")
     elif len(manifest.class_names) > count:
         raise DataError(f"{path}: {len(manifest.class_names)} classes, but the network tells {count} apart.")
-    elif listed is None and not are_numbers(manifest.class_names):
+    elif listed is None and not are_places(manifest.class_names):
         raise DataError(
             f"{path}: {len(manifest.class_names)} class names, and the weights do not say which of their {count} classes "
             "these are: name them in order with --classes FILE (load_model(..., classes=FILE)), or label by number."
@@ -163,7 +163,7 @@ def _matched(manifest: Manifest, model: Classifier) -> Manifest:
         raise DataError(
             f"{manifest.source or 'the manifest'}: {len(names)} classes, but the network tells {count} apart."
         )
-    if not are_numbers(names):
+    if not are_places(names):
         warning_once(
             f"the network does not name its {count} classes: they are taken in the manifest's order, {', '.join(names[:4])}"
             f"{', ...' if len(names) > 4 else ''}; classifier.with_classes(NAMES) names them"

@@ -17,8 +17,8 @@ from marey.base.precision import Precision
 from marey.base.processes import processes
 from marey.base.reporter import notice
 from marey.classifier import Classifier, require_logits, user_module_config
-from marey.data.class_order import are_numbers, in_class_order
-from marey.data.manifest import Manifest
+from marey.data.class_order import in_class_order
+from marey.data.manifest import Manifest, are_places
 from marey.data.missing import check_present, tell_of_lost_classes
 from marey.data.sides import read_sides
 from marey.data.split import check_sides
@@ -220,7 +220,7 @@ def _own_classifier(model: nn.Module, recipe: Recipe, train: Manifest, classes: 
             f"{train.source or 'the training list'}: its classes are not those of the classifier, in this order: read it "
             "with classes=, marey.read_manifest(LIST, classes=classifier.class_names)."
         )
-    if classes is None and not are_numbers(train.class_names):
+    if classes is None and not are_places(train.class_names):
         names = ", ".join(train.class_names[:4]) + (", ..." if len(train.class_names) > 4 else "")
         notice(
             f"the module names no classes: its outputs are taken for those of the training list, in its order ({names})"

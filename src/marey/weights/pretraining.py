@@ -17,7 +17,8 @@ from marey.base.errors import RecipeError, WeightsError
 from marey.base.nearest import did_you_mean
 from marey.classifier import Classifier, LoadReport
 from marey.data.catalogue import class_names_of
-from marey.data.class_order import are_numbers, permutation
+from marey.data.class_order import permutation
+from marey.data.manifest import are_places
 from marey.models.initialisation import Initialisation
 from marey.models.layers.trunk import Trunk
 from marey.models.network import Network
@@ -163,7 +164,7 @@ def _fit_head(
     order = None if theirs is None else permutation(theirs, ours)
     if theirs == ours:
         note = f"the head is kept: the same {len(ours)} classes in the same order"
-    elif are_numbers(ours) and not (theirs is not None and are_numbers(theirs)):
+    elif are_places(ours) and not (theirs is not None and are_places(theirs)):
         note = f"the head is kept: the list's labels are numbers, taken for places among the file's {len(ours)} classes"
     elif order is not None:
         rows = torch.from_numpy(order)
