@@ -126,8 +126,8 @@ def check_root(root: str | Path | None, *sources: str | Path) -> None:
     folders = all(Path(source).is_dir() for source in sources)
     one, several = ("is a folder", "are folders") if folders else ("is none", "are none")
     named = " and ".join(map(str, sources[:3])) + (" and others" if len(sources) > 3 else "")
-    are = one if len(sources) == 1 else several
-    raise DataError(f"--root {root}: is for the relative paths of a list, and {named} {are}: leave it out.")
+    verb = one if len(sources) == 1 else several
+    raise DataError(f"--root {root}: is for the relative paths of a list, and {named} {verb}: leave it out.")
 
 
 def _own_classes(path: Path) -> list[str] | None:
