@@ -144,6 +144,7 @@ def test_frames_train_like_videos(videos, tmp_path) -> None:
         (["frames", "--size", "340"], "--size 340: expected WIDTHxHEIGHT"),
         (["frames", "--size", "340x256", "--short-side", "256"], "choose one"),
         (["frames", "--template", "img.jpg"], "expected a file name with a number"),
+        (["frames", "--template", "img_{:05d}.xyz"], "an image's suffix, for example img_{:05d}.jpg"),
         (["resize", "--short-side", "255"], "even sides"),
     ],
 )

@@ -260,12 +260,16 @@ def _size(text: str) -> tuple[int, int]:
 
 
 def _template(text: str) -> str:
+    from marey.video.suffixes import IMAGE_SUFFIXES
+
     try:
         different = text.format(1) != text.format(2)
     except (ValueError, IndexError, KeyError):
         different = False
-    if not different or "/" in text:
-        raise MareyError(f"--template {text}: expected a file name with a number, for example img_{{:05d}}.jpg.")
+    if not different or "/" in text or not text.lower().endswith(tuple(IMAGE_SUFFIXES)):
+        raise MareyError(
+            f"--template {text}: expected a file name with a number and an image's suffix, for example img_{{:05d}}.jpg."
+        )
     return text
 
 
