@@ -75,6 +75,7 @@ class AnswerFiles:
             whole.check()
         if self.lines.parent == self.out:
             OutputPath.folder(self.out).refuse_other_kind()
+            OutputPath.folder(self.out).refuse_file_name()
         for file in (self.lines, *self.forms):
             answers_path(file).refuse_inputs(inputs)
         answers_path(self.lines).check()
