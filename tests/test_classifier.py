@@ -192,7 +192,7 @@ def test_a_run_is_named_in_place_of_its_classifier(videos, tmp_path) -> None:
         assert [found.path for found in several] == [Path(file) for file in files]
         np.testing.assert_array_equal([found.probabilities for found in several], expected)
     np.testing.assert_array_equal(marey.predict(run, files[1]).probabilities, expected[1])
-    result = marey.evaluate(run, videos, workers=0)
+    result = marey.evaluate(run, videos, out=tmp_path / "of-names.txt", workers=0)  # any name is a folder's in Python
     assert result.scores.probabilities.shape == (len(files), 2)
     assert len(marey.features(run, videos, out=tmp_path / "f", workers=0)) == len(files)
     for wrong, error in (("no_such_row", RecipeError), (tmp_path / "none", WeightsError)):

@@ -145,9 +145,10 @@ class OutputPath:
         To be asked before the network is built that `Claim.held` is asked with.
 
         Raises:
-            RunError: it cannot be used.
+            RunError: it cannot be used, or is a folder that is not there yet whose name ends as a file's.
         """
         self.refuse_other_kind()
+        self.refuse_file_name()
         self._refuse_forbidden()
         with contextlib.ExitStack() as held, contextlib.suppress(OSError):
             self._take(held, share, only_existing=True)
@@ -197,8 +198,8 @@ class OutputPath:
                     file.flush()
 
     def refuse_other_kind(self) -> None:
-        """Refuse a file for a folder, and a folder, a device or a pipe for a file; a name that this file system cannot have;
-        and for a folder that is not there yet, a name that ends as a file's.
+        """Refuse a file for a folder, and a folder, a device or a pipe for a file; and a name that this file system cannot
+        have.
 
         Raises:
             RunError: it is one.
@@ -214,16 +215,23 @@ class OutputPath:
         if self.is_folder:
             if os.path.lexists(self.path) and not self.path.is_dir():
                 raise RunError(f"{self.path} is a file, and a folder is to be written: {self.way_out}.")
-            if self.path.suffix.lower() in _FILES and not self.path.is_dir():
-                raise RunError(
-                    f"{self.path}: a folder is to be written, not a file: leave out the ending {self.path.suffix}."
-                )
         elif self.path.is_dir():
             raise RunError(f"{self.path} is a folder, and a file is to be written: {self.way_out}.")
         elif self.is_stream:
             raise RunError(f"{self.path} is a device or a pipe, and a file is to be written: {self.way_out}.")
         if not (nearest := self._nearest()).is_dir():
             raise RunError(f"{self.path}: {nearest} is a file, and no folder can lie in it: {self.way_out}.")
+
+    def refuse_file_name(self) -> None:
+        """Refuse, for a folder that is not there yet, a name that ends as a file's: a command's user expects a file then.
+
+        Raises:
+            RunError: it ends so.
+        """
+        if self.is_folder and self.path.suffix.lower() in _FILES and not self.path.is_dir():
+            raise RunError(
+                f"{self.path}: a folder is to be written, not a file: leave out the ending {self.path.suffix}."
+            )
 
     def refuse_inputs(self, inputs: Iterable[str | Path]) -> None:
         """Refuse a path that the command reads from.

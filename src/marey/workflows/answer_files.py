@@ -77,6 +77,7 @@ class AnswerFiles:
         read = [*videos, *inputs]
         if self.lines.parent == self.out:
             OutputPath.folder(self.out).refuse_other_kind()
+            OutputPath.folder(self.out).refuse_file_name()
             OutputPath.folder(self.out).refuse_inputs(videos)
         for file in (self.lines, *self.forms):
             answers_path(file).refuse_inputs(read)
