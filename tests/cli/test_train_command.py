@@ -124,7 +124,7 @@ def test_a_dry_run_says_what_was_understood_and_writes_nothing(videos, tmp_path,
         (["CLIPS", "--root", "/none"], "--root /none: is for the relative paths of a list"),
         ([RECIPE, "--init", "none", "--data", "CLIPS", "--root", "/none"], "is a folder: leave it out"),
         (["CLIPS", "--classes", "NAMES"], "the class folder 10 (5 videos) is none of the 2 classes (2, 3)"),
-        (["GONE"], "of 6 videos are not there, more than the 3 that are tolerated (--max-broken)"),
+        (["GONE"], "8 of 8 videos are not there, more than the 3 that are tolerated (--max-broken)"),
         ([RECIPE, "--init", "none", "--data", "GONE"], "8 of 8 videos are not there"),
     ],
 )
