@@ -199,7 +199,7 @@ def test_convert(checkpoint, tmp_path) -> None:
     [
         (["predict", "CHECKPOINT", "/none.mp4"], "/none.mp4: no such file"),
         (["predict", "CHECKPOINT", "TEXT"], "text.mp4: not a video that FFmpeg can read"),
-        (["predict", "TEXT", "VIDEO"], "text.mp4: holds more than tensors, or is no checkpoint"),
+        (["predict", "TEXT", "VIDEO"], "text.mp4: a text file, not a checkpoint"),
         (["predict", "CHECKPOINT", "EMPTY"], "no video files in this folder"),
         (["train", "EMPTY"], "expected a folder of videos per class"),
         (["train", "ONE"], "class b has only one video"),

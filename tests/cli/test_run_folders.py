@@ -107,7 +107,7 @@ def test_folders_that_evaluate_left_are_fused(runs, videos, tmp_path) -> None:
     done = marey("fuse", tmp_path / "a", tmp_path / "b", "--json")
     assert done.exit_code == 0, done.output
     assert done.stdout == marey("fuse", tmp_path / "a" / "scores.npz", tmp_path / "b" / "scores.npz", "--json").stdout
-    assert "runs/scores.npz: not a score file" in marey("fuse", tmp_path / "a", runs).stderr
+    assert "runs/scores.npz: no such score file" in marey("fuse", tmp_path / "a", runs).stderr
 
 
 def test_last_ckpt_stands_for_the_weights_that_were_saved_with_it(runs, videos, recipe, tmp_path) -> None:

@@ -125,7 +125,8 @@ def test_what_does_not_fit(folder, tmp_path) -> None:
     ):
         fit(one, train=folder / "list.csv", out=tmp_path / "a", workers=0)
     with pytest.raises(DataError, match="several labels per video"):
-        evaluate(marey.weights.load.build_model(one), folder / "list.csv", workers=0)
+        names = marey.read_manifest(folder / "list.csv").class_names
+        evaluate(marey.weights.load.build_model(one, names), folder / "list.csv", workers=0)
     with pytest.raises(RecipeError, match="label smoothing is for one label"):
         RECIPE.variant(train={"label_smoothing": 0.1})
     with pytest.raises(RecipeError, match="drawing by class is for one label"):
