@@ -122,7 +122,7 @@ def _refuse_words_inside(folder: str, parts: Sequence[Sequence[str]]) -> None:
 
 
 def _unclear(folder: str, words: Sequence[str], others: Sequence[str]) -> DataError:
-    """That folders called as splits are cannot be told from classes."""
+    """Whether folders with the names of splits are splits or classes cannot be known."""
     insist = "where they are classes themselves, name every class in a file: --classes FILE (classes=[...] in Python)"
     if not others:
         return DataError(

@@ -139,7 +139,7 @@ def _looks_like(data: bytes) -> tuple[str, str]:
         ("GB18030", "gbk", "GBK (Chinese)", "\u4e00", "\u9fff"),
     )
     for iconv, codec, name, first, last in candidates:
-        # Letters of these scripts stand together; a single byte among Latin letters is an accented one.
+        # Letters of these scripts follow each other; a single byte among Latin letters is an accented one.
         runs = [run for run in re.findall(rb"[\x80-\xff][\x40-\xff]*", data) if sum(b > 127 for b in run) >= 3]
         try:
             letters = [letter for run in runs for letter in run.decode(codec) if not letter.isascii()]

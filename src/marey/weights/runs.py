@@ -1,4 +1,4 @@
-"""Which checkpoint a folder or a training state stands for: the best one of a run, the model of a hub."""
+"""Which checkpoint is meant by a folder or a training state: the best one of a run, the model of a hub."""
 
 import csv
 import os
@@ -22,7 +22,7 @@ _MOST = 200
 
 
 def checkpoint_in(path: Path, *, quiet: bool = False) -> Path:
-    """The checkpoint that a word of the user stands for; says in a line which one it is, unless `quiet`.
+    """The checkpoint that a word of the user names; says in a line which one it is, unless `quiet`.
 
     - The folder of a run: best.safetensors, which training writes whenever the validation score rises; without
       validation last.safetensors.

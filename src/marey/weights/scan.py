@@ -399,7 +399,7 @@ def _reading_problem(index: Path) -> str:
 
 
 def _is_own(path: Path) -> bool:
-    """Whether Marey wrote a .safetensors file, or nobody can read it. This imports torch."""
+    """Whether Marey wrote a .safetensors file, or it cannot be read. This imports torch."""
     from marey.weights.checkpoint import is_own
 
     return is_own(path)

@@ -49,7 +49,7 @@ class AnswerFiles:
         0.1.0 began, which wrote lines alone, is one of lines still.
 
         Raises:
-            RunError: a suffix that stands for none of the forms.
+            RunError: a suffix of none of the forms.
         """
         path = Path(out)
         suffix = path.suffix.lower()
