@@ -125,7 +125,9 @@ def find_sources(manifest: Manifest) -> Sources:
     for row, reading in enumerate(readings):
         if not coarse[row]:
             is_shared = reading.rest and shared[reading.rest] > 1
-            coarse[row] = fine[row] = reading.rest if is_shared else _folder(names[row], manifest.class_names[labels[row]])
+            coarse[row] = fine[row] = (
+                reading.rest if is_shared else _folder(names[row], manifest.class_names[labels[row]])
+            )
     certain = np.array([bool(reading.certain) for reading in readings])
     keys = coarse if _lone_classes(coarse, labels) <= _lone_classes(fine, labels) else fine
     found = _telling(np.array(keys), manifest.labels, certain)
