@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, NamedTuple, NotRequired, Protocol, TypeAlias, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -77,7 +77,8 @@ class ClipBatch(TypedDict):
     """int64 [B]; float32 [B, K] of a list with several labels per video; [B, ...] of a task with targets of its own."""
     id: list[str]
     broken: list[Broken]
-    identity: list[int]
+    identity: NotRequired[list[int]]
+    """Of the videos' content (`marey.data.identity`); a loader that is not Marey's may leave it out."""
 
 
 class ClipKey(NamedTuple):

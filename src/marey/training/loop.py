@@ -175,7 +175,7 @@ class TrainingLoop:
         self.at.step += 1
         self.at.epoch, self.at.batch = batch["place"].next
         self.sums += loss.sums
-        self.new_identities.update(batch["identity"])
+        self.new_identities.update(batch.get("identity", ()))
 
     def _record(self, broken: Sequence[Broken]) -> None:
         """Record the broken files found by any process: all count them, and the first one writes them down and warns."""
