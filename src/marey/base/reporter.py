@@ -306,7 +306,7 @@ class _Drawn(Bar):
 
 
 class _Current:
-    """The current reporter, and by which functions it had warnings that are said once. One for a process (ADR 12)."""
+    """The current reporter, and by which functions it had warnings that are printed once. One for a process (ADR 12)."""
 
     def __init__(self) -> None:
         self.reporter: Reporter = TerminalReporter()

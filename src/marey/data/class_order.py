@@ -20,7 +20,7 @@ def permutation(theirs: Sequence[str], ours: Sequence[str]) -> NDArray[np.int64]
 def in_class_order(manifest: Manifest, names: Sequence[str], *, of: str) -> Manifest:
     """The same videos, their labels as indices of `names`: matched by name, whatever order the list has its classes in.
 
-    Places in a list of classes that is not at hand (`are_places`) are places in `names`, unless these are such numbers.
+    Places in a list of classes that is not given (`are_places`) are places in `names`, unless these are such numbers.
     Folders that are called 1, 2 and 10 are names.
     `of` is whose classes `names` are, for the message.
 

@@ -69,7 +69,7 @@ def read_manifest(
     - lines of a path and words behind it: `marey.data.lines`.
 
     Files are looked for below `root`: a suffix that the list leaves out, and slashes for backslashes, are completed by what
-    lies there. What is passed over, completed or replaced is said with a count. The page "Lists of videos" has a table of
+    lies there. What is passed over, completed or replaced is printed with a count. The page "Lists of videos" has a table of
     all.
 
     Args:
@@ -192,7 +192,7 @@ def _rows(source: str, text: str, root: Path, there: FilesIn, classes: Sequence[
 
 
 def _splits(source: str, words: Sequence[str]) -> list[str]:
-    """A column of splits by their common names; other words that were understood are said."""
+    """A column of splits by their common names; the other words that were read so are printed."""
     changed = {word: split_name(word) for word in dict.fromkeys(words) if split_name(word) != word}
     if changed:
         rows = sum(word in changed for word in words)

@@ -13,7 +13,7 @@ from marey.base.reporter import notice
 from marey.data.formats import LIST_SUFFIXES, OTHER_SUFFIXES, read_rows
 from marey.data.manifest import Manifest
 from marey.data.public_lists import official_files
-from marey.data.rows import WHOLE
+from marey.data.rows import WHOLE, frame_ranges_of, times_of
 from marey.data.scan import scan_folder
 from marey.data.videos import VideoList, counted
 
@@ -107,8 +107,8 @@ def _each_once(lists: list[VideoList]) -> VideoList:
     if not lists:
         return VideoList.from_paths([])
     ids = np.concatenate([part.ids for part in lists])
-    times = np.concatenate([np.full((len(p), 2), np.nan) if p.times is None else p.times for p in lists])
-    ranges = np.concatenate([np.tile(WHOLE, (len(p), 1)) if p.frame_ranges is None else p.frame_ranges for p in lists])
+    times = np.concatenate([times_of(part) for part in lists])
+    ranges = np.concatenate([frame_ranges_of(part) for part in lists])
     timed, framed = not np.isnan(times).all(), bool((ranges != WHOLE).any())
     source = lists[0].source if len(lists) == 1 else ""
     whole = VideoList(ids, times=times if timed else None, source=source, frame_ranges=ranges if framed else None)

@@ -18,7 +18,17 @@ from marey.base.nearest import did_you_mean
 from marey.base.reporter import notice
 from marey.data.split_names import split_name
 from marey.data.text import no_utf8
-from marey.data.videos import Target, VideoEntry, VideoList, counted, fingerprint, given, seconds_text, source_text
+from marey.data.videos import (
+    Target,
+    VideoEntry,
+    VideoList,
+    counted,
+    fingerprint,
+    first_of,
+    given,
+    seconds_text,
+    source_text,
+)
 
 
 @dataclass(frozen=True)
@@ -191,8 +201,8 @@ class Manifest:
             more = f" and {len(unknown) - 1} more" if len(unknown) > 1 else ""
             raise DataError(
                 f"{self.source or 'the list'}: the class {unknown[0]!r}{more} is none of the {len(names)} classes of {of} "
-                f"({_some(names)}).{did_you_mean(unknown[0], names)} Classes are matched by name, letter by letter: write "
-                f"the labels as {of} has them, or as numbers, the indices there from 0."
+                f"({first_of(names, 4)}).{did_you_mean(unknown[0], names)} Classes are matched by name, letter by letter: "
+                f"write the labels as {of} has them, or as numbers, the indices there from 0."
             )
         places = np.array([index.get(name, -1) for name in self.class_names] + [-1])  # the last for -1, no label
         sets = None if self.label_sets is None else places[self.label_sets]
@@ -253,7 +263,7 @@ def make_manifest(
 ) -> Manifest:
     """A manifest from (path, label) rows. A label is one of the names in `classes`; or, where it is none of them and a whole
     number, the index in `classes`, from 0. Several labels of a row are separated by "|". Of numbers without `classes`,
-    those that no row has are said.
+    those that no row has are named in a notice.
 
     Raises:
         DataError: no rows, a path twice, or a label that is none of `classes`; the line is named where `lines` tell. Or
@@ -327,13 +337,13 @@ def _labelled(
                 if moved is not None:
                     raise DataError(
                         f"{where(texts.index(text))}: the label {word!r} is none of the {len(names)} classes "
-                        f"({_some(names)}), and no place in them, since {moved!r} is a name: give names throughout."
+                        f"({first_of(names, 4)}), and no place in them, since {moved!r} is a name: give names throughout."
                     )
                 index[word] = int(word)
             if word not in index:
                 raise DataError(
-                    f"{where(texts.index(text))}: the label {word!r} is none of the {len(names)} classes ({_some(names)})."
-                    f"{did_you_mean(word, names)}"
+                    f"{where(texts.index(text))}: the label {word!r} is none of the {len(names)} classes "
+                    f"({first_of(names, 4)}).{did_you_mean(word, names)}"
                 )
     most = max(map(len, words.values()))
     places = {text: [index[w] for w in row] + [-1] * (most - len(row)) for text, row in words.items()}
@@ -380,7 +390,7 @@ def _class_names(labels: set[str], source: str) -> list[str]:
 
 
 def are_places(names: Sequence[str]) -> bool:
-    """Whether the names of classes are 0, 1, 2, ...: places in a list of classes that is not at hand."""
+    """Whether the names of classes are 0, 1, 2, ...: indices of a list of classes that is not given."""
     return all(name == str(place) for place, name in enumerate(names))
 
 
@@ -394,7 +404,3 @@ def _ranges(numbers: Sequence[int]) -> str:
             found.append([number, number])
     words = [str(first) if first == last else f"{first}-{last}" for first, last in found]
     return ", ".join(words[:12]) + (f", ... ({len(numbers)} in all)" if len(words) > 12 else "")
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:4]) + (", ..." if len(names) > 4 else "")

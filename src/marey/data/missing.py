@@ -10,7 +10,7 @@ from marey.base.reporter import warning_once
 from marey.data.manifest import Manifest
 from marey.data.quarantine import most_tolerated
 from marey.data.rows import FilesIn
-from marey.data.videos import VideoList, counted
+from marey.data.videos import VideoList, counted, first_of
 
 
 def missing_videos(videos: VideoList) -> list[str]:
@@ -36,7 +36,7 @@ def check_present(max_broken: float | None, *manifests: Manifest) -> None:
     lists = dict.fromkeys(manifest.source or "the list" for manifest in manifests)
     total = sum(map(len, manifests))
     of = f"{' and '.join(lists)}: {len(missing):,} of {counted(total, 'video')}"
-    first = ", ".join(missing[:3]) + (", ..." if len(missing) > 3 else "")
+    first = first_of(missing, 3)
     tolerated = most_tolerated(total, max_broken)
     if len(missing) <= tolerated:
         warning_once(f"{of} are not there and are left out: {first}.")
@@ -87,5 +87,5 @@ def tell_of_lost_classes(manifest: Manifest, broken: Collection[str]) -> None:
     hot = manifest.multi_hot() > 0
     lost = [manifest.class_names[label] for label in np.flatnonzero(hot.any(0) & ~hot[~unread].any(0)).tolist()]
     if lost:
-        some = ", ".join(lost[:5]) + (", ..." if len(lost) > 5 else "")
+        some = first_of(lost, 5)
         warning_once(f"{counted(len(lost), 'class', 'classes')} without a single video that can be read: {some}.")

@@ -5,10 +5,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from marey.base.errors import DataError
 from marey.base.reporter import notice, warning
+from marey.data.manifest import Manifest
 from marey.data.text import no_utf8, way_to_utf8
-from marey.data.videos import counted
+from marey.data.videos import VideoList, counted, first_of
 from marey.video.frames import count_frames
 from marey.video.suffixes import VIDEO_SUFFIXES
 
@@ -53,7 +57,7 @@ class Rows:
             empty = {text for text in set(column or ()) if is_blank(text)}
             if empty:
                 blank = [line for line, text in zip(self.lines, column or (), strict=True) if text in empty]
-                first = ", ".join(map(str, blank[:3])) + (", ..." if len(blank) > 3 else "")
+                first = first_of(blank, 3)
                 where = f"{self.source}:{blank[0]}"
                 one = f"{where}: this row has no {name}"
                 several = f"{where}: {counted(len(blank), 'row')} have no {name} (lines {first})"
@@ -80,6 +84,16 @@ class Rows:
                 f"{self.source}:{line}: no file has the name {path!r}, and the list is no text in UTF-8; "
                 f"{way_to_utf8(self.source, ' '.join(path for path, _ in odd[:100]))}"
             )
+
+
+def times_of(videos: VideoList | Manifest) -> NDArray[np.float64]:
+    """Start and end of each video in seconds [N, 2], NaN where there is none."""
+    return np.full((len(videos), 2), np.nan) if videos.times is None else videos.times
+
+
+def frame_ranges_of(videos: VideoList | Manifest) -> NDArray[np.int64]:
+    """The range of frames of each video [N, 2], `WHOLE` where the list gives none."""
+    return np.tile(WHOLE, (len(videos), 1)) if videos.frame_ranges is None else videos.frame_ranges
 
 
 def is_blank(text: str) -> bool:
@@ -141,7 +155,7 @@ def as_they_lie(rows: Rows, there: FilesIn) -> Rows:
     """The rows by the paths that their files have on the disk, where the list's own lead nowhere.
 
     A path without a suffix is the one video file of that name; backslashes are taken for slashes where a file lies there.
-    Paths that lead nowhere in any way stay as they are. What was changed is said once, with a count.
+    Paths that lead nowhere in any way stay as they are. What was changed is printed once, with a count.
 
     Raises:
         DataError: two files have a name that the list gives without suffix.

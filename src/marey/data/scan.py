@@ -10,7 +10,7 @@ from pathlib import Path
 from marey.base.absent import nothing_at
 from marey.base.errors import DataError
 from marey.base.reporter import progress, warning_once
-from marey.data.videos import counted
+from marey.data.videos import counted, first_of
 from marey.video.content import is_film
 from marey.video.frames import FLOW_NOTE
 from marey.video.series import is_series
@@ -39,7 +39,7 @@ class Scan:
     def tell_of_others(self) -> None:
         """One line that counts the files that were not taken for videos, by suffix; one for links to folders met before."""
         if self.repeated:
-            some = ", ".join(self.repeated[:3]) + (", ..." if len(self.repeated) > 3 else "")
+            some = first_of(self.repeated, 3)
             what = "link leads to a folder" if len(self.repeated) == 1 else "links lead to folders"
             warning_once(f"{self.folder}: {len(self.repeated)} {what} met before, left out: {some}.")
         if self.others:

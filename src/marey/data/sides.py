@@ -11,7 +11,7 @@ from marey.base.errors import DataError
 from marey.data.class_order import in_class_order
 from marey.data.formats import check_root, is_list, read_manifest
 from marey.data.manifest import Manifest
-from marey.data.rows import WHOLE
+from marey.data.rows import frame_ranges_of, times_of
 from marey.data.split import split_manifest
 from marey.data.split_names import TEST, TRAIN, VAL, split_column
 from marey.data.videos import counted
@@ -137,10 +137,10 @@ def joined(sides: Sides) -> Manifest:
         sides.train.root if len(roots) == 1 else Path(),
         np.concatenate([np.full(len(part), name) for part, name in parts]),
         np.concatenate([_groups(part) for part, _ in parts]) if grouped else None,
-        np.concatenate([_times(part) for part, _ in parts]) if timed else None,
+        np.concatenate([times_of(part) for part, _ in parts]) if timed else None,
         sides.train.source,
         np.concatenate([_label_sets(part, width) for part, _ in parts]) if several else None,
-        np.concatenate([_frame_ranges(part) for part, _ in parts]) if framed else None,
+        np.concatenate([frame_ranges_of(part) for part, _ in parts]) if framed else None,
     )
 
 
@@ -182,14 +182,6 @@ def _root_of(source: str | Path, root: str | Path | None) -> str | Path | None:
 
 def _groups(part: Manifest) -> np.ndarray:
     return np.full(len(part), "") if part.groups is None else part.groups
-
-
-def _times(part: Manifest) -> np.ndarray:
-    return np.full((len(part), 2), np.nan) if part.times is None else part.times
-
-
-def _frame_ranges(part: Manifest) -> np.ndarray:
-    return np.tile(WHOLE, (len(part), 1)) if part.frame_ranges is None else part.frame_ranges
 
 
 def _label_sets(part: Manifest, width: int) -> np.ndarray:

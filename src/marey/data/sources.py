@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 
 from marey.data.catalogue import class_names_of
 from marey.data.manifest import Manifest
+from marey.data.videos import first_of
 from marey.video.suffixes import VIDEO_SUFFIXES
 
 UNKNOWN_SOURCES = "file names do not tell sources: clips of one recording may be on both sides (add a column `group`)"
@@ -108,7 +109,7 @@ class Sources:
         both, found = "both sides" if where == 2 else "several sides", self.on_several_sides(sides)
         if not found:
             return f"no source on {both} ({looked})"
-        names = ", ".join([*list(found)[:_NAMED], *(["..."] if len(found) > _NAMED else [])])
+        names = first_of(found, _NAMED)
         word = "source is" if len(found) == 1 else "sources are"
         return f"{len(found)} {word} on {both}, with {sum(found.values())} videos: {names} ({looked})"
 

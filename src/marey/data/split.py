@@ -1,7 +1,6 @@
 """Hold videos out so that clips of one source, and equal files, are on one side; say what is on both sides of a split."""
 
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,9 +13,9 @@ from marey.base.reporter import notice, warning
 from marey.data.formats import read_manifest
 from marey.data.identity import equal_contents, paths_of
 from marey.data.manifest import Manifest
-from marey.data.rows import WHOLE
+from marey.data.rows import frame_ranges_of, times_of
 from marey.data.sources import Sources, find_sources, joined_sources
-from marey.data.videos import counted
+from marey.data.videos import counted, first_of
 
 _NAMED = 3
 """Videos that a line names."""
@@ -96,7 +95,7 @@ def both_sides(train: Manifest, val: Manifest) -> BothSides:
     rows = [row for row, key in enumerate(keys[len(train) :]) if key in seen and key[0] >= 0]
     common = (
         f"{counted(len(rows), 'file')} of the {len(val)} for validation {'is' if len(rows) == 1 else 'are'} in the training "
-        f"list too, by content: {_some(val.ids[rows].tolist())}"
+        f"list too, by content: {first_of(val.ids[rows].tolist(), _NAMED)}"
     )
     shared = bool(sources.on_several_sides(names))
     return BothSides(sources.describe(names), shared, common if rows else None)
@@ -112,9 +111,8 @@ def copies_across(manifest: Manifest) -> str | None:
     rows = [row for row, key in enumerate(keys) if key[0] >= 0 and len(splits_of[key]) > 1]
     if not rows:
         return None
-    return (
-        f"{counted(len(rows), 'file')} have copies in another split, by content: {_some(manifest.ids[rows].tolist())}"
-    )
+    names = first_of(manifest.ids[rows].tolist(), _NAMED)
+    return f"{counted(len(rows), 'file')} have copies in another split, by content: {names}"
 
 
 def check_sides(train: Manifest, val: Manifest) -> None:
@@ -128,13 +126,13 @@ def check_sides(train: Manifest, val: Manifest) -> None:
 
 def _parts(manifest: Manifest) -> list[tuple[float, ...]]:
     """Which part of its file each video is: start and end, -1 where it has none (NaN equals nothing), and its frames."""
-    times = np.full((len(manifest), 2), np.nan) if manifest.times is None else manifest.times
-    frames = np.tile(WHOLE, (len(manifest), 1)) if manifest.frame_ranges is None else manifest.frame_ranges
-    return list(map(tuple, np.hstack([np.nan_to_num(times, nan=-1.0), frames]).tolist()))
+    columns = np.nan_to_num(times_of(manifest), nan=-1.0), frame_ranges_of(manifest)
+    return list(map(tuple, np.hstack(columns).tolist()))
 
 
 def split_again(folder: Manifest, file: Path) -> Manifest:
-    """The videos and the split of a run that is resumed, whatever its folder holds by now; what came and went is said.
+    """The videos and the split of a run that is resumed, whatever its folder holds by now. What was added and
+    removed since is counted in a warning.
 
     Args:
         folder: The folder's videos now.
@@ -166,7 +164,7 @@ def _real_paths(manifest: Manifest) -> list[str]:
 
 
 def _contents(manifest: Manifest) -> NDArray[np.int64]:
-    """Which videos [N] have equal content, as `equal_contents` numbers them; what there is of it is said."""
+    """Which videos [N] have equal content, as `equal_contents` numbers them; copies are counted in a notice."""
     contents = equal_contents(paths_of(manifest))
     files, counts = np.unique(contents, return_counts=True)
     # Parts of one file are no copies.
@@ -180,7 +178,7 @@ def _contents(manifest: Manifest) -> NDArray[np.int64]:
     torn = [rows for rows in copies if len(set(manifest.labels[rows].tolist())) > 1]
     if torn:
         first = {manifest.labels[row]: manifest.ids[row] for row in reversed(torn[0].tolist())}  # one of each class
-        named = _some([f"{name} ({manifest.class_names[label]})" for label, name in sorted(first.items())])
+        named = first_of([f"{name} ({manifest.class_names[label]})" for label, name in sorted(first.items())], _NAMED)
         warning(f"files of equal content have different classes, {len(torn)} times, for example: {named}")
     return contents
 
@@ -196,7 +194,7 @@ def _classes_of_copies(manifest: Manifest, contents: NDArray[np.int64]) -> NDArr
         names = [name for name, is_one in zip(manifest.class_names, found.tolist(), strict=True) if is_one]
         warning(
             f"all files of a class are copies of one, by content, in {counted(len(names), 'class', 'classes')}: "
-            f"{_some(names)}: all are for training and none is held out (add videos that differ)"
+            f"{first_of(names, _NAMED)}: all are for training and none is held out (add videos that differ)"
         )
     return found
 
@@ -290,7 +288,3 @@ def _hold_out(
     if not have:
         free_ones = [group for group in candidates.tolist() if group not in kept]
         held |= set(sorted(free_ones, key=lambda group: sizes[group])[:1])
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:_NAMED]) + (", ..." if len(names) > _NAMED else "")

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias, overload
 
@@ -143,6 +144,12 @@ def source_text(source: str) -> str:
 def counted(count: int, one: str, several: str = "") -> str:
     """A count in words: "1 video", "1,000 videos"; `several` where more than one is not the word and an s."""
     return f"{count:,} {one if count == 1 else several or one + 's'}"
+
+
+def first_of(names: Iterable[object], shown: int) -> str:
+    """The first `shown` names in words, "a, b, ..." where there are more."""
+    listed = list(islice(names, shown + 1))
+    return ", ".join(map(str, listed[:shown])) + (", ..." if len(listed) > shown else "")
 
 
 def _second(value: float) -> float | None:

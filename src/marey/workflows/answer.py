@@ -58,16 +58,16 @@ def answer(
         if out is not None:
             held.enter_context(_claim(out, model, top=top, precision=arithmetic).held())
             mend_lines(out)
-        wanted = {_key(video) for video in videos} if out else set()
         known = {_key(given.video): given.error is None for given in read_answers(out)} if out else {}
-        again = {key for key, good in known.items() if not good and key in wanted}
+        keys = [_key(video) for video in videos] if known else []
+        again = {key for key in keys if known.get(key) is False}
         if out and again:
             _take_out(out, again)
             notice(f"{counted(len(again), 'video')} that could not be read before: tried again")
-        rows = [row for row, video in enumerate(videos) if not known.get(_key(video), False)]
+        rows = [row for row, key in enumerate(keys) if not known.get(key, False)] if known else range(len(videos))
         if len(rows) < len(videos):
             notice(f"going on: {len(videos) - len(rows)} of {counted(len(videos), 'video')} answered already")
-        require_files(videos[np.array([row for row in rows if _key(videos[row]) not in again], np.int64)])
+        require_files(videos[np.array([row for row in rows if not again or keys[row] not in again], np.int64)])
         # Checked here, of the new ones alone: those that are tried again may all be missing still.
         todo = replace(videos[np.array(rows, np.int64)], source="")
         failed = 0

@@ -18,7 +18,7 @@ from marey.data.missing import check_present
 from marey.data.sides import Sides, joined, read_sides, with_held_out
 from marey.data.split import both_sides, split_again
 from marey.data.split_names import TRAIN, VAL
-from marey.data.videos import counted
+from marey.data.videos import counted, first_of
 from marey.evaluation.report import write_report
 from marey.evaluation.result import EvaluationResult
 from marey.recipe import Recipe
@@ -139,12 +139,11 @@ def plan_classifier(
     check_machine(options.compute, training=True)
     pictures = options.init == "imagenet" or (options.init is None and has_lite(0))
     base = FOLDER_TSM if pictures else FOLDER
+    split = out / "split.csv"
     if options.resume:
         require_run(out)
     else:
         check_start(base, options.init, trust_first_use=options.trust_first_use)
-    split = out / "split.csv"
-    if not options.resume:
         OutputPath.file(split).refuse_inputs([path for path in (data, val) if isinstance(path, Path)])
     given = read_sides(data, val, root=options.root, classes=options.classes)
     if len(given.train.class_names) < 2:
@@ -295,7 +294,7 @@ def _check_sides(sides: Sides, options: TrainOptions) -> None:
     counts = train.multi_hot().sum(0)
     empty = [name for name, count in zip(train.class_names, counts.tolist(), strict=True) if not count]
     if empty:
-        some = ", ".join(empty[:5]) + (", ..." if len(empty) > 5 else "")
+        some = first_of(empty, 5)
         of = f"{len(empty)} of {len(train.class_names)} classes"
         warning_once(f"{train.source or 'the list'}: {of} have no video to train on: {some}.")
     check_present(options.max_broken, train, *(() if sides.held_out is None else (sides.held_out,)))
