@@ -8,6 +8,8 @@ from made_videos import coded_frame
 from typer.testing import CliRunner
 
 import marey as package
+from marey.base.claim import Command, OutputPath
+from marey.base.files import write_json
 from marey.cli.app import app
 from marey.recipe import read_recipe
 from marey.video.writer import write_video
@@ -207,3 +209,17 @@ def test_a_training_that_is_refused_leaves_nothing(videos, tmp_path) -> None:
     assert done.exit_code == 1, done.output
     assert "every parameter is frozen" in done.stderr
     assert not (tmp_path / "run").exists()
+
+
+def test_a_process_that_starts_late_finds_the_first_one_at_work(videos, tmp_path, monkeypatch) -> None:
+    """The first process of a training writes for all, and may have begun before another one has started."""
+    out = OutputPath.folder(tmp_path / "run")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with out.held():
+        write_json(out.note(Command.TRAIN), {"command": "train"})
+        for rank, code in ((0, 1), (1, 0)):
+            monkeypatch.setenv("RANK", str(rank))
+            for data in ([videos], [RECIPE, "--data", videos]):
+                done = marey("train", *data, "--out", out.path, "--dry-run", "--init", "none")
+                assert done.exit_code == code, done.output
+                assert ("another process is writing there" in done.output) == (rank == 0)

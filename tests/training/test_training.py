@@ -425,7 +425,9 @@ def test_two_processes_equal_one(videos, tmp_path) -> None:
     words = ["s.py", "r.yaml", str(videos)]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     subprocess.run([sys.executable, *words, "one", "0"], cwd=tmp_path, check=True, capture_output=True)
-    subprocess.run([*TORCHRUN, "2", *words, "two", "0"], cwd=tmp_path, check=True, capture_output=True, env=environment)
+    command = [*TORCHRUN, "2", *words, "two", "0"]
+    done = subprocess.run(command, cwd=tmp_path, check=False, capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
     one, two = weights(tmp_path / "one"), weights(tmp_path / "two")
     assert len(steps(tmp_path / "one", "loss")) >= 20
     for name in one:

@@ -1,5 +1,6 @@
 """The processes of a run: setting up Lightning Fabric, collective operations, and signals that ask to stop."""
 
+import atexit
 import logging
 import signal
 import threading
@@ -42,8 +43,16 @@ def start_fabric(device: torch.device, arithmetic: Arithmetic) -> Fabric:
     )
     with _quiet(logging.getLogger("lightning_fabric")):  # each process would announce itself
         fabric.launch()  # under torchrun it starts no process, and joins the existing ones
+    if world > 1:
+        atexit.register(_leave_group)
     refuse_mixed(arithmetic)
     return fabric
+
+
+def _leave_group() -> None:
+    """Leave the processes that were joined. Gloo's threads, if they still run at exit, can abort the process."""
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
 
 
 def refuse_mixed(arithmetic: Arithmetic) -> None:

@@ -156,7 +156,7 @@ def fit(
                 tell_of_lost_classes(train, [broken.id for broken in loop.broken.files])
             if given is not None:
                 given.trained_on = classifier.trained_on
-        fabric.barrier()  # no process reads the files before the first process has written them
+    fabric.barrier()  # no process reads the files, or works in the folder, before the first one has left it
     if at.epoch < batches.epochs:
         raise RunError(f"stopped after step {at.step}; go on with --resume --out {out}")
     return _result(Path(out), at)

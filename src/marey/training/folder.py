@@ -14,6 +14,7 @@ from marey.base.errors import MareyError, RunError
 from marey.base.files import write_json, write_text
 from marey.base.jsonable import Json
 from marey.base.precision import Arithmetic
+from marey.base.processes import processes
 from marey.base.reporter import notice
 from marey.classifier import LoadReport
 from marey.data.identity import Identities
@@ -29,9 +30,13 @@ _COUNTS = {"data": "videos", "validation": "validation_videos"}
 def refuse_other_run(path: Path) -> None:
     """Refuse a folder that holds a run already or cannot be written, before anything is written.
 
+    Of several processes the first one asks for all: it alone writes there, and may have begun while another still starts.
+
     Raises:
         RunError: it holds a run, another process works there, or it cannot be written.
     """
+    if not processes().first:
+        return
     folder = OutputPath.folder(path)
     Claim(folder, Command.TRAIN, {}, resume=False).check()
     folder.check()
