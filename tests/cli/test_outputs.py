@@ -202,6 +202,34 @@ def test_ctrl_c_is_one_line(workers, place) -> None:
     assert "Traceback" not in err
 
 
+INTERRUPTED_IN_A_STRING = """
+import typer
+from marey.cli.command import command
+from marey.cli.program import Program
+
+app = typer.Typer(name="marey", cls=Program)
+
+
+@command(app, "imports")
+def imports() -> None:
+    exec("raise KeyboardInterrupt")
+
+
+@command(app, "other")
+def other() -> None: ...
+
+
+app()
+"""
+
+
+def test_an_interrupted_import_gives_the_same_exit_code(tmp_path) -> None:
+    (tmp_path / "program.py").write_text(INTERRUPTED_IN_A_STRING)
+    words = [sys.executable, "-m", "program", "imports"]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (130, "marey imports: interrupted.\n")
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="shells close no streams there")
 def test_closed_streams_are_no_error() -> None:
     for closed in (">&-", "2>&-", "<&-"):

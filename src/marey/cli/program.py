@@ -74,6 +74,9 @@ class Program(TyperGroup):
         elif lost[0] is not None and not code:
             code = 1
             print(f"marey: standard output: {lost[0].strerror}", file=sys.stderr)
+        # Python remembers an interruption of code that runs from a string, such as the import of a dataclass, and
+        # `python -m marey` would end by SIGINT in place of this exit code. Running any string makes it forget.
+        exec("")
         sys.exit(code)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
