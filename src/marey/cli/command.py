@@ -254,12 +254,9 @@ def next_run(name: str) -> Path:
     return folder
 
 
-def check_folder(folder: Path, *inputs: str | Path | None, writes: Iterable[str] = (), shared: bool = True) -> None:
+def check_folder(folder: Path, *inputs: str | Path | None, writes: Iterable[str] = ()) -> None:
     """See before any network is built that a folder can be written, is none of the folders that the command reads, and that
     no other process works there. `writes` are names of files in it that would take the place of an input of that name.
-
-    `shared`: whether all processes of this command write there, each its share. Else the first one does, and it alone asks:
-    it may have begun while another process still starts.
 
     Raises:
         RunError: it cannot be used.
@@ -270,7 +267,4 @@ def check_folder(folder: Path, *inputs: str | Path | None, writes: Iterable[str]
     OutputPath.folder(folder).refuse_inputs(read)
     for name in writes:
         OutputPath.file(folder / name).refuse_inputs(read)
-    if shared and processes().world > 1:
-        OutputPath.folder(folder).check(share=processes().rank)
-    elif processes().first:
-        OutputPath.folder(folder).check()
+    OutputPath.folder(folder).check(share=processes().rank if processes().world > 1 else None)

@@ -98,7 +98,7 @@ def train(
             )
         given = Path(recipe).resolve()
         folder = out or next_run(given.name if given.is_dir() else given.stem)
-        check_folder(folder, recipe, val, classes, init, writes=() if resume else _WRITTEN, shared=False)
+        _check_folder(folder, recipe, val, classes, init, resume=resume)
         if init is not None and not resume and not dry_run:
             options = replace(options, trust_first_use=trusted([init], trust_first_use))
         plan = plan_classifier(Path(recipe), val=val, settings=settings, out=folder, options=options)
@@ -107,7 +107,7 @@ def train(
         if data is None:
             raise MareyError(f"marey train {recipe}: name the videos with --data LIST_OR_FOLDER.")
         folder = out or next_run(found.name)
-        check_folder(folder, recipe, data, val, classes, init, writes=() if resume else _WRITTEN, shared=False)
+        _check_folder(folder, recipe, data, val, classes, init, resume=resume)
         if not resume and not dry_run:
             trust = trusted_after(start_names(found, init), trust_first_use, partial(check_start, found, init))
             options = replace(options, trust_first_use=trust)
@@ -119,6 +119,12 @@ def train(
         train_classifier(plan)
     else:
         train_and_test(plan)
+
+
+def _check_folder(folder: Path, *inputs: str | Path | None, resume: bool) -> None:
+    """`check_folder`, asked by the first process alone: it writes for all, and may have begun while another one starts."""
+    if processes().first:
+        check_folder(folder, *inputs, writes=() if resume else _WRITTEN)
 
 
 def _with_short_forms(settings: list[str], epochs: int | None, lr: float | None) -> list[str]:
