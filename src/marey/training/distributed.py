@@ -1,6 +1,7 @@
 """The processes of a run: setting up Lightning Fabric, collective operations, and signals that ask to stop."""
 
 import atexit
+import gc
 import logging
 import signal
 import threading
@@ -50,9 +51,14 @@ def start_fabric(device: torch.device, arithmetic: Arithmetic) -> Fabric:
 
 
 def _leave_group() -> None:
-    """Leave the processes that were joined. Gloo's threads, if they still run at exit, can abort the process."""
+    """Leave the processes that were joined, and end Gloo's threads.
+
+    A thread of Gloo that releases a tensor while Python shuts down aborts the process ("terminate called without an
+    active exception"). The threads end with the group object, which a wrapped network in a reference cycle keeps alive.
+    """
     if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
+        gc.collect()
 
 
 def refuse_mixed(arithmetic: Arithmetic) -> None:
