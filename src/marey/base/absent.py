@@ -4,6 +4,7 @@ import difflib
 import glob
 import os
 import re
+import sys
 from itertools import islice
 from pathlib import Path
 from urllib.parse import unquote
@@ -15,7 +16,9 @@ _SITES = re.compile(
 )
 _CAMERA = re.compile(r"^(?:/dev/video\d+|\d{1,2}|(?:web)?cam(?:era)?\d*)$", re.IGNORECASE)
 _WINDOWS = re.compile(r"^[a-z]:[\\/]|^\\\\", re.IGNORECASE)
-
+_INPUTS = {"darwin": "-f avfoundation -i 0", "win32": '-f dshow -i video="NAME"'}
+_RECORD = f"ffmpeg {_INPUTS.get(sys.platform, '-f v4l2 -i /dev/video0')} -t 10 clip.mp4"
+"""How FFmpeg records ten seconds from a camera, on this system."""
 
 _AROUND = " \t'\"\u2018\u2019\u201c\u201d"
 """Blanks and quotes that come along when a path is copied."""
@@ -37,7 +40,7 @@ def _as_typed(path: str | Path) -> str:
 def _near(path: Path) -> str:
     """The question whether a path was meant that is there: its first part that is not, spelt otherwise."""
     there = next((folder for folder in path.parents if folder.is_dir()), None)
-    if there is None or ":" in path.parts[0]:
+    if there is None or (":" in path.parts[0] and not path.drive):
         return ""
     name, *rest = path.relative_to(there).parts
     with os.scandir(there) as entries:
@@ -61,10 +64,7 @@ def why_absent(path: str | Path, otherwise: str = "no such file") -> str:
         return _of_address("https", text)
     advice = ""
     if _CAMERA.match(text):
-        advice = (
-            ", and cameras are not read yet: record a file first, for example ffmpeg -f v4l2 -i /dev/video0 -t 10 clip.mp4, "
-            "and name that"
-        )
+        advice = f", and cameras are not read yet: record a file first, for example {_RECORD}, and name that"
     elif text == "-":
         advice = "; standard input is not read: write it to a file, and name that"
     elif plain != text and Path(plain).exists():
@@ -75,7 +75,7 @@ def why_absent(path: str | Path, otherwise: str = "no such file") -> str:
         advice = f"; the shell leaves ~ in quotes as it is: write {os.path.expanduser(text)}"  # noqa: PTH111 - of no user, too
     elif (expanded := os.path.expandvars(text)) != text:
         advice = f"; the shell leaves variables in single quotes as they are: write {expanded}"
-    elif _WINDOWS.match(text):
+    elif sys.platform != "win32" and _WINDOWS.match(text):
         advice = "; a path of Windows means nothing on this system: write it with /, from the folder where it lies"
     elif glob.has_magic(text):
         count = len(glob.glob(text))  # noqa: PTH207 - an absolute pattern, too

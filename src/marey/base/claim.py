@@ -194,7 +194,8 @@ class OutputPath:
             if path == own and not only_existing:
                 with contextlib.suppress(OSError):  # only for people to read
                     file.truncate(0)
-                    file.write(f"process {os.getpid()} on {platform.node()}, since {time.strftime('%F %T')}".encode())
+                    since = time.strftime("%Y-%m-%d %H:%M:%S")  # Windows need not know %F and %T
+                    file.write(f"process {os.getpid()} on {platform.node()}, since {since}".encode())
                     file.flush()
 
     def refuse_other_kind(self) -> None:

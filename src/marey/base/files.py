@@ -19,6 +19,10 @@ PATIENCE = 0.25
 """Seconds during which a lock is asked for again before it is refused: a process that looks whether it is free, or a share
 that sees whether it is the last, holds it for a moment.
 """
+_OTHERS = 2.0
+"""Seconds during which Windows is asked again to rename what another program has open: a virus scanner or an indexer reads
+every new file for a moment.
+"""
 
 
 @contextlib.contextmanager
@@ -41,13 +45,73 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     try:
         with names_in_errors(path, temporary):
             yield temporary
-        # mkstemp makes files private; what takes the place of `path` gets the permissions an open() would give.
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
-        temporary.replace(path)
+        temporary.chmod(0o666 & ~_umask())  # mkstemp makes files private
+        rename(temporary, path)
     finally:
+        _remove_left(temporary)
+
+
+@contextlib.contextmanager
+def atomic_folder(path: str | Path, *, suffix: str = "") -> Iterator[Path]:
+    """Yield a folder beside `path` to write into; on success it takes `path`'s place, on failure it is removed.
+
+    A folder that lies at `path` by then stays: another process was faster. The temporary name begins with a dot and ends
+    with `suffix`.
+
+    Raises:
+        OSError: it cannot be written; the error names `path`.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}-", suffix=suffix, dir=path.parent))
+    try:
+        with names_in_errors(path, temporary):
+            yield temporary
+        temporary.chmod(0o777 & ~_umask())  # mkdtemp makes folders private
+        if not path.exists():
+            rename(temporary, path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def rename(temporary: Path, path: Path) -> None:
+    """Give a file or folder its name, over a file that has it.
+
+    Windows refuses that while any program has one of the two open, and is asked again for two seconds.
+
+    Raises:
+        OSError: it is refused; the error names `path`.
+    """
+    last = time.monotonic() + _OTHERS
+    while True:
+        try:
+            temporary.replace(path)
+            return
+        except PermissionError as error:
+            if sys.platform != "win32":
+                raise
+            if time.monotonic() > last:
+                raise PermissionError(error.errno, "another program has it open", str(path)) from None
+            time.sleep(0.05)
+
+
+def _umask() -> int:
+    """The permissions that this process withholds from new files. It can only be read by setting it."""
+    umask = os.umask(0)
+    os.umask(umask)
+    return umask
+
+
+def _remove_left(temporary: Path) -> None:
+    """Remove a temporary file that did not get its name.
+
+    Windows refuses where its writer, which has failed, left it open; the error of the writer is the one to show.
+    """
+    try:
         temporary.unlink(missing_ok=True)
+    except PermissionError:
+        if sys.platform != "win32":
+            raise
 
 
 @contextlib.contextmanager
@@ -92,7 +156,7 @@ def link(path: str | Path, target: str | Path) -> None:
         with atomic_path(target) as copy:
             shutil.copyfile(path, copy)
         return
-    temporary.replace(target)
+    rename(temporary, target)
 
 
 def write_text(path: str | Path, text: str) -> None:
@@ -215,7 +279,7 @@ def locked(
     """
     path = Path(path)
     with _locked(path, wait=wait, waiting=waiting, shared=shared, patience=patience) as file:
-        if hasattr(os, "register_at_fork"):
+        if sys.platform != "win32":
             # Forked children (loader processes) would hold the lock for a while after their parent was killed.
             os.register_at_fork(after_in_child=file.close)
         try:

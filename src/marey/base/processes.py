@@ -105,6 +105,13 @@ def decoding_workers(asked: int | None) -> int:
     return max(1, min(mine, MOST_DECODING))
 
 
+if sys.platform == "win32":
+    STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGBREAK)
+else:
+    STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+"""The signals that ask a run to save itself and stop. On Windows SIGTERM only comes from this process itself; what other
+programs can send is Ctrl-Break.
+"""
 HELD_BACK = {signal.SIGINT, signal.SIGTERM}
 """The signals of `signals_held_back`, which a worker process is to release when it has handlers of its own."""
 

@@ -19,7 +19,7 @@ from marey.base.errors import MareyError, RunError
 from marey.base.jsonable import json_text
 from marey.base.precision import Precision
 from marey.base.processes import MOST_DECODING, processes
-from marey.cli.program import CLOSED_PIPE, INTERRUPTED
+from marey.cli.program import CLOSED_PIPE, INTERRUPTED, is_closed_pipe
 
 Device = Annotated[
     str, typer.Option("--device", help="auto (CUDA where there is one, else the CPU), cpu, cuda, cuda:1, mps, xpu.")
@@ -156,9 +156,9 @@ def command(app: typer.Typer, name: str) -> Callable[[Callable[..., None]], Call
                     raise
                 print(f"{whole}: interrupted.", file=sys.stderr)
                 raise typer.Exit(INTERRUPTED) from None
-            except BrokenPipeError:
-                raise typer.Exit(CLOSED_PIPE) from None
             except (MareyError, OSError, UnicodeEncodeError) as error:
+                if is_closed_pipe(error):
+                    raise typer.Exit(CLOSED_PIPE) from None
                 of_a_path = sys.getfilesystemencoding() != "utf-8"
                 if debug or (isinstance(error, UnicodeEncodeError) and not of_a_path):
                     raise

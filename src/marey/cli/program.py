@@ -1,6 +1,7 @@
 """The `marey` program around its commands: standard streams that never fail for a letter, closed pipes, interruption."""
 
 import codecs
+import errno
 import io
 import os
 import re
@@ -69,7 +70,7 @@ class Program(TyperGroup):
             print(f"marey: standard output: {error.strerror}", file=sys.stderr)
         replaced = _file_of(sys.stdout) != given  # by Rich, where a pipe closed while it wrote --help
         lost = _written_out(sys.stdout), _written_out(sys.stderr)
-        if replaced or any(isinstance(error, BrokenPipeError) for error in lost):
+        if replaced or any(map(is_closed_pipe, lost)):
             code = CLOSED_PIPE
         elif lost[0] is not None and not code:
             code = 1
@@ -142,6 +143,13 @@ def _file_of(stream: Any) -> tuple[int, int] | None:
     except (OSError, ValueError):
         return None
     return found.st_dev, found.st_ino
+
+
+def is_closed_pipe(error: Exception | None) -> bool:
+    """Whether the reader of a pipe has gone. Windows calls that an invalid argument, without the name of a file."""
+    if sys.platform == "win32" and isinstance(error, OSError) and error.filename is None:
+        return error.errno in (errno.EPIPE, errno.EINVAL)
+    return isinstance(error, BrokenPipeError)
 
 
 def _written_out(stream: Any) -> OSError | None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from marey.base.errors import RunError
-from marey.base.files import append_line, atomic_path, read_lines
+from marey.base.files import append_line, atomic_path, read_lines, rename
 from marey.base.jobs import each_job
 from marey.base.random import random_for
 from marey.base.reporter import warning
@@ -40,7 +40,7 @@ def broken_list(folder: Path, *, rank: int = 0) -> Path:
     ending = f"-{rank}.jsonl" if rank else ".jsonl"
     path, old = (folder / name.replace(".jsonl", ending) for name in (BROKEN, _OLD))
     if old.exists() and not path.exists():
-        old.rename(path)
+        rename(old, path)
     return path
 
 

@@ -17,11 +17,10 @@ from torch import Tensor
 
 from marey.base.errors import RunError
 from marey.base.precision import Arithmetic
-from marey.base.processes import processes
+from marey.base.processes import STOP_SIGNALS, processes
 from marey.base.reporter import notice
 
 T = TypeVar("T")
-_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _SAME_SIGNAL = 2.0
 """Seconds within which a second signal counts as a repetition of the first one."""
 
@@ -111,7 +110,7 @@ def _quiet(logger: logging.Logger) -> Iterator[None]:
 
 
 class StopSignals:
-    """Within its block SIGINT (Ctrl-C) and SIGTERM set `received` instead of ending the process.
+    """Within its block SIGINT (Ctrl-C), SIGTERM and, on Windows, Ctrl-Break set `received` instead of ending the process.
 
     A second SIGINT raises KeyboardInterrupt at once; only what the run has saved before is kept. One that follows within
     2 seconds counts as the first one, because a terminal and torchrun both send it.
@@ -121,7 +120,7 @@ class StopSignals:
         self._received: float | None = None
         # Only the main thread may set handlers; in other threads the program's own handlers stay.
         self._main = threading.current_thread() is threading.main_thread()
-        self._previous = {number: signal.getsignal(number) for number in _STOP_SIGNALS}
+        self._previous = {number: signal.getsignal(number) for number in STOP_SIGNALS}
 
     @property
     def received(self) -> bool:
@@ -130,7 +129,7 @@ class StopSignals:
 
     def __enter__(self) -> Self:
         if self._main:
-            for number in _STOP_SIGNALS:
+            for number in STOP_SIGNALS:
                 signal.signal(number, self._receive)
         return self
 

@@ -1,14 +1,12 @@
 """A video file as a folder of images."""
 
-import shutil
-import tempfile
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 from marey.base.errors import DataError
-from marey.base.files import names_in_errors
+from marey.base.files import atomic_folder
 from marey.video.frames import write_image
 from marey.video.reader import open_video
 from marey.video.source import Size
@@ -40,25 +38,18 @@ def extract_frames(
         DataError: no frame lies in that part, or OpenCV cannot write such images.
         OSError: `target` cannot be written.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
-    try:
-        with names_in_errors(target, partial), open_video(source) as video:
-            times = video.timestamps - video.timestamps[0]
-            first, last = (0, len(video)) if seconds is None else np.searchsorted(times, np.array(seconds) - 1e-6)
-            if frames is not None:
-                first, last = frames[0], len(video) if frames[1] is None else min(frames[1], len(video))
-            if last <= first:
-                part = f"between {seconds} s" if frames is None else f"from frame {frames[0]} on: it has {len(video)}"
-                raise DataError(f"{source}: no frame lies {part}.")
-            if short_side is not None:
-                size = short_side_size(video.height, video.width, short_side)
-            for start in range(first, last, _AT_ONCE):
-                numbers = range(start, min(start + _AT_ONCE, last))
-                for number, frame in zip(numbers, video.read(numbers, size=size), strict=True):
-                    path = partial / template.format(number - first + 1)
-                    write_image(path, frame[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
-        partial.chmod(0o755)
-        partial.rename(target)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+    with atomic_folder(target) as partial, open_video(source) as video:
+        times = video.timestamps - video.timestamps[0]
+        first, last = (0, len(video)) if seconds is None else np.searchsorted(times, np.array(seconds) - 1e-6)
+        if frames is not None:
+            first, last = frames[0], len(video) if frames[1] is None else min(frames[1], len(video))
+        if last <= first:
+            part = f"between {seconds} s" if frames is None else f"from frame {frames[0]} on: it has {len(video)}"
+            raise DataError(f"{source}: no frame lies {part}.")
+        if short_side is not None:
+            size = short_side_size(video.height, video.width, short_side)
+        for start in range(first, last, _AT_ONCE):
+            numbers = range(start, min(start + _AT_ONCE, last))
+            for number, frame in zip(numbers, video.read(numbers, size=size), strict=True):
+                path = partial / template.format(number - first + 1)
+                write_image(path, frame[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])

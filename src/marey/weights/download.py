@@ -27,7 +27,7 @@ from typing import IO
 from urllib.parse import quote, urlsplit
 
 from marey.base.errors import WeightsError
-from marey.base.files import locked, write_json
+from marey.base.files import locked, rename, write_json
 from marey.base.reporter import Bar, progress, warning
 from marey.recipe.hosts import state_of
 from marey.recipe.source import Hash
@@ -191,7 +191,7 @@ class _Download:
         if other := (difference if self.of_weights else mismatch)(self.part, self.known, self.size):
             self._discard()
             raise SourceError(f"{self.url}: is not the file that was published: {other}")
-        self.part.replace(self.target)
+        rename(self.part, self.target)
         self.notes.unlink(missing_ok=True)
 
     def _right(self) -> bool:

@@ -24,7 +24,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from marey.base.declaration import first_problem
 from marey.base.errors import WeightsError
-from marey.base.files import cache_folder, link
+from marey.base.files import cache_folder, link, rename
 from marey.base.reporter import notice, warning
 from marey.recipe.source import HUB, Hash
 from marey.weights.content import difference
@@ -289,7 +289,7 @@ def _revision(address: str, place: _Place, kept: Path, patience: Patience) -> _R
                 download(url, answer, known=None, patience=patience)
                 found = _parsed(address, answer)
                 kept.parent.mkdir(parents=True, exist_ok=True)
-                answer.replace(kept)
+                rename(answer, kept)
                 return found
         except AbsentError:
             raise

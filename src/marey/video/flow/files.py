@@ -1,9 +1,6 @@
 """Stored flow: folders of image pairs that the older toolkits read, or one video file; written whole or not at all."""
 
-import contextlib
 import re
-import shutil
-import tempfile
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -15,7 +12,7 @@ from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
 from marey.base.errors import DataError, DecodeError
-from marey.base.files import atomic_path, names_in_errors, write_json
+from marey.base.files import atomic_folder, atomic_path, write_json
 from marey.video import transforms
 from marey.video.frames import FLOW_NOTE, write_image
 from marey.video.reader import open_video
@@ -71,7 +68,7 @@ def write_flow(
 
 def _write_images(place: Path, chunks: Iterable[NDArray[np.uint8]], fps: float, storage: Storage, template: str) -> int:
     count = 0
-    with _atomic_folder(place) as temporary:
+    with atomic_folder(place, suffix=UNFINISHED) as temporary:
         for field in _fields(chunks):
             count += 1
             for axis, levels in zip("xy", np.moveaxis(field, -1, 0), strict=True):
@@ -81,21 +78,6 @@ def _write_images(place: Path, chunks: Iterable[NDArray[np.uint8]], fps: float, 
             raise DataError(f"{place}: there is no flow to write.")
         write_json(temporary / FLOW_NOTE, {"fps": fps, "fields": count})
     return count
-
-
-@contextlib.contextmanager
-def _atomic_folder(place: Path) -> Iterator[Path]:
-    """A folder beside `place` that takes its place in one step at the end, or is removed."""
-    place.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{place.name}-", suffix=UNFINISHED, dir=place.parent))
-    try:
-        with names_in_errors(place, temporary):
-            yield temporary
-        temporary.chmod(place.parent.stat().st_mode & 0o777)  # mkdtemp makes folders private
-        if not place.exists():  # another process may have been faster
-            temporary.rename(place)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _write_video(place: Path, chunks: Iterable[NDArray[np.uint8]], fps: float, storage: Storage, template: str) -> int:
