@@ -22,6 +22,7 @@ from marey.recipe import CosineSchedule, Recipe, StepSchedule, Warmup, read_reci
 from marey.recipes import RECIPES, get_recipe
 from marey.video.sampling import PySlowFastTest
 from marey.weights.foreign import LAYOUTS
+from platforms import posix
 
 
 def test_a_file_is_whole_or_absent(tmp_path) -> None:
@@ -63,6 +64,7 @@ def test_randomness_has_a_key() -> None:
     assert 0 <= step_seed(1, 2) < 1 << 63
 
 
+@posix
 def test_a_lock_is_one_process_at_a_time_and_ends_with_it(tmp_path) -> None:
     """Also where the process that was killed leaves a forked child behind."""
     code = (

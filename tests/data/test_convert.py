@@ -22,6 +22,7 @@ from marey.video.augment import RandomCrop
 from marey.video.reader import open_video
 from marey.video.sampling import MMAction2Train
 from marey.video.writer import write_video
+from platforms import posix
 
 HOW = Resize(short_side=32, preset="ultrafast")
 
@@ -155,6 +156,7 @@ def test_bad_options(words, message, videos, tmp_path) -> None:
     assert message in done.stderr
 
 
+@posix
 @pytest.mark.parametrize(
     ("command", "workers", "option"), [("resize", "2", "--preset=fast"), ("frames", "0", "--quality=99")]
 )

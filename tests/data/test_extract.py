@@ -21,6 +21,7 @@ from marey.video.frames import FlowFolder
 from marey.video.pixels import Pixels
 from marey.video.sampling import MMActionTest
 from marey.video.writer import write_video
+from platforms import posix
 
 RULE = FlowRule(method=DIS())
 FRAMES = 8
@@ -118,6 +119,7 @@ def test_frames_are_not_read_from_flow(videos, tmp_path) -> None:
         open_source(tmp_path / "flow" / "jump" / "v0.flow.mkv")
 
 
+@posix
 def test_killed_in_the_middle(videos, tmp_path, capsys) -> None:
     """SIGKILL while a video is being written: nothing half is there, and nothing that was done is done again."""
     out = tmp_path / "flow"

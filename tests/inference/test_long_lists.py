@@ -34,6 +34,7 @@ from marey.recipes import get_recipe
 from marey.video.writer import write_video
 from marey.weights.checkpoint import save_checkpoint
 from marey.weights.load import build_model, load_model
+from platforms import posix
 
 RECIPE = get_recipe("slowonly_r18_8x2_motions").variant(
     model={"width": 4, "num_classes": 2}, test={"size": 32, "crops": "three"}, pixels={"short_side": 32}
@@ -238,6 +239,7 @@ def kill_in_the_middle(words: list[str], enough) -> None:
         process.send_signal(signal.SIGKILL)
 
 
+@posix
 def test_predict_goes_on_after_a_kill(long_list, checkpoint, tmp_path) -> None:
     out, whole = tmp_path / "a.jsonl", tmp_path / "whole.jsonl"
     words = [str(word) for word in ("predict", checkpoint, long_list, "--workers", 1, "--device", "cpu", "--out")]
@@ -422,6 +424,7 @@ def test_names_are_safe_and_never_the_same() -> None:
         assert not name.startswith(".")
 
 
+@posix
 def test_features_go_on_after_a_kill(long_list, checkpoint, tmp_path) -> None:
     out, whole = tmp_path / "f", tmp_path / "whole"
     words = [str(word) for word in ("features", checkpoint, "--data", long_list, "--workers", 1, "--out")]

@@ -29,6 +29,7 @@ from marey.training.loop import TrainingLoop
 from marey.training.step import GradientStep
 from marey.weights.checkpoint import read_checkpoint, save_checkpoint
 from marey.weights.load import build_model
+from platforms import posix
 from tiny import RECIPE, write_clips
 from tolerances import DISTRIBUTED
 
@@ -252,6 +253,7 @@ fit(read_recipe(sys.argv[1]), train=manifest, out=sys.argv[3], workers=int(sys.a
 """
 
 
+@posix
 @pytest.mark.slow
 def test_killed_in_mid_epoch(videos, tmp_path) -> None:
     """SIGKILL at an arbitrary moment; the run goes on from its last checkpoint with other workers."""
@@ -274,6 +276,7 @@ def test_killed_in_mid_epoch(videos, tmp_path) -> None:
     assert_same(tmp_path / "whole", tmp_path / "cut")
 
 
+@posix
 @pytest.mark.slow
 def test_asked_to_stop(videos, tmp_path) -> None:
     """SIGTERM to all processes ends the run after the step in flight, saved, with one line."""
@@ -292,6 +295,7 @@ def test_asked_to_stop(videos, tmp_path) -> None:
     assert state["progress"]["step"] == len(steps(tmp_path / "out", "loss"))
 
 
+@posix
 @pytest.mark.slow
 def test_one_of_two_processes_is_asked_to_stop(videos, tmp_path) -> None:
     """Both end after the same step, with the run saved."""

@@ -25,6 +25,7 @@ from marey.base.errors import DataError, DecodeError
 from marey.video.conversion import Conversion, Converter
 from marey.video.reader import Video, open_video
 from marey.video.source import Box
+from platforms import posix
 
 SIZE = (40, 56)
 
@@ -275,6 +276,7 @@ def test_a_file_that_is_lost_while_it_is_open(suffix, change, tmp_path) -> None:
                 assert decoded_number(frame) == number
 
 
+@posix
 def test_a_pipe_is_no_file(tmp_path) -> None:
     os.mkfifo(tmp_path / "a.mp4")
     with pytest.raises(DecodeError, match=r"a\.mp4: is a device or a pipe, and only files and folders are read"):

@@ -27,6 +27,7 @@ from marey.weights import download as module
 from marey.weights.content import HEAD, foreign_body
 from marey.weights.download import AbsentError, Patience, SourceError, download
 from marey.weights.foreign import read_contents
+from platforms import posix
 
 CONTENT = bytes(range(256)) * 12_000
 OTHER = CONTENT[:-1] + b"x"
@@ -475,6 +476,7 @@ def test_failures_of_many_at_once_stop_none_and_leave_no_file(target) -> None:
     assert not any(target.parent.iterdir())
 
 
+@posix
 def test_a_killed_process_leaves_no_stale_lock(target) -> None:
     over = threading.Event()
     with serving(whole(CONTENT, only=500_000, stall=over), whole(CONTENT)) as server:

@@ -35,6 +35,7 @@ from marey.video.writer import write_video
 from marey.weights.checkpoint import save_checkpoint
 from marey.weights.load import build_model, load_model
 from marey.workflows.answer import answer
+from platforms import posix
 
 RECIPE = get_recipe("slowonly_r18_8x2_motions").variant(
     model={"width": 4, "num_classes": 2},
@@ -192,6 +193,7 @@ def test_a_second_process_is_refused_before_work_begins(user, videos, checkpoint
     assert files(folder) == []
 
 
+@posix
 @every_user
 def test_places_that_cannot_be_written(user, videos, checkpoint, tmp_path) -> None:
     (tmp_path / "file").write_text("mine")

@@ -12,7 +12,14 @@ from typing import Any
 from torch.utils.data import DataLoader, Dataset
 
 from marey.base.errors import MareyError, RunError
-from marey.base.processes import HELD_BACK, UNGUARDED, is_bootstrapping, runs_script_anew, signals_held_back
+from marey.base.processes import (
+    HELD_BACK,
+    STOP_SIGNALS,
+    UNGUARDED,
+    is_bootstrapping,
+    runs_script_anew,
+    signals_held_back,
+)
 from marey.base.reporter import KeepingReporter, Message, say_again, set_reporter
 
 _PATIENCE = 10.0
@@ -76,7 +83,8 @@ class Manners:
         self.begun.set()
         set_reporter(self._reporter)
         cv2.setNumThreads(0)
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        for number in STOP_SIGNALS:
+            signal.signal(number, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, self._leave_at_exit)
         if sys.platform != "win32":
             signal.pthread_sigmask(signal.SIG_UNBLOCK, HELD_BACK)
