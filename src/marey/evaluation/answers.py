@@ -21,6 +21,8 @@ FILM_FRAMES = 12
 """Frames of a film, spread evenly over the video."""
 _AREA = 24_000
 """Pixels of a film's frame, roughly at most; smaller videos keep their size."""
+_KINDS = 6
+"""Kinds of wrong answer that are shown."""
 _BLOCK = 16
 """JPEG codes colour in blocks of this side: frames that are whole blocks do not blur into each other."""
 _QUALITIES, _BYTES = (80, 60, 40, 25), 110_000
@@ -139,12 +141,13 @@ def _by_kind(
     bad: NDArray[np.int64], judged: Judged, here: NDArray[np.bool_], count: int
 ) -> list[tuple[tuple[int, int], int, list[int]]]:
     """The kinds of wrong answer (own class, answer), the most frequent first, each with how many videos of the rows `bad`
-    it has and those of them to show: one of each kind in turn, the worst judged first, `count` in all.
+    it has and those of them to show: one of each kind in turn, the worst judged first, `count` in all, of at most `_KINDS`.
     """
     kinds: dict[tuple[int, int], list[int]] = {}
     for row in bad[np.argsort(judged.own[bad], kind="stable")].tolist():
         kinds.setdefault((int(judged.missed[row]), int(judged.rival[row])), []).append(row)
     ordered = sorted(kinds.items(), key=lambda kind: (-len(kind[1]), kind[0]))
+    ordered = [(kind, rows) for kind, rows in ordered if here[rows].any()][:_KINDS]
     waiting = [[row for row in rows if here[row]] for _, rows in ordered]
     turns = ((turn, place) for turn in range(max(map(len, waiting), default=0)) for place in range(len(ordered)))
     chosen = list(islice(((turn, place) for turn, place in turns if turn < len(waiting[place])), count))

@@ -27,8 +27,8 @@ _CONFUSED = 20
 """How many of these pairs are listed."""
 _FOLDED = 40
 """Of more classes than this, the table shows the first `_CONFUSED` and folds the others."""
-_LISTED = 100
-"""Broken files and suspicious videos that the page lists at most, of each."""
+_LISTED, _OPEN = 100, 20
+"""Broken files and suspicious videos that the page lists at most, of each; and broken ones that are not folded."""
 
 
 @dataclass(frozen=True)
@@ -50,8 +50,9 @@ class _Confused:
 class _Suspects:
     """Videos of one kind of suspicion."""
 
+    name: str
     rule: str
-    """What was looked for, as a sentence."""
+    """What was looked for, and what it may mean, as a sentence."""
     shown: Sequence[Suspicious]
     count: int
 
@@ -103,6 +104,7 @@ def write_report(folder: str | Path, data: Manifest | None = None) -> Path:
         broken_count=len(result.broken) if result else 0,
         protocol=[(key, _plain(value)) for key, value in result.scores.protocol.as_json().items()] if result else [],
         recipe=recipe.read_text(encoding="utf-8") if recipe.exists() else "",
+        files_shown=_OPEN,
         classes_shown=_CONFUSED,
         classes_folded=_FOLDED,
     )
@@ -164,15 +166,11 @@ def _suspects(result: EvaluationResult, data: Manifest | None) -> list[_Suspects
     wrong, alike = sure_and_wrong(result.scores), None
     if data is not None:
         alike = equal_but_labelled_otherwise(result.scores, data)
-    found = [
-        _Suspects(
-            f"Answered wrong with a probability of {100 * SURE:.0f} % or more: the label may be wrong, or the network is.",
-            wrong[:_LISTED],
-            len(wrong),
-        )
-    ]
+    rule = f"Another class has a probability of {100 * SURE:.0f} % or more: the label may be wrong, or the network is."
+    found = [_Suspects("Suspicious: wrong, and sure of it", rule, wrong[:_LISTED], len(wrong))]
     if alike is not None:
-        found.append(_Suspects("Files of equal content with different labels.", alike[:_LISTED], len(alike)))
+        rule = "Files of the list with equal content and different labels: one of them is wrong."
+        found.append(_Suspects("Suspicious: equal files, different labels", rule, alike[:_LISTED], len(alike)))
     return found
 
 
