@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -127,9 +128,13 @@ class EvaluationResult:
 
     def task_metrics(self) -> tuple[Metric, ...]:
         """As `metrics`, with titles."""
+        return self._metrics
+
+    @cached_property
+    def _metrics(self) -> tuple[Metric, ...]:
         return self.scores.task.metrics(self.scores.probabilities, self.scores.labels)
 
-    @property
+    @cached_property
     def unseen(self) -> "EvaluationResult | None":
         """The result on the videos that it was not trained on; None where there are none, or that was not compared."""
         seen = self.scores.trained_on
@@ -137,7 +142,7 @@ class EvaluationResult:
             return None
         return EvaluationResult(replace(self.scores.rows(np.flatnonzero(~seen)), trained_on=None))
 
-    @property
+    @cached_property
     def standing(self) -> Standing:
         """The first of the task's numbers beside its interval and its baseline."""
         return Standing(self.scores, self.task_metrics()[0])
@@ -155,7 +160,7 @@ class EvaluationResult:
         classes = self._classes()
         return float(np.bincount(classes).max() / len(classes)) if len(classes) else float("nan")
 
-    @property
+    @cached_property
     def standing_of_new(self) -> Standing:
         """As `standing`, of the videos that the network was not trained on where these are known and some."""
         unseen, seen = self.unseen, self.scores.trained_on

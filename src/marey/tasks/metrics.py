@@ -13,8 +13,10 @@ def top_k_accuracy(scores: Scores2D, labels: Labels, k: int) -> float:
     """The share of videos whose class is among the k highest scores; of equal scores the lower class index is higher."""
     if not len(labels):
         return float("nan")
-    best = np.argsort(-scores, axis=1, kind="stable")[:, :k]
-    return float((best == labels[:, None]).any(axis=1).mean())
+    own = scores[np.arange(len(labels)), labels][:, None]
+    before = np.arange(scores.shape[1]) < labels[:, None]
+    ahead = (scores > own) | (before & (scores == own)) | np.isnan(own)
+    return float((ahead.sum(axis=1) < k).mean())
 
 
 def confusion_matrix(scores: Scores2D, labels: Labels) -> NDArray[np.int64]:
