@@ -178,4 +178,4 @@ def test_several_labels(folder, tmp_path) -> None:
     scores.save(tmp_path / "scores.npz")
     page = write_report(tmp_path, manifest).read_text()
     assert page.count("✗ wrong") == 2
-    assert 'is <b>jump, run</b> <span class="soft">20.0%</span><br>\nanswer <b>fall</b> 70.0%' in page
+    assert 'is <b>jump, run</b> <span class="soft">20.0 %</span><br>\nanswer <b>fall</b> 70.0 %' in page

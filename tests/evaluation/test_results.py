@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -238,5 +239,7 @@ def test_several_labels_have_a_baseline_and_no_interval() -> None:
     assert equal.mean_ap == found.standing.baseline.value == 0.5
     assert found.verdict == "mAP 100.0 % of 4 videos; equal scores for all videos would give 50 %."
     assert "No interval is computed for mAP." in found.summary()
+    grouped = replace(found, scores=replace(found.scores, groups=np.array(["g", "g", "g", "g"])))
+    assert "No interval is computed for mAP." in grouped.summary()
     with pytest.raises(DataError, match="no top-1"):
         _ = found.majority

@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import dataclass
-from itertools import islice
 
 import cv2
 import numpy as np
@@ -147,15 +146,17 @@ def _by_kind(
     for row in bad[np.argsort(judged.own[bad], kind="stable")].tolist():
         kinds.setdefault((int(judged.missed[row]), int(judged.rival[row])), []).append(row)
     ordered = sorted(kinds.items(), key=lambda kind: (-len(kind[1]), kind[0]))
-    ordered = [(kind, rows) for kind, rows in ordered if here[rows].any()][:_KINDS]
-    waiting = [[row for row in rows if here[row]] for _, rows in ordered]
-    turns = ((turn, place) for turn in range(max(map(len, waiting), default=0)) for place in range(len(ordered)))
-    chosen = list(islice(((turn, place) for turn, place in turns if turn < len(waiting[place])), count))
-    return [
-        (kind, len(rows), [waiting[place][turn] for turn, where in chosen if where == place])
-        for place, (kind, rows) in enumerate(ordered)
-        if any(where == place for _, where in chosen)
+    found = [(kind, len(rows), [row for row in rows if here[row]]) for kind, rows in ordered if here[rows].any()][
+        :_KINDS
     ]
+    chosen: list[list[int]] = [[] for _ in found]
+    left = count
+    for turn in range(count):
+        for rows, (_, _, waiting) in zip(chosen, found, strict=True):
+            if turn < len(waiting) and left:
+                rows.append(waiting[turn])
+                left -= 1
+    return [(kind, total, rows) for (kind, total, _), rows in zip(found, chosen, strict=True) if rows]
 
 
 def _over_classes(

@@ -52,7 +52,7 @@ class Standing:
             return ""
         low, high = 100 * self.interval.low, 100 * self.interval.high
         digits = 0 if high - low >= 100 * _WIDE else 1
-        return f"{LEVEL:.0%} interval {low:.{digits}f} % to {high:.{digits}f} %".replace("%", " %", 1)
+        return f"{100 * LEVEL:.0f} % interval {low:.{digits}f} % to {high:.{digits}f} %"
 
     @property
     def interval_text(self) -> str:
@@ -64,28 +64,28 @@ class Standing:
         if seen is not None and seen.any():
             were = counted(int(seen.sum()), "of these videos was", "of these videos were")
             return f"no interval for new videos: {'these were' if seen.all() else were} trained on"
-        if groups is not None and len(groups) and (count := int(group_numbers(groups).max()) + 1) < FEWEST_GROUPS:
-            return (
-                f"no interval for new videos: these are of {counted(count, 'group')}, and fewer than {FEWEST_GROUPS} do "
-                "not show how much groups differ"
-            )
-        return f"no interval is computed for {self.metric.title}"
+        if groups is None or not len(groups) or not self._counts_right:
+            return f"no interval is computed for {self.metric.title}"
+        return (
+            f"no interval for new videos: these are of {counted(int(group_numbers(groups).max()) + 1, 'group')}, and "
+            f"fewer than {FEWEST_GROUPS} do not show how much groups differ"
+        )
+
+    @property
+    def _counts_right(self) -> bool:
+        """Whether the number is a share of right answers."""
+        return self.metric.name == "top1"
 
     @property
     def verdict(self) -> str:
         """The number in a sentence, beside its baseline."""
-        count, value, seen = counted(len(self.scores.ids), "video"), percent(self.metric.value), self.scores.trained_on
-        number = (
-            f"{value} of {count} right" if self.metric.name == "top1" else f"{self.metric.title} {value} of {count}"
-        )
+        total, value, seen = len(self.scores.ids), percent(self.metric.value), self.scores.trained_on
+        videos, one = counted(total, "video"), total == 1
+        number = f"{value} of {videos} right" if self._counts_right else f"{self.metric.title} {value} of {videos}"
         if self.unseen:
-            number += (
-                " that the network was not trained on" if len(self.scores.ids) > 1 else ", the only one not trained on"
-            )
-        elif seen is not None and seen.any():
-            number += (
-                f", {'all' if seen.all() else 'some'} of them trained on" if len(seen) > 1 else ", which was trained on"
-            )
+            number += ", the only one not trained on" if one else " that the network was not trained on"
+        elif seen is not None and seen.all():
+            number += ", which was trained on" if one else ", all of them trained on"
         return f"{number}{self._beside(self.baseline)}." if self.baseline is not None else f"{number}."
 
     def _beside(self, baseline: Baseline) -> str:

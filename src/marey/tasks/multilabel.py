@@ -105,7 +105,7 @@ class MultiLabelTask(Task):
     ) -> TaskReport:
         precisions, counts = average_precision(answers, labels > 0).tolist(), (labels > 0).sum(axis=0).tolist()
         rows = [
-            ClassRow(name, f"{precision:.0%}", round(100 * precision, 1), count)
+            ClassRow(name, f"{100 * precision:.0f} %", round(100 * precision, 1), count)
             for name, precision, count in zip(class_names, precisions, counts, strict=True)
             if count
         ]
