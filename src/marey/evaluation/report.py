@@ -28,7 +28,7 @@ _CONFUSED = 20
 _FOLDED = 40
 """Of more classes than this, the table shows the first `_CONFUSED` and folds the others."""
 _LISTED, _OPEN = 100, 20
-"""Broken files and suspicious videos that the page lists at most, of each; and broken ones that are not folded."""
+"""Broken files and suspicious videos that the page lists at most, of each; and those that are not folded."""
 
 
 @dataclass(frozen=True)
