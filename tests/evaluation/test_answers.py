@@ -11,7 +11,7 @@ from made_videos import coded_frame
 from marey.data.formats import read_manifest
 from marey.data.manifest import Manifest, make_manifest
 from marey.data.videos import VideoEntry
-from marey.evaluation.answers import FILM_FRAMES, choose_answers, film_of
+from marey.evaluation.answers import FILM_FRAMES, Answers, Card, choose_answers, film_of
 from marey.evaluation.protocol import EvaluationProtocol
 from marey.evaluation.report import write_report
 from marey.evaluation.scores import Scores
@@ -44,17 +44,28 @@ def single(folder, wrong: tuple[int, ...]) -> tuple[Scores, Manifest]:
     return Scores(ids, labels, probabilities, CLASSES, EvaluationProtocol(recipe="tiny")), manifest
 
 
+def wrong_of(chosen: Answers) -> list[Card]:
+    return [card for kind in chosen.confusions for card in kind.cards]
+
+
 def test_right_ones_are_spread_over_classes_and_wrong_ones_sorted(folder) -> None:
     scores, manifest = single(folder, wrong=(1, 4, 7, 8))
-    chosen = choose_answers(scores, manifest, count=3)
+    chosen = choose_answers(scores, manifest, right=3, wrong=3)
     assert (chosen.right_count, chosen.wrong_count) == (8, 4)
     assert [one.labels for one in chosen.right] == [("fall",), ("jump",), ("run",)]
     assert all(one.labels == (one.answer,) and one.score == one.own for one in chosen.right)
-    assert [one.id for one in chosen.wrong] == ["v8.mp4", "v7.mp4", "v4.mp4"]
-    assert [(*one.labels, one.answer) for one in chosen.wrong] == [("run", "fall"), ("jump", "run"), ("jump", "run")]
-    assert (chosen.wrong[0].own, chosen.wrong[0].score) == pytest.approx((0.12, 0.83))
-    more = choose_answers(scores, manifest, count=100)
-    assert len({one.id for one in (*more.right, *more.wrong)}) == 12
+    first, second = chosen.confusions
+    assert (first.true, first.answer, first.count) == ("jump", "run", 3)
+    assert (second.true, second.answer, second.count) == ("run", "fall", 1)
+    assert [[one.id for one in kind.cards] for kind in (first, second)] == [["v7.mp4", "v4.mp4"], ["v8.mp4"]]
+    assert [(*one.labels, one.answer) for one in wrong_of(chosen)] == [
+        ("jump", "run"),
+        ("jump", "run"),
+        ("run", "fall"),
+    ]
+    assert (second.cards[0].own, second.cards[0].score) == pytest.approx((0.12, 0.83))
+    more = choose_answers(scores, manifest, right=100, wrong=100)
+    assert len([*more.right, *wrong_of(more)]) == len({one.id for one in (*more.right, *wrong_of(more))}) == 12
 
 
 def test_many_classes_give_few_cards(folder) -> None:
@@ -66,7 +77,10 @@ def test_many_classes_give_few_cards(folder) -> None:
     chosen = choose_answers(scores, manifest)
     assert len(chosen.right) == 8
     assert (chosen.right[0].labels, chosen.right[-1].labels) == (("class 000",), ("class 299",))
-    assert not chosen.wrong
+    assert not chosen.confusions
+    scores = Scores(ids, np.arange(300), np.roll(np.eye(300, dtype=np.float32), 1, axis=1), names)
+    chosen = choose_answers(scores, manifest)
+    assert [(kind.count, len(kind.cards)) for kind in chosen.confusions] == [(1, 1)] * 6
 
 
 def test_one_video_and_one_class(folder) -> None:
@@ -96,13 +110,13 @@ def test_a_film_shows_the_video_from_first_to_last(tmp_path) -> None:
 
 
 def test_a_long_video_is_shown_in_seconds_and_few_bytes(tmp_path) -> None:
-    """The worst case for JPEG, frames of noise: sixteen such films stay below 5 MB."""
+    """The worst case for JPEG, frames of noise: the twenty films of a page stay below 4 MB."""
     random = np.random.default_rng(0)
     frames = (random.integers(0, 256, (360, 640, 3), dtype=np.uint8) for _ in range(24))
     write_video(tmp_path / "a.mp4", frames, fps=1, preset="ultrafast")
     film = film_of(VideoEntry("a", tmp_path / "a.mp4"))
     assert (film.seconds, film.duration) == (3.0, pytest.approx(24))
-    assert 16 * len(film.uri) < 5_000_000
+    assert 20 * len(film.uri) < 4_000_000
 
 
 def test_the_page(folder, tmp_path) -> None:
@@ -120,8 +134,13 @@ def test_the_page(folder, tmp_path) -> None:
     assert not re.search(r"""(src|href)=["'](?!data:)|url\(|@import""", page)
     assert re.search(r"prefers-reduced-motion: reduce\) { \.film \* { animation: none", page)
     assert re.search(r"@media print {.*\.film \* { animation: none", page)
-    assert page.index("<h2>Answers") < page.index("<h2>Who was taken")
-    assert "<h2>Answers" not in write_report(tmp_path).read_text()
+    parts = ("Confusions", "Answered right", "Broken and suspicious files", "Class by class", "How it was made")
+    assert re.findall(r"<h2>(.*?)</h2>", page) == list(parts)
+    assert page.index('class="verdict"') < page.index('class="numbers"') < page.index("<h2>")
+    assert 'jump <span class="soft">taken for</span> run' in page
+    without = write_report(tmp_path).read_text()
+    assert "✗ wrong" not in without
+    assert "no clips are shown" in without
 
 
 def test_missing_and_broken_files_have_a_card_without_a_film(folder, tmp_path) -> None:
@@ -133,8 +152,8 @@ def test_missing_and_broken_files_have_a_card_without_a_film(folder, tmp_path) -
     manifest = make_manifest(
         [(f"v{i}.mp4", CLASSES[i % 3]) for i in range(12)], root=tmp_path, source="", classes=CLASSES
     )
-    chosen = choose_answers(scores, manifest, count=12)
-    assert {one.id for one in (*chosen.right, *chosen.wrong) if one.film is None} == {"v1.mp4", "v3.mp4"}
+    chosen = choose_answers(scores, manifest, right=12)
+    assert {one.id for one in (*chosen.right, *wrong_of(chosen)) if one.film is None} == {"v1.mp4", "v3.mp4"}
     scores.save(tmp_path / "scores.npz")
     assert "the file cannot be read" in write_report(tmp_path, manifest).read_text()
 
@@ -152,9 +171,11 @@ def test_several_labels(folder, tmp_path) -> None:
     scores = Scores(tuple(manifest.ids.tolist()), labels, probabilities, CLASSES)
     chosen = choose_answers(scores, manifest)
     assert [one.labels for one in chosen.right] == [("fall", "jump"), ("fall", "jump", "run")]
-    assert [(one.labels, one.answer) for one in chosen.wrong] == [(("jump", "run"), "fall"), (("fall",), "jump")]
-    assert [number for one in chosen.wrong for number in (one.own, one.score)] == pytest.approx([0.2, 0.7, 0.3, 0.6])
+    wrong = sorted(wrong_of(chosen), key=lambda card: card.own)
+    assert [(one.labels, one.answer) for one in wrong] == [(("jump", "run"), "fall"), (("fall",), "jump")]
+    assert {(kind.true, kind.answer) for kind in chosen.confusions} == {("run", "fall"), ("fall", "jump")}
+    assert [number for one in wrong for number in (one.own, one.score)] == pytest.approx([0.2, 0.7, 0.3, 0.6])
     scores.save(tmp_path / "scores.npz")
     page = write_report(tmp_path, manifest).read_text()
     assert page.count("✗ wrong") == 2
-    assert 'is <b>jump, run</b> <span class="soft">20.0%</span><br>\nanswer <b>fall</b> 70.0%' in page
+    assert 'is <b>jump, run</b> <span class="soft">20.0 %</span><br>\nanswer <b>fall</b> 70.0 %' in page

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -32,9 +33,17 @@ def test_a_result_of_0_1_0_is_read_and_written_as_it_was(tmp_path) -> None:
     result = EvaluationResult.load(WRITTEN)
     assert [broken.id for broken in result.broken] == ["run/bad.mp4"]
     result.save(tmp_path)
-    assert (tmp_path / "result.json").read_bytes() == (WRITTEN / "result.json").read_bytes()
+    assert_as_it_was((tmp_path / "result.json").read_text(encoding="utf-8"), WRITTEN / "result.json")
     for name, column in np.load(WRITTEN / "scores.npz").items():
         np.testing.assert_array_equal(np.load(tmp_path / "scores.npz")[name], column)
+
+
+def assert_as_it_was(text: str, path: Path) -> None:
+    """The same JSON in the same order, with what later versions add."""
+    told, was = json.loads(text), json.loads(path.read_text(encoding="utf-8"))
+    assert len(told["interval_text"]) > 9
+    kept = {name: value for name, value in told.items() if name not in ("interval", "interval_text", "baseline")}
+    assert json.dumps(kept) == json.dumps(was)
 
 
 @pytest.mark.parametrize("name", ["scores", "only", "several_labels", "rgb", "flow", "fused"])
@@ -50,8 +59,7 @@ def test_what_0_1_0_wrote_fuses_as_it_did() -> None:
     rgb, flow, fused = (Scores.load(WRITTEN / f"{name}.npz") for name in ("rgb", "flow", "fused"))
     again = fuse([rgb, flow], weights=[1, 1.5])
     np.testing.assert_array_equal(again.probabilities, fused.probabilities)
-    told = json.dumps(EvaluationResult(again).as_json(), indent=2, ensure_ascii=False) + "\n"
-    assert told == (WRITTEN / "fuse.json").read_text(encoding="utf-8")
+    assert_as_it_was(json.dumps(EvaluationResult(again).as_json()), WRITTEN / "fuse.json")
     assert len(fuse([fused, rgb]).protocol.parts) == 3
 
 
@@ -70,9 +78,10 @@ def test_a_folder_of_0_1_0_is_reported(tmp_path) -> None:
     for name in ("scores.npz", "result.json"):
         shutil.copy(WRITTEN / name, tmp_path)
     page = write_report(tmp_path).read_text(encoding="utf-8")
-    assert "slowonly_r18_8x2_motions · 95 % interval of top-1" in page
+    assert "slowonly_r18_8x2_motions · one label per video, 6 classes" in page
+    assert "For new videos like these, 90 % interval 0 % to 23 % (over 9 videos)" in page
     assert "v/run/bad.mp4: not a video" in page
-    assert "<th>data_fingerprint</th>" in page
+    assert '<th scope="row">data_fingerprint</th>' in page
 
 
 def result(**more: object) -> EvaluationResult:
@@ -97,9 +106,9 @@ def test_what_is_saved_is_loaded(tmp_path) -> None:
 
 
 def test_it_is_shown_in_one_line() -> None:
-    assert repr(result()) == "EvaluationResult(3 videos: top-1 66.7 %, top-5 100.0 %)"
+    assert repr(result()) == "EvaluationResult(3 videos: top-1 66.7 % (90 % interval 25 % to 92 %))"
     shown = repr(result(broken=(Broken("w", "v/w", "v/w: no"),)))
-    assert shown == "EvaluationResult(3 videos, 1 broken: top-1 66.7 %, top-5 100.0 %)"
+    assert shown == "EvaluationResult(3 videos, 1 broken: top-1 66.7 % (90 % interval 25 % to 92 %))"
     several = Scores(("x",), np.array([[1, 0]]), np.array([[0.9, 0.1]], np.float32), ("a", "b"))
     assert repr(EvaluationResult(several)) == "EvaluationResult(1 video: mAP 100.0 %)"
 
@@ -139,3 +148,98 @@ def test_scores_that_marey_did_not_make_say_nothing_of_their_protocol() -> None:
     fused = fuse([result().scores, result().scores]).protocol
     assert read_protocol(fused.as_json()) == fused
     assert fused.as_json()["fused"] == [{}, {}]
+
+
+def answered(right: list[bool], classes: int = 3, **more: object) -> EvaluationResult:
+    """Videos of the first class, but every fourth of the second; wrong ones are taken for the next class."""
+    labels = (np.arange(len(right)) % 4 == 3).astype(np.int64)
+    probabilities = np.full((len(right), classes), 0.1, np.float32)
+    probabilities[np.arange(len(right)), (labels + ~np.array(right)) % classes] = 0.8
+    names = ("run", "jump", "fall", "swim", "dive", "walk")[:classes]
+    return EvaluationResult(Scores(tuple(f"v{i}" for i in range(len(right))), labels, probabilities, names, **more))
+
+
+@pytest.mark.parametrize(("classes", "shown"), [(2, False), (5, False), (6, True)])
+def test_top5_is_shown_with_six_classes_or_more(classes, shown, tmp_path) -> None:
+    found = answered([True] * 8, classes)
+    found.save(tmp_path)
+    page = write_report(tmp_path).read_text(encoding="utf-8")
+    titles = " ".join(row.title for row in found.rows())
+    for text in (repr(found), found.summary(), titles, page):
+        assert ("top-5" in text) == shown
+    assert ("top5" in found.metrics()) == ("top5" in found.as_json()) == shown
+    assert found.top5 == 1
+
+
+def test_the_verdict_compares_with_always_answering_one_class() -> None:
+    """Of 40 videos three quarters are of the first class, "run"."""
+    clearly, hardly = answered([True] * 36 + [False] * 4), answered([True] * 32 + [False] * 8)
+    assert clearly.majority == hardly.majority == 0.75
+    assert clearly.verdict == "90.0 % of 40 videos right, more than always answering 'run' would give (75 %)."
+    assert (
+        hardly.verdict == "80.0 % of 40 videos right, not clearly more than always answering 'run' would give (75 %)."
+    )
+    same, fewer = answered([True] * 30 + [False] * 10), answered([True] * 12 + [False] * 28)
+    assert same.verdict == "75.0 % of 40 videos right, no more than always answering 'run' would give (75 %)."
+    assert fewer.verdict == "30.0 % of 40 videos right, less than always answering 'run' would give (75 %)."
+    one = answered([True])
+    assert one.verdict == (
+        "100.0 % of 1 video right; always answering 'run' gives 100 % too: videos of one class show nothing of telling "
+        "classes apart."
+    )
+    assert "(1 video)" in one.summary()
+    assert "(over 1 video)" in one.summary()
+    assert "1 videos" not in one.summary()
+
+
+def test_the_summary_begins_with_the_verdict_its_interval_and_what_guessing_gives() -> None:
+    found = answered([True] * 36 + [False] * 4)
+    verdict, interval, numbers, *_ = found.summary().splitlines()
+    assert verdict == found.verdict
+    assert interval == "For new videos like these, 90 % interval 80 % to 95 % (over 40 videos); guessing gives 33.3 %."
+    assert numbers.startswith("top-1 90.0 %   mean class ")
+    noted = found.as_json()
+    assert (noted["interval"]["over"], noted["interval"]["count"], noted["interval"]["level"]) == ("videos", 40, 0.9)
+    assert noted["baseline"] == {"value": 0.75, "text": "always answering 'run'", "chance": pytest.approx(1 / 3)}
+
+
+def test_groups_are_kept_and_intervals_are_over_them(tmp_path) -> None:
+    groups = np.repeat([f"g{i}" for i in range(10)], 4)
+    found = answered([True] * 36 + [False] * 4, groups=groups)
+    assert "(over 10 groups)" in found.summary()
+    assert found.interval.high - found.interval.low > 0.15 + 1e-9  # over videos, 0.15
+    found.save(tmp_path)
+    again = EvaluationResult.load(tmp_path)
+    assert again.scores.groups.tolist() == groups.tolist()
+    assert again.interval == found.interval
+    assert fuse([again.scores, found.scores]).groups.tolist() == groups.tolist()
+    kept = found.scores.keep(["v0", "v39"])
+    assert kept.groups.tolist() == ["g0", "g9"]
+    assert Scores.load(WRITTEN / "scores.npz").groups is None
+
+
+def test_few_groups_have_no_interval_and_that_is_said() -> None:
+    found = answered([True] * 30 + [False] * 10, groups=np.repeat(["a", "b", "c", "d"], 10))
+    assert found.interval is None
+    assert found.verdict == "75.0 % of 40 videos right; always answering 'run' would give 75 %."
+    said = "no interval for new videos: these are of 4 groups, and fewer than 5 do not show how much groups differ"
+    assert found.as_json()["interval_text"] == said
+    assert found.as_json()["interval"] is None
+    assert said[1:] in found.summary()
+    assert found.rows()[0].note == said
+    alone = answered([True] * 4, groups=np.repeat(["a"], 4))
+    assert "these are of 1 group, and fewer than 5" in alone.summary()
+
+
+def test_several_labels_have_a_baseline_and_no_interval() -> None:
+    """Classes of 3 and 1 of 4 videos: with equal scores the precision is 3/4 and 1/4, at the only threshold there is."""
+    labels = np.array([[1, 0], [1, 0], [1, 1], [0, 0]])
+    found = EvaluationResult(Scores(("a", "b", "c", "d"), labels, labels.astype(np.float32), ("run", "jump")))
+    equal = EvaluationResult(Scores(("a", "b", "c", "d"), labels, np.full((4, 2), 0.5, np.float32), ("run", "jump")))
+    assert equal.mean_ap == found.standing.baseline.value == 0.5
+    assert found.verdict == "mAP 100.0 % of 4 videos; equal scores for all videos would give 50 %."
+    assert "No interval is computed for mAP." in found.summary()
+    grouped = replace(found, scores=replace(found.scores, groups=np.array(["g", "g", "g", "g"])))
+    assert "No interval is computed for mAP." in grouped.summary()
+    with pytest.raises(DataError, match="no top-1"):
+        _ = found.majority

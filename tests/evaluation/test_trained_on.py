@@ -48,10 +48,14 @@ def test_both_numbers_are_given(videos, tmp_path, workers) -> None:
     right = result.scores.probabilities.argmax(axis=1) == result.scores.labels
     assert result.unseen.top1 == pytest.approx(right[~mask].mean())
     line = (
-        f"3 of 8 videos were trained on ({', '.join(names)}); of the other 5: top-1 {right[~mask].mean():.1%} "
-        f"(of all {right.mean():.1%})"
+        f"3 of 8 videos were trained on ({', '.join(names)}); of the other 5: top-1 {100 * right[~mask].mean():.1f} % "
+        f"(of all {100 * right.mean():.1f} %)"
     )
     assert line in result.summary()
+    assert result.verdict.startswith(f"{100 * right[~mask].mean():.1f} % of 5 videos right that the network was not")
+    assert "90 % interval" in result.summary().splitlines()[1]
+    assert "(over 5 videos)" in result.summary().splitlines()[1]
+    assert (result.interval, result.unseen.interval.count) == (None, 5)
     noted = json.loads((tmp_path / "e" / "result.json").read_text())
     assert (noted["videos"], noted["trained_on"]["videos"], noted["trained_on"]["others"]["videos"]) == (8, 3, 5)
     assert noted["trained_on"]["others"]["top1"] == pytest.approx(right[~mask].mean())
@@ -67,6 +71,8 @@ def test_all_and_none(videos, tmp_path) -> None:
     )
     result = evaluate(model_trained_on(tmp_path, *(video.path for video in manifest)), manifest, workers=0)
     assert "all 8 videos were trained on" in result.summary()
+    assert "right, all of them trained on; always answering 'jump' would give 50 %." in result.verdict
+    assert "No interval for new videos: these were trained on; guessing gives 50.0 %." in result.summary()
     assert result.unseen is None
     assert result.as_json()["trained_on"] == {"videos": 8, "others": None}
 

@@ -79,3 +79,8 @@ def test_it_is_shown_in_one_line() -> None:
 def test_what_is_no_prediction_is_refused(value) -> None:
     with pytest.raises((KeyError, TypeError)):
         Prediction.from_json(value)
+
+
+def test_more_answers_than_classes_are_all_of_them() -> None:
+    assert len(prediction().top(5)) == len(prediction().as_json(9)["top"]) == 4
+    assert len(prediction().as_text(5).splitlines()) == 1 + 4

@@ -35,8 +35,26 @@ def judged(task, outputs: list[list[float]], targets: list) -> Validation:
     return judge.result(judge.sums, judge.rows())
 
 
-CLASSIFIED = judged(ClassifyTask(), [[2.0, 1], [2, 1], [2, 1], [2, 1]], [0, 0, 0, 1])
+CLASSIFIED = judged(ClassifyTask(), [[2.0, 1, 0, 0, 0, 0]] * 4, [0, 0, 0, 1])
 SEVERAL = judged(MultiLabelTask(), [[2.0, 1], [1, 2]], [[1.0, 0], [0, 1]])
+
+
+@pytest.mark.parametrize("classes", [2, 5])
+def test_fewer_than_six_classes_have_no_top5_and_its_column_is_empty(tmp_path: Path, classes: int) -> None:
+    validation = judged(ClassifyTask(), [list(range(classes))] * 4, [0, 1, 1, classes - 1])
+    assert [metric.name for metric in validation.metrics] == ["top1"]
+    log = RunLog(tmp_path, resume_step=None)
+    log.epoch(record(1, validation))
+    header, row = (tmp_path / "log.csv").read_text().splitlines()
+    assert header == HEADER
+    assert dict(zip(HEADER.split(","), row.split(","), strict=True))["val_top5"] == ""
+    assert "top5" not in (tmp_path / "log.jsonl").read_text()
+
+
+def test_processes_without_clips_leave_the_top5_of_the_others() -> None:
+    one, other = ClassifyTask().judge(), ClassifyTask().judge()
+    one.add(torch.eye(6), torch.arange(6))
+    assert other.result(one.sums + other.sums, ()).metrics[1].value == 1
 
 
 @pytest.mark.parametrize(("task", "validation"), [(ClassifyTask(), CLASSIFIED), (MultiLabelTask(), SEVERAL)])

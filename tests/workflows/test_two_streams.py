@@ -62,6 +62,19 @@ def test_streams_are_tested_fused_and_reported(videos, tmp_path) -> None:
         evaluate(network(1), list_folder(videos), out=tmp_path, workers=0)
 
 
+def test_files_that_one_stream_could_not_read_are_listed(videos, tmp_path) -> None:
+    for label in ("jump", "run"):
+        for i in range(2):
+            (tmp_path / label).mkdir(exist_ok=True)
+            (tmp_path / label / f"v{i}.mp4").write_bytes((videos / label / f"v{i}.mp4").read_bytes())
+    (tmp_path / "run" / "v1.mp4").write_bytes(b"broken")
+    streams = Streams((network(1), network(2)))
+    result = two_streams.test_streams(streams, tmp_path, out=tmp_path / "out", compute=Compute(workers=0))
+    assert [broken.id for broken in result.broken] == ["run/v1.mp4"]
+    assert "(3 videos, 1 broken left out)" in result.summary()
+    assert "run/v1.mp4" in (tmp_path / "out" / "report.html").read_text()
+
+
 def test_fused_answers_name_the_backends_of_all_streams(videos, monkeypatch) -> None:
     def backend(*factors):
         """The logits of each stream are changed by a factor."""

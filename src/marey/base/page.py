@@ -90,7 +90,8 @@ def line_chart(title: str, lines: Sequence[Line], *, percent: bool = False) -> M
 
 
 _HEAT = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(
-    """<svg class="heat" viewBox="0 0 {{ w }} {{ h }}" style="max-width:{{ w }}px" role="img" aria-label="{{ title }}">
+    """<svg class="heat{% if w > 520 %} large{% endif %}" viewBox="0 0 {{ w }} {{ h }}"
+ style="max-width:{{ w }}px" role="img" aria-label="{{ title }}">
 {% for row in rows %}
 <text class="tick" x="{{ left - 6 }}" y="{{ row.y + cell / 2 + 4 }}" text-anchor="end">{{ row.short }}</text>
 {% for c in row.cells %}

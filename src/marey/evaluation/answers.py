@@ -20,8 +20,12 @@ FILM_FRAMES = 12
 """Frames of a film, spread evenly over the video."""
 _AREA = 24_000
 """Pixels of a film's frame, roughly at most; smaller videos keep their size."""
+_KINDS = 6
+"""Kinds of wrong answer that are shown."""
 _BLOCK = 16
 """JPEG codes colour in blocks of this side: frames that are whole blocks do not blur into each other."""
+_QUALITIES, _BYTES = (80, 60, 40, 25), 110_000
+"""Of a film's JPEG: the first quality with which it has no more bytes than these, else the last."""
 _SECONDS = (1.2, 3.0)
 """A film lasts as long as its video, but no shorter and no longer than this."""
 
@@ -57,49 +61,102 @@ class Card:
 
 
 @dataclass(frozen=True)
+class Confusion:
+    """One kind of wrong answer, and some of its videos, the worst judged first."""
+
+    true: str
+    """The class of the videos; of several, the one with the least probability."""
+    answer: str
+    """The class that was answered in its place."""
+    count: int
+    """Videos answered so."""
+    cards: tuple[Card, ...]
+
+
+@dataclass(frozen=True)
 class Answers:
-    """A choice of right answers, a choice of wrong ones, and how many there are of each."""
+    """A choice of right answers and of kinds of wrong ones, and how many videos were answered right and wrong."""
 
     right: tuple[Card, ...]
-    wrong: tuple[Card, ...]
+    confusions: tuple[Confusion, ...]
+    """The most frequent first."""
     right_count: int
     wrong_count: int
 
 
-def choose_answers(scores: Scores, data: Manifest, *, count: int = 8) -> Answers | None:
-    """Up to `count` right answers, spread over the classes, and up to `count` wrong ones, the worst judged first; None
+def choose_answers(scores: Scores, data: Manifest, *, right: int = 8, wrong: int = 12) -> Answers | None:
+    """Up to `right` right answers, spread over the classes, and up to `wrong` wrong ones of the most frequent kinds; None
     where the task does not call answers right or wrong.
 
     Right means that the class of a video has the highest score, as top-1 counts it; of a video with several labels,
-    that each of them scores higher than every other class. Only videos that are in `data` are chosen. A video that
-    cannot be read has no film.
+    that each of them scores higher than every other class. No video is chosen twice, and only those in `data` are. A
+    video that cannot be read has no film.
     """
-    right = scores.task.right(scores.probabilities, scores.labels)
-    if right is None:
+    hit = scores.task.right(scores.probabilities, scores.labels)
+    if hit is None:
         return None
     rows, positives = {sample.id: row for row, sample in enumerate(data)}, scores.positives
-    own = np.where(positives, scores.probabilities, np.inf).min(axis=1)
-    rival = np.where(positives, -np.inf, scores.probabilities).argmax(axis=1)
+    judged = Judged.of(scores)
     here = np.array([video in rows for video in scores.ids], dtype=bool)
-    good, bad = np.flatnonzero(right & here), np.flatnonzero(~right & here)
 
     def card(row: int) -> Card:
-        sample = data[rows[scores.ids[row]]]
         labels = tuple(scores.class_names[k] for k in np.flatnonzero(positives[row]).tolist())
-        best = int(scores.probabilities[row].argmax()) if right[row] else int(rival[row])
+        best = int(scores.probabilities[row].argmax()) if hit[row] else int(judged.rival[row])
         return Card(
-            id=scores.ids[row], labels=labels, own=float(own[row]), answer=scores.class_names[best],
-            score=float(scores.probabilities[row, best]), film=film_of(sample),
+            id=scores.ids[row], labels=labels, own=float(judged.own[row]), answer=scores.class_names[best],
+            score=float(scores.probabilities[row, best]), film=film_of(data[rows[scores.ids[row]]]),
         )  # fmt: skip
 
-    spread = _over_classes(good, positives[good].argmax(axis=1), own[good], count)
-    worst = bad[np.argsort(own[bad], kind="stable")][:count].tolist()
-    return Answers(
-        right=tuple(card(row) for row in spread),
-        wrong=tuple(card(row) for row in worst),
-        right_count=int(right.sum()),
-        wrong_count=int((~right).sum()),
-    )
+    good, bad = np.flatnonzero(hit & here), np.flatnonzero(~hit)
+    spread = _over_classes(good, positives[good].argmax(axis=1), judged.own[good], right)
+    found = [
+        Confusion(
+            scores.class_names[true], scores.class_names[answer], count, tuple(card(row) for row in chosen)
+        )
+        for (true, answer), count, chosen in _by_kind(bad, judged, here, wrong)
+    ]  # fmt: skip
+    return Answers(tuple(card(row) for row in spread), tuple(found), int(hit.sum()), len(bad))
+
+
+@dataclass(frozen=True)
+class Judged:
+    """How each video [N] was judged: its own class, the likeliest other one, and their probabilities."""
+
+    missed: NDArray[np.int64]
+    """Its class; of several, the one with the least probability."""
+    own: NDArray[np.float32]
+    rival: NDArray[np.int64]
+    """The likeliest class that it does not have."""
+    other: NDArray[np.float32]
+
+    @classmethod
+    def of(cls, scores: Scores) -> "Judged":
+        own = np.where(scores.positives, scores.probabilities, np.inf)
+        other = np.where(scores.positives, -np.inf, scores.probabilities)
+        return cls(own.argmin(axis=1), own.min(axis=1), other.argmax(axis=1), other.max(axis=1))
+
+
+def _by_kind(
+    bad: NDArray[np.int64], judged: Judged, here: NDArray[np.bool_], count: int
+) -> list[tuple[tuple[int, int], int, list[int]]]:
+    """The kinds of wrong answer (own class, answer), the most frequent first, each with how many videos of the rows `bad`
+    it has and those of them to show: one of each kind in turn, the worst judged first, `count` in all, of at most `_KINDS`.
+    """
+    kinds: dict[tuple[int, int], list[int]] = {}
+    for row in bad[np.argsort(judged.own[bad], kind="stable")].tolist():
+        kinds.setdefault((int(judged.missed[row]), int(judged.rival[row])), []).append(row)
+    ordered = sorted(kinds.items(), key=lambda kind: (-len(kind[1]), kind[0]))
+    found = [(kind, len(rows), [row for row in rows if here[row]]) for kind, rows in ordered if here[rows].any()][
+        :_KINDS
+    ]
+    chosen: list[list[int]] = [[] for _ in found]
+    left = count
+    for turn in range(count):
+        for rows, (_, _, waiting) in zip(chosen, found, strict=True):
+            if turn < len(waiting) and left:
+                rows.append(waiting[turn])
+                left -= 1
+    return [(kind, total, rows) for (kind, total, _), rows in zip(found, chosen, strict=True) if rows]
 
 
 def _over_classes(
@@ -153,5 +210,9 @@ def _film_size(width: int, height: int) -> tuple[int, int]:
 
 def _filmstrip(frames: Frames) -> str:
     """Frames uint8 [N, H, W, 3] side by side, as the address of a JPEG."""
-    strip = np.hstack(list(frames))[:, :, ::-1]
-    return jpeg_uri(cv2.imencode(".jpg", np.ascontiguousarray(strip), [cv2.IMWRITE_JPEG_QUALITY, 80])[1].tobytes())
+    strip = np.ascontiguousarray(np.hstack(list(frames))[:, :, ::-1])
+    for quality in _QUALITIES:
+        encoded = cv2.imencode(".jpg", strip, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
+        if len(encoded) <= _BYTES:
+            break
+    return jpeg_uri(encoded)

@@ -36,6 +36,7 @@ from marey.data.manifest import Manifest, are_places
 from marey.data.missing import check_present
 from marey.data.overlap import only as restricted
 from marey.data.quarantine import Broken, Quarantine, broken_list
+from marey.data.videos import counted
 from marey.evaluation.compare import compare
 from marey.evaluation.protocol import EvaluationProtocol, Restriction
 from marey.evaluation.result import EvaluationResult
@@ -217,7 +218,8 @@ class _Run:
         if self.parts is not None:
             self._take_in(self.parts)
         if self.done:
-            notice(f"going on: {len(self.done)} of {len(self.data)} videos are tested already")
+            count, were = counted(len(self.data), "video"), "is" if len(self.done) == 1 else "are"
+            notice(f"going on: {len(self.done):,} of {count} {were} tested already")
         record = None if out is None else broken_list(out, rank=self.rank)
         self.ids = {video.id for video in data.videos}
         self.quarantine = Quarantine(record, total=len(data), max_share=max_broken, ids=self.ids)
@@ -276,7 +278,10 @@ class _Run:
         used = _joined(self.reports)
         protocol = self.protocol.model_copy(update=counts | ({} if used is None else {"backend": used}))
         ids = tuple(self.data[row].id for row in rows)
-        scores = Scores(ids, labels[rows], probabilities, names, protocol, self._trained_on(rows, model.trained_on))
+        scores = Scores(
+            ids, labels[rows], probabilities, names, protocol, self._trained_on(rows, model.trained_on),
+            _groups(self.data, np.array(rows)),
+        )  # fmt: skip
         result = EvaluationResult(scores, self.quarantine.files)
         top1 = result.metrics().get("top1")
         if top1 is not None:  # what is published and measured are top-1
@@ -331,6 +336,15 @@ def _joined(reports: Collection[str]) -> JsonValue:
     if several == [_EAGER]:
         return None
     return several[0] if len(several) == 1 else several
+
+
+def _groups(data: Manifest, rows: NDArray[np.int64]) -> NDArray[np.str_] | None:
+    """The group of each video as `Scores` has it: the list's own; of parts without one, the file that they are parts of."""
+    parts = data.times is not None or data.frame_ranges is not None
+    groups = np.full(len(rows), "") if data.groups is None else data.groups[rows]
+    if parts and len(np.unique(data.ids[rows])) < len(rows):
+        groups = np.where(groups == "", data.ids[rows], groups)
+    return groups if (groups != "").any() else None
 
 
 _MAY_DIFFER = frozenset({"versions", "device", "weights_file"})

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from marey.base.errors import DataError
 from marey.base.nearest import did_you_mean
 from marey.data.class_order import permutation
+from marey.data.videos import counted
 from marey.evaluation.protocol import FusionProtocol
 from marey.evaluation.scores import Scores
 from marey.recipe import Fusion
@@ -29,7 +30,7 @@ def fuse(files: Sequence[Scores], *, weights: Sequence[float] | None = None, of:
     shares = _shares(len(files), weights, of)
     protocol = FusionProtocol(fused=tuple(scores.protocol for scores in files), of=of, weights=tuple(shares.tolist()))
     probabilities = first.task.fused(_joined(files), shares, of).astype(np.float32)
-    return Scores(first.ids, first.labels, probabilities, first.class_names, protocol, _trained_on(files))
+    return replace(first, probabilities=probabilities, protocol=protocol, trained_on=_trained_on(files))
 
 
 def _trained_on(files: Sequence[Scores]) -> NDArray[np.bool_] | None:
@@ -98,7 +99,8 @@ def _aligned(scores: Scores, first: Scores, number: int) -> NDArray[np.float64]:
     if missing or extra:
         example = f", for example {missing[0]}" if missing else ""
         raise DataError(
-            f"score file {number} lacks {len(missing)} videos of the first and has {extra} others{example}."
+            f"score file {number} lacks {counted(len(missing), 'video')} of the first and has "
+            f"{counted(extra, 'other')}{example}."
         )
     order = [rows[key] for key in first.keys]
     if not np.array_equal(scores.labels[order], first.labels):

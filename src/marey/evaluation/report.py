@@ -15,21 +15,20 @@ from marey.base.jsonable import Json
 from marey.base.page import Line, heat_map, line_chart, render
 from marey.data.manifest import Manifest
 from marey.evaluation.answers import FILM_FRAMES, choose_answers
-from marey.evaluation.result import SCORES, EvaluationResult
+from marey.evaluation.result import SCORES, EvaluationResult, NumberRow
+from marey.evaluation.suspicious import SURE, Suspicious, equal_but_labelled_otherwise, sure_and_wrong
 from marey.tasks.all import every_task
 from marey.tasks.metrics import most_confused
 from marey.tasks.task import ClassRow
 
 _HEAT_CLASSES = 40
-"""More classes than this make a heat map unreadable: the most confused pairs are listed instead."""
+"""More classes than this make a heat map unreadable: the most confused pairs are listed alone."""
 _CONFUSED = 20
 """How many of these pairs are listed."""
-
-
-@dataclass(frozen=True)
-class _Number:
-    name: str
-    value: str
+_FOLDED = 40
+"""Of more classes than this, the table shows the first `_CONFUSED` and folds the others."""
+_LISTED, _OPEN = 100, 20
+"""Broken files and suspicious videos that the page lists at most, of each; and those that are not folded."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +42,19 @@ class _Confused:
     true: str
     answer: str
     count: int
+    of: int
+    """Videos of the true class."""
+
+
+@dataclass(frozen=True)
+class _Suspects:
+    """Videos of one kind of suspicion."""
+
+    name: str
+    rule: str
+    """What was looked for, and what it may mean, as a sentence."""
+    shown: Sequence[Suspicious]
+    count: int
 
 
 @dataclass(frozen=True)
@@ -50,13 +62,16 @@ class _Judged:
     """What the page shows of a test's scores."""
 
     subtitle: str = ""
+    verdict: str = ""
+    interval: str = ""
     seen: str = ""
     """How many of the videos the network was trained on."""
-    numbers: Sequence[_Number] = ()
+    numbers: Sequence[NumberRow] = ()
     classes: Sequence[ClassRow] = ()
     classes_note: str = ""
     heat: Markup | None = None
     confused: Sequence[_Confused] = ()
+    suspects: Sequence[_Suspects] = ()
 
 
 def write_report(folder: str | Path, data: Manifest | None = None) -> Path:
@@ -80,14 +95,18 @@ def write_report(folder: str | Path, data: Manifest | None = None) -> Path:
         "marey.evaluation",
         "report.html",
         title=folder.resolve().name,
-        judged=_Judged() if result is None else _judged(result),
+        judged=_Judged() if result is None else _judged(result, data),
         charts=_charts(log) if log.exists() else [],
         comparisons=result.comparisons if result else (),
         answers=choose_answers(result.scores, data) if result and data is not None else None,
         film_frames=FILM_FRAMES,
-        broken=result.broken if result else (),
+        broken=result.broken[:_LISTED] if result else (),
+        broken_count=len(result.broken) if result else 0,
         protocol=[(key, _plain(value)) for key, value in result.scores.protocol.as_json().items()] if result else [],
         recipe=recipe.read_text(encoding="utf-8") if recipe.exists() else "",
+        files_shown=_OPEN,
+        classes_shown=_CONFUSED,
+        classes_folded=_FOLDED,
     )
     write_text(path, page)
     return path
@@ -116,24 +135,43 @@ def _charts(log: Path) -> list[_Chart]:
     ]
 
 
-def _judged(result: EvaluationResult) -> _Judged:
+def _judged(result: EvaluationResult, data: Manifest | None) -> _Judged:
     scores = result.scores
     said = scores.task.report(scores.probabilities, scores.labels, scores.class_names)
-    numbers = [(metric.title, f"{metric.value:.1%}") for metric in result.task_metrics()]
+    more = [NumberRow(title, value) for title, value in said.numbers]
     judged = _Judged(
         subtitle=f"{' + '.join(part.recipe for part in scores.protocol.parts)} · {said.remark}",
+        verdict=result.verdict,
+        interval=result.interval_sentence(),
         seen=result.seen_text(),
-        numbers=[_Number(*one) for one in (*numbers, *said.numbers, ("videos", f"{result.num_videos}"))],
+        numbers=[*result.rows(), *more],
         classes=said.classes,
         classes_note=said.classes_note,
+        suspects=_suspects(result, data),
     )
     if said.confusion is None:
         return judged
-    names = scores.class_names
-    if len(names) <= _HEAT_CLASSES:
-        return replace(judged, heat=heat_map("confusion matrix", said.confusion.tolist(), names))
-    pairs = most_confused(said.confusion, _CONFUSED)
-    return replace(judged, confused=[_Confused(names[true], names[answer], count) for true, answer, count in pairs])
+    names, totals = scores.class_names, said.confusion.sum(axis=1).tolist()
+    confused = [
+        _Confused(names[true], names[answer], count, totals[true])
+        for true, answer, count in most_confused(said.confusion, _CONFUSED)
+    ]
+    few = len(names) <= _HEAT_CLASSES
+    heat = heat_map("confusion matrix", said.confusion.tolist(), names) if few else None
+    return replace(judged, heat=heat, confused=confused)
+
+
+def _suspects(result: EvaluationResult, data: Manifest | None) -> list[_Suspects]:
+    """Those of each kind of suspicion that was looked for."""
+    wrong, alike = sure_and_wrong(result.scores), None
+    if data is not None:
+        alike = equal_but_labelled_otherwise(result.scores, data)
+    rule = f"Another class has a probability of {100 * SURE:.0f} % or more: the label may be wrong, or the network is."
+    found = [_Suspects("Suspicious: wrong, and sure of it", rule, wrong[:_LISTED], len(wrong))]
+    if alike is not None:
+        rule = "Files of the list with equal content and different labels: one of them is wrong."
+        found.append(_Suspects("Suspicious: equal files, different labels", rule, alike[:_LISTED], len(alike)))
+    return found
 
 
 def _plain(value: Json) -> str:

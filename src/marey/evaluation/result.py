@@ -1,7 +1,8 @@
 """What comes of a test: scores, and every number that follows from them."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,8 @@ from marey.data.quarantine import Broken
 from marey.data.videos import counted
 from marey.evaluation.compare import Comparison
 from marey.evaluation.scores import Scores
+from marey.evaluation.standing import Standing, percent
+from marey.tasks.intervals import Interval
 from marey.tasks.metrics import (
     calibration_error,
     confusion_matrix,
@@ -31,6 +34,15 @@ SCORES, RESULT = "scores.npz", "result.json"
 
 _NAMED = 3
 """Videos that a line names."""
+
+
+@dataclass(frozen=True)
+class NumberRow:
+    """One number of a result as a table shows it."""
+
+    title: str
+    value: str
+    note: str = ""
 
 
 @dataclass(frozen=True, repr=False)
@@ -78,6 +90,9 @@ class EvaluationResult:
 
     @property
     def top5(self) -> float:
+        """The share of videos whose class is among the five most probable; 1 with five classes or fewer, where no text,
+        page or file shows it.
+        """
         return top_k_accuracy(self.scores.probabilities, self._classes(), 5)
 
     @property
@@ -113,19 +128,66 @@ class EvaluationResult:
 
     def task_metrics(self) -> tuple[Metric, ...]:
         """As `metrics`, with titles."""
+        return self._metrics
+
+    @cached_property
+    def _metrics(self) -> tuple[Metric, ...]:
         return self.scores.task.metrics(self.scores.probabilities, self.scores.labels)
 
-    @property
+    @cached_property
     def unseen(self) -> "EvaluationResult | None":
         """The result on the videos that it was not trained on; None where there are none, or that was not compared."""
         seen = self.scores.trained_on
         if seen is None or seen.all():
             return None
-        scores = self.scores
-        kept = tuple(name for name, was in zip(scores.ids, seen.tolist(), strict=True) if not was)
-        return EvaluationResult(
-            Scores(kept, scores.labels[~seen], scores.probabilities[~seen], scores.class_names, scores.protocol)
-        )
+        return EvaluationResult(replace(self.scores.rows(np.flatnonzero(~seen)), trained_on=None))
+
+    @cached_property
+    def standing(self) -> Standing:
+        """The first of the task's numbers beside its interval and its baseline."""
+        return Standing(self.scores, self.task_metrics()[0])
+
+    @property
+    def interval(self) -> Interval | None:
+        """The 90 % interval of top-1 for new videos like these (`marey.tasks.intervals.share_interval`); None where there is
+        none, for the reason that `standing.interval_text` gives.
+        """
+        return self.standing.interval
+
+    @property
+    def majority(self) -> float:
+        """The share of the most frequent class among the tested videos: the top-1 of always answering it."""
+        classes = self._classes()
+        return float(np.bincount(classes).max() / len(classes)) if len(classes) else float("nan")
+
+    @cached_property
+    def standing_of_new(self) -> Standing:
+        """As `standing`, of the videos that the network was not trained on where these are known and some."""
+        unseen, seen = self.unseen, self.scores.trained_on
+        if unseen is None or seen is None or not seen.any():
+            return self.standing
+        return replace(unseen.standing, unseen=True)
+
+    @property
+    def verdict(self) -> str:
+        """What came of the test, in a sentence; of videos that the network was not trained on, where some are known."""
+        return self.standing_of_new.verdict
+
+    def rows(self) -> tuple[NumberRow, ...]:
+        """Every number with its title and what it is, as the report's page and notebooks show them."""
+        standing = self.standing
+        first, *others = self.task_metrics()
+        rows = [NumberRow(first.title, percent(first.value), standing.interval_text)]
+        rows += [NumberRow(metric.title, percent(metric.value), metric.note) for metric in others]
+        if (baseline := standing.baseline) is not None:
+            rows.append(
+                NumberRow(baseline.text, percent(baseline.value), f"{first.title} without looking at the videos")
+            )
+            if baseline.chance is not None:
+                classes = counted(len(self.scores.class_names), "class", "classes")
+                rows.append(NumberRow("guessing", percent(baseline.chance), f"{first.title} by chance, of {classes}"))
+        left_out = f"{counted(len(self.broken), 'broken file')} left out" if self.broken else "none was broken"
+        return (*rows, NumberRow("videos", f"{self.num_videos:,}", left_out))
 
     def seen_text(self) -> str:
         """How many of the videos the network was trained on, and the numbers of the others; "" where it was not compared."""
@@ -134,30 +196,35 @@ class EvaluationResult:
             return ""
         count = int(seen.sum())
         if not count:
-            return f"none of the {total} videos is among those that the checkpoint notes as trained on (by content)"
+            none = "the video is not" if total == 1 else f"none of the {total:,} videos is"
+            return f"{none} among those that the checkpoint notes as trained on (by content)"
         names = [name for name, was in zip(self.scores.ids, seen.tolist(), strict=True) if was]
         listed = ", ".join([*names[:_NAMED], *(["..."] if count > _NAMED else [])])
         if (unseen := self.unseen) is None:
-            return f"all {total} videos were trained on: their numbers do not tell how well it does on others"
+            every = "the video was" if total == 1 else f"all {total:,} videos were"
+            return f"{every} trained on: such numbers do not tell how well it does on others"
         numbers = "  ".join(
-            f"{all_of.title} {other.value:.1%} (of all {all_of.value:.1%})"
+            f"{all_of.title} {percent(other.value)} (of all {percent(all_of.value)})"
             for all_of, other in zip(self.task_metrics(), unseen.task_metrics(), strict=True)
             if all_of.shown == "line"
         )
         were = "was" if count == 1 else "were"
-        return f"{count} of {total} videos {were} trained on ({listed}); of the other {total - count}: {numbers}"
+        return f"{count:,} of {total:,} videos {were} trained on ({listed}); of the other {total - count:,}: {numbers}"
 
     def _seen_json(self) -> dict[str, Json]:
         seen, unseen = self.scores.trained_on, self.unseen
         if seen is None:
             return {}
-        others = None if unseen is None else {**unseen.metrics(), "videos": unseen.num_videos}
+        others = (
+            None if unseen is None else {**unseen.metrics(), **unseen.standing.as_json(), "videos": unseen.num_videos}
+        )
         return {"trained_on": {"videos": int(seen.sum()), "others": others}}
 
     def as_json(self) -> dict[str, Json]:
         """Everything but the scores themselves."""
         return {
             **self.metrics(),
+            **self.standing.as_json(),
             **self._seen_json(),
             "videos": self.num_videos,
             "broken": [vars(b) for b in self.broken],
@@ -166,19 +233,39 @@ class EvaluationResult:
         }
 
     def __repr__(self) -> str:
-        numbers = ", ".join(f"{m.title} {100 * m.value:.1f} %" for m in self.task_metrics() if m.shown == "line")
+        first, *others = [f"{m.title} {percent(m.value)}" for m in self.task_metrics() if m.shown == "line"]
+        interval = self.standing.short_interval
+        numbers = ", ".join([f"{first} ({interval})" if interval else first, *others])
         left_out = f", {len(self.broken)} broken" if self.broken else ""
         return f"EvaluationResult({counted(self.num_videos, 'video')}{left_out}: {numbers})"
 
     def summary(self) -> str:
-        """Lines for a person: the headline, and what the task adds: the confusion matrix of up to 20 classes."""
-        numbers = "   ".join(f"{m.title} {m.value:.1%}" for m in self.task_metrics() if m.shown != "report")
-        left_out = f", {len(self.broken)} broken left out" if self.broken else ""
-        lines = [f"{numbers}   ({self.num_videos} videos{left_out})", *filter(None, [self.seen_text()])]
-        lines += map(str, self.comparisons)
+        """Lines for a person: the verdict, its interval, the numbers, and what the task adds: the confusion matrix of up to
+        20 classes.
+        """
+        lines = [
+            self.verdict,
+            self.interval_sentence(),
+            self.numbers_text(),
+            *filter(None, [self.seen_text()]),
+            *map(str, self.comparisons),
+        ]
         scores = self.scores
         more = scores.task.summary(scores.probabilities, scores.labels, scores.class_names)
         return "\n".join([*lines, "", *more] if more else lines)
+
+    def interval_sentence(self) -> str:
+        """The interval, or why there is none, and what guessing gives, beside `verdict`."""
+        standing = self.standing_of_new
+        chance = None if standing.baseline is None else standing.baseline.chance
+        guessing = "" if chance is None else f"; guessing gives {percent(chance)}"
+        return f"{standing.interval_text[0].upper()}{standing.interval_text[1:]}{guessing}."
+
+    def numbers_text(self) -> str:
+        """The most important numbers in a line, and of how many videos."""
+        numbers = "   ".join(f"{m.title} {percent(m.value)}" for m in self.task_metrics() if m.shown != "report")
+        left_out = f", {len(self.broken):,} broken left out" if self.broken else ""
+        return f"{numbers}   ({counted(self.num_videos, 'video')}{left_out})"
 
     def _classes(self) -> NDArray[np.int64]:
         """The class of each video [N].

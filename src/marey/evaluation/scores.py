@@ -4,7 +4,7 @@ import json
 import re
 import zipfile
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,9 @@ class Scores:
     protocol: AnyProtocol = field(default_factory=EvaluationProtocol)
     trained_on: NDArray[np.bool_] | None = None
     """[N]: whether the network was trained on the content of the video; None where that was not compared."""
+    groups: NDArray[np.str_] | None = None
+    """[N]: the group of each video in its list, or the file of which it is a part, "" for none; None where the list has
+    neither. Videos of one group are alike, so that intervals are over groups."""
 
     def __repr__(self) -> str:
         classes = counted(len(self.class_names), "class", "classes")
@@ -70,6 +73,8 @@ class Scores:
             }
             if self.trained_on is not None:
                 arrays["trained_on"] = self.trained_on
+            if self.groups is not None:
+                arrays["groups"] = self.groups
             np.savez_compressed(temporary, **arrays)
 
     @property
@@ -82,10 +87,18 @@ class Scores:
 
     def keep(self, keys: Collection[str]) -> "Scores":
         """The scores of the videos with these keys only, in our order."""
-        rows = np.array([row for row, key in enumerate(self.keys) if key in keys], dtype=np.int64)
-        kept = tuple(self.ids[row] for row in rows.tolist())
-        trained_on = None if self.trained_on is None else self.trained_on[rows]
-        return Scores(kept, self.labels[rows], self.probabilities[rows], self.class_names, self.protocol, trained_on)
+        return self.rows(np.array([row for row, key in enumerate(self.keys) if key in keys], dtype=np.int64))
+
+    def rows(self, rows: NDArray[np.int64]) -> "Scores":
+        """The scores of the videos in these rows."""
+        return replace(
+            self,
+            ids=tuple(self.ids[row] for row in rows.tolist()),
+            labels=self.labels[rows],
+            probabilities=self.probabilities[rows],
+            trained_on=None if self.trained_on is None else self.trained_on[rows],
+            groups=None if self.groups is None else self.groups[rows],
+        )
 
     @classmethod
     def load(cls, path: str | Path) -> "Scores":
@@ -103,6 +116,7 @@ class Scores:
                     class_names=tuple(file["class_names"].tolist()),
                     protocol=read_protocol(json.loads(str(file["protocol"]))),
                     trained_on=file.get("trained_on"),
+                    groups=file.get("groups"),
                 )
         except FileNotFoundError:
             raise DataError(f"{path}: no such score file.") from None

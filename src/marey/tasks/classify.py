@@ -1,6 +1,7 @@
 """One label per video: softmax, cross-entropy or focal loss, top-1 and the confusion matrix."""
 
 from collections.abc import Sequence
+from statistics import NormalDist
 
 import numpy as np
 import torch
@@ -10,8 +11,10 @@ from torch import Tensor
 
 from marey.classifier import Calibration
 from marey.data.manifest import Manifest
+from marey.data.videos import counted
 from marey.recipe import Averaging, FocalLoss, Fusion, Train
 from marey.tasks.averaging import over_views
+from marey.tasks.intervals import LEVEL, Interval, share_interval
 from marey.tasks.losses import at_least_float32, declared_weights, like
 from marey.tasks.metrics import (
     calibration_error,
@@ -21,12 +24,25 @@ from marey.tasks.metrics import (
     top_k_accuracy,
     wilson_interval,
 )
-from marey.tasks.task import ClassRow, Judge, Loss, Metric, Outputs, RightAnswers, Task, TaskReport, Validation
+from marey.tasks.task import (
+    Baseline,
+    ClassRow,
+    Judge,
+    Loss,
+    Metric,
+    Outputs,
+    RightAnswers,
+    Task,
+    TaskReport,
+    Validation,
+)
 
 _TINY = np.finfo(np.float32).tiny
 """A probability that float32 rounded to nothing: its logarithm stays finite."""
 _PRINTED_CLASSES = 20
 """More classes than this make a confusion matrix too wide for a terminal."""
+_TOP5_CLASSES = 6
+"""Of fewer classes the first five answers are all or all but one of them: their top-5 is not shown."""
 
 
 class ClassifyTask(Task):
@@ -81,12 +97,32 @@ class ClassifyTask(Task):
 
     def metrics(self, answers: NDArray[np.float32], labels: NDArray[np.int64]) -> tuple[Metric, ...]:
         confusion = confusion_matrix(answers, labels)
+        top1, top5 = (top_k_accuracy(answers, labels, k) for k in (1, 5))
+        error = calibration_error(answers, labels)
+        first_five = [Metric("top5", "top-5", top5, "line", "class among the first five answers")]
         return (
-            Metric("top1", "top-1", top_k_accuracy(answers, labels, 1), "line"),
-            Metric("top5", "top-5", top_k_accuracy(answers, labels, 5), "line"),
-            Metric("mean_class", "mean class", mean_class_accuracy(confusion), "summary"),
-            Metric("macro_f1", "macro F1", macro_f1(confusion), "report"),
-            Metric("calibration_error", "calibration error", calibration_error(answers, labels), "report"),
+            Metric("top1", "top-1", top1, "line", "right answers"),
+            *(first_five if answers.shape[1] >= _TOP5_CLASSES else ()),
+            Metric(
+                "mean_class", "mean class", mean_class_accuracy(confusion), "summary", "mean of the classes' shares"
+            ),
+            Metric("macro_f1", "macro F1", macro_f1(confusion), "report", "mean of the classes' F1"),
+            Metric("calibration_error", "calibration error", error, "report", "of probabilities, on average"),
+        )
+
+    def interval(
+        self, answers: NDArray[np.float32], labels: NDArray[np.int64], groups: NDArray[np.str_] | None
+    ) -> Interval | None:
+        return share_interval(self.right(answers, labels), groups)
+
+    def baseline(self, labels: NDArray[np.int64], class_names: tuple[str, ...]) -> Baseline | None:
+        """The share of the most frequent class among the tested videos; of equal ones the first."""
+        if not len(labels):
+            return None
+        counts = np.bincount(labels, minlength=len(class_names))
+        best = int(counts.argmax())
+        return Baseline(
+            float(counts[best] / len(labels)), f"always answering {class_names[best]!r}", 1 / len(class_names)
         )
 
     def score(self, answers: NDArray[np.float64], labels: NDArray[np.int64]) -> float:
@@ -120,39 +156,38 @@ class ClassifyTask(Task):
         self, answers: NDArray[np.float32], labels: NDArray[np.int64], class_names: tuple[str, ...]
     ) -> TaskReport:
         confusion = confusion_matrix(answers, labels)
-        low, high = wilson_interval(int(confusion.trace()), len(labels))
         return TaskReport(
-            remark=f"95 % interval of top-1: {low:.1%} to {high:.1%}",
+            remark=f"one label per video, {counted(len(class_names), 'class', 'classes')}",
             classes=_class_rows(confusion, class_names),
-            classes_note="The thin stripe is the 95 % interval of the share.",
+            classes_note="The thin stripe is the 90 % interval of the share, were the videos independent of each other.",
             confusion=confusion,
         )
 
 
 class Accuracy:
-    """Loss, top-1 and top-5."""
+    """Loss, top-1, and top-5 of six classes or more."""
 
     def __init__(self) -> None:
-        self.sums = torch.zeros(4, dtype=torch.float64)
+        self.sums = torch.zeros(5, dtype=torch.float64)
 
     def add(self, outputs: Tensor, targets: Tensor) -> None:
         """Logits [B, K] and classes [B]."""
         best = outputs.topk(min(5, outputs.shape[1]), dim=1).indices == targets[:, None]
         loss = cross_entropy(outputs, targets)
         right = (best[:, 0].sum(), best.any(dim=1).sum())
+        counts = loss.new_tensor([len(targets), len(targets) if outputs.shape[1] >= _TOP5_CLASSES else 0])
         # Counts of one batch are exact in float32; MPS has no float64.
-        self.sums += torch.stack([loss, *(n.to(loss.dtype) for n in right), loss.new_tensor(len(targets))]).cpu()
+        self.sums += torch.cat([torch.stack([loss, *(n.to(loss.dtype) for n in right)]), counts]).cpu()
 
     def rows(self) -> tuple[NDArray[np.float32], ...]:
         return ()
 
     def result(self, sums: Tensor, rows: Sequence[NDArray[np.float32]]) -> Validation:
-        loss, top1, top5, count = sums.tolist()
-        metrics = (
-            Metric("top1", "top-1", top1 / count, "line"),
-            Metric("top5", "top-5", top5 / count, "report"),
-        )
-        return Validation(loss / count, metrics)
+        loss, top1, top5, count, of_many_classes = sums.tolist()
+        metrics = [Metric("top1", "top-1", top1 / count, "line")]
+        if of_many_classes:
+            metrics.append(Metric("top5", "top-5", top5 / count, "report"))
+        return Validation(loss / count, tuple(metrics))
 
 
 def cross_entropy(logits: Tensor, target: Tensor, weights: Tensor | None = None, smoothing: float = 0.0) -> Tensor:
@@ -198,8 +233,8 @@ def _class_rows(confusion: NDArray[np.int64], names: tuple[str, ...]) -> list[Cl
     rows = []
     for name, right, total in zip(names, np.diag(confusion).tolist(), confusion.sum(axis=1).tolist(), strict=True):
         if total:
-            low, high = wilson_interval(right, total)
+            low, high = wilson_interval(right, total, NormalDist().inv_cdf((1 + LEVEL) / 2))
             share = round(100 * right / total, 1)
             width = round(100 * (high - low), 1)
-            rows.append(ClassRow(name, f"{right / total:.0%}", share, total, round(100 * low, 1), width))
+            rows.append(ClassRow(name, f"{100 * right / total:.0f} %", share, total, round(100 * low, 1), width))
     return sorted(rows, key=lambda row: row.share)

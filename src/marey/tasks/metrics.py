@@ -13,8 +13,10 @@ def top_k_accuracy(scores: Scores2D, labels: Labels, k: int) -> float:
     """The share of videos whose class is among the k highest scores; of equal scores the lower class index is higher."""
     if not len(labels):
         return float("nan")
-    best = np.argsort(-scores, axis=1, kind="stable")[:, :k]
-    return float((best == labels[:, None]).any(axis=1).mean())
+    own = scores[np.arange(len(labels)), labels][:, None]
+    before = np.arange(scores.shape[1]) < labels[:, None]
+    ahead = (scores > own) | (before & (scores == own)) | np.isnan(own)
+    return float((ahead.sum(axis=1) < k).mean())
 
 
 def confusion_matrix(scores: Scores2D, labels: Labels) -> NDArray[np.int64]:
@@ -98,9 +100,12 @@ def calibration_error(probabilities: Scores2D, labels: Labels, bins: int = 15) -
 
 def wilson_interval(right: int, total: int, z: float = 1.96) -> tuple[float, float]:
     """The 95 % interval of a share by Wilson's formula, which stays inside 0..1 for small counts."""
-    if total == 0:
-        return 0.0, 1.0
-    share, spread = right / total, z * z / total
+    return wilson(right / total, total, z) if total else (0.0, 1.0)
+
+
+def wilson(share: float, total: float, z: float) -> tuple[float, float]:
+    """Wilson's interval of a share of `total` videos, above 0, which may be an effective number; z is the quantile."""
+    spread = z * z / total
     middle = (share + spread / 2) / (1 + spread)
     half = z / (1 + spread) * np.sqrt(share * (1 - share) / total + spread / (4 * total))
     return float(max(middle - half, 0.0)), float(min(middle + half, 1.0))

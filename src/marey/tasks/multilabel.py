@@ -15,7 +15,7 @@ from marey.recipe import Averaging, FocalLoss, Fusion, Train
 from marey.tasks.averaging import over_views
 from marey.tasks.losses import at_least_float32, declared_weights, like
 from marey.tasks.metrics import average_precision, mean_average_precision
-from marey.tasks.task import ClassRow, Judge, Loss, Metric, Outputs, Task, TaskReport, Validation
+from marey.tasks.task import Baseline, ClassRow, Judge, Loss, Metric, Outputs, Task, TaskReport, Validation
 
 
 class MultiLabelTask(Task):
@@ -76,7 +76,14 @@ class MultiLabelTask(Task):
         return right
 
     def metrics(self, answers: NDArray[np.float32], labels: NDArray[np.int64]) -> tuple[Metric, ...]:
-        return (Metric("mean_ap", "mAP", mean_average_precision(answers, labels > 0), "line"),)
+        return (
+            Metric("mean_ap", "mAP", mean_average_precision(answers, labels > 0), "line", "mean of average precision"),
+        )
+
+    def baseline(self, labels: NDArray[np.int64], class_names: tuple[str, ...]) -> Baseline | None:
+        """The mean over the classes that have videos of their shares: the precision at any threshold of equal scores."""
+        shares = (labels > 0).mean(axis=0)[(labels > 0).any(axis=0)]
+        return Baseline(float(shares.mean()), "equal scores for all videos") if len(shares) else None
 
     def score(self, answers: NDArray[np.float64], labels: NDArray[np.int64]) -> float:
         return mean_average_precision(answers, labels > 0)
@@ -98,7 +105,7 @@ class MultiLabelTask(Task):
     ) -> TaskReport:
         precisions, counts = average_precision(answers, labels > 0).tolist(), (labels > 0).sum(axis=0).tolist()
         rows = [
-            ClassRow(name, f"{precision:.0%}", round(100 * precision, 1), count)
+            ClassRow(name, f"{100 * precision:.0f} %", round(100 * precision, 1), count)
             for name, precision, count in zip(class_names, precisions, counts, strict=True)
             if count
         ]

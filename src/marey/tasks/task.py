@@ -15,6 +15,7 @@ from marey.data.clips import target_of_video
 from marey.data.manifest import Manifest
 from marey.data.videos import Target, VideoEntry
 from marey.recipe import Averaging, Fusion, Train
+from marey.tasks.intervals import Interval
 from marey.tasks.prediction import Prediction
 
 Loss: TypeAlias = Callable[[Tensor, Tensor], Tensor]
@@ -37,6 +38,20 @@ class Metric:
     value: float
     shown: Literal["line", "summary", "report"]
     """The shortest text that shows it; the longer ones do, too. "line" is also the printed line of an epoch."""
+    note: str = ""
+    """What it is, for the page of a test."""
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """What answers that do not depend on the videos reach in the first metric of a test."""
+
+    value: float
+    """0 to 1."""
+    text: str
+    """Which answers, as "always answering 'run'"."""
+    chance: float | None = None
+    """What answers drawn at random reach on average; None where that is not known."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +103,7 @@ class TaskReport:
     """What the report's page shows of a test, besides its metrics."""
 
     remark: str
-    """Follows the recipe's name below the title."""
+    """Follows the recipe's name at the end of the page's first lines."""
     classes: Sequence[ClassRow]
     """Worst first."""
     classes_note: str
@@ -197,6 +212,20 @@ class Task(ABC):
     @abstractmethod
     def metrics(self, answers: NDArray[np.float32], labels: NDArray[np.int64]) -> tuple[Metric, ...]:
         """The numbers of a test, the most important first. One named "top1" is compared with published numbers."""
+
+    def interval(
+        self, answers: NDArray[np.float32], labels: NDArray[np.int64], groups: NDArray[np.str_] | None
+    ) -> Interval | None:
+        """The 90 % interval of the first of `metrics` for new videos; here None: none is known.
+
+        Args:
+            groups: What each video [N] was cut from, where the list has it: videos of one group are alike.
+        """
+        return None
+
+    def baseline(self, labels: NDArray[np.int64], class_names: tuple[str, ...]) -> Baseline | None:
+        """What the first of `metrics` is worth without looking at the videos; here None: that is not known."""
+        return None
 
     @abstractmethod
     def score(self, answers: NDArray[np.float64], labels: NDArray[np.int64]) -> float:

@@ -16,7 +16,9 @@ from marey.base.reporter import notice
 from marey.data.catalogue import class_names_of
 from marey.data.formats import read_manifest
 from marey.data.prepare import PUBLISHED_SETS, prepare, published_set
+from marey.data.videos import counted
 from marey.evaluation.result import EvaluationResult
+from marey.evaluation.standing import percent
 from marey.recipe import Recipe, TwoStream
 from marey.recipes import RECIPES, find_two_stream, get_recipe
 from marey.training.fit import fit
@@ -86,13 +88,10 @@ class Reproduction:
         """The table that a reproduction ends with."""
         lines = [self.row]
         for part, result in zip(self.lists, self.results, strict=True):
-            lines.append(
-                f"  {part.name}: top-1 {result.top1:.1%}  top-5 {result.top5:.1%}  mean class {result.mean_class:.1%}  "
-                f"({result.num_videos} videos, {len(result.broken)} broken)"
-            )
+            lines += [f"  {part.name}: {result.verdict}", f"    {result.numbers_text()}"]
             lines += [f"    {comparison}" for comparison in result.comparisons]
         if len(self.results) > 1:
-            lines.append(f"  mean of {len(self.results)} splits: top-1 {self.top1:.1%}")
+            lines.append(f"  mean of {len(self.results)} splits: top-1 {percent(self.top1)}")
         return "\n".join(lines)
 
 
@@ -339,7 +338,7 @@ def ablate(which: Ablation, data: Path, *, out: Path, how: How) -> str:
     return (
         f"{pair.claim}.\nHere: {100 * found[0].top1:.1f} with, {100 * found[1].top1:.1f} without, a difference of "
         f"{100 * difference:+.1f} points (95 % interval {100 * (difference - half):+.1f} to "
-        f"{100 * (difference + half):+.1f}, {found[0].num_videos} videos, one seed each)."
+        f"{100 * (difference + half):+.1f}, {counted(found[0].num_videos, 'video')}, one seed each)."
     )
 
 

@@ -1,7 +1,7 @@
 """Two networks on the same videos, their scores added: testing and answering."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +20,6 @@ from marey.evaluation.evaluate import read_labelled
 from marey.evaluation.fusion import fuse, fuse_probabilities
 from marey.evaluation.report import write_report
 from marey.evaluation.result import EvaluationResult
-from marey.evaluation.scores import Scores
 from marey.inference.predict import predict_many
 from marey.recipe import Fusion, TwoStream
 from marey.recipes import find_two_stream
@@ -199,7 +198,7 @@ def test_streams(
     with Claim(OutputPath.folder(out), Command.EVALUATE, settings, share=share).held():
         streams.tell_of_classes()
         streams.tell_of_calibrations()
-        scores = []
+        tests = []
         for number, classifier in enumerate(streams.classifiers, start=1):
             videos = second if second is not None and number == 2 else data
             name = classifier.recipe.name
@@ -208,30 +207,33 @@ def test_streams(
                 classifier, videos, out=out / f"stream{number}-{name}", root=root, classes=classes, split=split, only=only,
                 max_broken=max_broken, compute=compute,
             )  # fmt: skip
-            scores.append(tested.scores)
+            tests.append(tested)
         if not processes().first:
-            return EvaluationResult(scores[0])  # what this process tested; the first one has all and fuses
-        fused = _fused(streams, scores)
+            return tests[0]  # what this process tested; the first one has all and fuses
+        fused = _fused(streams, tests)
         fused.save(out)
         listed = read_labelled(data, streams.classifiers[0], root=root, classes=classes, split=split)
         notice(f"report: {write_report(out, listed)}")
         return fused
 
 
-def _fused(streams: Streams, scores: Sequence[Scores]) -> EvaluationResult:
-    """Fused over the videos that every stream could read."""
+def _fused(streams: Streams, tests: Sequence[EvaluationResult]) -> EvaluationResult:
+    """Fused over the videos that every stream could read; broken are those that one of them could not."""
+    scores = [tested.scores for tested in tests]
     common = set(scores[0].keys).intersection(*(part.keys for part in scores[1:]))
     if not common:
         raise RecipeError("the streams have not one video in common.")
     fused = fuse([part.keep(common) for part in scores], weights=streams.weights, of=streams.fusion)
-    result = EvaluationResult(fused)
+    result = EvaluationResult(
+        fused, tuple({broken.path: broken for tested in tests for broken in tested.broken}.values())
+    )
     if streams.row is None or streams.row.published is None:
         return result
     recipes = [classifier.recipe for classifier in streams.classifiers]
     comparison = compare_fused(
         streams.row.published, recipes, fused.protocol.parts, top1=result.top1, videos=result.num_videos
     )
-    return EvaluationResult(fused, comparisons=(comparison,))
+    return replace(result, comparisons=(comparison,))
 
 
 def predict_streams(streams: Streams, videos: VideoList, compute: Compute) -> Iterator[Prediction]:

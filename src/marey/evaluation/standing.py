@@ -1,0 +1,112 @@
+"""What the first number of a test is worth: its interval for new videos, and what answers without the videos reach."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from marey.base.jsonable import Json
+from marey.data.videos import counted
+from marey.evaluation.scores import Scores
+from marey.tasks.intervals import FEWEST_GROUPS, LEVEL, Interval, group_numbers
+from marey.tasks.task import Baseline, Metric
+
+_WIDE = 0.05
+"""The ends of an interval as wide as this are written without a digit after the point."""
+
+
+def percent(value: float) -> str:
+    """A share, 0 to 1, as "72.0 %"."""
+    return f"{100 * value:.1f} %"
+
+
+def _short(value: float) -> str:
+    """As `percent`, whole numbers without the digit after the point."""
+    return percent(value).replace(".0 %", " %")
+
+
+@dataclass(frozen=True)
+class Standing:
+    """The first metric of scores beside its 90 % interval and its baseline, in numbers and in words."""
+
+    scores: Scores
+    metric: Metric
+    unseen: bool = False
+    """Whether these are the videos that the network was not trained on, of more."""
+
+    @cached_property
+    def interval(self) -> Interval | None:
+        """For videos that come like the tested ones; None where there is none, for the reason that `interval_text` gives."""
+        scores = self.scores
+        if scores.trained_on is not None and scores.trained_on.any():
+            return None
+        return scores.task.interval(scores.probabilities, scores.labels, scores.groups)
+
+    @cached_property
+    def baseline(self) -> Baseline | None:
+        """What answers that do not depend on the videos reach; None where that is not known."""
+        return self.scores.task.baseline(self.scores.labels, self.scores.class_names)
+
+    @property
+    def short_interval(self) -> str:
+        """As "90 % interval 56 % to 84 %"; "" where there is none."""
+        if self.interval is None:
+            return ""
+        low, high = 100 * self.interval.low, 100 * self.interval.high
+        digits = 0 if high - low >= 100 * _WIDE else 1
+        return f"{100 * LEVEL:.0f} % interval {low:.{digits}f} % to {high:.{digits}f} %"
+
+    @property
+    def interval_text(self) -> str:
+        """The interval and what it is over, or why there is none; no full stop."""
+        if self.interval is not None:
+            over = counted(self.interval.count, self.interval.over.removesuffix("s"))
+            return f"for new videos like these, {self.short_interval} (over {over})"
+        seen, groups = self.scores.trained_on, self.scores.groups
+        if seen is not None and seen.any():
+            were = counted(int(seen.sum()), "of these videos was", "of these videos were")
+            return f"no interval for new videos: {'these were' if seen.all() else were} trained on"
+        if groups is None or not len(groups) or not self._counts_right:
+            return f"no interval is computed for {self.metric.title}"
+        return (
+            f"no interval for new videos: these are of {counted(int(group_numbers(groups).max()) + 1, 'group')}, and "
+            f"fewer than {FEWEST_GROUPS} do not show how much groups differ"
+        )
+
+    @property
+    def _counts_right(self) -> bool:
+        """Whether the number is a share of right answers."""
+        return self.metric.name == "top1"
+
+    @property
+    def verdict(self) -> str:
+        """The number in a sentence, beside its baseline."""
+        total, value, seen = len(self.scores.ids), percent(self.metric.value), self.scores.trained_on
+        videos, one = counted(total, "video"), total == 1
+        number = f"{value} of {videos} right" if self._counts_right else f"{self.metric.title} {value} of {videos}"
+        if self.unseen:
+            number += ", the only one not trained on" if one else " that the network was not trained on"
+        elif seen is not None and seen.all():
+            number += ", which was trained on" if one else ", all of them trained on"
+        return f"{number}{self._beside(self.baseline)}." if self.baseline is not None else f"{number}."
+
+    def _beside(self, baseline: Baseline) -> str:
+        """How the number compares with the baseline, as far as the interval shows it, to go on a sentence."""
+        theirs, words = _short(baseline.value), baseline.text
+        if baseline.value == 1:
+            return f"; {words} gives {theirs} too: videos of one class show nothing of telling classes apart"
+        if self.interval is None:
+            return f"; {words} would give {theirs}"
+        if self.interval.low > baseline.value:
+            return f", more than {words} would give ({theirs})"
+        if self.interval.high < baseline.value:
+            return f", less than {words} would give ({theirs})"
+        clearly = "not clearly more" if self.metric.value > baseline.value else "no more"
+        return f", {clearly} than {words} would give ({theirs})"
+
+    def as_json(self) -> dict[str, Json]:
+        """The fields `interval`, `interval_text` and `baseline`."""
+        interval, baseline = self.interval, self.baseline
+        return {
+            "interval": None if interval is None else {"level": LEVEL, **vars(interval)},
+            "interval_text": self.interval_text,
+            "baseline": None if baseline is None else vars(baseline),
+        }
