@@ -1,6 +1,7 @@
 """Files that are whole or absent: written beside their place, then renamed."""
 
 import contextlib
+import filecmp
 import hashlib
 import json
 import os
@@ -93,6 +94,25 @@ def link(path: str | Path, target: str | Path) -> None:
             shutil.copyfile(path, copy)
         return
     temporary.replace(target)
+
+
+def store_once(path: str | Path, same: str | Path) -> None:
+    """Make `path` another name of the file `same` (a hard link) where both hold the same bytes; where the file system has
+    no such links, or the bytes differ, nothing changes.
+
+    Each name may be given to another file later: files that are written whole take a name, and change no content.
+    """
+    path, same = Path(path), Path(same)
+    if not same.is_file() or path.samefile(same) or not filecmp.cmp(path, same, shallow=False):
+        return
+    temporary = path.with_name(f".{path.stem}-{os.urandom(4).hex()}{path.suffix}")
+    try:
+        os.link(same, temporary)
+        temporary.replace(path)
+    except (OSError, NotImplementedError):
+        pass  # the copy that is there stays
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def write_text(path: str | Path, text: str) -> None:

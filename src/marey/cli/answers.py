@@ -29,8 +29,8 @@ from marey.cli.command import (
     Workers,
     check_folder,
     json_document,
-    next_run,
     output_path,
+    results_folder,
 )
 from marey.cli.given import named, refuse_training_settings, trusted_after, trusted_models
 
@@ -152,8 +152,8 @@ def features(
     check_backend(compute)
     refuse_training_settings(settings)
     check_root(root, data)
-    folder = out or next_run(f"{Path(model).stem}-features")
-    check_folder(folder, data, writes=(INDEX,))
+    folder = out or results_folder("features", weights or model, data=data)
+    check_folder(folder, data, writes=(INDEX,), named=out is not None)
     checked = partial(
         check_model, model, weights=weights, untrained=untrained, settings=settings or (), command="marey features"
     )

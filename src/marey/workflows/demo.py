@@ -42,6 +42,7 @@ def run_demo(
     workers: int | None = None,
     device: str = "auto",
     resume: bool = False,
+    go_on: str | None = None,
     sizes: tuple[MotionsData, ...] = DEMO_SIZES,
 ) -> EvaluationResult:
     """Write `motions`, train, test with several views per video, answer for videos never seen, report.
@@ -52,6 +53,7 @@ def run_demo(
             from its mirror image, however long it trains.
         seed: Of everything random; None is 0.
         resume: Resume the demo in `out` where it stopped, by default with its own network and seed.
+        go_on: The command line that would resume it, for README.txt.
         sizes: How much data there may be; the largest that this machine gets through in time is taken.
 
     Raises:
@@ -79,7 +81,7 @@ def run_demo(
         f"\n3/4  Training {recipe.title.partition(',')[0]}: {len(train):,} videos in each of {recipe.train.epochs} epochs. "
         f"Guessing would be right for 1 video in {len(train.class_names)}."
     )
-    fitted = fit(recipe, train=train, val=test, out=out, seed=seed, resume=begun.training, compute=compute)
+    fitted = fit(recipe, train=train, val=test, out=out, seed=seed, resume=begun.training, go_on=go_on, compute=compute)
     notice(f"\n4/4  Testing on {len(test)} videos of scenes that it has never seen")
     result = test_last(fitted, test, out=out, options=TrainOptions(compute=compute))
     _print_outcome(result, recipe, test)
