@@ -1,7 +1,6 @@
 """Files that are whole or absent: written beside their place, then renamed."""
 
 import contextlib
-import filecmp
 import hashlib
 import json
 import os
@@ -96,23 +95,22 @@ def link(path: str | Path, target: str | Path) -> None:
     temporary.replace(target)
 
 
-def store_once(path: str | Path, same: str | Path) -> None:
-    """Make `path` another name of the file `same` (a hard link) where both hold the same bytes; where the file system has
-    no such links, or the bytes differ, nothing changes.
+def name_twice(path: str | Path, same: str | Path) -> bool:
+    """Make `path` a second name of the file `same` (a hard link) in one step; False, and nothing changes, where the file
+    system has none.
 
-    Each name may be given to another file later: files that are written whole take a name, and change no content.
+    A name may be given to another file later: files that are written whole take a name, and change no content.
     """
     path, same = Path(path), Path(same)
-    if not same.is_file() or path.samefile(same) or not filecmp.cmp(path, same, shallow=False):
-        return
     temporary = path.with_name(f".{path.stem}-{os.urandom(4).hex()}{path.suffix}")
     try:
         os.link(same, temporary)
         temporary.replace(path)
     except (OSError, NotImplementedError):
-        pass  # the copy that is there stays
+        return False
     finally:
-        temporary.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)  # also where both names were one file already, and replacing did nothing
+    return True
 
 
 def write_text(path: str | Path, text: str) -> None:

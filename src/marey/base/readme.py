@@ -3,7 +3,9 @@
 import os
 import re
 import shlex
+import shutil
 import subprocess
+import textwrap
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -142,6 +144,8 @@ class _Folder:
     def typed(self) -> Path:
         """The folder as it was named where the run was started; if it was moved since, its whole path."""
         begun, out = self.note.get("working_folder"), self.note.get("out")
+        if not self.note:
+            return self.path
         if isinstance(begun, str) and isinstance(out, str) and _same(Path(begun, out), self.path):
             return Path(out)
         return self.path.absolute()
@@ -162,9 +166,9 @@ def _what(here: _Folder) -> str:
     recipe = here.note.get("recipe")
     assert isinstance(recipe, dict)
     planned, done = recipe["train"]["epochs"], _epochs(here.path / "log.csv")
-    text = f"It holds a training of {recipe['title']} ({recipe['name']}): {done} of {planned} epochs are done"
-    others = [kind for kind in kinds if kind != _KINDS[Command.TRAIN]]
-    return f"{text}{', and ' if others else ''}{' and '.join(others)}."
+    others = "".join(f" It holds {kind}, too." for kind in kinds if kind != _KINDS[Command.TRAIN])
+    text = f"It holds a training of {recipe['title']} ({recipe['name']}), with {done} of {planned} epochs done.{others}"
+    return textwrap.fill(text, 100)
 
 
 def _epochs(log: Path) -> int:
@@ -233,34 +237,38 @@ def _commands(here: _Folder) -> str:
     rows: list[tuple[str, str]] = []
     if here.network:
         rows.append(
-            ("answer for a video", command_line("marey", "predict", folder, _text(here.note, "example", "VIDEO")))
+            ("answer for a video", command_line(*program(), "predict", folder, _text(here.note, "example", "VIDEO")))
         )
         data = _text(here.note, "held_out", "LIST")
         split, root = _text(here.note, "held_out_split", ""), _text(here.note, "held_out_root", "")
         if here.has("split.csv"):
             data, split, root = str(here.typed / "split.csv"), split or "val", ""
         words = ("--data", data, *(("--split", split) if split else ()), *(("--root", root) if root else ()))
-        rows.append(("test it, into a folder inside", command_line("marey", "evaluate", folder, *words)))
+        rows.append(("test it, into a folder inside", command_line(*program(), "evaluate", folder, *words)))
     if (go_on := here.note.get("go_on")) and here.has("last.ckpt"):
         rows.append(("go on with the training, to more epochs too with --epochs N", str(go_on)))
     elif here.has("last.ckpt"):
         rows.append(("go on with the training", "in Python: the same call with resume=True"))
     if here.has("scores.npz"):
-        rows.append(("write the report anew", command_line("marey", "report", folder)))
+        rows.append(("write the report anew", command_line(*program(), "report", folder)))
     if here.has("index.csv"):
         file = next((name for name in here.files if name.endswith(".npy")), "FILE.npy")
         rows.append(("read the features of one video in Python", f"numpy.load({str(here.typed / file)!r})"))
     if not rows:
         return ""
-    begun = here.note.get("working_folder")
-    place = begun if isinstance(begun, str) and not here.typed.is_absolute() else None
-    where = f" (in {place})" if place else ""
+    begun = here.note.get("working_folder") if here.note else str(Path.cwd())
+    where = f" (in {begun})" if isinstance(begun, str) and not here.typed.is_absolute() else ""
     return f"Commands{where}:\n" + "\n".join(f"  {title}:\n      {line}" for title, line in rows)
 
 
 def _text(note: Mapping[str, Json], name: str, otherwise: str) -> str:
     found = note.get(name)
     return found if isinstance(found, str) else otherwise
+
+
+def program() -> tuple[str, ...]:
+    """How the `marey` command is typed here: by its name where the shell finds it, else as a module."""
+    return ("marey",) if shutil.which("marey") else ("python", "-m", "marey")
 
 
 def command_line(*words: str) -> str:

@@ -23,7 +23,7 @@ from marey.base.errors import MareyError, RunError
 from marey.base.jsonable import json_text
 from marey.base.precision import Precision
 from marey.base.processes import MOST_DECODING, processes
-from marey.base.readme import command_line
+from marey.base.readme import command_line, program
 from marey.cli.program import CLOSED_PIPE, INTERRUPTED
 
 Device = Annotated[
@@ -331,15 +331,9 @@ def go_on_with(context: typer.Context, out: Path, *more: str) -> str:
             words[:1] = []
         elif word not in more and not word.startswith("--out="):
             kept.append(word)
-    return command_line(*_program(), *kept, *more, "--out", str(out))
-
-
-def _program() -> tuple[str, ...]:
-    """How `marey` is started: by its name, as a module, or by torchrun where there are several processes."""
     here = processes()
-    if here.world > 1:
-        return ("torchrun", "--nproc-per-node", str(here.local_world), "-m", "marey")
-    return ("python", "-m", "marey") if Path(sys.argv[0]).name == "__main__.py" else ("marey",)
+    start = ("torchrun", "--nproc-per-node", str(here.local_world), "-m", "marey") if here.world > 1 else program()
+    return command_line(*start, *kept, *more, "--out", str(out))
 
 
 def check_folder(folder: Path, *inputs: str | Path | None, writes: Iterable[str] = (), named: bool = True) -> None:

@@ -1,9 +1,10 @@
 """`marey train`: a recipe on a list, or a classifier from a folder of clips or a list of them."""
 
 from dataclasses import replace
+from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -35,6 +36,11 @@ if TYPE_CHECKING:
 
 _WRITTEN = ("split.csv", "recipe.yaml", "last.safetensors", "best.safetensors")
 """Files of a run that could also be what it is made from."""
+
+
+class _Logger(StrEnum):
+    CSV = "csv"
+    TENSORBOARD = "tensorboard"
 
 
 def train(
@@ -78,7 +84,7 @@ def train(
     precision: PrecisionOption = "auto",
     max_broken: MaxBroken = None,
     logger: Annotated[
-        list[Literal["csv", "tensorboard"]] | None,
+        list[_Logger] | None,
         typer.Option(
             "--logger", help="csv: log.csv, which is always written; tensorboard: its files too. May be repeated."
         ),
@@ -98,7 +104,7 @@ def train(
     settings = with_short_forms(settings or [], epochs=epochs, lr=lr)
     options = TrainOptions(
         seed=seed, resume=resume, init=init, root=root, classes=classes, max_broken=max_broken,
-        tensorboard=tensorboard or "tensorboard" in (logger or ()), trust_first_use=trust_first_use,
+        tensorboard=tensorboard or _Logger.TENSORBOARD in (logger or ()), trust_first_use=trust_first_use,
         compute=Compute(device=device, precision=precision, batch=batch, workers=workers),
     )  # fmt: skip
     if _is_data(recipe):

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from marey.base.claim import Claim, Command, OutputPath, read_note
 from marey.base.errors import MareyError, RunError
-from marey.base.files import store_once, write_text
+from marey.base.files import name_twice, write_text
 from marey.base.jsonable import Json
 from marey.base.precision import Arithmetic
 from marey.base.processes import processes
@@ -87,6 +87,8 @@ class RunFolder:
         self.identity, self.writes = identity, writes
         self._claim: Claim | None = None
         """While this process holds the folder."""
+        self._best: Mapping[str, Json] | None = None
+        """The facts of the weights that were last written as the best ones."""
 
     @contextlib.contextmanager
     def claimed(self, resume: bool, facts: Mapping[str, Json]) -> Iterator[None]:
@@ -127,7 +129,7 @@ class RunFolder:
                     self._claim = None
                     if has_begun(self.path):
                         write_readme(self.path)
-        except MareyError:
+        except (MareyError, KeyboardInterrupt):
             if not resumed:
                 self._leave_untouched()
             raise
@@ -221,15 +223,20 @@ class RunFolder:
     ) -> None:
         """Write a checkpoint that can be loaded by itself; `facts` (epoch, step) are recorded as its provenance, and the
         identities of the videos that it was trained on.
+
+        Where the last weights are the best ones, which were written just before, both names lead to one file.
         """
-        if self.writes:
+        if not self.writes:
+            return
+        if name == BEST:
+            self._best = dict(facts)
+        if name != LAST or self._best != facts or not name_twice(self.path / LAST, self.path / BEST):
             provenance = {"run": self.identity["data"], "seed": self.identity["seed"], **facts}
             if (start := self._started_from()) is not None:
                 provenance["started_from"] = start
             save_checkpoint(self.path / name, tensors, self.recipe, self.class_names, provenance, trained_on)
-            if name == LAST:  # where this epoch is the best one, too, its weights are stored once
-                store_once(self.path / LAST, self.path / BEST)
-                write_readme(self.path)
+        if name == LAST:
+            write_readme(self.path)
 
 
 def _settings(identity: Mapping[str, Json]) -> dict[str, Json]:

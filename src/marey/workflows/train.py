@@ -200,7 +200,7 @@ def train_classifier(plan: Plan) -> EvaluationResult | None:
         )
     try:
         return train_and_test(plan)
-    except MareyError:
+    except (MareyError, KeyboardInterrupt):
         if writes and not has_begun(out):
             for written in (out / "split.csv", classes_beside(out / "split.csv")):
                 written.unlink(missing_ok=True)
