@@ -62,8 +62,8 @@ def there(folder: Path) -> set[str]:
     return {path.name + "/" * path.is_dir() for path in found}
 
 
-def test_a_run_holds_each_thing_once_and_says_what_it_is(place) -> None:
-    run = place / "runs" / "a"
+def test_a_run_holds_each_thing_once_and_says_what_it_is(work) -> None:
+    run = work / "runs" / "a"
     assert listed(run) == there(run)
     assert "parts/" not in there(run)
     assert not [name for name in os.listdir(run) if name.startswith(".")]
@@ -72,7 +72,11 @@ def test_a_run_holds_each_thing_once_and_says_what_it_is(place) -> None:
     assert all("loss" in step for step in steps)
 
 
-def test_the_commands_of_a_readme_work_as_they_are(place) -> None:
+def test_the_commands_of_a_readme_work_as_they_are(tmp_path, monkeypatch) -> None:
+    place = tmp_path
+    monkeypatch.chdir(place)
+    write_clips(place / "clips", 5)
+    marey("train", "clips", "--init", "none", *TINY, "--out", "runs/a")
     text = (place / "runs" / "a" / README).read_text()
     lines = re.findall(r"^ {6}(?:marey|python -m marey) (.*)$", text, flags=re.MULTILINE)
     assert [line.split()[0] for line in lines] == ["predict", "evaluate", "train", "report"]
@@ -99,13 +103,13 @@ def test_results_of_a_run_go_inside_it(checkpoint, place) -> None:
     assert listed(run / "features-clips-1") == {"index.csv", "*.npy", "features.json"}
     marey("report", "runs/a")
     marey("fuse", "runs/a/evaluate-val-1", "runs/a/evaluate-val-2")
-    marey("train", "clips", "--init", "none", *TINY, "--resume", "--out", "runs/a")
 
 
 def test_weights_of_a_named_recipe_are_a_run_too(place) -> None:
-    words = ("--weights", "runs/a/last.safetensors", "--data", "clips", *HERE)
-    marey("evaluate", "runs/a/recipe.yaml", *words)
-    assert (place / "runs" / "a" / "evaluate-clips-1").is_dir()
+    weights = "runs/a/best.safetensors"
+    found = command.results_folder("reproduce", weights, None, data=Path("clips"), of="a_row")
+    assert found == Path("runs/a/reproduce-clips-1")
+    assert command.results_folder("reproduce", None, None, of="a_row") == Path("runs/a_row-reproduce-1")
 
 
 def test_other_checkpoints_and_two_models_have_folders_of_their_own(place) -> None:
@@ -123,7 +127,7 @@ def test_other_checkpoints_and_two_models_have_folders_of_their_own(place) -> No
         ("val", "evaluate-val-1"),
         ("a:b?c", "evaluate-a_b_c-1"),
         ("con", "evaluate-con-1"),
-        ("x. ", "evaluate-x. -1"),
+        ("x. ", "evaluate-x-1"),
         ("跑步", "evaluate-跑步-1"),
         ("e\u0301", "evaluate-\u00e9-1"),
         ("\udcff", "evaluate-_-1"),
@@ -149,10 +153,13 @@ def test_a_run_that_cannot_be_written_names_the_way_out(place) -> None:
 
 
 def test_a_folder_that_cannot_be_chosen_names_the_way_out(place, monkeypatch) -> None:
-    monkeypatch.setattr("marey.base.claim.os.access", lambda path, mode: False)
+    def refused(**_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("marey.base.claim.tempfile.TemporaryFile", refused)
     done = CliRunner().invoke(app, ["evaluate", "runs/a", "--data", "clips"])
     assert done.exit_code == 1
-    assert "no permission" in done.stderr
+    assert "runs/a/evaluate-clips-1 cannot be written (Permission denied)" in done.stderr
     assert "another folder is named: --out FOLDER" in done.stderr
 
 
@@ -161,11 +168,7 @@ def test_a_finished_test_is_read_from_its_scores(place, monkeypatch) -> None:
     before = {name: (place / "e" / name).read_bytes() for name in ("result.json", README)}
     with np.load("e/scores.npz") as file:
         scores = dict(file)
-    shutil.rmtree(place / "clips" / "run")  # nothing is decoded again
-    write = [list_folder(place / "clips")]
-    assert len(write[0]) == 5
     model = package.load_model("runs/a")
-    shutil.copytree(place.parent / "work" / "clips" / "jump", place / "clips" / "run")
     monkeypatch.setattr("marey.evaluation.evaluate.score_video", None)
     package.evaluate(model, "clips", out="e", workers=0, device="cpu")
     assert {name: (place / "e" / name).read_bytes() for name in before} == before
