@@ -51,6 +51,12 @@ _FILES = (
     ("start.json", "where the initial weights came from (version 0.1.0; later ones note it in run.json)"),
 )  # fmt: skip
 """Every file that a command writes into an output folder, by its name there."""
+_LISTS = (
+    ("*.csv.classes.json", "class names of a list in order"),
+    ("*.csv", "a list of the videos that lie here"),
+)
+"""In folders of videos alone: elsewhere such a file may be anything."""
+_OF_VIDEOS = (Command.FLOW, Command.RESIZE)
 _FOLDERS = (
     ("parts", "scores of a test under way; they are removed when scores.npz is written"),
     ("tensorboard", "the numbers of log.csv for TensorBoard"),
@@ -183,7 +189,8 @@ def _contents(here: _Folder) -> str:
     """Each file and folder, and what it is."""
     rows: list[tuple[str, str]] = []
     known: set[str] = set()
-    for pattern, what in _FILES:
+    of_videos = any(here.has(command.note) for command in _OF_VIDEOS)
+    for pattern, what in (*_FILES, *(_LISTS if of_videos else ())):
         found = [name for name in here.files if fnmatchcase(name, pattern) and name not in known]
         known.update(found)
         if "*" in pattern and found:
@@ -201,7 +208,8 @@ def _contents(here: _Folder) -> str:
     other = [*plain, *(name for name in here.files if name not in known)]
     if other:
         more = f" and {len(other) - 4:,} more" if len(other) > 4 else ""
-        rows.append((", ".join(other[:4]) + more, "no file or folder that this page knows"))
+        what = "what was made of the videos" if of_videos else "no file or folder that this page knows"
+        rows.append((", ".join(other[:4]) + more, what))
     return "What is here:\n" + _table(rows)
 
 

@@ -119,8 +119,12 @@ class RunFolder:
             with claim.held() as resumed:
                 self._claim = claim
                 sweep(self.path)
-                if resumed and (read_note(claim.out.note(Command.TRAIN)) or {}).get("recipe") != settings["recipe"]:
-                    claim.write_note()  # it goes on to another number of epochs
+                old_start = self.path / _OLD_START
+                other = resumed and (read_note(claim.out.note(Command.TRAIN)) or {}).get("recipe") != settings["recipe"]
+                if other or (resumed and old_start.exists()):
+                    claim.write_note()
+                    old_start.unlink(missing_ok=True)  # run.json has it now
+                if other:  # it goes on to another number of epochs
                     self._set_test_aside()
                 write_text(self.path / "recipe.yaml", self.recipe.to_yaml())
                 try:
@@ -144,6 +148,7 @@ class RunFolder:
         for name in names:
             if (self.path / name).exists():
                 (self.path / name).replace(aside / name)
+        write_readme(aside)
         notice(f"its earlier test is kept in {aside}")
 
     @property
