@@ -269,3 +269,70 @@ def test_short_names_in_python(place) -> None:
     with pytest.raises(package.MareyError, match=r"logger='wandb': expected 'csv' or 'tensorboard'"):
         package.train("clips", out="runs/q", logger="wandb")
     assert not (place / "runs" / "q").exists()
+
+
+def test_an_interruption_before_the_first_step_leaves_nothing(place, monkeypatch) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("marey.training.fit.TrainingLoop", interrupted)
+    done = CliRunner().invoke(app, ["train", "clips", "--out", "runs/b", "--init", "none", *map(str, TINY)])
+    assert done.exit_code == 130
+    assert not (place / "runs" / "b").exists()
+
+
+def test_a_run_of_version_0_1_0_goes_on(work, tmp_path) -> None:
+    """It has start.json, and parts beside the scores; of what was half written when it was killed nothing stays."""
+    videos = list_folder(work / "clips")
+    once = RECIPE.variant(train={"epochs": 1})
+    first = fit(once, train=videos, val=videos, out=tmp_path / "first", workers=0)
+    fit(once, train=videos, val=videos, init=first.last, out=tmp_path / "a", workers=0)
+    run = tmp_path / "a"
+    note = json.loads((run / "run.json").read_text())
+    start = note["started_from"]
+    assert start["file"] == "last.safetensors"
+    (run / "start.json").write_text(json.dumps(start))
+    added = {"working_folder", "out", "example", "held_out", "held_out_split", "held_out_root", "started_from"}
+    old = {name: value for name, value in note.items() if name not in added | {"command", "marey"}}
+    (run / "run.json").write_text(json.dumps(old))
+    (run / README).unlink()
+    shutil.copy(run / "last.safetensors", run / ".last-abcdefgh.safetensors")
+    (run / ".mine-abcdefgh.safetensors").touch()
+    longer = RECIPE.variant(train={"epochs": 2})
+    found = fit(longer, train=videos, val=videos, out=run, workers=0, resume=True)
+    assert read_checkpoint(found.last).provenance["started_from"] == start
+    assert json.loads((run / "run.json").read_text())["started_from"] == start
+    assert listed(run) == there(run)
+    assert "start.json" not in there(run)
+    assert [name for name in os.listdir(run) if name.startswith(".")] == [".mine-abcdefgh.safetensors"]
+
+
+def test_a_test_with_parts_of_version_0_1_0_is_not_made_again(place, monkeypatch) -> None:
+    """Its parts lie beside its scores; they go, and the numbers stay."""
+    with monkeypatch.context() as patched:
+        patched.setattr("marey.evaluation.evaluate._Run._remove_parts", lambda self, out: None)
+        marey("evaluate", "runs/a", "--data", "clips", "--out", "e", *HERE)
+    before = (place / "e" / "result.json").read_bytes()
+    assert (place / "e" / "parts").exists()
+    monkeypatch.setattr("marey.evaluation.evaluate.score_video", None)
+    marey("evaluate", "runs/a", "--data", "clips", "--out", "e", *HERE)
+    assert (place / "e" / "result.json").read_bytes() == before
+    assert listed(place / "e") == there(place / "e") == {"evaluate.json", "report.html", "result.json", "scores.npz"}
+
+
+def test_two_streams_are_explained(place) -> None:
+    marey("evaluate", "runs/a", "--fuse", "runs/a/last.safetensors", "--data", "clips", "--out", "e", *HERE)
+    found = there(place / "e")
+    assert listed(place / "e") == found
+    (one, two) = (name for name in found if name.startswith("stream"))
+    for name in (one, two):
+        assert listed(place / "e" / name) == there(place / "e" / name)
+
+
+def test_lists_and_videos_in_a_folder_are_explained(place) -> None:
+    for name in ("one", "two", "three"):
+        marey("data", "list", "clips", "--out", f"{name}.csv")
+        marey("data", "resize", f"{name}.csv", "--out", "small", "--short-side", 32, "--workers", 0)
+    text = (place / "small" / README).read_text()
+    assert "*.csv (3)" in text
+    assert "clips/  " in text

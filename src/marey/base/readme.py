@@ -122,7 +122,8 @@ class _Folder:
     """What lies in a folder: the names of its files and of its folders, without hidden ones and README.txt."""
 
     path: Path
-    files: tuple[str, ...]
+    files: Mapping[str, None]
+    """Names as keys, in order: there may be a million."""
     folders: tuple[str, ...]
     note: Mapping[str, Json]
     """Of the training in it; empty where there is none, or none that can be read."""
@@ -131,7 +132,7 @@ class _Folder:
     def read(cls, path: Path) -> "_Folder":
         with os.scandir(path) as found:
             entries = sorted((entry.name, entry.is_dir()) for entry in found if not entry.name.startswith("."))
-        files = tuple(name for name, is_folder in entries if not is_folder and name != README)
+        files = {name: None for name, is_folder in entries if not is_folder and name != README}
         try:
             note = read_note(path / Command.TRAIN.note) or {}
         except RunError:
@@ -188,15 +189,17 @@ def _epochs(log: Path) -> int:
 def _contents(here: _Folder) -> str:
     """Each file and folder, and what it is."""
     rows: list[tuple[str, str]] = []
-    known: set[str] = set()
+    unknown = dict(here.files)
     of_videos = any(here.has(command.note) for command in _OF_VIDEOS)
     for pattern, what in (*_FILES, *(_LISTS if of_videos else ())):
-        found = [name for name in here.files if fnmatchcase(name, pattern) and name not in known]
-        known.update(found)
-        if "*" in pattern and found:
-            rows.append((f"{pattern} ({len(found):,})" if len(found) > 1 else found[0], what))
-        elif found:
-            rows.append((pattern, what + _more(here, pattern)))
+        if "*" not in pattern:
+            found = [pattern] if pattern in unknown else []
+        else:
+            found = [name for name in unknown if fnmatchcase(name, pattern)]
+        for name in found:
+            del unknown[name]
+        if found:
+            rows.append((found[0] if len(found) == 1 else f"{pattern} ({len(found):,})", what + _more(here, found[0])))
     plain: list[str] = []
     for name in here.folders:
         meant = next((text for pattern, text in _FOLDERS if fnmatchcase(name, pattern)), None)
@@ -205,7 +208,7 @@ def _contents(here: _Folder) -> str:
             plain.append(f"{name}/")
         else:
             rows.append((f"{name}/", said))
-    other = [*plain, *(name for name in here.files if name not in known)]
+    other = [*plain, *unknown]
     if other:
         more = f" and {len(other) - 4:,} more" if len(other) > 4 else ""
         what = "what was made of the videos" if of_videos else "no file or folder that this page knows"
@@ -254,7 +257,7 @@ def _commands(here: _Folder) -> str:
         words = ("--data", data, *(("--split", split) if split else ()), *(("--root", root) if root else ()))
         rows.append(("test it, into a folder inside", command_line(*program(), "evaluate", folder, *words)))
     if (go_on := here.note.get("go_on")) and here.has("last.ckpt"):
-        rows.append(("go on with the training, to more epochs too with --epochs N", str(go_on)))
+        rows.append(("go on with the training; a higher --epochs goes on beyond its end", str(go_on)))
     elif here.has("last.ckpt"):
         rows.append(("go on with the training", "in Python: the same call with resume=True"))
     if here.has("scores.npz"):
