@@ -5,6 +5,7 @@ import re
 import shlex
 import shutil
 import subprocess
+import sys
 import textwrap
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -278,8 +279,11 @@ def _text(note: Mapping[str, Json], name: str, otherwise: str) -> str:
 
 
 def program() -> tuple[str, ...]:
-    """How the `marey` command is typed here: by its name where the shell finds it, else as a module."""
-    return ("marey",) if shutil.which("marey") else ("python", "-m", "marey")
+    """How the `marey` command is typed here: by its name where the shell finds it, else as it was started."""
+    started = Path(sys.argv[0])
+    if shutil.which("marey"):
+        return ("marey",)
+    return (str(started),) if started.name in ("marey", "marey.exe") else ("python", "-m", "marey")
 
 
 def command_line(*words: str) -> str:

@@ -28,6 +28,7 @@ from marey.cli.command import (
     OnlyNetwork,
     Out,
     PrecisionOption,
+    ResultsOut,
     Root,
     Set,
     TrustFirstUse,
@@ -119,7 +120,7 @@ def evaluate(
     untrained: Untrained = False,
     trust_first_use: TrustFirstUse = False,
     settings: Set = None,
-    out: Out = None,
+    out: ResultsOut = None,
     as_json: AsJson = False,
     batch: Batch = 8,
     workers: Workers = None,
@@ -188,20 +189,20 @@ def reproduce(
     ] = None,
     trust_first_use: TrustFirstUse = False,
     splits: Annotated[
-        str | None, typer.Option("--splits", help="Official splits of UCF101 and HMDB51: 1,2,3.  [default: 1]")
+        str | None, typer.Option("--splits", help="Official splits of UCF101 and HMDB51: 1,2,3 (default: 1).")
     ] = None,
     root: Root = None,
     epochs: Epochs = None,
     lr: LearningRate = None,
     settings: Set = None,
-    out: Out = None,
+    out: ResultsOut = None,
     as_json: AsJson = False,
     seed: Annotated[
-        int | None, typer.Option("--seed", help="Seed of everything random in training.  [default: 0]")
+        int | None, typer.Option("--seed", help="Seed of everything random in training (default: 0).")
     ] = None,
     batch: Annotated[
         int | None,
-        typer.Option("--batch", min=1, help="Views in one forward pass, and clips in one of training.  [default: 8]"),
+        typer.Option("--batch", min=1, help="Views in one forward pass, and clips in one of training (default: 8)."),
     ] = None,
     workers: Workers = None,
     device: Device = "auto",
@@ -260,12 +261,12 @@ def reproduce(
 def demo(
     context: typer.Context,
     out: Out = None,
-    seed: Annotated[int | None, typer.Option("--seed", help="Seed of everything random.  [default: 0]")] = None,
+    seed: Annotated[int | None, typer.Option("--seed", help="Seed of everything random (default: 0).")] = None,
     workers: Workers = None,
     device: Device = "auto",
     network: Annotated[
         str | None,
-        typer.Option("--network", help="slowonly, or tsn: the one that cannot see order.  [default: slowonly]"),
+        typer.Option("--network", help="slowonly, or tsn: the one that cannot see order (default: slowonly)."),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the stopped demo in --out.")] = False,
 ) -> None:
@@ -328,9 +329,11 @@ def convert(
 @command(app, "report")
 def report(folder: Annotated[Path, typer.Argument(help="A folder that train or evaluate left.")]) -> None:
     """Write report.html of a run anew."""
+    from marey.base.readme import write_readme
     from marey.evaluation.report import write_report
 
     print(write_report(folder))
+    write_readme(folder)
 
 
 @command(app, "fuse")

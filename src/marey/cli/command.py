@@ -35,7 +35,7 @@ Workers = Annotated[
     typer.Option(
         "--workers",
         min=0,
-        help=f"Processes that decode ahead; 0 decodes in this one.  [default: one per core, at most {MOST_DECODING}]",
+        help=f"Processes that decode ahead; 0 decodes in this one (default: one per core, at most {MOST_DECODING}).",
     ),
 ]
 Batch = Annotated[int, typer.Option("--batch", min=1, help="Views in one forward pass.")]
@@ -69,7 +69,17 @@ def output_file(text: str) -> Path:
 
 Out = Annotated[
     Path | None,
-    typer.Option("--out", metavar="PATH", parser=output_file, help="Output folder.  [default: runs/<name>-<n>]"),
+    typer.Option("--out", metavar="PATH", parser=output_file, help="Output folder (default: runs/<name>-<n>)."),
+]
+ResultsOut = Annotated[
+    Path | None,
+    typer.Option(
+        "--out",
+        metavar="PATH",
+        parser=output_file,
+        help="Output folder (default: <command>-<split or list>-<n> inside the run whose checkpoint is given, else "
+        "runs/<name>-<command>-<n>).",
+    ),
 ]
 NameOrFile = Annotated[
     str, typer.Argument(help="A recipe's name, or a checkpoint: the folder that training left, or a file.")
@@ -94,7 +104,7 @@ MaxBroken = Annotated[
         "--max-broken",
         min=0,
         max=1,
-        help="Share of unreadable videos that is tolerated.  [default: 0.01, or 3 files if that is more]",
+        help="Share of unreadable videos that is tolerated (default: 0.01, or 3 files if that is more).",
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output, nothing else.")]

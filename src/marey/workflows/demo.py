@@ -1,7 +1,5 @@
 """`marey demo`: from nothing to a trained, tested, answering classifier, on real video files made here."""
 
-import shutil
-import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +11,7 @@ from marey.base.claim import OutputPath
 from marey.base.errors import RecipeError, RunError
 from marey.base.processes import processes
 from marey.base.random import random_for
+from marey.base.readme import program
 from marey.base.reporter import notice
 from marey.data.manifest import Manifest
 from marey.data.motions import MIRROR_PAIRS, recorded_settings, write_motions
@@ -193,7 +192,7 @@ def _confusions(result: EvaluationResult) -> list[str]:
 
 
 def _tell_next_steps(out: Path, test: Manifest, recipe: Recipe) -> None:
-    marey = _program()
+    marey = " ".join(program())
     other, why = (
         ("slowonly", "a network that sees motion")
         if recipe.model.network == "tsn"
@@ -206,14 +205,6 @@ def _tell_next_steps(out: Path, test: Manifest, recipe: Recipe) -> None:
         f"  {marey} demo --network {other}    # {why}\n"
         f"  {marey} train MY_CLIPS/    # the same for clips of your own, in one folder per class"
     )
-
-
-def _program() -> str:
-    """How the `marey` command is typed here: by its name where the shell finds it, else as it was started."""
-    started = Path(sys.argv[0])
-    if started.name not in ("marey", "marey.exe"):
-        return "python -m marey"
-    return "marey" if shutil.which("marey") else str(started)
 
 
 def mirror_pairs(class_names: tuple[str, ...]) -> list[tuple[int, int]]:
