@@ -16,7 +16,7 @@ from marey.base.claim import Command, read_note
 from marey.base.errors import RunError
 from marey.base.files import write_text
 from marey.base.jsonable import Json
-from marey.base.reporter import notice, warning
+from marey.base.reporter import warning, warning_once
 
 README = "README.txt"
 _FIRST = "Marey wrote this folder, and writes this file anew whenever files are added."
@@ -46,8 +46,9 @@ _FILES = (
     ("broken.jsonl", "files that could not be read, with the reason of each"),
     ("broken-*.jsonl", "the same of a further process"),
     ("last.ckpt", "state that --resume goes on from; nothing else reads it, so it may be removed from a run that is over"),
+    ("conversion.json", "note of marey data resize or frames: its settings, which a later call compares"),
     *((command.note, f"note of marey {command.words}: its settings, which a later call compares")
-      for command in Command if command is not Command.PREDICT and command is not Command.FRAMES),
+      for command in Command if command not in (Command.PREDICT, Command.RESIZE, Command.FRAMES)),
     ("answers.jsonl.run.json", "note of marey predict: its settings, which a later call compares"),
     ("start.json", "where the initial weights came from (version 0.1.0; later ones note it in run.json)"),
 )  # fmt: skip
@@ -89,7 +90,9 @@ def write_readme(folder: str | Path, *, always: bool = False) -> None:
     except OSError:
         before = None
     if before is not None and not before.startswith(_FIRST):
-        notice(f"{path} is not of Marey and stays as it is: what the files are, docs/how-to/output-folders.md says")
+        warning_once(
+            f"{path} is not of Marey and stays as it is: what the files are, docs/how-to/output-folders.md says"
+        )
         return
     text = "\n\n".join(filter(None, (_FIRST, _what(here), _contents(here), _to_give(here), _commands(here)))) + "\n"
     if text != before:

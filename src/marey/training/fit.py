@@ -1,5 +1,6 @@
 """Train a network by its recipe: `marey.fit`."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -267,9 +268,11 @@ def _tell_of_batch(recipe: Recipe, batch: int) -> None:
 
 def _for_readme(out: Path, shown: Manifest, go_on: str | None) -> dict[str, Json]:
     """What run.json notes for the commands in README.txt: paths as they were named, a video, and the list to test on."""
-    facts: dict[str, Json] = {"working_folder": str(Path.cwd()), "out": str(out), "example": str(shown[0].path)}
-    source = Path(shown.source) if shown.source else None
-    if source is not None and source.exists():
+    facts: dict[str, Json] = {"working_folder": str(Path.cwd()), "out": str(out)}
+    if len(shown):
+        facts["example"] = str(shown[0].path)
+    if shown.source and os.path.exists(shown.source):  # noqa: PTH110 - the source of a manifest may be any text
+        source = Path(shown.source)
         facts["held_out"] = str(source)
         facts["held_out_split"] = shown.split_names[0] if len(shown.split_names) == 1 else None
         if source.is_file() and shown.root.absolute() != source.absolute().parent:
