@@ -144,14 +144,6 @@ def test_long_names_are_cut(place) -> None:
     found.mkdir(parents=True)
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="the superuser may write everywhere")
-def test_a_run_that_cannot_be_written_names_the_way_out(place) -> None:
-    (place / "runs" / "a").chmod(0o555)
-    done = CliRunner().invoke(app, ["evaluate", "runs/a", "--data", "clips"])
-    (place / "runs" / "a").chmod(0o755)
-    assert "--out FOLDER" in done.stderr
-
-
 def test_a_folder_that_cannot_be_chosen_names_the_way_out(place, monkeypatch) -> None:
     def refused(**_: object) -> None:
         raise PermissionError(13, "Permission denied")
