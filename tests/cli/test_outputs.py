@@ -268,7 +268,7 @@ def test_answers_by_suffix(place) -> None:
     visible = sorted(path.name for path in place.iterdir() if not path.name.startswith("."))
     assert visible == ["a.csv", "a.html", "a.json", "a.jsonl", "a.jsonl.run.json", "clips", "folder", "m.safetensors"]
     assert sorted(path.name for path in (place / "folder").iterdir()) == [
-        "answers.csv", "answers.html", "answers.json", "answers.jsonl", "answers.jsonl.run.json",
+        "README.txt", "answers.csv", "answers.html", "answers.json", "answers.jsonl", "answers.jsonl.run.json",
     ]  # fmt: skip
     assert (place / "folder" / "answers.csv").read_text() == (place / "a.csv").read_text()
 

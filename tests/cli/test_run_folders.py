@@ -72,7 +72,7 @@ def test_the_best_checkpoint_of_a_run_is_taken_and_said(runs, videos, recipe, tm
     converted = read_checkpoint(tmp_path / "c.safetensors")
     assert all(torch.equal(value, best[name]) for name, value in converted.tensors.items())
     assert converted.provenance["converted_from"] == "best.safetensors"
-    assert json.loads((tmp_path / "t" / "start.json").read_text())["file"] == "best.safetensors"
+    assert json.loads((tmp_path / "t" / "run.json").read_text())["started_from"]["file"] == "best.safetensors"
     assert marey("report", run).exit_code == 0
     loaded = load_model(run).network.state_dict()
     assert all(torch.equal(value, loaded[name]) for name, value in best.items())

@@ -87,19 +87,25 @@ def test_nothing_is_said_where_nothing_is_known(videos, tmp_path) -> None:
         assert "trained_on" not in file
 
 
+def full_disk(*_: object) -> None:
+    raise OSError("disk full")
+
+
 def test_an_interrupted_test_keeps_what_it_found(videos, tmp_path, monkeypatch) -> None:
     manifest = list_folder(videos)
     model = model_trained_on(tmp_path, videos / "jump" / "v0.mp4")
-    evaluate(model, manifest, out=tmp_path / "e", workers=0)
-    for name in ("scores.npz", "result.json"):
-        (tmp_path / "e" / name).unlink()
+    with monkeypatch.context() as patched, pytest.raises(OSError, match="disk full"):
+        patched.setattr("marey.evaluation.result.EvaluationResult.save", full_disk)
+        evaluate(model, manifest, out=tmp_path / "e", workers=0)
     monkeypatch.setattr("marey.evaluation.evaluate.read_ahead", lambda views, rows, workers: iter(()))
-    assert "1 of 8 videos was trained on (jump/v0.mp4)" in evaluate(model, manifest, out=tmp_path / "e").summary()
+    shutil.copytree(tmp_path / "e", tmp_path / "old")
+    for _ in range(2):  # from the parts, and then from the scores that take their place
+        assert "1 of 8 videos was trained on (jump/v0.mp4)" in evaluate(model, manifest, out=tmp_path / "e").summary()
     # Parts of version 0.1.0 have no identities: nothing is claimed then.
-    (part,) = (tmp_path / "e" / "parts").iterdir()
+    (part,) = (tmp_path / "old" / "parts").iterdir()
     with np.load(part) as file:
         np.savez(part, **{name: file[name] for name in file if name != "identities"})
-    assert "trained on" not in evaluate(model, manifest, out=tmp_path / "e").summary()
+    assert "trained on" not in evaluate(model, manifest, out=tmp_path / "old").summary()
 
 
 def test_parts_of_videos(videos, tmp_path) -> None:

@@ -77,9 +77,9 @@ def test_rows_of_both_tasks_are_as_version_0_1_0_wrote_them(tmp_path: Path) -> N
         f"2,20,0.1,0.75,,{SEVERAL.loss},,,1.0,2.0,5.0,0.5,0",
         "3,30,0.1,0.75,,,,,,2.0,5.0,0.5,0",
     ]
-    line = json.loads((tmp_path / "log.jsonl").read_text().splitlines()[0])
-    names = [name for name in HEADER.split(",") if name != "val_map"]
-    assert list(line) == ["event", "time", *names]
+    assert not (tmp_path / "log.jsonl").exists(), "it has the steps alone, and repeats no epoch"
+    log.step(step=1, epoch=0, loss=0.5, lr=0.1)
+    assert list(json.loads((tmp_path / "log.jsonl").read_text())) == ["step", "epoch", "loss", "lr", "time"]
 
 
 def test_metrics_of_another_task_get_columns_of_their_own(tmp_path: Path) -> None:

@@ -159,6 +159,24 @@ def link(path: str | Path, target: str | Path) -> None:
     rename(temporary, target)
 
 
+def name_twice(path: str | Path, same: str | Path) -> bool:
+    """Make `path` a second name of the file `same` (a hard link) in one step; False, and nothing changes, where the file
+    system has none.
+
+    A name may be given to another file later: files that are written whole take a name, and change no content.
+    """
+    path, same = Path(path), Path(same)
+    temporary = path.with_name(f".{path.stem}-{os.urandom(4).hex()}{path.suffix}")
+    try:
+        os.link(same, temporary)
+        temporary.replace(path)
+    except (OSError, NotImplementedError):
+        return False
+    finally:
+        temporary.unlink(missing_ok=True)  # also where both names were one file already, and replacing did nothing
+    return True
+
+
 def write_text(path: str | Path, text: str) -> None:
     """Write `text` as UTF-8, whole or not at all; names of files that are no UTF-8 as the bytes that they are."""
     with atomic_path(path) as temporary:

@@ -19,8 +19,8 @@ from marey.cli.command import (
     FuseWeights,
     ModelClasses,
     NameOrFile,
-    Out,
     PrecisionOption,
+    ResultsOut,
     Root,
     Set,
     TrustFirstUse,
@@ -29,8 +29,8 @@ from marey.cli.command import (
     Workers,
     check_folder,
     json_document,
-    next_run,
     output_path,
+    results_folder,
 )
 from marey.cli.given import named, refuse_training_settings, trusted_after, trusted_models
 
@@ -40,7 +40,7 @@ def predict(
     videos: Annotated[list[Path], typer.Argument(help="Video files, folders of them, or lists (.txt, .csv).")],
     root: Root = None,
     classes: ModelClasses = None,
-    top: Annotated[int | None, typer.Option("--top", min=1, help="How many answers per video.  [default: 5]")] = None,
+    top: Annotated[int | None, typer.Option("--top", min=1, help="How many answers per video (default: 5).")] = None,
     weights: WeightsFile = None,
     fuse: Fuse = None,
     fuse_weights: FuseWeights = None,
@@ -132,7 +132,7 @@ def features(
     untrained: Untrained = False,
     trust_first_use: TrustFirstUse = False,
     settings: Set = None,
-    out: Out = None,
+    out: ResultsOut = None,
     as_json: AsJson = False,
     batch: Batch = 8,
     workers: Workers = None,
@@ -152,8 +152,8 @@ def features(
     check_backend(compute)
     refuse_training_settings(settings)
     check_root(root, data)
-    folder = out or next_run(f"{Path(model).stem}-features")
-    check_folder(folder, data, writes=(INDEX,))
+    folder = out or results_folder("features", weights or model, data=data)
+    check_folder(folder, data, writes=(INDEX,), named=out is not None)
     checked = partial(
         check_model, model, weights=weights, untrained=untrained, settings=settings or (), command="marey features"
     )

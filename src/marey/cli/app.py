@@ -16,8 +16,10 @@ from marey.cli.command import (
     Batch,
     Classes,
     Device,
+    Epochs,
     Fuse,
     FuseWeights,
+    LearningRate,
     MaxBroken,
     ModelClasses,
     NameOrFile,
@@ -26,6 +28,7 @@ from marey.cli.command import (
     OnlyNetwork,
     Out,
     PrecisionOption,
+    ResultsOut,
     Root,
     Set,
     TrustFirstUse,
@@ -35,9 +38,11 @@ from marey.cli.command import (
     Workers,
     check_folder,
     command,
+    go_on_with,
     json_document,
     next_run,
     output_file,
+    results_folder,
     trusted,
 )
 from marey.cli.data import data
@@ -115,7 +120,7 @@ def evaluate(
     untrained: Untrained = False,
     trust_first_use: TrustFirstUse = False,
     settings: Set = None,
-    out: Out = None,
+    out: ResultsOut = None,
     as_json: AsJson = False,
     batch: Batch = 8,
     workers: Workers = None,
@@ -136,8 +141,11 @@ def evaluate(
     refuse_training_settings(settings)
     if fuse_data is not None and fuse is None and find_two_stream(model) is None:
         raise MareyError(f"--fuse-data {fuse_data}: is the list of a second model, and none is named: --fuse NAME.")
-    folder = out or next_run(f"{Path(model).stem}-evaluate")
-    check_folder(folder, data, only, fuse_data, writes=("scores.npz", "result.json", "report.html"))
+    second = None if fuse is None else fuse_weights or fuse
+    folder = out or results_folder("evaluate", weights or model, second, data=data, split=split)
+    check_folder(
+        folder, data, only, fuse_data, writes=("scores.npz", "result.json", "report.html"), named=out is not None
+    )
     names = None if classes is None else read_classes(classes)
     trust = trusted_models(
         model, fuse, weights=weights, fuse_weights=fuse_weights, untrained=untrained, settings=settings or (),
@@ -166,6 +174,7 @@ command(app, "train")(train)
 
 @command(app, "reproduce")
 def reproduce(
+    context: typer.Context,
     data: Data,
     row: Annotated[str | None, typer.Argument(help="A recipe's name, or that of a row of two streams.")] = None,
     train: Annotated[bool, typer.Option("--train", help="Train every stream instead of loading its weights.")] = False,
@@ -180,39 +189,47 @@ def reproduce(
     ] = None,
     trust_first_use: TrustFirstUse = False,
     splits: Annotated[
-        str | None, typer.Option("--splits", help="Official splits of UCF101 and HMDB51: 1,2,3.  [default: 1]")
+        str | None, typer.Option("--splits", help="Official splits of UCF101 and HMDB51: 1,2,3 (default: 1).")
     ] = None,
     root: Root = None,
+    epochs: Epochs = None,
+    lr: LearningRate = None,
     settings: Set = None,
-    out: Out = None,
+    out: ResultsOut = None,
     as_json: AsJson = False,
     seed: Annotated[
-        int | None, typer.Option("--seed", help="Seed of everything random in training.  [default: 0]")
+        int | None, typer.Option("--seed", help="Seed of everything random in training (default: 0).")
     ] = None,
-    batch: Batch = 8,
+    batch: Annotated[
+        int | None,
+        typer.Option("--batch", min=1, help="Views in one forward pass, and clips in one of training (default: 8)."),
+    ] = None,
     workers: Workers = None,
     device: Device = "auto",
     precision: PrecisionOption = "auto",
     max_broken: MaxBroken = None,
 ) -> None:
     """All steps of a published row: prepare the data, train or load, test, fuse, compare. A second call goes on."""
+    from marey.recipe.short import with_short_forms
     from marey.workflows.reproduce import How, ablate, check_used, names_to_fetch
     from marey.workflows.reproduce import reproduce as run
     from marey.workflows.train import TrainOptions
 
     if (row is None) == (ablation is None):
         raise MareyError("expected a row's name, or --ablation imagenet or segments.")
-    folder = out or next_run(f"{row or ablation}-reproduce")
-    check_folder(folder, data)
+    folder = out or results_folder("reproduce", weights, fuse_weights, data=data, of=row or ablation)
+    check_folder(folder, data, named=out is not None)
     if splits is not None and not all(word in ("1", "2", "3") for word in splits.split(",")):
         raise MareyError(f"--splits {splits}: expected numbers of official splits, for example 1,2,3.")
+    if not (train or ablation) and (epochs, lr) != (None, None):
+        raise MareyError("--epochs and --lr: are for training, and nothing is trained: leave them out, or add --train.")
     if ablation is not None and as_json:
         raise MareyError("--json: an ablation prints one sentence; result.json of both trainings lies in --out.")
     check_used(
         row, data, train=train or ablation is not None, weights=(weights, fuse_weights), init=init or (), seed=seed,
         splits=splits, root=root,
     )  # fmt: skip
-    compute = Compute(device=device, precision=precision, workers=workers)
+    compute = Compute(device=device, precision=precision, batch=batch, workers=workers)
     starts = (*(init or ()), None, None)[:2]
     names = [] if row is None else names_to_fetch(row, train=train, weights=(weights, fuse_weights), init=starts)
     trust = trusted(names, trust_first_use)
@@ -221,10 +238,16 @@ def reproduce(
         train=train,
         init=starts,
         splits=tuple(int(word) for word in (splits or "1").split(",")),
-        settings=settings or (),
+        settings=with_short_forms(settings or [], epochs=epochs, lr=lr),
         root=root,
-        test=replace(compute, batch=batch),
-        options=TrainOptions(seed=seed or 0, max_broken=max_broken, compute=compute, trust_first_use=trust),
+        test=replace(compute, batch=8 if batch is None else batch),
+        options=TrainOptions(
+            seed=seed or 0,
+            max_broken=max_broken,
+            compute=compute,
+            trust_first_use=trust,
+            go_on=go_on_with(context, folder),
+        ),
     )
     if ablation is not None:
         print(ablate(ablation, data, out=folder, how=how))
@@ -236,13 +259,14 @@ def reproduce(
 
 @command(app, "demo")
 def demo(
+    context: typer.Context,
     out: Out = None,
-    seed: Annotated[int | None, typer.Option("--seed", help="Seed of everything random.  [default: 0]")] = None,
+    seed: Annotated[int | None, typer.Option("--seed", help="Seed of everything random (default: 0).")] = None,
     workers: Workers = None,
     device: Device = "auto",
     network: Annotated[
         str | None,
-        typer.Option("--network", help="slowonly, or tsn: the one that cannot see order.  [default: slowonly]"),
+        typer.Option("--network", help="slowonly, or tsn: the one that cannot see order (default: slowonly)."),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the stopped demo in --out.")] = False,
 ) -> None:
@@ -251,7 +275,11 @@ def demo(
 
     if resume and out is None:
         raise MareyError("--resume needs the folder of the stopped demo: --out FOLDER.")
-    run_demo(out or next_run("demo"), network=network, seed=seed, workers=workers, device=device, resume=resume)
+    folder = out or next_run("demo")
+    run_demo(
+        folder, network=network, seed=seed, workers=workers, device=device, resume=resume,
+        go_on=go_on_with(context, folder, "--resume"),
+    )  # fmt: skip
 
 
 @command(app, "doctor")
@@ -301,9 +329,11 @@ def convert(
 @command(app, "report")
 def report(folder: Annotated[Path, typer.Argument(help="A folder that train or evaluate left.")]) -> None:
     """Write report.html of a run anew."""
+    from marey.base.readme import write_readme
     from marey.evaluation.report import write_report
 
     print(write_report(folder))
+    write_readme(folder)
 
 
 @command(app, "fuse")

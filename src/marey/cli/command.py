@@ -6,19 +6,24 @@ import functools
 import inspect
 import json
 import os
+import re
 import sys
+import unicodedata
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from marey.backends.compute import BackendName
+from marey.base.claim import Command, OutputPath
 from marey.base.errors import MareyError, RunError
 from marey.base.jsonable import json_text
 from marey.base.precision import Precision
 from marey.base.processes import MOST_DECODING, processes
+from marey.base.readme import command_line, program
 from marey.cli.program import CLOSED_PIPE, INTERRUPTED, is_closed_pipe
 
 Device = Annotated[
@@ -30,7 +35,7 @@ Workers = Annotated[
     typer.Option(
         "--workers",
         min=0,
-        help=f"Processes that decode ahead; 0 decodes in this one.  [default: one per core, at most {MOST_DECODING}]",
+        help=f"Processes that decode ahead; 0 decodes in this one (default: one per core, at most {MOST_DECODING}).",
     ),
 ]
 Batch = Annotated[int, typer.Option("--batch", min=1, help="Views in one forward pass.")]
@@ -64,7 +69,17 @@ def output_file(text: str) -> Path:
 
 Out = Annotated[
     Path | None,
-    typer.Option("--out", metavar="PATH", parser=output_file, help="Output folder.  [default: runs/<name>-<n>]"),
+    typer.Option("--out", metavar="PATH", parser=output_file, help="Output folder (default: runs/<name>-<n>)."),
+]
+ResultsOut = Annotated[
+    Path | None,
+    typer.Option(
+        "--out",
+        metavar="PATH",
+        parser=output_file,
+        help="Output folder (default: <command>-<split or list>-<n> inside the run whose checkpoint is given, else "
+        "runs/<name>-<command>-<n>).",
+    ),
 ]
 NameOrFile = Annotated[
     str, typer.Argument(help="A recipe's name, or a checkpoint: the folder that training left, or a file.")
@@ -89,11 +104,16 @@ MaxBroken = Annotated[
         "--max-broken",
         min=0,
         max=1,
-        help="Share of unreadable videos that is tolerated.  [default: 0.01, or 3 files if that is more]",
+        help="Share of unreadable videos that is tolerated (default: 0.01, or 3 files if that is more).",
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output, nothing else.")]
 Set = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a field of the recipe.")]
+Epochs = Annotated[int | None, typer.Option("--epochs", min=1, help="How many epochs: --set train.epochs=N in short.")]
+LearningRate = Annotated[
+    float | None,
+    typer.Option("--lr", help="Learning rate of --set train.base_batch: --set train.optimizer.lr=X in short."),
+]
 Words = Annotated[
     list[str] | None,
     typer.Argument(metavar="[WORD]...", help="Only rows with all these words: in name, title, publisher, pretraining."),
@@ -244,27 +264,101 @@ def trusted(names: Sequence[str], given: bool) -> bool:
     return typer.confirm("Fetch and trust it from now on?", err=True)
 
 
-def next_run(name: str) -> Path:
-    """The first of runs/<name>-1, runs/<name>-2, ... that is not there yet."""
+def next_run(name: str, *, inside: Path | None = None) -> Path:
+    """The first of runs/<name>-1, runs/<name>-2, ... that is not there yet; or of <name>-1, ... `inside` a run's folder.
+
+    Raises:
+        RunError: there are several processes, which could choose different ones.
+    """
     if processes().world > 1:
         raise RunError("under several processes the folder must be the same for all: name it with --out.")
-    number = 1
-    while (folder := Path("runs") / f"{name}-{number}").exists():
+    name, number = _plain_name(name), 1
+    while os.path.lexists(folder := (inside or Path("runs")) / f"{name}-{number}"):
         number += 1
     return folder
 
 
-def check_folder(folder: Path, *inputs: str | Path | None, writes: Iterable[str] = ()) -> None:
+def results_folder(
+    command: str, *models: str | None, data: Path | None = None, split: str | None = None, of: str | None = None
+) -> Path:
+    """Where results go unless --out says it: into the run whose checkpoint was given, as runs/a/evaluate-val-1, with the
+    split in their name, else the name of the list; without such a run, or with two models, runs/<model>-<command>-<n>.
+
+    Args:
+        command: The part of the name that says what the results are.
+        models: Of each model what a user gave: a recipe's name, a checkpoint file or the folder of a run.
+        of: The model's part of the name of a folder below runs/; None: as the first model is called.
+    """
+    given = [model for model in models if model is not None]
+    run = run_of(Path(given[0])) if len(given) == 1 else None
+    if run is None:
+        return next_run(f"{of or _model_name(given[0])}-{command}")
+    label = split or ("" if data is None else data.resolve().name if data.is_dir() else data.stem)
+    return next_run(f"{command}-{label}" if label else command, inside=run)
+
+
+def run_of(checkpoint: Path) -> Path | None:
+    """The folder of the training that a word names as a checkpoint: the folder itself, or that of a file in it."""
+    folder = checkpoint if checkpoint.is_dir() else checkpoint.parent if checkpoint.is_file() else None
+    if folder is None or not (folder / "recipe.yaml").is_file():
+        return None
+    known = (Command.TRAIN.note, *Command.TRAIN.products)
+    return folder if any((folder / name).is_file() for name in known) else None
+
+
+def _model_name(word: str) -> str:
+    """What a model is called in the name of a folder: a recipe's name, the name of a file without its ending, of a folder,
+    or of a run for a checkpoint that lies in it.
+    """
+    path = Path(word.partition("?")[0])
+    if path.is_dir():
+        return path.resolve().name
+    run = run_of(path)
+    return path.stem if run is None else run.resolve().name
+
+
+def _plain_name(name: str) -> str:
+    """A name as every file system takes it, Windows' among them: without characters that it forbids, without dots or blanks
+    at its ends, and not too long. A number follows, so that no name is one of Windows' devices.
+    """
+    plain = re.sub(r'[<>:"/\\|?*\x00-\x1f\x7f\ud800-\udfff]+', "_", unicodedata.normalize("NFC", name))
+    while len(plain.encode()) > _LONGEST_NAME:
+        plain = plain[:-1]
+    return plain.strip(". ") or "run"
+
+
+_LONGEST_NAME = 80
+"""Bytes of a folder's name before its number."""
+
+
+def go_on_with(context: typer.Context, out: Path, *more: str) -> str:
+    """The command line that was typed, with `more` options and the folder in which to go on, to be copied."""
+    words = list(context.obj or ())
+    kept: list[str] = []
+    while words:
+        word = words.pop(0)
+        if word == "--out":
+            words[:1] = []
+        elif word not in more and not word.startswith("--out="):
+            kept.append(word)
+    here = processes()
+    start = ("torchrun", "--nproc-per-node", str(here.local_world), "-m", "marey") if here.world > 1 else program()
+    return command_line(*start, *kept, *more, "--out", str(out))
+
+
+def check_folder(folder: Path, *inputs: str | Path | None, writes: Iterable[str] = (), named: bool = True) -> None:
     """See before any network is built that a folder can be written, is none of the folders that the command reads, and that
     no other process works there. `writes` are names of files in it that would take the place of an input of that name.
+    `named`: whether the user named it, and it was not chosen here.
 
     Raises:
         RunError: it cannot be used.
     """
-    from marey.base.claim import OutputPath
-
     read = [path for path in inputs if path is not None]
-    OutputPath.folder(folder).refuse_inputs(read)
+    place = OutputPath.folder(folder)
+    if not named:
+        place = replace(place, way_out="results go there unless another folder is named: --out FOLDER")
+    place.refuse_inputs(read)
     for name in writes:
         OutputPath.file(folder / name).refuse_inputs(read)
-    OutputPath.folder(folder).check(share=processes().rank if processes().world > 1 else None)
+    place.check(share=processes().rank if processes().world > 1 else None)

@@ -230,7 +230,7 @@ def _convert(
     path = out / f"{source.resolve().name if source.is_dir() else source.stem}.csv"
     _check_apart(out, source, classes, writes=path.name)
     done = convert(read_manifest(source, root=root, classes=classes), out, how, workers=workers)
-    done.manifest.write_csv(path)
+    done.write_list(path)
     print(f"{path}: {len(done.manifest)} entries; {done.written} videos written, {done.there} were there.")
     if done.broken:
         print(f"{len(done.broken)} could not be read and are left out (why: {out / 'broken.jsonl'}).")

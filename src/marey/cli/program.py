@@ -53,10 +53,12 @@ class Program(TyperGroup):
         disk that is full, with another exit code.
         """
         _prepare_streams()
+        given = options.get("args") or (words[0] if words else None)
+        options["obj"] = tuple(sys.argv[1:] if given is None else given)  # as typed, for `go_on_with`
         if not options.get("standalone_mode", True):  # for callers in Python, whose process goes on
             return super().main(*words, **options)
         code: Any = 0
-        given = _file_of(sys.stdout)
+        standard = _file_of(sys.stdout)
         try:
             super().main(*words, **options)
         except SystemExit as ending:
@@ -68,7 +70,7 @@ class Program(TyperGroup):
                 raise
             code = 1
             print(f"marey: standard output: {error.strerror}", file=sys.stderr)
-        replaced = _file_of(sys.stdout) != given  # by Rich, where a pipe closed while it wrote --help
+        replaced = _file_of(sys.stdout) != standard  # by Rich, where a pipe closed while it wrote --help
         lost = _written_out(sys.stdout), _written_out(sys.stderr)
         if replaced or any(map(is_closed_pipe, lost)):
             code = CLOSED_PIPE

@@ -1,6 +1,7 @@
 """`marey train`: a recipe on a list, or a classifier from a folder of clips or a list of them."""
 
 from dataclasses import replace
+from enum import StrEnum
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,6 +14,8 @@ from marey.base.processes import processes
 from marey.cli.command import (
     Classes,
     Device,
+    Epochs,
+    LearningRate,
     MaxBroken,
     Out,
     PrecisionOption,
@@ -22,6 +25,7 @@ from marey.cli.command import (
     TrustFirstUse,
     Workers,
     check_folder,
+    go_on_with,
     next_run,
     trusted,
 )  # fmt: skip
@@ -34,7 +38,13 @@ _WRITTEN = ("split.csv", "recipe.yaml", "last.safetensors", "best.safetensors")
 """Files of a run that could also be what it is made from."""
 
 
+class _Logger(StrEnum):
+    CSV = "csv"
+    TENSORBOARD = "tensorboard"
+
+
 def train(
+    context: typer.Context,
     recipe: Annotated[
         str,
         typer.Argument(
@@ -54,41 +64,48 @@ def train(
         typer.Option("--init", help="Start from none, imagenet, ig65m, a recipe's name or a checkpoint file."),
     ] = None,
     trust_first_use: TrustFirstUse = False,
-    epochs: Annotated[
-        int | None, typer.Option("--epochs", min=1, help="How many epochs: --set train.epochs=N in short.")
-    ] = None,
-    lr: Annotated[
-        float | None,
-        typer.Option("--lr", help="Learning rate of --set train.base_batch: --set train.optimizer.lr=X in short."),
-    ] = None,
+    epochs: Epochs = None,
+    lr: LearningRate = None,
     settings: Set = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
     out: Out = None,
     seed: Seed = 0,
     batch: Annotated[
         int | None,
-        typer.Option("--batch", min=1, help="Clips per pass and process; accumulated to the recipe's."),
+        typer.Option(
+            "--batch",
+            min=1,
+            help="Clips in one pass of a process. A step keeps train.base_batch clips, which --lr is for; "
+            "--set train.base_batch=N changes it.",
+        ),
     ] = None,
     workers: Workers = None,
     device: Device = "auto",
     precision: PrecisionOption = "auto",
     max_broken: MaxBroken = None,
-    tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Write TensorBoard files too.")] = False,
+    logger: Annotated[
+        list[_Logger] | None,
+        typer.Option(
+            "--logger", help="csv: log.csv, which is always written; tensorboard: its files too. May be repeated."
+        ),
+    ] = None,
+    tensorboard: Annotated[bool, typer.Option("--tensorboard", help="--logger tensorboard in short.")] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what was understood; train nothing, write nothing.")
     ] = False,
 ) -> None:
     """Train: `marey train FOLDER_OR_LIST` for your own clips, or `marey train NAME --data LIST` for a recipe."""
+    from marey.recipe.short import with_short_forms
     from marey.weights.pretraining import check_start, start_names
     from marey.workflows.train import TrainOptions, plan_classifier, plan_recipe, train_and_test, train_classifier
 
     if resume and out is None:
         raise MareyError("--resume: name the run to go on with, for example --out runs/mine-1.")
-    settings = _with_short_forms(settings or [], epochs, lr)
+    settings = with_short_forms(settings or [], epochs=epochs, lr=lr)
     options = TrainOptions(
         seed=seed, resume=resume, init=init, root=root, classes=classes, max_broken=max_broken,
-        tensorboard=tensorboard, compute=Compute(device=device, precision=precision, batch=batch, workers=workers),
-        trust_first_use=trust_first_use,
+        tensorboard=tensorboard or _Logger.TENSORBOARD in (logger or ()), trust_first_use=trust_first_use,
+        compute=Compute(device=device, precision=precision, batch=batch, workers=workers),
     )  # fmt: skip
     if _is_data(recipe):
         if data is not None:
@@ -98,6 +115,7 @@ def train(
             )
         given = Path(recipe).resolve()
         folder = out or next_run(given.name if given.is_dir() else given.stem)
+        options = replace(options, go_on=go_on_with(context, folder, "--resume"))
         _check_folder(folder, recipe, val, classes, init, resume=resume)
         if init is not None and not resume and not dry_run:
             options = replace(options, trust_first_use=trusted([init], trust_first_use))
@@ -107,6 +125,7 @@ def train(
         if data is None:
             raise MareyError(f"marey train {recipe}: name the videos with --data LIST_OR_FOLDER.")
         folder = out or next_run(found.name)
+        options = replace(options, go_on=go_on_with(context, folder, "--resume"))
         _check_folder(folder, recipe, data, val, classes, init, resume=resume)
         if not resume and not dry_run:
             trust = trusted_after(start_names(found, init), trust_first_use, partial(check_start, found, init))
@@ -125,24 +144,6 @@ def _check_folder(folder: Path, *inputs: str | Path | None, resume: bool) -> Non
     """`check_folder`, asked by the first process alone: it writes for all, and may have begun while another one starts."""
     if processes().first:
         check_folder(folder, *inputs, writes=() if resume else _WRITTEN)
-
-
-def _with_short_forms(settings: list[str], epochs: int | None, lr: float | None) -> list[str]:
-    """The settings with those that have an option of their own.
-
-    Raises:
-        RecipeError: one is given in both ways.
-    """
-    short = {"--epochs": ("train.epochs", epochs), "--lr": ("train.optimizer.lr", lr)}
-    more = {option: f"{key}={value!r}" for option, (key, value) in short.items() if value is not None}
-    for option, word in more.items():
-        key = word.partition("=")[0]
-        for setting in settings:
-            if setting.partition("=")[0] == key:
-                raise RecipeError(
-                    f"{option} is short for --set {word}, and --set {setting} is given, too: leave one out."
-                )
-    return [*settings, *more.values()]
 
 
 def _recipe_to_train(word: str, settings: list[str]) -> "Recipe":

@@ -11,6 +11,7 @@ import numpy as np
 
 from marey.base.claim import Claim, Command, OutputPath
 from marey.base.errors import DataError, DecodeError, RunError
+from marey.base.readme import write_readme
 from marey.data.manifest import Manifest, Sample
 from marey.data.missing import require_files
 from marey.data.quarantine import Broken, VideoJob, run_video_jobs
@@ -103,6 +104,11 @@ class Converted:
     written: int
     there: int
     broken: tuple[Broken, ...]
+
+    def write_list(self, path: Path) -> None:
+        """Write the list into the folder of the videos, and README.txt where files come together there."""
+        self.manifest.write_csv(path)
+        write_readme(path.parent)
 
 
 @dataclass(frozen=True)

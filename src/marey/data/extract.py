@@ -9,6 +9,7 @@ import numpy as np
 
 from marey.base.claim import Claim, Command, OutputPath
 from marey.base.errors import DataError, DecodeError
+from marey.base.readme import write_readme
 from marey.base.reporter import notice
 from marey.data.manifest import Manifest
 from marey.data.missing import require_files
@@ -154,4 +155,5 @@ def _listed(manifest: Manifest, out: Path, stems: list[str], places: dict[str, P
     ids = np.array([places[stems[row]].relative_to(out).as_posix() for row in rows])
     listed = replace(manifest[rows], ids=ids, root=out, source=str(out / LIST))
     listed.write_csv(out / LIST)
+    write_readme(out)
     return listed

@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import json
 import re
+import shutil
 import time
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
@@ -24,6 +25,7 @@ from marey.base.claim import Claim, Command, OutputPath
 from marey.base.errors import DataError, RunError
 from marey.base.files import atomic_path
 from marey.base.processes import processes
+from marey.base.readme import write_readme
 from marey.base.reporter import notice, progress, warning_once
 from marey.base.versions import versions
 from marey.classifier import Classifier
@@ -35,11 +37,11 @@ from marey.data.identity import Identities, was_seen
 from marey.data.manifest import Manifest, are_places
 from marey.data.missing import check_present
 from marey.data.overlap import only as restricted
-from marey.data.quarantine import Broken, Quarantine, broken_list
+from marey.data.quarantine import BROKEN, Broken, Quarantine, broken_list
 from marey.data.videos import counted
 from marey.evaluation.compare import compare
 from marey.evaluation.protocol import EvaluationProtocol, Restriction
-from marey.evaluation.result import EvaluationResult
+from marey.evaluation.result import SCORES, EvaluationResult
 from marey.evaluation.scores import Scores
 from marey.evaluation.views import read_ahead, score_video
 from marey.tasks.all import task_of
@@ -213,10 +215,12 @@ class _Run:
         self.done: dict[int, NDArray[np.float32]] = {}
         self.identities: dict[int, int] = {}
         """Of the content of each row's file, where it was looked at: version 0.1.0 did not."""
+        self.seen: dict[str, bool] = {}
+        """Of each video id of a test that was over: whether the network was trained on its content, as its scores say."""
         self.reports: set[str] = set()
         """Of the backends that computed what is done, as JSON."""
-        if self.parts is not None:
-            self._take_in(self.parts)
+        if out is not None:
+            self._take_in(out)
         if self.done:
             count, were = counted(len(self.data), "video"), "is" if len(self.done) == 1 else "are"
             notice(f"going on: {len(self.done):,} of {count} {were} tested already")
@@ -226,6 +230,9 @@ class _Run:
         if not self.done:
             self.quarantine.forget()
         self._broken_ids = {b.id for b in self.quarantine.files}
+        if out is not None and self.rank:  # where the test was over, the first process has what all had found
+            first = Quarantine(out / BROKEN, total=len(data), max_share=1, ids=self.ids)
+            self._broken_ids |= {b.id for b in first.files} if self.done else set()
 
     def rows_to_do(self) -> list[int]:
         """The rows of this process that are not done: every world-th one, so that no video is tested twice."""
@@ -288,13 +295,29 @@ class _Run:
             result = replace(result, comparisons=compare(model.recipe, protocol, top1=top1, videos=len(rows)))
         if self.out is not None and self.rank == 0:
             result.save(self.out)
+            self._remove_parts(self.out)
+            write_readme(self.out)
         return result
+
+    def _remove_parts(self, out: Path) -> None:
+        """Remove what the written scores repeat: the parts, and the further processes' lists of broken files."""
+        shutil.rmtree(out / "parts", ignore_errors=True)
+        for record in out.glob("broken-*.jsonl"):
+            record.unlink(missing_ok=True)
 
     def _trained_on(self, rows: Sequence[int], known: Identities | None) -> NDArray[np.bool_] | None:
         """As in `Scores`; None where it is not known what the network was trained on."""
-        if known is None or not all(row in self.identities for row in rows):
+        if known is None:
             return None
-        return np.array([was_seen(self.data[row], self.identities[row], known) for row in rows], np.bool_)
+        found = []
+        for row in rows:
+            if row in self.identities:
+                found.append(was_seen(self.data[row], self.identities[row], known))
+            elif (seen := self.seen.get(self.data[row].id)) is not None:
+                found.append(seen)
+            else:
+                return None
+        return np.array(found, np.bool_)
 
     def _bring_together(self) -> None:
         """Process 0 waits until every video is in somebody's parts or broken files; the others are through already."""
@@ -302,24 +325,48 @@ class _Run:
         while self.rank == 0 and not self._all_there(self.out):
             time.sleep(0.3)
 
-    def _take_in(self, parts: Path) -> None:
-        """Read the scores that all processes have written so far."""
-        for part in parts.glob("[0-9]*.npz"):
-            with np.load(part) as file:
+    def _take_in(self, out: Path) -> None:
+        """Read what all processes have written so far: the parts of a test under way, or the scores of one that was over.
+
+        The parts come first: they are removed only after the scores are written.
+        """
+        for part in sorted((out / "parts").glob("[0-9]*.npz")):
+            with contextlib.suppress(FileNotFoundError), np.load(part) as file:
                 rows = file["rows"].tolist()
                 self.done |= dict(zip(rows, file["probabilities"], strict=True))
                 if "identities" in file:
                     self.identities |= dict(zip(rows, file["identities"].tolist(), strict=True))
                 # Version 0.1.0 had eager alone, and did not say so.
                 self.reports |= set(file["backend"].tolist()) if "backend" in file else {json.dumps(_EAGER)}
+        if len(self.done) < len(self.data) and (out / SCORES).exists():
+            self._take_in_scores(out)
+
+    def _take_in_scores(self, out: Path) -> None:
+        """The scores of this test where it was over; those of another one are left alone."""
+        scores = Scores.load(out / SCORES)
+        there = scores.protocol
+        if not isinstance(there, EvaluationProtocol) or _shown(there) != _shown(self.protocol):
+            return
+        place = {name: number for number, name in enumerate(scores.ids)}
+        rows = [(row, place[video.id]) for row, video in enumerate(self.data.videos) if video.id in place]
+        self.done = {row: scores.probabilities[number] for row, number in rows} | self.done
+        if scores.trained_on is not None:
+            self.seen = dict(zip(scores.ids, scores.trained_on.tolist(), strict=True))
+        used = _EAGER if there.backend is None else there.backend
+        self.reports |= {json.dumps(one) for one in (used if isinstance(used, list) else [used])}
 
     def _all_there(self, out: Path) -> bool:
         """Read what all processes have written so far; whether that is everything."""
-        self._take_in(out / "parts")
+        self._take_in(out)
         for record in out.glob("broken-*.jsonl"):
             for broken in Quarantine(record, total=len(self.data), max_share=1, ids=self.ids).files:
                 self.quarantine.record(broken)
         return len(self.done) + len(self.quarantine) >= len(self.data)
+
+
+def _shown(protocol: EvaluationProtocol) -> tuple[JsonValue, ...]:
+    """What shows, beside the note of the folder, that scores are those of a test."""
+    return protocol.weights_sha256, protocol.data_fingerprint, protocol.batch, protocol.precision, protocol.split
 
 
 _EAGER = BackendReport(asked="eager", ran="eager").as_json()

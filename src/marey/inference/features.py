@@ -25,6 +25,7 @@ from marey.base.errors import DataError
 from marey.base.files import atomic_path
 from marey.base.jsonable import BYTES, Json
 from marey.base.processes import processes
+from marey.base.readme import readme_around, write_readme
 from marey.base.reporter import notice, progress
 from marey.classifier import Classifier
 from marey.data.clips import ViewDataset
@@ -231,6 +232,8 @@ class _Work:
             return Features(self.out, self.videos, computed, broken.files, backend.report())
         found = self._bring_together()
         self._write_index(found)
+        write_readme(self.out)
+        readme_around(self.out)
         return Features(self.out, self.videos, computed, tuple(found.values()), backend.report())
 
     def sweep(self) -> None:

@@ -1,5 +1,6 @@
 """Train a network by its recipe: `marey.fit`."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,7 @@ from marey.data.manifest import Manifest, are_places
 from marey.data.missing import check_present, tell_of_lost_classes
 from marey.data.sides import read_sides
 from marey.data.split import check_sides
+from marey.data.videos import counted
 from marey.models.layers.freeze import freeze
 from marey.models.network import Network
 from marey.recipe import Recipe
@@ -68,6 +70,7 @@ def fit(
     checkpoint_minutes: float = 10.0,
     max_broken: float | None = None,
     trust_first_use: bool = False,
+    go_on: str | None = None,
     compute: Compute = Compute(),  # noqa: B008 - frozen
     **options: Unpack[ComputeOptions],
 ) -> FitResult:
@@ -80,7 +83,8 @@ def fit(
             which rows are for training.
         val: The validation videos, given likewise and scored after each epoch; None: those that the split column of `train`
             names (val, or in their absence test), else no validation.
-        out: The run's folder, for recipe.yaml, log.csv, log.jsonl, last.safetensors, best.safetensors and last.ckpt.
+        out: The run's folder, for recipe.yaml, log.csv, log.jsonl, last.safetensors, best.safetensors, last.ckpt, and
+            README.txt, which says what each of them is.
         model: Your own module from a clip [B, C, T, H, W] to logits [B, K], which is trained from the weights that it has;
             `recipe.model` then gives way to the name of its class.
         init: The initial weights: "none", "imagenet", "ig65m", a recipe's name, or a checkpoint file of Marey or another
@@ -90,6 +94,7 @@ def fit(
         max_broken: Broken files that are tolerated, as a share of the videos in `train`, 0 to 1; with more the run stops.
             None: 1 % of them, or three files if that is more.
         trust_first_use: Fetch initial weights of which no hash was published, too.
+        go_on: The command line that would resume this run, for README.txt; None: README.txt names this call.
         compute: Device ("auto", "cpu", "cuda", "cuda:1" or "mps"), precision, clips per micro-batch and process, and
             decoding processes. Precision "auto" is the recipe's, or float32 where the device lacks it; a resumed run keeps
             the precision that it began with.
@@ -130,12 +135,15 @@ def fit(
     batches = RunBatches(recipe, train, val, seed=seed, workers=compute.workers)
     loss = task.training_loss(recipe.train, train)
     size = micro_batch_size(recipe.train, compute.batch, processes().world)
+    if compute.batch is not None:
+        _tell_of_batch(recipe, compute.batch)
     folder = RunFolder(
         Path(out), recipe if own is None else own.recipe, train.class_names, _identity(recipe, train, val, seed),
         writes=processes().first,
     )  # fmt: skip
     facts: dict[str, Json] = {
         "videos": len(train), "validation_videos": 0 if val is None else len(val), "processes": processes().world,
+        **_for_readme(Path(out), train if val is None else val, go_on),
     }  # fmt: skip
     with folder.claimed(resume, facts):
         tell_of_spare(compute.device)
@@ -245,6 +253,31 @@ def _identity(recipe: Recipe, train: Manifest, val: Manifest | None, seed: int) 
         "validation": val.fingerprint if val is not None else "",
         "seed": seed,
     }
+
+
+def _tell_of_batch(recipe: Recipe, batch: int) -> None:
+    """Say that clips in one pass change neither the step nor what the learning rate is for."""
+    clips, lr = recipe.train.base_batch * recipe.train.repeats, recipe.train.optimizer.lr
+    base = "" if recipe.train.repeats == 1 else f" times {recipe.train.repeats} repeats"
+    notice(
+        f"--batch {batch}: at most {counted(batch, 'clip')} in one pass; a step stays {counted(clips, 'clip')} "
+        f"(train.base_batch{base}), which the learning rate {lr:g} is for: --set train.base_batch={batch} changes the step, "
+        "and leaves the rate to --lr"
+    )
+
+
+def _for_readme(out: Path, shown: Manifest, go_on: str | None) -> dict[str, Json]:
+    """What run.json notes for the commands in README.txt: paths as they were named, a video, and the list to test on."""
+    facts: dict[str, Json] = {"working_folder": str(Path.cwd()), "out": str(out)}
+    if len(shown):
+        facts["example"] = str(shown[0].path)
+    if shown.source and os.path.exists(shown.source):  # noqa: PTH110 - the source of a manifest may be any text
+        source = Path(shown.source)
+        facts["held_out"] = str(source)
+        facts["held_out_split"] = shown.split_names[0] if len(shown.split_names) == 1 else None
+        if source.is_file() and shown.root.absolute() != source.absolute().parent:
+            facts["held_out_root"] = str(shown.root)
+    return facts if go_on is None else facts | {"go_on": go_on}
 
 
 def _result(out: Path, at: Progress) -> FitResult:

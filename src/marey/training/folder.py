@@ -3,6 +3,7 @@
 import contextlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,18 +12,22 @@ from torch import Tensor
 
 from marey.base.claim import Claim, Command, OutputPath, read_note
 from marey.base.errors import MareyError, RunError
-from marey.base.files import write_json, write_text
+from marey.base.files import name_twice, write_text
 from marey.base.jsonable import Json
 from marey.base.precision import Arithmetic
 from marey.base.processes import processes
+from marey.base.readme import sweep, write_readme
 from marey.base.reporter import notice
 from marey.classifier import LoadReport
 from marey.data.identity import Identities
 from marey.recipe import Recipe
 from marey.training.state import Progress, load_state, read_progress, read_run, recorded_run, save_state
 from marey.weights.checkpoint import save_checkpoint
+from marey.weights.runs import BEST, LAST
 
-STATE, START = "last.ckpt", "start.json"
+STATE = "last.ckpt"
+_OLD_START = "start.json"
+"""Where version 0.1.0 noted what the initial weights were; later ones note it in run.json."""
 _COUNTS = {"data": "videos", "validation": "validation_videos"}
 """The facts in run.json that count the videos of each list."""
 
@@ -80,6 +85,10 @@ class RunFolder:
     ) -> None:
         self.path, self.recipe, self.class_names = path, recipe, class_names
         self.identity, self.writes = identity, writes
+        self._claim: Claim | None = None
+        """While this process holds the folder."""
+        self._best: Mapping[str, Json] | None = None
+        """The facts of the weights that were last written as the best ones."""
 
     @contextlib.contextmanager
     def claimed(self, resume: bool, facts: Mapping[str, Json]) -> Iterator[None]:
@@ -94,6 +103,8 @@ class RunFolder:
                 cannot be written. Nothing is written then.
         """
         settings = _settings(self.identity)
+        if (start := self._started_from()) is not None and resume:
+            facts = {**facts, "started_from": start}
         claim = Claim(
             OutputPath.folder(self.path), Command.TRAIN, settings, facts=facts, resume=resume,
             recorded=lambda: self._recorded(settings, facts),
@@ -106,12 +117,23 @@ class RunFolder:
         resumed = True
         try:
             with claim.held() as resumed:
-                if resumed and (read_note(claim.out.note(Command.TRAIN)) or {}).get("recipe") != settings["recipe"]:
-                    claim.write_note()  # it goes on to another number of epochs
+                self._claim = claim
+                sweep(self.path)
+                old_start = self.path / _OLD_START
+                other = resumed and (read_note(claim.out.note(Command.TRAIN)) or {}).get("recipe") != settings["recipe"]
+                if other or (resumed and old_start.exists()):
+                    claim.write_note()
+                    old_start.unlink(missing_ok=True)  # run.json has it now
+                if other:  # it goes on to another number of epochs
                     self._set_test_aside()
                 write_text(self.path / "recipe.yaml", self.recipe.to_yaml())
-                yield
-        except MareyError:
+                try:
+                    yield
+                finally:
+                    self._claim = None
+                    if has_begun(self.path):
+                        write_readme(self.path)
+        except (MareyError, KeyboardInterrupt):
             if not resumed:
                 self._leave_untouched()
             raise
@@ -126,6 +148,7 @@ class RunFolder:
         for name in names:
             if (self.path / name).exists():
                 (self.path / name).replace(aside / name)
+        write_readme(aside)
         notice(f"its earlier test is kept in {aside}")
 
     @property
@@ -166,16 +189,26 @@ class RunFolder:
     def _leave_untouched(self) -> None:
         """Remove the files of a run that stopped before its first step."""
         if not has_begun(self.path):
-            for name in (Command.TRAIN.note, "recipe.yaml", START):
+            for name in (Command.TRAIN.note, "recipe.yaml"):
                 (self.path / name).unlink(missing_ok=True)
             with contextlib.suppress(OSError):  # other files lie there
                 self.path.rmdir()
 
     def record_start(self, report: LoadReport) -> None:
-        """Record in start.json which file the initial weights came from, and as far as known its address and SHA-256."""
-        if self.writes:
+        """Record in run.json which file the initial weights came from, and as far as known its address and SHA-256."""
+        if self._claim is not None:
             origin = None if report.origin is None else report.origin.model_dump(mode="json")
-            write_json(self.path / START, {"file": Path(report.source).name, "layout": report.layout, "origin": origin})
+            start = {"file": Path(report.source).name, "layout": report.layout, "origin": origin}
+            self._claim = replace(self._claim, facts={**self._claim.facts, "started_from": start})
+            self._claim.write_note()
+
+    def _started_from(self) -> Json:
+        """What `record_start` recorded; None: the run started from no file."""
+        try:
+            note = read_note(OutputPath.folder(self.path).note(Command.TRAIN)) or {}
+            return note.get("started_from") or read_note(self.path / _OLD_START)
+        except RunError:
+            return None
 
     def save_state(self, at: Progress, parts: dict[str, Any]) -> None:
         """Write the state that the run resumes from."""
@@ -195,13 +228,20 @@ class RunFolder:
     ) -> None:
         """Write a checkpoint that can be loaded by itself; `facts` (epoch, step) are recorded as its provenance, and the
         identities of the videos that it was trained on.
+
+        Where the last weights are the best ones, which were written just before, both names lead to one file.
         """
-        if self.writes:
+        if not self.writes:
+            return
+        if name == BEST:
+            self._best = dict(facts)
+        if name != LAST or self._best != facts or not name_twice(self.path / LAST, self.path / BEST):
             provenance = {"run": self.identity["data"], "seed": self.identity["seed"], **facts}
-            start = self.path / START
-            if start.exists():
-                provenance["started_from"] = json.loads(start.read_text(encoding="utf-8"))
+            if (start := self._started_from()) is not None:
+                provenance["started_from"] = start
             save_checkpoint(self.path / name, tensors, self.recipe, self.class_names, provenance, trained_on)
+        if name == LAST:
+            write_readme(self.path)
 
 
 def _settings(identity: Mapping[str, Json]) -> dict[str, Json]:

@@ -1,4 +1,4 @@
-"""The logs of a run: log.csv has a row per epoch, log.jsonl a line per step and per epoch."""
+"""The logs of a run: log.csv has a row per epoch, log.jsonl a line per step."""
 
 import csv
 import json
@@ -60,7 +60,7 @@ def require_tensorboard() -> None:
     try:
         import torch.utils.tensorboard  # noqa: F401
     except ImportError:
-        raise RunError("--tensorboard needs the extra: pip install 'marey[tensorboard]'.") from None
+        raise RunError("--logger tensorboard needs the extra: pip install 'marey[tensorboard]'.") from None
 
 
 def write_tensorboard(out: Path, record: EpochRecord) -> None:
@@ -86,19 +86,15 @@ class RunLog:
             self._forget_after(resume_step)
 
     def step(self, *, step: int, epoch: int, loss: float, lr: float) -> None:
-        """Add a line to log.jsonl."""
-        self._line({"step": step, "epoch": epoch, "loss": loss, "lr": lr})
-
-    def _line(self, values: dict[str, Any]) -> None:
+        """Add a line to log.jsonl, with the time in seconds since 1970."""
+        values = {"step": step, "epoch": epoch, "loss": loss, "lr": lr, "time": round(time.time(), 3)}
         with self.lines_path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(values) + "\n")
 
     def epoch(self, record: EpochRecord) -> None:
-        """Add a row to log.csv, and a line to log.jsonl."""
-        values = record.values()
-        self.rows.append(values)
+        """Add a row to log.csv."""
+        self.rows.append(record.values())
         self._write_rows()
-        self._line({"event": "epoch", "time": time.time(), **values})
 
     def _write_rows(self) -> None:
         others = dict.fromkeys(name for row in self.rows for name in row if name not in _LOSSES + _SPEED)

@@ -37,6 +37,7 @@ from marey.training.sharding import load_network, load_optimizer, whole
 from marey.training.state import Progress
 from marey.training.step import BatchLoss, GradientStep
 from marey.training.validation import validate
+from marey.weights.runs import BEST, LAST
 
 _STARVED = 0.3
 """Above this share of time spent waiting for batches (0 to 1), the user is warned."""
@@ -194,7 +195,7 @@ class TrainingLoop:
             validation = None if self.batches.val is None else self._validate(self.batches.val)
         if validation is not None and validation.score > self.at.best_score:
             self.at.best_score, self.at.best_epoch = validation.score, epoch
-            self._write_weights("best.safetensors")
+            self._write_weights(BEST)
         patience = self.recipe.train.stop_after
         stopped = patience is not None and 0 <= self.at.best_epoch <= epoch - patience
         if stopped:
@@ -270,7 +271,7 @@ class TrainingLoop:
         if self.average is not None:
             parts["average"] = whole(self.average.state_dict(), keep=self.first)
         self.folder.save_state(self.at, parts)
-        self._write_weights("last.safetensors")
+        self._write_weights(LAST)
 
     def _write_weights(self, name: str) -> None:
         """Write the weights for testing: their average if the recipe has `ema`."""

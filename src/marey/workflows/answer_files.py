@@ -14,6 +14,7 @@ from marey.base.errors import RunError
 from marey.base.files import atomic_path, write_text
 from marey.base.jsonable import BYTES, json_text
 from marey.base.page import render
+from marey.base.readme import write_readme
 from marey.base.reporter import progress
 from marey.data.videos import counted, seconds_text
 from marey.evaluation.answers import Film, film_of
@@ -105,6 +106,8 @@ class AnswerFiles:
                     _write_csv(form, self.lines, top)
                 case _:
                     _write_page(form, self.lines, top, network)
+        if self.lines.parent == self.out:
+            write_readme(self.out)
 
 
 def _was_begun(lines: Path) -> bool:

@@ -1,7 +1,5 @@
 """`marey demo`: from nothing to a trained, tested, answering classifier, on real video files made here."""
 
-import shutil
-import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +11,7 @@ from marey.base.claim import OutputPath
 from marey.base.errors import RecipeError, RunError
 from marey.base.processes import processes
 from marey.base.random import random_for
+from marey.base.readme import program
 from marey.base.reporter import notice
 from marey.data.manifest import Manifest
 from marey.data.motions import MIRROR_PAIRS, recorded_settings, write_motions
@@ -42,6 +41,7 @@ def run_demo(
     workers: int | None = None,
     device: str = "auto",
     resume: bool = False,
+    go_on: str | None = None,
     sizes: tuple[MotionsData, ...] = DEMO_SIZES,
 ) -> EvaluationResult:
     """Write `motions`, train, test with several views per video, answer for videos never seen, report.
@@ -52,6 +52,7 @@ def run_demo(
             from its mirror image, however long it trains.
         seed: Of everything random; None is 0.
         resume: Resume the demo in `out` where it stopped, by default with its own network and seed.
+        go_on: The command line that would resume it, for README.txt.
         sizes: How much data there may be; the largest that this machine gets through in time is taken.
 
     Raises:
@@ -79,7 +80,7 @@ def run_demo(
         f"\n3/4  Training {recipe.title.partition(',')[0]}: {len(train):,} videos in each of {recipe.train.epochs} epochs. "
         f"Guessing would be right for 1 video in {len(train.class_names)}."
     )
-    fitted = fit(recipe, train=train, val=test, out=out, seed=seed, resume=begun.training, compute=compute)
+    fitted = fit(recipe, train=train, val=test, out=out, seed=seed, resume=begun.training, go_on=go_on, compute=compute)
     notice(f"\n4/4  Testing on {len(test)} videos of scenes that it has never seen")
     result = test_last(fitted, test, out=out, options=TrainOptions(compute=compute))
     _print_outcome(result, recipe, test)
@@ -191,7 +192,7 @@ def _confusions(result: EvaluationResult) -> list[str]:
 
 
 def _tell_next_steps(out: Path, test: Manifest, recipe: Recipe) -> None:
-    marey = _program()
+    marey = " ".join(program())
     other, why = (
         ("slowonly", "a network that sees motion")
         if recipe.model.network == "tsn"
@@ -204,14 +205,6 @@ def _tell_next_steps(out: Path, test: Manifest, recipe: Recipe) -> None:
         f"  {marey} demo --network {other}    # {why}\n"
         f"  {marey} train MY_CLIPS/    # the same for clips of your own, in one folder per class"
     )
-
-
-def _program() -> str:
-    """How the `marey` command is typed here: by its name where the shell finds it, else as it was started."""
-    started = Path(sys.argv[0])
-    if started.name not in ("marey", "marey.exe"):
-        return "python -m marey"
-    return "marey" if shutil.which("marey") else str(started)
 
 
 def mirror_pairs(class_names: tuple[str, ...]) -> list[tuple[int, int]]:

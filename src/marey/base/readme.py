@@ -1,0 +1,300 @@
+"""README.txt of an output folder: what each file in it is, which of them to give away, and which commands go on from it."""
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from marey.base.claim import Command, read_note
+from marey.base.errors import RunError
+from marey.base.files import write_text
+from marey.base.jsonable import Json
+from marey.base.reporter import warning, warning_once
+
+README = "README.txt"
+_FIRST = "Marey wrote this folder, and writes this file anew whenever files are added."
+"""The first line, by which a file of ours is told from one that the user wrote."""
+_FEWEST = 4
+"""A folder with fewer files explains itself."""
+_BEST, _LAST = "best.safetensors", "last.safetensors"
+_FILES = (
+    (_BEST, "network after the epoch with the highest validation score, with its recipe and class names"),
+    (_LAST, "network after the last step that was saved, with its recipe and class names"),
+    ("report.html", "how the run went, on one page for a browser; it needs no other file"),
+    ("result.json", "numbers of the test, for programs"),
+    ("scores.npz", "probabilities of every class for each tested video, for marey fuse and for your own numbers"),
+    ("recipe.yaml", "all settings of the training"),
+    ("split.csv", "the list of videos, with the side of each: train or val"),
+    ("split.csv.classes.json", "class names of split.csv in order"),
+    ("log.csv", "loss, accuracy and speed, a row per epoch"),
+    ("log.jsonl", "loss and learning rate, a line per step"),
+    ("index.csv", "each video of the last call, and the .npy file with its features"),
+    ("*.npy", "features of one video each, float32; index.csv says of which"),
+    ("answers.html", "answers on one page for a browser"),
+    ("answers.csv", "answers as a table, a row per video"),
+    ("answers.json", "answers as one JSON array"),
+    ("answers.jsonl", "answers as they came, a line per video; a second call goes on from it"),
+    ("flow.csv", "the list of the videos, with their optical flow in place of the files"),
+    ("motions.csv", "the list of the videos, with class and side of each"),
+    ("broken.jsonl", "files that could not be read, with the reason of each"),
+    ("broken-*.jsonl", "the same of a further process"),
+    ("last.ckpt", "state that --resume goes on from; nothing else reads it, so it may be removed from a run that is over"),
+    ("conversion.json", "note of marey data resize or frames: its settings, which a later call compares"),
+    *((command.note, f"note of marey {command.words}: its settings, which a later call compares")
+      for command in Command if command not in (Command.PREDICT, Command.RESIZE, Command.FRAMES)),
+    ("answers.jsonl.run.json", "note of marey predict: its settings, which a later call compares"),
+    ("start.json", "where the initial weights came from (version 0.1.0; later ones note it in run.json)"),
+)  # fmt: skip
+"""Every file that a command writes into an output folder, by its name there."""
+_LISTS = (
+    ("*.csv.classes.json", "class names of a list in order"),
+    ("*.csv", "a list of the videos that lie here"),
+)
+"""In folders of videos alone: elsewhere such a file may be anything."""
+_OF_VIDEOS = (Command.FLOW, Command.RESIZE)
+_FOLDERS = (
+    ("parts", "scores of a test under way; they are removed when scores.npz is written"),
+    ("tensorboard", "the numbers of log.csv for TensorBoard"),
+    ("tested-at-step-*", "a test of this run before it went on to more epochs"),
+)
+_KINDS = {
+    Command.TRAIN: "a training",
+    Command.EVALUATE: "a test",
+    Command.FEATURES: "features of videos",
+    Command.MOTIONS: "videos that were made for the demo, with their list",
+    Command.FLOW: "optical flow of videos",
+    Command.RESIZE: "resized videos or their frames",
+}
+"""What a folder inside is, by the note in it."""
+
+
+def write_readme(folder: str | Path, *, always: bool = False) -> None:
+    """Write README.txt of a folder of four files or more (with `always`, of any), by what lies in it now.
+
+    A README.txt that the user wrote stays; a line says so. Nothing is written where nothing has changed.
+    """
+    folder = Path(folder)
+    path = folder / README
+    here = _Folder.read(folder)
+    if not always and len(here.files) < _FEWEST:
+        return
+    try:
+        before = path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        before = None
+    if before is not None and not before.startswith(_FIRST):
+        warning_once(
+            f"{path} is not of Marey and stays as it is: what the files are, docs/how-to/output-folders.md says"
+        )
+        return
+    text = "\n\n".join(filter(None, (_FIRST, _what(here), _contents(here), _to_give(here), _commands(here)))) + "\n"
+    if text != before:
+        try:
+            write_text(path, text)
+        except OSError as error:  # the run itself does not depend on it
+            warning(f"{path}: cannot be written ({error.strerror})")
+
+
+def readme_around(folder: Path) -> None:
+    """Write README.txt of the training in whose folder this one lies, if it does."""
+    if _is_training(folder.absolute().parent):
+        write_readme(folder.parent)
+
+
+def _is_training(folder: Path) -> bool:
+    return (folder / Command.TRAIN.note).is_file()
+
+
+def sweep(folder: Path) -> None:
+    """Remove what a killed process left half written beside the files of a run, which this process holds."""
+    stems = "|".join(re.escape(Path(name).stem) for name, _ in ((README, ""), *_FILES) if "*" not in name)
+    left = re.compile(rf"\.({stems})-[a-z0-9_]{{8}}\.\w+")
+    for entry in list(os.scandir(folder)):
+        if left.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
+            Path(entry.path).unlink(missing_ok=True)
+
+
+@dataclass(frozen=True)
+class _Folder:
+    """What lies in a folder: the names of its files and of its folders, without hidden ones and README.txt."""
+
+    path: Path
+    files: Mapping[str, None]
+    """Names as keys, in order: there may be a million."""
+    folders: tuple[str, ...]
+    note: Mapping[str, Json]
+    """Of the training in it; empty where there is none, or none that can be read."""
+
+    @classmethod
+    def read(cls, path: Path) -> "_Folder":
+        with os.scandir(path) as found:
+            entries = sorted((entry.name, entry.is_dir()) for entry in found if not entry.name.startswith("."))
+        files = {name: None for name, is_folder in entries if not is_folder and name != README}
+        try:
+            note = read_note(path / Command.TRAIN.note) or {}
+        except RunError:
+            note = {}
+        return cls(path, files, tuple(name for name, is_folder in entries if is_folder), note)
+
+    def has(self, *names: str) -> bool:
+        return all(name in self.files for name in names)
+
+    @property
+    def network(self) -> str | None:
+        """The file of weights to work with."""
+        return next((name for name in (_BEST, _LAST) if name in self.files), None)
+
+    @property
+    def typed(self) -> Path:
+        """The folder as it was named where the run was started; if it was moved since, its whole path."""
+        begun, out = self.note.get("working_folder"), self.note.get("out")
+        if not self.note:
+            return self.path
+        if isinstance(begun, str) and isinstance(out, str) and _same(Path(begun, out), self.path):
+            return Path(out)
+        return self.path.absolute()
+
+
+def _same(one: Path, other: Path) -> bool:
+    try:
+        return one.samefile(other)
+    except OSError:
+        return False
+
+
+def _what(here: _Folder) -> str:
+    """What the folder is, in a line."""
+    kinds = [_KINDS[command] for command in _KINDS if here.has(command.note)]
+    if not here.note:
+        return f"It holds {' and '.join(kinds)}." if kinds else ""
+    recipe = here.note.get("recipe")
+    assert isinstance(recipe, dict)
+    planned, done = recipe["train"]["epochs"], _epochs(here.path / "log.csv")
+    others = "".join(f" It holds {kind}, too." for kind in kinds if kind != _KINDS[Command.TRAIN])
+    text = f"It holds a training of {recipe['title']} ({recipe['name']}), with {done} of {planned} epochs done.{others}"
+    return textwrap.fill(text, 100)
+
+
+def _epochs(log: Path) -> int:
+    """The rows of log.csv below its header."""
+    try:
+        return max(0, log.read_bytes().count(b"\n") - 1)
+    except OSError:
+        return 0
+
+
+def _contents(here: _Folder) -> str:
+    """Each file and folder, and what it is."""
+    rows: list[tuple[str, str]] = []
+    unknown = dict(here.files)
+    of_videos = any(here.has(command.note) for command in _OF_VIDEOS)
+    for pattern, what in (*_FILES, *(_LISTS if of_videos else ())):
+        if "*" not in pattern:
+            found = [pattern] if pattern in unknown else []
+        else:
+            found = [name for name in unknown if fnmatchcase(name, pattern)]
+        for name in found:
+            del unknown[name]
+        if found:
+            rows.append((found[0] if len(found) == 1 else f"{pattern} ({len(found):,})", what + _more(here, found[0])))
+    plain: list[str] = []
+    for name in here.folders:
+        meant = next((text for pattern, text in _FOLDERS if fnmatchcase(name, pattern)), None)
+        noted = next((kind for note, kind in _KINDS.items() if (here.path / name / note.note).exists()), None)
+        if (said := meant or noted) is None:
+            plain.append(f"{name}/")
+        else:
+            rows.append((f"{name}/", said))
+    other = [*plain, *unknown]
+    if other:
+        more = f" and {len(other) - 4:,} more" if len(other) > 4 else ""
+        what = "what was made of the videos" if of_videos else "no file or folder that this page knows"
+        rows.append((", ".join(other[:4]) + more, what))
+    return "What is here:\n" + _table(rows)
+
+
+def _more(here: _Folder, name: str) -> str:
+    """What is to be added of the last network: that it is the best one, too."""
+    same = name == _LAST and here.has(_BEST) and _same(here.path / _BEST, here.path / _LAST)
+    return f"; here it is the same as {_BEST}, one file under two names" if same else ""
+
+
+def _to_give(here: _Folder) -> str:
+    """Which files to give to whom."""
+    rows = []
+    if here.network:
+        rows.append(("to get answers for other videos", f"{here.network} alone"))
+    if here.has("report.html"):
+        rows.append(("to read how it went", "report.html alone"))
+    if here.has("scores.npz"):
+        rows.append(("to check the numbers", "scores.npz and result.json"))
+    if here.has("recipe.yaml"):
+        rows.append(("to train the same again", "recipe.yaml" + " and split.csv" * here.has("split.csv")))
+    if here.has("last.ckpt"):
+        rows.append(("to go on with this training", "the whole folder"))
+    if here.has("index.csv"):
+        rows.append(("to use the features", "index.csv and the .npy files"))
+    if here.has("answers.html"):
+        rows.append(("to read the answers", "answers.html, or answers.csv for a spreadsheet"))
+    return "What to give to somebody:\n" + _table(rows) if rows else ""
+
+
+def _commands(here: _Folder) -> str:
+    """Commands that can be copied."""
+    folder = str(here.typed)
+    rows: list[tuple[str, str]] = []
+    if here.network:
+        rows.append(
+            ("answer for a video", command_line(*program(), "predict", folder, _text(here.note, "example", "VIDEO")))
+        )
+        data = _text(here.note, "held_out", "LIST")
+        split, root = _text(here.note, "held_out_split", ""), _text(here.note, "held_out_root", "")
+        if here.has("split.csv"):
+            data, split, root = str(here.typed / "split.csv"), split or "val", ""
+        words = ("--data", data, *(("--split", split) if split else ()), *(("--root", root) if root else ()))
+        rows.append(("test it, into a folder inside", command_line(*program(), "evaluate", folder, *words)))
+    if (go_on := here.note.get("go_on")) and here.has("last.ckpt"):
+        rows.append(("go on with the training; a higher --epochs goes on beyond its end", str(go_on)))
+    elif here.has("last.ckpt"):
+        rows.append(("go on with the training", "in Python: the same call with resume=True"))
+    if here.has("scores.npz"):
+        rows.append(("write the report anew", command_line(*program(), "report", folder)))
+    if here.has("index.csv"):
+        file = next((name for name in here.files if name.endswith(".npy")), "FILE.npy")
+        rows.append(("read the features of one video in Python", f"numpy.load({str(here.typed / file)!r})"))
+    if not rows:
+        return ""
+    begun = here.note.get("working_folder") if here.note else str(Path.cwd())
+    where = f" (in {begun})" if isinstance(begun, str) and not here.typed.is_absolute() else ""
+    return f"Commands{where}:\n" + "\n".join(f"  {title}:\n      {line}" for title, line in rows)
+
+
+def _text(note: Mapping[str, Json], name: str, otherwise: str) -> str:
+    found = note.get(name)
+    return found if isinstance(found, str) else otherwise
+
+
+def program() -> tuple[str, ...]:
+    """How the `marey` command is typed here: by its name where the shell finds it, else as it was started."""
+    started = Path(sys.argv[0])
+    if shutil.which("marey"):
+        return ("marey",)
+    return (str(started),) if started.name in ("marey", "marey.exe") else ("python", "-m", "marey")
+
+
+def command_line(*words: str) -> str:
+    """Words as a shell of this system takes them."""
+    return subprocess.list2cmdline(words) if os.name == "nt" else shlex.join(words)
+
+
+def _table(rows: Iterable[tuple[str, str]]) -> str:
+    rows = list(rows)
+    width = max((len(name) for name, _ in rows if len(name) <= 32), default=0)
+    return "\n".join(f"  {name:{width}}  {what}" for name, what in rows)

@@ -1,0 +1,330 @@
+"""What run folders hold: each thing once, a README.txt that names exactly the files, and results of a run inside it."""
+
+import json
+import os
+import re
+import shlex
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+import marey as package
+from marey.base import files
+from marey.base.readme import README, write_readme
+from marey.cli import command
+from marey.cli.app import app
+from marey.data.folders import list_folder
+from marey.training.fit import fit
+from marey.weights.checkpoint import read_checkpoint
+from tiny import RECIPE, write_clips
+
+TINY = ("--set", "model.width=4", "--set", "train.epochs=1", "--set", "augment.size=32", "--set", "test.size=32",
+        "--set", "augment.short_side=36", "--set", "pixels.short_side=36", "--workers", 0, "--device", "cpu")  # fmt: skip
+HERE = ("--workers", 0, "--device", "cpu")
+
+
+def marey(*words: object):
+    done = CliRunner().invoke(app, [str(word) for word in words])
+    assert done.exit_code == 0, done.output
+    return done
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory) -> Path:
+    """A folder with clips, and a run that was trained on them by the command."""
+    folder = tmp_path_factory.mktemp("work")
+    write_clips(folder / "clips", 5)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.chdir(folder)
+        marey("train", "clips", "--out=runs/a", "--init", "none", *TINY)
+    return folder
+
+
+@pytest.fixture
+def place(work, tmp_path, monkeypatch) -> Path:
+    shutil.copytree(work, tmp_path / "work")
+    monkeypatch.chdir(tmp_path / "work")
+    return tmp_path / "work"
+
+
+def listed(folder: Path) -> set[str]:
+    """The names that README.txt gives in its first list."""
+    part = (folder / README).read_text().split("What is here:\n")[1].split("\n\n")[0]
+    return {line.split()[0] for line in part.splitlines()}
+
+
+def there(folder: Path) -> set[str]:
+    """Files, and folders with "/" at the end, that are not hidden."""
+    found = [path for path in folder.iterdir() if not path.name.startswith(".") and path.name != README]
+    return {path.name + "/" * path.is_dir() for path in found}
+
+
+def test_a_run_holds_each_thing_once_and_says_what_it_is(work) -> None:
+    run = work / "runs" / "a"
+    assert listed(run) == there(run)
+    assert "parts/" not in there(run)
+    assert not [name for name in os.listdir(run) if name.startswith(".")]
+    assert (run / "best.safetensors").samefile(run / "last.safetensors"), "one epoch is the best and the last one"
+    steps = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    assert all("loss" in step for step in steps)
+
+
+def test_the_commands_of_a_readme_work_as_they_are(tmp_path, monkeypatch) -> None:
+    place = tmp_path
+    monkeypatch.chdir(place)
+    write_clips(place / "clips", 5)
+    marey("train", "clips", "--init", "none", *TINY, "--out", "runs/a")
+    text = (place / "runs" / "a" / README).read_text()
+    lines = re.findall(r"^ {6}(?:marey|python -m marey) (.*)$", text, flags=re.MULTILINE)
+    assert [line.split()[0] for line in lines] == ["predict", "evaluate", "train", "report"]
+    for line in lines:
+        words = shlex.split(line)
+        assert "--resume" in words or words[0] != "train"
+        marey(*words, *(() if words[0] in ("report", "train") else HERE))
+    inside = place / "runs" / "a" / "evaluate-val-1"
+    assert listed(inside) == there(inside) == {"evaluate.json", "report.html", "result.json", "scores.npz"}
+    assert listed(place / "runs" / "a") == there(place / "runs" / "a"), "the run names its new test"
+
+
+@pytest.mark.parametrize("checkpoint", ["runs/a", "runs/a/last.safetensors", "runs/a/last.ckpt", "./runs/a/"])
+def test_results_of_a_run_go_inside_it(checkpoint, place) -> None:
+    split = ("--data", "runs/a/split.csv", "--split", "val")
+    marey("evaluate", checkpoint, *split, *HERE)
+    marey("evaluate", checkpoint, *split, *HERE)
+    marey("evaluate", checkpoint, "--data", "clips", *HERE)
+    marey("features", checkpoint, "--data", "clips", *HERE)
+    run = place / "runs" / "a"
+    made = ("evaluate-val-1", "evaluate-val-2", "evaluate-clips-1", "features-clips-1")
+    assert {name for name in os.listdir(run) if (run / name).is_dir()} == set(made)
+    assert os.listdir(place / "runs") == ["a"]
+    assert listed(run / "features-clips-1") == {"index.csv", "*.npy", "features.json"}
+    marey("report", "runs/a")
+    marey("fuse", "runs/a/evaluate-val-1", "runs/a/evaluate-val-2")
+
+
+def test_weights_of_a_named_recipe_are_a_run_too(place) -> None:
+    weights = "runs/a/best.safetensors"
+    found = command.results_folder("reproduce", weights, None, data=Path("clips"), of="a_row")
+    assert found == Path("runs/a/reproduce-clips-1")
+    assert command.results_folder("reproduce", None, None, of="a_row") == Path("runs/a_row-reproduce-1")
+
+
+def test_other_checkpoints_and_two_models_have_folders_of_their_own(place) -> None:
+    shutil.copy(place / "runs" / "a" / "last.safetensors", place / "mine.safetensors")
+    marey("evaluate", "mine.safetensors", "--data", "clips", *HERE)
+    marey("evaluate", "runs/a", "--fuse", "mine.safetensors", "--data", "clips", *HERE)
+    marey("features", "mine.safetensors", "--data", "clips", *HERE)
+    assert set(os.listdir("runs")) == {"a", "mine-evaluate-1", "a-evaluate-1", "mine-features-1"}
+    assert not [path for path in (place / "runs" / "a").iterdir() if path.is_dir()]
+
+
+@pytest.mark.parametrize(
+    ("name", "folder"),
+    [
+        ("val", "evaluate-val-1"),
+        ("a:b?c", "evaluate-a_b_c-1"),
+        ("con", "evaluate-con-1"),
+        ("x. ", "evaluate-x-1"),
+        ("跑步", "evaluate-跑步-1"),
+        ("e\u0301", "evaluate-\u00e9-1"),
+        ("\udcff", "evaluate-_-1"),
+    ],
+)
+def test_names_that_every_file_system_takes(name, folder, place) -> None:
+    found = command.results_folder("evaluate", "runs/a", data=Path("clips"), split=name)
+    assert found.name == folder
+
+
+def test_long_names_are_cut(place) -> None:
+    found = command.results_folder("evaluate", "runs/a", data=Path("跑" * 80 + ".csv"))
+    assert len(found.name.encode()) < 90
+    found.mkdir(parents=True)
+
+
+def test_a_folder_that_cannot_be_chosen_names_the_way_out(place, monkeypatch) -> None:
+    def refused(**_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("marey.base.claim.tempfile.TemporaryFile", refused)
+    done = CliRunner().invoke(app, ["evaluate", "runs/a", "--data", "clips"])
+    assert done.exit_code == 1
+    assert "runs/a/evaluate-clips-1 cannot be written (Permission denied)" in done.stderr
+    assert "another folder is named: --out FOLDER" in done.stderr
+
+
+def test_a_finished_test_is_read_from_its_scores(place, monkeypatch) -> None:
+    marey("evaluate", "runs/a", "--data", "clips", "--out", "e", *HERE)
+    before = {name: (place / "e" / name).read_bytes() for name in ("result.json", README)}
+    with np.load("e/scores.npz") as file:
+        scores = dict(file)
+    model = package.load_model("runs/a")
+    monkeypatch.setattr("marey.evaluation.evaluate.score_video", None)
+    package.evaluate(model, "clips", out="e", workers=0, device="cpu")
+    assert {name: (place / "e" / name).read_bytes() for name in before} == before
+    with np.load("e/scores.npz") as file:
+        assert all(np.array_equal(file[name], scores[name]) for name in scores)
+    assert not (place / "e" / "parts").exists()
+
+
+def test_without_hard_links_the_last_weights_are_a_copy(work, tmp_path, monkeypatch) -> None:
+    def refused(*_: object) -> None:
+        raise OSError("no links here")
+
+    monkeypatch.setattr(files.os, "link", refused)
+    videos = list_folder(work / "clips")
+    once = RECIPE.variant(train={"epochs": 1})
+    found = fit(once, train=videos, val=videos, out=tmp_path / "a", workers=0)
+    assert not found.last.samefile(found.best)
+    one, two = (read_checkpoint(path) for path in (found.last, found.best))
+    assert one.description == two.description
+    assert all(np.array_equal(value, two.tensors[name]) for name, value in one.tensors.items())
+    assert listed(tmp_path / "a") == there(tmp_path / "a")
+
+
+def test_a_better_epoch_later_leaves_the_last_weights_alone(work, tmp_path, monkeypatch) -> None:
+    """Of three epochs the first and the third are the best so far; between them the two files differ."""
+    videos = list_folder(work / "clips")
+    seen: list[bool] = []
+    told = "marey.training.loop.TrainingLoop._tell"
+    monkeypatch.setattr(
+        told, lambda self, record: seen.append((tmp_path / "last.safetensors").samefile(tmp_path / "best.safetensors"))
+    )
+    scores = iter((0.5, 0.25, 0.75))
+    judged = package.training.loop.validate
+
+    def scored(*given):
+        found = judged(*given)
+        first = found.metrics[0].__class__(**{**vars(found.metrics[0]), "value": next(scores)})
+        return found.__class__(found.loss, (first, *found.metrics[1:]))
+
+    monkeypatch.setattr("marey.training.loop.validate", scored)
+    fit(RECIPE, train=videos, val=videos, out=tmp_path, workers=0)
+    assert seen == [True, False, True]
+
+
+def test_a_readme_of_the_user_stays(work, tmp_path, capsys) -> None:
+    (tmp_path / README).write_text("mine")
+    fit(RECIPE.variant(train={"epochs": 1}), train=list_folder(work / "clips"), out=tmp_path, workers=0)
+    assert (tmp_path / README).read_text() == "mine"
+    assert "is not of Marey and stays as it is" in capsys.readouterr().err
+
+
+def test_small_folders_explain_themselves(tmp_path) -> None:
+    for name in ("a", "b", "c"):
+        (tmp_path / name).touch()
+    write_readme(tmp_path)
+    assert not (tmp_path / README).exists()
+    (tmp_path / "scores.npz").touch()
+    write_readme(tmp_path)
+    assert "a, b, c" in (tmp_path / README).read_text()
+
+
+def test_answers_in_a_folder_are_explained(place) -> None:
+    marey("predict", "runs/a", "clips/run/v0.mp4", "--out", "answers/", *HERE)
+    assert listed(place / "answers") == there(place / "answers")
+
+
+def test_the_logger_is_named_or_refused_before_work(place, monkeypatch) -> None:
+    marey("train", "clips", "--out", "runs/b", "--init", "none", *TINY, "--logger", "csv", "--logger", "tensorboard")
+    assert list((place / "runs" / "b" / "tensorboard").iterdir())
+    assert "tensorboard/" in listed(place / "runs" / "b")
+    monkeypatch.setitem(__import__("sys").modules, "torch.utils.tensorboard", None)
+    for words in (("--logger", "tensorboard"), ("--tensorboard",), ("--tensorboard", "--logger", "csv")):
+        done = CliRunner().invoke(app, ["train", "clips", "--out", "runs/c", *words])
+        assert "pip install 'marey[tensorboard]'" in done.stderr
+        assert not (place / "runs" / "c").exists()
+    assert CliRunner().invoke(app, ["train", "clips", "--logger", "wandb"]).exit_code == 2
+
+
+def test_clips_in_a_pass_leave_the_step_and_the_learning_rate(place) -> None:
+    done = marey("train", "clips", "--out", "runs/b", "--init", "none", *TINY, "--batch", 3)
+    assert "--batch 3: at most 3 clips in one pass; a step stays 8 clips (train.base_batch)" in done.stderr
+    one, two = (read_checkpoint(place / "runs" / run / "last.safetensors").tensors for run in ("a", "b"))
+    for name, value in one.items():
+        if "norm" not in name:
+            np.testing.assert_allclose(value, two[name], atol=5e-2)
+
+
+def test_short_names_in_python(place) -> None:
+    settings = [word for word in map(str, TINY) if "=" in word and "epochs" not in word]
+    package.train(
+        "clips", out="runs/p", init="none", settings=settings, epochs=2, lr=1e-4, batch=4, logger="csv", workers=0,
+        device="cpu",
+    )  # fmt: skip
+    train = read_checkpoint(place / "runs" / "p" / "last.safetensors").recipe.train
+    assert (train.epochs, train.optimizer.lr, train.base_batch) == (2, 1e-4, 8)
+    with pytest.raises(package.MareyError, match="--epochs is short for --set train.epochs=2"):
+        package.train("clips", out="runs/q", settings=["train.epochs=3"], epochs=2)
+    with pytest.raises(package.MareyError, match=r"logger='wandb': expected 'csv' or 'tensorboard'"):
+        package.train("clips", out="runs/q", logger="wandb")
+    assert not (place / "runs" / "q").exists()
+
+
+def test_an_interruption_before_the_first_step_leaves_nothing(place, monkeypatch) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("marey.training.fit.TrainingLoop", interrupted)
+    done = CliRunner().invoke(app, ["train", "clips", "--out", "runs/b", "--init", "none", *map(str, TINY)])
+    assert done.exit_code == 130
+    assert not (place / "runs" / "b").exists()
+
+
+def test_a_run_of_version_0_1_0_goes_on(work, tmp_path) -> None:
+    """It has start.json, and parts beside the scores; of what was half written when it was killed nothing stays."""
+    videos = list_folder(work / "clips")
+    once = RECIPE.variant(train={"epochs": 1})
+    first = fit(once, train=videos, val=videos, out=tmp_path / "first", workers=0)
+    fit(once, train=videos, val=videos, init=first.last, out=tmp_path / "a", workers=0)
+    run = tmp_path / "a"
+    note = json.loads((run / "run.json").read_text())
+    start = note["started_from"]
+    assert start["file"] == "last.safetensors"
+    (run / "start.json").write_text(json.dumps(start))
+    added = {"working_folder", "out", "example", "held_out", "held_out_split", "held_out_root", "started_from"}
+    old = {name: value for name, value in note.items() if name not in added | {"command", "marey"}}
+    (run / "run.json").write_text(json.dumps(old))
+    (run / README).unlink()
+    shutil.copy(run / "last.safetensors", run / ".last-abcdefgh.safetensors")
+    (run / ".mine-abcdefgh.safetensors").touch()
+    longer = RECIPE.variant(train={"epochs": 2})
+    found = fit(longer, train=videos, val=videos, out=run, workers=0, resume=True)
+    assert read_checkpoint(found.last).provenance["started_from"] == start
+    assert json.loads((run / "run.json").read_text())["started_from"] == start
+    assert listed(run) == there(run)
+    assert "start.json" not in there(run)
+    assert [name for name in os.listdir(run) if name.startswith(".")] == [".mine-abcdefgh.safetensors"]
+
+
+def test_a_test_with_parts_of_version_0_1_0_is_not_made_again(place, monkeypatch) -> None:
+    """Its parts lie beside its scores; they go, and the numbers stay."""
+    with monkeypatch.context() as patched:
+        patched.setattr("marey.evaluation.evaluate._Run._remove_parts", lambda self, out: None)
+        marey("evaluate", "runs/a", "--data", "clips", "--out", "e", *HERE)
+    before = (place / "e" / "result.json").read_bytes()
+    assert (place / "e" / "parts").exists()
+    monkeypatch.setattr("marey.evaluation.evaluate.score_video", None)
+    marey("evaluate", "runs/a", "--data", "clips", "--out", "e", *HERE)
+    assert (place / "e" / "result.json").read_bytes() == before
+    assert listed(place / "e") == there(place / "e") == {"evaluate.json", "report.html", "result.json", "scores.npz"}
+
+
+def test_two_streams_are_explained(place) -> None:
+    marey("evaluate", "runs/a", "--fuse", "runs/a/last.safetensors", "--data", "clips", "--out", "e", *HERE)
+    found = there(place / "e")
+    assert listed(place / "e") == found
+    (one, two) = (name for name in found if name.startswith("stream"))
+    for name in (one, two):
+        assert listed(place / "e" / name) == there(place / "e" / name)
+
+
+def test_lists_and_videos_in_a_folder_are_explained(place) -> None:
+    for name in ("one", "two", "three"):
+        marey("data", "list", "clips", "--out", f"{name}.csv")
+        marey("data", "resize", f"{name}.csv", "--out", "small", "--short-side", 32, "--workers", 0)
+    text = (place / "small" / README).read_text()
+    assert "*.csv (3)" in text
+    assert "clips/  " in text
