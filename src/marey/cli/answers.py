@@ -10,6 +10,7 @@ from marey.backends.compute import Compute
 from marey.base.errors import MareyError
 from marey.base.processes import processes
 from marey.base.reporter import notice
+from marey.base.runs import next_run
 from marey.cli.command import (
     AsJson,
     BackendOption,
@@ -29,7 +30,6 @@ from marey.cli.command import (
     Workers,
     check_folder,
     json_document,
-    next_run,
     output_path,
 )
 from marey.cli.given import named, refuse_training_settings, trusted_after, trusted_models

@@ -9,6 +9,7 @@ import typer
 from marey.backends.compute import Compute
 from marey.base.errors import MareyError, RecipeError
 from marey.base.processes import processes
+from marey.base.runs import next_run
 from marey.cli.answers import features, predict
 from marey.cli.command import (
     AsJson,
@@ -36,7 +37,6 @@ from marey.cli.command import (
     check_folder,
     command,
     json_document,
-    next_run,
     output_file,
     trusted,
 )

@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import typer
 
 from marey.backends.compute import BackendName
-from marey.base.errors import MareyError, RunError
+from marey.base.errors import MareyError
 from marey.base.jsonable import json_text
 from marey.base.precision import Precision
 from marey.base.processes import MOST_DECODING, processes
@@ -242,16 +242,6 @@ def trusted(names: Sequence[str], given: bool) -> bool:
         file=sys.stderr,
     )
     return typer.confirm("Fetch and trust it from now on?", err=True)
-
-
-def next_run(name: str) -> Path:
-    """The first of runs/<name>-1, runs/<name>-2, ... that is not there yet."""
-    if processes().world > 1:
-        raise RunError("under several processes the folder must be the same for all: name it with --out.")
-    number = 1
-    while (folder := Path("runs") / f"{name}-{number}").exists():
-        number += 1
-    return folder
 
 
 def check_folder(folder: Path, *inputs: str | Path | None, writes: Iterable[str] = ()) -> None:

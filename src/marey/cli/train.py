@@ -10,6 +10,7 @@ import typer
 from marey.backends.compute import Compute
 from marey.base.errors import MareyError, RecipeError
 from marey.base.processes import processes
+from marey.base.runs import next_run
 from marey.cli.command import (
     Classes,
     Device,
@@ -22,7 +23,6 @@ from marey.cli.command import (
     TrustFirstUse,
     Workers,
     check_folder,
-    next_run,
     trusted,
 )  # fmt: skip
 from marey.cli.given import declared_recipe, trusted_after

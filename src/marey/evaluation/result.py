@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from marey.base.errors import DataError
 from marey.base.files import write_json
 from marey.base.jsonable import Json
+from marey.base.notebook import table
 from marey.data.quarantine import Broken
 from marey.data.videos import counted
 from marey.evaluation.compare import Comparison
@@ -31,6 +32,11 @@ SCORES, RESULT = "scores.npz", "result.json"
 
 _NAMED = 3
 """Videos that a line names."""
+
+
+def _shown(result: "EvaluationResult") -> list[tuple[str, str]]:
+    """The numbers of a result as a notebook shows them: what each is, and its value."""
+    return [(metric.title, f"{metric.value:.1%}") for metric in result.task_metrics()]
 
 
 @dataclass(frozen=True, repr=False)
@@ -169,6 +175,12 @@ class EvaluationResult:
         numbers = ", ".join(f"{m.title} {100 * m.value:.1f} %" for m in self.task_metrics() if m.shown == "line")
         left_out = f", {len(self.broken)} broken" if self.broken else ""
         return f"EvaluationResult({counted(self.num_videos, 'video')}{left_out}: {numbers})"
+
+    def _repr_html_(self) -> str:
+        """The numbers as a table, as a notebook shows them."""
+        notes = [f"{len(self.broken):,} broken, left out"] if self.broken else []
+        notes += [text] if (text := self.seen_text()) else []
+        return table(repr(self), ["", ""], _shown(self), note="; ".join([*notes, *map(str, self.comparisons)]))
 
     def summary(self) -> str:
         """Lines for a person: the headline, and what the task adds: the confusion matrix of up to 20 classes."""

@@ -22,6 +22,7 @@ from marey.data.manifest import Manifest, are_places
 from marey.data.missing import check_present, tell_of_lost_classes
 from marey.data.sides import read_sides
 from marey.data.split import check_sides
+from marey.data.videos import counted, short_path
 from marey.models.layers.freeze import freeze
 from marey.models.network import Network
 from marey.recipe import Recipe
@@ -37,7 +38,7 @@ from marey.training.step import micro_batch_size
 from marey.weights.pretraining import check_start, start
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class FitResult:
     """Where a run left its files. `best` holds the weights of the epoch with the highest validation score, which is top-1,
     or mean average precision with several labels per video; it is None without validation, and so is `best_score`.
@@ -51,6 +52,12 @@ class FitResult:
     best_score: float | None
     finished: bool
     """Always True: a run that is asked to stop raises a RunError, and `resume=True` continues it."""
+
+    def __repr__(self) -> str:
+        best = "" if self.best_score is None else f", best validation score {100 * self.best_score:.1f} %"
+        return (
+            f"FitResult({short_path(self.out)!r}: {counted(self.epochs, 'epoch')}, {counted(self.steps, 'step')}{best})"
+        )
 
 
 def fit(

@@ -10,9 +10,10 @@ from typing import Unpack
 from marey.backends.compute import Compute, ComputeOptions
 from marey.backends.precision import check_machine
 from marey.base.claim import Command, OutputPath
-from marey.base.errors import DataError, MareyError
+from marey.base.errors import DataError, MareyError, RecipeError, RunError
 from marey.base.processes import processes
 from marey.base.reporter import notice, warning_once
+from marey.base.runs import next_run
 from marey.data.manifest import Manifest, classes_beside
 from marey.data.missing import check_present
 from marey.data.sides import Sides, joined, read_sides, with_held_out
@@ -21,7 +22,8 @@ from marey.data.split_names import TRAIN, VAL
 from marey.data.videos import counted, first_of
 from marey.evaluation.report import write_report
 from marey.evaluation.result import EvaluationResult
-from marey.recipe import Recipe
+from marey.recipe import Recipe, read_recipe
+from marey.recipes import get_recipe
 from marey.recipes.folder import FOLDER, FOLDER_TSM, folder_recipe
 from marey.training.fit import FitResult, fit
 from marey.training.folder import has_begun, refuse_other_run, require_run
@@ -194,48 +196,107 @@ def train_classifier(plan: Plan) -> EvaluationResult | None:
 def train(
     data: str | Path | Manifest,
     *,
-    out: str | Path,
+    out: str | Path | None = None,
+    epochs: int | None = None,
+    lr: float | None = None,
     val: str | Path | Manifest | None = None,
+    recipe: Recipe | str | Path | None = None,
     settings: Sequence[str] = (),
     root: str | Path | None = None,
     classes: Sequence[str] | str | Path | None = None,
     init: str | None = None,
     seed: int = 0,
     resume: bool = False,
+    tensorboard: bool = False,
     max_broken: float | None = None,
+    trust_first_use: bool = False,
     compute: Compute = Compute(),  # noqa: B008 - frozen
     **options: Unpack[ComputeOptions],
 ) -> EvaluationResult | None:
-    """A classifier from a folder per class or a list, as `marey train FOLDER_OR_LIST` makes it.
+    """Train, test and report, as `marey train` does: a classifier from a folder per class or a list, or a recipe on it.
+
+        train("clips/")                                         the classes of a folder, into runs/clips-1
+        train("list.csv", out="runs/a", epochs=30)              of a list
+        train("list.csv", recipe="tsn_r50_1x1x3_ucf101_imagenet")  a recipe, which decides all settings
 
     Args:
         data: The folder, divided into train, val and test or not; or a list, with a split column or without.
-        out: The run's folder.
+        out: The run's folder. None: the first of runs/<name>-1, runs/<name>-2, ... that is not there; the name is that of
+            the folder, list or recipe.
+        epochs: How often each video is seen: the setting train.epochs in short.
+        lr: Learning rate for a batch of the size train.base_batch: the setting train.optimizer.lr in short.
         val: The videos to hold out; None: what the split column says, else a fifth of `data`.
-        settings: Changed fields of the recipe that is chosen, such as "train.epochs=60".
+        recipe: A recipe, its name or its YAML file. None: one is chosen that suits small sets.
+        settings: Changed fields of the recipe, such as "train.clip_norm=5".
         root: Folder that a list's paths are relative to.
         classes: The class names in order, or a file of them.
         init: "none" or "imagenet", or a checkpoint to start from; None: ImageNet where the extra `lite` is installed.
         seed: Of all that is random, the drawing of held-out videos too.
         resume: Continue the run in `out`.
+        tensorboard: Write TensorBoard files too.
         max_broken: Files that are tolerated to be missing or broken, as a share of the training videos; None: 1 %, or three
             files if that is more.
+        trust_first_use: Fetch initial weights of which no hash was published, too.
         compute: Device, precision, clips per micro-batch and decoding processes.
-        options: Fields of `compute` by name: device="cuda", workers=4.
+        options: Fields of `compute` by name: device="cuda", batch=8, workers=4.
 
-    Returns the test of the last checkpoint on the held-out videos.
+    Returns the test of the last checkpoint on the held-out videos; None where a recipe is trained and none are held out.
 
     Raises:
         DataError: no videos, fewer than two classes, a class with a single source of clips, or too many missing files.
+        RecipeError: no such recipe, or a setting that it does not have or that is given twice.
         RunError: another run lives in `out`, or what `fit` raises.
     """
+    if resume and out is None:
+        raise RunError('resume=True: name the run to go on with, for example out="runs/mine-1".')
+    if not isinstance(data, str | Path | Manifest):
+        raise DataError(
+            f"data: a folder or list of labelled videos is trained on, or what marey.read_manifest made of one, not a "
+            f"{type(data).__name__}."
+        )
+    settings = _with_short_forms(settings, epochs=epochs, lr=lr)
     chosen = TrainOptions(
         seed=seed, compute=compute.changed(**options), resume=resume, init=init, max_broken=max_broken,
-        root=None if root is None else Path(root), classes=Path(classes) if isinstance(classes, str) else classes,
+        tensorboard=tensorboard, trust_first_use=trust_first_use, root=None if root is None else Path(root),
+        classes=Path(classes) if isinstance(classes, str) else classes,
     )  # fmt: skip
     source = Path(data) if isinstance(data, str) else data
     held_out = Path(val) if isinstance(val, str) else val
-    return train_classifier(plan_classifier(source, val=held_out, settings=settings, out=Path(out), options=chosen))
+    if recipe is None:
+        folder = next_run(_name_of(source), option="out=") if out is None else Path(out)
+        return train_classifier(plan_classifier(source, val=held_out, settings=settings, out=folder, options=chosen))
+    declared = _declared(recipe).with_settings(settings) if settings else _declared(recipe)
+    folder = next_run(declared.name, option="out=") if out is None else Path(out)
+    return train_and_test(plan_recipe(declared, source, val=held_out, out=folder, options=chosen))
+
+
+def _with_short_forms(settings: Sequence[str], **short: float | None) -> list[str]:
+    """The settings with those that `train` has parameters for.
+
+    Raises:
+        RecipeError: one is given in both ways.
+    """
+    keys = {"epochs": "train.epochs", "lr": "train.optimizer.lr"}
+    named = {keys[name]: name for name, value in short.items() if value is not None}
+    for setting in settings:
+        if (name := named.get(setting.partition("=")[0])) is not None:
+            raise RecipeError(f"{name}={short[name]!r} and settings={setting!r} say one thing twice: leave one out.")
+    return [*settings, *(f"{key}={short[name]!r}" for key, name in named.items())]
+
+
+def _declared(recipe: Recipe | str | Path) -> Recipe:
+    """A recipe, by its name or from its YAML file where that is what is given."""
+    if isinstance(recipe, Recipe):
+        return recipe
+    is_file = str(recipe).endswith((".yaml", ".yml")) or Path(recipe).is_file()
+    return read_recipe(recipe) if is_file else get_recipe(str(recipe))
+
+
+def _name_of(data: Path | Manifest) -> str:
+    """What a run is named after: the folder or list that it is trained on."""
+    path = Path(data.source or "manifest") if isinstance(data, Manifest) else data
+    path = path.resolve()
+    return path.name if path.is_dir() else path.stem
 
 
 def train_and_test(plan: Plan) -> EvaluationResult | None:
