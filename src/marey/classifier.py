@@ -310,8 +310,10 @@ class Classifier(nn.Module):
 
     def __repr__(self) -> str:
         facts = self._facts()
-        numbers = f"{facts['network']}, {facts['parameters']} parameters, {beginning(facts['classes'], 40)}"
-        return f"Classifier({beginning(self.recipe.name, 40)}: {numbers}, weights: {ending(facts['weights'], 40)})"
+        numbers = (
+            f"{facts['network']}, {facts['parameters']} parameters, {counted(self.num_classes, 'class', 'classes')}"
+        )
+        return f"Classifier({beginning(self.recipe.name, 40)}: {numbers}, weights: {ending(facts['weights'], 36)})"
 
     def _repr_html_(self) -> str:
         """What the classifier is, a line for each fact, as a notebook shows it."""

@@ -10,6 +10,7 @@ import numpy as np
 
 from marey.base.absent import nothing_at
 from marey.base.errors import DataError
+from marey.base.notebook import beginning
 from marey.base.reporter import notice
 from marey.data.formats import LIST_SUFFIXES, OTHER_SUFFIXES, check_root, read_rows
 from marey.data.manifest import Manifest
@@ -115,10 +116,12 @@ def _no_videos(given: object) -> DataError:
     """The error that says what was given in place of videos."""
     if isinstance(given, FrameSource):
         return DataError(f"an open video is not taken: give its path: {given.name!r}.")
-    what = "content, not a path" if isinstance(given, bytes | bytearray | memoryview | np.ndarray) else repr(given)[:60]
+    what = (
+        "its content" if isinstance(given, bytes | bytearray | memoryview | np.ndarray) else beginning(repr(given), 60)
+    )
     return DataError(
-        f"expected the path of a video, of a folder or of a list, several of them, or a list of marey.read_videos; got a "
-        f"{type(given).__name__} ({what})."
+        "expected the path of a video, of a folder or of a list, several of them, or a list of marey.read_videos; got "
+        f"{what} (type {type(given).__name__})."
     )
 
 

@@ -1,5 +1,6 @@
 """Predictions for videos without labels, with the same preprocessing as in testing."""
 
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +10,7 @@ import numpy as np
 
 from marey.backends.choose import check_backend, open_backend
 from marey.backends.compute import Compute, ComputeOptions
-from marey.base.errors import DecodeError
+from marey.base.errors import DataError, DecodeError
 from marey.base.reporter import progress
 from marey.classifier import Classifier
 from marey.data.clips import ViewDataset
@@ -22,6 +23,7 @@ from marey.evaluation.views import read_ahead, score_video
 from marey.recipe import Recipe
 from marey.tasks.all import task_of
 from marey.tasks.prediction import Prediction, Predictions
+from marey.video.suffixes import VIDEO_SUFFIXES
 from marey.weights.load import as_classifier
 
 
@@ -82,6 +84,8 @@ def predict(
         RunError: this machine does not have the device, or the device not the precision.
     """
     compute = compute.changed(**options)
+    if isinstance(model, str | Path) and os.path.splitext(model)[1].lower() in VIDEO_SUFFIXES:  # noqa: PTH122 - or str
+        raise DataError(f"model: {model} is a video; the model comes first: marey.predict(MODEL, VIDEO).")
     listed = as_videos([video] if isinstance(video, str | Path) else video, root=root)
     if isinstance(video, VideoEntry) or (isinstance(video, str | Path) and listed.ids.tolist() == [str(video)]):
         (found,) = predict_many(model, listed, compute)
