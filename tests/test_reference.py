@@ -11,9 +11,9 @@ import cv2
 import numpy as np
 import pytest
 from made_videos import coded_frame
-from tiny import RECIPE, write_clips
 
 import marey
+from tiny import RECIPE, write_clips
 
 PAGES = sorted((Path(__file__).parents[1] / "docs" / "reference").glob("*.md"))
 BLOCKS = {

@@ -133,7 +133,7 @@ if not _typing.TYPE_CHECKING:  # a type checker knows every name from above, and
 
         if name in _HOME:
             return getattr(import_module(f"marey.{_HOME[name]}"), name)
-        if not name.startswith("_") and find_spec(f"marey.{name}") is not None:
+        if name.isidentifier() and not name.startswith("_") and find_spec(f"marey.{name}") is not None:
             return import_module(f"marey.{name}")  # `marey.video` needs no import of its own
         raise AttributeError(f"module 'marey' has no attribute {name!r}")
 

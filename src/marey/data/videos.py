@@ -15,7 +15,7 @@ from marey.base.notebook import ending, table
 
 _SHOWN = 10
 """Videos that a notebook shows of a list."""
-_LONGEST_PATH = 60
+_LONGEST_PATH = 40
 """Characters of a path in a `repr`."""
 
 Target: TypeAlias = int | NDArray[np.float32]

@@ -559,8 +559,8 @@ class Recipe(Declaration):
 
     def __repr__(self) -> str:
         classes = counted(self.model.num_classes, "class", "classes")
-        title = beginning(self.title, 40)
-        return f"Recipe({beginning(self.name, 40)}: {title}, {self.model.network}, {self.dataset}, {classes})"
+        title = beginning(self.title, 32)
+        return f"Recipe({self.name}: {title}, {self.model.network}, {self.dataset}, {classes})"
 
     __str__ = __repr__
 

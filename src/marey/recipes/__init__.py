@@ -18,6 +18,9 @@ from marey.recipes.tsn import TSN
 from marey.recipes.tsn_bninception import TSN_BNINCEPTION
 from marey.recipes.two_stream import TWO_STREAM
 
+_SHOWN = 20
+"""Recipes that a notebook shows."""
+
 
 class Recipes(tuple[Recipe, ...]):
     """Several recipes: a tuple that shows itself in one line, in a notebook as a table."""
@@ -28,12 +31,13 @@ class Recipes(tuple[Recipe, ...]):
         return f"Recipes({counted(len(self), 'recipe')}: {first_of((one.name for one in self), 2)})"
 
     def _repr_html_(self) -> str:
-        """Name, title, data set and published top-1 of each, as a notebook shows them."""
+        """Name, data set and published top-1 of the first ones, as a notebook shows them."""
         rows = [
-            (one.name, one.title, one.dataset, "" if one.published is None else f"{one.published.top1:.1f} %")
-            for one in self
+            (one.name, one.dataset, "" if one.published is None else f"{one.published.top1:.1f}%")
+            for one in self[:_SHOWN]
         ]
-        return table(counted(len(self), "recipe"), ["name", "title", "data set", "published top-1"], rows)
+        more = f"and {len(self) - _SHOWN:,} more: marey list" if len(self) > _SHOWN else ""
+        return table(counted(len(self), "recipe"), ["name", "data set", "published top-1"], rows, note=more)
 
 
 RECIPES = Recipes(

@@ -128,7 +128,7 @@ class Prediction:
             said = ", ".join(f"{beginning(label, 20)} {100 * probability:.1f} %" for label, probability in self.top(3))
             said += ", ..." if len(self.probabilities) > 3 else ""
         else:
-            said = beginning(self.error.removeprefix(f"{self.path}: "), 80)
+            said = beginning(self.error.removeprefix(f"{self.path}: "), 60)
         return f"Prediction({ending(str(self.path), 40)!r}{self.part_text}: {said})"
 
     def _repr_html_(self) -> str:
@@ -166,7 +166,7 @@ class Predictions(list[Prediction]):
 
     def __repr__(self) -> str:
         found = Counter(one.top(1)[0][0] for one in self if one.error is None)
-        most = [f"{beginning(name, 20)} {count:,}" for name, count in found.most_common(_NAMED)]
+        most = [f"{count:,} {beginning(name, 20)}" for name, count in found.most_common(_NAMED)]
         failed = len(self.broken)
         parts = [counted(len(self), "video"), *([f"{failed:,} broken"] if failed else [])]
         answers = f": {', '.join(most)}{', ...' * (len(found) > _NAMED)}" if found else ""

@@ -68,7 +68,7 @@ class FrameSource(abc.ABC):
     def __repr__(self) -> str:
         what = f"{len(self):,} {self._unit}{'s' * (len(self) != 1)} of {self.width}x{self.height}"
         rate = f"{self.fps:.2f}".rstrip("0").rstrip(".")
-        return f"{type(self).__name__}({ending(self.name, 60)!r}: {what}, {rate} fps, {self.duration_seconds:.1f} s)"
+        return f"{type(self).__name__}({ending(self.name, 40)!r}: {what}, {rate} fps, {self.duration_seconds:.1f} s)"
 
     @final
     def __len__(self) -> int:
