@@ -73,8 +73,22 @@ def test_the_examples_of_a_page_run(page, folder, monkeypatch) -> None:
     monkeypatch.chdir(folder)
     monkeypatch.setattr("marey.evaluation.views.decoding_workers", lambda asked: asked or 0)
     monkeypatch.setattr("marey.data.loader.decoding_workers", lambda asked: asked or 0)
+    run(BLOCKS[page], page)
+
+
+@pytest.mark.parametrize(
+    "block", ["print(1 + 1)  # 3", "print('a 5 b')  # a ... c", "for i in (1,):\n    print(i)  # 2"]
+)
+def test_a_planted_falsehood_is_seen(block) -> None:
+    run([block.replace("# 3", "# 2").replace("... c", "... b").replace("  # 2", "  # ...")], "planted")
+    with pytest.raises(AssertionError, match="planted says"):
+        run([block], "planted")
+
+
+def run(blocks: list[str], page: str) -> None:
+    """Execute the blocks one after the other, and compare what each statement prints with its comment."""
     names: dict[str, object] = {"__name__": "example"}
-    for block in BLOCKS[page]:
+    for block in blocks:
         for code, promised in statements(block):
             printed = io.StringIO()
             with contextlib.redirect_stdout(printed):
@@ -85,7 +99,7 @@ def test_the_examples_of_a_page_run(page, folder, monkeypatch) -> None:
 
 
 def statements(block: str) -> list[tuple[ast.Module, str | None]]:
-    """Each statement of a block, of those within `with` and `try` too where these print, and what it is to print."""
+    """Each statement of a block, and what the comments behind its `print` say that it prints."""
     lines = block.splitlines()
     found: list[tuple[ast.Module, str | None]] = []
     for node in ast.parse(block).body:

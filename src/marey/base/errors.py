@@ -1,10 +1,33 @@
 """What can go wrong in a way that a user can mend. One clear line each: the name or value, the rule, the way out."""
 
+import re
 from pathlib import Path
+
+_PARAMETERS = {
+    "--set": 'settings=["KEY=VALUE"]',
+    **{
+        f"--{name.replace('_', '-')}": f"{name}="
+        for name in (
+            "backend", "batch", "classes", "device", "epochs", "init", "lr", "max_broken", "only", "out", "per_clip",
+            "precision", "resume", "root", "seed", "split", "trust_first_use", "val", "weights", "workers",
+        )
+    },
+}  # fmt: skip
+"""The options of commands that are parameters of the functions of the same names."""
 
 
 class MareyError(Exception):
-    """The parent of every error that Marey raises on purpose. The command line prints it as one line, exit code 1."""
+    """The parent of every error that Marey raises on purpose. The command line prints it as one line, exit code 1.
+
+    Where a message names an option of a command, a note behind the traceback names the parameter of the function.
+    """
+
+    def __init__(self, *message: object) -> None:
+        super().__init__(*message)
+        options = dict.fromkeys(re.findall(r"(?<![^\s(])--[a-z-]*[a-z]", str(self)))
+        named = [f"{option} is {_PARAMETERS[option]}" for option in options if option in _PARAMETERS]
+        if named:
+            self.add_note(f"In Python {', '.join(named)}")
 
 
 class DecodeError(MareyError):

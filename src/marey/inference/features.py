@@ -170,7 +170,7 @@ def features(
         videos: As `marey.predict` takes them: the path of a video, of a folder of videos or of a list; several of them; or a
             list of videos, with labels or without.
         out: The folder: NAME-HASH.npy for each video, broken.jsonl, and at the end index.csv (video, start, end, file,
-            error) of the videos of this call. None: the first of runs/<name>-features-1, -2, ... that is not there.
+            error) of the videos of this call. None: the first of `runs/<name>-features-1`, -2, ... that is not there.
         per_clip: [clips, D], each the mean over its crops; else [D], the mean over all views.
         root: Folder of the relative paths of a list.
         compute, options: As `marey.evaluate` takes them.

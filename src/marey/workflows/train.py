@@ -217,12 +217,12 @@ def train(
 
         train("clips/")                                         the classes of a folder, into runs/clips-1
         train("list.csv", out="runs/a", epochs=30)              of a list
-        train("list.csv", recipe="tsn_r50_1x1x3_ucf101_imagenet")  a recipe, which decides all settings
+        train("list.csv", recipe="slowonly_r50_8x8_k400")       a recipe, which decides all settings
 
     Args:
         data: The folder, divided into train, val and test or not; or a list, with a split column or without.
-        out: The run's folder. None: the first of runs/<name>-1, runs/<name>-2, ... that is not there; the name is that of
-            the folder, list or recipe.
+        out: The run's folder. None: the first of `runs/<name>-1`, `runs/<name>-2`, ... that is not there; the name is that
+            of the folder, list or recipe.
         epochs: How often each video is seen: the setting train.epochs in short.
         lr: Learning rate for a batch of the size train.base_batch: the setting train.optimizer.lr in short.
         val: The videos to hold out; None: what the split column says, else a fifth of `data`.
