@@ -119,7 +119,7 @@ def test_many_predictions_are_a_table_of_few_rows() -> None:
     assert "and 980 more videos" in page
     assert "class 0" in page
     mixed = marey.Predictions([prediction("b.mp4", error="b.mp4: no <video>"), prediction(classes=1)])._repr_html_()
-    assert "no &lt;video&gt;" in mixed
+    assert "not read: no &lt;video&gt;" in mixed
     assert "100.0%" in mixed
 
 

@@ -178,7 +178,8 @@ class Predictions(list[Prediction]):
         for one in self[:_ROWS]:
             video = f"{one.path}{one.part_text}"
             if one.error is not None:
-                rows.append((video, beginning(one.error.removeprefix(f"{one.path}: "), 80), "", "", ""))
+                reason = beginning(one.error.removeprefix(f"{one.path}: "), 80)
+                rows.append((video, f"not read: {reason}", "", "", ""))
                 continue
             cells = [cell for name, share in one.top(2) for cell in (name, f"{share:.1%}")]
             rows.append((video, *cells, *[""] * (4 - len(cells))))
