@@ -86,7 +86,8 @@ def _of_several(several: Sequence[str | Path | VideoEntry], root: Path | None) -
             parts.append(_videos(Path(one), root))
         else:
             raise _no_videos(one)
-    return _joined([part for part in (*parts, VideoList.from_paths(plain)) if len(part)])
+    parts.append(VideoList.from_paths(plain))
+    return parts[0] if len(parts) == 1 else _joined([part for part in parts if len(part)])
 
 
 def _holds_videos(path: str | Path) -> bool:
@@ -94,10 +95,12 @@ def _holds_videos(path: str | Path) -> bool:
     name = str(path)
     if not name:
         raise DataError("a path is empty: name a file, a folder or a list.")
-    if os.path.splitext(name)[1].lower() in VIDEO_SUFFIXES:  # noqa: PTH122 - of a million paths, none is looked at
+    suffix = name[name.rfind(".") :].lower()
+    if suffix in VIDEO_SUFFIXES:  # of a million paths, none is looked at
         return False
-    file = Path(path)
-    return bool(official_files(file)) or _is_list(file) or (file.is_dir() and not scan_folder(file).is_frames)
+    if os.path.isdir(name):  # noqa: PTH112 - a Path for each would take most of the time
+        return bool(official_files(Path(name))) or not scan_folder(name).is_frames
+    return suffix in _LISTS or ("*" in name and bool(official_files(Path(name))))
 
 
 def _of_entry(video: VideoEntry) -> VideoList:

@@ -102,20 +102,19 @@ class Manifest:
     def _repr_html_(self) -> str:
         """The videos of each class, by split, as a notebook shows them; of many classes the first ones."""
         splits = self.split_names
-        counts = [
-            (self if self.splits is None else self._rows(self.splits == name)).class_counts()
-            for name in splits[:4] or ("",)
-        ]
-        rows = [(name, *map(int, numbers)) for name, *numbers in zip(self.class_names[:_SHOWN], *counts, strict=False)]
+        counts = [self.class_counts(split).tolist() for split in splits[:4] or (None,)]
+        rows = [(name, *numbers) for name, *numbers in zip(self.class_names[:_SHOWN], *counts, strict=False)]
         left = len(self.class_names) - _SHOWN
         more = [f"and {counted(left, 'more class', 'more classes')}"] if left > 0 else []
         more += [f"other splits: {first_of(splits[4:], 4)}"] if len(splits) > 4 else []
         return table(repr(self), ["class", *(splits[:4] or ("videos",))], rows, note="; ".join(more))
 
-    def class_counts(self) -> NDArray[np.int64]:
-        """[K]: how many videos have each class among their labels."""
-        labels = self.labels if self.label_sets is None else self.label_sets[self.label_sets >= 0]
-        return np.bincount(labels.ravel(), minlength=len(self.class_names)).astype(np.int64)
+    def class_counts(self, split: str | None = None) -> NDArray[np.int64]:
+        """[K]: how many videos, of those whose split column has this word or of all, have each class among their labels."""
+        labels = self.labels if self.label_sets is None else self.label_sets
+        if split is not None and self.splits is not None:
+            labels = labels[self.splits == split]
+        return np.bincount(labels[labels >= 0], minlength=len(self.class_names)).astype(np.int64)
 
     @property
     def videos(self) -> VideoList:

@@ -165,7 +165,7 @@ class Predictions(list[Prediction]):
         return Predictions(super().__getitem__(index)) if isinstance(index, slice) else super().__getitem__(index)
 
     def __repr__(self) -> str:
-        found = Counter(one.top(1)[0][0] for one in self if one.error is None)
+        found = Counter(one.class_names[int(one.probabilities.argmax())] for one in self if one.error is None)
         most = [f"{count:,} {beginning(name, 20)}" for name, count in found.most_common(_NAMED)]
         failed = len(self.broken)
         parts = [counted(len(self), "video"), *([f"{failed:,} broken"] if failed else [])]
