@@ -1,6 +1,8 @@
 """What can go wrong in a way that a user can mend. One clear line each: the name or value, the rule, the way out."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 _PARAMETERS = {
@@ -17,17 +19,23 @@ _PARAMETERS = {
 
 
 class MareyError(Exception):
-    """The parent of every error that Marey raises on purpose. The command line prints it as one line, exit code 1.
+    """The parent of every error that Marey raises on purpose. The command line prints it as one line, exit code 1."""
 
-    Where a message names an option of a command, a note behind the traceback names the parameter of the function.
+
+@contextmanager
+def in_python_words() -> Iterator[None]:
+    """Around a function that a command calls, too: where a message names an option of the command, a note, which shows
+    behind a traceback, names the parameter of the function.
     """
-
-    def __init__(self, *message: object) -> None:
-        super().__init__(*message)
-        options = dict.fromkeys(re.findall(r"(?<![^\s(])--[a-z-]*[a-z]", str(self)))
+    try:
+        yield
+    except MareyError as error:
+        options = dict.fromkeys(re.findall(r"(?<![^\s(])--[a-z-]*[a-z]", str(error)))
         named = [f"{option} is {_PARAMETERS[option]}" for option in options if option in _PARAMETERS]
-        if named:
-            self.add_note(f"In Python {', '.join(named)}")
+        note = f"In Python {', '.join(named)}"
+        if named and note not in getattr(error, "__notes__", ()):
+            error.add_note(note)
+        raise
 
 
 class DecodeError(MareyError):

@@ -21,7 +21,7 @@ from marey.backends.compute import Compute, ComputeOptions
 from marey.backends.device import pick_device, tell_of_spare
 from marey.backends.precision import pick_precision
 from marey.base.claim import Claim, Command, OutputPath
-from marey.base.errors import DataError, RunError
+from marey.base.errors import DataError, RunError, in_python_words
 from marey.base.files import atomic_path
 from marey.base.processes import processes
 from marey.base.reporter import notice, progress, warning_once
@@ -49,6 +49,7 @@ _SAVE_EVERY = 20.0
 """Seconds between the parts that an interrupted run is resumed from."""
 
 
+@in_python_words()
 def evaluate(
     model: Classifier | Recipe | str | Path,
     data: Manifest | str | Path,

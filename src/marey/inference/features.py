@@ -21,7 +21,7 @@ from marey.backends.compute import Compute, ComputeOptions
 from marey.backends.device import pick_own_device, tell_of_spare
 from marey.backends.precision import pick_precision
 from marey.base.claim import Claim, Command, OutputPath
-from marey.base.errors import DataError
+from marey.base.errors import DataError, in_python_words
 from marey.base.files import atomic_path
 from marey.base.jsonable import BYTES, Json
 from marey.base.notebook import ending
@@ -148,6 +148,7 @@ class Features:
         return f"Features({ending(str(self.out), 90)!r}: {counted(len(self), 'video')}{broken})"
 
 
+@in_python_words()
 def features(
     model: Classifier | Recipe | str | Path,
     videos: VideosLike,

@@ -10,7 +10,7 @@ import numpy as np
 
 from marey.backends.choose import check_backend, open_backend
 from marey.backends.compute import Compute, ComputeOptions
-from marey.base.errors import DataError, DecodeError
+from marey.base.errors import DataError, DecodeError, in_python_words
 from marey.base.reporter import progress
 from marey.classifier import Classifier
 from marey.data.clips import ViewDataset
@@ -45,6 +45,7 @@ def predict(
     compute: Compute = ...,
     **options: Unpack[ComputeOptions],
 ) -> Predictions: ...
+@in_python_words()
 def predict(
     model: Classifier | Recipe | str | Path,
     video: VideosLike,

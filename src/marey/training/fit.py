@@ -11,7 +11,7 @@ from torch import nn
 from marey.backends.compute import Compute, ComputeOptions
 from marey.backends.device import pick_training_device, tell_of_spare
 from marey.backends.precision import keep_precision, pick_precision
-from marey.base.errors import DataError, RecipeError, RunError
+from marey.base.errors import DataError, RecipeError, RunError, in_python_words
 from marey.base.jsonable import Json
 from marey.base.precision import Precision
 from marey.base.processes import processes
@@ -60,6 +60,7 @@ class FitResult:
         )
 
 
+@in_python_words()
 def fit(
     recipe: Recipe | Classifier,
     *,

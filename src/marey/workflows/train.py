@@ -10,7 +10,7 @@ from typing import Unpack
 from marey.backends.compute import Compute, ComputeOptions
 from marey.backends.precision import check_machine
 from marey.base.claim import Command, OutputPath
-from marey.base.errors import DataError, MareyError, RecipeError, RunError
+from marey.base.errors import DataError, MareyError, RecipeError, RunError, in_python_words
 from marey.base.processes import processes
 from marey.base.reporter import notice, warning_once
 from marey.base.runs import next_run
@@ -193,6 +193,7 @@ def train_classifier(plan: Plan) -> EvaluationResult | None:
         raise
 
 
+@in_python_words()
 def train(
     data: str | Path | Manifest,
     *,
