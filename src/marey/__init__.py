@@ -1,16 +1,29 @@
 """Marey: recognise human actions in video.
 
-    model = marey.load_model("runs/a/best.safetensors")
-    marey.predict(model, "kick.mp4").top(5)
+    import marey
+
+    marey.train("clips/", out="runs/a")                  # a folder per class; trains, tests, writes a report
+    prediction = marey.predict("runs/a", "kick.mp4")
+    prediction.top(5)                                    # [("kick", 0.93), ("throw", 0.04), ...]
+    marey.predict("runs/a", "new/")                      # of a folder, a list or several paths: an answer for each
+    marey.evaluate("runs/a", "test.csv").top1
+
+Answer, test, train: predict, evaluate, features, train, fit; their results: Prediction, Predictions, EvaluationResult,
+Features, FitResult; where they compute: Compute.
+Models: load_model, build_model, build_network, save_checkpoint; Classifier, Calibration, LoadReport.
+Recipes: get_recipe, RECIPES, Recipe.
+Videos: open_video, write_video; Video, FrameFolder, FlowFolder.
+Lists of videos: read_manifest, read_videos; Manifest, VideoList, VideoEntry; as data sets: ClipDataset, ViewDataset.
+Messages: set_reporter, reporting; Reporter, TerminalReporter, LoggingReporter, SilentReporter, Bar.
+Errors: MareyError, and of it DataError, DecodeError, RecipeError, RunError, WeightsError.
 
 Named after Étienne-Jules Marey, who in 1882 built a camera to take movement apart. Importing this package loads
 nothing heavy: each name is fetched when it is first used.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+import typing as _typing
 
-if TYPE_CHECKING:
+if _typing.TYPE_CHECKING:
     from marey.backends.compute import Compute as Compute
     from marey.base.errors import DataError as DataError
     from marey.base.errors import DecodeError as DecodeError
@@ -27,11 +40,13 @@ if TYPE_CHECKING:
     from marey.base.reporter import set_reporter as set_reporter
     from marey.classifier import Calibration as Calibration
     from marey.classifier import Classifier as Classifier
+    from marey.classifier import LoadReport as LoadReport
     from marey.data.clips import ClipDataset as ClipDataset
     from marey.data.clips import ViewDataset as ViewDataset
     from marey.data.formats import read_manifest as read_manifest
     from marey.data.listing import read_videos as read_videos
     from marey.data.manifest import Manifest as Manifest
+    from marey.data.videos import VideoEntry as VideoEntry
     from marey.data.videos import VideoList as VideoList
     from marey.evaluation.evaluate import evaluate as evaluate
     from marey.evaluation.result import EvaluationResult as EvaluationResult
@@ -42,9 +57,12 @@ if TYPE_CHECKING:
     from marey.recipes import RECIPES as RECIPES
     from marey.recipes import get_recipe as get_recipe
     from marey.tasks.prediction import Prediction as Prediction
+    from marey.tasks.prediction import Predictions as Predictions
+    from marey.training.fit import FitResult as FitResult
     from marey.training.fit import fit as fit
     from marey.video.frames import FlowFolder as FlowFolder
     from marey.video.frames import FrameFolder as FrameFolder
+    from marey.video.reader import Video as Video
     from marey.video.reader import open_video as open_video
     from marey.video.writer import write_video as write_video
     from marey.weights.checkpoint import save_checkpoint as save_checkpoint
@@ -71,11 +89,13 @@ _HOME = {
     "set_reporter": "base.reporter",
     "Calibration": "classifier",
     "Classifier": "classifier",
+    "LoadReport": "classifier",
     "Compute": "backends.compute",
     "ClipDataset": "data.clips",
     "ViewDataset": "data.clips",
     "Manifest": "data.manifest",
     "read_manifest": "data.formats",
+    "VideoEntry": "data.videos",
     "VideoList": "data.videos",
     "read_videos": "data.listing",
     "evaluate": "evaluation.evaluate",
@@ -84,12 +104,15 @@ _HOME = {
     "Features": "inference.features",
     "predict": "inference.predict",
     "Prediction": "tasks.prediction",
+    "Predictions": "tasks.prediction",
     "Recipe": "recipe",
     "RECIPES": "recipes",
     "get_recipe": "recipes",
+    "FitResult": "training.fit",
     "fit": "training.fit",
     "FlowFolder": "video.frames",
     "FrameFolder": "video.frames",
+    "Video": "video.reader",
     "open_video": "video.reader",
     "write_video": "video.writer",
     "save_checkpoint": "weights.checkpoint",
@@ -102,11 +125,18 @@ _HOME = {
 __all__ = ["__version__", *sorted(_HOME)]  # noqa: PLE0604 - the names are strings
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
+if not _typing.TYPE_CHECKING:  # a type checker knows every name from above, and would take any other one for right
+
+    def __getattr__(name: str) -> object:
+        from importlib import import_module
+        from importlib.util import find_spec
+
+        if name in _HOME:
+            return getattr(import_module(f"marey.{_HOME[name]}"), name)
+        if name.isidentifier() and not name.startswith("_") and find_spec(f"marey.{name}") is not None:
+            return import_module(f"marey.{name}")  # `marey.video` needs no import of its own
         raise AttributeError(f"module 'marey' has no attribute {name!r}")
-    return getattr(import_module(f"marey.{_HOME[name]}"), name)
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOME})
+    return sorted(__all__)

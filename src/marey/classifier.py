@@ -13,7 +13,9 @@ from torch.nn.parameter import is_lazy
 from marey.base.declaration import Declaration
 from marey.base.errors import RecipeError
 from marey.base.jsonable import Json
+from marey.base.notebook import beginning, ending, table
 from marey.data.identity import Identities
+from marey.data.videos import counted, first_of, short_path
 from marey.models.network import GivesFeatures, GivesPositions, GivesTokens, Network
 from marey.models.user_module.config import UserModuleConfig
 from marey.recipe import Classify, Recipe, TaskConfig, Test
@@ -75,7 +77,11 @@ class LoadReport:
         return replace(self, notes=tuple(note for note in self.notes if note not in self.said))
 
     def __repr__(self) -> str:
-        return f"LoadReport({self})"
+        parts = [f"{self.layout} layout", f"{counted(len(self.renamed), 'tensor')} loaded"]
+        parts += [f"{len(self.dropped):,} left out"] if self.dropped else []
+        parts += ["new head"] if self.new_head else []
+        parts += [counted(len(self.notes), "note")] if self.notes else []
+        return f"LoadReport({short_path(self.source)!r}: {', '.join(parts)})"
 
     def __str__(self) -> str:
         parts = [f"{self.source}: {self.layout} layout, {len(self.renamed)} tensors loaded"]
@@ -95,6 +101,13 @@ class Calibration(Declaration):
     """The least probability, 0 to 1, with which a class is the answer; below it none of the classes is. None: no bound."""
     fitted_on: str
     """Which videos it was fitted on, in words for a person."""
+
+    def __repr__(self) -> str:
+        threshold = "" if self.threshold is None else f", threshold {self.threshold:g}"
+        fitted = beginning(self.fitted_on, 60)
+        return f"Calibration(temperature {self.temperature:g}{threshold}, fitted on {fitted})"
+
+    __str__ = __repr__
 
 
 class Preprocess(nn.Module):
@@ -295,9 +308,30 @@ class Classifier(nn.Module):
         tensors = chain(self.network.parameters(), self.network.buffers())
         return next((tensor.device for tensor in tensors), torch.device("cpu"))
 
-    def extra_repr(self) -> str:
-        """The recipe's name and the number of classes."""
-        return f"{self.recipe.name}, {self.num_classes} classes"
+    def __repr__(self) -> str:
+        facts = self._facts()
+        numbers = (
+            f"{facts['network']}, {facts['parameters']} parameters, {counted(self.num_classes, 'class', 'classes')}"
+        )
+        return f"Classifier({beginning(self.recipe.name, 40)}: {numbers}, weights: {ending(facts['weights'], 36)})"
+
+    def _repr_html_(self) -> str:
+        """What the classifier is, a line for each fact, as a notebook shows it."""
+        return table(f"Classifier {self.recipe.name}", ["", ""], list(self._facts().items()))
+
+    def _facts(self) -> dict[str, str]:
+        """What distinguishes it from others, in words."""
+        config, names = self.recipe.model, self.class_names
+        classes = counted(self.num_classes, "class", "classes")
+        parameters = sum(parameter.numel() for parameter in self.network.parameters())
+        origin = "not loaded from a file" if self.load_report is None else self.load_report.source
+        return {
+            "network": type(self.network).__name__ if isinstance(config, UserModuleConfig) else config.network,
+            "parameters": f"{parameters / 1e6:.1f} M" if parameters >= 1e5 else f"{parameters:,}",
+            "classes": classes if names is None else f"{classes} ({first_of(names, 3)})",
+            "weights": origin,
+            "device": str(self.device),
+        }
 
 
 def require_classifier(model: object) -> None:

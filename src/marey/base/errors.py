@@ -1,10 +1,41 @@
 """What can go wrong in a way that a user can mend. One clear line each: the name or value, the rule, the way out."""
 
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+_PARAMETERS = {
+    "--set": 'settings=["KEY=VALUE"]',
+    **{
+        f"--{name.replace('_', '-')}": f"{name}="
+        for name in (
+            "backend", "batch", "classes", "device", "epochs", "init", "lr", "max_broken", "only", "out", "per_clip",
+            "precision", "resume", "root", "seed", "split", "trust_first_use", "val", "weights", "workers",
+        )
+    },
+}  # fmt: skip
+"""The options of commands that are parameters of the functions of the same names."""
 
 
 class MareyError(Exception):
     """The parent of every error that Marey raises on purpose. The command line prints it as one line, exit code 1."""
+
+
+@contextmanager
+def in_python_words() -> Iterator[None]:
+    """Around a function that a command calls, too: where a message names an option of the command, a note, which shows
+    behind a traceback, names the parameter of the function.
+    """
+    try:
+        yield
+    except MareyError as error:
+        options = dict.fromkeys(re.findall(r"(?<![^\s(])--[a-z-]*[a-z]", str(error)))
+        named = [f"{option} is {_PARAMETERS[option]}" for option in options if option in _PARAMETERS]
+        note = f"In Python {', '.join(named)}"
+        if named and note not in getattr(error, "__notes__", ()):
+            error.add_note(note)
+        raise
 
 
 class DecodeError(MareyError):

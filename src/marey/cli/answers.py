@@ -10,6 +10,7 @@ from marey.backends.compute import Compute
 from marey.base.errors import MareyError
 from marey.base.processes import processes
 from marey.base.reporter import notice
+from marey.base.runs import results_folder
 from marey.cli.command import (
     AsJson,
     BackendOption,
@@ -30,7 +31,6 @@ from marey.cli.command import (
     check_folder,
     json_document,
     output_path,
-    results_folder,
 )
 from marey.cli.given import named, refuse_training_settings, trusted_after, trusted_models
 

@@ -9,6 +9,7 @@ import typer
 from marey.backends.compute import Compute
 from marey.base.errors import MareyError, RecipeError
 from marey.base.processes import processes
+from marey.base.runs import next_run, results_folder
 from marey.cli.answers import features, predict
 from marey.cli.command import (
     AsJson,
@@ -40,9 +41,7 @@ from marey.cli.command import (
     command,
     go_on_with,
     json_document,
-    next_run,
     output_file,
-    results_folder,
     trusted,
 )
 from marey.cli.data import data

@@ -11,6 +11,7 @@ import typer
 from marey.backends.compute import Compute
 from marey.base.errors import MareyError, RecipeError
 from marey.base.processes import processes
+from marey.base.runs import next_run
 from marey.cli.command import (
     Classes,
     Device,
@@ -26,7 +27,6 @@ from marey.cli.command import (
     Workers,
     check_folder,
     go_on_with,
-    next_run,
     trusted,
 )  # fmt: skip
 from marey.cli.given import declared_recipe, trusted_after

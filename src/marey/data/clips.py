@@ -14,7 +14,7 @@ from marey.data.catalogue.mirror import mirrored_target
 from marey.data.identity import content_of, noted_of
 from marey.data.manifest import Manifest, Sample
 from marey.data.quarantine import Broken, replacements
-from marey.data.videos import Target, VideoEntry, Videos, counted
+from marey.data.videos import Target, VideoEntry, Videos, counted, source_text
 from marey.video.appearance import AppearanceStep
 from marey.video.augment import Geometry
 from marey.video.flow.rule import FlowRule
@@ -164,6 +164,11 @@ class ClipDataset(Dataset[ClipItem]):
     def __len__(self) -> int:
         return len(self.manifest)
 
+    def __repr__(self) -> str:
+        what = f"{source_text(self.manifest.source)}{counted(len(self), 'video')}"
+        classes = counted(len(self.manifest.class_names), "class", "classes")
+        return f"ClipDataset({what}, {classes}; clips by {type(self.shapes[0][0]).__name__})"
+
     def __getitem__(self, key: int | tuple[int, ...]) -> ClipItem:
         epoch, index, repeat, shape = ClipKey(*key) if isinstance(key, tuple) else ClipKey(0, key)
         random = (self.seed, epoch, index, _REPEAT, repeat) if repeat else (self.seed, epoch, index)
@@ -220,6 +225,9 @@ class ViewDataset(Dataset[ViewItem]):
 
     def __len__(self) -> int:
         return len(self.videos)
+
+    def __repr__(self) -> str:
+        return f"ViewDataset({counted(len(self), 'video')}; clips by {type(self.sampling).__name__})"
 
     def __getitem__(self, index: int) -> ViewItem:
         video = self.videos[index]

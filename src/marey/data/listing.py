@@ -1,6 +1,7 @@
 """The videos that a user names, in whatever way, as one list without labels."""
 
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeAlias
@@ -9,17 +10,20 @@ import numpy as np
 
 from marey.base.absent import nothing_at
 from marey.base.errors import DataError
+from marey.base.notebook import beginning
 from marey.base.reporter import notice
-from marey.data.formats import LIST_SUFFIXES, OTHER_SUFFIXES, read_rows
+from marey.data.formats import LIST_SUFFIXES, OTHER_SUFFIXES, check_root, read_rows
 from marey.data.manifest import Manifest
 from marey.data.public_lists import official_files
 from marey.data.rows import WHOLE, frame_ranges_of, times_of
 from marey.data.scan import scan_folder
-from marey.data.videos import VideoList, counted
+from marey.data.videos import VideoEntry, VideoList, counted
+from marey.video.source import FrameSource
+from marey.video.suffixes import VIDEO_SUFFIXES
 
-VideosLike: TypeAlias = VideoList | Manifest | str | Path | Iterable[str | Path]
-"""Several videos, as the functions that take them accept them: a list of them, with labels or without; one path, which
-`read_videos` reads (a video file, a folder, or a list); or the paths of single video files and folders of frames."""
+VideosLike: TypeAlias = VideoList | Manifest | VideoEntry | str | Path | Iterable[str | Path | VideoEntry]
+"""Videos, as the functions that take them accept them: a list of them, with labels or without; an entry of one; a path (a
+video file, a folder of its frames, a folder of videos, or a list); or several paths and entries."""
 
 _LISTS = (*LIST_SUFFIXES, *OTHER_SUFFIXES)
 
@@ -39,21 +43,89 @@ def read_videos(paths: str | Path | Iterable[str | Path], *, root: str | Path | 
     return _each_once([_videos(Path(path), None if root is None else Path(root)) for path in several])
 
 
-def as_videos(videos: VideosLike) -> VideoList:
-    """A list without labels of all that `VideosLike` names.
+def as_videos(videos: VideosLike, *, root: str | Path | None = None) -> VideoList:
+    """A list without labels of all that `VideosLike` names; `root` is as `read_videos` takes it.
+
+    Of several paths, each video file and folder of frames is taken as it is named: one that is not there is met when it is
+    read, and one that is named twice is there twice.
 
     Raises:
-        DataError: nothing is at a single path, or no video is in it.
+        DataError: nothing is at a single path, or no video is in it, in a folder or in a list; `root` can have no effect; or
+            `videos` is something else.
     """
     match videos:
-        case VideoList():
-            return videos
-        case Manifest():
-            return videos.videos
+        case VideoList() | Manifest() | VideoEntry():
+            if root is not None:
+                raise DataError(f"root={root}: is for the relative paths of a list that is read: leave it out.")
+            if isinstance(videos, VideoEntry):
+                return _of_entry(videos)
+            return videos if isinstance(videos, VideoList) else videos.videos
         case str() | Path():
-            return read_videos(videos)
+            return read_videos(videos, root=root)
+        case Iterable() if not isinstance(videos, bytes | bytearray | memoryview | np.ndarray | FrameSource):
+            return _of_several(list(videos), None if root is None else Path(root))
         case _:
-            return VideoList.from_paths(videos)
+            raise _no_videos(videos)
+
+
+def _of_several(several: Sequence[str | Path | VideoEntry], root: Path | None) -> VideoList:
+    """The videos of all of them, in order."""
+    if root is not None:
+        check_root(root, *[one for one in several if isinstance(one, str | Path)])
+    parts: list[VideoList] = []
+    plain: list[str | Path] = []
+    for one in several:
+        if isinstance(one, str | Path) and not _holds_videos(one):
+            plain.append(one)
+            continue
+        parts.append(VideoList.from_paths(plain))
+        plain = []
+        if isinstance(one, VideoEntry):
+            parts.append(_of_entry(one))
+        elif isinstance(one, str | Path):
+            parts.append(_videos(Path(one), root))
+        else:
+            raise _no_videos(one)
+    parts.append(VideoList.from_paths(plain))
+    return parts[0] if len(parts) == 1 else _joined([part for part in parts if len(part)])
+
+
+def _holds_videos(path: str | Path) -> bool:
+    """Whether a path is not that of one video, but of a list or a folder of them."""
+    name = str(path)
+    if not name:
+        raise DataError("a path is empty: name a file, a folder or a list.")
+    suffix = name[name.rfind(".") :].lower()
+    if suffix in VIDEO_SUFFIXES:  # of a million paths, none is looked at
+        return False
+    if os.path.isdir(name):  # noqa: PTH112 - a Path for each would take most of the time
+        return bool(official_files(Path(name))) or not scan_folder(name).is_frames
+    return suffix in _LISTS or ("*" in name and bool(official_files(Path(name))))
+
+
+def _of_entry(video: VideoEntry) -> VideoList:
+    """A list of one entry of another list."""
+    timed, framed = (video.start, video.end), (video.start_frame, video.end_frame)
+    return VideoList(
+        np.array([str(video.path)]),
+        times=None if timed == (None, None) else np.array([[np.nan if t is None else t for t in timed]], np.float64),
+        frame_ranges=None
+        if framed == (None, None)
+        else np.array([[framed[0] or 0, -1 if framed[1] is None else framed[1]]], np.int64),
+    )
+
+
+def _no_videos(given: object) -> DataError:
+    """The error that says what was given in place of videos."""
+    if isinstance(given, FrameSource):
+        return DataError(f"an open video is not taken: give its path: {given.name!r}.")
+    what = (
+        "its content" if isinstance(given, bytes | bytearray | memoryview | np.ndarray) else beginning(repr(given), 60)
+    )
+    return DataError(
+        "expected the path of a video, of a folder or of a list, several of them, or a list of marey.read_videos; got "
+        f"{what} (type {type(given).__name__})."
+    )
 
 
 def _videos(path: Path, root: Path | None) -> VideoList:
@@ -102,8 +174,8 @@ def _is_list(path: Path) -> bool:
     return path.suffix.lower() in _LISTS and not path.is_dir()
 
 
-def _each_once(lists: list[VideoList]) -> VideoList:
-    """All videos of the lists; of equal ones, the same part of the same file, the first."""
+def _joined(lists: list[VideoList]) -> VideoList:
+    """All videos of the lists, in order."""
     if not lists:
         return VideoList.from_paths([])
     ids = np.concatenate([part.ids for part in lists])
@@ -111,9 +183,18 @@ def _each_once(lists: list[VideoList]) -> VideoList:
     ranges = np.concatenate([frame_ranges_of(part) for part in lists])
     timed, framed = not np.isnan(times).all(), bool((ranges != WHOLE).any())
     source = lists[0].source if len(lists) == 1 else ""
-    whole = VideoList(ids, times=times if timed else None, source=source, frame_ranges=ranges if framed else None)
+    return VideoList(ids, times=times if timed else None, source=source, frame_ranges=ranges if framed else None)
+
+
+def _each_once(lists: list[VideoList]) -> VideoList:
+    """All videos of the lists; of equal ones, the same part of the same file, the first."""
+    whole = _joined(lists)
+    ids, times, ranges, source = whole.ids, whole.times, whole.frame_ranges, whole.source
     # NaN equals nothing, itself neither; no time is negative.
-    parts = [*(np.nan_to_num(times, nan=-1).T.tolist() if timed else ()), *(ranges.T.tolist() if framed else ())]
+    parts = [
+        *(() if times is None else np.nan_to_num(times, nan=-1).T.tolist()),
+        *(() if ranges is None else ranges.T.tolist()),
+    ]
     keys = list(zip(ids.tolist(), *parts, strict=True)) if parts else ids.tolist()
     if len(set(keys)) == len(keys):
         return whole

@@ -15,6 +15,7 @@ from marey.base.errors import DataError
 from marey.base.files import atomic_path
 from marey.base.jsonable import BYTES, json_text
 from marey.base.nearest import did_you_mean
+from marey.base.notebook import table
 from marey.base.reporter import notice
 from marey.data.split_names import split_name
 from marey.data.text import no_utf8
@@ -30,8 +31,11 @@ from marey.data.videos import (
     source_text,
 )
 
+_SHOWN = 30
+"""Classes that a notebook shows of a list."""
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False)
 class Sample(VideoEntry):
     """An entry of a list with labels."""
 
@@ -39,6 +43,10 @@ class Sample(VideoEntry):
     """The index of its class; of several, the first one."""
     split: str | None = field(default=None, kw_only=True)
     group: str | None = field(default=None, kw_only=True)
+
+    def __repr__(self) -> str:
+        more = [f"{name} {value}" for name, value in (("split", self.split), ("group", self.group)) if value]
+        return f"{super().__repr__().removesuffix(')')}: {', '.join([f'label {self.label}', *more])})"
 
 
 @dataclass(frozen=True, repr=False)
@@ -87,9 +95,26 @@ class Manifest:
         return (self[i] for i in range(len(self)))
 
     def __repr__(self) -> str:
-        splits = f", splits {', '.join(self.split_names)}" if self.split_names else ""
+        splits = f", splits {first_of(self.split_names, 3)}" if self.split_names else ""
         classes = counted(len(self.class_names), "class", "classes")
         return f"Manifest({source_text(self.source)}{counted(len(self), 'video')}, {classes}{splits})"
+
+    def _repr_html_(self) -> str:
+        """The videos of each class, by split, as a notebook shows them; of many classes the first ones."""
+        splits = self.split_names
+        counts = [self.class_counts(split).tolist() for split in splits[:4] or (None,)]
+        rows = [(name, *numbers) for name, *numbers in zip(self.class_names[:_SHOWN], *counts, strict=False)]
+        left = len(self.class_names) - _SHOWN
+        more = [f"and {counted(left, 'more class', 'more classes')}"] if left > 0 else []
+        more += [f"other splits: {first_of(splits[4:], 4)}"] if len(splits) > 4 else []
+        return table(repr(self), ["class", *(splits[:4] or ("videos",))], rows, note="; ".join(more))
+
+    def class_counts(self, split: str | None = None) -> NDArray[np.int64]:
+        """[K]: how many videos, of those whose split column has this word or of all, have each class among their labels."""
+        labels = self.labels if self.label_sets is None else self.label_sets
+        if split is not None and self.splits is not None:
+            labels = labels[self.splits == split]
+        return np.bincount(labels[labels >= 0], minlength=len(self.class_names)).astype(np.int64)
 
     @property
     def videos(self) -> VideoList:

@@ -11,12 +11,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from marey.base.jsonable import BYTES
+from marey.base.notebook import ending, table
+
+_SHOWN = 10
+"""Videos that a notebook shows of a list."""
+_LONGEST_PATH = 40
+"""Characters of a path in a `repr`."""
 
 Target: TypeAlias = int | NDArray[np.float32]
 """The index of a video's class; or, with several labels per video, 1 for each of them and 0 for the others, [K]."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class VideoEntry:
     """One video, or a part of it: from `start` to `end` in seconds, or from frame `start_frame` up to the one before
     `end_frame`, counted from 0 (half-open); None: from its beginning, to its end.
@@ -47,6 +53,19 @@ class VideoEntry:
         if start_frame is not None or end_frame is not None:
             part += f"@f{start_frame or 0}-{'' if end_frame is None else end_frame}"
         return cls(name + part, path, start, end, start_frame, end_frame)
+
+    @property
+    def part_text(self) -> str:
+        """The part that is meant, as " 2 s to 4.5 s"; nothing where that is the whole video."""
+        if self.start_frame is not None or self.end_frame is not None:
+            return f" frames {self.start_frame or 0} to {'the end' if self.end_frame is None else self.end_frame - 1}"
+        if self.start is None and self.end is None:
+            return ""
+        end = "the end" if self.end is None else f"{seconds_text(self.end)} s"
+        return f" {seconds_text(self.start or 0)} s to {end}"
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({short_path(self.path)!r}{self.part_text})"
 
 
 class Videos(Protocol):
@@ -106,6 +125,14 @@ class VideoList:
     def __repr__(self) -> str:
         return f"VideoList({source_text(self.source)}{counted(len(self), 'video')})"
 
+    def _repr_html_(self) -> str:
+        """The first videos, as a notebook shows them."""
+        first = [(str(video.path), video.part_text.strip()) for video in self[:_SHOWN]]
+        more = f"and {len(self) - _SHOWN:,} more" if len(self) > _SHOWN else ""
+        parts = any(part for _, part in first)
+        rows = first if parts else [(path,) for path, _ in first]
+        return table(repr(self), ["video", "part"] if parts else ["video"], rows, note=more)
+
     def target(self, index: int) -> None:
         """No video of this list has a label."""
 
@@ -138,7 +165,12 @@ def seconds_text(seconds: float | None) -> str:
 
 def source_text(source: str) -> str:
     """The beginning of a list's `repr`: where it was read from."""
-    return f"{source!r}: " if source else ""
+    return f"{short_path(source)!r}: " if source else ""
+
+
+def short_path(path: str | Path) -> str:
+    """A path as a `repr` of one line has it: of a long one its end."""
+    return ending(str(path), _LONGEST_PATH)
 
 
 def counted(count: int, one: str, several: str = "") -> str:

@@ -22,7 +22,7 @@ from marey.backends.compute import Compute, ComputeOptions
 from marey.backends.device import pick_device, tell_of_spare
 from marey.backends.precision import pick_precision
 from marey.base.claim import Claim, Command, OutputPath
-from marey.base.errors import DataError, RunError
+from marey.base.errors import DataError, RunError, in_python_words
 from marey.base.files import atomic_path
 from marey.base.processes import processes
 from marey.base.readme import write_readme
@@ -44,6 +44,7 @@ from marey.evaluation.protocol import EvaluationProtocol, Restriction
 from marey.evaluation.result import SCORES, EvaluationResult
 from marey.evaluation.scores import Scores
 from marey.evaluation.views import read_ahead, score_video
+from marey.recipe import Recipe
 from marey.tasks.all import task_of
 from marey.weights.load import as_classifier
 
@@ -51,12 +52,15 @@ _SAVE_EVERY = 20.0
 """Seconds between the parts that an interrupted run is resumed from."""
 
 
+@in_python_words()
 def evaluate(
-    model: Classifier | str | Path,
+    model: Classifier | Recipe | str | Path,
     data: Manifest | str | Path,
     *,
     out: str | Path | None = None,
     root: str | Path | None = None,
+    classes: str | Path | Sequence[str] | None = None,
+    split: str | None = None,
     only: str | Path | None = None,
     max_broken: float | None = None,
     compute: Compute = Compute(),  # noqa: B008 - frozen
@@ -66,10 +70,12 @@ def evaluate(
 
     Args:
         model: As `load_model` and `build_model` give it, or a `Classifier` around your own module; or what `load_model`
-            takes: a checkpoint, the folder of a run, a recipe's name.
+            takes: a checkpoint, the folder of a run, a recipe or its name.
         data: A manifest, or a list or folder to read one from.
         out: Folder for scores.npz, result.json and broken.jsonl. An interrupted run is resumed there.
         root: Folder that the list's paths are relative to.
+        classes: Class names in order, or a file of them, for weights or lists that do not name them.
+        split: The one of its splits that is tested; None: all videos.
         only: A list of videos: score those that it names, and say what was left out.
         max_broken: A larger share of broken files stops the run, 0 to 1; None: more than 1 % and more than three files do.
         compute: Device, precision, views in one pass, decoding processes and backend.
@@ -86,7 +92,15 @@ def evaluate(
     compute = compute.changed(**options)
     check_backend(compute)
     model = as_classifier(model)
-    data = _matched(data, model) if isinstance(data, Manifest) else read_labelled(data, model, root=root)
+    if isinstance(data, Manifest):
+        _refuse_for_manifest(root=root, classes=classes)
+        data = _matched(data if split is None else data.split(split), model)
+    elif isinstance(data, str | Path):
+        data = read_labelled(data, model, root=root, classes=classes, split=split)
+    else:
+        raise DataError(
+            f"data: a list with labels or its path is tested, not a {type(data).__name__}: marey.read_manifest reads one."
+        )
     task_of(model.recipe.task).require_labels(data, model.recipe.name)
     overlap = restricted(data, only) if only is not None else None
     data = overlap.manifest if overlap else data
@@ -105,6 +119,16 @@ def evaluate(
         notice(f"testing {model.recipe.name} on {backend.device}, {backend.precision}")
         run.finish(_scored(backend, model, data, run, compute), backend)
         return run.result(model)
+
+
+def _refuse_for_manifest(**reading: object) -> None:
+    """Refuse what only decides how a list is read.
+
+    Raises:
+        DataError: it is given beside a list that was read before.
+    """
+    if given := [f"{name}=" for name, value in reading.items() if value is not None]:
+        raise DataError(f"data is read already: leave out {', '.join(given)} (marey.read_manifest takes them).")
 
 
 def _claim(out: Path, protocol: EvaluationProtocol) -> Claim:
@@ -144,7 +168,7 @@ def read_labelled(
     elif listed is None and not are_places(manifest.class_names):
         raise DataError(
             f"{path}: {len(manifest.class_names)} class names, and the weights do not say which of their {count} classes "
-            "these are: name them in order with --classes FILE (load_model(..., classes=FILE)), or label by number."
+            "these are: name them in order with --classes FILE (classes= in Python), or label by number."
         )
     if split is None and len(manifest.split_names) > 1:
         warning_once(

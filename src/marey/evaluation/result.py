@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from marey.base.errors import DataError
 from marey.base.files import write_json
 from marey.base.jsonable import Json
+from marey.base.notebook import table
 from marey.data.quarantine import Broken
 from marey.data.videos import counted
 from marey.evaluation.compare import Comparison
@@ -238,6 +239,13 @@ class EvaluationResult:
         numbers = ", ".join([f"{first} ({interval})" if interval else first, *others])
         left_out = f", {len(self.broken)} broken" if self.broken else ""
         return f"EvaluationResult({counted(self.num_videos, 'video')}{left_out}: {numbers})"
+
+    def _repr_html_(self) -> str:
+        """The numbers as a table, as a notebook shows them."""
+        notes = [f"{len(self.broken):,} broken, left out"] if self.broken else []
+        notes += [text] if (text := self.seen_text()) else []
+        rows = [(row.title, row.value, row.note) for row in self.rows()]
+        return table(repr(self), ["", "", ""], rows, note="; ".join([*notes, *map(str, self.comparisons)]))
 
     def summary(self) -> str:
         """Lines for a person: the verdict, its interval, the numbers, and what the task adds: the confusion matrix of up to

@@ -21,12 +21,14 @@ from marey.backends.compute import Compute, ComputeOptions
 from marey.backends.device import pick_own_device, tell_of_spare
 from marey.backends.precision import pick_precision
 from marey.base.claim import Claim, Command, OutputPath
-from marey.base.errors import DataError
+from marey.base.errors import DataError, in_python_words
 from marey.base.files import atomic_path
 from marey.base.jsonable import BYTES, Json
+from marey.base.notebook import ending
 from marey.base.processes import processes
 from marey.base.readme import readme_around, write_readme
 from marey.base.reporter import notice, progress
+from marey.base.runs import next_run, results_folder
 from marey.classifier import Classifier
 from marey.data.clips import ViewDataset
 from marey.data.listing import VideosLike, as_videos
@@ -35,6 +37,7 @@ from marey.data.quarantine import Broken, Quarantine, broken_list
 from marey.data.videos import VideoList, counted, seconds_text
 from marey.evaluation.views import Views, read_ahead
 from marey.inference.resume import identity_of
+from marey.recipe import Recipe
 from marey.weights.load import as_classifier
 
 INDEX = "index.csv"
@@ -143,15 +146,17 @@ class Features:
 
     def __repr__(self) -> str:
         broken = f", {len(self.broken)} broken" if self.broken else ""
-        return f"Features({str(self.out)!r}: {counted(len(self), 'video')}{broken})"
+        return f"Features({ending(str(self.out), 90)!r}: {counted(len(self), 'video')}{broken})"
 
 
+@in_python_words()
 def features(
-    model: Classifier | str | Path,
+    model: Classifier | Recipe | str | Path,
     videos: VideosLike,
     *,
-    out: str | Path,
+    out: str | Path | None = None,
     per_clip: bool = False,
+    root: str | Path | None = None,
     compute: Compute = Compute(),  # noqa: B008 - frozen
     **options: Unpack[ComputeOptions],
 ) -> Features:
@@ -163,12 +168,14 @@ def features(
 
     Args:
         model: As `load_model` gives it, or a `Classifier` around your own module; or what `load_model` takes: a checkpoint,
-            the folder of a run, a recipe's name.
-        videos: A list, with labels or without; the path of a folder or list to read, as `marey.read_videos` does; or the
-            paths of single videos.
+            the folder of a run, a recipe or its name.
+        videos: As `marey.predict` takes them: the path of a video, of a folder of videos or of a list; several of them; or a
+            list of videos, with labels or without.
         out: The folder: NAME-HASH.npy for each video, broken.jsonl, and at the end index.csv (video, start, end, file,
-            error) of the videos of this call.
+            error) of the videos of this call. None: `features-<list>-1` inside the run that `model` names, else the first of
+            `runs/<name>-features-1`, -2, ... that is not there.
         per_clip: [clips, D], each the mean over its crops; else [D], the mean over all views.
+        root: Folder of the relative paths of a list.
         compute, options: As `marey.evaluate` takes them.
 
     Raises:
@@ -176,9 +183,10 @@ def features(
             have the device, or the device not the precision.
         DataError: `videos` is one path, and nothing is there or no video in it; or not one file of a list is there.
     """
-    listed = as_videos(videos)
+    listed = as_videos(videos, root=root)
     require_files(listed)
-    work = _Work(Path(out), listed, processes().rank, processes().world)
+    out = _results_folder(model, videos) if out is None else Path(out)
+    work = _Work(out, listed, processes().rank, processes().world)
     compute = compute.changed(**options)
     check_backend(compute)
     model = as_classifier(model)
@@ -193,6 +201,15 @@ def features(
         if resumed and share is None:
             work.sweep()
         return work.run(model, compute, per_clip=per_clip)
+
+
+def _results_folder(model: Classifier | Recipe | str | Path, videos: object) -> Path:
+    """Where features go that were given no folder: into the run that `model` names, else below runs/."""
+    if isinstance(model, str | Path):
+        data = Path(videos) if isinstance(videos, str | Path) else None
+        return results_folder("features", str(model), data=data, option="out=")
+    name = model.name if isinstance(model, Recipe) else model.recipe.name
+    return next_run(f"{name}-features", option="out=")
 
 
 def file_name(video: str) -> str:

@@ -20,8 +20,10 @@ from pydantic import (
 from marey.base.declaration import Declaration, first_problem
 from marey.base.errors import RecipeError
 from marey.base.nearest import did_you_mean
+from marey.base.notebook import beginning, folded
 from marey.base.precision import Arithmetic
 from marey.data.draw import ByClass, EachOnce
+from marey.data.videos import counted
 from marey.models.csn.config import CSNConfig
 from marey.models.i3d.config import InceptionI3DConfig
 from marey.models.initialisation import Initialisation
@@ -554,6 +556,17 @@ class Recipe(Declaration):
                 raise RecipeError(f"--set {word}: the recipe has no key {key!r}.{did_you_mean(key, keys)}")
             changes = _merged(changes, _nested(key.split("."), _yaml(text, f"--set {word}")))
         return self._changed(changes, source=f"--set {words[0]}" if len(words) == 1 else "--set")
+
+    def __repr__(self) -> str:
+        classes = counted(self.model.num_classes, "class", "classes")
+        title = beginning(self.title, 32)
+        return f"Recipe({self.name}: {title}, {self.model.network}, {self.dataset}, {classes})"
+
+    __str__ = __repr__
+
+    def _repr_html_(self) -> str:
+        """The name and title; a click shows the whole recipe as YAML, in a notebook."""
+        return folded(f"Recipe {self.name}: {self.title}", self.to_yaml())
 
     def to_yaml(self) -> str:
         """The whole recipe as YAML, to be edited and read back by `read_recipe`."""

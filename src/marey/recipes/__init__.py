@@ -2,6 +2,8 @@
 
 from marey.base.errors import RecipeError
 from marey.base.nearest import did_you_mean
+from marey.base.notebook import table
+from marey.data.videos import counted, first_of
 from marey.recipe import Recipe, TwoStream
 from marey.recipes.csn import CSN
 from marey.recipes.folder import FOLDERS
@@ -16,19 +18,44 @@ from marey.recipes.tsn import TSN
 from marey.recipes.tsn_bninception import TSN_BNINCEPTION
 from marey.recipes.two_stream import TWO_STREAM
 
-RECIPES: tuple[Recipe, ...] = (
-    *TSN,
-    *TSN_BNINCEPTION,
-    *TSM,
-    *I3D_INCEPTION,
-    *NON_LOCAL,
-    *SLOWONLY,
-    *SLOWFAST,
-    *R2PLUS1D,
-    *CSN,
-    *MOTIONS,
-    *FOLDERS,
+_SHOWN = 20
+"""Recipes that a notebook shows."""
+
+
+class Recipes(tuple[Recipe, ...]):
+    """Several recipes: a tuple that shows itself in one line, in a notebook as a table."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return f"Recipes({counted(len(self), 'recipe')}: {first_of((one.name for one in self), 2)})"
+
+    def _repr_html_(self) -> str:
+        """Name, data set and published top-1 of the first ones, as a notebook shows them."""
+        rows = [
+            (one.name, one.dataset, "" if one.published is None else f"{one.published.top1:.1f}%")
+            for one in self[:_SHOWN]
+        ]
+        more = f"and {len(self) - _SHOWN:,} more: marey list" if len(self) > _SHOWN else ""
+        return table(counted(len(self), "recipe"), ["name", "data set", "published top-1"], rows, note=more)
+
+
+RECIPES = Recipes(
+    (
+        *TSN,
+        *TSN_BNINCEPTION,
+        *TSM,
+        *I3D_INCEPTION,
+        *NON_LOCAL,
+        *SLOWONLY,
+        *SLOWFAST,
+        *R2PLUS1D,
+        *CSN,
+        *MOTIONS,
+        *FOLDERS,
+    )
 )
+"""Every recipe of one network, by family."""
 
 TWO_STREAMS: tuple[TwoStream, ...] = (*TWO_STREAM,)
 """Rows of two recipes together."""

@@ -1,16 +1,21 @@
 """The answer of a network for one video: one type, from the network to text and JSON and back."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, SupportsIndex, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from marey.base.jsonable import Json
+from marey.base.notebook import bars, beginning, ending, failure, table
 from marey.classifier import Calibration
-from marey.data.videos import VideoEntry, seconds_text
+from marey.data.videos import VideoEntry, counted
+
+_BARS, _ROWS, _NAMED = 5, 20, 3
+"""What is shown in short: classes of an answer, answers of a list, and classes of a list's answers."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -120,19 +125,63 @@ class Prediction:
 
     def __repr__(self) -> str:
         if self.error is None:
-            said = ", ".join(f"{label} {100 * probability:.1f} %" for label, probability in self.top(3))
+            said = ", ".join(f"{beginning(label, 20)} {100 * probability:.1f} %" for label, probability in self.top(3))
             said += ", ..." if len(self.probabilities) > 3 else ""
         else:
-            said = self.error.removeprefix(f"{self.path}: ")
-        return f"Prediction({str(self.path)!r}{self.part_text}: {said})"
+            said = beginning(self.error.removeprefix(f"{self.path}: "), 60)
+        return f"Prediction({ending(str(self.path), 40)!r}{self.part_text}: {said})"
+
+    def _repr_html_(self) -> str:
+        """The likeliest classes as bars, as a notebook shows them."""
+        title = f"{self.path}{self.part_text}"
+        if self.error is not None:
+            return failure(title, self.error.removeprefix(f"{self.path}: "))
+        notes = []
+        if self.below_threshold is not None:
+            notes.append(f"none of the classes reaches {self.below_threshold:.1%}")
+        if (left := len(self.class_names) - _BARS) > 0:
+            notes.append(f"and {counted(left, 'less likely class', 'less likely classes')}")
+        return bars(title, self.top(_BARS), note="; ".join(notes))
 
     @property
     def part_text(self) -> str:
         """The part that was answered for, as " 2 s to 4.5 s"; nothing where that is the whole video."""
-        first, last = self.video.start_frame, self.video.end_frame
-        if first is not None or last is not None:
-            return f" frames {first or 0} to {'the end' if last is None else last - 1}"
-        if self.start is None and self.end is None:
-            return ""
-        end = "the end" if self.end is None else f"{seconds_text(self.end)} s"
-        return f" {seconds_text(self.start or 0)} s to {end}"
+        return self.video.part_text
+
+
+class Predictions(list[Prediction]):
+    """The answers for several videos, in their order: a list that shows itself in one line, in a notebook as a table."""
+
+    @property
+    def broken(self) -> "Predictions":
+        """Those of videos that could not be read: each has `error` and no probabilities."""
+        return Predictions(one for one in self if one.error is not None)
+
+    @overload
+    def __getitem__(self, index: SupportsIndex) -> Prediction: ...
+    @overload
+    def __getitem__(self, index: slice) -> "Predictions": ...
+    def __getitem__(self, index: SupportsIndex | slice) -> "Prediction | Predictions":
+        return Predictions(super().__getitem__(index)) if isinstance(index, slice) else super().__getitem__(index)
+
+    def __repr__(self) -> str:
+        found = Counter(one.class_names[int(one.probabilities.argmax())] for one in self if one.error is None)
+        most = [f"{count:,} {beginning(name, 20)}" for name, count in found.most_common(_NAMED)]
+        failed = len(self.broken)
+        parts = [counted(len(self), "video"), *([f"{failed:,} broken"] if failed else [])]
+        answers = f": {', '.join(most)}{', ...' * (len(found) > _NAMED)}" if found else ""
+        return f"Predictions({', '.join(parts)}{answers})"
+
+    def _repr_html_(self) -> str:
+        """The first answers, a line for each video, as a notebook shows them."""
+        rows: list[tuple[str, ...]] = []
+        for one in self[:_ROWS]:
+            video = f"{one.path}{one.part_text}"
+            if one.error is not None:
+                reason = beginning(one.error.removeprefix(f"{one.path}: "), 80)
+                rows.append((video, f"not read: {reason}", "", "", ""))
+                continue
+            cells = [cell for name, share in one.top(2) for cell in (name, f"{share:.1%}")]
+            rows.append((video, *cells, *[""] * (4 - len(cells))))
+        left = f"and {counted(len(self) - _ROWS, 'more video')}" if len(self) > _ROWS else ""
+        return table(repr(self), ["video", "answer", "", "second", ""], rows, note=left)

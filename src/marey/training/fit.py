@@ -12,7 +12,7 @@ from torch import nn
 from marey.backends.compute import Compute, ComputeOptions
 from marey.backends.device import pick_training_device, tell_of_spare
 from marey.backends.precision import keep_precision, pick_precision
-from marey.base.errors import DataError, RecipeError, RunError
+from marey.base.errors import DataError, RecipeError, RunError, in_python_words
 from marey.base.jsonable import Json
 from marey.base.precision import Precision
 from marey.base.processes import processes
@@ -23,7 +23,7 @@ from marey.data.manifest import Manifest, are_places
 from marey.data.missing import check_present, tell_of_lost_classes
 from marey.data.sides import read_sides
 from marey.data.split import check_sides
-from marey.data.videos import counted
+from marey.data.videos import counted, short_path
 from marey.models.layers.freeze import freeze
 from marey.models.network import Network
 from marey.recipe import Recipe
@@ -39,7 +39,7 @@ from marey.training.step import micro_batch_size
 from marey.weights.pretraining import check_start, start
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class FitResult:
     """Where a run left its files. `best` holds the weights of the epoch with the highest validation score, which is top-1,
     or mean average precision with several labels per video; it is None without validation, and so is `best_score`.
@@ -54,7 +54,14 @@ class FitResult:
     finished: bool
     """Always True: a run that is asked to stop raises a RunError, and `resume=True` continues it."""
 
+    def __repr__(self) -> str:
+        best = "" if self.best_score is None else f", best validation score {100 * self.best_score:.1f} %"
+        return (
+            f"FitResult({short_path(self.out)!r}: {counted(self.epochs, 'epoch')}, {counted(self.steps, 'step')}{best})"
+        )
 
+
+@in_python_words()
 def fit(
     recipe: Recipe | Classifier,
     *,

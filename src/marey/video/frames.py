@@ -107,6 +107,8 @@ class FlowFolder(_ImageFolder):
         DecodeError: no such folder, no pairs in it, or an x without its y.
     """
 
+    _unit = "flow field"
+
     def __init__(self, path: str | Path, *, fps: float | None = None) -> None:
         flow = flow_pairs(image_names(path), path)
         fps = _noted_fps(Path(path)) if fps is None else fps

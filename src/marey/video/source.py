@@ -3,12 +3,13 @@
 import abc
 import operator
 from collections.abc import Iterable, Sequence
-from typing import Literal, NamedTuple, Self, final
+from typing import ClassVar, Literal, NamedTuple, Self, final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from marey.base.errors import DataError
+from marey.base.notebook import ending
 from marey.base.reporter import warning_of_file
 
 Frames = NDArray[np.uint8 | np.float32]
@@ -44,6 +45,9 @@ class FrameSource(abc.ABC):
         left_out: What of the file or folder is not among the frames, in words; each process warns of it once.
     """
 
+    _unit: ClassVar[str] = "frame"
+    """What is counted, as `repr` names it."""
+
     def __init__(
         self,
         name: str,
@@ -59,6 +63,12 @@ class FrameSource(abc.ABC):
             warning_of_file(f"{name}: {left_out}")
         self._timestamps, self._fps, self._seconds = timestamps, fps, seconds
         self._height, self._width = size
+
+    @final
+    def __repr__(self) -> str:
+        what = f"{len(self):,} {self._unit}{'s' * (len(self) != 1)} of {self.width}x{self.height}"
+        rate = f"{self.fps:.2f}".rstrip("0").rstrip(".")
+        return f"{type(self).__name__}({ending(self.name, 40)!r}: {what}, {rate} fps, {self.duration_seconds:.1f} s)"
 
     @final
     def __len__(self) -> int:

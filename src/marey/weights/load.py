@@ -142,13 +142,13 @@ def load_model(
     return loaded.to(device).eval()
 
 
-def as_classifier(model: Classifier | str | Path) -> Classifier:
+def as_classifier(model: Classifier | Recipe | str | Path) -> Classifier:
     """The classifier, or the one that `load_model` makes of a name: a checkpoint, the folder of a run, a recipe.
 
     Raises:
         RecipeError, WeightsError: a wrong name, a checkpoint that cannot be loaded, or something else than these.
     """
-    if isinstance(model, str | Path):
+    if isinstance(model, str | Path | Recipe):
         return load_model(model)
     require_classifier(model)
     return model

@@ -10,10 +10,11 @@ from typing import Literal, TypeAlias, Unpack, get_args
 from marey.backends.compute import Compute, ComputeOptions
 from marey.backends.precision import check_machine
 from marey.base.claim import Command, OutputPath
-from marey.base.errors import DataError, MareyError
+from marey.base.errors import DataError, MareyError, RunError, in_python_words
 from marey.base.processes import processes
 from marey.base.readme import write_readme
 from marey.base.reporter import notice, warning_once
+from marey.base.runs import next_run
 from marey.data.manifest import Manifest, classes_beside
 from marey.data.missing import check_present
 from marey.data.sides import Sides, joined, read_sides, with_held_out
@@ -22,8 +23,9 @@ from marey.data.split_names import TRAIN, VAL
 from marey.data.videos import counted, first_of
 from marey.evaluation.report import write_report
 from marey.evaluation.result import EvaluationResult
-from marey.recipe import Recipe
+from marey.recipe import Recipe, read_recipe
 from marey.recipe.short import with_short_forms
+from marey.recipes import get_recipe
 from marey.recipes.folder import FOLDER, FOLDER_TSM, folder_recipe
 from marey.training.fit import FitResult, fit
 from marey.training.folder import has_begun, refuse_other_run, require_run
@@ -209,14 +211,16 @@ def train_classifier(plan: Plan) -> EvaluationResult | None:
         raise
 
 
+@in_python_words()
 def train(
     data: str | Path | Manifest,
     *,
-    out: str | Path,
-    val: str | Path | Manifest | None = None,
-    settings: Sequence[str] = (),
+    out: str | Path | None = None,
     epochs: int | None = None,
     lr: float | None = None,
+    val: str | Path | Manifest | None = None,
+    recipe: Recipe | str | Path | None = None,
+    settings: Sequence[str] = (),
     logger: Logger | Sequence[Logger] = "csv",
     root: str | Path | None = None,
     classes: Sequence[str] | str | Path | None = None,
@@ -224,17 +228,25 @@ def train(
     seed: int = 0,
     resume: bool = False,
     max_broken: float | None = None,
+    trust_first_use: bool = False,
     compute: Compute = Compute(),  # noqa: B008 - frozen
     **options: Unpack[ComputeOptions],
 ) -> EvaluationResult | None:
-    """A classifier from a folder per class or a list, as `marey train FOLDER_OR_LIST` makes it.
+    """Train, test and report, as `marey train` does: a classifier from a folder per class or a list, or a recipe on it.
+
+        train("clips/")                                         the classes of a folder, into runs/clips-1
+        train("list.csv", out="runs/a", epochs=30)              of a list
+        train("list.csv", recipe="slowonly_r50_8x8_k400")       a recipe, which decides all settings
 
     Args:
         data: The folder, divided into train, val and test or not; or a list, with a split column or without.
-        out: The run's folder.
+        out: The run's folder. None: the first of `runs/<name>-1`, `runs/<name>-2`, ... that is not there; the name is that
+            of the folder, list or recipe.
+        epochs: How often each video is seen: the setting train.epochs in short.
+        lr: Learning rate for a batch of the size train.base_batch: the setting train.optimizer.lr in short.
         val: The videos to hold out; None: what the split column says, else a fifth of `data`.
-        settings: Changed fields of the recipe that is chosen, such as "train.epochs=60".
-        epochs, lr: The same for "train.epochs" and "train.optimizer.lr", in short.
+        recipe: A recipe, its name or its YAML file. None: one is chosen that suits small sets.
+        settings: Changed fields of the recipe, such as "train.clip_norm=5".
         logger: "csv" is log.csv, which is always written; "tensorboard" its numbers for TensorBoard, too.
         root: Folder that a list's paths are relative to.
         classes: The class names in order, or a file of them.
@@ -243,35 +255,57 @@ def train(
         resume: Continue the run in `out`.
         max_broken: Files that are tolerated to be missing or broken, as a share of the training videos; None: 1 %, or three
             files if that is more.
+        trust_first_use: Fetch initial weights of which no hash was published, too.
         compute: Device, precision, clips per micro-batch and decoding processes.
         options: Fields of `compute` by name: device="cuda", workers=4; batch=4 is the number of clips in one pass, for
             memory and speed: a step keeps `train.base_batch` clips, which the learning rate is for.
 
-    Returns the test of the last checkpoint on the held-out videos.
+    Returns the test of the last checkpoint on the held-out videos; None where a recipe is trained and none are held out.
 
     Raises:
         DataError: no videos, fewer than two classes, a class with a single source of clips, or too many missing files.
+        RecipeError: no such recipe, or a setting that it does not have or that is given twice.
         RunError: another run lives in `out`, or what `fit` raises.
     """
     loggers = [logger] if isinstance(logger, str) else logger
     if unknown := set(loggers) - set(get_args(Logger)):
         raise MareyError(f"logger={min(unknown)!r}: expected {' or '.join(map(repr, get_args(Logger)))}.")
+    if resume and out is None:
+        raise RunError('resume=True: name the run to go on with, for example out="runs/mine-1".')
+    if not isinstance(data, str | Path | Manifest):
+        raise DataError(
+            f"data: a folder or list of labelled videos is trained on, or what marey.read_manifest made of one, not a "
+            f"{type(data).__name__}."
+        )
+    settings = with_short_forms(settings, epochs=epochs, lr=lr)
     chosen = TrainOptions(
         seed=seed, compute=compute.changed(**options), resume=resume, init=init, max_broken=max_broken,
-        tensorboard="tensorboard" in loggers, root=None if root is None else Path(root),
+        tensorboard="tensorboard" in loggers, trust_first_use=trust_first_use, root=None if root is None else Path(root),
         classes=Path(classes) if isinstance(classes, str) else classes,
     )  # fmt: skip
     source = Path(data) if isinstance(data, str) else data
     held_out = Path(val) if isinstance(val, str) else val
-    return train_classifier(
-        plan_classifier(
-            source,
-            val=held_out,
-            settings=with_short_forms(settings, epochs=epochs, lr=lr),
-            out=Path(out),
-            options=chosen,
-        )
-    )
+    if recipe is None:
+        folder = next_run(_name_of(source), option="out=") if out is None else Path(out)
+        return train_classifier(plan_classifier(source, val=held_out, settings=settings, out=folder, options=chosen))
+    declared = _declared(recipe).with_settings(settings) if settings else _declared(recipe)
+    folder = next_run(declared.name, option="out=") if out is None else Path(out)
+    return train_and_test(plan_recipe(declared, source, val=held_out, out=folder, options=chosen))
+
+
+def _declared(recipe: Recipe | str | Path) -> Recipe:
+    """A recipe, by its name or from its YAML file where that is what is given."""
+    if isinstance(recipe, Recipe):
+        return recipe
+    is_file = str(recipe).endswith((".yaml", ".yml")) or Path(recipe).is_file()
+    return read_recipe(recipe) if is_file else get_recipe(str(recipe))
+
+
+def _name_of(data: Path | Manifest) -> str:
+    """What a run is named after: the folder or list that it is trained on."""
+    path = Path(data.source or "manifest") if isinstance(data, Manifest) else data
+    path = path.resolve()
+    return path.name if path.is_dir() else path.stem
 
 
 def train_and_test(plan: Plan) -> EvaluationResult | None:

@@ -112,6 +112,8 @@ class FlowVideo(FrameSource):
         DecodeError: no such file, or no video of an even height.
     """
 
+    _unit = "flow field"
+
     def __init__(self, path: str | Path) -> None:
         self._video = open_video(path)
         if self._video.height % 2:

@@ -18,6 +18,8 @@ class LiveFlow(FrameSource):
         DecodeError: the source has a single frame.
     """
 
+    _unit = "flow field"
+
     def __init__(self, source: FrameSource, rule: FlowRule, *, device: str = "cpu", name: str = "video") -> None:
         if len(source) < 2:
             source.close()

@@ -1,0 +1,84 @@
+"""What values show of themselves at a prompt and in a notebook: short texts, and pieces of HTML without scripts.
+
+The HTML takes the colour of the text around it and adds translucent shades alone, so that it is readable in light and dark
+themes. Every text is escaped.
+"""
+
+from collections.abc import Sequence
+from html import escape
+
+_FONT = "font-family:system-ui,sans-serif;font-size:13px;line-height:1.5"
+_SHADE, _BAR, _GREY, _RED = "rgba(128,128,128,.22)", "rgba(66,133,244,.85)", "opacity:.72", "color:#d9534f"
+_CELL = "padding:1px 12px 1px 0;text-align:{side};border:0;background:none;white-space:nowrap"
+_SHORT = "overflow:hidden;text-overflow:ellipsis;white-space:nowrap"
+
+
+def ending(text: str, most: int) -> str:
+    """The text; of one longer than `most` characters its end, behind "…": what tells paths apart stands there."""
+    return text if len(text) <= most else "…" + text[len(text) - most + 1 :]
+
+
+def beginning(text: str, most: int) -> str:
+    """The text; of one longer than `most` characters its beginning, before "…"."""
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
+def bars(title: str, shares: Sequence[tuple[str, float]], *, note: str = "") -> str:
+    """Names with their shares, 0 to 1, as horizontal bars below a title; `note` is a line under them."""
+    rows = "".join(
+        f'<div style="{_SHORT}" title="{escape(name)}">{escape(name)}</div>'
+        f'<div style="background:{_SHADE};border-radius:3px"><div style="width:{100 * min(max(share, 0), 1):.1f}%;'
+        f'height:12px;background:{_BAR};border-radius:3px"></div></div>'
+        f'<div style="text-align:right;font-variant-numeric:tabular-nums">{share:.1%}</div>'
+        for name, share in shares
+    )
+    grid = (
+        "display:grid;grid-template-columns:minmax(0,max-content) minmax(60px,220px) max-content;gap:2px 12px;"
+        "align-items:center;justify-content:start"
+    )
+    return f'<div style="{_FONT}">{_title(title)}<div style="{grid}">{rows}</div>{_note(note)}</div>'
+
+
+def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str | int]], *, note: str = "") -> str:
+    """Rows below a title; whole numbers and shares ("81.2%") stand at the right. `note` is a line under them."""
+    numbers = [
+        bool(rows) and all(isinstance(row[i], int) or row[i] == "" or str(row[i]).endswith("%") for row in rows)
+        for i in range(len(columns))
+    ]
+    styles = [_CELL.format(side="right" if number else "left") for number in numbers]
+    head = "".join(
+        f'<th style="{style};{_GREY};font-weight:normal">{escape(name)}</th>'
+        for name, style in zip(columns, styles, strict=True)
+    )
+    cells = [
+        "".join(f'<td style="{style}">{_text(value)}</td>' for value, style in zip(row, styles, strict=True))
+        for row in rows
+    ]
+    body = "".join(f'<tr style="background:none">{row}</tr>' for row in cells)
+    header = f'<tr style="background:none">{head}</tr>' if any(columns) else ""
+    inside = f'<table style="border-collapse:collapse;border:0;margin:0;font-size:13px">{header}{body}</table>'
+    return f'<div style="{_FONT};overflow-x:auto">{_title(title)}{inside}{_note(note)}</div>'
+
+
+def folded(title: str, text: str) -> str:
+    """A title that opens a longer text, such as YAML, letter by letter."""
+    summary = f'<summary style="cursor:pointer"><b>{escape(title)}</b></summary>'
+    pre = f'<pre style="font-size:12px;margin:4px 0 0 16px;background:none">{escape(text)}</pre>'
+    return f'<details style="{_FONT}">{summary}{pre}</details>'
+
+
+def failure(title: str, reason: str) -> str:
+    """What could not be done, and why."""
+    return f'<div style="{_FONT}">{_title(title)}<div style="{_RED}">{escape(reason)}</div></div>'
+
+
+def _text(value: str | int) -> str:
+    return f"{value:,}" if isinstance(value, int) else escape(value)
+
+
+def _title(text: str) -> str:
+    return f'<div style="font-weight:600">{escape(text)}</div>' if text else ""
+
+
+def _note(text: str) -> str:
+    return f'<div style="{_GREY}">{escape(text)}</div>' if text else ""
