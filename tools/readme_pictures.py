@@ -75,6 +75,7 @@ def pages(work: Path) -> dict[str, Path]:
 
 def photograph(browser: str, page: Path, height: int) -> NDArray[np.uint8]:
     """The top of a page as BGR, uint8 [at most height, width, 3], without the empty ground below its content."""
+    # Without a sandbox, which a browser refuses to set up for root: the pages are Marey's own.
     with tempfile.TemporaryDirectory() as scratch:
         shot = Path(scratch) / "shot.png"
         subprocess.run(
