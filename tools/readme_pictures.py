@@ -66,11 +66,11 @@ def pages(work: Path) -> dict[str, Path]:
         shutil.rmtree(run, ignore_errors=True)
         marey("train", RECIPE, "--data", "clips/motions.csv", "--out", run.name, at=work)
     marey("report", run.name, at=work)
-    answer = work / "answer.html"
-    answer.unlink(missing_ok=True)
+    answers = work / "answers"
+    shutil.rmtree(answers, ignore_errors=True)  # else they are added to those of an earlier call
     chosen = Path(new[new.labels.tolist().index(new.class_names.index(SHOWN))].path).relative_to(work)
-    marey("predict", f"{run.name}/last.safetensors", chosen, "--out", answer.name, at=work)
-    return {"answer": answer, "report": run / "report.html"}
+    marey("predict", f"{run.name}/last.safetensors", chosen, "--out", "answers/", at=work)
+    return {"answer": answers / "answers.html", "report": run / "report.html"}
 
 
 def photograph(browser: str, page: Path, height: int) -> NDArray[np.uint8]:
@@ -87,7 +87,8 @@ def photograph(browser: str, page: Path, height: int) -> NDArray[np.uint8]:
             check=True, capture_output=True, timeout=120,
         )  # fmt: skip
         image = cv2.imread(str(shot))
-    assert image is not None, "the browser wrote no picture"
+    if image is None:
+        raise SystemExit(f"{browser} wrote no picture of {page}.")
     content = np.flatnonzero((image != image[-1, -1]).any(axis=(1, 2)))
     return np.asarray(image[: min(content[-1] + 17, len(image))], np.uint8) if len(content) else image
 
