@@ -30,7 +30,7 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stab
 _MAC = Path("/Applications/Google Chrome.app/Contents/MacOS/Google Chrome")
 _WIDTH = 860
 """Pixels of a page: README is about as wide on GitHub, so that its letters keep their size there."""
-_HEIGHTS = {"answer": 560, "report": 900}
+_HEIGHTS = {"answer": 560, "report": 760}
 _LARGEST = 300_000
 """Bytes of a picture."""
 

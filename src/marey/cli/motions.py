@@ -13,7 +13,7 @@ def motions(
     folder: Annotated[Path, typer.Argument(help="The folder to write; a second call goes on.")],
     train: Annotated[int, typer.Option("--train", min=12, help="Videos to train on, a multiple of 12.")] = 120,
     test: Annotated[int, typer.Option("--test", min=12, help="Videos to test on, a multiple of 12.")] = 36,
-    size: Annotated[int, typer.Option("--size", min=32, help="Pixels of a side.")] = 96,
+    size: Annotated[int, typer.Option("--size", min=32, help="Pixels of a side.")] = 128,
     frames: Annotated[int, typer.Option("--frames", min=2, help="Frames of a video.")] = 20,
     seed: Seed = 0,
     workers: Annotated[
