@@ -1,38 +1,95 @@
-"""The README's commands exist and take the options that it shows."""
+"""README's lines parse, its files and pages are there, and its numbers stand on the pages that it names.
+
+Its lines of marey and make are checked with those of all pages (test_command_lines.py), and run by test_wheel.py.
+"""
 
 import re
-import shlex
+import tomllib
 from pathlib import Path
 
+import cv2
 import pytest
-from typer.testing import CliRunner
+from pip._internal.commands import create_command
 
-from marey.cli.app import app
+from front_page import README, ROOT, pieces
 
-README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
-COMMANDS = re.findall(r"^ {4}(marey [^#\n]+)", README, re.MULTILINE)
-
-
-@pytest.mark.parametrize("line", [part.strip() for line in COMMANDS for part in line.split(";")])
-def test_commands_parse(line) -> None:
-    words = shlex.split(line.split(">")[0])[1:]
-    result = CliRunner().invoke(
-        app, [*words[:2], "--help"] if words[0] in ("data", "weights") else [words[0], "--help"]
-    )
-    assert result.exit_code == 0, result.output
-    for option in (word for word in words if word.startswith("--")):
-        assert option in result.output, option
+TEXT = README.read_text(encoding="utf-8")
+COMMANDS = [words for piece in pieces(TEXT) if piece.kind == "shell" for words in piece.commands]
 
 
-def test_make_targets_exist() -> None:
-    makefile = (Path(__file__).parents[1] / "Makefile").read_text(encoding="utf-8")
-    for target in re.findall(r"^ {4}make (\S+)", README, re.MULTILINE):
-        assert f"\n{target}:" in makefile
+PIP = [words[1:] for words in COMMANDS if words[0] == "pip"]
 
 
-def test_python_example_runs(tmp_path) -> None:
-    """The names that the example uses are public."""
+def test_every_line_is_of_a_program_that_a_test_checks() -> None:
+    assert {words[0] for words in COMMANDS} == {"marey", "pip", "python3", ".", "make"}
+
+
+@pytest.mark.parametrize("words", PIP, ids=" ".join)
+def test_a_line_of_pip_parses_and_what_it_installs_exists(words) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    command = create_command(words[0])
+    options, given = command.parse_args(words[1:])
+    assert given
+    for target in given:
+        name, extra = re.fullmatch(r"([^\[]+)(?:\[(.*)\])?", target).groups()
+        assert name in {".", "torch", "dist/marey-*.whl"}
+        assert not extra or set(extra.split(",")) <= set(project["optional-dependencies"])
+    if "torch" in given:
+        assert re.fullmatch(r"https://download\.pytorch\.org/whl/(cpu|cu\d+)", options.index_url)
+
+
+def test_the_python_blocks_compile_and_their_names_are_public() -> None:
     import marey
 
-    for name in re.findall(r"marey\.(\w+)\(", README):
-        assert hasattr(marey, name), name
+    blocks = [piece.text for piece in pieces(TEXT) if piece.kind == "python"]
+    assert blocks
+    for block in blocks:
+        compile(block, "README.md", "exec")
+        for name in re.findall(r"marey\.(\w+)\(", block):
+            assert name in marey.__all__
+
+
+NUMBERS = re.findall(r"^\| \*\*(.+?)\*\* \|(.*)\|(.*)\[[^]]+\]\(([^)]+)\) \|$", TEXT, re.MULTILINE)
+
+
+def test_four_numbers_are_shown() -> None:
+    assert len(NUMBERS) == 4
+
+
+@pytest.mark.parametrize(("number", "what", "where", "page"), NUMBERS)
+def test_a_number_stands_on_the_page_that_it_names(number, what, where, page) -> None:
+    """So do the numbers beside it, and the machine and the date."""
+    text = (ROOT / page).read_text(encoding="utf-8")
+    plain = " ".join(text.replace(",", "").split())
+    words = (what + where).replace(",", "")
+    for part in (number, *re.findall(r"\d[\d.x-]*\d", words)):
+        assert re.search(rf"(?<![\d.]){re.escape(part)}(?![\d.]*\d)", plain), f"{part} is not on {page}"
+    for machine in re.findall(r"AMD EPYC|NVIDIA \w+|shared CPU cores", where):
+        assert machine in plain
+
+
+def test_the_largest_difference_is_the_largest_of_the_page() -> None:
+    page = (ROOT / "docs" / "parity.md").read_text(encoding="utf-8")
+    found = [float(number) for number in re.findall(r"\| ([\d.]+e-\d+)(?= \|)", page)]
+    assert max(found) == float(NUMBERS[0][0])
+
+
+PICTURES = re.findall(r"!\[([^]]*)\]\(([^)]+)\)", TEXT)
+
+
+def test_an_answer_and_a_report_are_shown() -> None:
+    assert [path for _, path in PICTURES] == ["docs/pictures/answer.png", "docs/pictures/report.png"]
+
+
+@pytest.mark.parametrize(("words", "path"), PICTURES)
+def test_a_picture_is_light_legible_and_described(words, path) -> None:
+    assert len(words) > 30
+    assert (ROOT / path).stat().st_size < 300_000
+    height, width = cv2.imread(str(ROOT / path)).shape[:2]
+    assert 700 <= width <= 900  # as wide as README is on its page: letters keep their size
+    assert height < 1000
+
+
+@pytest.mark.parametrize("target", sorted(set(re.findall(r"\]\((?!https?:)([^)#]+)", TEXT))))
+def test_a_link_leads_to_a_file(target) -> None:
+    assert Path(ROOT / target).is_file()

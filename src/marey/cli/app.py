@@ -46,6 +46,7 @@ from marey.cli.command import (
 )
 from marey.cli.data import data
 from marey.cli.given import declared_recipe, refuse_training_settings, trusted_models
+from marey.cli.motions import motions
 from marey.cli.program import Program
 from marey.cli.train import train
 from marey.cli.weights import weights
@@ -59,6 +60,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+command(data, "motions")(motions)
 app.add_typer(data, name="data")
 app.add_typer(weights, name="weights")
 

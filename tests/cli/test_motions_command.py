@@ -1,0 +1,53 @@
+"""`marey data motions`: videos that are folders per class, divided, as `marey train` takes them."""
+
+import csv
+
+import av
+import pytest
+from typer.testing import CliRunner
+
+from marey.cli.app import app
+
+
+def marey(*words: object):
+    return CliRunner().invoke(app, [str(word) for word in words])
+
+
+def test_it_writes_a_divided_folder_per_class(tmp_path) -> None:
+    small = ("--train", 24, "--test", 12, "--size", 32, "--frames", 4, "--workers", 0)
+    done = marey("data", "motions", tmp_path / "clips", *small)
+    assert done.exit_code == 0, done.output
+    assert done.stdout == f"{tmp_path / 'clips'}: 24 videos to train on and 12 to test on, of 12 classes.\n"
+    files = sorted(path.relative_to(tmp_path / "clips") for path in (tmp_path / "clips").rglob("*.mp4"))
+    assert len(files) == 36
+    assert {file.parts[0] for file in files} == {"train", "test"}
+    assert len({file.parts[1] for file in files}) == 12
+    with av.open(str(tmp_path / "clips" / files[0])) as video:
+        assert [(frame.width, frame.height) for frame in video.decode(video=0)] == [(32, 32)] * 4
+    with (tmp_path / "clips" / "motions.csv").open(encoding="utf-8", newline="") as listing:
+        rows = list(csv.DictReader(listing))
+    assert sorted(row["path"] for row in rows) == [file.as_posix() for file in files]
+    planned = marey("train", tmp_path / "clips", "--dry-run")
+    assert planned.exit_code == 0, planned.output
+    assert "24 to train on" in planned.stdout
+
+    again = marey("data", "motions", tmp_path / "clips", *small)  # a folder that is complete is only read
+    assert again.exit_code == 0, again.output
+    other = marey("data", "motions", tmp_path / "clips", "--train", 36, *small[2:])
+    assert other.exit_code == 1
+    assert "holds another run" in other.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (("--train", 25), "--train 25: there are 12 classes, so a multiple of that is needed."),
+        (("--test", 14), "--test 14: there are 12 classes, so a multiple of that is needed."),
+        (("--size", 33), "--size 33: H.264 in 4:2:0 has even sides."),
+    ],
+)
+def test_a_wrong_number_is_refused_before_work(words, why, tmp_path) -> None:
+    done = marey("data", "motions", tmp_path / "clips", *words)
+    assert done.exit_code == 1
+    assert why in done.stderr
+    assert not (tmp_path / "clips").exists()
