@@ -13,6 +13,8 @@ from typing import Self, TypeVar
 
 import torch
 from lightning_fabric import Fabric
+from lightning_fabric.plugins.environments.lightning import LightningEnvironment
+from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from torch import Tensor
 
 from marey.base.errors import RunError
@@ -28,7 +30,9 @@ _SAME_SIGNAL = 2.0
 def start_fabric(device: torch.device, arithmetic: Arithmetic) -> Fabric:
     """Join the processes of this run, each with its device.
 
-    Fabric's own precision stays off: with bfloat16 it would also cast the clips before the network sees them.
+    Fabric's own precision stays off: with bfloat16 it would also cast the clips before the network sees them. Nor does
+    it look for a cluster by itself: which processes belong together is what torchrun says (`processes`), and within a job of
+    several SLURM tasks Fabric would refuse a training in one process, or count other processes than Marey does.
 
     Raises:
         RunError: the processes do not all use the same precision.
@@ -40,6 +44,7 @@ def start_fabric(device: torch.device, arithmetic: Arithmetic) -> Fabric:
         num_nodes=world // local,
         strategy="ddp" if world > 1 else "auto",
         precision="32-true",
+        plugins=[TorchElasticEnvironment() if world > 1 else LightningEnvironment()],
     )
     with _quiet(logging.getLogger("lightning_fabric")):  # each process would announce itself
         fabric.launch()  # under torchrun it starts no process, and joins the existing ones
