@@ -96,12 +96,13 @@ def installation() -> dict[str, str]:
     """
     known = commit()
     name, number = opencv_recorded()
+    name = OPENCV if number is None else name
     return {
         "marey": marey.__version__ + (f" (commit {known})" if known else ""),
         "python": platform.python_version(),
         "torch": _described("torch", "torch", _recorded_version("torch")),
         "av": _av(),
-        name: _described(OPENCV if name == "cv2" else name, "cv2", number),
+        name: _described(name, "cv2", number),
         "platform": platform.platform(),
     }
 
@@ -112,7 +113,7 @@ def commit() -> str | None:
     "-dirty" at its end: files of the checkout differ from that commit.
     """
     root = Path(marey.__file__).parents[2]
-    if (root / ".git").exists() and (root / "src" / "marey" / "__init__.py").samefile(marey.__file__):
+    if Path(marey.__file__).parents[1].name == "src" and (root / ".git").exists():
         return _checked_out(root)
     try:  # PEP 610: what `pip install git+https://...` writes
         recorded = json.loads(importlib.metadata.distribution("marey").read_text("direct_url.json") or "{}")
