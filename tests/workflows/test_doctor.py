@@ -86,6 +86,27 @@ def test_json_has_the_same_facts(home, quick) -> None:
     assert "alexandra" not in json.dumps(facts)
 
 
+@pytest.mark.parametrize(
+    ("prefix", "active", "commands"),
+    [
+        ("/usr", None, ["marey cache", "pip uninstall"]),
+        ("/srv/env", "/srv/env", ["marey cache", "pip uninstall", 'rm -r "$VIRTUAL_ENV"']),
+        ("/srv/env", None, ["source /srv/env/bin/activate", "marey cache", "pip uninstall", 'rm -r "$VIRTUAL_ENV"']),
+        ("/srv/env", "/srv/other", ["source /srv/env", "marey cache", "pip uninstall", 'rm -r "$VIRTUAL_ENV"']),
+    ],
+)
+def test_removal_is_of_the_environment_that_marey_is_in(prefix, active, commands, monkeypatch) -> None:
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr(sys, "base_prefix", "/usr")
+    monkeypatch.setattr(sys, "prefix", prefix)
+    monkeypatch.delenv("VIRTUAL_ENV", raising=False)
+    if active:
+        monkeypatch.setenv("VIRTUAL_ENV", active)
+    given = [command for command, _ in doctor._removal()]
+    assert len(given) == len(commands)
+    assert all(command.startswith(wanted) for command, wanted in zip(given, commands, strict=True))
+
+
 def test_names_in_messages_and_places_are_left_out(home) -> None:
     text = doctor._without_names(f"{home}/a.so, /scratch/alexandra/b and /data/alexandrab/c, {home}b")
     assert text == f"~/a.so, /scratch/<user>/b and /data/alexandrab/c, {home.parent}/<user>b".replace(

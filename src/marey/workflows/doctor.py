@@ -65,11 +65,11 @@ class Report:
         size, files = sum(one.size for one in self.cache), sum(one.files + one.links for one in self.cache)
         lines += ["", f"cache {cache_folder()}: {size / 1e6:,.1f} MB in {files:,} file{'' if files == 1 else 's'}"]
         lines += [f"      {one.kind:8}  {one.size / 1e6:,.1f} MB: {one.what}" for one in self.cache]
-        width = max(len(command) for command, _ in _removal())
+        width = max(len(_without_names(command)) for command, _ in _removal())
         lines += [
             "",
             "To remove everything:",
-            *(f"  {command:{width}}  # {what}" for command, what in _removal()),
+            *(f"  {_without_names(command):{width}}  # {what}" for command, what in _removal()),
             f"  {_RUNS}",
         ]
         return _without_names("\n".join(line.rstrip() for line in lines))
@@ -125,13 +125,16 @@ def _guarded(look: Callable[[], Finding], package: str) -> Finding:
 
 def _removal() -> tuple[tuple[str, str], ...]:
     """The commands that remove all that Marey left on a machine, in this order, and what each removes."""
+    windows, active = sys.platform == "win32", os.environ.get("VIRTUAL_ENV")
     steps = [
         ("marey cache --clear", "all that Marey keeps outside run folders"),
         ("pip uninstall marey", "the package; the packages that it uses stay"),
     ]
-    active = os.environ.get("VIRTUAL_ENV")
-    if sys.prefix != sys.base_prefix and active and Path(active).resolve() == Path(sys.prefix).resolve():
-        command = "Remove-Item -Recurse $env:VIRTUAL_ENV" if sys.platform == "win32" else 'rm -r "$VIRTUAL_ENV"'
+    if sys.prefix != sys.base_prefix:
+        if not active or Path(active).resolve() != Path(sys.prefix).resolve():
+            script = Path(sys.prefix, "Scripts", "Activate.ps1") if windows else Path(sys.prefix, "bin", "activate")
+            steps.insert(0, (f"{'&' if windows else 'source'} {script}", "enter the virtual environment of Marey"))
+        command = "Remove-Item -Recurse $env:VIRTUAL_ENV" if windows else 'rm -r "$VIRTUAL_ENV"'
         steps.append((command, "or the whole virtual environment, with all that is in it"))
     return tuple(steps)
 
