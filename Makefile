@@ -56,7 +56,7 @@ tests: setup     ## the fast tests alone
 	$(PYTEST) -m 'not slow'
 
 lowest:          ## the fast tests with the lowest versions that pyproject.toml allows (needs Python 3.11), in .venv-lowest
-	$(MAKE) tests VENV=.venv-lowest CONSTRAINTS=constraints-lowest.txt EXTRAS=dev
+	$(MAKE) tests VENV=.venv-lowest CONSTRAINTS=constraints-lowest.txt
 
 newest:          ## the fast tests with the newest version of every package, in .venv-newest
 	$(MAKE) tests VENV=.venv-newest CONSTRAINTS= PIP_ARGS='--upgrade --upgrade-strategy eager'
