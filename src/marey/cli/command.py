@@ -177,11 +177,15 @@ def command(app: typer.Typer, name: str) -> Callable[[Callable[..., None]], Call
 
 def print_version(asked: bool) -> None:
     """What `marey --version` does: print the versions of Marey and of what it stands on, and end."""
-    if asked:
-        from marey.base.versions import installation
+    if not asked:
+        return
+    from marey.base.versions import installation
 
-        print("\n".join(f"{name} {version}" for name, version in installation().items()))
-        raise typer.Exit
+    try:
+        print("\n".join(f"{name} {version}" for name, version in installation().items()), flush=True)
+    except BrokenPipeError:
+        raise typer.Exit(CLOSED_PIPE) from None
+    raise typer.Exit
 
 
 def _line(error: MareyError | OSError | UnicodeEncodeError) -> str:
