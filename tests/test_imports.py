@@ -33,12 +33,29 @@ def command(*words: str) -> str:
         command("list", "slowonly", "--network", "slowonly", "--available"),
         command("weights", "list"),
         command("weights", "verify"),
+        command("cache"),
         command("show", "slowonly_r50_8x8_k400"),
     ],
-    ids=["import", "get_recipe", "help", "list", "list-json", "list-words", "weights-list", "weights-verify", "show"],
+    ids=[
+        "import",
+        "get_recipe",
+        "help",
+        "list",
+        "list-json",
+        "list-words",
+        "weights-list",
+        "weights-verify",
+        "cache",
+        "show",
+    ],
 )
 def test_looking_things_up_is_light(code: str) -> None:
     assert heavy_modules(code) == set()
+
+
+def test_the_version_needs_the_decoder_alone() -> None:
+    """Nothing but PyAV knows its FFmpeg."""
+    assert heavy_modules(command("--version")) == {"av"}
 
 
 def test_predict_needs_no_trainer() -> None:

@@ -71,7 +71,7 @@ if _typing.TYPE_CHECKING:
     from marey.weights.load import load_model as load_model
     from marey.workflows.train import train as train
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _HOME = {
     "DataError": "base.errors",

@@ -1,13 +1,18 @@
 """Versions are recorded also where a distribution is missing or has another name."""
 
 import importlib.metadata
+import json
+import os
+import shutil
+import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 import marey
-from marey.base.versions import OPENCV, opencv, version_of, versions
+from marey.base.versions import OPENCV, commit, installation, opencv, version_of, versions
 from marey.workflows import doctor
 
 
@@ -21,7 +26,8 @@ class Installed(importlib.metadata.Distribution):
         return self._files[filename].decode() if filename in self._files else None
 
     def locate_file(self, path):
-        raise NotImplementedError
+        """Every file is there: from Python 3.12 on, others are left out of `files`."""
+        return Path(__file__)
 
 
 def wheel(name: str, number: str = "1.0", **files: bytes) -> Installed:
@@ -159,3 +165,114 @@ def test_a_training_library_that_was_removed_with_another_is_told_of(monkeypatch
     found = doctor._clashes()
     assert not found.well
     assert found.mend == "pip install --force-reinstall --no-deps lightning-fabric"
+
+
+# marey --version ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def checkout(tmp_path, monkeypatch) -> Path:
+    """A checkout of Marey with one commit, from which this Marey seems to run."""
+    if shutil.which("git") is None:
+        pytest.skip("git is not installed")
+    root = tmp_path / "checkout"
+    module = root / "src" / "marey" / "__init__.py"
+    module.parent.mkdir(parents=True)
+    module.write_text("")
+    for name in [name for name in os.environ if name.startswith("GIT_")]:
+        monkeypatch.delenv(name)
+    git(root, "init", "--quiet")
+    git(root, "add", ".")
+    git(root, "-c", "user.name=a", "-c", "user.email=a@b.c", "commit", "--quiet", "-m", "one")
+    git(root, "tag", "v1")
+    monkeypatch.setattr(marey, "__file__", str(module))
+    return root
+
+
+def git(root: Path, *words: str) -> str:
+    return subprocess.run(["git", "-C", str(root), *words], check=True, capture_output=True, text=True).stdout.strip()
+
+
+def test_versions_are_of_the_module_that_runs(installed) -> None:
+    """Of another checkout, an older version may be installed."""
+    installed(marey=wheel("marey", "0.0.1"))
+    assert versions()["marey"] == marey.__version__
+    assert installation()["marey"].startswith(marey.__version__)
+
+
+def test_the_commit_of_a_checkout(checkout, monkeypatch) -> None:
+    head = git(checkout, "rev-parse", "HEAD")[:12]
+    assert commit() == head
+    assert installation()["marey"] == f"{marey.__version__} (commit {head})"
+    (checkout / "src" / "marey" / "__init__.py").write_text("changed")
+    assert commit() == f"{head}-dirty"
+    monkeypatch.setenv("GIT_DIR", "/nowhere")  # as in a hook of another repository
+    assert commit() == f"{head}-dirty"
+
+
+def test_without_git_the_commit_is_not_known(checkout, monkeypatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    assert commit() is None
+    assert installation()["marey"] == marey.__version__
+
+
+def test_a_repository_around_an_environment_is_not_mareys(tmp_path, monkeypatch, installed) -> None:
+    """`.venv` often lies in the repository of somebody's own project."""
+    module = tmp_path / ".venv" / "site-packages" / "marey" / "__init__.py"
+    module.parent.mkdir(parents=True)
+    module.write_text("")
+    (tmp_path / ".git").mkdir()
+    (tmp_path / ".venv" / ".git").mkdir()
+    monkeypatch.setattr(marey, "__file__", str(module))
+    installed(marey=wheel("marey"))
+    assert commit() is None
+
+
+@pytest.mark.parametrize(
+    ("recorded", "known"),
+    [
+        ({"url": "https://a.b/marey", "vcs_info": {"vcs": "git", "commit_id": "0123456789abcdef" * 2}}, "0123456789ab"),
+        ({"url": "file:///marey.whl", "archive_info": {}}, None),
+        ({"url": "file:///marey", "dir_info": {"editable": True}}, None),
+        ([], None),
+    ],
+)
+def test_the_commit_that_pip_recorded(recorded, known, tmp_path, monkeypatch, installed) -> None:
+    monkeypatch.setattr(marey, "__file__", str(tmp_path / "a" / "b" / "__init__.py"))
+    found = wheel("marey")
+    found._files["direct_url.json"] = json.dumps(recorded).encode()
+    installed(marey=found)
+    assert commit() == known
+
+
+def test_installation_names_what_is_missing_or_broken(monkeypatch) -> None:
+    import av
+
+    found = installation()
+    assert list(found) == ["marey", "python", "torch", "av", OPENCV, "platform"]
+    assert found["av"] == f"{av.__version__} (FFmpeg {av.ffmpeg_version_info})"
+
+    monkeypatch.setattr(
+        importlib.metadata, "distribution", lambda name: raised(importlib.metadata.PackageNotFoundError)
+    )
+    monkeypatch.setattr(importlib.metadata, "distributions", list)
+    monkeypatch.setattr("marey.base.versions.find_spec", lambda name: None)
+    monkeypatch.setitem(sys.modules, "av", None)
+    found = installation()
+    assert found["torch"] == "not installed: pip install --force-reinstall torch"
+    assert found["av"] == "not installed: pip install --force-reinstall av"
+    assert found[OPENCV] == f"not installed: pip install --force-reinstall {OPENCV}"
+
+
+def raised(error: type[Exception]):
+    raise error
+
+
+def test_a_decoder_that_does_not_load_is_described(monkeypatch) -> None:
+    def broken(name: str):
+        raise OSError("libavcodec.so.62: no such file")
+
+    monkeypatch.setattr("marey.base.versions.import_module", broken)
+    assert installation()["av"].endswith(
+        "which cannot be loaded (libavcodec.so.62: no such file): pip install --force-reinstall av"
+    )

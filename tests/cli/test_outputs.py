@@ -140,6 +140,7 @@ def test_how_single_characters_are_escaped() -> None:
     "words",
     [
         ("--help",),
+        ("--version",),
         pytest.param(("show", "tsn_r50_3seg_k400"), marks=pytest.mark.slow),
         pytest.param(("list", "--json"), marks=pytest.mark.slow),
         pytest.param(("predict", "m.safetensors", "clips", "--workers", "1"), marks=pytest.mark.slow),
@@ -160,7 +161,7 @@ def test_a_pipe_that_closes_ends_a_command_quietly(words, stream, place) -> None
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no disk that is always full")
-@pytest.mark.parametrize("words", [("--help",), ("show", "tsn_r50_3seg_k400")])
+@pytest.mark.parametrize("words", [("--help",), ("--version",), ("show", "tsn_r50_3seg_k400")])
 def test_a_full_disk_is_one_line(words) -> None:
     with Path("/dev/full").open("w") as full:
         said = run(*words, stdout=full)

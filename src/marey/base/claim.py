@@ -23,11 +23,11 @@ from enum import Enum
 from pathlib import Path
 from typing import Self
 
+import marey
 from marey.base.errors import RunError
 from marey.base.files import PATIENCE, locked, write_json
 from marey.base.jsonable import Json
 from marey.base.reporter import notice, warning
-from marey.base.versions import version_of
 
 _NO_LOCKS = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
 """What a file system without locks answers."""
@@ -333,7 +333,7 @@ class Claim:
 
     def write_note(self) -> None:
         """Write the note that says which run lies here, of a path that is held."""
-        header = dict(zip(_HEADER, (self.command.words, version_of("marey", "marey")), strict=True))
+        header = dict(zip(_HEADER, (self.command.words, marey.__version__), strict=True))
         write_json(self._path, header | _plain(self.settings) | _plain(self.facts))
 
     @property
@@ -371,7 +371,7 @@ class Claim:
 
     def _tell_of_other_version(self) -> None:
         with contextlib.suppress(RunError):
-            begun, here = (read_note(self._path) or {}).get("marey"), version_of("marey", "marey")
+            begun, here = (read_note(self._path) or {}).get("marey"), marey.__version__
             if begun not in (None, here):
                 notice(f"{self.out.path} was begun by Marey {begun} and is resumed by {here}")
 

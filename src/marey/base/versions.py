@@ -1,10 +1,17 @@
-"""Versions of the packages that a number was computed with, also where a package has no metadata or damaged metadata."""
+"""Versions of Marey and of the packages under it, also where a package has no metadata, damaged metadata or no files."""
 
 import importlib.metadata
+import json
+import os
 import platform
+import subprocess
 from collections.abc import Iterator
 from importlib import import_module
 from importlib.metadata import Distribution
+from importlib.util import find_spec
+from pathlib import Path
+
+import marey
 
 OPENCV = "opencv-contrib-python-headless"
 """The OpenCV wheel that Marey asks for; others bring the same module `cv2`."""
@@ -28,11 +35,17 @@ def version_of(distribution: str, module: str) -> str:
 
 def opencv() -> tuple[str, str]:
     """The name and version of the distribution that brings `cv2`; "cv2" and the module's own version without metadata."""
+    name, recorded = opencv_recorded()
+    return name, recorded or version_of(name, "cv2")
+
+
+def opencv_recorded() -> tuple[str, str | None]:
+    """As `opencv`, by metadata alone, without an import; None for a version that is not recorded."""
     recorded = _recorded_version(OPENCV)
     if recorded is not None:
         return OPENCV, recorded
-    name = next((name for name, found in named_distributions() if _brings(found, "cv2")), "cv2")
-    return name, version_of(name, "cv2")
+    found = next(((name, one) for name, one in named_distributions() if _brings(one, "cv2")), None)
+    return ("cv2", None) if found is None else (found[0], _field(found[1], "Version"))
 
 
 def named_distributions() -> Iterator[tuple[str, Distribution]]:
@@ -72,4 +85,83 @@ def versions() -> dict[str, str]:
     name, number = opencv()
     modules = {"torch": "torch", "numpy": "numpy", "av": "av"}
     found = {distribution: version_of(distribution, module) for distribution, module in modules.items()}
-    return found | {name: number, "marey": version_of("marey", "marey"), "python": platform.python_version()}
+    return found | {name: number, "marey": marey.__version__, "python": platform.python_version()}
+
+
+def installation() -> dict[str, str]:
+    """What `marey --version` prints: name and version of Marey, Python, torch, PyAV, OpenCV and the platform.
+
+    Of torch and OpenCV the metadata alone is read, so that this is quick. PyAV is imported, because nothing else knows the
+    version of its FFmpeg. A package that is missing or broken is described in place of its version.
+    """
+    known = commit()
+    name, number = opencv_recorded()
+    name = OPENCV if number is None else name
+    return {
+        "marey": marey.__version__ + (f" (commit {known})" if known else ""),
+        "python": platform.python_version(),
+        "torch": _described("torch", "torch", _recorded_version("torch")),
+        "av": _av(),
+        name: _described(name, "cv2", number),
+        "platform": platform.platform(),
+    }
+
+
+def commit() -> str | None:
+    """The commit of this Marey, where it is known: of the checkout that it runs from, or else the one that pip recorded.
+
+    "-dirty" at its end: files of the checkout differ from that commit.
+    """
+    root = Path(marey.__file__).parents[2]
+    if Path(marey.__file__).parents[1].name == "src" and (root / ".git").exists():
+        return _checked_out(root)
+    try:  # PEP 610: what `pip install git+https://...` writes
+        recorded = json.loads(importlib.metadata.distribution("marey").read_text("direct_url.json") or "{}")
+        return str(recorded["vcs_info"]["commit_id"])[:12]
+    except (importlib.metadata.PackageNotFoundError, *_DAMAGE):
+        return None
+
+
+def _checked_out(root: Path) -> str | None:
+    """The commit of a checkout; None where git is missing or refuses the folder."""
+    asked = [
+        "git",
+        "-C",
+        str(root),
+        "--no-optional-locks",
+        "describe",
+        "--always",
+        "--dirty",
+        "--abbrev=12",
+        "--exclude=*",
+    ]
+    # Within a hook of git, these variables name another repository.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    try:
+        done = subprocess.run(asked, capture_output=True, text=True, check=True, timeout=10, env=environment)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip() or None
+
+
+def _described(distribution: str, module: str, recorded: str | None) -> str:
+    """A version, or what is wrong with a package."""
+    try:
+        there = find_spec(module) is not None
+    except (ImportError, ValueError):
+        there = False
+    if there:
+        return recorded or f"of unknown version: pip install --force-reinstall {distribution}"
+    lack = "not installed" if recorded is None else f"{recorded}, but its files are gone"
+    return f"{lack}: pip install --force-reinstall {distribution}"
+
+
+def _av() -> str:
+    """PyAV's version and that of the FFmpeg within it."""
+    described = _described("av", "av", _recorded_version("av"))
+    try:
+        return f"{described} (FFmpeg {import_module('av').ffmpeg_version_info})"
+    except Exception as error:  # whatever a broken library of a wheel raises
+        if ": pip install" in described:
+            return described
+        return f"{described}, which cannot be loaded ({error}): pip install --force-reinstall av"

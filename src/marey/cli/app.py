@@ -11,6 +11,7 @@ from marey.base.errors import MareyError, RecipeError
 from marey.base.processes import processes
 from marey.base.runs import next_run, results_folder
 from marey.cli.answers import features, predict
+from marey.cli.cache import cache
 from marey.cli.command import (
     AsJson,
     BackendOption,
@@ -42,6 +43,7 @@ from marey.cli.command import (
     go_on_with,
     json_document,
     output_file,
+    print_version,
     trusted,
 )
 from marey.cli.data import data
@@ -54,7 +56,6 @@ from marey.cli.weights import weights
 app = typer.Typer(
     name="marey",
     cls=Program,
-    help="Recognise human actions in video: train, test, answer.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -63,6 +64,16 @@ app = typer.Typer(
 command(data, "motions")(motions)
 app.add_typer(data, name="data")
 app.add_typer(weights, name="weights")
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", "-V", callback=print_version, is_eager=True, help="Versions, and nothing else.")
+    ] = False,
+) -> None:
+    """Recognise human actions in video: train, test, answer."""
+
 
 NameOrYaml = Annotated[str, typer.Argument(help="A recipe's name, or a YAML file written by `marey show`.")]
 Data = Annotated[Path, typer.Option("--data", help="A list of videos and labels, or a folder per class.")]
@@ -292,6 +303,9 @@ def doctor(as_json: AsJson = False) -> None:
     print(json_document(report.as_json()) if as_json else report.as_text())
     if not report.healthy:
         raise typer.Exit(1)
+
+
+command(app, "cache")(cache)
 
 
 @command(app, "convert")

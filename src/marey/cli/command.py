@@ -193,6 +193,19 @@ def command(app: typer.Typer, name: str) -> Callable[[Callable[..., None]], Call
     return register
 
 
+def print_version(asked: bool) -> None:
+    """What `marey --version` does: print the versions of Marey and of what it stands on, and end."""
+    if not asked:
+        return
+    from marey.base.versions import installation
+
+    try:
+        print("\n".join(f"{name} {version}" for name, version in installation().items()), flush=True)
+    except BrokenPipeError:
+        raise typer.Exit(CLOSED_PIPE) from None
+    raise typer.Exit
+
+
 def _line(error: MareyError | OSError | UnicodeEncodeError) -> str:
     """An error in a line: what the operating system says of which file."""
     if isinstance(error, MareyError):

@@ -1,18 +1,30 @@
-"""`marey doctor`: does this machine do what Marey needs, and if not, what mends it."""
+"""`marey doctor`: does this machine do what Marey needs, and if not, what mends it; as a block for a bug report."""
 
+import getpass
 import importlib.util
-import platform
+import os
+import re
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+from marey.base.cache import Kept, kept, others
+from marey.base.errors import MareyError, RunError
+from marey.base.files import cache_folder
+from marey.base.versions import OPENCV, installation, named_distributions, opencv, version_of
 
-from marey.base.errors import RunError
-from marey.base.versions import OPENCV, named_distributions, opencv, version_of
+_SHOWN = (
+    "MAREY_CACHE_LIMIT", "MAREY_OFFLINE", "CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS", "PYTORCH_ENABLE_MPS_FALLBACK",
+)  # fmt: skip
+"""Variables whose value is shown."""
+_NAMED = ("MAREY_CACHE", "MAREY_MIRROR", "HF_ENDPOINT", "HF_TOKEN", "HTTPS_PROXY", "https_proxy", "SSL_CERT_FILE")
+"""Variables of which it is shown that they are set: their values may hold names, addresses and passwords."""
+
+_RUNS = "Run folders (runs/, or what --out named) are yours: delete those that you no longer need."
 
 
 @dataclass(frozen=True)
@@ -27,51 +39,145 @@ class Finding:
 
 @dataclass(frozen=True)
 class Report:
-    """What was found, in the order of looking."""
+    """What was found, in the order of looking, what is installed, and what the cache holds."""
 
     findings: tuple[Finding, ...]
+    installed: dict[str, str]
+    environment: dict[str, str]
+    """Variables of the environment that change what Marey does."""
+    cache: tuple[Kept, ...]
 
     @property
     def healthy(self) -> bool:
         return all(f.well for f in self.findings)
 
     def as_text(self) -> str:
+        """Plain text to paste into a bug report. It holds no name of a user and no home folder."""
         width = max(len(f.name) for f in self.findings)
-        lines = []
+        lines = [f"{name} {version}" for name, version in self.installed.items()]
+        if self.environment:
+            lines.append("environment " + " ".join(f"{name}={value}" for name, value in self.environment.items()))
+        lines.append("")
         for f in self.findings:
             lines.append(f"{'ok  ' if f.well else 'FAIL'} {f.name:{width}}  {f.found}")
             if not f.well:
                 lines.append(f"     {'':{width}}  -> {f.mend}")
-        return "\n".join(lines)
+        size, files = sum(one.size for one in self.cache), sum(one.files + one.links for one in self.cache)
+        lines += ["", f"cache {cache_folder()}: {size / 1e6:,.1f} MB in {files:,} file{'' if files == 1 else 's'}"]
+        lines += [f"      {one.kind:8}  {one.size / 1e6:,.1f} MB: {one.what}" for one in self.cache]
+        width = max(len(_without_names(command)) for command, _ in _removal())
+        lines += [
+            "",
+            "To remove everything:",
+            *(f"  {_without_names(command):{width}}  # {what}" for command, what in _removal()),
+            f"  {_RUNS}",
+        ]
+        return _without_names("\n".join(line.rstrip() for line in lines))
 
     def as_json(self) -> dict[str, Any]:
-        return {"healthy": self.healthy, "findings": [vars(f) for f in self.findings]}
+        """The same facts as in the text."""
+        facts: dict[str, Any] = {
+            "healthy": self.healthy,
+            "installed": self.installed,
+            "environment": self.environment,
+            "findings": [asdict(f) for f in self.findings],
+            "cache": {
+                "folder": str(cache_folder()),
+                "size": sum(one.size for one in self.cache),
+                "files": sum(one.files + one.links for one in self.cache),
+                "kinds": [asdict(one) for one in self.cache],
+            },
+            "removal": [{"command": command, "what": what} for command, what in _removal()]
+            + [{"command": "", "what": _RUNS}],
+        }
+        return {name: _nameless(value) for name, value in facts.items()}
 
 
 def examine() -> Report:
-    """Look at versions, OpenCV, clashing packages, the decoder, network arithmetic, the GPU and the disk."""
-    looks = (_versions, _opencv, _clashes, _decoder, _arithmetic, _gpu, _disk)
-    return Report(tuple(_guarded(look) for look in looks))
+    """Look at versions, OpenCV, clashing packages, the decoder, network arithmetic, the GPU, the disk and the cache."""
+    looks = {
+        _versions: "marey", _opencv: OPENCV, _clashes: "lightning-fabric", _decoder: "av", _network: "torch",
+        _gpu: "torch", _disk: "marey", _cache: "marey",
+    }  # fmt: skip
+    environment = {name: value for name in _SHOWN if (value := os.environ.get(name))}
+    environment |= {name: "(set)" for name in _NAMED if os.environ.get(name)}
+    findings = tuple(_guarded(look, package) for look, package in looks.items())
+    try:
+        held = kept()
+    except OSError:  # which `_cache` describes
+        held = ()
+    return Report(findings, installation(), environment, held)
 
 
-def _guarded(look: Callable[[], Finding]) -> Finding:
+def _guarded(look: Callable[[], Finding], package: str) -> Finding:
     """An examination that breaks is itself a finding: the others still run."""
+    name = look.__name__.strip("_")
     try:
         return look()
+    except MareyError as error:
+        return Finding(name, False, str(error), f"If that does not help: pip install --force-reinstall {package}")
     except Exception as error:
-        name = look.__name__.strip("_")
-        return Finding(
-            name,
-            False,
-            f"{type(error).__name__}: {error}",
-            "Reinstall marey with pip in a fresh environment.",
-        )
+        missing = error.name if isinstance(error, ModuleNotFoundError) and error.name else ""
+        package = {"cv2": OPENCV, "yaml": "pyyaml"}.get(missing, missing.replace("_", "-")) or package
+        found = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        return Finding(name, False, found, f"pip install --force-reinstall {package}")
+
+
+def _removal() -> tuple[tuple[str, str], ...]:
+    """The commands that remove all that Marey left on a machine, in this order, and what each removes."""
+    windows, active = sys.platform == "win32", os.environ.get("VIRTUAL_ENV")
+    steps = [
+        ("marey cache --clear", "all that Marey keeps outside run folders"),
+        ("pip uninstall marey", "the package; the packages that it uses stay"),
+    ]
+    if sys.prefix != sys.base_prefix:
+        if not active or Path(active).resolve() != Path(sys.prefix).resolve():
+            script = Path(sys.prefix, "Scripts", "Activate.ps1") if windows else Path(sys.prefix, "bin", "activate")
+            steps.insert(0, (f"{'&' if windows else 'source'} {script}", "enter the virtual environment of Marey"))
+        command = "Remove-Item -Recurse $env:VIRTUAL_ENV" if windows else 'rm -r "$VIRTUAL_ENV"'
+        steps.append((command, "or the whole virtual environment, with all that is in it"))
+    return tuple(steps)
+
+
+def _without_names(text: str) -> str:
+    """A text with ~ in place of the home folder and <user> in place of the user's name in paths."""
+    for home in {str(Path.home()), str(Path.home().resolve())} - {"/"}:
+        text = re.sub(rf"{re.escape(home)}(?=[\\/]|\W|$)", "~", text)
+    try:
+        user = getpass.getuser()
+    except (OSError, KeyError, ImportError):  # a process without a user's name
+        return text
+    return re.sub(rf"(?<=[\\/]){re.escape(user)}(?=[\\/]|\W|$)", "<user>", text)
+
+
+def _nameless(value: Any) -> Any:
+    """The same in every text of a JSON document."""
+    if isinstance(value, str):
+        return _without_names(value)
+    if isinstance(value, dict):
+        return {name: _nameless(one) for name, one in value.items()}
+    return [_nameless(one) for one in value] if isinstance(value, list | tuple) else value
 
 
 def _versions() -> Finding:
-    modules = ("marey", "torch", "numpy", "av", "lightning-fabric", "pydantic")
-    found = " ".join(f"{name} {version_of(name, name)}" for name in modules)
-    return Finding("versions", True, f"python {platform.python_version()} {found}")
+    """Whether all that the wheel requires is there."""
+    modules = {
+        "torch": "torch", "numpy": "numpy", "av": "av", "lightning-fabric": "lightning_fabric", "pydantic": "pydantic",
+        "safetensors": "safetensors", "pyyaml": "yaml", "jinja2": "jinja2", "typer": "typer", "rich": "rich",
+        "markupsafe": "markupsafe",
+    }  # fmt: skip
+    missing = [name for name, module in modules.items() if module not in sys.modules and not _is_there(module)]
+    if missing:
+        return Finding("versions", False, f"not installed: {', '.join(missing)}", f"pip install {' '.join(missing)}")
+    others = ("numpy", "lightning-fabric", "pydantic", "safetensors", "typer")
+    return Finding("versions", True, " ".join(f"{name} {version_of(name, modules[name])}" for name in others))
+
+
+def _is_there(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except (ImportError, ValueError):
+        return False
 
 
 def _opencv() -> Finding:
@@ -86,7 +192,8 @@ def _opencv() -> Finding:
     lack = (
         ""
         if well
-        else f"; without contrib modules: all works but `marey data flow --method tvl1_opencv` ({OPENCV} has it)"
+        else f"; without contrib modules: all works but `marey data flow --method tvl1_opencv`, for which: "
+        f"pip uninstall {name}; pip install {OPENCV}"
     )
     return Finding("opencv", True, f"{name} {number}{lack}")
 
@@ -102,6 +209,8 @@ def _clashes() -> Finding:
     try:
         from lightning_fabric import Fabric  # noqa: F401
     except ImportError as error:  # pytorch-lightning's wheel holds a copy of it: who removes the one loses the other
+        if (error.name or "").partition(".")[0] not in ("", "lightning_fabric"):
+            raise  # what it needs itself is missing
         mend = "pip install --force-reinstall --no-deps lightning-fabric"
         return Finding("clashes", False, f"lightning-fabric does not load ({error}): training needs it", mend)
     if importlib.util.find_spec("torchvision"):
@@ -115,6 +224,8 @@ def _clashes() -> Finding:
 
 def _decoder() -> Finding:
     """Write a video with B-frames, read frames in any order, compare with reading all of them."""
+    import numpy as np
+
     from marey.video.reader import open_video
     from marey.video.writer import write_video
 
@@ -136,7 +247,7 @@ def _decoder() -> Finding:
     )
 
 
-def _arithmetic() -> Finding:
+def _network() -> Finding:
     """The smallest real network forwards and gives finite logits, the same twice."""
     import torch
 
@@ -148,10 +259,11 @@ def _arithmetic() -> Finding:
     with torch.inference_mode():
         first, second = network(clip), network(clip)
     well = bool(torch.isfinite(first).all()) and torch.equal(first, second)
+    threads = torch.get_num_threads()
     return Finding(
         "network",
         well,
-        f"forward pass on {torch.get_num_threads()} threads",
+        f"forward pass on {threads} thread{'' if threads == 1 else 's'}",
         "pip install --force-reinstall torch",
     )
 
@@ -176,10 +288,29 @@ def _gpu() -> Finding:
 
 
 def _disk() -> Finding:
-    from marey.base.files import cache_folder
-
     place = cache_folder()
     while not place.exists():
         place = place.parent
     free = shutil.disk_usage(place).free / 2**30
-    return Finding("disk", free > 1, f"{free:.0f} GiB free for {cache_folder()}", "Set MAREY_CACHE to a larger disk.")
+    return Finding(
+        "disk",
+        free > 1,
+        f"{free:.0f} GiB free for {cache_folder()}",
+        "Set MAREY_CACHE to a folder on a larger disk, or: marey cache --clear",
+    )
+
+
+def _cache() -> Finding:
+    """Whether the cache can be read and written."""
+    place, mend = cache_folder(), "Give yourself the right to write there, or set MAREY_CACHE to a folder of yours."
+    try:
+        kept()
+        beside = [path.name for path in others()]
+        if place.is_dir():
+            with tempfile.TemporaryFile(dir=place):
+                pass
+    except OSError as error:
+        return Finding("cache", False, f"{error.filename or place}: {error.strerror or error}", mend)
+    other = f"; not of Marey and left alone there: {len(beside)} ({beside[0]}, ...)" if beside else ""
+    state = "can be written" if place.is_dir() else "is not there yet"
+    return Finding("cache", True, f"{state}{other}")
