@@ -313,7 +313,7 @@ def test_fusion_joins_by_id() -> None:
     two = made_scores(["y", "x"], [[0.1, 0.9], [0.8, 0.2]], labels=(1, 0))
     np.testing.assert_allclose(fuse([one, two]).probabilities, [[0.85, 0.15], [0.35, 0.65]], atol=1e-6)
     np.testing.assert_allclose(fuse([one, two], weights=[1, 0]).probabilities, one.probabilities, atol=1e-6)
-    with pytest.raises(DataError, match="lacks 1 videos of the first and has 1 others, for example y"):
+    with pytest.raises(DataError, match="lacks 1 video of the first and has 1 other, for example y"):
         fuse([one, made_scores(["x", "z"], [[1, 0], [0, 1]])])
     with pytest.raises(DataError, match="none negative"):
         fuse([one, two], weights=[0, 0])

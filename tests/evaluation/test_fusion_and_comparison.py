@@ -63,7 +63,7 @@ def test_a_video_and_the_folder_of_its_flow_are_one() -> None:
     for flow in (named("k/a", "k/b@1-2.5"), named("k/a.flow.mkv", "k/b.flow.mkv@1-2.5")):
         assert fuse([rgb, flow]).ids == rgb.ids
     assert named("a.mp4", "a.avi").keys == ("a.mp4", "a.avi")
-    with pytest.raises(DataError, match="lacks 1 videos of the first and has 1 others, for example k/b"):
+    with pytest.raises(DataError, match="lacks 1 video of the first and has 1 other, for example k/b"):
         fuse([rgb, named("k/a", "k/c")])
 
 

@@ -25,6 +25,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
 
 from marey.base.processes import processes
+from marey.base.words import counted
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -81,7 +82,8 @@ class Bar:
 
     def summary(self) -> str:
         """What was done, in how long."""
-        return f"{self.title}: {self.done} {self.unit} in {self.seconds:.0f} s ({self.rate:.1f}/s) {self.note}".rstrip()
+        done = counted(self.done, self.unit.removesuffix("s"), self.unit)
+        return f"{self.title}: {done} in {self.seconds:.0f} s ({self.rate:.1f}/s) {self.note}".rstrip()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

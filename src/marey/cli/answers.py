@@ -10,6 +10,7 @@ from marey.backends.compute import Compute
 from marey.base.errors import MareyError
 from marey.base.processes import processes
 from marey.base.reporter import notice
+from marey.base.words import counted
 from marey.cli.command import (
     AsJson,
     BackendOption,
@@ -68,7 +69,6 @@ def predict(
     from marey.data.class_files import read_classes
     from marey.data.formats import check_root
     from marey.data.listing import read_videos
-    from marey.data.videos import counted
     from marey.workflows.answer import answer, answers_to
     from marey.workflows.answer_files import AnswerFiles
     from marey.workflows.two_streams import Streams, open_models
@@ -96,7 +96,7 @@ def predict(
             one.with_classes(names)  # refuses names that are not the checkpoint's own
     known, count = networks[0].num_classes, 5 if top is None else top
     if top is not None and top > known:
-        notice(f"--top {top}: the network knows {known} classes, and all of them are given")
+        notice(f"--top {top}: the network knows {counted(known, 'class')}, and all of them are given")
     given = []
     for found in answer(opened, wanted, top=count, out=None if files is None else files.lines, compute=compute):
         if found.error is not None and not (as_json or files) and len(wanted) == 1:
@@ -117,7 +117,7 @@ def predict(
         )
     if failed := sum(a.error is not None for a in given):
         place = out or "named above"
-        raise MareyError(f"{failed} of {len(wanted)} videos could not be read ({place}).")
+        raise MareyError(f"{failed} of {counted(len(wanted), 'video')} could not be read ({place}).")
 
 
 def features(
@@ -165,4 +165,6 @@ def features(
         return  # the first process prints the results of all
     print(json_document(found.as_json()) if as_json else found.summary())
     if found.broken:
-        raise MareyError(f"{len(found.broken)} of {found.videos} videos could not be read ({folder / 'broken.jsonl'}).")
+        raise MareyError(
+            f"{len(found.broken)} of {counted(found.videos, 'video')} could not be read ({folder / 'broken.jsonl'})."
+        )

@@ -8,6 +8,7 @@ import typer
 
 from marey.base.errors import DataError, MareyError, RunError
 from marey.base.reporter import notice, warning
+from marey.base.words import counted
 from marey.cli.command import AsJson, Classes, Device, Root, Seed, check_folder, command, json_document, output_file
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def list_videos(
     manifest = list_folder(folder, classes=classes)
     manifest.write_csv(path)
     splits = f" ({split_counts(manifest)})" if manifest.splits is not None else ""
-    print(f"{path}: {len(manifest)} videos of {len(manifest.class_names)} classes{splits}.")
+    print(f"{path}: {counted(len(manifest), 'video')} of {counted(len(manifest.class_names), 'class')}{splits}.")
 
 
 def _check_list(path: Path, *inputs: Path | None) -> None:
@@ -231,7 +232,10 @@ def _convert(
     _check_apart(out, source, classes, writes=path.name)
     done = convert(read_manifest(source, root=root, classes=classes), out, how, workers=workers)
     done.manifest.write_csv(path)
-    print(f"{path}: {len(done.manifest)} entries; {done.written} videos written, {done.there} were there.")
+    print(
+        f"{path}: {counted(len(done.manifest), 'entry', 'entries')}; {counted(done.written, 'video')} written, "
+        f"{done.there} were there."
+    )
     if done.broken:
         print(f"{len(done.broken)} could not be read and are left out (why: {out / 'broken.jsonl'}).")
 
@@ -332,7 +336,7 @@ def _print_audit(result: "Audit") -> None:
     )
     _findings(
         {
-            "too short": {path: f"{n} frames" for path, n in result.short.items()},
+            "too short": {path: f"{counted(n, 'frame')}" for path, n in result.short.items()},
             "not read whole": result.left_out,
             "part longer than its file": result.longer,
             "same content": {" = ".join(paths): None for paths in result.duplicates},
@@ -341,7 +345,7 @@ def _print_audit(result: "Audit") -> None:
             "odd size": result.odd_size,
         }
     )
-    print(f"{result.sources}\n{result.videos:,} entries, {result.faults} faults")
+    print(f"{result.sources}\n{counted(result.videos, 'entry', 'entries')}, {counted(result.faults, 'fault')}")
     print(f"fingerprint of the list {result.fingerprint[:16]}, of the files {result.contents[:16]}")
 
 
@@ -438,7 +442,7 @@ def flow(
         workers=workers, device=where, compiled=compiled is not False,
     )  # fmt: skip
     broken = f"; {len(found.broken)} could not be read ({out / 'broken.jsonl'})" if found.broken else ""
-    print(f"{out / LIST}: flow of {len(found.manifest)} videos{broken}.")
+    print(f"{out / LIST}: flow of {counted(len(found.manifest), 'video')}{broken}.")
 
 
 def _height_width(size: str | None) -> tuple[int, int] | None:

@@ -10,6 +10,7 @@ from marey.base.errors import RecipeError, WeightsError
 from marey.base.files import cache_folder
 from marey.base.jsonable import Json
 from marey.base.reporter import notice
+from marey.base.words import counted
 from marey.cli.command import (
     AsJson,
     OnlyAvailable,
@@ -208,7 +209,9 @@ def scan(
             f"So that {len(rows)} row{'s work' if len(rows) > 1 else ' works'} by name: marey weights scan {folder} --link"
         )
     if refused:
-        raise WeightsError(f"{len(refused)} of {len(linked)} files were not registered: {', '.join(refused)}.")
+        raise WeightsError(
+            f"{len(refused)} of {counted(len(linked), 'file')} were not registered: {', '.join(refused)}."
+        )
 
 
 # What is printed ---------------------------------------------------------------------------------------------------------
@@ -291,7 +294,7 @@ def _print_total(found: "Sequence[Item]") -> None:
 
     files = [item for item in found if item.here and item.link is None]
     links = sum(item.link is not None for item in found)
-    also = f", {links} link{'s' if links > 1 else ''} to copies of yours" if links else ""
+    also = f", {counted(links, 'link')} to copies of yours" if links else ""
     total = megabytes(sum(item.size for item in files) + sum(item.unfinished for item in found))
     print(f"{len(files)} {_files(len(files))}, {total}{also}, in {cache_folder() / 'weights'}.")
     trusts = set()

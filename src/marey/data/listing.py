@@ -10,12 +10,13 @@ import numpy as np
 from marey.base.absent import nothing_at
 from marey.base.errors import DataError
 from marey.base.reporter import notice
+from marey.base.words import counted
 from marey.data.formats import LIST_SUFFIXES, OTHER_SUFFIXES, read_rows
 from marey.data.manifest import Manifest
 from marey.data.public_lists import official_files
 from marey.data.rows import WHOLE, frame_ranges_of, times_of
 from marey.data.scan import scan_folder
-from marey.data.videos import VideoList, counted
+from marey.data.videos import VideoList
 
 VideosLike: TypeAlias = VideoList | Manifest | str | Path | Iterable[str | Path]
 """Several videos, as the functions that take them accept them: a list of them, with labels or without; one path, which

@@ -7,10 +7,11 @@ import numpy as np
 
 from marey.base.errors import DataError
 from marey.base.reporter import warning_once
+from marey.base.words import counted
 from marey.data.manifest import Manifest
 from marey.data.quarantine import most_tolerated
 from marey.data.rows import FilesIn
-from marey.data.videos import VideoList, counted, first_of
+from marey.data.videos import VideoList, first_of
 
 
 def missing_videos(videos: VideoList) -> list[str]:
@@ -88,4 +89,4 @@ def tell_of_lost_classes(manifest: Manifest, broken: Collection[str]) -> None:
     lost = [manifest.class_names[label] for label in np.flatnonzero(hot.any(0) & ~hot[~unread].any(0)).tolist()]
     if lost:
         some = first_of(lost, 5)
-        warning_once(f"{counted(len(lost), 'class', 'classes')} without a single video that can be read: {some}.")
+        warning_once(f"{counted(len(lost), 'class')} without a single video that can be read: {some}.")

@@ -14,6 +14,7 @@ from marey.base.files import append_line, atomic_path, read_lines
 from marey.base.jobs import each_job
 from marey.base.random import random_for
 from marey.base.reporter import warning
+from marey.base.words import counted
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,8 @@ class Quarantine:
         if len(self) > self.tolerated:
             are = "is" if self.tolerated == 1 else "are"
             raise RunError(
-                f"{len(self)} of {self.total} videos are broken; {self.tolerated} {are} tolerated (--max-broken); the last: "
+                f"{len(self)} of {counted(self.total, 'video')} are broken; {self.tolerated} {are} tolerated "
+                "(--max-broken); the last: "
                 f"{broken.reason}"
             )
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from marey.base.jsonable import BYTES
+from marey.base.words import counted
 
 Target: TypeAlias = int | NDArray[np.float32]
 """The index of a video's class; or, with several labels per video, 1 for each of them and 0 for the others, [K]."""
@@ -139,11 +140,6 @@ def seconds_text(seconds: float | None) -> str:
 def source_text(source: str) -> str:
     """The beginning of a list's `repr`: where it was read from."""
     return f"{source!r}: " if source else ""
-
-
-def counted(count: int, one: str, several: str = "") -> str:
-    """A count in words: "1 video", "1,000 videos"; `several` where more than one is not the word and an s."""
-    return f"{count:,} {one if count == 1 else several or one + 's'}"
 
 
 def first_of(names: Iterable[object], shown: int) -> str:

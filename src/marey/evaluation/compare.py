@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import JsonValue
 
 from marey.base.declaration import Declaration
+from marey.base.words import counted
 from marey.evaluation.protocol import EvaluationProtocol
 from marey.recipe import Measured, Published, Recipe
 from marey.tasks.metrics import wilson_interval
@@ -109,7 +110,9 @@ def _published_differs(published: Published, protocol: EvaluationProtocol, video
     if published.videos is None:
         reasons.append("it is not published how many videos were tested")
     elif published.videos != videos:
-        reasons.append(f"{videos:,} videos were tested, there {published.videos:,}")
+        reasons.append(
+            f"{counted(videos, 'video')} {'was' if videos == 1 else 'were'} tested, there {published.videos:,}"
+        )
     return reasons
 
 

@@ -26,6 +26,7 @@ from marey.base.files import atomic_path
 from marey.base.processes import processes
 from marey.base.reporter import notice, progress, warning_once
 from marey.base.versions import versions
+from marey.base.words import counted
 from marey.classifier import Classifier
 from marey.data.class_files import read_classes
 from marey.data.class_order import in_class_order
@@ -137,10 +138,11 @@ def read_labelled(
     if model.class_names is not None:
         manifest = in_class_order(manifest, model.class_names, of="the checkpoint")
     elif len(manifest.class_names) > count:
-        raise DataError(f"{path}: {len(manifest.class_names)} classes, but the network tells {count} apart.")
+        raise DataError(f"{path}: {counted(len(manifest.class_names), 'class')}, but the network tells {count} apart.")
     elif listed is None and not are_places(manifest.class_names):
         raise DataError(
-            f"{path}: {len(manifest.class_names)} class names, and the weights do not say which of their {count} classes "
+            f"{path}: {len(manifest.class_names)} class names, and the weights do not say which of their "
+            f"{counted(count, 'class')} "
             "these are: name them in order with --classes FILE (load_model(..., classes=FILE)), or label by number."
         )
     if split is None and len(manifest.split_names) > 1:
@@ -161,11 +163,12 @@ def _matched(manifest: Manifest, model: Classifier) -> Manifest:
     names, count = manifest.class_names, model.num_classes
     if len(names) > count:
         raise DataError(
-            f"{manifest.source or 'the manifest'}: {len(names)} classes, but the network tells {count} apart."
+            f"{manifest.source or 'the manifest'}: {counted(len(names), 'class')}, but the network tells {count} apart."
         )
     if not are_places(names):
         warning_once(
-            f"the network does not name its {count} classes: they are taken in the manifest's order, {', '.join(names[:4])}"
+            f"the network does not name its {counted(count, 'class')}: they are taken in the manifest's order, "
+            f"{', '.join(names[:4])}"
             f"{', ...' if len(names) > 4 else ''}; classifier.with_classes(NAMES) names them"
         )
     return manifest
@@ -217,7 +220,7 @@ class _Run:
         if self.parts is not None:
             self._take_in(self.parts)
         if self.done:
-            notice(f"going on: {len(self.done)} of {len(self.data)} videos are tested already")
+            notice(f"going on: {len(self.done)} of {counted(len(self.data), 'video')} are tested already")
         record = None if out is None else broken_list(out, rank=self.rank)
         self.ids = {video.id for video in data.videos}
         self.quarantine = Quarantine(record, total=len(data), max_share=max_broken, ids=self.ids)

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from marey.base.errors import DataError
 from marey.base.files import write_json
 from marey.base.jsonable import Json
+from marey.base.words import counted
 from marey.data.quarantine import Broken
-from marey.data.videos import counted
 from marey.evaluation.compare import Comparison
 from marey.evaluation.scores import Scores
 from marey.tasks.metrics import (
@@ -134,18 +134,21 @@ class EvaluationResult:
             return ""
         count = int(seen.sum())
         if not count:
-            return f"none of the {total} videos is among those that the checkpoint notes as trained on (by content)"
+            videos = counted(total, "video")
+            return f"none of the {videos} is among those that the checkpoint notes as trained on (by content)"
         names = [name for name, was in zip(self.scores.ids, seen.tolist(), strict=True) if was]
         listed = ", ".join([*names[:_NAMED], *(["..."] if count > _NAMED else [])])
         if (unseen := self.unseen) is None:
-            return f"all {total} videos were trained on: their numbers do not tell how well it does on others"
+            return (
+                f"all {counted(total, 'video')} were trained on: their numbers do not tell how well it does on others"
+            )
         numbers = "  ".join(
             f"{all_of.title} {other.value:.1%} (of all {all_of.value:.1%})"
             for all_of, other in zip(self.task_metrics(), unseen.task_metrics(), strict=True)
             if all_of.shown == "line"
         )
         were = "was" if count == 1 else "were"
-        return f"{count} of {total} videos {were} trained on ({listed}); of the other {total - count}: {numbers}"
+        return f"{count} of {counted(total, 'video')} {were} trained on ({listed}); of the other {total - count}: {numbers}"
 
     def _seen_json(self) -> dict[str, Json]:
         seen, unseen = self.scores.trained_on, self.unseen
@@ -174,7 +177,7 @@ class EvaluationResult:
         """Lines for a person: the headline, and what the task adds: the confusion matrix of up to 20 classes."""
         numbers = "   ".join(f"{m.title} {m.value:.1%}" for m in self.task_metrics() if m.shown != "report")
         left_out = f", {len(self.broken)} broken left out" if self.broken else ""
-        lines = [f"{numbers}   ({self.num_videos} videos{left_out})", *filter(None, [self.seen_text()])]
+        lines = [f"{numbers}   ({counted(self.num_videos, 'video')}{left_out})", *filter(None, [self.seen_text()])]
         lines += map(str, self.comparisons)
         scores = self.scores
         more = scores.task.summary(scores.probabilities, scores.labels, scores.class_names)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from marey.base.errors import DataError
 from marey.base.files import atomic_path
-from marey.data.videos import counted
+from marey.base.words import counted
 from marey.evaluation.protocol import AnyProtocol, EvaluationProtocol, read_protocol
 from marey.tasks.all import stored_task
 from marey.tasks.task import Task
@@ -40,7 +40,7 @@ class Scores:
     """[N]: whether the network was trained on the content of the video; None where that was not compared."""
 
     def __repr__(self) -> str:
-        classes = counted(len(self.class_names), "class", "classes")
+        classes = counted(len(self.class_names), "class")
         return f"Scores({counted(len(self.ids), 'video')}, {classes}: {self.protocol})"
 
     @property

@@ -26,12 +26,13 @@ from marey.base.files import atomic_path
 from marey.base.jsonable import BYTES, Json
 from marey.base.processes import processes
 from marey.base.reporter import notice, progress
+from marey.base.words import counted
 from marey.classifier import Classifier
 from marey.data.clips import ViewDataset
 from marey.data.listing import VideosLike, as_videos
 from marey.data.missing import require_files
 from marey.data.quarantine import Broken, Quarantine, broken_list
-from marey.data.videos import VideoList, counted, seconds_text
+from marey.data.videos import VideoList, seconds_text
 from marey.evaluation.views import Views, read_ahead
 from marey.inference.resume import identity_of
 from marey.weights.load import as_classifier
@@ -136,9 +137,8 @@ class Features:
     def summary(self) -> str:
         """One line for a person."""
         broken = f", {len(self.broken)} broken (named in {INDEX})" if self.broken else ""
-        return (
-            f"{self.out}: features of {len(self)} videos, {self.computed} computed now{broken}; {INDEX} names the files"
-        )
+        videos = counted(len(self), "video")
+        return f"{self.out}: features of {videos}, {self.computed} computed now{broken}; {INDEX} names the files"
 
     def __repr__(self) -> str:
         broken = f", {len(self.broken)} broken" if self.broken else ""
@@ -246,7 +246,7 @@ class _Work:
         mine = sorted(first.values())[self.rank :: self.world]
         rows = [row for row in mine if self.names[row] not in done and self.ids[row] not in failed]
         if len(rows) < len(mine):
-            notice(f"going on: {len(mine) - len(rows)} of {len(mine)} videos are done already")
+            notice(f"going on: {len(mine) - len(rows)} of {counted(len(mine), 'video')} are done already")
         return rows, broken
 
     def _there(self) -> set[str]:

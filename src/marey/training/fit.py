@@ -16,6 +16,7 @@ from marey.base.jsonable import Json
 from marey.base.precision import Precision
 from marey.base.processes import processes
 from marey.base.reporter import notice
+from marey.base.words import counted
 from marey.classifier import Classifier, require_logits, user_module_config
 from marey.data.class_order import in_class_order
 from marey.data.manifest import Manifest, are_places
@@ -271,7 +272,7 @@ def _start(recipe: Recipe, train: Manifest, init: str | Path | None, resume: boo
     """The classifier before training: initialised as the recipe says, or with weights from `init`."""
     if recipe.model.num_classes != len(train.class_names):
         raise RecipeError(
-            f"{recipe.name} has {recipe.model.num_classes} classes, the training list {len(train.class_names)}: "
+            f"{recipe.name} has {counted(recipe.model.num_classes, 'class')}, the training list {len(train.class_names)}: "
             f"--set model.num_classes={len(train.class_names)}."
         )
     # A resumed run reads its weights from last.ckpt in its own folder.

@@ -17,6 +17,7 @@ from marey.backends.precision import autocast, computing_in
 from marey.base.errors import RunError
 from marey.base.processes import processes
 from marey.base.reporter import SilentReporter, notice, progress, reporting, warning, warning_once
+from marey.base.words import counted
 from marey.classifier import Classifier
 from marey.data.identity import Identities
 from marey.data.loader import Batch
@@ -206,8 +207,8 @@ class TrainingLoop:
         self._save()
         if log is not None:
             self._tell(record)
-            if stopped:
-                notice(f"stopped: the validation score has not risen for {patience} epochs")
+            if stopped and patience is not None:
+                notice(f"stopped: the validation score has not risen for {counted(patience, 'epoch')}")
         self._set_training()
         self.epoch_start = self._epoch_start()
 
@@ -312,18 +313,19 @@ class TrainingLoop:
         schedule, epochs = self.recipe.train.schedule, self.recipe.train.epochs
         follows = isinstance(schedule, CosineSchedule) and schedule.length is None
         rates = (
-            f"; the learning rate follows the schedule of {epochs} epochs from step {self.at.step} on"
+            f"; the learning rate follows the schedule of {counted(epochs, 'epoch')} from step {self.at.step} on"
             if follows
             else ""
         )
-        notice(f"goes on to {epochs} epochs in place of {planned}{rates}")
+        notice(f"goes on to {counted(epochs, 'epoch')} in place of {planned}{rates}")
 
     def _announce(self) -> None:
         recipe, device, world = self.recipe, self.fabric.device, processes().world
         parameters = sum(p.numel() for p in self.network.parameters())
+        beside = f", {counted(world, 'process')}" if world > 1 else ""
         notice(
-            f"training {recipe.name}: {parameters / 1e6:.2f} M parameters, {len(self.batches.train)} videos, "
-            f"{self.batches.describe()} on {device}, {recipe.train.precision}{f', {world} processes' if world > 1 else ''}"
+            f"training {recipe.name}: {parameters / 1e6:.2f} M parameters, {counted(len(self.batches.train), 'video')}, "
+            f"{self.batches.describe()} on {device}, {recipe.train.precision}{beside}"
         )
         if world > 1 and device.type == "cpu" and recipe.train.norm_batch is None:
             warning_once("batch norms see each process's own clips: synchronised batch norm needs CUDA")

@@ -18,9 +18,10 @@ from marey.base.jsonable import BYTES, Json
 from marey.base.precision import Arithmetic
 from marey.base.processes import processes
 from marey.base.reporter import notice, progress
+from marey.base.words import counted
 from marey.classifier import Classifier
 from marey.data.missing import require_files
-from marey.data.videos import VideoEntry, VideoList, counted
+from marey.data.videos import VideoEntry, VideoList
 from marey.evaluation.evaluate import weights_hash
 from marey.inference.predict import predict_many
 from marey.inference.resume import identity_of

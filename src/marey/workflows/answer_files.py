@@ -15,7 +15,8 @@ from marey.base.files import atomic_path, write_text
 from marey.base.jsonable import BYTES, json_text
 from marey.base.page import render
 from marey.base.reporter import progress
-from marey.data.videos import counted, seconds_text
+from marey.base.words import counted
+from marey.data.videos import seconds_text
 from marey.evaluation.answers import Film, film_of
 from marey.tasks.prediction import Prediction
 from marey.workflows.answer import answers_path, read_answers

@@ -14,6 +14,7 @@ from marey.base.errors import RecipeError, RunError
 from marey.base.processes import processes
 from marey.base.random import random_for
 from marey.base.reporter import notice
+from marey.base.words import counted
 from marey.data.manifest import Manifest
 from marey.data.motions import MIRROR_PAIRS, recorded_settings, write_motions
 from marey.evaluation.result import EvaluationResult
@@ -76,11 +77,12 @@ def run_demo(
     _tell_what_is_made()
     train, test = write_motions(out / "videos", **data, seed=seed, workers=workers)
     notice(
-        f"\n3/4  Training {recipe.title.partition(',')[0]}: {len(train):,} videos in each of {recipe.train.epochs} epochs. "
+        f"\n3/4  Training {recipe.title.partition(',')[0]}: {counted(len(train), 'video')} in each of "
+        f"{counted(recipe.train.epochs, 'epoch')}. "
         f"Guessing would be right for 1 video in {len(train.class_names)}."
     )
     fitted = fit(recipe, train=train, val=test, out=out, seed=seed, resume=begun.training, compute=compute)
-    notice(f"\n4/4  Testing on {len(test)} videos of scenes that it has never seen")
+    notice(f"\n4/4  Testing on {counted(len(test), 'video')} of scenes that it has never seen")
     result = test_last(fitted, test, out=out, options=TrainOptions(compute=compute))
     _print_outcome(result, recipe, test)
     _print_answers(fitted.last, test, compute)
@@ -132,9 +134,9 @@ def _plan(recipe: Recipe, videos: Path, sizes: tuple[MotionsData, ...], *, compu
         data = pace.choose(recipe, sizes, seconds=_SECONDS)
     done = ", less what is done already" if begun is not None else ""
     notice(
-        f"     {pace.cores} core{'s' * (pace.cores > 1)}. Per second, one of them writes {_rate(pace.write)} videos or "
+        f"     {counted(pace.cores, 'core')}. Per second, one of them writes {_rate(pace.write)} videos or "
         f"decodes {_rate(pace.decode)} clips, and training takes {_rate(pace.train)} clips.\n"
-        f"     {data['train']:,} videos to learn from and {data['test']:,} to be tested on: about "
+        f"     {counted(data['train'], 'video')} to learn from and {data['test']:,} to be tested on: about "
         f"{_in_words(pace.seconds(recipe, data))} in all{done}, if nothing else runs here"
     )
     return data
@@ -149,7 +151,7 @@ def _tell_what_is_made() -> None:
     pairs = [f"{a}/{b}" for a, b in MIRROR_PAIRS]
     notice(
         "\n2/4  Real H.264 videos: things that move through drawn scenes\n"
-        f"     {2 * len(pairs)} classes in mirrored pairs: {', '.join(pairs[:3])},\n     {', '.join(pairs[3:])}\n"
+        f"     {counted(2 * len(pairs), 'class')} in mirrored pairs: {', '.join(pairs[:3])},\n     {', '.join(pairs[3:])}\n"
         "     Both videos of a pair show the same frames, in opposite order: no single frame shows which is which."
     )
 
@@ -157,7 +159,8 @@ def _tell_what_is_made() -> None:
 def _print_outcome(result: EvaluationResult, recipe: Recipe, test: Manifest) -> None:
     right, inside = round(result.top1 * result.num_videos), result.pairs(mirror_pairs(test.class_names))
     print(
-        f"\n{result.top1:.1%} right: {right} of {result.num_videos} videos (guessing: {1 / len(test.class_names):.1%})"
+        f"\n{result.top1:.1%} right: {right} of {counted(result.num_videos, 'video')} (guessing: "
+        f"{1 / len(test.class_names):.1%})"
     )
     print(f"{inside:.1%} right inside the mirrored pairs (guessing: 50 %): {_verdict(inside, recipe)}")
     if right < result.num_videos:
@@ -185,7 +188,7 @@ def _confusions(result: EvaluationResult) -> list[str]:
     """The most frequent mistakes: "left taken for right (3 times)"."""
     names = result.scores.class_names
     return [
-        f"{names[true]} taken for {names[answer]} ({n} time{'s' * (n > 1)})"
+        f"{names[true]} taken for {names[answer]} ({counted(n, 'time')})"
         for true, answer, n in most_confused(result.confusion, 3)
     ]
 

@@ -13,6 +13,7 @@ from marey.backends.precision import check_machine
 from marey.base.claim import OutputPath
 from marey.base.errors import DataError, RecipeError
 from marey.base.reporter import notice
+from marey.base.words import counted
 from marey.data.catalogue import class_names_of
 from marey.data.formats import read_manifest
 from marey.data.prepare import PUBLISHED_SETS, prepare, published_set
@@ -88,11 +89,11 @@ class Reproduction:
         for part, result in zip(self.lists, self.results, strict=True):
             lines.append(
                 f"  {part.name}: top-1 {result.top1:.1%}  top-5 {result.top5:.1%}  mean class {result.mean_class:.1%}  "
-                f"({result.num_videos} videos, {len(result.broken)} broken)"
+                f"({counted(result.num_videos, 'video')}, {len(result.broken)} broken)"
             )
             lines += [f"    {comparison}" for comparison in result.comparisons]
         if len(self.results) > 1:
-            lines.append(f"  mean of {len(self.results)} splits: top-1 {self.top1:.1%}")
+            lines.append(f"  mean of {counted(len(self.results), 'split')}: top-1 {self.top1:.1%}")
         return "\n".join(lines)
 
 
@@ -339,7 +340,7 @@ def ablate(which: Ablation, data: Path, *, out: Path, how: How) -> str:
     return (
         f"{pair.claim}.\nHere: {100 * found[0].top1:.1f} with, {100 * found[1].top1:.1f} without, a difference of "
         f"{100 * difference:+.1f} points (95 % interval {100 * (difference - half):+.1f} to "
-        f"{100 * (difference + half):+.1f}, {found[0].num_videos} videos, one seed each)."
+        f"{100 * (difference + half):+.1f}, {counted(found[0].num_videos, 'video')}, one seed each)."
     )
 
 

@@ -13,12 +13,13 @@ from marey.base.claim import Command, OutputPath
 from marey.base.errors import DataError, MareyError
 from marey.base.processes import processes
 from marey.base.reporter import notice, warning_once
+from marey.base.words import counted
 from marey.data.manifest import Manifest, classes_beside
 from marey.data.missing import check_present
 from marey.data.sides import Sides, joined, read_sides, with_held_out
 from marey.data.split import both_sides, split_again
 from marey.data.split_names import TRAIN, VAL
-from marey.data.videos import counted, first_of
+from marey.data.videos import first_of
 from marey.evaluation.report import write_report
 from marey.evaluation.result import EvaluationResult
 from marey.recipe import Recipe
@@ -78,7 +79,7 @@ class Plan:
         rows = list(zip(train.class_names, *counts, strict=True))
         lines += [f"{name:{width}}" + "".join(f"{count:>8,}" for count in row) for name, *row in rows[:shown]]
         if len(rows) > shown:
-            lines.append(f"... and {len(rows) - shown:,} more classes")
+            lines.append(f"... and {counted(len(rows) - shown, 'more class')}")
         start = self.options.init or self.recipe.pretraining or "none"
         lines += [
             *self.sides.notes,
@@ -278,7 +279,7 @@ def _counts_text(sides: Sides, *, by_lot: bool) -> str:
     """How many videos are trained on and held out, and on whose word."""
     train, held_out = sides.train, sides.held_out
     held = 0 if held_out is None else len(held_out)
-    classes = counted(len(train.class_names), "class", "classes")
+    classes = counted(len(train.class_names), "class")
     text = f"{counted(len(train) + held, 'video')}, {classes}: {len(train)} to train on, {held} held out"
     if held_out is None:
         return text
@@ -295,7 +296,7 @@ def _check_sides(sides: Sides, options: TrainOptions) -> None:
     empty = [name for name, count in zip(train.class_names, counts.tolist(), strict=True) if not count]
     if empty:
         some = first_of(empty, 5)
-        of = f"{len(empty)} of {len(train.class_names)} classes"
+        of = f"{len(empty)} of {counted(len(train.class_names), 'class')}"
         warning_once(f"{train.source or 'the list'}: {of} have no video to train on: {some}.")
     check_present(options.max_broken, train, *(() if sides.held_out is None else (sides.held_out,)))
 
@@ -321,6 +322,7 @@ def _for_classes(recipe: Recipe, manifest: Manifest) -> Recipe:
     if recipe.model.num_classes == len(manifest.class_names):
         return recipe
     notice(
-        f"{recipe.name}: a head for the list's {len(manifest.class_names)} classes in place of {recipe.model.num_classes}."
+        f"{recipe.name}: a head for the list's {counted(len(manifest.class_names), 'class')} in place of "
+        f"{recipe.model.num_classes}."
     )
     return recipe.variant(model={"num_classes": len(manifest.class_names)})
