@@ -19,6 +19,7 @@ from marey.base.errors import MareyError, RunError
 from marey.base.jsonable import json_text
 from marey.base.precision import Precision
 from marey.base.processes import MOST_DECODING, processes
+from marey.cli.interrupted import Interrupted
 from marey.cli.program import CLOSED_PIPE, INTERRUPTED
 
 Device = Annotated[
@@ -151,10 +152,12 @@ def command(app: typer.Typer, name: str) -> Callable[[Callable[..., None]], Call
                 ):
                     function(**options)
                     sys.stdout.flush()
-            except KeyboardInterrupt:
+            except KeyboardInterrupt as stop:
                 if debug:
                     raise
-                print(f"{whole}: interrupted.", file=sys.stderr)
+                if processes().first:
+                    kept = f"; {stop.kept}" if isinstance(stop, Interrupted) else "."
+                    print(f"{whole}: interrupted{kept}", file=sys.stderr)
                 raise typer.Exit(INTERRUPTED) from None
             except BrokenPipeError:
                 raise typer.Exit(CLOSED_PIPE) from None

@@ -10,6 +10,7 @@ from marey.base.errors import RecipeError, WeightsError
 from marey.base.files import cache_folder
 from marey.base.jsonable import Json
 from marey.base.reporter import notice
+from marey.base.shell import marey_line, next_steps
 from marey.base.words import counted
 from marey.cli.command import (
     AsJson,
@@ -22,6 +23,7 @@ from marey.cli.command import (
     json_document,
     trusted,
 )
+from marey.cli.interrupted import going_on, long_command
 
 if TYPE_CHECKING:
     from marey.cli.listing import Row
@@ -49,6 +51,7 @@ _TRUST = {
 
 
 @command(weights, "fetch")
+@long_command
 def fetch(
     names: Annotated[
         list[str],
@@ -66,7 +69,8 @@ def fetch(
     results: list[dict[str, Json]] = []
     for name, sources in wanted.items():
         try:
-            found = _obtained(name, sources, trust)
+            with going_on(_kept_in_part):
+                found = _obtained(name, sources, trust)
         except WeightsError as error:
             if len(wanted) == 1 and not as_json:
                 raise
@@ -89,6 +93,13 @@ def fetch(
         print(f"Here now: {len(wanted) - len(failed)} of {len(wanted)}, in {cache_folder() / 'weights'}.")
     if failed:
         raise WeightsError(f"{len(failed)} of {len(wanted)} could not be fetched: {', '.join(failed)}.")
+    next_steps(marey_line("predict", names[0], "VIDEO"))
+
+
+def _kept_in_part() -> str:
+    """What has come of a file that is on its way."""
+    part = next((cache_folder() / "weights").rglob("*.part"), None)
+    return "" if part is None else f"what has come is kept in {part}"
 
 
 @command(weights, "list")

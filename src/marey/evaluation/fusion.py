@@ -99,7 +99,8 @@ def _aligned(scores: Scores, first: Scores, number: int) -> NDArray[np.float64]:
     if missing or extra:
         example = f", for example {missing[0]}" if missing else ""
         raise DataError(
-            f"score file {number} lacks {counted(len(missing), 'video')} of the first and has {counted(extra, 'other')}{example}."
+            f"score file {number} lacks {counted(len(missing), 'video')} of the first and has {counted(extra, 'other')}"
+            f"{example}."
         )
     order = [rows[key] for key in first.keys]
     if not np.array_equal(scores.labels[order], first.labels):

@@ -11,7 +11,7 @@ from torch import nn
 from marey.backends.compute import Compute, ComputeOptions
 from marey.backends.device import pick_training_device, tell_of_spare
 from marey.backends.precision import keep_precision, pick_precision
-from marey.base.errors import DataError, RecipeError, RunError
+from marey.base.errors import DataError, RecipeError, RunError, StoppedError
 from marey.base.jsonable import Json
 from marey.base.precision import Precision
 from marey.base.processes import processes
@@ -159,7 +159,9 @@ def fit(
                 given.trained_on = classifier.trained_on
     fabric.barrier()  # no process reads the files, or works in the folder, before the first one has left it
     if at.epoch < batches.epochs:
-        raise RunError(f"stopped after step {at.step}; go on with --resume --out {out}")
+        raise StoppedError(
+            f"stopped after step {at.step}; go on with --resume --out {out}", interrupted=loop.interrupted
+        )
     return _result(Path(out), at)
 
 

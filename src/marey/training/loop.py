@@ -100,6 +100,8 @@ class TrainingLoop:
         """Sums [3] of this process over this epoch: loss times clips, right answers, clips."""
         self.epoch_start = self._epoch_start()
         self.saved = time.monotonic()
+        self.interrupted = False
+        """Whether Ctrl-C ended it."""
 
     @property
     def first(self) -> bool:
@@ -157,6 +159,7 @@ class TrainingLoop:
                 elif asked or due:
                     self._save()
                 if asked or self.at.epoch >= self.batches.epochs:
+                    self.interrupted = stop.interrupted
                     break
         return self.at
 

@@ -1,7 +1,5 @@
 """`marey demo`: from nothing to a trained, tested, answering classifier, on real video files made here."""
 
-import shutil
-import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +12,7 @@ from marey.base.errors import RecipeError, RunError
 from marey.base.processes import processes
 from marey.base.random import random_for
 from marey.base.reporter import notice
+from marey.base.shell import marey_line, next_steps
 from marey.base.words import counted
 from marey.data.manifest import Manifest
 from marey.data.motions import MIRROR_PAIRS, recorded_settings, write_motions
@@ -194,27 +193,16 @@ def _confusions(result: EvaluationResult) -> list[str]:
 
 
 def _tell_next_steps(out: Path, test: Manifest, recipe: Recipe) -> None:
-    marey = _program()
     other, why = (
         ("slowonly", "a network that sees motion")
         if recipe.model.network == "tsn"
         else ("tsn", "a network of single frames: 50 % inside the pairs")
     )
-    notice(
-        "\nnext:\n"
-        f"  open {out / 'report.html'} in a browser: right and wrong answers as short films\n"
-        f"  {marey} predict {out / 'last.safetensors'} {test[0].path}\n"
-        f"  {marey} demo --network {other}    # {why}\n"
-        f"  {marey} train MY_CLIPS/    # the same for clips of your own, in one folder per class"
+    notice(f"report: {out / 'report.html'} shows right and wrong answers as short films")
+    next_steps(
+        f"{marey_line('demo', '--network', other)}    # {why}",
+        marey_line("predict", out, test[0].path),
     )
-
-
-def _program() -> str:
-    """How the `marey` command is typed here: by its name where the shell finds it, else as it was started."""
-    started = Path(sys.argv[0])
-    if started.name not in ("marey", "marey.exe"):
-        return "python -m marey"
-    return "marey" if shutil.which("marey") else str(started)
 
 
 def mirror_pairs(class_names: tuple[str, ...]) -> list[tuple[int, int]]:

@@ -13,6 +13,7 @@ from marey.base.claim import Command, OutputPath
 from marey.base.errors import DataError, MareyError
 from marey.base.processes import processes
 from marey.base.reporter import notice, warning_once
+from marey.base.shell import marey_line, next_steps
 from marey.base.words import counted
 from marey.data.manifest import Manifest, classes_beside
 from marey.data.missing import check_present
@@ -183,7 +184,7 @@ def train_classifier(plan: Plan) -> EvaluationResult | None:
         )
     try:
         return train_and_test(plan)
-    except MareyError:
+    except (MareyError, KeyboardInterrupt):
         if writes and not has_begun(out):
             for written in (out / "split.csv", classes_beside(out / "split.csv")):
                 written.unlink(missing_ok=True)
@@ -260,11 +261,12 @@ def train_and_test(plan: Plan) -> EvaluationResult | None:
     if val is None:
         if processes().first:
             notice(f"report: {write_report(out)}")
+            next_steps(marey_line("predict", out, plan.sides.train[0].path))
         return None
     result = test_last(fitted, val, out=out, options=options)
     if processes().first:
         print(result.summary(), flush=True)
-        notice(f"\nanswer for a video:  marey predict {fitted.last} VIDEO")
+        next_steps(marey_line("predict", out, val[0].path))
     return result
 
 
