@@ -78,7 +78,9 @@ def test_a_program_can_take_its_place(model, here, capfd) -> None:
         work(model)
     assert capfd.readouterr() == ("", "")
     recipe = model.recipe.name
-    assert window.notices == [f"features of {recipe} on cpu, float32", f"testing {recipe} on cpu, float32"]
+    first, second = window.notices
+    assert re.match(rf"\d+ videos: features of {recipe} on cpu \(\d+ threads?\), float32", first)
+    assert re.match(rf"\d+ videos, \d+ class(es)? \(.*\): testing {recipe} on cpu \(\d+ threads?\), float32", second)
     assert [text.partition(":")[0] for text in window.warnings] == [
         "broken file 1, set aside",
         "all splits of good.csv are tested (train, val); --split NAME takes one of them",

@@ -16,6 +16,13 @@ _TRAINED_ON = ("cpu", "cuda", "mps")
 """Where Lightning Fabric can train."""
 
 
+def device_text(device: torch.device) -> str:
+    """A device as a person knows it: "cpu (2 threads)", "cuda:0 (NVIDIA H100 80GB HBM3)"."""
+    if device.type == "cpu":
+        return f"cpu ({counted(torch.get_num_threads(), 'thread')})"
+    return f"{device} ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else str(device)
+
+
 def pick_device(name: str) -> torch.device:
     """The device of that name, if this machine can compute on it.
 

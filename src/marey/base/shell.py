@@ -63,4 +63,5 @@ def program() -> list[str]:
 def _quoted(word: str) -> str:
     if sys.platform != "win32":
         return shlex.quote(word)
-    return word if _PLAIN.fullmatch(word) else f'"{word}"'
+    # A double quote would end the word; names of files have none, and in Python code a single one does as well.
+    return word if _PLAIN.fullmatch(word) else f'''"{word.replace('"', "'")}"'''

@@ -1,5 +1,6 @@
 """`marey predict` and `marey features`: a network on videos without labels."""
 
+import json
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -100,8 +101,7 @@ def predict(
         for one in networks:
             one.with_classes(names)  # refuses names that are not the checkpoint's own
     known, count = networks[0].num_classes, 5 if top is None else top
-    if top is not None and top > known:
-        notice(f"--top {top}: the network knows {counted(known, 'class')}, and all of them are given")
+    _say_how_many(top, known)
     given = []
     with going_on(partial(kept_answers, files), *(() if out is None else ("--out", out))):
         for found in answer(opened, wanted, top=count, out=None if files is None else files.lines, compute=compute):
@@ -121,21 +121,24 @@ def predict(
         print(
             f"{files.out}: answers for {counted(len(given), 'video')}{f', and {earlier:,} of earlier calls' * (earlier > 0)}"
         )
-    if not (as_json or files):
-        next_steps(typed_line("--out", "answers.html"))
-    elif files:
-        _say_what_to_do_with(files)
+    _say_what_to_do_with(files)
     if failed := sum(a.error is not None for a in given):
         place = out or "named above"
         raise MareyError(f"{failed} of {counted(len(wanted), 'video')} could not be read ({place}).")
 
 
-def _say_what_to_do_with(files: "AnswerFiles") -> None:
-    page = next((form for form in files.forms if form.suffix.lower() == ".html"), None)
+def _say_how_many(top: int | None, known: int) -> None:
+    if top is not None and top > known:
+        notice(f"--top {top}: the network knows {counted(known, 'class')}, and all of them are given")
+
+
+def _say_what_to_do_with(files: "AnswerFiles | None") -> None:
+    """Look at the page of answers, or make one."""
+    page = None if files is None else next((form for form in files.forms if form.suffix.lower() == ".html"), None)
     if page is not None:
         next_steps(command_line("python", "-m", "webbrowser", page.resolve().as_uri()))
     else:
-        next_steps(typed_line("--json"))
+        next_steps(typed_line("--json") if files else typed_line("--out", "answers.html"))
 
 
 def features(
@@ -184,7 +187,8 @@ def features(
         return  # the first process prints the results of all
     print(json_document(found.as_json()) if as_json else found.summary())
     if len(found):
-        code = f"import numpy; print(numpy.load({str(folder / file_name(found.ids[0]))!r}).shape)"
+        path = json.dumps(str(folder / file_name(found.ids[0])))
+        code = f"import numpy; print(numpy.load({path}).shape)"
         next_steps(command_line("python", "-c", code))
     if found.broken:
         raise MareyError(

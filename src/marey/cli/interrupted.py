@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ParamSpec
 
 from marey.base.errors import StoppedError
+from marey.base.reporter import understood_first
 from marey.base.shell import typed_line
 from marey.base.words import counted
 
@@ -25,12 +26,15 @@ class Interrupted(KeyboardInterrupt):
 
 
 def long_command(function: Callable[Options, None]) -> Callable[Options, None]:
-    """A command that says of itself that nothing is kept where Ctrl-C ends it outside of the block of `going_on`."""
+    """A command that first says what it understood (`understood`), and that nothing is kept where Ctrl-C ends it outside of
+    the block of `going_on`.
+    """
 
     @functools.wraps(function)
     def run(*words: Options.args, **options: Options.kwargs) -> None:
         try:
-            function(*words, **options)
+            with understood_first():
+                function(*words, **options)
         except Interrupted:
             raise
         except KeyboardInterrupt:

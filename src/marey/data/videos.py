@@ -1,7 +1,7 @@
 """Videos without labels: a list of them, its entries, and what a data set of views needs of any list."""
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -140,6 +140,11 @@ def seconds_text(seconds: float | None) -> str:
 def source_text(source: str) -> str:
     """The beginning of a list's `repr`: where it was read from."""
     return f"{source!r}: " if source else ""
+
+
+def classes_text(names: Sequence[str]) -> str:
+    """How many classes, and the names of the first: "3 classes (left, right, up)"."""
+    return f"{counted(len(names), 'class')} ({first_of(names, 4)})"
 
 
 def first_of(names: Iterable[object], shown: int) -> str:

