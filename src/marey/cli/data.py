@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from marey.base.errors import DataError, MareyError, RunError
-from marey.base.reporter import notice, warning
+from marey.base.processes import usable_cores
+from marey.base.reporter import notice, understood, warning
 from marey.base.shell import marey_line, next_steps, typed_line
 from marey.base.words import counted
 from marey.cli.command import AsJson, Classes, Device, Root, Seed, check_folder, command, json_document, output_file
@@ -175,6 +176,9 @@ def audit(
 
     manifests = read_together(sources, root=root, classes=classes)
     cache = probe_cache(manifests[0].root)
+    for manifest in manifests:
+        what = "every frame is decoded" if check == "decode" else "the first frame of each is decoded"
+        _say_what_was_understood(manifest, what, workers)
     with going_on(lambda: _LOOKED_AT):
         result = audit_lists(manifests, cache=cache, check=check, short_frames=short, workers=workers)
     if as_json:
@@ -211,7 +215,7 @@ def resize(
 
     if short_side % 2:
         raise MareyError(f"--short-side {short_side}: H.264 in 4:2:0 has even sides.")
-    _convert(source, root, classes, out, Resize(short_side, crf, gop, preset), workers, ".mp4")
+    _convert(source, root, classes, out, Resize(short_side, crf, gop, preset), workers, "resized", ".mp4")
 
 
 @command(data, "frames")
@@ -243,7 +247,7 @@ def frames(
             f"--quality {quality}: is of JPEG, and --template {template} names other images: leave it out."
         )
     how = Extract(_size(size) if size else None, short_side, 95 if quality is None else quality, _template(template))
-    _convert(source, root, classes, out, how, workers, Path(template).suffix)
+    _convert(source, root, classes, out, how, workers, "as images", Path(template).suffix)
 
 
 def _convert(
@@ -253,6 +257,7 @@ def _convert(
     out: Path,
     how: "Conversion",
     workers: int | None,
+    what: str,
     suffix: str,
 ) -> None:
     from marey.data.convert import convert
@@ -260,8 +265,10 @@ def _convert(
 
     path = out / f"{source.resolve().name if source.is_dir() else source.stem}.csv"
     _check_apart(out, source, classes, writes=path.name)
+    manifest = read_manifest(source, root=root, classes=classes)
+    _say_what_was_understood(manifest, f"{what} into {out}", workers)
     with going_on(partial(kept_files, out, suffix)):
-        done = convert(read_manifest(source, root=root, classes=classes), out, how, workers=workers)
+        done = convert(manifest, out, how, workers=workers)
     done.manifest.write_csv(path)
     print(
         f"{path}: {counted(len(done.manifest), 'entry', 'entries')}; {counted(done.written, 'video')} written, "
@@ -270,6 +277,15 @@ def _convert(
     if done.broken:
         print(f"{len(done.broken)} could not be read and are left out (why: {out / 'broken.jsonl'}).")
     next_steps(_use_of(done.manifest, path))
+
+
+def _say_what_was_understood(manifest: "Manifest", what: str, workers: int | None, *, device: str = "") -> None:
+    """The first line: videos, classes, work, device and processes. How long it takes, the progress says."""
+    from marey.data.videos import classes_text
+
+    count = max(1, usable_cores() if workers is None else workers)
+    known = f", {classes_text(manifest.class_names)}"
+    understood(f"{counted(len(manifest), 'video')}{known}: {what}, on {device or 'cpu'} in {counted(count, 'process')}")
 
 
 def _check_apart(out: Path, source: Path, classes: Path | None, *, writes: str) -> None:
@@ -369,9 +385,11 @@ def flow(
     )
     # What runs on the CPU alone should not have to be told so.
     where = str(pick_device(device)) if method == "tvl1" or device != "auto" else "cpu"
+    manifest = read_manifest(source, root=root, classes=classes)
+    _say_what_was_understood(manifest, f"optical flow by {method} into {out}", workers, device=where)
     with going_on(partial(kept_files, out, "" if storage in ("jpg", "png") else ".mkv")):
         found = extract_flow(
-            read_manifest(source, root=root, classes=classes), out, rule, storage=storage, template=template or TEMPLATE,
+            manifest, out, rule, storage=storage, template=template or TEMPLATE,
             workers=workers, device=where, compiled=compiled is not False,
         )  # fmt: skip
     broken = f"; {len(found.broken)} could not be read ({out / 'broken.jsonl'})" if found.broken else ""

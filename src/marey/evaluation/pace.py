@@ -18,7 +18,7 @@ from marey.recipe import Test
 
 _START = 2.0
 """Seconds that no measurement covers: processes that start, files that are written."""
-_LONG = 0.4
+_LONG = 1.0
 """Seconds of a first pass above which no second one is taken, though the first pays for what is set up once."""
 _TRIED = 3
 """Videos that are tried where the first one cannot be read."""
@@ -70,7 +70,7 @@ def _seconds_a_view(backend: Backend, cuts: Views, most: int) -> float:
     first = _seconds(backend, next(cuts.batches(1)))
     if first > _LONG:
         return first
-    pass_of = next(cuts.batches(max(1, min(most, int(1 / first)))))
+    pass_of = next(cuts.batches(max(1, min(most, int(0.5 / first)))))
     return _seconds(backend, pass_of) / len(pass_of)
 
 

@@ -31,7 +31,7 @@ from marey.weights.load import build_model
 _STEPS = 6
 _LAUNCH = 3.0
 """Seconds of a training that no measurement covers: processes that start, weights, the report."""
-_LONG = 0.4
+_LONG = 0.6
 """Seconds of a first clip above which no second measurement is taken, though the first pays for what is set up once."""
 _START = 10.0
 """Seconds that no measurement of videos and clips covers: processes that start, the report, the answers."""
