@@ -95,11 +95,11 @@ def evaluate(
         notice(f"{only}: {overlap}")
         restriction = Restriction(list=str(only), left_out=overlap.left_out, missing=overlap.missing)
         protocol = protocol.model_copy(update={"only": restriction})
-    check_present(max_broken, data)
+    missing = check_present(max_broken, data)
     if processes().world > 1 and out is None:
         raise RunError("evaluate under several processes needs out=FOLDER, where they bring their scores together.")
     with contextlib.nullcontext() if out is None else _claim(Path(out), protocol).held():
-        run = _Run(Path(out) if out else None, protocol, data, max_broken)
+        run = _Run(Path(out) if out else None, protocol, data, max_broken, missing)
         tell_of_spare(compute.device)
         backend = open_backend(model, compute, views=len(run.rows_to_do()) * model.recipe.test.views)
         views = ViewDataset(data, model.recipe.test.sampling, model.recipe.pixels, model.recipe.flow, identify=True)
@@ -214,8 +214,9 @@ class _Run:
     """The state of one evaluation: what is done, kept in parts so that it can be resumed."""
 
     def __init__(
-        self, out: Path | None, protocol: EvaluationProtocol, data: Manifest, max_broken: float | None
-    ) -> None:
+        self, out: Path | None, protocol: EvaluationProtocol, data: Manifest, max_broken: float | None,
+        missing: Collection[str] = (),
+    ) -> None:  # fmt: skip
         self.out, self.protocol, self.data = out, protocol, data
         self.rank, self.world = processes().rank, processes().world
         self.parts = out / "parts" if out else None
@@ -230,7 +231,7 @@ class _Run:
             notice(f"going on: {len(self.done)} of {counted(len(self.data), 'video')} are tested already")
         record = None if out is None else broken_list(out, rank=self.rank)
         self.ids = {video.id for video in data.videos}
-        self.quarantine = Quarantine(record, total=len(data), max_share=max_broken, ids=self.ids)
+        self.quarantine = Quarantine(record, total=len(data), max_share=max_broken, ids=self.ids, announced=missing)
         if not self.done:
             self.quarantine.forget()
         self._broken_ids = {b.id for b in self.quarantine.files}

@@ -120,7 +120,7 @@ def fit(
     both = (train,) if val is None else (train, val)
     for manifest in both:
         task.require_labels(manifest, recipe.name)
-    check_present(max_broken, *both)
+    missing = check_present(max_broken, *both)
     if val is not None and not resume and processes().first:
         check_sides(train, val)
     own = None if model is None else _own_classifier(model, recipe, train, classes)
@@ -149,7 +149,7 @@ def fit(
             fabric = start_fabric(chosen, recipe.train.precision)
             loop = TrainingLoop(
                 fabric, classifier, batches, loss, folder, micro_batch=size,
-                max_broken=max_broken, checkpoint_minutes=checkpoint_minutes, tensorboard=tensorboard,
+                max_broken=max_broken, checkpoint_minutes=checkpoint_minutes, tensorboard=tensorboard, missing=missing,
             )  # fmt: skip
             try:
                 at = loop.run(resume=resume)

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -65,12 +65,14 @@ class TrainingLoop:
         max_broken: Broken files that are tolerated, as a share of the number of training videos, 0 to 1; None: 1 %
             of them, or three files if that is more.
         checkpoint_minutes: Minutes between two writes of the run's state within an epoch.
+        missing: Paths of files of which a warning said that they are not there.
         tensorboard: Whether to write each epoch's numbers for TensorBoard too.
     """
 
     def __init__(
         self, fabric: Fabric, classifier: Classifier, batches: RunBatches, loss: Loss, folder: RunFolder,
         *, micro_batch: int, max_broken: float | None, checkpoint_minutes: float, tensorboard: bool,
+        missing: Collection[str] = (),
     ) -> None:  # fmt: skip
         recipe, train = batches.recipe, batches.recipe.train
         self.fabric, self.batches, self.recipe, self.folder = fabric, batches, recipe, folder
@@ -89,7 +91,9 @@ class TrainingLoop:
             right=self.task.right_answers, micro_batch=micro_batch, seed=batches.seed,
         )  # fmt: skip
         total = len(batches.train) + (0 if batches.val is None else len(batches.val))
-        self.broken = Quarantine(broken_list(folder.path) if self.first else None, total=total, max_share=max_broken)
+        self.broken = Quarantine(
+            broken_list(folder.path) if self.first else None, total=total, max_share=max_broken, announced=missing
+        )
         self.at = Progress()
         self.classifier = classifier
         self.trained_on: Identities | None = classifier.trained_on or Identities()
