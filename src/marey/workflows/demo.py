@@ -6,14 +6,15 @@ from pathlib import Path
 from typing import cast
 
 from marey.backends.compute import Compute
+from marey.backends.device import device_text, pick_training_device
 from marey.backends.precision import check_machine
 from marey.base.claim import OutputPath
 from marey.base.errors import RecipeError, RunError
 from marey.base.processes import processes
 from marey.base.random import random_for
-from marey.base.reporter import notice
+from marey.base.reporter import notice, understood
 from marey.base.shell import marey_line, next_steps
-from marey.base.words import counted
+from marey.base.words import about, counted
 from marey.data.manifest import Manifest
 from marey.data.motions import MIRROR_PAIRS, recorded_settings, write_motions
 from marey.evaluation.result import EvaluationResult
@@ -124,7 +125,6 @@ def _recipe_of(network: str) -> Recipe:
 def _plan(recipe: Recipe, videos: Path, sizes: tuple[MotionsData, ...], *, compute: Compute) -> MotionsData:
     """Measure this machine, choose how much to write, and say how long all of it will take."""
     begun = recorded_settings(videos)
-    notice("1/4  Measuring this machine for a second or two")
     pace = measure_pace(recipe, sizes[0], compute=compute)
     if begun is not None and begun.keys() >= MotionsData.__annotations__.keys():
         # A stopped demo resumes with the videos that it began, whatever is measured this time.
@@ -132,8 +132,13 @@ def _plan(recipe: Recipe, videos: Path, sizes: tuple[MotionsData, ...], *, compu
     else:
         data = pace.choose(recipe, sizes, seconds=_SECONDS)
     done = ", less what is done already" if begun is not None else ""
+    device = device_text(pick_training_device(compute.device))
+    understood(
+        f"{counted(data['train'] + data['test'], 'video')} to be made, {counted(2 * len(MIRROR_PAIRS), 'class')}: "
+        f"{data['train']:,} to train on, {data['test']:,} held out; on {device}; {about(pace.seconds(recipe, data))}"
+    )
     notice(
-        f"     {counted(pace.cores, 'core')}. Per second, one of them writes {_rate(pace.write)} videos or "
+        f"\n1/4  This machine\n     {counted(pace.cores, 'core')}. Per second, one of them writes {_rate(pace.write)} videos or "
         f"decodes {_rate(pace.decode)} clips, and training takes {_rate(pace.train)} clips.\n"
         f"     {counted(data['train'], 'video')} to learn from and {data['test']:,} to be tested on: about "
         f"{_in_words(pace.seconds(recipe, data))} in all{done}, if nothing else runs here"

@@ -246,7 +246,10 @@ def train(
 def train_and_test(plan: Plan) -> EvaluationResult | None:
     """Do what was planned: train, test the last checkpoint on the held-out videos if there are any, write the report."""
     recipe, val, out, options = plan.recipe, plan.sides.held_out, plan.out, plan.options
-    _say_what_was_understood(plan)
+    say_what_was_understood(
+        _counts_text(plan.sides, by_lot=plan.by_lot), recipe, plan.sides.train, val, options.compute,
+        begun=out if options.resume else None,
+    )  # fmt: skip
     for note in plan.sides.notes:
         notice(note)
     fitted = fit(
@@ -281,18 +284,18 @@ def test_last(fitted: FitResult, val: Manifest, *, out: Path, options: TrainOpti
     return test_model(load_model(fitted.last), val, out=out, max_broken=options.max_broken, compute=compute)
 
 
-def _say_what_was_understood(plan: Plan) -> None:
-    """The first line: videos, classes, split, device and expected time. The first process measures and says it."""
+def say_what_was_understood(
+    counts: str, recipe: Recipe, train: Manifest, held_out: Manifest | None, compute: Compute, *, begun: Path | None
+) -> None:
+    """The first line of a training: its videos, in `counts`, the device and the expected time, of the epochs that are left
+    where a run was `begun` in a folder. The first process measures and says it.
+    """
     if not processes().first:
         return
-    recipe, sides, compute = plan.recipe, plan.sides, plan.options.compute
-    done = finished_epochs(plan.out) if plan.options.resume else 0
-    seconds = training_seconds(
-        recipe, sides.train, sides.held_out, compute, epochs=max(0, recipe.train.epochs - done)
-    )  # fmt: skip
-    device = device_text(pick_training_device(compute.device))
+    left = max(0, recipe.train.epochs - (0 if begun is None else finished_epochs(begun)))
+    seconds = training_seconds(recipe, train, held_out, compute, epochs=left)
     expected = "" if seconds is None else f"; {about(seconds)}"
-    understood(f"{_counts_text(sides, by_lot=plan.by_lot)}; on {device}{expected}")
+    understood(f"{counts}; on {device_text(pick_training_device(compute.device))}{expected}")
 
 
 def _counts_text(sides: Sides, *, by_lot: bool) -> str:
