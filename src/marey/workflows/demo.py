@@ -138,8 +138,8 @@ def _plan(recipe: Recipe, videos: Path, sizes: tuple[MotionsData, ...], *, compu
         f"{data['train']:,} to train on, {data['test']:,} held out; on {device}; {about(pace.seconds(recipe, data))}"
     )
     notice(
-        f"\n1/4  This machine\n     {counted(pace.cores, 'core')}. Per second, one of them writes {_rate(pace.write)} videos or "
-        f"decodes {_rate(pace.decode)} clips, and training takes {_rate(pace.train)} clips.\n"
+        f"\n1/4  This machine\n     {counted(pace.cores, 'core')}. Per second, one of them writes {_rate(pace.write)} videos "
+        f"or decodes {_rate(pace.decode)} clips, and training takes {_rate(pace.train)} clips.\n"
         f"     {counted(data['train'], 'video')} to learn from and {data['test']:,} to be tested on: about "
         f"{_in_words(pace.seconds(recipe, data))} in all{done}, if nothing else runs here"
     )
