@@ -138,8 +138,8 @@ def _plan(recipe: Recipe, videos: Path, sizes: tuple[MotionsData, ...], *, compu
         f"{data['train']:,} to train on, {data['test']:,} held out; on {device}; {about(pace.seconds(recipe, data))}"
     )
     notice(
-        f"\n1/4  This machine\n     {counted(pace.cores, 'core')}. Per second, one of them writes {_rate(pace.write)} videos "
-        f"or decodes {_rate(pace.decode)} clips, and training takes {_rate(pace.train)} clips.\n"
+        f"\n1/4  This machine\n     {counted(pace.cores, 'core')}. Per second, one of them writes {_rate(pace.write)} "
+        f"videos or decodes {_rate(pace.decode)} clips, and training takes {_rate(pace.train)} clips.\n"
         f"     {counted(data['train'], 'video')} to learn from and {data['test']:,} to be tested on: about "
         f"{_in_words(pace.seconds(recipe, data))} in all{done}, if nothing else runs here"
     )
@@ -206,7 +206,7 @@ def _tell_next_steps(out: Path, test: Manifest, recipe: Recipe) -> None:
     notice(f"report: {out / 'report.html'} shows right and wrong answers as short films")
     next_steps(
         f"{marey_line('demo', '--network', other)}    # {why}",
-        marey_line("predict", out, test[0].path),
+        marey_line("predict", out / "last.safetensors", test[0].path),
     )
 
 
