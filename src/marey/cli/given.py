@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from marey.base.errors import RecipeError
+from marey.base.errors import MareyError, RecipeError
 from marey.cli.command import trusted
 
 if TYPE_CHECKING:
@@ -87,8 +87,11 @@ def same_model(
 
 
 def first_video(data: Path, root: Path | None) -> Path:
-    """The first video that a list or folder names and that is there, of its first hundred."""
-    from marey.data.listing import read_videos
+    """The first video that is there of the first hundred that a list or folder names; "VIDEO" where it names none so."""
+    from marey.data.formats import read_manifest
 
-    listed = read_videos(data, root=root)
-    return next((video.path for video in listed[:100] if video.path.exists()), listed[0].path)
+    try:
+        listed = read_manifest(data, root=root).videos
+    except MareyError:  # it was read with more than its name says, such as a file of classes
+        return Path("VIDEO")
+    return next((video.path for video in listed[:100] if video.path.exists()), Path("VIDEO"))

@@ -268,13 +268,19 @@ def train_and_test(plan: Plan) -> EvaluationResult | None:
     if val is None:
         if processes().first:
             notice(f"report: {write_report(out)}")
-            next_steps(marey_line("predict", out, plan.sides.train[0].path))
+            next_steps(marey_line("predict", out, _present(plan.sides.train)))
         return None
     result = test_last(fitted, val, out=out, options=options)
     if processes().first:
         print(result.summary(), flush=True)
-        next_steps(marey_line("predict", out, val[0].path))
+        next_steps(marey_line("predict", out, _present(val)))
     return result
+
+
+def _present(manifest: Manifest) -> Path:
+    """The first video that is there, of the first hundred."""
+    paths = [manifest[row].path for row in range(min(100, len(manifest)))]
+    return next((path for path in paths if path.exists()), paths[0])
 
 
 def test_last(fitted: FitResult, val: Manifest, *, out: Path, options: TrainOptions) -> EvaluationResult:
