@@ -170,6 +170,13 @@ def test_nothing_is_lost_where_nothing_is_understood() -> None:
     assert heard.lines == ["weights loaded"]
 
 
+def test_a_missing_file_is_announced_once(place, tmp_path) -> None:
+    rows = [f"{place}/my clips/run/v {i}.mp4,run\n{place}/my clips/jump/v {i}.mp4,jump\n" for i in range(3)]
+    (tmp_path / "l.csv").write_text(f"path,label\n{''.join(rows)}gone.mp4,run\n")
+    said = marey("train", tmp_path / "l.csv", "--out", tmp_path / "run", *TINY, "--seed", "1").stderr
+    assert sum("gone.mp4" in line for line in said.splitlines()) == 1
+
+
 @pytest.mark.parametrize("stop", [KeyboardInterrupt(), StoppedError("stopped", interrupted=True)])
 def test_ctrl_c_says_what_is_kept(stop, monkeypatch) -> None:
     monkeypatch.setattr(sys, "argv", ["marey", "evaluate", "m"])
