@@ -78,7 +78,9 @@ def test_a_program_can_take_its_place(model, here, capfd) -> None:
         work(model)
     assert capfd.readouterr() == ("", "")
     recipe = model.recipe.name
-    assert window.notices == [f"features of {recipe} on cpu, float32", f"testing {recipe} on cpu, float32"]
+    first, second = window.notices
+    assert re.match(rf"\d+ videos: features of {recipe} on cpu \(\d+ threads?\), float32", first)
+    assert re.match(rf"\d+ videos, \d+ class(es)? \(.*\): testing {recipe} on cpu \(\d+ threads?\), float32", second)
     assert [text.partition(":")[0] for text in window.warnings] == [
         "broken file 1, set aside",
         "all splits of good.csv are tested (train, val); --split NAME takes one of them",
@@ -94,10 +96,11 @@ def test_a_program_can_log_it(model, here, caplog, capfd) -> None:
     with marey.reporting(marey.LoggingReporter(logging.getLogger("service"))):
         work(model)
     assert capfd.readouterr() == ("", "")
-    levels = {record.getMessage().partition(" ")[0]: record.levelname for record in caplog.records}
+    words = ("features of", "testing", "broken file", "Features:", "all splits", "Testing:")
+    levels = {word: record.levelname for record in caplog.records for word in words if word in record.getMessage()}
     assert levels == {
-        "features": "INFO", "broken": "WARNING", "Features:": "INFO",
-        "all": "WARNING", "testing": "INFO", "Testing:": "INFO",
+        "features of": "INFO", "broken file": "WARNING", "Features:": "INFO",
+        "all splits": "WARNING", "testing": "INFO", "Testing:": "INFO",
     }  # fmt: skip
 
 

@@ -14,8 +14,9 @@ from marey.base.declaration import Declaration
 from marey.base.errors import RecipeError
 from marey.base.jsonable import Json
 from marey.base.notebook import beginning, ending, table
+from marey.base.words import counted
 from marey.data.identity import Identities
-from marey.data.videos import counted, first_of, short_path
+from marey.data.videos import first_of, short_path
 from marey.models.network import GivesFeatures, GivesPositions, GivesTokens, Network
 from marey.models.user_module.config import UserModuleConfig
 from marey.recipe import Classify, Recipe, TaskConfig, Test
@@ -84,7 +85,7 @@ class LoadReport:
         return f"LoadReport({short_path(self.source)!r}: {', '.join(parts)})"
 
     def __str__(self) -> str:
-        parts = [f"{self.source}: {self.layout} layout, {len(self.renamed)} tensors loaded"]
+        parts = [f"{self.source}: {self.layout} layout, {counted(len(self.renamed), 'tensor')} loaded"]
         if self.dropped:
             more = f" and {len(self.dropped) - 3} more" if len(self.dropped) > 3 else ""
             parts.append(f"left out {', '.join(self.dropped[:3])}{more}")
@@ -201,7 +202,7 @@ class Classifier(nn.Module):
         if names is not None and len(names) != config.num_classes:
             raise RecipeError(
                 f"Classifier of {name}: {len(names)} class names, but the recipe {recipe.name} has "
-                f"{config.num_classes} classes."
+                f"{counted(config.num_classes, 'class')}."
             )
         self.network, self.recipe, self.class_names = network, recipe, names
         self.load_report, self.calibration, self.trained_on = load_report, calibration, trained_on
@@ -287,7 +288,8 @@ class Classifier(nn.Module):
         if self.names_classes and names != self.class_names:
             which = "in another order" if set(names) == set(self.class_names or ()) else "by other names"
             raise RecipeError(
-                f"{self.recipe.name}: the checkpoint names its {len(names)} classes itself, {which}: leave out the file of "
+                f"{self.recipe.name}: the checkpoint names its {counted(len(names), 'class')} itself, {which}: leave out "
+                "the file of "
                 "class names (--classes, classes=)."
             )
         report = None if self.load_report is None else replace(self.load_report, names_assumed=False)
@@ -360,7 +362,8 @@ def require_logits(output: object, num_classes: int, network: nn.Module) -> None
         return
     found = f"a tensor {list(output.shape)}" if isinstance(output, Tensor) else f"a {type(output).__name__}"
     raise RecipeError(
-        f"{type(network).__name__} gives {found}, and the recipe has {num_classes} classes: a classifier's network gives "
+        f"{type(network).__name__} gives {found}, and the recipe has {counted(num_classes, 'class')}: a classifier's "
+        "network gives "
         f"one tensor of logits [B, {num_classes}]."
     )
 

@@ -172,7 +172,7 @@ def test_bars_at_once_share_the_screen(terminal) -> None:
     assert [line.split()[0] for line in drawn[0] if line] == ["amid", "Outer", "Inner"]
     assert [line.split(" in ")[0] for line in seen(terminal.getvalue())] == [
         "amid both",
-        "Inner: 1 steps",
+        "Inner: 1 step",
         "Outer: 2 steps",
         "",
     ]
@@ -200,7 +200,7 @@ def test_a_result_printed_amid_a_bar_stays_in_its_pipe() -> None:
     assert "━" in shown
     first, second = seen(shown)[:2]
     assert first == "a notice"
-    assert second.startswith("Predicting: 1 videos in 0 s")
+    assert second.startswith("Predicting: 1 video in 0 s")
 
 
 # -- whose voice

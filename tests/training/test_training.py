@@ -603,6 +603,7 @@ def test_a_crash_between_log_and_state_loses_no_row(videos, tmp_path, monkeypatc
 def test_ctrl_c_once_and_again(monkeypatch, capsys) -> None:
     now = [0.0]
     monkeypatch.setattr("marey.training.distributed.time.monotonic", lambda: now[0])
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
     before = signal.getsignal(signal.SIGINT)
     with StopSignals() as stop:
         assert not stop.received
@@ -614,6 +615,15 @@ def test_ctrl_c_once_and_again(monkeypatch, capsys) -> None:
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_ctrl_c_twice_without_torchrun_stops_at_once(monkeypatch) -> None:
+    monkeypatch.delenv("TORCHELASTIC_RUN_ID", raising=False)
+    with StopSignals() as stop:
+        signal.raise_signal(signal.SIGINT)
+        assert stop.interrupted
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
 
 
 def test_a_checkpoint_names_the_published_file_that_it_started_from(videos, tmp_path, monkeypatch) -> None:

@@ -1,5 +1,6 @@
 """Every read is bit-identical to a sequential decode by the same conversion; every failure says where and why."""
 
+import contextlib
 import gc
 import io
 import os
@@ -23,6 +24,7 @@ from made_videos import (
 
 from marey.base.errors import DataError, DecodeError
 from marey.video.conversion import Conversion, Converter
+from marey.video.frames import FrameFolder
 from marey.video.reader import Video, open_video
 from marey.video.source import Box
 from platforms import posix
@@ -181,6 +183,60 @@ def test_a_broken_file_says_where(shared) -> None:
         assert video.read([5]).shape[0] == 1, "the reader goes on after an error"
 
 
+def first_not_shown(path: Path) -> int:
+    """The number of the first frame that a sequential decode by PyAV alone does not show, or patches up."""
+    shown = 0
+    with av.open(str(path)) as container:
+        container.streams.video[0].thread_type = "NONE"
+        with contextlib.suppress(av.FFmpegError):
+            for picture in container.decode(video=0):
+                if picture.is_corrupt:
+                    break
+                shown += 1
+    return shown
+
+
+def numbers_named(path: Path) -> set[str]:
+    """The frame numbers in the errors of single reads, of strided ones and of one of everything."""
+    with open_video(path) as video:
+        count = len(video)
+    named = set()
+    for wanted in [*([number] for number in range(1, count, 3)), *orders(count), np.arange(count)]:
+        with open_video(path) as video:
+            try:
+                video.read(wanted)
+            except DecodeError as error:
+                named.add(re.search(r"frame \d+ of \d+", error.reason)[0])
+    return named
+
+
+def test_a_fault_has_one_number_whichever_frames_are_read(shared) -> None:
+    path = shared / "videos" / "decoder" / "decord_corrupted.mp4"
+    assert first_not_shown(path) == 28
+    assert numbers_named(path) == {"frame 28 of 50"}
+
+
+def test_a_file_that_was_cut_off_has_one_number_whichever_frames_are_read(tmp_path) -> None:
+    path = encode(tmp_path / "film.avi", 40, options={"x264-params": "bframes=0:scenecut=0"})
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) * 6 // 10])
+    with open_video(path) as video:
+        expected = f"frame {first_not_shown(path)} of {len(video)}"
+    assert numbers_named(path) <= {expected}
+
+
+def test_a_broken_image_is_named_with_its_frame(tmp_path) -> None:
+    for number in range(1, 7):
+        picture = np.full((40, 56, 3), 30 * number, np.uint8)
+        cv2.imwrite(str(tmp_path / f"img_{number:05d}.jpg"), picture)
+    broken = tmp_path / "img_00004.jpg"
+    broken.write_bytes(broken.read_bytes()[:200])
+    with FrameFolder(tmp_path) as folder:
+        for wanted in ([3], [0, 3], range(6)):
+            with pytest.raises(DecodeError, match=r"img_00004\.jpg: frame 3 of 6: is no image"):
+                folder.read(wanted)
+
+
 def damaged(path: Path, frame: int) -> Path:
     """The file with the second half of one frame's packet overwritten."""
     with av.open(str(path)) as container:
@@ -192,6 +248,14 @@ def damaged(path: Path, frame: int) -> Path:
     content = path.read_bytes()
     path.write_bytes(content[:place] + b"\x55" * half + content[place + half :])
     return path
+
+
+@pytest.mark.parametrize("options", ["bframes=0:scenecut=0", "bframes=2:b-adapt=0:scenecut=0:open-gop=0"])
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+def test_a_damaged_packet_has_one_number_whichever_frames_are_read(tmp_path, suffix, options) -> None:
+    path = damaged(encode(tmp_path / f"film{suffix}", 60, options={"x264-params": options}), 12)
+    assert (number := first_not_shown(path)) < 60
+    assert numbers_named(path) == {f"frame {number} of 60"}
 
 
 @pytest.mark.parametrize("frame", [12, 36])

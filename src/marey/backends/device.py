@@ -10,9 +10,17 @@ from torch import Tensor
 from marey.base.errors import RunError
 from marey.base.processes import processes
 from marey.base.reporter import notice, warning_once
+from marey.base.words import counted
 
 _TRAINED_ON = ("cpu", "cuda", "mps")
 """Where Lightning Fabric can train."""
+
+
+def device_text(device: torch.device) -> str:
+    """A device as a person knows it: "cpu (2 threads)", "cuda:0 (NVIDIA H100 80GB HBM3)"."""
+    if device.type == "cpu":
+        return f"cpu ({counted(torch.get_num_threads(), 'thread')})"
+    return f"{device} ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else str(device)
 
 
 def pick_device(name: str) -> torch.device:
@@ -42,7 +50,7 @@ def pick_device(name: str) -> torch.device:
         )
     if device.index is not None and device.index >= count:
         raise RunError(
-            f"--device {name}: there is no such number; torch finds {count} {device.type} device{'s' * (count > 1)} "
+            f"--device {name}: there is no such number; torch finds {counted(count, f'{device.type} device')} "
             f"here, counted from 0: {', '.join(f'{device.type}:{number}' for number in range(count))}."
         )
     if device.type == "cpu":
@@ -94,11 +102,12 @@ def pick_training_device(name: str) -> torch.device:
         raise RunError(f"--device {name}: training on mps takes one process, not {world}: start it without torchrun.")
     if device.index is not None and world > 1:
         raise RunError(
-            f"--device {name}: each of {world} processes trains on a device of its own: name none by number."
+            f"--device {name}: each of {counted(world, 'process')} trains on a device of its own: name none by number."
         )
     if device.type == "cuda" and world > 1 and local > _count("cuda"):
         raise RunError(
-            f"--device {name}: {local} processes on this machine, but torch finds {_count('cuda')} CUDA devices: start "
+            f"--device {name}: {counted(local, 'process')} on this machine, but torch finds {_count('cuda')} CUDA devices: "
+            "start "
             "as many processes as there are devices, or use --device cpu."
         )
     return device

@@ -68,3 +68,11 @@ class WeightsError(MareyError):
 
 class RunError(MareyError):
     """A run folder or a run's state forbids what was asked for (another run lives there, too many broken files)."""
+
+
+class StoppedError(RunError):
+    """A signal asked a run to stop, and all of it is saved; `interrupted` says whether it was Ctrl-C."""
+
+    def __init__(self, message: str, *, interrupted: bool) -> None:
+        super().__init__(message)
+        self.interrupted = interrupted

@@ -66,6 +66,11 @@ def processes() -> Processes:
     )
 
 
+def by_torchrun() -> bool:
+    """Whether torchrun started this process, be it the only one."""
+    return "TORCHELASTIC_RUN_ID" in os.environ
+
+
 def _variable(name: str, default: int) -> int:
     text = os.environ.get(name, "")
     if text and not text.isdecimal():

@@ -2,10 +2,6 @@
 
 import os
 import re
-import shlex
-import shutil
-import subprocess
-import sys
 import textwrap
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -17,6 +13,7 @@ from marey.base.errors import RunError
 from marey.base.files import write_text
 from marey.base.jsonable import Json
 from marey.base.reporter import warning, warning_once
+from marey.base.shell import marey_line
 
 README = "README.txt"
 _FIRST = "Marey wrote this folder, and writes this file anew whenever files are added."
@@ -251,21 +248,19 @@ def _commands(here: _Folder) -> str:
     folder = str(here.typed)
     rows: list[tuple[str, str]] = []
     if here.network:
-        rows.append(
-            ("answer for a video", command_line(*program(), "predict", folder, _text(here.note, "example", "VIDEO")))
-        )
+        rows.append(("answer for a video", marey_line("predict", folder, _text(here.note, "example", "VIDEO"))))
         data = _text(here.note, "held_out", "LIST")
         split, root = _text(here.note, "held_out_split", ""), _text(here.note, "held_out_root", "")
         if here.has("split.csv"):
             data, split, root = str(here.typed / "split.csv"), split or "val", ""
         words = ("--data", data, *(("--split", split) if split else ()), *(("--root", root) if root else ()))
-        rows.append(("test it, into a folder inside", command_line(*program(), "evaluate", folder, *words)))
+        rows.append(("test it, into a folder inside", marey_line("evaluate", folder, *words)))
     if (go_on := here.note.get("go_on")) and here.has("last.ckpt"):
         rows.append(("go on with the training; a higher --epochs goes on beyond its end", str(go_on)))
     elif here.has("last.ckpt"):
         rows.append(("go on with the training", "in Python: the same call with resume=True"))
     if here.has("scores.npz"):
-        rows.append(("write the report anew", command_line(*program(), "report", folder)))
+        rows.append(("write the report anew", marey_line("report", folder)))
     if here.has("index.csv"):
         file = next((name for name in here.files if name.endswith(".npy")), "FILE.npy")
         rows.append(("read the features of one video in Python", f"numpy.load({str(here.typed / file)!r})"))
@@ -279,19 +274,6 @@ def _commands(here: _Folder) -> str:
 def _text(note: Mapping[str, Json], name: str, otherwise: str) -> str:
     found = note.get(name)
     return found if isinstance(found, str) else otherwise
-
-
-def program() -> tuple[str, ...]:
-    """How the `marey` command is typed here: by its name where the shell finds it, else as it was started."""
-    started = Path(sys.argv[0])
-    if shutil.which("marey"):
-        return ("marey",)
-    return (str(started),) if started.name in ("marey", "marey.exe") else ("python", "-m", "marey")
-
-
-def command_line(*words: str) -> str:
-    """Words as a shell of this system takes them."""
-    return subprocess.list2cmdline(words) if os.name == "nt" else shlex.join(words)
 
 
 def _table(rows: Iterable[tuple[str, str]]) -> str:

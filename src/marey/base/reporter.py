@@ -25,6 +25,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
 
 from marey.base.processes import processes
+from marey.base.words import counted
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -81,7 +82,8 @@ class Bar:
 
     def summary(self) -> str:
         """What was done, in how long."""
-        return f"{self.title}: {self.done} {self.unit} in {self.seconds:.0f} s ({self.rate:.1f}/s) {self.note}".rstrip()
+        done = counted(self.done, self.unit.removesuffix("s"), self.unit)
+        return f"{self.title}: {done} in {self.seconds:.0f} s ({self.rate:.1f}/s) {self.note}".rstrip()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -302,6 +304,42 @@ class _Drawn(Bar):
             self._write(self.summary())
 
 
+class _Waiting(SilentReporter):
+    """Keeps what is said until the line of what was understood came, which is to stand first."""
+
+    def __init__(self, reporter: Reporter) -> None:
+        self._reporter = reporter
+        self._kept: list[tuple[Callable[[str], None], str]] | None = []
+
+    def notice(self, message: str) -> None:
+        self._say(self._reporter.notice, message)
+
+    def warning(self, message: str) -> None:
+        self._say(self._reporter.warning, message)
+
+    def _say(self, tell: Callable[[str], None], message: str) -> None:
+        if self._kept is None:
+            tell(message)
+        else:
+            self._kept.append((tell, message))
+
+    def progress(self, title: str, *, total: int, unit: str) -> Bar:
+        """Long work is shown at once, and what was said before it."""
+        self.release()
+        return self._reporter.progress(title, total=total, unit=unit)
+
+    def begin(self, message: str) -> None:
+        """Say this first, then the rest."""
+        self._reporter.notice(message)
+        self.release()
+
+    def release(self) -> None:
+        """Say what was kept, and keep nothing any more."""
+        kept, self._kept = self._kept or [], None
+        for tell, message in kept:
+            tell(message)
+
+
 # The current one ------------------------------------------------------------------------------------------------------
 
 
@@ -336,6 +374,30 @@ def notice(message: str) -> None:
     """Tell of the expected course of work; of several processes the first one does."""
     if processes().first:
         _CURRENT.reporter.notice(message)
+
+
+def understood(message: str) -> None:
+    """As `notice`, of what the work was understood to be: videos, classes, device, time. Within `understood_first` it comes
+    before what was said until then.
+    """
+    if not processes().first:
+        return
+    if isinstance(_CURRENT.reporter, _Waiting):
+        _CURRENT.reporter.begin(message)
+    else:
+        _CURRENT.reporter.notice(message)
+
+
+@contextlib.contextmanager
+def understood_first() -> Iterator[None]:
+    """Within the block what is said waits for the line of `understood`, for a bar of long work, or for the block's end."""
+    before = _CURRENT.reporter
+    waiting = _CURRENT.reporter = _Waiting(before)
+    try:
+        yield
+    finally:
+        waiting.release()
+        _CURRENT.reporter = before
 
 
 def warning(message: str) -> None:

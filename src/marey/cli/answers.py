@@ -1,8 +1,9 @@
 """`marey predict` and `marey features`: a network on videos without labels."""
 
+import json
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,6 +12,8 @@ from marey.base.errors import MareyError
 from marey.base.processes import processes
 from marey.base.reporter import notice
 from marey.base.runs import results_folder
+from marey.base.shell import command_line, next_steps, typed_line
+from marey.base.words import counted
 from marey.cli.command import (
     AsJson,
     BackendOption,
@@ -33,6 +36,10 @@ from marey.cli.command import (
     output_path,
 )
 from marey.cli.given import named, refuse_training_settings, trusted_after, trusted_models
+from marey.cli.interrupted import going_on, kept_answers, kept_features
+
+if TYPE_CHECKING:
+    from marey.workflows.answer_files import AnswerFiles
 
 
 def predict(
@@ -68,7 +75,6 @@ def predict(
     from marey.data.class_files import read_classes
     from marey.data.formats import check_root
     from marey.data.listing import read_videos
-    from marey.data.videos import counted
     from marey.workflows.answer import answer, answers_to
     from marey.workflows.answer_files import AnswerFiles
     from marey.workflows.two_streams import Streams, open_models
@@ -95,16 +101,16 @@ def predict(
         for one in networks:
             one.with_classes(names)  # refuses names that are not the checkpoint's own
     known, count = networks[0].num_classes, 5 if top is None else top
-    if top is not None and top > known:
-        notice(f"--top {top}: the network knows {known} classes, and all of them are given")
+    _say_how_many(top, known)
     given = []
-    for found in answer(opened, wanted, top=count, out=None if files is None else files.lines, compute=compute):
-        if found.error is not None and not (as_json or files) and len(wanted) == 1:
-            raise MareyError(found.error)
-        if not (as_json or files):
-            print(found.as_text(count), flush=True)
-        if not files:
-            given.append(found)
+    with going_on(partial(kept_answers, files), *(() if out is None else ("--out", out))):
+        for found in answer(opened, wanted, top=count, out=None if files is None else files.lines, compute=compute):
+            if found.error is not None and not (as_json or files) and len(wanted) == 1:
+                raise MareyError(found.error)
+            if not (as_json or files):
+                print(found.as_text(count), flush=True)
+            if not files:
+                given.append(found)
     if files:
         files.write(count, " + ".join(one.recipe.name for one in networks))
         given = answers_to(wanted, files.lines)
@@ -115,9 +121,24 @@ def predict(
         print(
             f"{files.out}: answers for {counted(len(given), 'video')}{f', and {earlier:,} of earlier calls' * (earlier > 0)}"
         )
+    _say_what_to_do_with(files)
     if failed := sum(a.error is not None for a in given):
         place = out or "named above"
-        raise MareyError(f"{failed} of {len(wanted)} videos could not be read ({place}).")
+        raise MareyError(f"{failed} of {counted(len(wanted), 'video')} could not be read ({place}).")
+
+
+def _say_how_many(top: int | None, known: int) -> None:
+    if top is not None and top > known:
+        notice(f"--top {top}: the network knows {counted(known, 'class')}, and all of them are given")
+
+
+def _say_what_to_do_with(files: "AnswerFiles | None") -> None:
+    """Look at the page of answers, or make one."""
+    page = None if files is None else next((form for form in files.forms if form.suffix.lower() == ".html"), None)
+    if page is not None:
+        next_steps(command_line("python", "-m", "webbrowser", page.resolve().as_uri()))
+    else:
+        next_steps(typed_line("--json") if files else typed_line("--out", "answers.html"))
 
 
 def features(
@@ -144,7 +165,7 @@ def features(
     from marey.backends.choose import check_backend
     from marey.data.formats import check_root
     from marey.data.listing import read_videos
-    from marey.inference.features import INDEX
+    from marey.inference.features import INDEX, file_name
     from marey.inference.features import features as write_features
     from marey.workflows.models import check_model, open_model
 
@@ -160,9 +181,16 @@ def features(
     trust = trusted_after(named((model, weights), untrained=untrained), trust_first_use, checked)
     videos = read_videos(data, root=root)
     opened = open_model(model, weights=weights, untrained=untrained, settings=settings or (), trust_first_use=trust)
-    found = write_features(opened, videos, out=folder, per_clip=per_clip, compute=compute)
+    with going_on(partial(kept_features, folder), "--out", folder):
+        found = write_features(opened, videos, out=folder, per_clip=per_clip, compute=compute)
     if not processes().first:
         return  # the first process prints the results of all
     print(json_document(found.as_json()) if as_json else found.summary())
+    if len(found):
+        path = json.dumps(str(folder / file_name(found.ids[0])))
+        code = f"import numpy; print(numpy.load({path}).shape)"
+        next_steps(command_line("python", "-c", code))
     if found.broken:
-        raise MareyError(f"{len(found.broken)} of {found.videos} videos could not be read ({folder / 'broken.jsonl'}).")
+        raise MareyError(
+            f"{len(found.broken)} of {counted(found.videos, 'video')} could not be read ({folder / 'broken.jsonl'})."
+        )

@@ -1,6 +1,7 @@
 """The `marey` command. Each command parses, calls one function and prints; torch loads only where it is needed."""
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -10,6 +11,7 @@ from marey.backends.compute import Compute
 from marey.base.errors import MareyError, RecipeError
 from marey.base.processes import processes
 from marey.base.runs import next_run, results_folder
+from marey.base.shell import marey_line, next_steps, typed_line
 from marey.cli.answers import features, predict
 from marey.cli.cache import cache
 from marey.cli.command import (
@@ -47,7 +49,8 @@ from marey.cli.command import (
     trusted,
 )
 from marey.cli.data import data
-from marey.cli.given import declared_recipe, refuse_training_settings, trusted_models
+from marey.cli.given import declared_recipe, first_video, refuse_training_settings, same_model, trusted_models
+from marey.cli.interrupted import going_on, kept_demo, kept_steps, kept_tests, long_command
 from marey.cli.motions import motions
 from marey.cli.program import Program
 from marey.cli.train import train
@@ -111,11 +114,12 @@ def show(recipe: NameOrYaml, settings: Set = None, as_json: AsJson = False) -> N
         print(found.to_yaml(), end="")
 
 
-command(app, "predict")(predict)
-command(app, "features")(features)
+command(app, "predict")(long_command(predict))
+command(app, "features")(long_command(features))
 
 
 @command(app, "evaluate")
+@long_command
 def evaluate(
     model: NameOrFile,
     data: Data,
@@ -167,24 +171,30 @@ def evaluate(
         model, fuse, weights=weights, fuse_weights=fuse_weights, untrained=untrained, settings=settings or (),
         trust_first_use=trust, classes=names,
     )  # fmt: skip
-    if isinstance(opened, Streams):
-        result = test_streams(
-            opened, data, second=fuse_data, out=folder, root=root, classes=names, split=split, only=only,
-            max_broken=max_broken, compute=compute,
-        )  # fmt: skip
-    else:
-        result = test_model(
-            opened, data, out=folder, root=root, classes=names, split=split, only=only, max_broken=max_broken,
-            compute=compute,
-        )  # fmt: skip
+    with going_on(partial(kept_tests, folder), "--out", folder):
+        if isinstance(opened, Streams):
+            result = test_streams(
+                opened, data, second=fuse_data, out=folder, root=root, classes=names, split=split, only=only,
+                max_broken=max_broken, compute=compute,
+            )  # fmt: skip
+        else:
+            result = test_model(
+                opened, data, out=folder, root=root, classes=names, split=split, only=only, max_broken=max_broken,
+                compute=compute,
+            )  # fmt: skip
     if processes().first:
         print(json_document(result.as_json()) if as_json else result.summary())
+        words = same_model(
+            model, fuse, weights=weights, fuse_weights=fuse_weights, untrained=untrained, settings=settings
+        )
+        next_steps(marey_line("predict", *words, first_video(data, root)))
 
 
-command(app, "train")(train)
+command(app, "train")(long_command(train))
 
 
 @command(app, "reproduce")
+@long_command
 def reproduce(
     context: typer.Context,
     data: Data,
@@ -262,14 +272,22 @@ def reproduce(
         ),
     )
     if ablation is not None:
-        print(ablate(ablation, data, out=folder, how=how))
+        with going_on(partial(kept_steps, folder), "--out", folder):
+            print(ablate(ablation, data, out=folder, how=how))
         return
     assert row is not None
-    found = run(row, data, out=folder, how=how)
+    with going_on(partial(kept_steps, folder), "--out", folder):
+        found = run(row, data, out=folder, how=how)
     print(json_document(found.as_json()) if as_json else found.summary())
+    streams = sorted(folder.rglob("last.safetensors")) if train else []
+    if streams and len(found.lists) == 1:
+        next_steps(marey_line("predict", streams[0].parent, first_video(found.lists[0].test, root)))
+    else:
+        next_steps(typed_line("--json"))
 
 
 @command(app, "demo")
+@long_command
 def demo(
     context: typer.Context,
     out: Out = None,
@@ -288,10 +306,11 @@ def demo(
     if resume and out is None:
         raise MareyError("--resume needs the folder of the stopped demo: --out FOLDER.")
     folder = out or next_run("demo")
-    run_demo(
-        folder, network=network, seed=seed, workers=workers, device=device, resume=resume,
-        go_on=go_on_with(context, folder, "--resume"),
-    )  # fmt: skip
+    with going_on(partial(kept_demo, folder), "--resume", "--out", folder):
+        run_demo(
+            folder, network=network, seed=seed, workers=workers, device=device, resume=resume,
+            go_on=go_on_with(context, folder, "--resume"),
+        )  # fmt: skip
 
 
 @command(app, "doctor")
@@ -339,6 +358,7 @@ def convert(
         file, out, recipe=declared, allow_new_head=allow_new_head, trust_first_use=trust, classes=classes
     )
     print(json_document(made.as_json()) if as_json else made.as_text())
+    next_steps(marey_line("predict", made.out, "VIDEO"))
 
 
 @command(app, "report")
@@ -375,6 +395,10 @@ def fuse(
 
     result = fuse_files(scores, weights=weights, search_on=search_on or (), of=of, out=out)
     print(json_document(result.as_json()) if as_json else result.summary())
+    if out is None:
+        next_steps(typed_line("--out", "fused.npz"))
+    elif weights is None and not search_on:
+        next_steps(typed_line("--weights", ",".join(["1"] * (len(scores) - 1) + ["2"])))
 
 
 def main() -> None:

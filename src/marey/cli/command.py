@@ -21,7 +21,8 @@ from marey.base.errors import MareyError
 from marey.base.jsonable import json_text
 from marey.base.precision import Precision
 from marey.base.processes import MOST_DECODING, processes
-from marey.base.readme import command_line, program
+from marey.base.shell import typed_line
+from marey.cli.interrupted import Interrupted
 from marey.cli.program import CLOSED_PIPE, INTERRUPTED, is_closed_pipe
 
 Device = Annotated[
@@ -169,10 +170,12 @@ def command(app: typer.Typer, name: str) -> Callable[[Callable[..., None]], Call
                 ):
                     function(**options)
                     sys.stdout.flush()
-            except KeyboardInterrupt:
+            except KeyboardInterrupt as stop:
                 if debug:
                     raise
-                print(f"{whole}: interrupted.", file=sys.stderr)
+                if processes().first:
+                    kept = f"; {stop.kept}" if isinstance(stop, Interrupted) else "."
+                    print(f"{whole}: interrupted{kept}", file=sys.stderr)
                 raise typer.Exit(INTERRUPTED) from None
             except (MareyError, OSError, UnicodeEncodeError) as error:
                 if is_closed_pipe(error):
@@ -277,17 +280,7 @@ def trusted(names: Sequence[str], given: bool) -> bool:
 
 def go_on_with(context: typer.Context, out: Path, *more: str) -> str:
     """The command line that was typed, with `more` options and the folder in which to go on, to be copied."""
-    words = list(context.obj or ())
-    kept: list[str] = []
-    while words:
-        word = words.pop(0)
-        if word == "--out":
-            words[:1] = []
-        elif word not in more and not word.startswith("--out="):
-            kept.append(word)
-    here = processes()
-    start = ("torchrun", "--nproc-per-node", str(here.local_world), "-m", "marey") if here.world > 1 else program()
-    return command_line(*start, *kept, *more, "--out", str(out))
+    return typed_line(*more, "--out", out, given=context.obj)
 
 
 def check_folder(folder: Path, *inputs: str | Path | None, writes: Iterable[str] = (), named: bool = True) -> None:

@@ -1,19 +1,23 @@
 """`marey data ...`: lists of videos, and the files behind them."""
 
-from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from marey.base.errors import DataError, MareyError, RunError
-from marey.base.reporter import notice, warning
+from marey.base.processes import usable_cores
+from marey.base.reporter import notice, understood, warning
+from marey.base.shell import marey_line, next_steps, typed_line
+from marey.base.words import counted
 from marey.cli.command import AsJson, Classes, Device, Root, Seed, check_folder, command, json_document, output_file
+from marey.cli.findings import print_audit, print_preparation
+from marey.cli.interrupted import going_on, kept_files, long_command
 
 if TYPE_CHECKING:
-    from marey.data.audit import Audit
     from marey.data.convert import Conversion
-    from marey.data.prepare import Preparation
+    from marey.data.manifest import Manifest
 
 data = typer.Typer(
     name="data", help="Make, check, split and convert sets of videos; compute their flow.", no_args_is_help=True
@@ -26,6 +30,7 @@ OutFolder = Annotated[
         "--out", metavar="PATH", parser=output_file, help="The folder to write, with its list; a second call goes on."
     ),
 ]
+_LOOKED_AT = "what was looked at so far is kept"
 Processes = Annotated[
     int | None,
     typer.Option("--workers", min=0, help="Processes at work; 0 is this one alone.  [default: one per core]"),
@@ -52,7 +57,13 @@ def list_videos(
     manifest = list_folder(folder, classes=classes)
     manifest.write_csv(path)
     splits = f" ({split_counts(manifest)})" if manifest.splits is not None else ""
-    print(f"{path}: {len(manifest)} videos of {len(manifest.class_names)} classes{splits}.")
+    print(f"{path}: {counted(len(manifest), 'video')} of {counted(len(manifest.class_names), 'class')}{splits}.")
+    next_steps(_use_of(manifest, path))
+
+
+def _use_of(manifest: "Manifest", path: Path) -> str:
+    """What a list is good for: to train on, or where it has one class alone to be looked through."""
+    return marey_line("train", path) if len(manifest.class_names) > 1 else marey_line("data", "audit", path)
 
 
 def _check_list(path: Path, *inputs: Path | None) -> None:
@@ -72,6 +83,7 @@ def _check_list(path: Path, *inputs: Path | None) -> None:
 
 
 @command(data, "split")
+@long_command
 def split(
     source: List,
     out: Annotated[
@@ -105,9 +117,11 @@ def split(
     print(f"{out}: {parts}; {kept}{find_sources(manifest).describe(manifest.splits)}.")
     if given.split_names and (copies := copies_across(manifest)) is not None:
         warning(copies)
+    next_steps(_use_of(manifest, out))
 
 
 @command(data, "prepare")
+@long_command
 def prepare(
     dataset: Annotated[str, typer.Argument(help="kinetics400, kinetics600, kinetics700, ucf101 or hmdb51.")],
     folder: Annotated[Path, typer.Argument(help="Where it lies, as downloaded and unpacked.")],
@@ -131,14 +145,17 @@ def prepare(
     from marey.data.prepare import published_set
 
     check_folder(out or folder)
-    result = prepare_set(published_set(dataset), folder, out=out, lists=lists or (), check=check, workers=workers)
+    with going_on(lambda: _LOOKED_AT):
+        result = prepare_set(published_set(dataset), folder, out=out, lists=lists or (), check=check, workers=workers)
     if as_json:
         print(json_document(result.as_json()))
     else:
-        _print_preparation(result)
+        print_preparation(result)
+    next_steps(*(marey_line("data", "audit", Path(path)) for path in result.lists[:1]))
 
 
 @command(data, "audit")
+@long_command
 def audit(
     sources: Annotated[
         list[Path], typer.Argument(help="Lists or folders that are one data set, such as train and val.")
@@ -159,16 +176,27 @@ def audit(
 
     manifests = read_together(sources, root=root, classes=classes)
     cache = probe_cache(manifests[0].root)
-    result = audit_lists(manifests, cache=cache, check=check, short_frames=short, workers=workers)
+    for manifest in manifests:
+        what = "every frame is decoded" if check == "decode" else "the first frame of each is decoded"
+        _say_what_was_understood(manifest, what, workers)
+    with going_on(lambda: _LOOKED_AT):
+        result = audit_lists(manifests, cache=cache, check=check, short_frames=short, workers=workers)
     if as_json:
         print(json_document(result.as_json()))
     else:
-        _print_audit(result)
+        print_audit(result)
+        if result.faults:
+            next_steps(typed_line("--json"))
+        elif check == "open":
+            next_steps(typed_line("--check", "decode"))
+        else:
+            next_steps(_use_of(manifests[0], sources[0]))
     if result.faults:
         raise typer.Exit(1)
 
 
 @command(data, "resize")
+@long_command
 def resize(
     source: List,
     out: OutFolder,
@@ -187,10 +215,11 @@ def resize(
 
     if short_side % 2:
         raise MareyError(f"--short-side {short_side}: H.264 in 4:2:0 has even sides.")
-    _convert(source, root, classes, out, Resize(short_side, crf, gop, preset), workers)
+    _convert(source, root, classes, out, Resize(short_side, crf, gop, preset), workers, "resized", ".mp4")
 
 
 @command(data, "frames")
+@long_command
 def frames(
     source: List,
     out: OutFolder,
@@ -218,22 +247,45 @@ def frames(
             f"--quality {quality}: is of JPEG, and --template {template} names other images: leave it out."
         )
     how = Extract(_size(size) if size else None, short_side, 95 if quality is None else quality, _template(template))
-    _convert(source, root, classes, out, how, workers)
+    _convert(source, root, classes, out, how, workers, "as images", Path(template).suffix)
 
 
 def _convert(
-    source: Path, root: Path | None, classes: Path | None, out: Path, how: "Conversion", workers: int | None
+    source: Path,
+    root: Path | None,
+    classes: Path | None,
+    out: Path,
+    how: "Conversion",
+    workers: int | None,
+    what: str,
+    suffix: str,
 ) -> None:
     from marey.data.convert import convert
     from marey.data.formats import read_manifest
 
     path = out / f"{source.resolve().name if source.is_dir() else source.stem}.csv"
     _check_apart(out, source, classes, writes=path.name)
-    done = convert(read_manifest(source, root=root, classes=classes), out, how, workers=workers)
+    manifest = read_manifest(source, root=root, classes=classes)
+    _say_what_was_understood(manifest, f"{what} into {out}", workers)
+    with going_on(partial(kept_files, out, suffix)):
+        done = convert(manifest, out, how, workers=workers)
     done.write_list(path)
-    print(f"{path}: {len(done.manifest)} entries; {done.written} videos written, {done.there} were there.")
+    print(
+        f"{path}: {counted(len(done.manifest), 'entry', 'entries')}; {counted(done.written, 'video')} written, "
+        f"{done.there} were there."
+    )
     if done.broken:
         print(f"{len(done.broken)} could not be read and are left out (why: {out / 'broken.jsonl'}).")
+    next_steps(_use_of(done.manifest, path))
+
+
+def _say_what_was_understood(manifest: "Manifest", what: str, workers: int | None, *, device: str = "") -> None:
+    """The first line: videos, classes, work, device and processes. How long it takes, the progress says."""
+    from marey.data.videos import classes_text
+
+    count = max(1, usable_cores() if workers is None else workers)
+    known = f", {classes_text(manifest.class_names)}"
+    understood(f"{counted(len(manifest), 'video')}{known}: {what}, on {device or 'cpu'} in {counted(count, 'process')}")
 
 
 def _check_apart(out: Path, source: Path, classes: Path | None, *, writes: str) -> None:
@@ -273,108 +325,8 @@ def _template(text: str) -> str:
     return text
 
 
-def _print_preparation(result: "Preparation") -> None:
-    from rich.table import Table
-
-    columns = ("official", "announced", "listed", "missing", "unreadable", "short", "usable")
-    table = Table("list", "split", box=None, pad_edge=False)
-    for column in columns:
-        table.add_column(column, justify="right")
-    for count in result.counts:
-        numbers = [getattr(count, column) for column in columns]
-        table.add_row(count.list_name, count.split, *("" if n is None else f"{n:,}" for n in numbers))
-    _print(table)
-    print()
-    _findings(
-        {
-            "missing": {f"{part}: {name}": None for part, names in result.missing.items() for name in names},
-            "unreadable": result.unreadable,
-            "too short": result.short,
-            "not read whole": result.left_out,
-            "found twice": {key: ", ".join(paths) for key, paths in result.duplicates.items()},
-            "in the folder of another class": {path: f"is {label}" for path, label in result.misplaced.items()},
-            "no clip of the set": dict.fromkeys(result.extra),
-        }
-    )
-    for path in result.lists:
-        print(f"written: {path}")
-
-
-def _print_audit(result: "Audit") -> None:
-    from rich.table import Table
-
-    table = Table("split", box=None, pad_edge=False)
-    for column in ("videos", "classes", "fewest", "median", "most", "ratio"):
-        table.add_column(column, justify="right")
-    for b in result.balance:
-        ratio = f"{b.largest / b.smallest:.1f}"
-        table.add_row(b.split, *(f"{n:,g}" for n in (b.videos, b.classes, b.smallest, b.median, b.largest)), ratio)
-    _print(table)
-    if result.seconds:
-        s = result.seconds
-        print(
-            f"\nlength: {s['least']:.2f} to {s['most']:.2f} s, median {s['median']:.2f} s; {s['sum'] / 3600:.2f} hours"
-        )
-        print(f"frames per second: {_shares(result.rates)}\nsizes: {_shares(result.sizes)}\n")
-    _findings(
-        {
-            "missing": dict.fromkeys(result.missing),
-            "unreadable": result.unreadable,
-            "begins after the file's end": dict.fromkeys(result.outside),
-            "same content, different labels": {" = ".join(paths): None for paths in result.contradictions},
-            "same content in several splits": {" = ".join(paths): None for paths in result.leaks},
-            "source in several splits": {
-                group: ", ".join(f"{n} {split}" for split, n in count.items())
-                for group, count in result.leaking_groups.items()
-            },
-            "class without a training video": dict.fromkeys(result.untrained),
-        }
-    )
-    _findings(
-        {
-            "too short": {path: f"{n} frames" for path, n in result.short.items()},
-            "not read whole": result.left_out,
-            "part longer than its file": result.longer,
-            "same content": {" = ".join(paths): None for paths in result.duplicates},
-            "variable frame rate": dict.fromkeys(result.variable_rate),
-            "odd frame rate": {path: f"{fps:g}" for path, fps in result.odd_rate.items()},
-            "odd size": result.odd_size,
-        }
-    )
-    print(f"{result.sources}\n{result.videos:,} entries, {result.faults} faults")
-    print(f"fingerprint of the list {result.fingerprint[:16]}, of the files {result.contents[:16]}")
-
-
-def _findings(findings: Mapping[str, Mapping[str, object]], shown: int = 5) -> None:
-    """Each kind of finding with its number and the first few; --json has all."""
-    for kind, found in findings.items():
-        if not found:
-            continue
-        print(f"{kind}: {len(found):,}")
-        for name, why in list(found.items())[:shown]:
-            print(f"    {name}" if why is None else f"    {name}: {why}")
-        if len(found) > shown:
-            print(f"    ... and {len(found) - shown:,} more (--json lists all)")
-
-
-def _shares(counts: Mapping[str, int], shown: int = 6) -> str:
-    total = sum(counts.values())
-    parts = [f"{value} ({count / total:.0%})" for value, count in list(counts.items())[:shown]]
-    return ", ".join([*parts, *([f"{len(counts) - shown} others"] if len(counts) > shown else [])])
-
-
-def _print(table: object) -> None:
-    import sys
-
-    from rich.console import Console
-
-    console = Console(width=None if sys.stdout.isatty() else 200)
-    with console.capture() as drawn:
-        console.print(table)
-    print(drawn.get(), end="")
-
-
 @command(data, "flow")
+@long_command
 def flow(
     source: Annotated[Path, typer.Argument(metavar="DATA", help="A list of videos, or a folder per class.")],
     out: OutFolder,
@@ -433,12 +385,16 @@ def flow(
     )
     # What runs on the CPU alone should not have to be told so.
     where = str(pick_device(device)) if method == "tvl1" or device != "auto" else "cpu"
-    found = extract_flow(
-        read_manifest(source, root=root, classes=classes), out, rule, storage=storage, template=template or TEMPLATE,
-        workers=workers, device=where, compiled=compiled is not False,
-    )  # fmt: skip
+    manifest = read_manifest(source, root=root, classes=classes)
+    _say_what_was_understood(manifest, f"optical flow by {method} into {out}", workers, device=where)
+    with going_on(partial(kept_files, out, "" if storage in ("jpg", "png") else ".mkv")):
+        found = extract_flow(
+            manifest, out, rule, storage=storage, template=template or TEMPLATE,
+            workers=workers, device=where, compiled=compiled is not False,
+        )  # fmt: skip
     broken = f"; {len(found.broken)} could not be read ({out / 'broken.jsonl'})" if found.broken else ""
-    print(f"{out / LIST}: flow of {len(found.manifest)} videos{broken}.")
+    print(f"{out / LIST}: flow of {counted(len(found.manifest), 'video')}{broken}.")
+    next_steps(marey_line("data", "audit", out / LIST))
 
 
 def _height_width(size: str | None) -> tuple[int, int] | None:

@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from marey.base.errors import RecipeError
+from marey.base.errors import MareyError, RecipeError
 from marey.cli.command import trusted
 
 if TYPE_CHECKING:
@@ -66,3 +66,32 @@ def declared_recipe(name_or_yaml: str, settings: list[str] | None) -> "Recipe":
         raise RecipeError(f"{name_or_yaml} is a folder; with --data the first word is a recipe's name or YAML file.")
     found = read_recipe(name_or_yaml) if is_file else get_recipe(name_or_yaml)
     return found.with_settings(settings) if settings else found
+
+
+def same_model(
+    model: str,
+    fuse: str | None = None,
+    *,
+    weights: str | None,
+    fuse_weights: str | None = None,
+    untrained: bool,
+    settings: Sequence[str] | None,
+) -> list[str | Path]:
+    """The words by which another command opens what this one opened."""
+    words: list[str | Path] = [Path(model) if Path(model).exists() else model]
+    for option, value in (("--fuse", fuse), ("--weights", weights), ("--fuse-weights", fuse_weights)):
+        words += [] if value is None else [option, value]
+    for setting in settings or ():
+        words += ["--set", setting]
+    return [*words, *(["--untrained"] if untrained else [])]
+
+
+def first_video(data: Path, root: Path | None) -> Path:
+    """The first video that is there of the first hundred that a list or folder names; "VIDEO" where it names none so."""
+    from marey.data.formats import read_manifest
+
+    try:
+        listed = read_manifest(data, root=root).videos
+    except MareyError:  # it was read with more than its name says, such as a file of classes
+        return Path("VIDEO")
+    return next((video.path for video in listed[:100] if video.path.exists()), Path("VIDEO"))

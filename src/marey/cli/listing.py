@@ -6,6 +6,7 @@ from itertools import chain
 from marey.base.errors import RecipeError
 from marey.base.files import cache_folder
 from marey.base.nearest import did_you_mean
+from marey.base.words import counted
 from marey.recipe import Recipe, TwoStream
 from marey.recipes import RECIPES, TWO_STREAMS, get_recipe
 from marey.weights.availability import MEANINGS, Availability, availability
@@ -79,7 +80,7 @@ def _cells(row: Row, found: Availability) -> tuple[str, ...]:
 def _caption(found: Sequence[Availability]) -> Iterable[str]:
     """How many rows there are, and what the words in the last column mean."""
     available = sum(one.available for one in found)
-    yield f"{len(found)} row{'' if len(found) == 1 else 's'}, {available} with weights one can get."
+    yield f"{counted(len(found), 'row')}, {available} with weights one can get."
     states = {one.state for one in found}
     for state, meaning in MEANINGS.items():
         if state in states:

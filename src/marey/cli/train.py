@@ -30,6 +30,7 @@ from marey.cli.command import (
     trusted,
 )  # fmt: skip
 from marey.cli.given import declared_recipe, trusted_after
+from marey.cli.interrupted import going_on, kept_training
 
 if TYPE_CHECKING:
     from marey.recipe import Recipe
@@ -134,10 +135,12 @@ def train(
     if dry_run:
         if processes().first:
             print(plan.as_text())
-    elif _is_data(recipe):
-        train_classifier(plan)
-    else:
-        train_and_test(plan)
+        return
+    with going_on(partial(kept_training, folder), "--resume", "--out", folder):
+        if _is_data(recipe):
+            train_classifier(plan)
+        else:
+            train_and_test(plan)
 
 
 def _check_folder(folder: Path, *inputs: str | Path | None, resume: bool) -> None:

@@ -10,6 +10,8 @@ from marey.base.errors import RecipeError, WeightsError
 from marey.base.files import cache_folder
 from marey.base.jsonable import Json
 from marey.base.reporter import notice
+from marey.base.shell import marey_line, next_steps
+from marey.base.words import counted
 from marey.cli.command import (
     AsJson,
     OnlyAvailable,
@@ -21,6 +23,7 @@ from marey.cli.command import (
     json_document,
     trusted,
 )
+from marey.cli.interrupted import going_on, long_command
 
 if TYPE_CHECKING:
     from marey.cli.listing import Row
@@ -48,6 +51,7 @@ _TRUST = {
 
 
 @command(weights, "fetch")
+@long_command
 def fetch(
     names: Annotated[
         list[str],
@@ -65,7 +69,8 @@ def fetch(
     results: list[dict[str, Json]] = []
     for name, sources in wanted.items():
         try:
-            found = _obtained(name, sources, trust)
+            with going_on(_kept_in_part):
+                found = _obtained(name, sources, trust)
         except WeightsError as error:
             if len(wanted) == 1 and not as_json:
                 raise
@@ -88,6 +93,13 @@ def fetch(
         print(f"Here now: {len(wanted) - len(failed)} of {len(wanted)}, in {cache_folder() / 'weights'}.")
     if failed:
         raise WeightsError(f"{len(failed)} of {len(wanted)} could not be fetched: {', '.join(failed)}.")
+    next_steps(marey_line("predict", names[0], "VIDEO"))
+
+
+def _kept_in_part() -> str:
+    """What has come of a file that is on its way."""
+    part = next((cache_folder() / "weights").rglob("*.part"), None)
+    return "" if part is None else f"what has come is kept in {part}"
 
 
 @command(weights, "list")
@@ -208,7 +220,9 @@ def scan(
             f"So that {len(rows)} row{'s work' if len(rows) > 1 else ' works'} by name: marey weights scan {folder} --link"
         )
     if refused:
-        raise WeightsError(f"{len(refused)} of {len(linked)} files were not registered: {', '.join(refused)}.")
+        raise WeightsError(
+            f"{len(refused)} of {counted(len(linked), 'file')} were not registered: {', '.join(refused)}."
+        )
 
 
 # What is printed ---------------------------------------------------------------------------------------------------------
@@ -291,7 +305,7 @@ def _print_total(found: "Sequence[Item]") -> None:
 
     files = [item for item in found if item.here and item.link is None]
     links = sum(item.link is not None for item in found)
-    also = f", {links} link{'s' if links > 1 else ''} to copies of yours" if links else ""
+    also = f", {counted(links, 'link')} to copies of yours" if links else ""
     total = megabytes(sum(item.size for item in files) + sum(item.unfinished for item in found))
     print(f"{len(files)} {_files(len(files))}, {total}{also}, in {cache_folder() / 'weights'}.")
     trusts = set()

@@ -15,12 +15,12 @@ import numpy as np
 from marey.base.errors import DataError
 from marey.base.jsonable import Json
 from marey.base.order import natural_order
+from marey.base.words import counted
 from marey.data.formats import check_root, is_list, read_manifest
 from marey.data.manifest import Manifest
 from marey.data.probe import Probe, ProbeCache
 from marey.data.rows import WHOLE
 from marey.data.sources import Sources, joined_sources
-from marey.data.videos import counted
 
 _SLOW, _FAST = 10.0, 61.0
 """Frames per second outside which a video is odd: most rules were made for 24 to 30."""

@@ -10,9 +10,9 @@ import yaml
 from marey.base.errors import DataError
 from marey.base.jsonable import Json
 from marey.base.reporter import notice, warning
+from marey.base.words import counted
 from marey.data.rows import has_video_suffix
 from marey.data.text import no_utf8, parse_json, read_text, text_lines, way_to_utf8
-from marey.data.videos import counted
 
 _NUMBER_WORDS = ("id", "index", "idx", "number", "no", "num", "class_id", "class_index", "label_id", "label_index")
 _NAME_WORDS = ("name", "label", "class", "class_name", "label_name", "category", "action", "action_name", "title")
@@ -178,7 +178,8 @@ def _in_order(path: Path, numbered: Sequence[tuple[int, str, int | None]]) -> li
     missing = sorted(set(range(min(first, 1), max(seen, default=0) + 1)) - seen)
     if missing:
         raise DataError(
-            f"{path}: {len(seen)} classes with numbers up to {max(seen)}, but {missing[0]} is missing; they go from 0 or "
+            f"{path}: {counted(len(seen), 'class')} with numbers up to {max(seen)}, but {missing[0]} is missing; they go "
+            "from 0 or "
             'from 1 without gaps. Numbers that are part of the names are kept in JSON: ["3 point shot", ...].'
         )
     return [name for _, name, _ in sorted(numbered, key=lambda one: one[0])]

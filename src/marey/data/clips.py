@@ -10,11 +10,12 @@ from torch.utils.data import Dataset
 
 from marey.base.errors import DataError, DecodeError
 from marey.base.random import RandomSource, random_for
+from marey.base.words import counted
 from marey.data.catalogue.mirror import mirrored_target
 from marey.data.identity import content_of, noted_of
 from marey.data.manifest import Manifest, Sample
 from marey.data.quarantine import Broken, replacements
-from marey.data.videos import Target, VideoEntry, Videos, counted, source_text
+from marey.data.videos import Target, VideoEntry, Videos, source_text
 from marey.video.appearance import AppearanceStep
 from marey.video.augment import Geometry
 from marey.video.flow.rule import FlowRule
@@ -186,7 +187,7 @@ class ClipDataset(Dataset[ClipItem]):
             target = self.mirrored(target, self.swaps) if flipped else target
             identity = noted_of(sample, whole)
             return {"clip": clip, "target": target, "id": sample.id, "broken": broken, "identity": identity}
-        raise DataError(f"{len(broken)} videos in a row cannot be read; the last: {broken[-1].reason}")
+        raise DataError(f"{counted(len(broken), 'video')} in a row cannot be read; the last: {broken[-1].reason}")
 
     def _clip(
         self, sample: Sample, random: np.random.RandomState, sampling: SamplingRule, transform: Transform

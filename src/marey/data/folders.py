@@ -9,11 +9,11 @@ from pathlib import Path
 from marey.base.errors import DataError
 from marey.base.order import natural_order
 from marey.base.reporter import warning_once
+from marey.base.words import counted
 from marey.data.class_files import read_classes
 from marey.data.manifest import Manifest, make_manifest
 from marey.data.scan import Scan, scan_folder
 from marey.data.split_names import TEST, TRAIN, VAL, classes_by_split, is_split_name, split_name
-from marey.data.videos import counted
 
 
 def list_folder(folder: str | Path, *, classes: Sequence[str] | str | Path | None = None) -> Manifest:
@@ -195,7 +195,8 @@ def _check_classes(folder: str, found: Counter[str], classes: Sequence[str]) -> 
     if strange:
         what = "the class folder" if len(strange) == 1 else f"{len(strange)} class folders,"
         raise DataError(
-            f"{folder}: {what} {_some(strange)} {'is' if len(strange) == 1 else 'are'} none of the {len(classes)} classes "
+            f"{folder}: {what} {_some(strange)} {'is' if len(strange) == 1 else 'are'} none of the "
+            f"{counted(len(classes), 'class')} "
             f"({_some(classes)})."
         )
 

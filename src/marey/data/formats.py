@@ -9,6 +9,7 @@ from pathlib import Path
 from marey.base.absent import nothing_at
 from marey.base.errors import DataError
 from marey.base.reporter import notice
+from marey.base.words import counted
 from marey.data.class_files import read_classes
 from marey.data.folders import list_folder
 from marey.data.json_lists import is_json, json_rows
@@ -29,7 +30,6 @@ from marey.data.sources import ucf_group
 from marey.data.split_names import split_column, split_name
 from marey.data.tables import find_table, numbered_lines, table_rows
 from marey.data.text import no_utf8, read_text
-from marey.data.videos import counted
 
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 LIST_SUFFIXES = (".csv", ".tsv", ".txt", ".lst", ".list", ".json", ".jsonl", ".ndjson")

@@ -15,8 +15,9 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from marey.base.words import counted
 from marey.data.manifest import Manifest
-from marey.data.videos import VideoEntry, counted
+from marey.data.videos import VideoEntry
 
 _END = 1 << 16
 """Bytes of a file's beginning and end that are read."""

@@ -22,12 +22,12 @@ from dataclasses import replace
 from marey.base.errors import DataError
 from marey.base.jsonable import Json
 from marey.base.reporter import notice
+from marey.base.words import counted
 from marey.data.public_lists import kinetics_place, something_label
 from marey.data.rows import FilesIn, Rows, has_video_suffix
 from marey.data.split_names import is_split_name
 from marey.data.tables import COLUMN_OF, COLUMNS, IDS, Table, checked_times, column_word, table_rows
 from marey.data.text import parse_json, text_lines
-from marey.data.videos import counted
 
 _INSIDE = ("annotations", "videos", "data_list", "data", "database")
 _NAMES = ("classes", "CLASSES", "class_names", "labels")
@@ -145,7 +145,7 @@ def _class_names(source: str, value: Record) -> list[str] | None:
         for key in _NAMES:
             names = record.get(key)
             if isinstance(names, list) and names and all(isinstance(name, str) for name in names):
-                notice(f"{source}: {key!r} in it names {counted(len(names), 'class', 'classes')}.")
+                notice(f"{source}: {key!r} in it names {counted(len(names), 'class')}.")
                 return list(map(str, names))
     return None
 

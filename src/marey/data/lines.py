@@ -28,9 +28,9 @@ from pathlib import Path
 
 from marey.base.errors import DataError
 from marey.base.reporter import notice
+from marey.base.words import counted
 from marey.data.rows import WHOLE, FilesIn, Rows, has_video_suffix
 from marey.data.tables import COLUMN_OF, column_word
-from marey.data.videos import counted
 from marey.video.frames import count_frames
 from marey.video.suffixes import VIDEO_SUFFIXES
 

@@ -12,12 +12,13 @@ from marey.base.absent import nothing_at
 from marey.base.errors import DataError
 from marey.base.notebook import beginning
 from marey.base.reporter import notice
+from marey.base.words import counted
 from marey.data.formats import LIST_SUFFIXES, OTHER_SUFFIXES, check_root, read_rows
 from marey.data.manifest import Manifest
 from marey.data.public_lists import official_files
 from marey.data.rows import WHOLE, frame_ranges_of, times_of
 from marey.data.scan import scan_folder
-from marey.data.videos import VideoEntry, VideoList, counted
+from marey.data.videos import VideoEntry, VideoList
 from marey.video.source import FrameSource
 from marey.video.suffixes import VIDEO_SUFFIXES
 

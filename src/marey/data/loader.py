@@ -12,6 +12,7 @@ from torch.utils.data import Sampler
 
 from marey.base.errors import DataError, MareyError
 from marey.base.processes import decoding_workers
+from marey.base.words import counted
 from marey.data.clips import ClipBatch, ClipDataset, ClipItem, ClipKey, collate
 from marey.data.draw import ByClass, EachOnce
 from marey.data.workers import AheadLoader, delivered, first_error
@@ -80,7 +81,7 @@ class ClipLoader:
         cycle: Cycle | None = None,
     ) -> None:
         if len(dataset) < world:
-            raise DataError(f"{len(dataset)} videos are too few for {world} processes.")
+            raise DataError(f"too few videos: {len(dataset)} for {counted(world, 'process')}.")
         self.epochs, self.waited = epochs, 0.0
         labels = dataset.manifest.labels
         self._plan = _Plan(

@@ -17,13 +17,13 @@ from marey.base.jsonable import BYTES, json_text
 from marey.base.nearest import did_you_mean
 from marey.base.notebook import table
 from marey.base.reporter import notice
+from marey.base.words import counted
 from marey.data.split_names import split_name
 from marey.data.text import no_utf8
 from marey.data.videos import (
     Target,
     VideoEntry,
     VideoList,
-    counted,
     fingerprint,
     first_of,
     given,
@@ -96,7 +96,7 @@ class Manifest:
 
     def __repr__(self) -> str:
         splits = f", splits {first_of(self.split_names, 3)}" if self.split_names else ""
-        classes = counted(len(self.class_names), "class", "classes")
+        classes = counted(len(self.class_names), "class")
         return f"Manifest({source_text(self.source)}{counted(len(self), 'video')}, {classes}{splits})"
 
     def _repr_html_(self) -> str:
@@ -225,7 +225,8 @@ class Manifest:
         if unknown:
             more = f" and {len(unknown) - 1} more" if len(unknown) > 1 else ""
             raise DataError(
-                f"{self.source or 'the list'}: the class {unknown[0]!r}{more} is none of the {len(names)} classes of {of} "
+                f"{self.source or 'the list'}: the class {unknown[0]!r}{more} is none of the "
+                f"{counted(len(names), 'class')} of {of} "
                 f"({first_of(names, 4)}).{did_you_mean(unknown[0], names)} Classes are matched by name, letter by letter: "
                 f"write the labels as {of} has them, or as numbers, the indices there from 0."
             )
@@ -361,13 +362,13 @@ def _labelled(
             if word not in index and word.isdecimal() and int(word) < len(names):
                 if moved is not None:
                     raise DataError(
-                        f"{where(texts.index(text))}: the label {word!r} is none of the {len(names)} classes "
+                        f"{where(texts.index(text))}: the label {word!r} is none of the {counted(len(names), 'class')} "
                         f"({first_of(names, 4)}), and no place in them, since {moved!r} is a name: give names throughout."
                     )
                 index[word] = int(word)
             if word not in index:
                 raise DataError(
-                    f"{where(texts.index(text))}: the label {word!r} is none of the {len(names)} classes "
+                    f"{where(texts.index(text))}: the label {word!r} is none of the {counted(len(names), 'class')} "
                     f"({first_of(names, 4)}).{did_you_mean(word, names)}"
                 )
     most = max(map(len, words.values()))

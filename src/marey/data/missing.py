@@ -7,10 +7,11 @@ import numpy as np
 
 from marey.base.errors import DataError
 from marey.base.reporter import warning_once
+from marey.base.words import counted
 from marey.data.manifest import Manifest
 from marey.data.quarantine import most_tolerated
 from marey.data.rows import FilesIn
-from marey.data.videos import VideoList, counted, first_of
+from marey.data.videos import VideoList, first_of
 
 
 def missing_videos(videos: VideoList) -> list[str]:
@@ -24,23 +25,26 @@ def missing_videos(videos: VideoList) -> list[str]:
     ]
 
 
-def check_present(max_broken: float | None, *manifests: Manifest) -> None:
-    """Count in one line the files of all lists of a run that are not there.
+def check_present(max_broken: float | None, *manifests: Manifest) -> frozenset[str]:
+    """Count in one line the files of all lists of a run that are not there, and return their paths.
 
     Raises:
         DataError: they are more than `max_broken` allows (`most_tolerated`), so that the work would stop on the way.
     """
     found = [missing_videos(manifest.videos) for manifest in manifests]
     if not (missing := [name for names in found for name in names]):
-        return
+        return frozenset()
     lists = dict.fromkeys(manifest.source or "the list" for manifest in manifests)
     total = sum(map(len, manifests))
     of = f"{' and '.join(lists)}: {len(missing):,} of {counted(total, 'video')}"
     first = first_of(missing, 3)
     tolerated = most_tolerated(total, max_broken)
     if len(missing) <= tolerated:
-        warning_once(f"{of} are not there and are left out: {first}.")
-        return
+        are = "is" if len(missing) == 1 else "are"
+        warning_once(f"{of} {are} not there and {are} left out: {first}.")
+        return frozenset(
+            str(manifest.root / name) for manifest, names in zip(manifests, found, strict=True) for name in names
+        )
     root = next(manifest.root for manifest, names in zip(manifests, found, strict=True) if names)
     raise DataError(
         f"{of} are not there, more than the {tolerated} that are tolerated (--max-broken): {first}. Relative paths are "
@@ -88,4 +92,4 @@ def tell_of_lost_classes(manifest: Manifest, broken: Collection[str]) -> None:
     lost = [manifest.class_names[label] for label in np.flatnonzero(hot.any(0) & ~hot[~unread].any(0)).tolist()]
     if lost:
         some = first_of(lost, 5)
-        warning_once(f"{counted(len(lost), 'class', 'classes')} without a single video that can be read: {some}.")
+        warning_once(f"{counted(len(lost), 'class')} without a single video that can be read: {some}.")

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from marey.base.errors import DataError
+from marey.base.words import counted
 from marey.data.formats import read_rows
 from marey.data.manifest import Manifest
 
@@ -25,9 +26,8 @@ class Overlap:
     """Videos of the list that we do not have."""
 
     def __str__(self) -> str:
-        return (
-            f"{len(self.manifest)} videos in common, {self.left_out} of ours left out, {self.missing} of theirs missing"
-        )
+        shared = counted(len(self.manifest), "video")
+        return f"{shared} in common, {self.left_out} of ours left out, {self.missing} of theirs missing"
 
 
 def only(manifest: Manifest, path: str | Path) -> Overlap:
@@ -45,7 +45,7 @@ def only(manifest: Manifest, path: str | Path) -> Overlap:
     rows = np.array([row for row, key in enumerate(ours) if key in theirs], dtype=np.int64)
     if not len(rows):
         raise DataError(
-            f"{path}: names none of the {len(manifest)} videos ({ours[0]} stands first among ours, "
+            f"{path}: names none of the {counted(len(manifest), 'video')} ({ours[0]} stands first among ours, "
             f"{min(theirs, default='nothing')} among theirs)."
         )
     return Overlap(manifest[rows], len(ours) - len(rows), len(theirs - set(ours)))

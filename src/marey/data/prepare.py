@@ -8,6 +8,7 @@ from typing import Any
 from marey.base.errors import DataError
 from marey.base.files import write_json
 from marey.base.nearest import did_you_mean
+from marey.base.words import counted
 from marey.data.catalogue.hmdb51 import Hmdb51
 from marey.data.catalogue.kinetics import KINETICS400, KINETICS600, KINETICS700
 from marey.data.catalogue.published import Clip, Files, Part, PublishedSet
@@ -108,7 +109,7 @@ def prepare(
     clips = {clip.key: clip for part in parts for clip in part.clips}
     wanted = {key: files[key] for key in clips if key in files}
     if not wanted:
-        raise DataError(f"{folder}: holds no clip of {dataset.name} ({len(extra)} videos of other names).")
+        raise DataError(f"{folder}: holds no clip of {dataset.name} ({counted(len(extra), 'video')} of other names).")
     result = Preparation(dataset.name, str(folder), check)
     result.extra = sorted([*extra, *(path for key in files if key not in clips for path in files[key])])
     result.duplicates = {key: list(paths) for key, paths in wanted.items() if len(paths) > 1}
@@ -120,7 +121,7 @@ def prepare(
     result.left_out = {path: probe.left_out for path, probe in probes.items() if probe.left_out}
     usable = {key: path for key, paths in wanted.items() if (path := _first_readable(paths, probes))}
     result.short = {
-        path: f"{probes[path].seconds:g} s, {probes[path].frames} frames"
+        path: f"{probes[path].seconds:g} s, {counted(probes[path].frames, 'frame')}"
         for key, path in usable.items()
         if check != "files" and _short(probes[path], clips[key])
     }

@@ -12,11 +12,11 @@ from pathlib import Path
 from marey.base.errors import DataError
 from marey.base.jsonable import Json
 from marey.base.reporter import notice, warning
+from marey.base.words import counted
 from marey.data.class_files import read_classes
 from marey.data.rows import FilesIn, Rows
 from marey.data.tables import Table
 from marey.data.text import read_text, text_lines
-from marey.data.videos import counted
 
 _KINETICS = ("youtube_id", "time_start", "time_end")
 _HMDB51 = re.compile(r"(.+)_test_split([123])\.txt")

@@ -14,6 +14,7 @@ from marey.base.files import append_line, atomic_path, read_lines, rename
 from marey.base.jobs import each_job
 from marey.base.random import random_for
 from marey.base.reporter import warning
+from marey.base.words import counted
 
 
 @dataclass(frozen=True)
@@ -58,14 +59,16 @@ class Quarantine:
         total: How many videos the run works on.
         max_share: More broken files than this share of them stop the run, 0 to 1. None: more than 1 % and more than three
             do, and all of them.
+        announced: Paths of files of which a warning said already that they are not there.
         ids: The run's videos. What others left in the file (training, where a run is tested in its own folder) stays there
             and is not counted. None: all of it is this run's.
     """
 
     def __init__(
-        self, path: Path | None, *, total: int, max_share: float | None, ids: Collection[str] | None = None
-    ) -> None:
-        self.path, self.total = path, total
+        self, path: Path | None, *, total: int, max_share: float | None, ids: Collection[str] | None = None,
+        announced: Collection[str] = (),
+    ) -> None:  # fmt: skip
+        self.path, self.total, self.announced = path, total, announced
         self.tolerated = most_tolerated(total, max_share)
         """The most files that may be broken."""
         self._found: dict[str, Broken] = {}
@@ -110,11 +113,13 @@ class Quarantine:
         if self.path is not None:
             append_line(self.path, asdict(broken))
         listed = f" (all are listed in {self.path})" if self.path is not None and len(self) == 1 else ""
-        warning(f"broken file {len(self)}, set aside: {broken.reason}{listed}")
+        if broken.path not in self.announced:
+            warning(f"broken file {len(self)}, set aside: {broken.reason}{listed}")
         if len(self) > self.tolerated:
             are = "is" if self.tolerated == 1 else "are"
             raise RunError(
-                f"{len(self)} of {self.total} videos are broken; {self.tolerated} {are} tolerated (--max-broken); the last: "
+                f"{len(self)} of {counted(self.total, 'video')} are broken; {self.tolerated} {are} tolerated "
+                "(--max-broken); the last: "
                 f"{broken.reason}"
             )
 

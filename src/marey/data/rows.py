@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from marey.base.errors import DataError
 from marey.base.reporter import notice, warning
+from marey.base.words import counted
 from marey.data.manifest import Manifest
 from marey.data.text import no_utf8, way_to_utf8
-from marey.data.videos import VideoList, counted, first_of
+from marey.data.videos import VideoList, first_of
 from marey.video.frames import count_frames
 from marey.video.suffixes import VIDEO_SUFFIXES
 

@@ -10,7 +10,8 @@ from pathlib import Path
 from marey.base.absent import nothing_at
 from marey.base.errors import DataError
 from marey.base.reporter import progress, warning_once
-from marey.data.videos import counted, first_of
+from marey.base.words import counted
+from marey.data.videos import first_of
 from marey.video.content import is_film
 from marey.video.frames import FLOW_NOTE
 from marey.video.series import is_series

@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 
 from marey.base.errors import DataError
+from marey.base.words import counted
 from marey.data.class_order import in_class_order
 from marey.data.formats import check_root, is_list, read_manifest
 from marey.data.manifest import Manifest
 from marey.data.rows import frame_ranges_of, times_of
 from marey.data.split import split_manifest
 from marey.data.split_names import TEST, TRAIN, VAL, split_column
-from marey.data.videos import counted
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
+from marey.base.words import counted
 from marey.data.catalogue import class_names_of
 from marey.data.manifest import Manifest
 from marey.data.videos import first_of
@@ -102,7 +103,7 @@ class Sources:
         known, total, where = int(self.known.sum()), len(self.of_row), len(set(sides.tolist()))
         if not known:
             return UNKNOWN_SOURCES if where > 1 else "file names do not tell sources"
-        looked = f"{known} of {total} videos, by {'the column `group`' if self.given else 'file names'}"
+        looked = f"{known} of {counted(total, 'video')}, by {'the column `group`' if self.given else 'file names'}"
         looked += "" if known == total else f"; of the other {total - known} the source is not known"
         if where < 2:
             return f"sources are known ({looked})"
@@ -111,7 +112,7 @@ class Sources:
             return f"no source on {both} ({looked})"
         names = first_of(found, _NAMED)
         word = "source is" if len(found) == 1 else "sources are"
-        return f"{len(found)} {word} on {both}, with {sum(found.values())} videos: {names} ({looked})"
+        return f"{len(found)} {word} on {both}, with {counted(sum(found.values()), 'video')}: {names} ({looked})"
 
 
 def find_sources(manifest: Manifest) -> Sources:

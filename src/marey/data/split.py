@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 from marey.base.errors import DataError
 from marey.base.random import random_for
 from marey.base.reporter import notice, warning
+from marey.base.words import counted
 from marey.data.formats import read_manifest
 from marey.data.identity import equal_contents, paths_of
 from marey.data.manifest import Manifest
 from marey.data.rows import frame_ranges_of, times_of
 from marey.data.sources import Sources, find_sources, joined_sources
-from marey.data.videos import counted, first_of
+from marey.data.videos import first_of
 
 _NAMED = 3
 """Videos that a line names."""
@@ -174,7 +175,10 @@ def _contents(manifest: Manifest) -> NDArray[np.int64]:
     if not copies:
         return contents
     count = sum(map(len, copies))
-    notice(f"{count} files are copies of each other, by content ({len(copies)} different): equal ones are on one side")
+    notice(
+        f"{counted(count, 'file')} are copies of each other, by content ({len(copies)} different): equal ones are on one "
+        "side"
+    )
     torn = [rows for rows in copies if len(set(manifest.labels[rows].tolist())) > 1]
     if torn:
         first = {manifest.labels[row]: manifest.ids[row] for row in reversed(torn[0].tolist())}  # one of each class
@@ -193,7 +197,7 @@ def _classes_of_copies(manifest: Manifest, contents: NDArray[np.int64]) -> NDArr
     if found.any():
         names = [name for name, is_one in zip(manifest.class_names, found.tolist(), strict=True) if is_one]
         warning(
-            f"all files of a class are copies of one, by content, in {counted(len(names), 'class', 'classes')}: "
+            f"all files of a class are copies of one, by content, in {counted(len(names), 'class')}: "
             f"{first_of(names, _NAMED)}: all are for training and none is held out (add videos that differ)"
         )
     return found

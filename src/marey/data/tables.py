@@ -24,9 +24,10 @@ from dataclasses import dataclass
 from marey.base.errors import DataError
 from marey.base.nearest import did_you_mean
 from marey.base.reporter import notice
+from marey.base.words import counted
 from marey.data.rows import WHOLE, FilesIn, FrameSpan, Rows, Span, has_video_suffix
 from marey.data.text import text_lines
-from marey.data.videos import counted, seconds_text
+from marey.data.videos import seconds_text
 
 COLUMNS: Mapping[str, tuple[str, ...]] = {
     "path": (

@@ -1,7 +1,7 @@
 """Videos without labels: a list of them, its entries, and what a data set of views needs of any list."""
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from marey.base.jsonable import BYTES
 from marey.base.notebook import ending, table
+from marey.base.words import counted
 
 _SHOWN = 10
 """Videos that a notebook shows of a list."""
@@ -173,9 +174,9 @@ def short_path(path: str | Path) -> str:
     return ending(str(path), _LONGEST_PATH)
 
 
-def counted(count: int, one: str, several: str = "") -> str:
-    """A count in words: "1 video", "1,000 videos"; `several` where more than one is not the word and an s."""
-    return f"{count:,} {one if count == 1 else several or one + 's'}"
+def classes_text(names: Sequence[str]) -> str:
+    """How many classes, and the names of the first: "3 classes (left, right, up)"."""
+    return f"{counted(len(names), 'class')} ({first_of(names, 4)})"
 
 
 def first_of(names: Iterable[object], shown: int) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import JsonValue
 
 from marey.base.declaration import Declaration
-from marey.data.videos import counted
+from marey.base.words import counted
 from marey.evaluation.protocol import EvaluationProtocol
 from marey.recipe import Measured, Published, Recipe
 from marey.tasks.metrics import wilson_interval

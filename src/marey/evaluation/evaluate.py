@@ -19,15 +19,16 @@ from pydantic import JsonValue
 from marey.backends.backend import Backend, BackendReport
 from marey.backends.choose import check_backend, open_backend
 from marey.backends.compute import Compute, ComputeOptions
-from marey.backends.device import pick_device, tell_of_spare
+from marey.backends.device import device_text, pick_device, tell_of_spare
 from marey.backends.precision import pick_precision
 from marey.base.claim import Claim, Command, OutputPath
 from marey.base.errors import DataError, RunError, in_python_words
 from marey.base.files import atomic_path
 from marey.base.processes import processes
 from marey.base.readme import write_readme
-from marey.base.reporter import notice, progress, warning_once
+from marey.base.reporter import notice, progress, understood, warning_once
 from marey.base.versions import versions
+from marey.base.words import counted
 from marey.classifier import Classifier
 from marey.data.class_files import read_classes
 from marey.data.class_order import in_class_order
@@ -38,8 +39,9 @@ from marey.data.manifest import Manifest, are_places
 from marey.data.missing import check_present
 from marey.data.overlap import only as restricted
 from marey.data.quarantine import BROKEN, Broken, Quarantine, broken_list
-from marey.data.videos import counted
+from marey.data.videos import classes_text
 from marey.evaluation.compare import compare
+from marey.evaluation.pace import expected_time
 from marey.evaluation.protocol import EvaluationProtocol, Restriction
 from marey.evaluation.result import SCORES, EvaluationResult
 from marey.evaluation.scores import Scores
@@ -109,15 +111,21 @@ def evaluate(
         notice(f"{only}: {overlap}")
         restriction = Restriction(list=str(only), left_out=overlap.left_out, missing=overlap.missing)
         protocol = protocol.model_copy(update={"only": restriction})
-    check_present(max_broken, data)
+    missing = check_present(max_broken, data)
     if processes().world > 1 and out is None:
         raise RunError("evaluate under several processes needs out=FOLDER, where they bring their scores together.")
     with contextlib.nullcontext() if out is None else _claim(Path(out), protocol).held():
-        run = _Run(Path(out) if out else None, protocol, data, max_broken)
+        run = _Run(Path(out) if out else None, protocol, data, max_broken, missing)
         tell_of_spare(compute.device)
         backend = open_backend(model, compute, views=len(run.rows_to_do()) * model.recipe.test.views)
-        notice(f"testing {model.recipe.name} on {backend.device}, {backend.precision}")
-        run.finish(_scored(backend, model, data, run, compute), backend)
+        views = ViewDataset(data, model.recipe.test.sampling, model.recipe.pixels, model.recipe.flow, identify=True)
+        split = f", split {data.split_names[0]}" if len(data.split_names) == 1 else ""
+        understood(
+            f"{counted(len(data), 'video')}{split}, {classes_text(data.class_names)}: testing {model.recipe.name} on "
+            f"{device_text(backend.device)}, {backend.precision}"
+            f"{expected_time(backend, views, model.recipe.test, run.rows_to_do(), compute)}"
+        )
+        run.finish(_scored(backend, model, views, run, compute), backend)
         return run.result(model)
 
 
@@ -164,11 +172,12 @@ def read_labelled(
     if model.class_names is not None:
         manifest = in_class_order(manifest, model.class_names, of="the checkpoint")
     elif len(manifest.class_names) > count:
-        raise DataError(f"{path}: {len(manifest.class_names)} classes, but the network tells {count} apart.")
+        raise DataError(f"{path}: {counted(len(manifest.class_names), 'class')}, but the network tells {count} apart.")
     elif listed is None and not are_places(manifest.class_names):
         raise DataError(
-            f"{path}: {len(manifest.class_names)} class names, and the weights do not say which of their {count} classes "
-            "these are: name them in order with --classes FILE (classes= in Python), or label by number."
+            f"{path}: {len(manifest.class_names)} class names, and the weights do not say which of their "
+            f"{counted(count, 'class')} these are: name them in order with --classes FILE (classes= in Python), "
+            "or label by number."
         )
     if split is None and len(manifest.split_names) > 1:
         warning_once(
@@ -188,24 +197,24 @@ def _matched(manifest: Manifest, model: Classifier) -> Manifest:
     names, count = manifest.class_names, model.num_classes
     if len(names) > count:
         raise DataError(
-            f"{manifest.source or 'the manifest'}: {len(names)} classes, but the network tells {count} apart."
+            f"{manifest.source or 'the manifest'}: {counted(len(names), 'class')}, but the network tells {count} apart."
         )
     if not are_places(names):
         warning_once(
-            f"the network does not name its {count} classes: they are taken in the manifest's order, {', '.join(names[:4])}"
+            f"the network does not name its {counted(count, 'class')}: they are taken in the manifest's order, "
+            f"{', '.join(names[:4])}"
             f"{', ...' if len(names) > 4 else ''}; classifier.with_classes(NAMES) names them"
         )
     return manifest
 
 
 def _scored(
-    backend: Backend, model: Classifier, data: Manifest, run: "_Run", compute: Compute
+    backend: Backend, model: Classifier, views: ViewDataset, run: "_Run", compute: Compute
 ) -> Iterator[tuple[int, NDArray[np.float32] | Broken, int]]:
     """Each row that is still to be tested by this process, with the video's probabilities [K] or its broken file, and the
     identity of its content.
     """
     test, pixels = model.recipe.test, model.recipe.pixels
-    views = ViewDataset(data, test.sampling, pixels, model.recipe.flow, identify=True)
     rows = run.rows_to_do()
     task = task_of(model.recipe.task)
     with progress("Testing", total=len(rows), unit="videos") as bar:
@@ -231,8 +240,9 @@ class _Run:
     """The state of one evaluation: what is done, kept in parts so that it can be resumed."""
 
     def __init__(
-        self, out: Path | None, protocol: EvaluationProtocol, data: Manifest, max_broken: float | None
-    ) -> None:
+        self, out: Path | None, protocol: EvaluationProtocol, data: Manifest, max_broken: float | None,
+        missing: Collection[str] = (),
+    ) -> None:  # fmt: skip
         self.out, self.protocol, self.data = out, protocol, data
         self.rank, self.world = processes().rank, processes().world
         self.parts = out / "parts" if out else None
@@ -250,7 +260,7 @@ class _Run:
             notice(f"going on: {len(self.done):,} of {count} {were} tested already")
         record = None if out is None else broken_list(out, rank=self.rank)
         self.ids = {video.id for video in data.videos}
-        self.quarantine = Quarantine(record, total=len(data), max_share=max_broken, ids=self.ids)
+        self.quarantine = Quarantine(record, total=len(data), max_share=max_broken, ids=self.ids, announced=missing)
         if not self.done:
             self.quarantine.forget()
         self._broken_ids = {b.id for b in self.quarantine.files}

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from marey.base.errors import DataError
 from marey.base.nearest import did_you_mean
+from marey.base.words import counted
 from marey.data.class_order import permutation
-from marey.data.videos import counted
 from marey.evaluation.protocol import FusionProtocol
 from marey.evaluation.scores import Scores
 from marey.recipe import Fusion
@@ -64,7 +64,7 @@ def fuse_probabilities(
 def _shares(count: int, weights: Sequence[float] | None, of: Fusion) -> NDArray[np.float64]:
     shares = np.array(weights if weights is not None else [1.0] * count, dtype=np.float64)
     if len(shares) != count or (shares < 0).any() or shares.sum() <= 0:
-        raise DataError(f"fusing {count} files takes as many weights, none negative, their sum above 0.")
+        raise DataError(f"fusing {counted(count, 'file')} takes as many weights, none negative, their sum above 0.")
     return shares / shares.sum() if of == "probabilities" else shares
 
 

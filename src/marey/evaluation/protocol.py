@@ -6,7 +6,7 @@ from typing import Annotated, Any, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationInfo, model_validator
 
 from marey.base.jsonable import Json
-from marey.data.videos import counted
+from marey.base.words import counted
 from marey.recipe import Fusion
 
 _FILE = {"unknown fields": "kept"}

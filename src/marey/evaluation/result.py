@@ -12,8 +12,8 @@ from marey.base.errors import DataError
 from marey.base.files import write_json
 from marey.base.jsonable import Json
 from marey.base.notebook import table
+from marey.base.words import counted
 from marey.data.quarantine import Broken
-from marey.data.videos import counted
 from marey.evaluation.compare import Comparison
 from marey.evaluation.scores import Scores
 from marey.evaluation.standing import Standing, percent

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from marey.base.errors import DataError
 from marey.base.files import atomic_path
-from marey.data.videos import counted
+from marey.base.words import counted
 from marey.evaluation.protocol import AnyProtocol, EvaluationProtocol, read_protocol
 from marey.tasks.all import stored_task
 from marey.tasks.task import Task
@@ -43,7 +43,7 @@ class Scores:
     neither. Videos of one group are alike, so that intervals are over groups."""
 
     def __repr__(self) -> str:
-        classes = counted(len(self.class_names), "class", "classes")
+        classes = counted(len(self.class_names), "class")
         return f"Scores({counted(len(self.ids), 'video')}, {classes}: {self.protocol})"
 
     @property

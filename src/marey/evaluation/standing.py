@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from marey.base.jsonable import Json
-from marey.data.videos import counted
+from marey.base.words import counted
 from marey.evaluation.scores import Scores
 from marey.tasks.intervals import FEWEST_GROUPS, LEVEL, Interval, group_numbers
 from marey.tasks.task import Baseline, Metric

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from marey.backends.backend import BackendReport
 from marey.backends.choose import check_backend, open_backend
 from marey.backends.compute import Compute, ComputeOptions
-from marey.backends.device import pick_own_device, tell_of_spare
+from marey.backends.device import device_text, pick_own_device, tell_of_spare
 from marey.backends.precision import pick_precision
 from marey.base.claim import Claim, Command, OutputPath
 from marey.base.errors import DataError, in_python_words
@@ -27,14 +27,16 @@ from marey.base.jsonable import BYTES, Json
 from marey.base.notebook import ending
 from marey.base.processes import processes
 from marey.base.readme import readme_around, write_readme
-from marey.base.reporter import notice, progress
+from marey.base.reporter import notice, progress, understood
 from marey.base.runs import next_run, results_folder
+from marey.base.words import counted
 from marey.classifier import Classifier
 from marey.data.clips import ViewDataset
 from marey.data.listing import VideosLike, as_videos
 from marey.data.missing import require_files
 from marey.data.quarantine import Broken, Quarantine, broken_list
-from marey.data.videos import VideoList, counted, seconds_text
+from marey.data.videos import VideoList, seconds_text
+from marey.evaluation.pace import expected_time
 from marey.evaluation.views import Views, read_ahead
 from marey.inference.resume import identity_of
 from marey.recipe import Recipe
@@ -140,9 +142,8 @@ class Features:
     def summary(self) -> str:
         """One line for a person."""
         broken = f", {len(self.broken)} broken (named in {INDEX})" if self.broken else ""
-        return (
-            f"{self.out}: features of {len(self)} videos, {self.computed} computed now{broken}; {INDEX} names the files"
-        )
+        videos = counted(len(self), "video")
+        return f"{self.out}: features of {videos}, {self.computed} computed now{broken}; {INDEX} names the files"
 
     def __repr__(self) -> str:
         broken = f", {len(self.broken)} broken" if self.broken else ""
@@ -195,7 +196,6 @@ def features(
     identity = identity_of(model, per_clip=per_clip, precision=precision)
     share = work.rank if work.world > 1 else None
     tell_of_spare(compute.device)
-    notice(f"features of {model.recipe.name} on {device}, {precision}")
     facts = {} if model.origin is None else {"weights_file": model.origin.model_dump(mode="json")}
     with Claim(OutputPath.folder(out), Command.FEATURES, identity, facts=facts, share=share).held() as resumed:
         if resumed and share is None:
@@ -232,6 +232,10 @@ class _Work:
         rows, broken = self._rows_to_do()
         backend = open_backend(model, compute, views=len(rows) * test.views)
         views = ViewDataset(self.videos, test.sampling, pixels, model.recipe.flow)
+        understood(
+            f"{counted(len(self.videos), 'video')}: features of {model.recipe.name} on {device_text(backend.device)}, "
+            f"{backend.precision}{expected_time(backend, views, test, rows, compute)}"
+        )
         computed = 0
         with progress("Features", total=len(rows), unit="videos") as bar:
             for row, item in zip(rows, read_ahead(views, rows, workers=compute.workers), strict=True):
@@ -266,7 +270,7 @@ class _Work:
         mine = sorted(first.values())[self.rank :: self.world]
         rows = [row for row in mine if self.names[row] not in done and self.ids[row] not in failed]
         if len(rows) < len(mine):
-            notice(f"going on: {len(mine) - len(rows)} of {len(mine)} videos are done already")
+            notice(f"going on: {len(mine) - len(rows)} of {counted(len(mine), 'video')} are done already")
         return rows, broken
 
     def _there(self) -> set[str]:

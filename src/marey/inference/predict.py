@@ -8,6 +8,7 @@ from typing import Unpack, overload
 
 import numpy as np
 
+from marey.backends.backend import Backend
 from marey.backends.choose import check_backend, open_backend
 from marey.backends.compute import Compute, ComputeOptions
 from marey.base.errors import DataError, DecodeError, in_python_words
@@ -122,8 +123,15 @@ def predict_many(
     if not len(listed):
         return
     backend = open_backend(model, compute, views=len(listed) * model.recipe.test.views)
+    views = ViewDataset(listed, model.recipe.test.sampling, model.recipe.pixels, model.recipe.flow)
+    yield from answered(backend, model, views, listed, compute)
+
+
+def answered(
+    backend: Backend, model: Classifier, views: ViewDataset, listed: VideoList, compute: Compute
+) -> Iterator[Prediction]:
+    """As `predict_many`, by a backend that is open; `views` are those of the videos that are `listed`."""
     test, pixels = model.recipe.test, model.recipe.pixels
-    views = ViewDataset(listed, test.sampling, pixels, model.recipe.flow)
     task, calibration = task_of(model.recipe.task), model.calibration
     hashes = () if model.origin is None else (model.origin.sha256,)
     ahead = read_ahead(views, range(len(listed)), workers=compute.workers if len(listed) > 1 else 0)

@@ -22,8 +22,8 @@ from marey.base.errors import RecipeError
 from marey.base.nearest import did_you_mean
 from marey.base.notebook import beginning, folded
 from marey.base.precision import Arithmetic
+from marey.base.words import counted
 from marey.data.draw import ByClass, EachOnce
-from marey.data.videos import counted
 from marey.models.csn.config import CSNConfig
 from marey.models.i3d.config import InceptionI3DConfig
 from marey.models.initialisation import Initialisation

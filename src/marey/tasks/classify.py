@@ -9,9 +9,9 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from marey.base.words import counted
 from marey.classifier import Calibration
 from marey.data.manifest import Manifest
-from marey.data.videos import counted
 from marey.recipe import Averaging, FocalLoss, Fusion, Train
 from marey.tasks.averaging import over_views
 from marey.tasks.intervals import LEVEL, Interval, share_interval

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from marey.base.jsonable import Json
 from marey.base.notebook import bars, beginning, ending, failure, table
+from marey.base.words import counted
 from marey.classifier import Calibration
-from marey.data.videos import VideoEntry, counted
+from marey.data.videos import VideoEntry
 
 _BARS, _ROWS, _NAMED = 5, 20, 3
 """What is shown in short: classes of an answer, answers of a list, and classes of a list's answers."""

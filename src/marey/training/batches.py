@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from itertools import islice
 
 from marey.base.processes import processes
+from marey.base.words import counted
 from marey.data.catalogue.mirror import swaps_of
 from marey.data.clips import ClipDataset
 from marey.data.loader import Batch, ClipLoader
 from marey.data.manifest import Manifest
-from marey.data.videos import counted
 from marey.recipe import Recipe
 from marey.tasks.all import task_of
 from marey.training.multigrid import phase_at, phases_of, views_of
@@ -76,7 +76,8 @@ class RunBatches:
             return f"{epochs} of {steps} of {counted(clips, 'clip')}"
         sizes = ", ".join(f"{frames}x{side}" for frames, side in sorted({(s.frames, s.side) for s in self.shapes}))
         most = clips * max(shape.batch for shape in self.shapes)
-        return f"{self.epochs} epochs, {sum(lengths)} steps of {clips} to {most} clips of {sizes}"
+        steps = counted(sum(lengths), "step")
+        return f"{counted(self.epochs, 'epoch')}, {steps} of {clips} to {counted(most, 'clip')} of {sizes}"
 
     def _training(self, epochs: int) -> ClipLoader:
         train = self.recipe.train

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from marey.base.errors import RunError
 from marey.base.precision import Arithmetic
-from marey.base.processes import STOP_SIGNALS, processes
+from marey.base.processes import STOP_SIGNALS, by_torchrun, processes
 from marey.base.reporter import notice
 
 T = TypeVar("T")
@@ -117,12 +117,14 @@ def _quiet(logger: logging.Logger) -> Iterator[None]:
 class StopSignals:
     """Within its block SIGINT (Ctrl-C), SIGTERM and, on Windows, Ctrl-Break set `received` instead of ending the process.
 
-    A second SIGINT raises KeyboardInterrupt at once; only what the run has saved before is kept. One that follows within
-    2 seconds counts as the first one, because a terminal and torchrun both send it.
+    A second SIGINT raises KeyboardInterrupt at once; only what the run has saved before is kept. Under torchrun one that
+    follows within 2 seconds counts as the first one, because the terminal and torchrun both send it.
     """
 
     def __init__(self) -> None:
         self._received: float | None = None
+        self.interrupted = False
+        """Whether the first one that arrived was SIGINT."""
         # Only the main thread may set handlers; in other threads the program's own handlers stay.
         self._main = threading.current_thread() is threading.main_thread()
         self._previous = {number: signal.getsignal(number) for number in STOP_SIGNALS}
@@ -147,7 +149,7 @@ class StopSignals:
     def _receive(self, number: int, frame: FrameType | None) -> None:
         now = time.monotonic()
         if self._received is None:
-            self._received = now
+            self._received, self.interrupted = now, number == signal.SIGINT
             notice("stopping after this step, with all of it saved; Ctrl-C once more stops at once")
-        elif number == signal.SIGINT and now - self._received > _SAME_SIGNAL:
+        elif number == signal.SIGINT and now - self._received > (_SAME_SIGNAL if by_torchrun() else 0):
             raise KeyboardInterrupt

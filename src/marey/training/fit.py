@@ -12,18 +12,19 @@ from torch import nn
 from marey.backends.compute import Compute, ComputeOptions
 from marey.backends.device import pick_training_device, tell_of_spare
 from marey.backends.precision import keep_precision, pick_precision
-from marey.base.errors import DataError, RecipeError, RunError, in_python_words
+from marey.base.errors import DataError, RecipeError, RunError, StoppedError, in_python_words
 from marey.base.jsonable import Json
 from marey.base.precision import Precision
 from marey.base.processes import processes
 from marey.base.reporter import notice
+from marey.base.words import counted
 from marey.classifier import Classifier, require_logits, user_module_config
 from marey.data.class_order import in_class_order
 from marey.data.manifest import Manifest, are_places
 from marey.data.missing import check_present, tell_of_lost_classes
 from marey.data.sides import read_sides
 from marey.data.split import check_sides
-from marey.data.videos import counted, short_path
+from marey.data.videos import short_path
 from marey.models.layers.freeze import freeze
 from marey.models.network import Network
 from marey.recipe import Recipe
@@ -131,7 +132,7 @@ def fit(
     both = (train,) if val is None else (train, val)
     for manifest in both:
         task.require_labels(manifest, recipe.name)
-    check_present(max_broken, *both)
+    missing = check_present(max_broken, *both)
     if val is not None and not resume and processes().first:
         check_sides(train, val)
     own = None if model is None else _own_classifier(model, recipe, train, classes)
@@ -163,7 +164,7 @@ def fit(
             fabric = start_fabric(chosen, recipe.train.precision)
             loop = TrainingLoop(
                 fabric, classifier, batches, loss, folder, micro_batch=size,
-                max_broken=max_broken, checkpoint_minutes=checkpoint_minutes, tensorboard=tensorboard,
+                max_broken=max_broken, checkpoint_minutes=checkpoint_minutes, tensorboard=tensorboard, missing=missing,
             )  # fmt: skip
             try:
                 at = loop.run(resume=resume)
@@ -173,7 +174,9 @@ def fit(
                 given.trained_on = classifier.trained_on
     fabric.barrier()  # no process reads the files, or works in the folder, before the first one has left it
     if at.epoch < batches.epochs:
-        raise RunError(f"stopped after step {at.step}; go on with --resume --out {out}")
+        raise StoppedError(
+            f"stopped after step {at.step}; go on with --resume --out {out}", interrupted=loop.interrupted
+        )
     return _result(Path(out), at)
 
 
@@ -311,7 +314,7 @@ def _start(recipe: Recipe, train: Manifest, init: str | Path | None, resume: boo
     """The classifier before training: initialised as the recipe says, or with weights from `init`."""
     if recipe.model.num_classes != len(train.class_names):
         raise RecipeError(
-            f"{recipe.name} has {recipe.model.num_classes} classes, the training list {len(train.class_names)}: "
+            f"{recipe.name} has {counted(recipe.model.num_classes, 'class')}, the training list {len(train.class_names)}: "
             f"--set model.num_classes={len(train.class_names)}."
         )
     # A resumed run reads its weights from last.ckpt in its own folder.

@@ -18,6 +18,7 @@ from marey.base.precision import Arithmetic
 from marey.base.processes import processes
 from marey.base.readme import sweep, write_readme
 from marey.base.reporter import notice
+from marey.base.words import counted
 from marey.classifier import LoadReport
 from marey.data.identity import Identities
 from marey.recipe import Recipe
@@ -165,10 +166,11 @@ class RunFolder:
         noted = read_note(OutputPath.folder(self.path).note(Command.TRAIN)) or {}
         for name, title in (("data", "training"), ("validation", "validation")):
             if there[name] != here[name]:
-                old_count, new_count = noted.get(_COUNTS[name], "other"), facts[_COUNTS[name]]
+                old_count, new_count = noted.get(_COUNTS[name]), facts[_COUNTS[name]]
+                old_videos = counted(old_count, "video") if isinstance(old_count, int) else "other videos"
                 same = ", of which names, labels, times or classes differ" if old_count == new_count else ""
                 raise RunError(
-                    f"{self.path}: its {title} list is another one, {old_count} videos there, {new_count} here{same}: "
+                    f"{self.path}: its {title} list is another one, {old_videos} there, {new_count} here{same}: "
                     f"resume it with the list or folder as it was, or begin another run from its weights: "
                     f"{self._from_weights}."
                 )

@@ -121,3 +121,12 @@ class RunLog:
                     continue
             with atomic_path(self.lines_path) as temporary:
                 temporary.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
+
+
+def finished_epochs(out: Path) -> int:
+    """How many epochs the log of a run in this folder has; 0 where there is none."""
+    try:
+        with (out / "log.csv").open(newline="", encoding="utf-8") as file:
+            return sum(1 for _ in csv.DictReader(file))
+    except FileNotFoundError:
+        return 0

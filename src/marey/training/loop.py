@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -17,6 +17,7 @@ from marey.backends.precision import autocast, computing_in
 from marey.base.errors import RunError
 from marey.base.processes import processes
 from marey.base.reporter import SilentReporter, notice, progress, reporting, warning, warning_once
+from marey.base.words import counted
 from marey.classifier import Classifier
 from marey.data.identity import Identities
 from marey.data.loader import Batch
@@ -65,12 +66,14 @@ class TrainingLoop:
         max_broken: Broken files that are tolerated, as a share of the number of training videos, 0 to 1; None: 1 %
             of them, or three files if that is more.
         checkpoint_minutes: Minutes between two writes of the run's state within an epoch.
+        missing: Paths of files of which a warning said that they are not there.
         tensorboard: Whether to write each epoch's numbers for TensorBoard too.
     """
 
     def __init__(
         self, fabric: Fabric, classifier: Classifier, batches: RunBatches, loss: Loss, folder: RunFolder,
         *, micro_batch: int, max_broken: float | None, checkpoint_minutes: float, tensorboard: bool,
+        missing: Collection[str] = (),
     ) -> None:  # fmt: skip
         recipe, train = batches.recipe, batches.recipe.train
         self.fabric, self.batches, self.recipe, self.folder = fabric, batches, recipe, folder
@@ -89,7 +92,9 @@ class TrainingLoop:
             right=self.task.right_answers, micro_batch=micro_batch, seed=batches.seed,
         )  # fmt: skip
         total = len(batches.train) + (0 if batches.val is None else len(batches.val))
-        self.broken = Quarantine(broken_list(folder.path) if self.first else None, total=total, max_share=max_broken)
+        self.broken = Quarantine(
+            broken_list(folder.path) if self.first else None, total=total, max_share=max_broken, announced=missing
+        )
         self.at = Progress()
         self.classifier = classifier
         self.trained_on: Identities | None = classifier.trained_on or Identities()
@@ -100,6 +105,8 @@ class TrainingLoop:
         """Sums [3] of this process over this epoch: loss times clips, right answers, clips."""
         self.epoch_start = self._epoch_start()
         self.saved = time.monotonic()
+        self.interrupted = False
+        """Whether Ctrl-C ended it."""
 
     @property
     def first(self) -> bool:
@@ -157,6 +164,7 @@ class TrainingLoop:
                 elif asked or due:
                     self._save()
                 if asked or self.at.epoch >= self.batches.epochs:
+                    self.interrupted = stop.interrupted
                     break
         return self.at
 
@@ -207,8 +215,8 @@ class TrainingLoop:
         self._save()
         if log is not None:
             self._tell(record)
-            if stopped:
-                notice(f"stopped: the validation score has not risen for {patience} epochs")
+            if stopped and patience is not None:
+                notice(f"stopped: the validation score has not risen for {counted(patience, 'epoch')}")
         self._set_training()
         self.epoch_start = self._epoch_start()
 
@@ -313,18 +321,19 @@ class TrainingLoop:
         schedule, epochs = self.recipe.train.schedule, self.recipe.train.epochs
         follows = isinstance(schedule, CosineSchedule) and schedule.length is None
         rates = (
-            f"; the learning rate follows the schedule of {epochs} epochs from step {self.at.step} on"
+            f"; the learning rate follows the schedule of {counted(epochs, 'epoch')} from step {self.at.step} on"
             if follows
             else ""
         )
-        notice(f"goes on to {epochs} epochs in place of {planned}{rates}")
+        notice(f"goes on to {counted(epochs, 'epoch')} in place of {planned}{rates}")
 
     def _announce(self) -> None:
         recipe, device, world = self.recipe, self.fabric.device, processes().world
         parameters = sum(p.numel() for p in self.network.parameters())
+        beside = f", {counted(world, 'process')}" if world > 1 else ""
         notice(
-            f"training {recipe.name}: {parameters / 1e6:.2f} M parameters, {len(self.batches.train)} videos, "
-            f"{self.batches.describe()} on {device}, {recipe.train.precision}{f', {world} processes' if world > 1 else ''}"
+            f"training {recipe.name}: {parameters / 1e6:.2f} M parameters, {counted(len(self.batches.train), 'video')}, "
+            f"{self.batches.describe()} on {device}, {recipe.train.precision}{beside}"
         )
         if world > 1 and device.type == "cpu" and recipe.train.norm_batch is None:
             warning_once("batch norms see each process's own clips: synchronised batch norm needs CUDA")

@@ -14,6 +14,7 @@ from marey.backends.precision import autocast
 from marey.base.errors import RecipeError
 from marey.base.processes import processes
 from marey.base.random import step_seed
+from marey.base.words import counted
 from marey.data.loader import Batch
 from marey.models.layers.convolutions import SafeConvolutions
 from marey.models.layers.norms import statistics_kept
@@ -33,13 +34,14 @@ def micro_batch_size(train: Train, asked: int | None, world: int) -> int:
         return asked or share
     if share % train.norm_batch or (train.base_batch * train.repeats) % world:
         raise RecipeError(
-            f"train.norm_batch={train.norm_batch} does not divide the {share} clips that each of {world} "
+            f"train.norm_batch={train.norm_batch} does not divide the {counted(share, 'clip')} that each of {world} "
             "processes has of a step: change it, train.base_batch or the number of processes, or let batch norms see "
             "whatever a pass holds (--set train.norm_batch=null)."
         )
     if asked is not None and asked < train.norm_batch:
         raise RecipeError(
-            f"--batch {asked}: batch norms are to see train.norm_batch={train.norm_batch} clips at once: pass as many, "
+            f"--batch {asked}: batch norms are to see train.norm_batch={counted(train.norm_batch, 'clip')} at once: pass "
+            "as many, "
             "or --set train.norm_batch=null."
         )
     return train.norm_batch

@@ -21,6 +21,7 @@ from pydantic import Field, NonNegativeFloat, NonNegativeInt
 
 from marey.base.declaration import Declaration
 from marey.base.errors import DataError
+from marey.base.words import counted
 from marey.video.randaugment import OPERATIONS, Strength
 from marey.video.source import Frames
 
@@ -39,7 +40,7 @@ class AppearanceStep(Declaration, ABC):
         """
         if frames_THWC.shape[-1] != 3:
             raise DataError(
-                f"{type(self).__name__} changes colours, but these frames have {frames_THWC.shape[-1]} channels: "
+                f"{type(self).__name__} changes colours, but these frames have {counted(frames_THWC.shape[-1], 'channel')}: "
                 "leave appearance out of the recipe."
             )
         return self._change(frames_THWC, random)

@@ -69,11 +69,15 @@ class _ImageFolder(FrameSource):
 
     def _put(self, number: int, box: Box | None, size: Size | None, out: NDArray[np.uint8]) -> None:
         """Place `number`, cut and resized, into `out`."""
-        image = self._load(self._paths(number))
+        at, paths = f"frame {number} of {len(self)}", self._paths(number)
+        try:
+            image = self._load(paths)
+        except DecodeError as error:
+            raise DecodeError(error.path, f"{at}: {error.reason}") from None
         if image.shape[:2] != (self.height, self.width):  # all have the size of the first
             raise DecodeError(
-                self._paths(number)[0],
-                f"is {image.shape[1]}x{image.shape[0]}, the folder began with {self.width}x{self.height}",
+                paths[0],
+                f"{at}: is {image.shape[1]}x{image.shape[0]}, the folder began with {self.width}x{self.height}",
             )
         frames: Frames = image[None]
         if box is not None:

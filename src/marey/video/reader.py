@@ -11,7 +11,7 @@ Which track is read: `marey.video.tracks`. How pictures are turned and mirrored:
 file whose first key frame was cut away: `marey.video.index`.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, get_args
 
@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from marey.base.errors import DataError, DecodeError
 from marey.video.conversion import Converter
+from marey.video.decoding import Decoding, FrameError, LeftOutError
 from marey.video.index import Beginning, FrameIndex, count_frames, index_packets
 from marey.video.input import check_is_file, file_or_path
 from marey.video.orientation import orientation_of
@@ -52,44 +53,6 @@ def open_video(source: str | Path | bytes | BinaryIO, *, conversion: Conversion 
         DataError: `source` or `conversion` is nothing of the kind.
     """
     return Video(source, conversion=conversion)
-
-
-class _Decoding:
-    """Decoding on its way through a file, from a key frame on.
-
-    Args:
-        packets: What is still to be sent to the decoder.
-        number: The frame with which decoding starts.
-        decode: What the decoder shows after a packet.
-    """
-
-    def __init__(
-        self, packets: "Iterator[Packet[Any]]", number: int, decode: "Callable[[Packet[Any]], list[VideoFrame]]"
-    ) -> None:
-        self.packets, self.start, self.decode = packets, number, decode
-        self.ready: list[VideoFrame] = []
-        """Pictures that the decoder gave and nobody took."""
-        self.next = number
-        """The smallest number that decoding has not passed."""
-        self.skipped: set[int] = set()
-        """Frames that were passed over undecoded."""
-        self.begun = False
-        """Whether a picture came."""
-        self.done = False
-        """Whether nothing comes any more."""
-        self.spoilt: int | None = None
-        """The first picture since the last key frame that was patched up."""
-
-    def look_at(self, picture: VideoFrame) -> None:
-        """Note whether this picture, which `next` has just passed, was patched up, or starts afresh."""
-        if picture.is_corrupt:
-            self.spoilt = self.next - 1 if self.spoilt is None or picture.key_frame else self.spoilt
-        elif picture.key_frame:
-            self.spoilt = None
-
-
-class _LeftOutError(DecodeError):
-    """The decoder shows later frames, and not this one, without an error."""
 
 
 class Video(FrameSource):
@@ -135,11 +98,21 @@ class Video(FrameSource):
             if rgb.shape != frames.shape[1:]:
                 raise DecodeError(
                     self.name,
-                    f"frame {number} of {len(self)}: the picture changes to {rgb.shape[1]}x{rgb.shape[0]} in the "
-                    f"middle of the video (it began as {width}x{height}); read with size=... to bring all to one size.",
+                    f"frame {self._first_other_size(number)} of {len(self)}: the picture changes to "
+                    f"{rgb.shape[1]}x{rgb.shape[0]} in the middle of the video (it began as {width}x{height}); read with "
+                    "size=... to bring all to one size.",
                 )
             frames[slot] = rgb
         return frames
+
+    def _first_other_size(self, found: int) -> int:
+        """The first frame, at most `found`, whose picture has another size than that of frame 0."""
+        pictures = self._pictures(np.arange(found + 1))
+        begun = next(pictures)[1]
+        return next(
+            (number for number, picture in pictures if (picture.width, picture.height) != (begun.width, begun.height)),
+            found,
+        )
 
     def pictures(self) -> Iterator[VideoFrame]:
         """All N frames in order as the decoder gives them, planes and colour tags untouched, not yet turned upright.
@@ -243,36 +216,63 @@ class Video(FrameSource):
         self._container, self._stream = self._open()
         before.close()  # not earlier: where the file is gone, a closed container would be read
 
-    def _from_start(self) -> _Decoding:
+    def _from_start(self) -> Decoding:
         """Decoding from the beginning again: by a seek where that surely lands there, else by opening anew."""
         if not self._index.counted and self._index.keys.size and self._index.keys[0] == 0:
             decoding = self._from_key_frame(int(self._index.key_pts[0]), exactly=True)
             if decoding is not None and decoding.start == 0:
                 return decoding
         self._reopen()
-        return _Decoding(self._container.demux(self._stream), 0, Beginning(self._stream).decode)
+        return Decoding(self._container.demux(self._stream), 0, Beginning(self._stream).decode)
 
     def _peek(self) -> VideoFrame:
         """The first picture that can be decoded, left in its place for the first read."""
         try:
-            return next(self._pictures(np.array([0])))[1]
-        except _LeftOutError:
+            return next(self._planned(np.array([0])))[1]
+        except LeftOutError:
             self._leave_out_what_the_first_key_frame_lacks()
         except DecodeError:
             pass
         first_error = None
         for number in dict.fromkeys([0, *self._index.keys.tolist()]):
             try:
-                return next(self._pictures(np.array([number])))[1]
+                return next(self._planned(np.array([number])))[1]
             except DecodeError as error:
                 first_error = first_error or error
         assert first_error is not None
-        raise first_error
+        raise DecodeError(self.name, first_error.reason)
 
     # -- decoding
 
     def _pictures(self, numbers: NDArray[np.int64]) -> Iterator[tuple[int, VideoFrame]]:
-        """The pictures of ascending, distinct frame numbers."""
+        """The pictures of ascending, distinct frame numbers.
+
+        Raises:
+            DecodeError: one cannot be decoded. A fault has the number of the first frame that a sequential decode does not
+                show, or not as it was encoded, whichever frames are wanted.
+        """
+        try:
+            yield from self._planned(numbers)
+        except FrameError as error:
+            reason = error.reason if self._index.counted else self._as_in_sequence(error, int(numbers[-1]))
+            raise DecodeError(self.name, reason) from None
+
+    def _as_in_sequence(self, error: FrameError, last: int) -> str:
+        """The reason with the number that a sequential decode gives the fault.
+
+        A planned read skips pictures undecoded and wants some frames alone, so it meets a fault later. Here everything is
+        decoded from the key frame before it on, at most up to the frame `last`.
+        """
+        self._decoding = self._from_before(error.near)
+        try:
+            for _ in self._decoded(np.arange(self._decoding.start, last + 1)):
+                pass
+        except FrameError as fault:
+            return fault.reason
+        return error.reason
+
+    def _planned(self, numbers: NDArray[np.int64]) -> Iterator[tuple[int, VideoFrame]]:
+        """The pictures of ascending, distinct frame numbers, by jumps and with unwanted ones skipped."""
         self._check_open()
         if self._index.counted:
             yield from self._counted(numbers)
@@ -305,7 +305,7 @@ class Video(FrameSource):
         place = int(np.searchsorted(self._index.keys, number, side="right")) - 1
         return int(self._index.keys[place]) if place >= 0 else 0
 
-    def _from_before(self, number: int) -> _Decoding:
+    def _from_before(self, number: int) -> Decoding:
         """Go to the last key frame at or before `number`; check where the container landed, else go further back."""
         place = int(np.searchsorted(self._index.keys, number, side="right")) - 1
         for candidate in range(place, max(place - 3, -1), -1):
@@ -314,7 +314,7 @@ class Video(FrameSource):
                 return decoding
         return self._from_start()
 
-    def _from_key_frame(self, pts: int, *, exactly: bool = False) -> _Decoding | None:
+    def _from_key_frame(self, pts: int, *, exactly: bool = False) -> Decoding | None:
         """Seek; decoding from where the container lands, or None where it has no key frame to show for it, `exactly` at
         this time.
 
@@ -329,7 +329,7 @@ class Video(FrameSource):
             return None
         if first.pts is None or not first.is_keyframe or (exactly and first.pts != pts):
             return None
-        return _Decoding(_chain(first, packets), self._number(first.pts), self._stream.codec_context.decode)
+        return Decoding(_chain(first, packets), self._number(first.pts), self._stream.codec_context.decode)
 
     def _decoded(self, numbers: NDArray[np.int64]) -> Iterator[tuple[int, VideoFrame]]:
         """Decode on until the last of `numbers`, yielding them; unwanted pictures are skipped where that is exact."""
@@ -339,21 +339,26 @@ class Video(FrameSource):
             fresh, picture = not self._decoding.begun, self._next_picture(wanted)
             number = int(numbers[position])
             if picture is None:
-                raise DecodeError(self.name, f"frame {number} of {len(self._index)}: the decoder never shows it")
+                raise self._fault(number, "the decoder never shows it", near=min(number, self._decoding.next))
             pts = picture.pts
             if pts is None or pts > wanted_pts[position]:
                 if fresh and self._decoding.start:
                     # Intra refresh: after a seek the decoder shows nothing until all of the picture is renewed.
                     self._decoding = self._from_before(self._decoding.start - 1)
                     continue
-                raise _LeftOutError(self.name, f"frame {number} of {len(self._index)}: the decoder leaves it out")
+                raise LeftOutError(
+                    self.name, f"frame {number} of {len(self._index)}: the decoder leaves it out", number
+                )
             if pts == wanted_pts[position]:
                 position += 1
                 if position == len(numbers):
                     self._decoding.ready.insert(0, picture)  # the next read may begin with it
                     self._decoding.next = number
-                self._refuse_spoilt(number)
+                self._refuse_spoilt()
                 yield number, picture
+
+    def _fault(self, number: int, why: str, *, near: int) -> FrameError:
+        return FrameError(self.name, f"frame {number} of {len(self._index)}: {why}", near)
 
     def _next_picture(self, wanted: set[int]) -> VideoFrame | None:
         """The next picture in display order, or None at the end."""
@@ -368,11 +373,9 @@ class Video(FrameSource):
             self._decoding.look_at(picture)
         return picture
 
-    def _refuse_spoilt(self, number: int) -> None:
+    def _refuse_spoilt(self) -> None:
         if (first := self._decoding.spoilt) is not None:
-            raise DecodeError(
-                self.name, f"frame {number} of {len(self._index)}: the data is broken from frame {first} on"
-            )
+            raise self._fault(first, "the data is broken from here to the next key frame", near=first)
 
     def _feed(self, wanted: set[int]) -> list[VideoFrame]:
         """Send one packet to the decoder; the pictures that come out."""
@@ -382,7 +385,7 @@ class Video(FrameSource):
             packet = next(at.packets)
         except av.FFmpegError as error:  # it could be read when it was opened: a lost disk, or a file that shrank
             at.done = True
-            raise DecodeError(self.name, f"frame {at.next} of {len(self._index)}: {_words(error)}") from None
+            raise self._fault(at.next, _words(error), near=at.next) from None
         at.done = packet.size == 0
         if wanted and codec.name in _SKIPPABLE:
             # Past the last wanted picture nothing is skipped: the next read may go on there.
@@ -394,10 +397,7 @@ class Video(FrameSource):
             return at.decode(packet)
         except av.FFmpegError as error:
             at.done = True  # the decoder's state is worth nothing now: the next read seeks
-            number = at.next
-            while number in at.skipped:  # those were passed over undecoded, not missed
-                number += 1
-            raise DecodeError(self.name, f"frame {number} of {len(self._index)}: {_words(error)}") from None
+            raise self._fault(at.next, _words(error), near=at.next) from None
 
     def _counted(self, numbers: NDArray[np.int64]) -> Iterator[tuple[int, VideoFrame]]:
         """The pictures of ascending numbers, found by counting what the decoder shows from the start."""
@@ -407,9 +407,8 @@ class Video(FrameSource):
             while True:
                 while not self._decoding.ready:
                     if self._decoding.done:
-                        raise DecodeError(
-                            self.name, f"frame {number} of {len(self._index)}: the decoder never shows it"
-                        )
+                        reached = self._decoding.next
+                        raise self._fault(reached, "the decoder never shows it", near=reached)
                     self._decoding.ready = self._feed(set())
                 picture = self._decoding.ready.pop(0)
                 self._decoding.next += 1
@@ -419,7 +418,7 @@ class Video(FrameSource):
             if number == numbers[-1]:
                 self._decoding.ready.insert(0, picture)
                 self._decoding.next = number
-            self._refuse_spoilt(number)
+            self._refuse_spoilt()
             yield number, picture
 
 

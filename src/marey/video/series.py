@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from marey.base.errors import DecodeError
+from marey.base.words import counted
 from marey.video.suffixes import IMAGE_SUFFIXES
 
 _SUFFIXES = tuple(IMAGE_SUFFIXES)
@@ -191,7 +192,7 @@ def _stray(parts: Sequence[_Name], frames: Sequence[_Name]) -> str:
     if not stray:
         return ""
     shown = ", ".join(stray[:3]) + (", ..." if len(stray) > 3 else "")
-    what = "1 image is no frame" if len(stray) == 1 else f"{len(stray)} images are no frames"
+    what = f"{counted(len(stray), 'image')} {'is no frame' if len(stray) == 1 else 'are no frames'}"
     return f"{what} of the series {frames[0].name} to {frames[-1].name} and left out ({shown})"
 
 
@@ -208,7 +209,8 @@ def _odd(frames: Sequence[_Name]) -> str:
     if not repeated:
         return ""
     return (
-        f"{repeated} of its {len(frames)} images have the last number of another one ({names[0]} to {names[-1]}): all are "
+        f"{repeated} of its {counted(len(frames), 'image')} have the last number of another one ({names[0]} to "
+        f"{names[-1]}): all are "
         "taken for one video"
     )
 
@@ -223,5 +225,5 @@ def _missing(names: Sequence[str], numbers: Sequence[int]) -> str:
     if not gaps:
         return ""
     count = sum(steps[place] // usual - 1 for place in gaps)
-    what = "1 number is" if count == 1 else f"{count} numbers are"
+    what = f"{counted(count, 'number')} {'is' if count == 1 else 'are'}"
     return f"{what} missing between {names[0]} and {names[-1]}, the first after {names[gaps[0]]}"

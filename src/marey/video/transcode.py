@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from marey.base.errors import DataError, DecodeError
 from marey.base.files import atomic_path
+from marey.base.words import counted
 from marey.video.conversion import plane_array
 from marey.video.orientation import AS_STORED, Orientation, orientation_of
 from marey.video.reader import open_video
@@ -136,4 +137,4 @@ def _compare(path: Path, times: NDArray[np.float64], source: Path) -> None:
     with open_video(path) as written:
         found = written.timestamps - written.timestamps[0]
     if len(found) != len(times) or np.abs(found - times).max() > 1e-4:
-        raise DecodeError(source, f"{len(times)} frames became {len(found)}, or their times moved")
+        raise DecodeError(source, f"{counted(len(times), 'frame')} became {len(found)}, or their times moved")

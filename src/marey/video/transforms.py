@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import numpy as np
 
 from marey.base.errors import DataError
+from marey.base.words import counted
 from marey.video.source import Box, Frames, Size, check_inside
 
 if TYPE_CHECKING:
@@ -146,7 +147,7 @@ def to_clip(
         raise DataError(f"to_clip takes frames as decoded, uint8 or float32 grey levels, got {batch_BTHWC.dtype}.")
     if batch_BTHWC.shape[-1] != len(mean) or len(mean) != len(std):
         raise DataError(
-            f"to_clip: {batch_BTHWC.shape[-1]} channels need as many means and deviations, "
+            f"to_clip: {counted(batch_BTHWC.shape[-1], 'channel')} need as many means and deviations, "
             f"got {len(mean)} and {len(std)}."
         )
     if order == "bgr":

@@ -18,6 +18,7 @@ from marey.base.declaration import first_problem
 from marey.base.errors import RecipeError, WeightsError
 from marey.base.files import atomic_path, utf8_name, write_json
 from marey.base.jsonable import json_text
+from marey.base.words import counted
 from marey.classifier import Calibration, Classifier, user_module_config
 from marey.data.identity import Identities
 from marey.models.network import Network
@@ -124,7 +125,7 @@ def _description_of(
     if class_names and len(class_names) != recipe.model.num_classes:
         raise WeightsError(
             f"save_checkpoint: {len(class_names)} class names, but the recipe {recipe.name} has "
-            f"{recipe.model.num_classes} classes."
+            f"{counted(recipe.model.num_classes, 'class')}."
         )
     named = isinstance(network, Network | Classifier) or isinstance(recipe.model, UserModuleConfig)
     if isinstance(network, nn.Module) and not named:
@@ -252,7 +253,9 @@ def _description(values: dict[str, Any], file: Path) -> Description:
         module = {"module": provenance["module"], "num_classes": len(names), "channels": recipe.model.channels}
         recipe = recipe.variant(model=UserModuleConfig(**module))
     if names and not (listed and len(names) == recipe.model.num_classes):
-        raise WeightsError(f"{file}: its class names are not {recipe.model.num_classes} names, one for each class.")
+        raise WeightsError(
+            f"{file}: its class names are not {counted(recipe.model.num_classes, 'name')}, one for each class."
+        )
     try:
         fitted = values.get("calibration")
         calibration = None if fitted is None else Calibration.model_validate(fitted)

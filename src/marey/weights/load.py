@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from marey.base.errors import WeightsError
 from marey.base.reporter import notice
+from marey.base.words import counted
 from marey.classifier import Classifier, LoadReport, Origin, refuse_unfinished, require_classifier, user_module_config
 from marey.data.catalogue import class_names_of
 from marey.data.class_files import read_classes
@@ -188,7 +189,8 @@ def _own(path: Path, recipe: Recipe | None, allow_new_head: bool, module: nn.Mod
     try:
         report = _filled(network, checkpoint.tensors, pairs, source=str(path), layout="marey", new_head=allow_new_head)
     except OtherClassesError as error:
-        raise OtherClassesError(error.what, f" The file holds {checkpoint.recipe.model.num_classes} classes.") from None
+        held = counted(checkpoint.recipe.model.num_classes, "class")
+        raise OtherClassesError(error.what, f" The file holds {held}.") from None
     except WeightsError as error:
         if recipe.model == checkpoint.recipe.model:
             raise
@@ -254,8 +256,8 @@ def _foreign(
             assumed = _published_names(recipe) is not None
             if assumed and not named:
                 said += (
-                    f"its {config.num_classes} classes are taken for those of {recipe.dataset}, in their order: the file "
-                    "does not name them; --classes FILE (classes=) does",
+                    f"its {counted(config.num_classes, 'class')} are taken for those of {recipe.dataset}, in their order: "
+                    "the file does not name them; --classes FILE (classes=) does",
                 )
     else:
         layout = layout_for(recipe.model, layouts, path)
@@ -382,12 +384,12 @@ def _filled(
     headless = bool(heads) and not any(theirs in tensors for theirs, ours in pairs if ours in heads)
     if headless and new_head:
         pairs = [(theirs, ours) for theirs, ours in pairs if ours not in heads]
-        notes = (*notes, f"no classifier in it: a new head for {len(state[heads[-1]])} classes")
+        notes = (*notes, f"no classifier in it: a new head for {counted(len(state[heads[-1]]), 'class')}")
     if fresh and new_head:
         # A head of several layers may keep those before the classifier, which comes last.
         tensors = {t: value for t, value in tensors.items() if t not in fresh}
         pairs = [(t, o) for t, o in pairs if not o.startswith("head.") or t in tensors]
-        notes = (*notes, f"a new head for {len(state[fresh[dropped[-1]]])} classes")
+        notes = (*notes, f"a new head for {counted(len(state[fresh[dropped[-1]]]), 'class')}")
     # Files older than torch 0.4.1 do not count batches; nothing depends on the count.
     pairs = [(t, o) for t, o in pairs if t in tensors or not o.endswith("num_batches_tracked")]
     tensors, resized = resize_to_fit(network, tensors, pairs, source)

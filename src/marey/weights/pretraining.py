@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from marey.base.errors import RecipeError, WeightsError
 from marey.base.nearest import did_you_mean
+from marey.base.words import counted
 from marey.classifier import Classifier, LoadReport
 from marey.data.catalogue import class_names_of
 from marey.data.class_order import permutation
@@ -162,22 +163,23 @@ def _fit_head(
 ) -> LoadReport:
     """Keep the head that was loaded only as far as it answers in the classes of the training list; the report says so."""
     order = None if theirs is None else permutation(theirs, ours)
+    classes = counted(len(ours), "class")
     if theirs == ours:
-        note = f"the head is kept: the same {len(ours)} classes in the same order"
+        note = f"the head is kept: the same {classes} in the same order"
     elif are_places(ours) and not (theirs is not None and are_places(theirs)):
-        note = f"the head is kept: the list's labels are numbers, taken for places among the file's {len(ours)} classes"
+        note = f"the head is kept: the list's labels are numbers, taken for places among the file's {classes}"
     elif order is not None:
         rows = torch.from_numpy(order)
         for name, parameter in network.named_parameters():
             if name in ("head.weight", "head.bias"):
                 parameter.data.copy_(parameter.data[rows])
-        note = f"the head is kept, its rows moved by name: the file has the same {len(ours)} classes in another order"
+        note = f"the head is kept, its rows moved by name: the file has the same {classes} in another order"
     else:
         network.initialise_head(how)
         why = (
-            f"the file does not name its {len(ours)} classes (marey convert FILE --classes NAMES writes one that does)"
+            f"the file does not name its {classes} (marey convert FILE --classes NAMES writes one that does)"
             if theirs is None
-            else f"the file's {len(ours)} classes are others ({', '.join(theirs[:3])}{', ...' if len(theirs) > 3 else ''})"
+            else f"the file's {classes} are others ({', '.join(theirs[:3])}{', ...' if len(theirs) > 3 else ''})"
         )
         renamed = tuple(pair for pair in report.renamed if not pair[1].startswith("head."))
         dropped = tuple(name for name, ours_ in report.renamed if ours_.startswith("head."))
@@ -235,7 +237,7 @@ def carry_over(source: Classifier, target: Network, name: str) -> LoadReport:
     ours = {pathway: trunk for pathway, trunk in trunks.items() if len(trunks) == 1 or _width(trunk) == _width(given)}
     renamed: list[tuple[str, str]] = []
     notes: list[str] = []
-    problem = "" if ours else f"no pathway has a stem of {_width(given)} channels"
+    problem = "" if ours else f"no pathway has a stem of {counted(_width(given), 'channel')}"
     for pathway, trunk in ours.items():
         found, problem = _fitted(given.state_dict(), trunk.state_dict())
         if problem:

@@ -11,6 +11,7 @@ from typing import Literal
 from marey.base.errors import WeightsError
 from marey.base.files import cache_folder, link, sha256
 from marey.base.reporter import Bar, progress
+from marey.base.words import counted
 from marey.recipe import Hash, NetworkConfig, Recipe, Source
 from marey.recipes import RECIPES
 from marey.weights.content import hash_name, no_checkpoint, other_hash
@@ -362,8 +363,8 @@ def _other_sizes(one: NetworkConfig, other: NetworkConfig) -> bool:
 def _described(config: NetworkConfig, *, headless: bool = False) -> str:
     values = dict(config)
     depth = f" {values['depth']}" if "depth" in values else ""
-    channels = "" if config.channels == 3 else f", {config.channels} channels"
-    classes = "no classifier" if headless else f"{config.num_classes} classes"
+    channels = "" if config.channels == 3 else f", {counted(config.channels, 'channel')}"
+    classes = "no classifier" if headless else f"{counted(config.num_classes, 'class')}"
     return f"{config.network}{depth}{channels}, {classes}"
 
 

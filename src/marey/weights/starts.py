@@ -6,6 +6,7 @@ from pathlib import Path
 from marey.base.errors import WeightsError
 from marey.base.files import sha256
 from marey.base.reporter import notice
+from marey.base.words import counted
 from marey.models.non_local.config import C2DConfig, I3DResNetConfig
 from marey.models.slowfast.config import SlowFastConfig
 from marey.models.slowonly.config import SlowOnlyConfig
@@ -84,7 +85,7 @@ def ig65m_file(recipe: Recipe, *, trust_first_use: bool = False) -> tuple[Obtain
         pool = "a pool" if start.first_pool else "no pool"
         note = f"IG-65M weights were trained with {pool} behind the stem, this recipe's network is otherwise"
     else:
-        note = f"IG-65M weights of clips of {start.frames} frames, {start.size} pixels"
+        note = f"IG-65M weights of clips of {counted(start.frames, 'frame')}, {start.size} pixels"
     mean, std = start.mean, start.std
     return found, f"{note}; they expect pixels.mean={list(mean)} and pixels.std={list(std)}"
 

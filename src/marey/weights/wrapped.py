@@ -28,6 +28,7 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from marey.base.errors import WeightsError
+from marey.base.words import counted
 from marey.weights.layouts.all import LAYOUTS
 from marey.weights.layouts.resnet import Variant
 
@@ -76,7 +77,7 @@ class _Candidate:
         return _AVERAGED.search(self.prefix.rstrip(".")) is not None
 
     def __str__(self) -> str:
-        return f"{self.prefix.rstrip('.') or 'the plain names'} ({len(self.tensors)} tensors)"
+        return f"{self.prefix.rstrip('.') or 'the plain names'} ({counted(len(self.tensors), 'tensor')})"
 
 
 def unwrap(content: Mapping[object, object], path: Path) -> Unwrapped:
@@ -107,19 +108,20 @@ def unwrap(content: Mapping[object, object], path: Path) -> Unwrapped:
         else:
             filled = {name: tensor for name, tensor in other.tensors.items() if name not in tensors}
             tensors |= filled
-            also = f" but for {len(filled)} tensors that the average lacks" if filled else ""
+            also = f" but for {counted(len(filled), 'tensor')} that the average lacks" if filled else ""
             choices.append(f"{chosen} is taken, the average of the weights, and {other} is left out{also}")
     copies = _copies_of_mmcv(tensors)
     for name in copies:
         del tensors[name]
     if copies:
         choices.append(
-            f"{len(copies)} tensors ema_... are left out: after an epoch MMCV's EMAHook has the weights of the last step "
+            f"{counted(len(copies), 'tensor')} ema_... are left out: after an epoch MMCV's EMAHook has the weights of the "
+            "last step "
             "there, and their average under the plain names, which are taken"
         )
     under = {name for name in flat if name.startswith(chosen.prefix)}
     left = _kinds([name for name in flat if name not in under], _root_of(chosen.prefix, roots))
-    copied = (f"ema_* ({len(copies)} tensors)",) if copies else ()
+    copied = (f"ema_* ({counted(len(copies), 'tensor')})",) if copies else ()
     taken_off = chosen.prefix.removeprefix(_root_of(chosen.prefix, roots))
     if taken_off:
         notes.append(f"the prefix {taken_off} was taken off the names of its tensors")
@@ -142,7 +144,7 @@ def _searched(flat: dict[str, Tensor]) -> tuple[dict[str, Tensor], list[_Candida
     return (
         unwrapped,
         better,
-        [f"wrappers inside the names of {count} tensors were taken out (such as _orig_mod., module.)"],
+        [f"wrappers inside the names of {counted(count, 'tensor')} were taken out (such as _orig_mod., module.)"],
     )
 
 
@@ -304,4 +306,4 @@ def _kinds(names: Sequence[str], root: str) -> list[str]:
     for name in names:
         kind = name.removeprefix(root).partition(".")[0] if root else name.partition(".")[0]
         counts[kind] = counts.get(kind, 0) + 1
-    return [f"{kind} ({count} tensor{'s' if count > 1 else ''})" for kind, count in counts.items()]
+    return [f"{kind} ({counted(count, 'tensor')})" for kind, count in counts.items()]

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
+from marey.backends.choose import open_backend
 from marey.backends.compute import Compute
-from marey.backends.device import pick_device, tell_of_spare
+from marey.backends.device import device_text, pick_device, tell_of_spare
 from marey.backends.precision import pick_precision
 from marey.base.claim import Claim, Command, OutputPath, read_note
 from marey.base.errors import RunError
@@ -17,12 +18,15 @@ from marey.base.files import append_line, atomic_path, mend_lines
 from marey.base.jsonable import BYTES, Json
 from marey.base.precision import Arithmetic
 from marey.base.processes import processes
-from marey.base.reporter import notice, progress
+from marey.base.reporter import notice, progress, understood
+from marey.base.words import counted
 from marey.classifier import Classifier
+from marey.data.clips import ViewDataset
 from marey.data.missing import require_files
-from marey.data.videos import VideoEntry, VideoList, counted
+from marey.data.videos import VideoEntry, VideoList, classes_text
 from marey.evaluation.evaluate import weights_hash
-from marey.inference.predict import predict_many
+from marey.evaluation.pace import expected_time
+from marey.inference.predict import answered
 from marey.inference.resume import identity_of
 from marey.tasks.prediction import Prediction
 from marey.workflows.two_streams import Streams, predict_streams
@@ -53,7 +57,6 @@ def answer(
     chosen = pick_device(compute.device)
     arithmetic = pick_precision(compute.precision, chosen, tell=False)
     tell_of_spare(compute.device)
-    notice(f"answering on {chosen}, {arithmetic}")
     with contextlib.ExitStack() as held:
         if out is not None:
             held.enter_context(_claim(out, model, top=top, precision=arithmetic).held())
@@ -70,19 +73,38 @@ def answer(
         require_files(videos[np.array([row for row in rows if not again or keys[row] not in again], np.int64)])
         # Checked here, of the new ones alone: those that are tried again may all be missing still.
         todo = replace(videos[np.array(rows, np.int64)], source="")
+        where = f"on {device_text(chosen)}, {arithmetic}"
+        found = (
+            _streams(model, todo, compute, where) if isinstance(model, Streams) else _one(model, todo, compute, where)
+        )
         failed = 0
         with progress("Predicting", total=len(todo), unit="videos") as bar:
-            found = (
-                predict_streams(model, todo, compute)
-                if isinstance(model, Streams)
-                else predict_many(model, todo, compute)
-            )
             for given in (item.likeliest(top) for item in found):
                 if out:
                     append_line(out, given.as_json(top))
                 failed += given.error is not None
                 bar.advance(note=f"{failed} broken" if failed else None)
                 yield given
+
+
+def _streams(model: Streams, videos: VideoList, compute: Compute, where: str) -> Iterator[Prediction]:
+    """Answers of two streams, after the line that says so."""
+    names = " and ".join(one.recipe.name for one in model.classifiers)
+    understood(f"{counted(len(videos), 'video')}: answering with {names} {where}")
+    return predict_streams(model, videos, compute)
+
+
+def _one(model: Classifier, videos: VideoList, compute: Compute, where: str) -> Iterator[Prediction]:
+    """Answers of one network, after the line that says so."""
+    recipe, classes = model.recipe, f", {classes_text(model.class_names)}" if model.class_names else ""
+    line = f"{counted(len(videos), 'video')}: answering with {recipe.name}{classes}, {where}"
+    if not len(videos):
+        understood(line)
+        return iter(())
+    backend = open_backend(model, compute, views=len(videos) * recipe.test.views)
+    views = ViewDataset(videos, recipe.test.sampling, recipe.pixels, recipe.flow)
+    understood(line + expected_time(backend, views, recipe.test, range(len(videos)), compute))
+    return answered(backend, model, views, videos, compute)
 
 
 def answers_path(out: Path) -> OutputPath:

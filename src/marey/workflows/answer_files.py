@@ -16,7 +16,8 @@ from marey.base.jsonable import BYTES, json_text
 from marey.base.page import render
 from marey.base.readme import write_readme
 from marey.base.reporter import progress
-from marey.data.videos import counted, seconds_text
+from marey.base.words import counted
+from marey.data.videos import seconds_text
 from marey.evaluation.answers import Film, film_of
 from marey.tasks.prediction import Prediction
 from marey.workflows.answer import answers_path, read_answers

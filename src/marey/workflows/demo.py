@@ -6,13 +6,15 @@ from pathlib import Path
 from typing import cast
 
 from marey.backends.compute import Compute
+from marey.backends.device import device_text, pick_training_device
 from marey.backends.precision import check_machine
 from marey.base.claim import OutputPath
 from marey.base.errors import RecipeError, RunError
 from marey.base.processes import processes
 from marey.base.random import random_for
-from marey.base.readme import program
-from marey.base.reporter import notice
+from marey.base.reporter import notice, understood
+from marey.base.shell import marey_line, next_steps
+from marey.base.words import about, counted
 from marey.data.manifest import Manifest
 from marey.data.motions import MIRROR_PAIRS, recorded_settings, write_motions
 from marey.evaluation.result import EvaluationResult
@@ -77,11 +79,12 @@ def run_demo(
     _tell_what_is_made()
     train, test = write_motions(out / "videos", **data, seed=seed, workers=workers)
     notice(
-        f"\n3/4  Training {recipe.title.partition(',')[0]}: {len(train):,} videos in each of {recipe.train.epochs} epochs. "
+        f"\n3/4  Training {recipe.title.partition(',')[0]}: {counted(len(train), 'video')} in each of "
+        f"{counted(recipe.train.epochs, 'epoch')}. "
         f"Guessing would be right for 1 video in {len(train.class_names)}."
     )
     fitted = fit(recipe, train=train, val=test, out=out, seed=seed, resume=begun.training, go_on=go_on, compute=compute)
-    notice(f"\n4/4  Testing on {len(test)} videos of scenes that it has never seen")
+    notice(f"\n4/4  Testing on {counted(len(test), 'video')} of scenes that it has never seen")
     result = test_last(fitted, test, out=out, options=TrainOptions(compute=compute))
     _print_outcome(result, recipe, test)
     _print_answers(fitted.last, test, compute)
@@ -124,7 +127,6 @@ def _recipe_of(network: str) -> Recipe:
 def _plan(recipe: Recipe, videos: Path, sizes: tuple[MotionsData, ...], *, compute: Compute) -> MotionsData:
     """Measure this machine, choose how much to write, and say how long all of it will take."""
     begun = recorded_settings(videos)
-    notice("1/4  Measuring this machine for a second or two")
     pace = measure_pace(recipe, sizes[0], compute=compute)
     if begun is not None and begun.keys() >= MotionsData.__annotations__.keys():
         # A stopped demo resumes with the videos that it began, whatever is measured this time.
@@ -132,10 +134,15 @@ def _plan(recipe: Recipe, videos: Path, sizes: tuple[MotionsData, ...], *, compu
     else:
         data = pace.choose(recipe, sizes, seconds=_SECONDS)
     done = ", less what is done already" if begun is not None else ""
+    device = device_text(pick_training_device(compute.device))
+    understood(
+        f"{counted(data['train'] + data['test'], 'video')} to be made, {counted(2 * len(MIRROR_PAIRS), 'class')}: "
+        f"{data['train']:,} to train on, {data['test']:,} held out; on {device}; {about(pace.seconds(recipe, data))}"
+    )
     notice(
-        f"     {pace.cores} core{'s' * (pace.cores > 1)}. Per second, one of them writes {_rate(pace.write)} videos or "
-        f"decodes {_rate(pace.decode)} clips, and training takes {_rate(pace.train)} clips.\n"
-        f"     {data['train']:,} videos to learn from and {data['test']:,} to be tested on: about "
+        f"\n1/4  This machine\n     {counted(pace.cores, 'core')}. Per second, one of them writes {_rate(pace.write)} "
+        f"videos or decodes {_rate(pace.decode)} clips, and training takes {_rate(pace.train)} clips.\n"
+        f"     {counted(data['train'], 'video')} to learn from and {data['test']:,} to be tested on: about "
         f"{_in_words(pace.seconds(recipe, data))} in all{done}, if nothing else runs here"
     )
     return data
@@ -150,7 +157,7 @@ def _tell_what_is_made() -> None:
     pairs = [f"{a}/{b}" for a, b in MIRROR_PAIRS]
     notice(
         "\n2/4  Real H.264 videos: things that move through drawn scenes\n"
-        f"     {2 * len(pairs)} classes in mirrored pairs: {', '.join(pairs[:3])},\n     {', '.join(pairs[3:])}\n"
+        f"     {counted(2 * len(pairs), 'class')} in mirrored pairs: {', '.join(pairs[:3])},\n     {', '.join(pairs[3:])}\n"
         "     Both videos of a pair show the same frames, in opposite order: no single frame shows which is which."
     )
 
@@ -158,7 +165,8 @@ def _tell_what_is_made() -> None:
 def _print_outcome(result: EvaluationResult, recipe: Recipe, test: Manifest) -> None:
     right, inside = round(result.top1 * result.num_videos), result.pairs(mirror_pairs(test.class_names))
     print(
-        f"\n{result.top1:.1%} right: {right} of {result.num_videos} videos (guessing: {1 / len(test.class_names):.1%})"
+        f"\n{result.top1:.1%} right: {right} of {counted(result.num_videos, 'video')} (guessing: "
+        f"{1 / len(test.class_names):.1%})"
     )
     print(f"{inside:.1%} right inside the mirrored pairs (guessing: 50 %): {_verdict(inside, recipe)}")
     if right < result.num_videos:
@@ -186,24 +194,21 @@ def _confusions(result: EvaluationResult) -> list[str]:
     """The most frequent mistakes: "left taken for right (3 times)"."""
     names = result.scores.class_names
     return [
-        f"{names[true]} taken for {names[answer]} ({n} time{'s' * (n > 1)})"
+        f"{names[true]} taken for {names[answer]} ({counted(n, 'time')})"
         for true, answer, n in most_confused(result.confusion, 3)
     ]
 
 
 def _tell_next_steps(out: Path, test: Manifest, recipe: Recipe) -> None:
-    marey = " ".join(program())
     other, why = (
         ("slowonly", "a network that sees motion")
         if recipe.model.network == "tsn"
         else ("tsn", "a network of single frames: 50 % inside the pairs")
     )
-    notice(
-        "\nnext:\n"
-        f"  open {out / 'report.html'} in a browser: right and wrong answers as short films\n"
-        f"  {marey} predict {out / 'last.safetensors'} {test[0].path}\n"
-        f"  {marey} demo --network {other}    # {why}\n"
-        f"  {marey} train MY_CLIPS/    # the same for clips of your own, in one folder per class"
+    notice(f"report: {out / 'report.html'} shows right and wrong answers as short films")
+    next_steps(
+        f"{marey_line('demo', '--network', other)}    # {why}",
+        marey_line("predict", out / "last.safetensors", test[0].path),
     )
 
 

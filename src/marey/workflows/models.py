@@ -11,6 +11,7 @@ from marey.base.claim import OutputPath
 from marey.base.errors import WeightsError
 from marey.base.files import sha256
 from marey.base.jsonable import Json
+from marey.base.words import counted
 from marey.classifier import Classifier, LoadReport
 from marey.data.class_files import read_classes
 from marey.recipe import Recipe
@@ -151,8 +152,8 @@ class Converted:
     def as_text(self) -> str:
         written = " (was there already)" if self.was_there else ""
         lines = [
-            f"{self.out}: {self.recipe.name}, {self.recipe.model.num_classes} classes{written}",
-            f"  from {self.report.source}, {self.report.layout} layout: {len(self.report.renamed)} tensors",
+            f"{self.out}: {self.recipe.name}, {counted(self.recipe.model.num_classes, 'class')}{written}",
+            f"  from {self.report.source}, {self.report.layout} layout: {counted(len(self.report.renamed), 'tensor')}",
         ]
         if dropped := self.report.dropped:
             more = f" and {len(dropped) - 5} more" if len(dropped) > 5 else ""

@@ -1,8 +1,9 @@
-"""How fast this machine makes and learns `motions`, by a short measurement, and what it can do in the demo's time."""
+"""How long training will take on this machine, by a short measurement; what it learns of `motions` in the demo's time."""
 
 import statistics
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,16 +14,25 @@ from torch.nn.functional import cross_entropy
 from marey.backends.compute import Compute
 from marey.backends.device import on_device, pick_training_device
 from marey.backends.precision import computing_in
-from marey.base.processes import decoding_workers, usable_cores
+from marey.base.errors import MareyError
+from marey.base.processes import decoding_workers, processes, usable_cores
+from marey.base.reporter import SilentReporter, reporting
+from marey.classifier import Classifier
 from marey.data.clips import ClipDataset
-from marey.data.manifest import make_manifest
+from marey.data.manifest import Manifest, make_manifest
 from marey.data.motions import write_examples
+from marey.evaluation.pace import each
 from marey.recipe import Recipe
 from marey.recipes.motions import MotionsData
 from marey.training.optimizers import build_optimizer
+from marey.video.source import Frames
 from marey.weights.load import build_model
 
 _STEPS = 6
+_LAUNCH = 3.0
+"""Seconds of a training that no measurement covers: processes that start, weights, the report."""
+_LONG = 0.6
+"""Seconds of a first clip above which no second measurement is taken, though the first pays for what is set up once."""
 _START = 10.0
 """Seconds that no measurement of videos and clips covers: processes that start, the report, the answers."""
 
@@ -82,18 +92,95 @@ def measure_pace(recipe: Recipe, data: MotionsData, *, compute: Compute) -> Pace
     return Pace(write, decode, train, cores, writers, decoding_workers(compute.workers))
 
 
+def training_seconds(
+    recipe: Recipe, train: Manifest, held_out: Manifest | None, compute: Compute, *, epochs: float
+) -> float | None:
+    """How long `epochs` of training take, each with its validation, and the test after them, by a measurement with two of
+    the videos and a network of random weights; None where it cannot be known: the videos cannot be read, the network is a
+    user's own, or it sees optical flow, which may have to be computed.
+
+    The random states that training starts from stay as they are.
+    """
+    if recipe.flow is not None:
+        return None
+    device = pick_training_device(compute.device)
+    try:
+        with (
+            torch.random.fork_rng(), reporting(SilentReporter()), computing_in(recipe.train.precision),
+        ):  # fmt: skip
+            clips, decode = _decoded(ClipDataset(train, recipe.clip, recipe.augment, pixels=recipe.pixels))
+            step = _clip_seconds(recipe, clips, device, most=compute.batch or recipe.train.base_batch)
+    except (MareyError, OSError, RuntimeError):
+        return None  # training says what is wrong, or does without
+    seconds = epochs * len(train) * each(decode, step, compute, device=str(device))
+    if held_out is not None:
+        forward = step / 3  # the backward pass takes twice the time of the forward pass
+        seconds += epochs * len(held_out) * each(decode, forward, compute, device=str(device))
+        views = recipe.test.views
+        seconds += len(held_out) * each(
+            decode * recipe.test.sampling.clips, views * forward, compute, device=str(device)
+        )
+    return _LAUNCH + seconds / processes().world
+
+
+def _decoded(videos: ClipDataset) -> tuple[list[Frames], float]:
+    """A clip of the first video and one of another, and the seconds that a clip takes to decode.
+
+    The first one pays for what is set up once; where it takes long, it is taken as it is.
+    """
+    start = time.perf_counter()
+    clips = [videos[0]["clip"]]
+    decode = time.perf_counter() - start
+    if decode < _LONG:
+        start = time.perf_counter()
+        clips.append(videos[len(videos) // 2]["clip"])
+        decode = time.perf_counter() - start
+    return clips, decode
+
+
+def _clip_seconds(recipe: Recipe, clips: Sequence[Frames], device: torch.device, *, most: int) -> float:
+    """Seconds that a clip takes of an optimiser step: by a forward pass of one clip, and where that is short by a whole step
+    of as many clips as a second suffices for.
+    """
+    model = build_model(recipe).to(device).train()
+    one = torch.from_numpy(np.stack(clips[:1]))
+    with torch.no_grad():
+        model.eval()
+        start = time.perf_counter()
+        model(model.preprocess(on_device(one, device))).sum().item()
+        forward = time.perf_counter() - start
+    if forward > _LONG:
+        return 3 * forward
+    model.train()
+    count = max(1, min(most, int(0.5 / forward)))
+    batch = torch.from_numpy(np.stack([clips[number % len(clips)] for number in range(count)]))
+    optimizer = build_optimizer(model.network, recipe.train)
+    times = []
+    for _ in range(2):  # the first one sets up the backward pass
+        start = time.perf_counter()
+        _step(model, optimizer, batch, device)
+        times.append(time.perf_counter() - start)
+        if times[-1] > 1:
+            break
+    return times[-1] / count
+
+
 def _step_seconds(recipe: Recipe, batch_BTHWC: torch.Tensor, device: torch.device) -> float:
     """One optimiser step of a network with random weights: the median, without the first, which sets up much."""
     model = build_model(recipe).to(device).train()
     optimizer = build_optimizer(model.network, recipe.train)
-    target = torch.zeros(len(batch_BTHWC), dtype=torch.int64, device=device)
     times = []
     for _ in range(_STEPS):
         start = time.perf_counter()
-        loss = cross_entropy(model(model.preprocess(on_device(batch_BTHWC, device))), target)
-        optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-        loss.item()  # waits until the device has done all of the step
+        _step(model, optimizer, batch_BTHWC, device)
         times.append(time.perf_counter() - start)
     return statistics.median(times[1:])
+
+
+def _step(model: Classifier, optimizer: torch.optim.Optimizer, batch_BTHWC: torch.Tensor, device: torch.device) -> None:
+    target = torch.zeros(len(batch_BTHWC), dtype=torch.int64, device=device)
+    loss = cross_entropy(model(model.preprocess(on_device(batch_BTHWC, device))), target)
+    optimizer.zero_grad()
+    loss.backward()  # type: ignore[no-untyped-call]
+    optimizer.step()
+    loss.item()  # waits until the device has done all of the step

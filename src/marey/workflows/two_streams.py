@@ -13,6 +13,7 @@ from marey.base.errors import RecipeError, WeightsError
 from marey.base.processes import processes
 from marey.base.readme import readme_around, write_readme
 from marey.base.reporter import notice
+from marey.base.words import counted
 from marey.classifier import Classifier
 from marey.data.class_order import permutation
 from marey.data.videos import VideoList
@@ -86,7 +87,8 @@ class Streams:
         """Say that classes without names are taken to be in one order."""
         if not any(classifier.class_names for classifier in self.classifiers):
             notice(
-                f"no stream names its {self.classifiers[0].num_classes} classes: they are taken to be in the same order in "
+                f"no stream names its {counted(self.classifiers[0].num_classes, 'class')}: they are taken to be in the "
+                "same order in "
                 "all of them (--classes FILE names them)"
             )
 

@@ -7,6 +7,7 @@ from typing import Literal
 import numpy as np
 
 from marey.base.errors import RecipeError
+from marey.base.words import counted
 from marey.data.videos import Target
 from marey.video.augment import TrainCrop
 
@@ -55,7 +56,7 @@ def swaps_of(crop: TrainCrop, class_names: Sequence[str]) -> dict[int, int]:
     swaps = mirror_swaps(class_names) if crop.flip > 0 else {}
     if swaps and crop.flip_classes == "refuse":
         one, other = next(iter(swaps.items()))
-        more = f" (and {len(swaps) - 2} classes more)" if len(swaps) > 2 else ""
+        more = f" (and {counted(len(swaps) - 2, 'class')} more)" if len(swaps) > 2 else ""
         raise RecipeError(
             f"a mirror turns class {class_names[one]!r} into {class_names[other]!r}{more}: train without mirrored clips "
             "(--set augment.flip=0), or swap their labels too (--set augment.flip_classes=swap)."

@@ -14,6 +14,7 @@ from marey.base.errors import DataError
 from marey.base.jobs import run_jobs
 from marey.base.random import random_for
 from marey.base.reporter import warning
+from marey.base.words import counted
 from marey.data.formats import read_manifest
 from marey.data.manifest import Manifest, make_manifest
 from marey.data.motions.looks import DRAWN, MARGIN, Look, Sprite
@@ -169,7 +170,8 @@ def _remove_unknown(folder: Path, jobs: list[_Scene]) -> None:
     for path in found:
         path.unlink()
     if found:
-        warning(f"{folder}: {len(found)} videos lie there without motions.json, and are written anew.")
+        lie = "lies" if len(found) == 1 else "lie"
+        warning(f"{folder}: {counted(len(found), 'video')} {lie} there without motions.json, and are written anew.")
 
 
 def _jobs(folder: Path, train: int, test: int, size: int, frames: int, seed: int, look: Look) -> list[_Scene]:

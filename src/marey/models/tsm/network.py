@@ -3,6 +3,7 @@
 from torch import Tensor
 
 from marey.base.errors import RecipeError
+from marey.base.words import counted
 from marey.models.layers.efficientnet import EfficientNetLiteTrunk
 from marey.models.layers.resnet import BLOCKS
 from marey.models.layers.shift import Shift
@@ -35,8 +36,8 @@ class TSM(TSN):
         """
         if clip_BCTHW.shape[2] % (self.segments * self.stack):
             raise RecipeError(
-                f"a clip of {clip_BCTHW.shape[2]} frames: this network shifts among {self.segments} x {self.stack}; "
-                "let the sampling rule take as many, or change model.segments."
+                f"a clip of {counted(clip_BCTHW.shape[2], 'frame')}: this network shifts among {self.segments} x "
+                f"{self.stack}; let the sampling rule take as many, or change model.segments."
             )
         return super().trunk(clip_BCTHW)
 

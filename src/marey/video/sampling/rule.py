@@ -10,6 +10,7 @@ from pydantic import PositiveInt, model_validator
 from marey.base.declaration import Declaration
 from marey.base.errors import DataError
 from marey.base.random import RandomSource
+from marey.base.words import counted
 
 Indices = NDArray[np.int64]
 
@@ -63,7 +64,7 @@ class SamplingRule(Declaration, ABC):
             DataError: the video has no frames.
         """
         if num_frames < 1:
-            raise DataError(f"cannot sample from a video of {num_frames} frames.")
+            raise DataError(f"cannot sample from a video of {counted(num_frames, 'frame')}.")
         runs = self.runs(num_frames, timestamps, random)
         return runs.reshape(self.clips, self.clip_frames)
 

@@ -1,0 +1,80 @@
+"""How long testing will take, by a measurement on one of the videos."""
+
+import time
+from collections.abc import Sequence
+from itertools import islice
+
+from torch import Tensor
+
+from marey.backends.backend import Backend
+from marey.backends.compute import Compute
+from marey.base.processes import decoding_workers, processes, usable_cores
+from marey.base.reporter import SilentReporter, reporting
+from marey.base.words import about
+from marey.data.clips import ViewDataset
+from marey.data.quarantine import Broken
+from marey.evaluation.views import Views
+from marey.recipe import Test
+
+_START = 2.0
+"""Seconds that no measurement covers: processes that start, files that are written."""
+_LONG = 1.0
+"""Seconds of a first pass above which no second one is taken, though the first pays for what is set up once."""
+_TRIED = 3
+"""Videos that are tried where the first one cannot be read."""
+_MOST_BYTES = 2e8
+"""Of a file: opening a larger one may take longer than a measurement should."""
+
+
+def expected_time(backend: Backend, views: ViewDataset, test: Test, rows: Sequence[int], compute: Compute) -> str:
+    """How long the videos in `rows` will take, as the end of a line: "; about 3 minutes". "" where it cannot be known.
+
+    One of them is decoded, and one pass of one or two of its views taken. Nothing of it is kept.
+    """
+    found = seconds_of(backend, views, test, rows, compute)
+    return "" if found is None else f"; {about(found)}"
+
+
+def seconds_of(backend: Backend, views: ViewDataset, test: Test, rows: Sequence[int], compute: Compute) -> float | None:
+    """Seconds that the videos in `rows` will take; None where it cannot be known: they are optical flow, which may have to
+    be computed, none of the first can be read, or another backend than eager runs, which prepares for each size of a pass.
+    """
+    if not rows or views.flow is not None or backend.report().ran != "eager" or not processes().first:
+        return None
+    with reporting(SilentReporter()):
+        for row in islice(rows, _TRIED):
+            path = views.videos[row].path
+            if not path.exists() or path.stat().st_size > _MOST_BYTES:
+                continue
+            start = time.perf_counter()
+            item = views[row]
+            decoding = time.perf_counter() - start
+            if isinstance(item, Broken):
+                continue
+            cuts = Views.of(item, test, views.pixels)
+            network = len(cuts.cuts) * _seconds_a_view(backend, cuts, compute.views)
+            return _START + len(rows) * each(decoding, network, compute, device=str(backend.device))
+    return None
+
+
+def each(decoding: float, network: float, compute: Compute, *, device: str) -> float:
+    """Seconds for a video that takes `decoding` on one core and `network` on the device: on a CPU one after the other, since
+    both use its cores, else at the same time.
+    """
+    share = decoding / max(1, min(usable_cores(), decoding_workers(compute.workers)))
+    return share + network if device.startswith("cpu") else max(share, network)
+
+
+def _seconds_a_view(backend: Backend, cuts: Views, most: int) -> float:
+    """Of the network: by a pass of one view, and where that is short by a second pass of up to a whole batch."""
+    first = _seconds(backend, next(cuts.batches(1)))
+    if first > _LONG:
+        return first
+    pass_of = next(cuts.batches(max(1, min(most, int(0.5 / first)))))
+    return _seconds(backend, pass_of) / len(pass_of)
+
+
+def _seconds(backend: Backend, views_VTHWC: Tensor) -> float:
+    start = time.perf_counter()
+    backend.run("logits", views_VTHWC)  # gives its results on the CPU, so that it waits for the device
+    return time.perf_counter() - start

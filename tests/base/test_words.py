@@ -1,0 +1,106 @@
+"""Counts and lengths of time in words, in every message of the package."""
+
+import ast
+import io
+import re
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from marey.base.reporter import LoggingReporter, TerminalReporter, progress, reporting
+from marey.base.words import about, counted
+
+SOURCE = Path(__file__).parents[2] / "src" / "marey"
+COUNTED = (
+    "videos|files|rows|classes|clips|frames|epochs|steps|groups|views|sources|splits|entries|tensors|processes|cores|scenes"
+    "|streams|images|copies|checkpoints|batches|folders|links|faults|packets|channels|points|minutes|hours|seconds|runs"
+)
+PLURAL = re.compile(rf"(,|\.0f)? (more |other |broken |further )?({COUNTED})\b")
+ALWAYS_SEVERAL = {
+    # Rates, measurements and differences, which are no counts.
+    "training/loop.py: record.clips_per_second",
+    "workflows/demo.py: _rate(pace.write)",
+    "workflows/demo.py: _rate(pace.decode)",
+    "workflows/demo.py: _rate(pace.train)",
+    "workflows/reproduce.py: 100 * difference",
+    "cli/data.py: s['sum'] / 3600",
+    "recipe/recipe.py: schedule.length",
+    # Two or more by what comes before.
+    "training/step.py: world",
+    "video/index.py: self.left_out",
+    "workflows/demo.py: minutes",
+    "workflows/demo.py: max(5, 5 * round(seconds / 5))",
+    "workflows/two_streams.py: ' and '.join(map(str, classes))",
+}
+
+
+def plurals(file: Path) -> list[str]:
+    """What an f-string of a file fills in right before a plural noun, without the helper that knows of the singular."""
+    found = []
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.JoinedStr):
+            for part, following in zip(node.values, node.values[1:], strict=False):
+                if (
+                    isinstance(part, ast.FormattedValue)
+                    and isinstance(following, ast.Constant)
+                    and PLURAL.match(str(following.value))
+                ):
+                    found.append(f"{file.relative_to(SOURCE)}: {ast.unparse(part.value)}")
+    return found
+
+
+def test_no_message_counts_in_the_plural_alone() -> None:
+    found = [one for file in sorted(SOURCE.rglob("*.py")) for one in plurals(file)]
+    assert set(found) - ALWAYS_SEVERAL == set()
+
+
+@pytest.mark.parametrize(
+    ("count", "words", "text"),
+    [
+        (0, ("video",), "0 videos"),
+        (1, ("video",), "1 video"),
+        (1234, ("video",), "1,234 videos"),
+        (1, ("class",), "1 class"),
+        (3, ("class",), "3 classes"),
+        (2, ("entry", "entries"), "2 entries"),
+        (1, ("entry", "entries"), "1 entry"),
+    ],
+)
+def test_a_count_in_words(count, words, text) -> None:
+    assert counted(count, *words) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.2, "under a minute"),
+        (59, "under a minute"),
+        (61, "about 1 minute"),
+        (170, "about 3 minutes"),
+        (89 * 60, "about 89 minutes"),
+        (95 * 60, "about 2 hours"),
+        (4.2 * 3600, "about 4 hours"),
+        (50 * 3600, "about 2 days"),
+    ],
+)
+def test_an_expected_time_in_words(seconds, text) -> None:
+    assert about(seconds) == text
+
+
+@pytest.mark.parametrize(("done", "text"), [(1, "Reading: 1 video in"), (2, "Reading: 2 videos in")])
+@pytest.mark.parametrize("terminal", [True, False])
+def test_the_last_line_of_a_bar(done, text, terminal) -> None:
+    written = io.StringIO()
+    with (
+        reporting(TerminalReporter(Console(file=written, force_terminal=terminal, width=200))),
+        progress("Reading", total=done, unit="videos") as bar,
+    ):
+        bar.advance(done)
+    assert text in written.getvalue()
+
+
+def test_the_last_line_in_a_log(caplog) -> None:
+    with caplog.at_level("INFO"), reporting(LoggingReporter()), progress("Reading", total=1, unit="files") as bar:
+        bar.advance(1)
+    assert "Reading: 1 file in" in caplog.text

@@ -1,0 +1,218 @@
+"""What a person reads: the first line of a command, its last, and what stands there after Ctrl-C."""
+
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import typer
+from made_videos import coded_frame
+from typer.core import TyperGroup
+from typer.testing import CliRunner
+
+import marey as package
+from marey.base.errors import StoppedError
+from marey.base.reporter import notice, reporting, understood, understood_first, warning
+from marey.base.shell import command_line, marey_line, typed_line
+from marey.cli.app import app
+from marey.cli.interrupted import Interrupted, going_on, long_command
+from marey.video.writer import write_video
+
+SMALL = ("model.width=4", "train.epochs=1", "test.size=32", "augment.size=32", "augment.short_side=36",
+         "pixels.short_side=36")  # fmt: skip
+TINY = [*(word for setting in SMALL for word in ("--set", setting)), "--init", "none", "--workers", "0"]
+EXPECTED = r"(; (under a minute|about \d+ (minute|hour)s?))"
+
+
+def marey(*words: object):
+    return CliRunner().invoke(app, [str(word) for word in words])
+
+
+def parsed(line: str) -> typer.Context:
+    """A line as the shell and the real command line take it apart."""
+    words = shlex.split(line, comments=True)
+    words = words[words.index("marey") + 1 :]
+    command = typer.main.get_command(app)
+    while isinstance(command, TyperGroup):
+        command = command.commands[words.pop(0)]
+    return command.make_context(command.name, words)
+
+
+def next_line(stderr: str) -> str:
+    """The last line, which stands below "next:"."""
+    lines = stderr.rstrip().splitlines()
+    assert "next:" in lines
+    return lines[-1].strip()
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory) -> Path:
+    """A folder whose name the shell would take apart, with clips of two classes."""
+    folder = tmp_path_factory.mktemp("a (b) 'c'")
+    for number, label in enumerate(("jump", "run")):
+        (folder / "my clips" / label).mkdir(parents=True)
+        for i in range(3):
+            frames = [coded_frame(n + 7 * i + 100 * number) for n in range(8)]
+            write_video(folder / "my clips" / label / f"v {i}.mp4", frames, fps=10, preset="ultrafast")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trained(place):
+    """The run of a training in that folder, and what it said."""
+    said = marey("train", place / "my clips", "--out", place / "the run", *TINY)
+    assert said.exit_code == 0, said.output
+    return place / "the run", said
+
+
+def test_train_says_first_what_it_understood_and_last_what_to_type(place, trained) -> None:
+    run, said = trained
+    first = said.stderr.splitlines()[0]
+    assert re.fullmatch(
+        rf"6 videos, 2 classes \(jump, run\): \d to train on, \d held out; on cpu \(\d+ threads?\){EXPECTED}", first
+    )
+    context = parsed(next_line(said.stderr))
+    assert context.command.name == "predict"
+    assert Path(context.params["model"]) == run
+    assert all(video.exists() for video in context.params["videos"])
+
+
+def test_evaluate_predict_and_features_do_so_too(place, trained, tmp_path) -> None:
+    run, _ = trained
+    video = place / "my clips" / "run" / "v 1.mp4"
+    on = rf"on cpu \(\d+ threads?\), float32{EXPECTED}"
+    for words, first in (
+        (
+            ["evaluate", run, "--data", place / "my clips", "--out", tmp_path / "e"],
+            r"6 videos, 2 classes \(jump, run\): ",
+        ),
+        (["predict", run, video], "1 video: answering with "),
+        (["features", run, "--data", video, "--out", tmp_path / "f"], "1 video: features of "),
+    ):
+        said = marey(*words, "--workers", "0", "--device", "cpu")
+        assert said.exit_code == 0, said.output
+        assert re.fullmatch(rf"{first}.*{on}", said.stderr.splitlines()[0])
+        assert next_line(said.stderr)
+
+
+def test_lists_lead_to_training(place, tmp_path) -> None:
+    for words in (
+        ["data", "list", place / "my clips", "--out", tmp_path / "l (1).csv"],
+        ["data", "split", place / "my clips", "--out", tmp_path / "s.csv", "--val", "0.34"],
+    ):
+        context = parsed(next_line(marey(*words).stderr))
+        assert (context.command.name, Path(context.params["recipe"]).exists()) == ("train", True)
+
+
+def test_results_stay_pure(trained, place) -> None:
+    words = ("predict", trained[0], place / "my clips" / "run" / "v 1.mp4", "--workers", "0")
+    assert marey(*words, "--json").stdout.startswith("[")
+    assert "next" not in marey(*words).stdout
+    assert marey(*words, "--quiet").stderr == ""
+
+
+NAMES = ["plain.mp4", "a b.mp4", "a(1).mp4", "it's.mp4", "-dash.mp4", "$HOME.mp4", "a;b.mp4", "ü.mp4", "*.mp4", "~x"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_path_of_any_name_can_be_pasted(name) -> None:
+    context = parsed(marey_line("predict", "slowonly_r50_8x8_k400", Path(name)))
+    assert context.params["videos"] == [Path(name)]
+
+
+def test_words_of_windows_are_quoted_as_its_shells_take_them(monkeypatch) -> None:
+    monkeypatch.setattr("marey.base.shell.sys.platform", "win32")
+    assert command_line("marey", r"C:\my clips\a (1).mp4", r"C:\b.mp4") == r'marey "C:\my clips\a (1).mp4" C:\b.mp4'
+
+
+def test_only_options_that_were_not_typed_are_added(monkeypatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["marey", "train", "my clips", "--out=runs/a"])
+    line = typed_line("--resume", "--out", Path("runs/a"))
+    assert line.endswith("train 'my clips' --out=runs/a --resume")
+    monkeypatch.setattr(sys, "argv", ["marey", "evaluate", "m", "--data", "l.csv"])
+    assert typed_line("--out", Path("runs/a")).endswith("evaluate m --data l.csv --out runs/a")
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    assert typed_line().startswith("torchrun --nproc-per-node 2 -m marey evaluate")
+
+
+class Heard(package.SilentReporter):
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def notice(self, message: str) -> None:
+        self.lines.append(message)
+
+    def warning(self, message: str) -> None:
+        self.lines.append(message)
+
+
+def test_what_was_understood_comes_first() -> None:
+    heard = Heard()
+    with reporting(heard), understood_first():
+        notice("weights loaded")
+        warning("a guess")
+        assert heard.lines == []
+        understood("3 videos")
+        notice("later")
+    assert heard.lines == ["3 videos", "weights loaded", "a guess", "later"]
+
+
+def test_nothing_is_lost_where_nothing_is_understood() -> None:
+    heard = Heard()
+    with reporting(heard), pytest.raises(ValueError, match="no"), understood_first():
+        notice("weights loaded")
+        raise ValueError("no")
+    assert heard.lines == ["weights loaded"]
+
+
+def test_a_missing_file_is_announced_once(place, tmp_path) -> None:
+    rows = [f"{place}/my clips/run/v {i}.mp4,run\n{place}/my clips/jump/v {i}.mp4,jump\n" for i in range(3)]
+    (tmp_path / "l.csv").write_text(f"path,label\n{''.join(rows)}gone.mp4,run\n")
+    said = marey("train", tmp_path / "l.csv", "--out", tmp_path / "run", *TINY, "--seed", "1").stderr
+    assert sum("gone.mp4" in line for line in said.splitlines()) == 1
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt(), StoppedError("stopped", interrupted=True)])
+def test_ctrl_c_says_what_is_kept(stop, monkeypatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["marey", "evaluate", "m"])
+    with pytest.raises(Interrupted) as found, going_on(lambda: "3 videos are kept", "--out", Path("a b")):
+        raise stop
+    assert found.value.kept.startswith("3 videos are kept. To go on:\n  ")
+    assert found.value.kept.endswith("evaluate m --out 'a b'")
+
+
+def test_ctrl_c_says_that_nothing_is_kept() -> None:
+    @long_command
+    def work() -> None:
+        with going_on(lambda: ""):
+            raise KeyboardInterrupt
+
+    with pytest.raises(Interrupted, match="nothing is kept"):
+        work()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+def test_a_training_that_is_interrupted_goes_on_as_its_last_line_says(place, tmp_path) -> None:
+    words = ["train", str(place / "my clips"), *TINY, "--epochs", "400", "--out", str(tmp_path / "r 1")]
+    words = [word for word in words if word not in ("--set", "train.epochs=1")]
+    words = [part for word in words for part in (("--set", word) if "=" in word else (word,))]
+    with subprocess.Popen(
+        [sys.executable, "-m", "marey", *words], stderr=subprocess.PIPE, text=True
+    ) as process:  # fmt: skip
+        while not (tmp_path / "r 1" / "last.ckpt").exists():
+            assert process.poll() is None
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in err
+    assert "is kept in" in err
+    context = parsed(err.splitlines()[-1])
+    assert (context.params["resume"], context.params["out"]) == (True, tmp_path / "r 1")
+    assert os.listdir(tmp_path) == ["r 1"]
