@@ -15,7 +15,7 @@ setup: $(READY)  ## .venv with marey and the development tools
 # pip, not a faster resolver: the constraint must pick the same torch build everywhere.
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,openvino,tensorboard]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,docs,openvino,tensorboard]'
 	touch $@
 
 demo: setup      ## generate real video files, train on them, test, answer, report: a few minutes
@@ -39,12 +39,12 @@ test: lint       ## lint, types and the tests, under 10 minutes
 test-all: test   ## the slow tests too, under 40 minutes
 	$(PYTEST) -m slow
 
-docs: setup      ## the site under site/; generated pages anew, warnings are errors
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]'
+docs: setup      ## the site under site/; generated pages anew, every warning is an error
+	$(BIN)/python tools/commands.py
 	$(BIN)/python tools/zoo.py
 	$(BIN)/python tools/rows.py
 	$(BIN)/python tools/pictures.py
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 links: setup     ## ask every address of weights for its header (no file is downloaded), write docs/links.md
 	$(BIN)/python tools/links.py

@@ -168,7 +168,8 @@ def features(
         out: The folder: NAME-HASH.npy for each video, broken.jsonl, and at the end index.csv (video, start, end, file,
             error) of the videos of this call.
         per_clip: [clips, D], each the mean over its crops; else [D], the mean over all views.
-        compute, options: As `marey.evaluate` takes them.
+        compute: Where and how the network runs, as `marey.evaluate` takes it.
+        **options: Fields of `Compute`, which change that one.
 
     Raises:
         RunError: `out` belongs to another model or protocol, or another process is writing there; this machine does not

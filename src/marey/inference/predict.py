@@ -55,7 +55,8 @@ def predict(
             the folder of a run, a recipe's name.
         video: One path; or several, or a list of videos, with labels or without: an answer for each, and for a video that
             cannot be read one with `error` and no probabilities.
-        compute, options: As `marey.evaluate` takes them.
+        compute: Where and how the network runs, as `marey.evaluate` takes it.
+        **options: Fields of `Compute`, which change that one.
 
     Raises:
         DecodeError: the one video cannot be read.
