@@ -203,9 +203,9 @@ def _without_placeholders(words: Iterable[str]) -> list[str]:
     typed = _typed(found)
     kept: list[str] = []
     for word in words:
-        if word == "..." and kept and kept[-1] == "--set":
-            kept.pop()
-        elif kept and kept[-1] in typed and _PLACEHOLDER.fullmatch(word):
+        if (word == "..." and kept and kept[-1] == "--set") or (
+            kept and kept[-1] in typed and _PLACEHOLDER.fullmatch(word)
+        ):
             kept.pop()
         elif word != "...":
             name, _, value = word.partition("=")

@@ -77,9 +77,7 @@ class _Command:
 def page() -> str:
     """The whole page."""
     commands = list(_commands(app, "marey"))
-    lines = [_HEAD]
-    for one in commands:
-        lines.append(f"- [`{one.name}`](#{one.anchor}): {one.text[0]}")
+    lines = [_HEAD, *(f"- [`{one.name}`](#{one.anchor}): {one.text[0]}" for one in commands)]
     lines += ["", "## Options of every command", ""]
     lines += [_item(option) for option in commands[0].parameters if option.name in _COMMON]
     lines += ["- `-h`, `--help`: Print the command's help and end.", ""]
