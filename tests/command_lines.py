@@ -33,6 +33,7 @@ SHELLS = ("", "bash", "sh", "shell", "console", "text", "powershell", "bat")
 FOR_FOLDERS = "slowonly_r18_8seg_folder"
 """The recipe whose fields `--set` has where no recipe is named."""
 
+PROGRAM = typer.main.get_command(app)
 UsageError = typer.BadParameter.__bases__[0]
 _FENCE = re.compile(r"^\s*(`{3,}|~{3,})\s*([\w-]*)")
 _PROGRAM = re.compile(
@@ -155,7 +156,7 @@ def _without_redirections(words: list[str]) -> Iterator[str]:
 
 def command_of(words: Iterable[str]) -> tuple[TyperCommand | TyperGroup, list[str]]:
     """The command that the first words name, or the group where they name none, and the words that follow."""
-    left, found = list(words), typer.main.get_command(app)
+    left, found = list(words), PROGRAM
     while left and isinstance(found, TyperGroup) and left[0] in found.commands:
         found = found.commands[left.pop(0)]
     assert isinstance(found, TyperCommand | TyperGroup)
@@ -187,11 +188,24 @@ def fault_of(command: Shown) -> str | None:
     return None
 
 
+def values_of(command: Shown) -> dict[str, object]:
+    """The values of the command's parameters by name, for a command without a fault."""
+    found, left = command_of(_without_placeholders(command.words))
+    try:
+        return _parsed(found, left, whole=command.whole)
+    except typer.Exit:  # of --help
+        return {}
+
+
 def _parsed(found: TyperCommand | TyperGroup, left: list[str], *, whole: bool) -> dict[str, object]:
-    if not whole:
-        for parameter in found.params:
-            parameter.required = False
-    context = found.make_context(found.name, list(left))
+    needed = [parameter for parameter in found.params if parameter.required]
+    try:
+        for parameter in needed:
+            parameter.required = whole
+        context = found.make_context(found.name, list(left))
+    finally:
+        for parameter in needed:
+            parameter.required = True
     if isinstance(found, TyperGroup):
         found.resolve_command(context, [word for word in left if not word.startswith("-")])
     return dict(context.params)

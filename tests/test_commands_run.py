@@ -1,0 +1,189 @@
+"""Commands that README and docs show, run from top to bottom of their page in a folder with made clips and a trained run."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from typer.testing import CliRunner, Result
+
+from command_lines import NAMES, PAGES, ROOT, Shown, command_of, fault_of, shown, values_of
+from marey.cli.app import app
+from marey.video.writer import write_video
+from marey.weights.layouts import mmaction
+from marey.weights.load import build_model
+
+CLASSES = ("jump", "run", "throw")
+INPUTS = (
+    "model", "data", "videos", "val", "root", "classes", "only", "fuse_data", "source", "sources", "folder", "scores",
+    "search_on", "recipe", "init", "weights", "fuse", "fuse_weights", "file",
+)  # fmt: skip
+"""Parameters whose values are names of files that a command reads, or of models."""
+NO_FILES = {"fuse": ("weights",)}
+"""Such names that mean something else in a command."""
+TESTED_ELSEWHERE = ("demo", "reproduce")
+"""Commands that take many minutes, or data sets that are not here."""
+NETWORK = "weights that are fetched"
+OPTIONS = {"train": "--dry-run", "predict": "--workers=0", "features": "--workers=0", "evaluate": "--workers=0"}
+"""What the fast test adds to a command."""
+
+
+def run(*words: str) -> Result:
+    return CliRunner().invoke(app, list(words))
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory) -> Path:
+    """A folder with what the pages name: clips, lists, a trained run and its scores."""
+    folder = tmp_path_factory.mktemp("prepared")
+    for label in CLASSES:
+        for i in range(6):
+            write_video(folder / "clips" / label / f"rec{i}_a.mp4", frames(label, i), fps=10, preset="ultrafast")
+    one = folder / "clips" / "jump" / "rec0_a.mp4"
+    for name in ("new.mp4", "kick.mp4", "a.mp4", "b.mp4", "videos/a.mp4", "videos/b.mp4"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        shutil.copy(one, folder / name)
+    (folder / "names.txt").write_text("\n".join(CLASSES) + "\n", encoding="utf-8")
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        write_lists(folder)
+        done = run("train", "clips/", "--epochs", "1", "--workers", "0", "--out", "runs/clips-1")
+        assert done.exit_code == 0, done.output
+    finally:
+        os.chdir(before)
+    trained = folder / "runs" / "clips-1"
+    for name in ("rgb", "flow"):
+        shutil.copytree(trained, folder / "runs" / name)
+        for copy in (f"{name}.npz", f"{name}-val.npz"):
+            shutil.copy(trained / "scores.npz", folder / copy)
+    for copy in ("new.safetensors", "checkpoints/new.safetensors"):
+        (folder / copy).parent.mkdir(exist_ok=True)
+        shutil.copy(trained / "last.safetensors", folder / copy)
+    return folder
+
+
+def frames(label: str, number: int) -> np.ndarray:
+    """16 frames of a picture that moves by its class."""
+    random = np.random.default_rng(number)
+    picture = random.integers(0, 255, (48, 64, 3), dtype=np.uint8)
+    step = {"jump": (2, 0), "run": (0, 2), "throw": (2, 2)}[label]
+    return np.stack([np.roll(picture, (step[0] * i, step[1] * i), axis=(0, 1)) for i in range(16)])
+
+
+def write_lists(folder: Path) -> None:
+    for name in ("split.csv", "list.csv"):
+        assert run("data", "split", "clips/", "--out", name).exit_code == 0
+    header, *rows = (folder / "split.csv").read_text(encoding="utf-8").splitlines()
+    tested = [row.replace(",val", ",test") if i % 2 else row for i, row in enumerate(rows)]
+    (folder / "clips.csv").write_text("\n".join([header, *tested]) + "\n", encoding="utf-8")
+    for name, part in (("train.csv", "train"), ("val.csv", "val"), ("more.csv", "val")):
+        text = "\n".join([header, *(row for row in rows if part in row.split(","))])
+        (folder / name).write_text(text + "\n", encoding="utf-8")
+
+
+def needs(command: Shown) -> str | None:
+    """What a command needs that is not here: one of its files, `NETWORK`, other tests; or None."""
+    found, _ = command_of(command.words)
+    if found.name in TESTED_ELSEWHERE or fault_of(command) or "..." in command.words:
+        return "other tests"
+    values = values_of(command)
+    if values.get("device", "auto") not in ("auto", "cpu") or values.get("backend", "auto") not in ("auto", "eager"):
+        return "a device or a backend"
+    if found.name in ("list", "show"):
+        return None
+    if found.name in ("fetch", "path", "remove"):
+        return NETWORK
+    rows = []
+    for key in INPUTS:
+        given = values.get(key)
+        for word in given if isinstance(given, list | tuple) else [given]:
+            if not isinstance(word, str | Path) or key in NO_FILES.get(found.name, ()) or word == "none":
+                continue
+            if str(word) in NAMES:
+                rows.append(str(word))
+            elif not Path(word).exists():
+                return str(word)
+    if found.name == "train" and any("_folder" not in row for row in rows):
+        return "other tests"  # minutes for each step of a network at full size
+    here = values.get("untrained") or values.get("weights") or values.get("init") == "none"
+    return NETWORK if rows and not here else None
+
+
+def commands_of(page: Path) -> list[Shown]:
+    return [command for command in shown(page) if command.whole]
+
+
+@pytest.fixture
+def folder(prepared, tmp_path, monkeypatch) -> Iterator[Path]:
+    """A copy of what is prepared, in which a page's commands may write."""
+    copy = tmp_path / "work"
+    shutil.copytree(prepared, copy)
+    monkeypatch.chdir(copy)
+    monkeypatch.setenv("MAREY_CACHE", str(tmp_path / "cache"))
+    yield copy
+
+
+WITH_COMMANDS = [page for page in PAGES if commands_of(page)]
+
+
+def run_as_shown(command: Shown, *more: str) -> None:
+    """Run a command, and write what it prints where its line says."""
+    done = run(*command.words, *more)
+    allowed = (0, 1) if command.words[:2] == ("data", "audit") else (0,)  # 1: the set has faults
+    assert done.exit_code in allowed, f"{command}: {done.output}"
+    if command.written_to:
+        Path(command.written_to).write_text(done.stdout, encoding="utf-8")
+
+
+def is_light(command: Shown) -> bool:
+    name = command_of(command.words)[0].name
+    return name not in ("doctor", "flow") and "--untrained" not in command.words and "--weights" not in command.words
+
+
+@pytest.mark.parametrize("page", WITH_COMMANDS, ids=lambda page: str(page.relative_to(ROOT)))
+def test_commands_of_a_page_run(page, folder) -> None:
+    """Those that take seconds; of trainings what they would do."""
+    for command in commands_of(page):
+        if needs(command) is None and is_light(command):
+            added = OPTIONS.get(command.words[0], "")
+            run_as_shown(command, *([added] if added and added.partition("=")[0] not in command.words else []))
+
+
+@pytest.mark.parametrize("page", WITH_COMMANDS, ids=lambda page: str(page.relative_to(ROOT)))
+def test_a_command_that_fetches_weights_names_them_where_there_is_no_network(page, folder) -> None:
+    for command in commands_of(page):
+        if needs(command) == NETWORK:
+            done = run(*command.words)
+            assert done.exit_code == 1, f"{command}: {done.output}"
+            assert any(name in done.output for name in NAMES & set(command.words)) or "NAME" in command.words
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", WITH_COMMANDS, ids=lambda page: str(page.relative_to(ROOT)))
+def test_commands_of_a_page_run_whole(page, folder, older_file) -> None:
+    if "old.pth --classes" not in page.read_text(encoding="utf-8"):  # there it is a network of one's own classes
+        (folder / "old.pth").symlink_to(older_file)
+    for command in commands_of(page):
+        if needs(command) is None:
+            run_as_shown(command)
+
+
+@pytest.fixture(scope="module")
+def older_file(tmp_path_factory) -> Path:
+    """A checkpoint as MMAction wrote them, of the network slowonly_r50_8x8_k400 with drawn weights."""
+    network = build_model("slowonly_r50_8x8_k400").network
+    tensors = network.state_dict()
+    path = tmp_path_factory.mktemp("older") / "old.pth"
+    torch.save({"state_dict": {theirs: tensors[ours] for theirs, ours in mmaction.pairs(network)}}, path)
+    return path
+
+
+def test_most_kinds_of_commands_are_run(prepared, monkeypatch) -> None:
+    monkeypatch.chdir(prepared)
+    names = {command_of(command.words)[0].name for page in PAGES for command in commands_of(page) if not needs(command)}
+    kinds = "list show doctor predict features evaluate train report fuse split audit resize frames flow scan verify"
+    assert names >= set(kinds.split())
