@@ -1,22 +1,18 @@
 """Commands that README and docs show, run from top to bottom of their page in a folder with made clips and a trained run."""
 
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-from typer.testing import CliRunner, Result
 
 from command_lines import NAMES, PAGES, ROOT, Shown, command_of, fault_of, shown, values_of
-from marey.cli.app import app
-from marey.video.writer import write_video
+from marey.recipes import get_recipe
 from marey.weights.layouts import mmaction
 from marey.weights.load import build_model
+from prepared_folder import run
 
-CLASSES = ("jump", "run", "throw")
 INPUTS = (
     "model", "data", "videos", "val", "root", "classes", "only", "fuse_data", "source", "sources", "folder", "scores",
     "search_on", "recipe", "init", "weights", "fuse", "fuse_weights", "file",
@@ -31,60 +27,6 @@ OPTIONS = {"train": "--dry-run", "predict": "--workers=0", "features": "--worker
 """What the fast test adds to a command."""
 
 
-def run(*words: str) -> Result:
-    return CliRunner().invoke(app, list(words))
-
-
-@pytest.fixture(scope="module")
-def prepared(tmp_path_factory) -> Path:
-    """A folder with what the pages name: clips, lists, a trained run and its scores."""
-    folder = tmp_path_factory.mktemp("prepared")
-    for label in CLASSES:
-        for i in range(6):
-            write_video(folder / "clips" / label / f"rec{i}_a.mp4", frames(label, i), fps=10, preset="ultrafast")
-    one = folder / "clips" / "jump" / "rec0_a.mp4"
-    for name in ("new.mp4", "kick.mp4", "a.mp4", "b.mp4", "videos/a.mp4", "videos/b.mp4"):
-        (folder / name).parent.mkdir(exist_ok=True)
-        shutil.copy(one, folder / name)
-    (folder / "names.txt").write_text("\n".join(CLASSES) + "\n", encoding="utf-8")
-    before = Path.cwd()
-    os.chdir(folder)
-    try:
-        write_lists(folder)
-        done = run("train", "clips/", "--epochs", "1", "--workers", "0", "--out", "runs/clips-1")
-        assert done.exit_code == 0, done.output
-    finally:
-        os.chdir(before)
-    trained = folder / "runs" / "clips-1"
-    for name in ("rgb", "flow"):
-        shutil.copytree(trained, folder / "runs" / name)
-        for copy in (f"{name}.npz", f"{name}-val.npz"):
-            shutil.copy(trained / "scores.npz", folder / copy)
-    for copy in ("new.safetensors", "checkpoints/new.safetensors"):
-        (folder / copy).parent.mkdir(exist_ok=True)
-        shutil.copy(trained / "last.safetensors", folder / copy)
-    return folder
-
-
-def frames(label: str, number: int) -> np.ndarray:
-    """16 frames of a picture that moves by its class."""
-    random = np.random.default_rng(number)
-    picture = random.integers(0, 255, (48, 64, 3), dtype=np.uint8)
-    step = {"jump": (2, 0), "run": (0, 2), "throw": (2, 2)}[label]
-    return np.stack([np.roll(picture, (step[0] * i, step[1] * i), axis=(0, 1)) for i in range(16)])
-
-
-def write_lists(folder: Path) -> None:
-    for name in ("split.csv", "list.csv"):
-        assert run("data", "split", "clips/", "--out", name).exit_code == 0
-    header, *rows = (folder / "split.csv").read_text(encoding="utf-8").splitlines()
-    tested = [row.replace(",val", ",test") if i % 2 else row for i, row in enumerate(rows)]
-    (folder / "clips.csv").write_text("\n".join([header, *tested]) + "\n", encoding="utf-8")
-    for name, part in (("train.csv", "train"), ("val.csv", "val"), ("more.csv", "val")):
-        text = "\n".join([header, *(row for row in rows if part in row.split(","))])
-        (folder / name).write_text(text + "\n", encoding="utf-8")
-
-
 def needs(command: Shown) -> str | None:
     """What a command needs that is not here: one of its files, `NETWORK`, other tests; or None."""
     found, _ = command_of(command.words)
@@ -93,10 +35,8 @@ def needs(command: Shown) -> str | None:
     values = values_of(command)
     if values.get("device", "auto") not in ("auto", "cpu") or values.get("backend", "auto") not in ("auto", "eager"):
         return "a device or a backend"
-    if found.name in ("list", "show"):
-        return None
-    if found.name in ("fetch", "path", "remove"):
-        return NETWORK
+    if found.name in ("list", "show", "fetch", "path", "remove"):
+        return NETWORK if found.name in ("fetch", "path", "remove") else None
     rows = []
     for key in INPUTS:
         given = values.get(key)
@@ -175,7 +115,7 @@ def test_commands_of_a_page_run_whole(page, folder, older_file) -> None:
 @pytest.fixture(scope="module")
 def older_file(tmp_path_factory) -> Path:
     """A checkpoint as MMAction wrote them, of the network slowonly_r50_8x8_k400 with drawn weights."""
-    network = build_model("slowonly_r50_8x8_k400").network
+    network = build_model(get_recipe("slowonly_r50_8x8_k400")).network
     tensors = network.state_dict()
     path = tmp_path_factory.mktemp("older") / "old.pth"
     torch.save({"state_dict": {theirs: tensors[ours] for theirs, ours in mmaction.pairs(network)}}, path)
