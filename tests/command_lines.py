@@ -165,7 +165,9 @@ def command_of(words: Iterable[str]) -> tuple[TyperCommand | TyperGroup, list[st
 
 def options_of(command: TyperCommand | TyperGroup) -> set[str]:
     """All names of its options."""
-    return {name for option in command.params for name in (*option.opts, *option.secondary_opts) if name[0] == "-"}
+    return {"-h", "--help"} | {
+        name for option in command.params for name in (*option.opts, *option.secondary_opts) if name[0] == "-"
+    }
 
 
 def fault_of(command: Shown) -> str | None:
