@@ -110,6 +110,8 @@ def test_commands_of_a_page_run_whole(page, folder, older_file) -> None:
         (folder / "old.pth").symlink_to(older_file)
     for command in commands_of(page):
         if needs(command) is None:
+            if command.words[0] == "convert":  # the prepared file is there for pages that do not make it
+                Path(str(values_of(command)["out"])).unlink(missing_ok=True)
             run_as_shown(replace(command, words=shortened(command.words)))
 
 
