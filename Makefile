@@ -3,7 +3,7 @@
 PYTHON      ?= python3
 VENV        ?= .venv
 CONSTRAINTS ?= constraints.txt
-EXTRAS      ?= dev,openvino,tensorboard
+EXTRAS      ?= dev,docs,openvino,tensorboard
 PIP_ARGS    ?=
 BIN         := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 READY       := $(VENV)/.ready
@@ -31,6 +31,7 @@ lint: setup      ## ruff, format check, mypy strict on src, workflows and other 
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy --platform win32 --cache-dir .mypy_cache/win32
 	$(BIN)/zizmor --offline --quiet --no-progress --persona=pedantic .github
 	$(SCHEMA) vendor.github-workflows .github/workflows/ci.yml
 	$(SCHEMA) custom.github-workflows-require-timeout .github/workflows/ci.yml
@@ -64,12 +65,12 @@ newest:          ## the fast tests with the newest version of every package, in 
 wheel: setup     ## the wheel under dist/
 	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
 
-docs: setup      ## the site under site/; generated pages anew, warnings are errors
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]'
+docs: setup      ## the site under site/; generated pages anew, every warning is an error
+	$(BIN)/python tools/commands.py
 	$(BIN)/python tools/zoo.py
 	$(BIN)/python tools/rows.py
 	$(BIN)/python tools/pictures.py
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 links: setup     ## ask every address of weights for its header (no file is downloaded), write docs/links.md
 	$(BIN)/python tools/links.py

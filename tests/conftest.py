@@ -26,6 +26,14 @@ def shared() -> Path:
     return SHARED
 
 
+@pytest.fixture(scope="session")
+def prepared(tmp_path_factory) -> Path:
+    """Made clips, lists of them and a trained run under the names that the pages use. Tests work in copies."""
+    from prepared_folder import prepare
+
+    return prepare(tmp_path_factory.mktemp("prepared"))
+
+
 @pytest.fixture(autouse=True)
 def nothing_said_yet() -> Iterator[None]:
     """Each test has a reporter that was told nothing yet, of what is told once."""

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from command_lines import PAGES, shown
 from marey.recipe.source import TRUST_ORDER
 from marey.recipes import RECIPES, TWO_STREAMS
 from marey.recipes.starts import STARTS
@@ -16,17 +17,20 @@ from marey.weights import availability, scan
 
 ROOT = Path(__file__).parents[1]
 TOOLS = ROOT / "tools"
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+GENERATED = ("zoo", "rows", "commands")
+"""Tools that write a page."""
+FETCHING = ("predict", "evaluate", "features", "reproduce", "train", "weights fetch")
+"""Commands that fetch weights by the name of a row or start."""
 
 
-@pytest.mark.parametrize("name", ["zoo", "rows"])
+@pytest.mark.parametrize("name", GENERATED)
 def test_a_generated_page_is_fresh(name) -> None:
     tool = runpy.run_path(str(TOOLS / f"{name}.py"))
     assert tool["PAGE"].read_text(encoding="utf-8") == tool["page"](), f"run `python tools/{name}.py`"
 
 
 @pytest.mark.parametrize(("words", "code"), [(["--help"], 0), (["zoo.md"], 2)])
-@pytest.mark.parametrize("name", ["zoo", "rows"])
+@pytest.mark.parametrize("name", GENERATED)
 def test_a_tool_that_is_asked_for_help_writes_nothing(name, words, code, monkeypatch) -> None:
     def refused(*_: object, **__: object) -> None:
         raise AssertionError("written")
@@ -46,11 +50,8 @@ def test_a_word_for_weights_is_explained(word) -> None:
 
 def examples() -> list[str]:
     """The commands of all pages that fetch weights by the name of a row or start."""
-    text = "\n".join(page.read_text(encoding="utf-8") for page in PAGES).replace("\\\n", "")
-    lines = re.findall(
-        r"^ {4}(marey (?:predict|evaluate|features|reproduce|train|weights fetch) [^#\n]+)", text, re.MULTILINE
-    )
-    return [part.strip() for line in lines for part in line.split(";")]
+    lines = (shlex.join(command.words) for page in PAGES for command in shown(page) if command.whole)
+    return [line for line in lines if line.startswith(FETCHING)]
 
 
 @pytest.mark.parametrize("line", examples())
@@ -62,7 +63,7 @@ def test_an_example_asks_for_weights_that_one_can_get(line, monkeypatch, tmp_pat
     words = shlex.split(line)
     if {"--weights", "--untrained"} & set(words):
         return
-    trains = words[1] == "train" or "--train" in words
+    trains = words[0] == "train" or "--train" in words
     inits = [after for word, after in pairwise(words) if word == "--init"]
     for name in inits if trains else words:
         if name in rows:

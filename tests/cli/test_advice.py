@@ -6,10 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import typer
 from typer.core import TyperCommand, TyperGroup
 
-from marey.cli.app import app
+from command_lines import command_of, options_of
 
 SOURCE = Path(__file__).parents[2] / "src" / "marey"
 END = re.compile(r"[;:`()|]|\. |, | and | or | then |$")
@@ -33,9 +32,7 @@ def advice(text: str) -> Iterator[tuple[TyperCommand, list[str]]]:
     flat = " ".join(text.split())
     for found in re.finditer(r"\bmarey (?=[a-z])", flat):
         words = flat[found.end() : END.search(flat, found.end()).start()].split()
-        command = typer.main.get_command(app)
-        while words and isinstance(command, TyperGroup) and words[0] in command.commands:
-            command = command.commands[words.pop(0)]
+        command, words = command_of(words)
         if not isinstance(command, TyperGroup):
             yield command, [word.partition("=")[0].rstrip(".") for word in words if word.startswith("--")]
 
@@ -45,12 +42,7 @@ def test_commands_in_messages_have_these_options(room) -> None:
     for file in room.rglob("*.py"):
         for text in texts(ast.parse(file.read_text(encoding="utf-8"))):
             for command, options in advice(text):
-                known = {word for option in command.params for word in option.opts} | {
-                    "--offline",
-                    "--quiet",
-                    "--debug",
-                }
-                assert set(options) <= known, f"{file}: {command.name} in {text!r}"
+                assert set(options) <= options_of(command), f"{file}: {command.name} in {text!r}"
 
 
 def test_a_wrong_option_is_seen() -> None:

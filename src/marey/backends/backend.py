@@ -121,8 +121,9 @@ class Compiler(Protocol):
         Args:
             module: On `device`, in eval mode.
             views_VTHWC: The first batch, on `device`: the function must take other V.
-            device, precision: Where and in which arithmetic the function computes. It is called without gradients, and
-                within `computing_in(precision)`.
+            device: Where the function computes.
+            precision: The arithmetic in which it computes. It is called without gradients, and within
+                `computing_in(precision)`.
 
         Raises:
             Exception: whatever goes wrong, also when the function is called: eager then goes on, and a line says why.

@@ -177,7 +177,8 @@ def features(
             `runs/<name>-features-1`, -2, ... that is not there.
         per_clip: [clips, D], each the mean over its crops; else [D], the mean over all views.
         root: Folder of the relative paths of a list.
-        compute, options: As `marey.evaluate` takes them.
+        compute: Where and how the network runs, as `marey.evaluate` takes it.
+        **options: Fields of `Compute`, which change that one.
 
     Raises:
         RunError: `out` belongs to another model or protocol, or another process is writing there; this machine does not

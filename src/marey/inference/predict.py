@@ -73,7 +73,7 @@ def predict(
             is an answer for each, and for one that cannot be read an answer with `error` and no probabilities.
         root: Folder of the relative paths of a list.
         compute: Device, precision, views in one pass, decoding processes and backend.
-        options: Fields of `compute` by name: device="cuda", batch=16, workers=4.
+        **options: Fields of `compute` by name: device="cuda", batch=16, workers=4.
 
     Returns a `Prediction` where `video` is one: a file, a folder of frames, an entry of a list. Else `Predictions`, also of
     a folder or list that holds one video. The likeliest classes are `prediction.top(5)`. The annotation takes one path for

@@ -21,7 +21,8 @@ class RunBatches:
 
     Args:
         recipe: The recipe, which decides how clips are drawn and how many form a batch.
-        train, val: The videos for training, and for validation (None: no validation).
+        train: The videos for training.
+        val: The videos for validation; None: no validation.
         workers: Decoding processes; None: one per core, at most eight.
     """
 

@@ -76,7 +76,8 @@ class RunFolder:
 
     Args:
         path: The path of the folder.
-        recipe, class_names: The recipe and the class names that are saved with the weights.
+        recipe: Saved with the weights.
+        class_names: Saved with the weights.
         identity: Recipe, data and seed, which distinguish this run from others.
         writes: Whether this process writes the files.
     """

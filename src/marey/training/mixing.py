@@ -86,7 +86,8 @@ class MixedBatch:
         normalise: Frames to clips [B, C, T, H, W].
         train: Says whether and how.
         key: (seed, step).
-        rank, world: This process among how many; its clip i is clip rank + i * world of the global batch.
+        rank: This process; its clip i is clip rank + i * world of the global batch.
+        world: How many processes there are.
     """
 
     def __init__(

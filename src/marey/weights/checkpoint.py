@@ -88,7 +88,8 @@ def save_checkpoint(
 
     Args:
         network: A classifier; or a network, or the tensors of its state dict.
-        recipe, class_names: What is written beside the weights; None: those of the classifier.
+        recipe: Written beside the weights; None: that of the classifier.
+        class_names: Written beside the weights; None: those of the classifier.
         provenance: Where the weights came from, as values of JSON.
         trained_on: Identities of the videos that they were trained on; None: those of the classifier.
 

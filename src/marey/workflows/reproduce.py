@@ -333,8 +333,7 @@ _PAIRS: dict[Ablation, _Pair] = {
 def ablate(which: Ablation, data: Path, *, out: Path, how: How) -> str:
     """Train both sides of one of the announcement's findings on the same videos; what the difference is.
 
-    Raises:
-        As `reproduce`.
+    It raises what `reproduce` raises.
     """
     check_machine(how.test, training=True)
     pair = _PAIRS[which]
