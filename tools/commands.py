@@ -35,10 +35,12 @@ _EXAMPLES = {
     "marey train": "marey train clips/ --epochs 30",
     "marey reproduce": "marey reproduce tsn_r50_8seg_k400_mmaction2 --data K400/",
     "marey demo": "marey demo --out runs/first",
+    "marey cache": "marey cache",
     "marey doctor": "marey doctor",
     "marey convert": "marey convert old.pth --out new.safetensors",
     "marey report": "marey report runs/clips-1",
     "marey fuse": "marey fuse rgb.npz flow.npz --weights 1,1.5",
+    "marey data motions": "marey data motions motions/",
     "marey data list": "marey data list clips/",
     "marey data split": "marey data split clips/ --out split.csv",
     "marey data prepare": "marey data prepare ucf101 UCF101/",
@@ -71,7 +73,9 @@ class _Command:
 
     @property
     def parameters(self) -> list[inspect.Parameter]:
-        return list(inspect.signature(self.function).parameters.values())
+        """What can be typed: all but the context, which Typer hands over."""
+        declared = inspect.signature(self.function).parameters.values()
+        return [parameter for parameter in declared if parameter.annotation is not typer.Context]
 
 
 def page() -> str:
@@ -154,11 +158,11 @@ def _range(info: OptionInfo | ArgumentInfo) -> list[str]:
 
 def _split_default(text: str) -> tuple[str, str]:
     """The help and the default that it states at its end: as code, if that is one word with signs, else as it is."""
-    found = re.fullmatch(r"(.*?)\s*\[default: (.*)\]", text)
+    found = re.fullmatch(r"(.*?)\s*[\[(]default: (.*)[\])]\.?", text)
     if found is None:
         return text, ""
     is_code = re.fullmatch(r"\S*[<>{}./_\d]\S*", found[2])
-    return found[1], f"`{found[2]}`" if is_code else found[2]
+    return found[1], f"`{found[2]}`" if is_code else found[2].replace("<", "&lt;")
 
 
 def _markdown(text: str) -> str:

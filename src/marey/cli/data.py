@@ -33,7 +33,7 @@ OutFolder = Annotated[
 _LOOKED_AT = "what was looked at so far is kept"
 Processes = Annotated[
     int | None,
-    typer.Option("--workers", min=0, help="Processes at work; 0 is this one alone.  [default: one per core]"),
+    typer.Option("--workers", min=0, help="Processes at work; 0 is this one alone (default: one per core)."),
 ]
 
 
@@ -43,7 +43,7 @@ def list_videos(
     out: Annotated[
         Path | None,
         typer.Option(
-            "--out", metavar="PATH", parser=output_file, help="The list to write, a .csv.  [default: FOLDER.csv]"
+            "--out", metavar="PATH", parser=output_file, help="The list to write, a .csv (default: FOLDER.csv)."
         ),
     ] = None,
     classes: Classes = None,
@@ -127,11 +127,11 @@ def prepare(
     folder: Annotated[Path, typer.Argument(help="Where it lies, as downloaded and unpacked.")],
     out: Annotated[
         Path | None,
-        typer.Option("--out", metavar="PATH", parser=output_file, help="Where lists and report go.  [default: FOLDER]"),
+        typer.Option("--out", metavar="PATH", parser=output_file, help="Where lists and report go (default: FOLDER)."),
     ] = None,
     lists: Annotated[
         list[Path] | None,
-        typer.Option("--list", help="DeepMind's CSV of Kinetics, several times.  [default: those in FOLDER]"),
+        typer.Option("--list", help="DeepMind's CSV of Kinetics, several times (default: those in FOLDER)."),
     ] = None,
     check: Annotated[
         Literal["files", "open", "decode"],
@@ -229,7 +229,7 @@ def frames(
     short_side: Annotated[
         int | None, typer.Option("--short-side", min=16, help="Pixels of the shorter side, ratio kept.")
     ] = None,
-    quality: Annotated[int | None, typer.Option("--quality", min=1, max=100, help="Of JPEG.  [default: 95]")] = None,
+    quality: Annotated[int | None, typer.Option("--quality", min=1, max=100, help="Of JPEG (default: 95).")] = None,
     template: Annotated[
         str, typer.Option("--template", help="Name of an image; its number starts at 1.")
     ] = "img_{:05d}.jpg",
@@ -348,7 +348,7 @@ def flow(
         typer.Option("--storage", help="Image pairs, as the older toolkits read them; or one video file."),
     ] = "jpg",
     template: Annotated[
-        str | None, typer.Option("--template", help="Names of the images.  [default: flow_{}_{:05d}]")
+        str | None, typer.Option("--template", help="Names of the images (default: flow_{}_{:05d}).")
     ] = None,
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A parameter of the method: preset=fast.")
@@ -361,7 +361,7 @@ def flow(
         bool | None,
         typer.Option(
             "--compile/--no-compile",
-            help="Fuse tvl1 by torch.compile: twice as fast after a minute.  [default: compile]",
+            help="Fuse tvl1 by torch.compile: twice as fast after a minute (default: compile).",
         ),
     ] = None,
 ) -> None:

@@ -18,7 +18,7 @@ def motions(
     seed: Seed = 0,
     workers: Annotated[
         int | None,
-        typer.Option("--workers", min=0, help="Processes at work; 0 is this one alone.  [default: one per core]"),
+        typer.Option("--workers", min=0, help="Processes at work; 0 is this one alone (default: one per core)."),
     ] = None,
 ) -> None:
     """Write video files to try Marey on: twelve motions through drawn scenes, in a folder for each class."""
