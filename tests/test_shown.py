@@ -127,8 +127,8 @@ def test_a_result_is_its_numbers() -> None:
     page = result(broken=(Broken("w", "v/w", "v/w: no"),))._repr_html_()
     for metric in result().task_metrics():
         assert metric.title in page
-    assert "66.7%" in page
-    assert "1 broken, left out" in page
+    assert "66.7 %" in page
+    assert "1 broken file left out" in page
 
 
 def test_a_list_with_labels_is_counts_by_class_and_split() -> None:

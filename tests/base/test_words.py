@@ -24,7 +24,7 @@ ALWAYS_SEVERAL = {
     "workflows/demo.py: _rate(pace.decode)",
     "workflows/demo.py: _rate(pace.train)",
     "workflows/reproduce.py: 100 * difference",
-    "cli/data.py: s['sum'] / 3600",
+    "cli/findings.py: s['sum'] / 3600",
     "recipe/recipe.py: schedule.length",
     # Two or more by what comes before.
     "training/step.py: world",

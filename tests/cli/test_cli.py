@@ -95,7 +95,7 @@ def test_train_a_folder_then_predict(videos, without_lite, tmp_path) -> None:
     out = tmp_path / "run"
     done = marey("train", videos, "--out", out, *TINY)
     assert done.exit_code == 0, done.output
-    assert "12 videos, 2 classes: 10 to train on, 2 held out" in done.output
+    assert "12 videos, 2 classes (jump, run): 10 to train on, 2 held out" in done.output
     assert "To change any of it" in done.output
     assert "pip install 'marey[lite]'" in done.output
     for name in ("last.safetensors", "scores.npz", "report.html", "log.csv", "split.csv", "recipe.yaml"):

@@ -41,8 +41,8 @@ def test_it_writes_a_divided_folder_per_class(tmp_path) -> None:
 @pytest.mark.parametrize(
     ("words", "why"),
     [
-        (("--train", 25), "--train 25: there are 12 classes, so a multiple of that is needed."),
-        (("--test", 14), "--test 14: there are 12 classes, so a multiple of that is needed."),
+        (("--train", 25), "--train 25: expected a multiple of 12, as many as there are classes."),
+        (("--test", 14), "--test 14: expected a multiple of 12, as many as there are classes."),
         (("--size", 33), "--size 33: H.264 in 4:2:0 has even sides."),
     ],
 )

@@ -62,7 +62,7 @@ def test_a_divided_folder_a_list_of_it_and_two_folders_are_one_training(videos, 
         run = tmp_path / f"run{number}"
         done = marey("train", *words, *TINY, "--out", run)
         assert done.exit_code == 0, done.output
-        assert "8 videos, 2 classes: 6 to train on, 2 held out" in done.output
+        assert "8 videos, 2 classes (2, 10): 6 to train on, 2 held out" in done.output
         assert "no source on both sides" not in done.output  # names tell none
         assert rows(run / "split.csv") == EXPECTED
         assert package.load_model(run / "last.safetensors").class_names == ("2", "10")
@@ -150,7 +150,7 @@ def test_classes_give_the_order(videos, tmp_path) -> None:
 def test_a_list_without_splits_holds_a_fifth_out(videos, tmp_path) -> None:
     (tmp_path / "l.txt").write_text("".join(f"{c}/v{i}.mp4 {n}\n" for n, c in enumerate(("2", "10")) for i in range(3)))
     done = marey("train", tmp_path / "l.txt", "--root", videos / "train", "--init", "none", "--dry-run")
-    assert "6 videos, 2 classes: 4 to train on, 2 held out" in done.stdout, done.output
+    assert "6 videos, 2 classes (0, 1): 4 to train on, 2 held out" in done.stdout, done.output
     assert "output: runs/l-1" in done.stdout
 
 

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 import marey as package
 from marey.base import files
 from marey.base.readme import README, write_readme
-from marey.cli import command
+from marey.base.runs import results_folder
 from marey.cli.app import app
 from marey.data.folders import list_folder
 from marey.training.fit import fit
@@ -107,9 +107,9 @@ def test_results_of_a_run_go_inside_it(checkpoint, place) -> None:
 
 def test_weights_of_a_named_recipe_are_a_run_too(place) -> None:
     weights = "runs/a/best.safetensors"
-    found = command.results_folder("reproduce", weights, None, data=Path("clips"), of="a_row")
+    found = results_folder("reproduce", weights, None, data=Path("clips"), of="a_row")
     assert found == Path("runs/a/reproduce-clips-1")
-    assert command.results_folder("reproduce", None, None, of="a_row") == Path("runs/a_row-reproduce-1")
+    assert results_folder("reproduce", None, None, of="a_row") == Path("runs/a_row-reproduce-1")
 
 
 def test_other_checkpoints_and_two_models_have_folders_of_their_own(place) -> None:
@@ -134,12 +134,12 @@ def test_other_checkpoints_and_two_models_have_folders_of_their_own(place) -> No
     ],
 )
 def test_names_that_every_file_system_takes(name, folder, place) -> None:
-    found = command.results_folder("evaluate", "runs/a", data=Path("clips"), split=name)
+    found = results_folder("evaluate", "runs/a", data=Path("clips"), split=name)
     assert found.name == folder
 
 
 def test_long_names_are_cut(place) -> None:
-    found = command.results_folder("evaluate", "runs/a", data=Path("跑" * 80 + ".csv"))
+    found = results_folder("evaluate", "runs/a", data=Path("跑" * 80 + ".csv"))
     assert len(found.name.encode()) < 90
     found.mkdir(parents=True)
 

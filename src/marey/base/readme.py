@@ -14,6 +14,7 @@ from marey.base.files import write_text
 from marey.base.jsonable import Json
 from marey.base.reporter import warning, warning_once
 from marey.base.shell import marey_line
+from marey.base.words import counted
 
 README = "README.txt"
 _FIRST = "Marey wrote this folder, and writes this file anew whenever files are added."
@@ -175,7 +176,8 @@ def _what(here: _Folder) -> str:
     assert isinstance(recipe, dict)
     planned, done = recipe["train"]["epochs"], _epochs(here.path / "log.csv")
     others = "".join(f" It holds {kind}, too." for kind in kinds if kind != _KINDS[Command.TRAIN])
-    text = f"It holds a training of {recipe['title']} ({recipe['name']}), with {done} of {planned} epochs done.{others}"
+    epochs = f"{done} of {counted(planned, 'epoch')} done"
+    text = f"It holds a training of {recipe['title']} ({recipe['name']}), with {epochs}.{others}"
     return textwrap.fill(text, 100)
 
 

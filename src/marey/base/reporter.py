@@ -311,6 +311,11 @@ class _Waiting(SilentReporter):
         self._reporter = reporter
         self._kept: list[tuple[Callable[[str], None], str]] | None = []
 
+    @property
+    def shown(self) -> bool:
+        """Whether the line is still to come, and anybody will see it."""
+        return self._kept is not None and not isinstance(self._reporter, SilentReporter)
+
     def notice(self, message: str) -> None:
         self._say(self._reporter.notice, message)
 
@@ -386,6 +391,13 @@ def understood(message: str) -> None:
         _CURRENT.reporter.begin(message)
     else:
         _CURRENT.reporter.notice(message)
+
+
+def first_line_awaited() -> bool:
+    """Whether `understood` would print the first line of a command here, so that a short measurement for it is worth its
+    time.
+    """
+    return processes().first and isinstance(_CURRENT.reporter, _Waiting) and _CURRENT.reporter.shown
 
 
 @contextlib.contextmanager

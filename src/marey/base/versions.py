@@ -136,7 +136,7 @@ def _checked_out(root: Path) -> str | None:
         "--exclude=*",
     ]
     # Within a hook of git, these variables name another repository.
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    environment = {name: value for name, value in dict(os.environ).items() if not name.startswith("GIT_")}
     try:
         done = subprocess.run(asked, capture_output=True, text=True, check=True, timeout=10, env=environment)
     except (OSError, subprocess.SubprocessError):

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from marey.base.errors import MareyError
+from marey.base.words import counted
 from marey.cli.command import Seed, check_folder
 
 
@@ -27,12 +28,13 @@ def motions(
     for option, count in (("--train", train), ("--test", test)):
         if count % len(CLASS_NAMES):
             raise MareyError(
-                f"{option} {count}: there are {len(CLASS_NAMES)} classes, so a multiple of that is needed."
+                f"{option} {count}: expected a multiple of {len(CLASS_NAMES)}, as many as there are classes."
             )
     if size % 2:
         raise MareyError(f"--size {size}: H.264 in 4:2:0 has even sides.")
     check_folder(folder)
     parts = write_motions(folder, train=train, test=test, size=size, frames=frames, seed=seed, workers=workers)
     print(
-        f"{folder}: {len(parts[0])} videos to train on and {len(parts[1])} to test on, of {len(CLASS_NAMES)} classes."
+        f"{folder}: {counted(len(parts[0]), 'video')} to train on and {len(parts[1]):,} to test on, of "
+        f"{counted(len(CLASS_NAMES), 'class')}."
     )

@@ -8,11 +8,12 @@ from torch import Tensor
 
 from marey.backends.backend import Backend
 from marey.backends.compute import Compute
-from marey.base.processes import decoding_workers, processes, usable_cores
-from marey.base.reporter import SilentReporter, reporting
+from marey.base.processes import decoding_workers, usable_cores
+from marey.base.reporter import SilentReporter, first_line_awaited, reporting
 from marey.base.words import about
 from marey.data.clips import ViewDataset
 from marey.data.quarantine import Broken
+from marey.data.workers import timed
 from marey.evaluation.views import Views
 from marey.recipe import Test
 
@@ -29,8 +30,11 @@ _MOST_BYTES = 2e8
 def expected_time(backend: Backend, views: ViewDataset, test: Test, rows: Sequence[int], compute: Compute) -> str:
     """How long the videos in `rows` will take, as the end of a line: "; about 3 minutes". "" where it cannot be known.
 
-    One of them is decoded, and one pass of one or two of its views taken. Nothing of it is kept.
+    One of them is decoded, and one pass of one or two of its views taken. Nothing of it is kept. "" also where no command
+    waits for its first line: callers in Python see the progress.
     """
+    if not first_line_awaited():
+        return ""
     found = seconds_of(backend, views, test, rows, compute)
     return "" if found is None else f"; {about(found)}"
 
@@ -39,16 +43,11 @@ def seconds_of(backend: Backend, views: ViewDataset, test: Test, rows: Sequence[
     """Seconds that the videos in `rows` will take; None where it cannot be known: they are optical flow, which may have to
     be computed, none of the first can be read, or another backend than eager runs, which prepares for each size of a pass.
     """
-    if not rows or views.flow is not None or backend.report().ran != "eager" or not processes().first:
+    if not rows or views.flow is not None or backend.report().ran != "eager":
         return None
+    small = (row for row in rows if (path := views.videos[row].path).exists() and path.stat().st_size <= _MOST_BYTES)
     with reporting(SilentReporter()):
-        for row in islice(rows, _TRIED):
-            path = views.videos[row].path
-            if not path.exists() or path.stat().st_size > _MOST_BYTES:
-                continue
-            start = time.perf_counter()
-            item = views[row]
-            decoding = time.perf_counter() - start
+        for item, decoding in timed(views, list(islice(small, _TRIED)), workers=compute.workers):
             if isinstance(item, Broken):
                 continue
             cuts = Views.of(item, test, views.pixels)

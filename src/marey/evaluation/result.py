@@ -197,12 +197,12 @@ class EvaluationResult:
             return ""
         count = int(seen.sum())
         if not count:
-            none = "the video is not" if total == 1 else f"none of the {total:,} videos is"
+            none = "the video is not" if total == 1 else f"none of the {counted(total, 'video')} is"
             return f"{none} among those that the checkpoint notes as trained on (by content)"
         names = [name for name, was in zip(self.scores.ids, seen.tolist(), strict=True) if was]
         listed = ", ".join([*names[:_NAMED], *(["..."] if count > _NAMED else [])])
         if (unseen := self.unseen) is None:
-            every = "the video was" if total == 1 else f"all {total:,} videos were"
+            every = "the video was" if total == 1 else f"all {counted(total, 'video')} were"
             return f"{every} trained on: such numbers do not tell how well it does on others"
         numbers = "  ".join(
             f"{all_of.title} {percent(other.value)} (of all {percent(all_of.value)})"
@@ -210,7 +210,7 @@ class EvaluationResult:
             if all_of.shown == "line"
         )
         were = "was" if count == 1 else "were"
-        return f"{count:,} of {total:,} videos {were} trained on ({listed}); of the other {total - count:,}: {numbers}"
+        return f"{count:,} of {counted(total, 'video')} {were} trained on ({listed}); of the other {total - count:,}: {numbers}"
 
     def _seen_json(self) -> dict[str, Json]:
         seen, unseen = self.scores.trained_on, self.unseen
@@ -242,8 +242,7 @@ class EvaluationResult:
 
     def _repr_html_(self) -> str:
         """The numbers as a table, as a notebook shows them."""
-        notes = [f"{len(self.broken):,} broken, left out"] if self.broken else []
-        notes += [text] if (text := self.seen_text()) else []
+        notes = [text] if (text := self.seen_text()) else []
         rows = [(row.title, row.value, row.note) for row in self.rows()]
         return table(repr(self), ["", "", ""], rows, note="; ".join([*notes, *map(str, self.comparisons)]))
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -12,7 +11,7 @@ from marey.backends.backend import Backend
 from marey.base.processes import decoding_workers
 from marey.classifier import Calibration, Output
 from marey.data.clips import DecodedVideo, ViewDataset, ViewItem
-from marey.data.workers import AheadLoader, delivered
+from marey.data.workers import AheadLoader, as_it_is, delivered
 from marey.recipe import Test
 from marey.tasks.task import Task
 from marey.video.pixels import FloatPixels, Pixels
@@ -30,12 +29,8 @@ def read_ahead(views: ViewDataset, rows: Sequence[int], *, workers: int | None) 
         RunError: a process died (`AheadLoader`).
     """
     processes = min(decoding_workers(workers), len(rows))
-    loader = AheadLoader(views, workers=processes, sampler=rows, batch_size=None, collate_fn=_as_it_is)
+    loader = AheadLoader(views, workers=processes, sampler=rows, batch_size=None, collate_fn=as_it_is)
     yield from delivered(loader)
-
-
-def _as_it_is(item: Any) -> Any:
-    return item
 
 
 def score_video(

@@ -14,13 +14,14 @@ from torch.nn.functional import cross_entropy
 from marey.backends.compute import Compute
 from marey.backends.device import on_device, pick_training_device
 from marey.backends.precision import computing_in
-from marey.base.errors import MareyError
+from marey.base.errors import DataError, MareyError
 from marey.base.processes import decoding_workers, processes, usable_cores
 from marey.base.reporter import SilentReporter, reporting
 from marey.classifier import Classifier
 from marey.data.clips import ClipDataset
 from marey.data.manifest import Manifest, make_manifest
 from marey.data.motions import write_examples
+from marey.data.workers import timed
 from marey.evaluation.pace import each
 from marey.recipe import Recipe
 from marey.recipes.motions import MotionsData
@@ -108,7 +109,9 @@ def training_seconds(
         with (
             torch.random.fork_rng(), reporting(SilentReporter()), computing_in(recipe.train.precision),
         ):  # fmt: skip
-            clips, decode = _decoded(ClipDataset(train, recipe.clip, recipe.augment, pixels=recipe.pixels))
+            clips, decode = _decoded(
+                ClipDataset(train, recipe.clip, recipe.augment, pixels=recipe.pixels), compute.workers
+            )
             step = _clip_seconds(recipe, clips, device, most=compute.batch or recipe.train.base_batch)
     except (MareyError, OSError, RuntimeError):
         return None  # training says what is wrong, or does without
@@ -123,18 +126,18 @@ def training_seconds(
     return _LAUNCH + seconds / processes().world
 
 
-def _decoded(videos: ClipDataset) -> tuple[list[Frames], float]:
+def _decoded(videos: ClipDataset, workers: int | None) -> tuple[list[Frames], float]:
     """A clip of the first video and one of another, and the seconds that a clip takes to decode.
 
     The first one pays for what is set up once; where it takes long, it is taken as it is.
     """
-    start = time.perf_counter()
-    clips = [videos[0]["clip"]]
-    decode = time.perf_counter() - start
-    if decode < _LONG:
-        start = time.perf_counter()
-        clips.append(videos[len(videos) // 2]["clip"])
-        decode = time.perf_counter() - start
+    clips, decode = [], 0.0
+    for item, decode in timed(videos, [0, len(videos) // 2], workers=workers):
+        clips.append(item["clip"])
+        if decode >= _LONG:
+            break
+    if not clips:
+        raise DataError("the first video cannot be read.")
     return clips, decode
 
 

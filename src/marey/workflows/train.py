@@ -14,7 +14,7 @@ from marey.base.claim import Command, OutputPath
 from marey.base.errors import DataError, MareyError, RunError, in_python_words
 from marey.base.processes import processes
 from marey.base.readme import write_readme
-from marey.base.reporter import notice, understood, warning_once
+from marey.base.reporter import first_line_awaited, notice, understood, warning_once
 from marey.base.runs import next_run
 from marey.base.shell import marey_line, next_steps
 from marey.base.words import about, counted
@@ -370,7 +370,7 @@ def say_what_was_understood(
     if not processes().first:
         return
     left = max(0, recipe.train.epochs - (0 if begun is None else finished_epochs(begun)))
-    seconds = training_seconds(recipe, train, held_out, compute, epochs=left)
+    seconds = training_seconds(recipe, train, held_out, compute, epochs=left) if first_line_awaited() else None
     expected = "" if seconds is None else f"; {about(seconds)}"
     understood(f"{counts}; on {device_text(pick_training_device(compute.device))}{expected}")
 
