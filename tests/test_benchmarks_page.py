@@ -22,6 +22,7 @@ DAY = r"2026-\d\d-\d\d"
 PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
 NO_MEASUREMENT = {
     "zoo.md", "rows.md", "links.md", "how-to/output-folders.md", "how-to/weights.md", "findings.md", "install.md",
+    "explanation/platforms.md",
 }  # fmt: skip
 """Pages whose dates are of other things: of what is reported of hosts, of an example's output, of support."""
 

@@ -73,6 +73,8 @@ WITH_COMMANDS = [page for page in PAGES if commands_of(page)]
 
 def run_as_shown(command: Shown, *more: str) -> None:
     """Run a command, and write what it prints where its line says."""
+    if command.words[:2] == ("data", "motions"):  # into a folder of the name that other pages' clips have
+        shutil.rmtree(command.words[2], ignore_errors=True)
     done = run(*command.words, *more)
     allowed = (0, 1) if command.words[:2] == ("data", "audit") else (0,)  # 1: the set has faults
     assert done.exit_code in allowed, f"{command}: {done.output}"

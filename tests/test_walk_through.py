@@ -59,7 +59,7 @@ def check(section: str, work: Callable[[], object]) -> None:
 
 def test_predict(videos, tmp_path) -> None:
     save_checkpoint(tmp_path / "m.safetensors", build_model(RECIPE), RECIPE, ("jump", "run"))
-    words = ["predict", str(tmp_path / "m.safetensors"), str(videos / "run" / "v0.mp4"), "--workers", "0"]
+    words = ["predict", str(tmp_path / "m.safetensors"), str(videos / "run" / "v0.mp4"), "--workers", "0", "--quiet"]
     check("`marey predict", lambda: app(words, standalone_mode=False))
 
 

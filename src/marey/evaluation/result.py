@@ -210,7 +210,8 @@ class EvaluationResult:
             if all_of.shown == "line"
         )
         were = "was" if count == 1 else "were"
-        return f"{count:,} of {counted(total, 'video')} {were} trained on ({listed}); of the other {total - count:,}: {numbers}"
+        others = f"of the other {total - count:,}: {numbers}"
+        return f"{count:,} of {counted(total, 'video')} {were} trained on ({listed}); {others}"
 
     def _seen_json(self) -> dict[str, Json]:
         seen, unseen = self.scores.trained_on, self.unseen

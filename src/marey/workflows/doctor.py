@@ -99,8 +99,9 @@ def examine() -> Report:
         _versions: "marey", _opencv: OPENCV, _clashes: "lightning-fabric", _decoder: "av", _network: "torch",
         _gpu: "torch", _disk: "marey", _cache: "marey",
     }  # fmt: skip
-    environment = {name: value for name in _SHOWN if (value := os.environ.get(name))}
-    environment |= {name: "(set)" for name in _NAMED if os.environ.get(name)}
+    given = {name: value for name, value in dict(os.environ).items() if value}
+    environment = {name: given[name] for name in _SHOWN if name in given}
+    environment |= {name: "(set)" for name in _NAMED if name in given}
     findings = tuple(_guarded(look, package) for look, package in looks.items())
     try:
         held = kept()
