@@ -52,7 +52,9 @@ def test_both_numbers_are_given(videos, tmp_path, workers) -> None:
         f"(of all {100 * right.mean():.1f} %)"
     )
     assert line in result.summary()
-    assert result.verdict.startswith(f"{100 * right[~mask].mean():.1f} % of 5 videos right that the network was not")
+    assert result.verdict.startswith(
+        f"{100 * right[~mask].mean():.1f} % right of the 5 videos that the network was not"
+    )
     assert "90 % interval" in result.summary().splitlines()[1]
     assert "(over 5 videos)" in result.summary().splitlines()[1]
     assert (result.interval, result.unseen.interval.count) == (None, 5)

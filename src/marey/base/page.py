@@ -81,7 +81,7 @@ def line_chart(title: str, lines: Sequence[Line], *, percent: bool = False) -> M
             points.append((points[0][0] + _STROKE, points[0][1]))
         drawn.append({"name": line.name, "points": " ".join(f"{x},{y}" for x, y in points)})
     steps = [low + (high - low) * i / 4 for i in range(5)]
-    y_ticks = [{"at": down(y), "text": f"{y:.0%}" if percent else f"{y:.2g}"} for y in steps]
+    y_ticks = [{"at": down(y), "text": f"{100 * y:.0f} %" if percent else f"{y:.2g}"} for y in steps]
     count = min(6, len(set(xs)))
     marks = [first + (last - first) * i / max(count - 1, 1) for i in range(count)]
     x_ticks = [{"at": across(x), "text": f"{x:.0f}"} for x in marks]

@@ -12,11 +12,11 @@ from marey.base.errors import DataError
 from marey.base.files import write_json
 from marey.base.jsonable import Json
 from marey.base.notebook import table
-from marey.base.words import counted
+from marey.base.words import counted, percent
 from marey.data.quarantine import Broken
 from marey.evaluation.compare import Comparison
 from marey.evaluation.scores import Scores
-from marey.evaluation.standing import Standing, percent
+from marey.evaluation.standing import Standing
 from marey.tasks.intervals import Interval
 from marey.tasks.metrics import (
     calibration_error,

@@ -3,19 +3,16 @@
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
+
 from marey.base.jsonable import Json
-from marey.base.words import counted
+from marey.base.words import counted, percent
 from marey.evaluation.scores import Scores
 from marey.tasks.intervals import FEWEST_GROUPS, LEVEL, Interval, group_numbers
 from marey.tasks.task import Baseline, Metric
 
 _WIDE = 0.05
 """The ends of an interval as wide as this are written without a digit after the point."""
-
-
-def percent(value: float) -> str:
-    """A share, 0 to 1, as "72.0 %"."""
-    return f"{100 * value:.1f} %"
 
 
 def _short(value: float) -> str:
@@ -66,10 +63,12 @@ class Standing:
             return f"no interval for new videos: {'these were' if seen.all() else were} trained on"
         if groups is None or not len(groups) or not self._counts_right:
             return f"no interval is computed for {self.metric.title}"
-        return (
-            f"no interval for new videos: these are of {counted(int(group_numbers(groups).max()) + 1, 'group')}, and "
-            f"fewer than {FEWEST_GROUPS} do not show how much groups differ"
-        )
+        sizes = np.bincount(group_numbers(groups))
+        if len(sizes) < FEWEST_GROUPS:
+            few = f"these are of {counted(len(sizes), 'group')}, and fewer than {FEWEST_GROUPS}"
+        else:
+            few = f"one of the {len(sizes):,} groups has {int(sizes.max()):,} of the {len(groups):,}, and such groups"
+        return f"no interval for new videos: {few} do not show how much groups differ"
 
     @property
     def _counts_right(self) -> bool:
@@ -80,11 +79,15 @@ class Standing:
     def verdict(self) -> str:
         """The number in a sentence, beside its baseline."""
         total, value, seen = len(self.scores.ids), percent(self.metric.value), self.scores.trained_on
-        videos, one = counted(total, "video"), total == 1
-        number = f"{value} of {videos} right" if self._counts_right else f"{self.metric.title} {value} of {videos}"
+        one = total == 1
+        videos = counted(total, "video")
         if self.unseen:
-            number += ", the only one not trained on" if one else " that the network was not trained on"
-        elif seen is not None and seen.all():
+            videos = "the only video that" if one else f"the {videos} that"
+            videos += " the network was not trained on"
+        number = f"{value} right of {videos}" if self.unseen else f"{value} of {videos} right"
+        if not self._counts_right:
+            number = f"{self.metric.title} {value} of {videos}"
+        if seen is not None and seen.all():
             number += ", which was trained on" if one else ", all of them trained on"
         return f"{number}{self._beside(self.baseline)}." if self.baseline is not None else f"{number}."
 

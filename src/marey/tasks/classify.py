@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from marey.base.words import counted
+from marey.base.words import counted, percent
 from marey.classifier import Calibration
 from marey.data.manifest import Manifest
 from marey.recipe import Averaging, FocalLoss, Fusion, Train
@@ -236,5 +236,5 @@ def _class_rows(confusion: NDArray[np.int64], names: tuple[str, ...]) -> list[Cl
             low, high = wilson_interval(right, total, NormalDist().inv_cdf((1 + LEVEL) / 2))
             share = round(100 * right / total, 1)
             width = round(100 * (high - low), 1)
-            rows.append(ClassRow(name, f"{100 * right / total:.0f} %", share, total, round(100 * low, 1), width))
+            rows.append(ClassRow(name, percent(right / total, 0), share, total, round(100 * low, 1), width))
     return sorted(rows, key=lambda row: row.share)
