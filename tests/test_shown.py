@@ -158,3 +158,8 @@ def test_a_recipe_is_folded_yaml_and_a_classifier_its_facts() -> None:
 def test_short_lists_are_tables_too(count) -> None:
     assert marey.Predictions([prediction()] * count)._repr_html_().count("<tr") == 1 + count
     assert marey.VideoList.from_paths(["a.mp4"] * count)._repr_html_().count("<tr") == 1 + count
+
+
+def test_a_misspelt_option_is_named_with_the_nearest() -> None:
+    with pytest.raises(TypeError, match="there is no argument 'devise'. Did you mean device?"):
+        marey.Compute().changed(devise="cpu")

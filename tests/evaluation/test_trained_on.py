@@ -73,7 +73,7 @@ def test_all_and_none(videos, tmp_path) -> None:
     )
     result = evaluate(model_trained_on(tmp_path, *(video.path for video in manifest)), manifest, workers=0)
     assert "all 8 videos were trained on" in result.summary()
-    assert "right, all of them trained on; always answering 'jump' would give 50 %." in result.verdict
+    assert "right, all of them trained on; always answering 'jump' would give 50.0 %." in result.verdict
     assert "No interval for new videos: these were trained on; guessing gives 50.0 %." in result.summary()
     assert result.unseen is None
     assert result.as_json()["trained_on"] == {"videos": 8, "others": None}

@@ -8,6 +8,7 @@ from typing import Any
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
+from rich.cells import cell_len
 
 
 @dataclass(frozen=True)
@@ -119,7 +120,7 @@ def heat_map(title: str, matrix: Sequence[Sequence[int]], names: Sequence[str]) 
     """A square matrix of counts, each row shaded by its share; the diagonal in another colour."""
     cell = max(10, min(40, 620 // len(names)))
     shorts = [name if len(name) <= _LONGEST else name[: _LONGEST - 1] + "…" for name in names]
-    longest = max(map(len, shorts))
+    longest = max(map(cell_len, shorts))  # Chinese letters are as wide as two others
     left, bottom = 7 * longest + 12, 6 * longest + 16
     rows = []
     for i, (name, counts) in enumerate(zip(names, matrix, strict=True)):

@@ -181,9 +181,7 @@ class EvaluationResult:
         rows = [NumberRow(first.title, percent(first.value), standing.interval_text)]
         rows += [NumberRow(metric.title, percent(metric.value), metric.note) for metric in others]
         if (baseline := standing.baseline) is not None:
-            rows.append(
-                NumberRow(baseline.text, percent(baseline.value), f"{first.title} without looking at the videos")
-            )
+            rows.append(NumberRow("baseline", percent(baseline.value), f"{first.title} of {baseline.text}"))
             if baseline.chance is not None:
                 classes = counted(len(self.scores.class_names), "class", "classes")
                 rows.append(NumberRow("guessing", percent(baseline.chance), f"{first.title} by chance, of {classes}"))

@@ -15,11 +15,6 @@ _WIDE = 0.05
 """The ends of an interval as wide as this are written without a digit after the point."""
 
 
-def _short(value: float) -> str:
-    """As `percent`, whole numbers without the digit after the point."""
-    return percent(value).replace(".0 %", " %")
-
-
 @dataclass(frozen=True)
 class Standing:
     """The first metric of scores beside its 90 % interval and its baseline, in numbers and in words."""
@@ -93,7 +88,7 @@ class Standing:
 
     def _beside(self, baseline: Baseline) -> str:
         """How the number compares with the baseline, as far as the interval shows it, to go on a sentence."""
-        theirs, words = _short(baseline.value), baseline.text
+        theirs, words = percent(baseline.value), baseline.text
         if baseline.value == 1:
             return f"; {words} gives {theirs} too: videos of one class show nothing of telling classes apart"
         if self.interval is None:

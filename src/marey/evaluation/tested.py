@@ -28,7 +28,7 @@ def facts_of(data: Manifest) -> dict[str, Json]:
     }
 
 
-def tested_videos(folder: str | Path) -> Manifest | None:
+def read_tested_list(folder: str | Path) -> Manifest | None:
     """The videos whose scores lie in a folder, by the list that its note names, else by the split.csv of its training.
 
     None, which is said with the reason, where there is no such list, it cannot be read, or it names none of them; and where
