@@ -256,6 +256,12 @@ def test_a_confusion_matrix_keeps_its_columns_below_names_of_any_width() -> None
     assert rows[2].startswith(" 2 a sentence about what is done i")
 
 
+def test_long_class_names_are_cut_in_sentences() -> None:
+    found = EvaluationResult(replace(answered([True, True]).scores, class_names=("x" * 200, "b", "c")))
+    assert len(found.verdict) < 250 and "always answering 'xxxxxxxxx" in found.verdict
+    assert repr(found.standing) == "Standing(top-1 100.0 % (90 % interval 43 % to 100 %) of 2 videos)"
+
+
 def test_every_share_is_written_in_one_way() -> None:
     found = answered([True] * 36 + [False] * 4, classes=6)
     for text in (repr(found), found.summary(), found._repr_html_(), *(row.value for row in found.rows())):

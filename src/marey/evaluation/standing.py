@@ -15,7 +15,7 @@ _WIDE = 0.05
 """The ends of an interval as wide as this are written without a digit after the point."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Standing:
     """The first metric of scores beside its 90 % interval and its baseline, in numbers and in words."""
 
@@ -23,6 +23,11 @@ class Standing:
     metric: Metric
     unseen: bool = False
     """Whether these are the videos that the network was not trained on, of more."""
+
+    def __repr__(self) -> str:
+        beside = f" ({self.short_interval})" if self.short_interval else ""
+        videos = counted(len(self.scores.ids), "video")
+        return f"Standing({self.metric.title} {percent(self.metric.value)}{beside} of {videos})"
 
     @cached_property
     def interval(self) -> Interval | None:

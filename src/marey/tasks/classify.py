@@ -44,7 +44,7 @@ _TINY = np.finfo(np.float32).tiny
 _PRINTED_CLASSES = 20
 """More classes than this make a confusion matrix too wide for a terminal."""
 _NAME = 32
-"""Characters of a class name beside it."""
+"""Characters of a class name in a line of text."""
 _TOP5_CLASSES = 6
 """Of fewer classes the first five answers are all or all but one of them: their top-5 is not shown."""
 
@@ -125,9 +125,8 @@ class ClassifyTask(Task):
             return None
         counts = np.bincount(labels, minlength=len(class_names))
         best = int(counts.argmax())
-        return Baseline(
-            float(counts[best] / len(labels)), f"always answering {class_names[best]!r}", 1 / len(class_names)
-        )
+        words = f"always answering {beginning(class_names[best], _NAME)!r}"
+        return Baseline(float(counts[best] / len(labels)), words, 1 / len(class_names))
 
     def score(self, answers: NDArray[np.float64], labels: NDArray[np.int64]) -> float:
         return top_k_accuracy(answers, labels, 1)
