@@ -107,9 +107,9 @@ def test_a_prediction_is_bars_in_a_notebook() -> None:
     assert "&lt;a&gt;.mp4" in page
     assert re.findall(r'title="(class \d)"', page) == [f"class {i}" for i in range(5)]
     assert "and 4 less likely classes" in page
-    assert "20.0%" in page
+    assert "20.0 %" in page
     below = replace(prediction(), below_threshold=0.75)._repr_html_()
-    assert "none of the classes reaches 75.0%" in below
+    assert "none of the classes reaches 75.0 %" in below
     assert "no video" in prediction("b.mp4", error="b.mp4: no video")._repr_html_()
 
 
@@ -120,7 +120,7 @@ def test_many_predictions_are_a_table_of_few_rows() -> None:
     assert "class 0" in page
     mixed = marey.Predictions([prediction("b.mp4", error="b.mp4: no <video>"), prediction(classes=1)])._repr_html_()
     assert "not read: no &lt;video&gt;" in mixed
-    assert "100.0%" in mixed
+    assert "100.0 %" in mixed
 
 
 def test_a_result_is_its_numbers() -> None:
@@ -158,3 +158,8 @@ def test_a_recipe_is_folded_yaml_and_a_classifier_its_facts() -> None:
 def test_short_lists_are_tables_too(count) -> None:
     assert marey.Predictions([prediction()] * count)._repr_html_().count("<tr") == 1 + count
     assert marey.VideoList.from_paths(["a.mp4"] * count)._repr_html_().count("<tr") == 1 + count
+
+
+def test_a_misspelt_option_is_named_with_the_nearest() -> None:
+    with pytest.raises(TypeError, match="there is no argument 'devise'. Did you mean device?"):
+        marey.Compute().changed(devise="cpu")

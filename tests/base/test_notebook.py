@@ -37,11 +37,11 @@ def test_no_colour_is_fixed_that_a_theme_could_hide() -> None:
 def test_bars_are_as_long_as_shares() -> None:
     page = bars("t", [("a", 0.8125), ("b", 0.0), ("c", 1.2)])
     assert re.findall(r"width:([\d.]+)%", page) == ["81.2", "0.0", "100.0"]
-    assert re.findall(r">([\d.]+%)<", page) == ["81.2%", "0.0%", "120.0%"]
+    assert re.findall(r">([\d.]+ %)<", page) == ["81.2 %", "0.0 %", "120.0 %"]
 
 
 def test_numbers_stand_at_the_right() -> None:
-    page = table("t", ["name", "videos", "top-1"], [("a", 12345, "9.0%"), ("b", 2, "")])
+    page = table("t", ["name", "videos", "top-1"], [("a", 12345, "9.0 %"), ("b", 2, "")])
     assert re.findall(r"<td [^>]*text-align:(\w+)", page) == ["left", "right", "right"] * 2
     assert "12,345" in page
 

@@ -67,7 +67,7 @@ def test_the_best_checkpoint_of_a_run_is_taken_and_said(runs, videos, recipe, tm
     ):
         done = marey(*words)
         assert done.exit_code == 0, done.output
-        assert f"{run}: best.safetensors, epoch 2 by validation top-1 81.2%" in done.stderr, words
+        assert f"{run}: best.safetensors, epoch 2 by validation top-1 81.2 %" in done.stderr, words
     best = read_checkpoint(run / "best.safetensors").tensors
     converted = read_checkpoint(tmp_path / "c.safetensors")
     assert all(torch.equal(value, best[name]) for name, value in converted.tensors.items())
@@ -221,7 +221,7 @@ def mine(tmp_path):
 def test_names_get_into_answers_and_files(mine, videos, tmp_path) -> None:
     names, clip = tmp_path / "names.txt", videos / "run" / "v0.mp4"
     assert "class 1" in marey("predict", mine, clip, *PROTOCOL, *HERE).stdout
-    assert "100.0%  run" in marey("predict", mine, clip, "--classes", names, *PROTOCOL, *HERE).stdout
+    assert "100.0 %  run" in marey("predict", mine, clip, "--classes", names, *PROTOCOL, *HERE).stdout
     assert marey("convert", mine, "--classes", names, "--out", tmp_path / "m.safetensors").exit_code == 0
     assert load_model(tmp_path / "m.safetensors").class_names == ("walk", "run", "jump")
     (tmp_path / "two.txt").write_text("walk\nrun\n")

@@ -85,7 +85,7 @@ def test_a_number_that_compares() -> None:
     (published,) = compare(ROW, PROTOCOL, top1=0.7462, videos=19796)
     assert published.comparable
     assert str(published).startswith(
-        "published (MMAction v0.2.0 announcement): 74.8; here 74.6 (74.0 to 75.2): -0.2, within"
+        "published (MMAction v0.2.0 announcement): 74.8 %; here 74.6 % (74.0 % to 75.2 %): -0.2 points, within"
     )
     (lower,) = compare(ROW, PROTOCOL, top1=0.70, videos=19796)
     assert "outside the 95 % interval" in str(lower)

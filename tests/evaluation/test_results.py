@@ -1,6 +1,7 @@
 """A result keeps everything on its way to files and back, and what version 0.1.0 wrote is still read."""
 
 import json
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -175,16 +176,16 @@ def test_the_verdict_compares_with_always_answering_one_class() -> None:
     """Of 40 videos three quarters are of the first class, "run"."""
     clearly, hardly = answered([True] * 36 + [False] * 4), answered([True] * 32 + [False] * 8)
     assert clearly.majority == hardly.majority == 0.75
-    assert clearly.verdict == "90.0 % of 40 videos right, more than always answering 'run' would give (75 %)."
+    assert clearly.verdict == "90.0 % of 40 videos right, more than always answering 'run' would give (75.0 %)."
     assert (
-        hardly.verdict == "80.0 % of 40 videos right, not clearly more than always answering 'run' would give (75 %)."
+        hardly.verdict == "80.0 % of 40 videos right, not clearly more than always answering 'run' would give (75.0 %)."
     )
     same, fewer = answered([True] * 30 + [False] * 10), answered([True] * 12 + [False] * 28)
-    assert same.verdict == "75.0 % of 40 videos right, no more than always answering 'run' would give (75 %)."
-    assert fewer.verdict == "30.0 % of 40 videos right, less than always answering 'run' would give (75 %)."
+    assert same.verdict == "75.0 % of 40 videos right, no more than always answering 'run' would give (75.0 %)."
+    assert fewer.verdict == "30.0 % of 40 videos right, less than always answering 'run' would give (75.0 %)."
     one = answered([True])
     assert one.verdict == (
-        "100.0 % of 1 video right; always answering 'run' gives 100 % too: videos of one class show nothing of telling "
+        "100.0 % of 1 video right; always answering 'run' gives 100.0 % too: videos of one class show nothing of telling "
         "classes apart."
     )
     assert "(1 video)" in one.summary()
@@ -221,7 +222,7 @@ def test_groups_are_kept_and_intervals_are_over_them(tmp_path) -> None:
 def test_few_groups_have_no_interval_and_that_is_said() -> None:
     found = answered([True] * 30 + [False] * 10, groups=np.repeat(["a", "b", "c", "d"], 10))
     assert found.interval is None
-    assert found.verdict == "75.0 % of 40 videos right; always answering 'run' would give 75 %."
+    assert found.verdict == "75.0 % of 40 videos right; always answering 'run' would give 75.0 %."
     said = "no interval for new videos: these are of 4 groups, and fewer than 5 do not show how much groups differ"
     assert found.as_json()["interval_text"] == said
     assert found.as_json()["interval"] is None
@@ -231,13 +232,50 @@ def test_few_groups_have_no_interval_and_that_is_said() -> None:
     assert "these are of 1 group, and fewer than 5" in alone.summary()
 
 
+def test_groups_of_which_one_has_nearly_all_videos_have_no_interval_and_that_is_said() -> None:
+    found = answered([True] * 60 + [False] * 20, groups=np.array(["a"] * 72 + [f"g{i}" for i in range(8)]))
+    assert found.interval is None
+    assert found.rows()[0].note == (
+        "no interval for new videos: one of the 9 groups has 72 of the 80, and "
+        "such groups do not show how much groups differ"
+    )
+
+
+def test_a_confusion_matrix_keeps_its_columns_below_names_of_any_width() -> None:
+    """A Chinese letter takes two columns of a terminal."""
+    names = ("打篮球", "run", "a sentence about what is done in the videos of this class")
+    lines = (
+        replace(answered([True] * 8), scores=replace(answered([True] * 8).scores, class_names=names))
+        .summary()
+        .splitlines()
+    )
+    rows = lines[-3:]
+    widths = [sum(2 if ord(letter) > 0x2E80 else 1 for letter in row) for row in rows]
+    assert len(set(widths)) == 1
+    assert max(widths) < 60
+    assert rows[2].startswith(" 2 a sentence about what is done i")
+
+
+def test_long_class_names_are_cut_in_sentences() -> None:
+    found = EvaluationResult(replace(answered([True, True]).scores, class_names=("x" * 200, "b", "c")))
+    assert len(found.verdict) < 250 and "always answering 'xxxxxxxxx" in found.verdict
+    assert repr(found.standing) == "Standing(top-1 100.0 % (90 % interval 43 % to 100 %) of 2 videos)"
+
+
+def test_every_share_is_written_in_one_way() -> None:
+    found = answered([True] * 36 + [False] * 4, classes=6)
+    for text in (repr(found), found.summary(), found._repr_html_(), *(row.value for row in found.rows())):
+        assert re.search(r"\d%", text.replace("100%", "")) is None
+        assert not re.search(r"\d\.\d\d+ %", text)
+
+
 def test_several_labels_have_a_baseline_and_no_interval() -> None:
     """Classes of 3 and 1 of 4 videos: with equal scores the precision is 3/4 and 1/4, at the only threshold there is."""
     labels = np.array([[1, 0], [1, 0], [1, 1], [0, 0]])
     found = EvaluationResult(Scores(("a", "b", "c", "d"), labels, labels.astype(np.float32), ("run", "jump")))
     equal = EvaluationResult(Scores(("a", "b", "c", "d"), labels, np.full((4, 2), 0.5, np.float32), ("run", "jump")))
     assert equal.mean_ap == found.standing.baseline.value == 0.5
-    assert found.verdict == "mAP 100.0 % of 4 videos; equal scores for all videos would give 50 %."
+    assert found.verdict == "mAP 100.0 % of 4 videos; equal scores for all videos would give 50.0 %."
     assert "No interval is computed for mAP." in found.summary()
     grouped = replace(found, scores=replace(found.scores, groups=np.array(["g", "g", "g", "g"])))
     assert "No interval is computed for mAP." in grouped.summary()

@@ -52,7 +52,9 @@ def test_both_numbers_are_given(videos, tmp_path, workers) -> None:
         f"(of all {100 * right.mean():.1f} %)"
     )
     assert line in result.summary()
-    assert result.verdict.startswith(f"{100 * right[~mask].mean():.1f} % of 5 videos right that the network was not")
+    assert result.verdict.startswith(
+        f"{100 * right[~mask].mean():.1f} % right of the 5 videos that the network was not"
+    )
     assert "90 % interval" in result.summary().splitlines()[1]
     assert "(over 5 videos)" in result.summary().splitlines()[1]
     assert (result.interval, result.unseen.interval.count) == (None, 5)
@@ -71,7 +73,7 @@ def test_all_and_none(videos, tmp_path) -> None:
     )
     result = evaluate(model_trained_on(tmp_path, *(video.path for video in manifest)), manifest, workers=0)
     assert "all 8 videos were trained on" in result.summary()
-    assert "right, all of them trained on; always answering 'jump' would give 50 %." in result.verdict
+    assert "right, all of them trained on; always answering 'jump' would give 50.0 %." in result.verdict
     assert "No interval for new videos: these were trained on; guessing gives 50.0 %." in result.summary()
     assert result.unseen is None
     assert result.as_json()["trained_on"] == {"videos": 8, "others": None}

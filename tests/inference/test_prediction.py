@@ -62,9 +62,9 @@ def test_of_equal_classes_the_first_comes_first() -> None:
 
 
 def test_text() -> None:
-    assert prediction().as_text(2) == "v/kick.mp4\n   93.1%  kick\n    4.0%  run"
-    assert prediction(None, 3).as_text(1) == "v/kick.mp4 0 s to 3 s\n   93.1%  kick"
-    assert prediction(1.5).as_text(1) == "v/kick.mp4 1.5 s to the end\n   93.1%  kick"
+    assert prediction().as_text(2) == "v/kick.mp4\n   93.1 %  kick\n    4.0 %  run"
+    assert prediction(None, 3).as_text(1) == "v/kick.mp4 0 s to 3 s\n   93.1 %  kick"
+    assert prediction(1.5).as_text(1) == "v/kick.mp4 1.5 s to the end\n   93.1 %  kick"
     assert prediction(1000.125, 3661.0625).as_text(1).startswith("v/kick.mp4 1000.125 s to 3661.0625 s\n")
     assert broken().as_text() == "v/a.mp4: not a video"
 

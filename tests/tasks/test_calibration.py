@@ -48,14 +48,14 @@ def test_a_prediction_below_the_threshold_says_so(config: TaskConfig) -> None:
     video, answer = VideoEntry("a.mp4", Path("v/a.mp4")), np.array([0.25, 0.5, 0.25], np.float32)
     task = task_of(config)
     found = task.prediction(video, answer, NAMES, fitted(threshold=0.6))
-    assert found.as_text(1) == "v/a.mp4\n  none of the classes reaches 60.0%; the likeliest:\n   50.0%  kick"
+    assert found.as_text(1) == "v/a.mp4\n  none of the classes reaches 60.0 %; the likeliest:\n   50.0 %  kick"
     assert found.as_json(1)["below_threshold"] == 0.6
     read = Prediction.from_json(json.loads(json.dumps(found.as_json(2))))
     assert read.as_text(2) == found.as_text(2)
     assert found.likeliest(1).as_text(1) == found.as_text(1)
     for calibration in (None, fitted(2.0), fitted(threshold=0.5)):
         reached = task.prediction(video, answer, NAMES, calibration)
-        assert reached.as_text(1) == "v/a.mp4\n   50.0%  kick"
+        assert reached.as_text(1) == "v/a.mp4\n   50.0 %  kick"
         assert list(reached.as_json()) == ["path", "top"]
 
 

@@ -84,6 +84,59 @@ def test_few_groups_give_no_interval() -> None:
     assert share_interval(np.ones(0, bool)) is None
 
 
+def test_unequal_groups_by_hand() -> None:
+    """Groups of 2, 2, 2, 4, 6 and 8 videos, of which 2, 1, 2, 3, 3 and 4 are right: share 15/24 = 5/8.
+
+    right - share n: 3/4, -1/4, 3/4, 1/2, -3/4, -1; N - n: 22, 22, 22, 20, 18, 16. The squares of the quotients sum to
+    0.008721; times 5/6 and 24 and over 15/64, D is below 1, so that 24 videos count. N^2 / sum n^2 = 576 / 128 = 4.5: t has
+    3 degrees of freedom, 2.353.
+    """
+    sizes = (2, 2, 2, 4, 6, 8)
+    groups = np.repeat([f"g{i}" for i in range(6)], sizes)
+    right = np.concatenate([np.arange(n) < count for n, count in zip(sizes, (2, 1, 2, 3, 3, 4), strict=True)])
+    found = share_interval(right, groups)
+    for end in (found.low, found.high):
+        assert abs(0.625 - end) == pytest.approx(2.353 * math.sqrt(end * (1 - end) / 24), abs=1e-3)
+
+
+def test_the_design_effect_is_the_jackknifes() -> None:
+    """The variance of the share by leaving out one group after the other, computed as its definition has it."""
+    random = np.random.default_rng(1)
+    sizes = random.integers(5, 40, 15)
+    groups = np.repeat([f"g{i}" for i in range(15)], sizes)
+    right = random.random(len(groups)) < np.repeat(random.random(15), sizes)
+    without = [right[groups != name].mean() for name in np.unique(groups)]
+    variance = 14 / 15 * sum((one - right.mean()) ** 2 for one in without)
+    freedom = int(len(groups) ** 2 / (sizes**2).sum()) - 1
+    share, t = right.mean(), student_t(0.95, freedom)
+    found = share_interval(right, groups)
+    for end in (found.low, found.high):
+        spread = math.sqrt(end * (1 - end) * variance / (share * (1 - share)))
+        assert abs(share - end) == pytest.approx(t * spread, abs=1e-6)
+
+
+def test_groups_of_which_one_has_nearly_all_videos_give_no_interval() -> None:
+    right = np.arange(110) % 3 > 0
+    assert share_interval(right, np.array(["big"] * 100 + [f"g{i}" for i in range(10)])) is None
+    assert share_interval(right, np.array(["big"] * 20 + [f"g{i % 10}" for i in range(90)])) is not None
+
+
+@pytest.mark.parametrize("share", [0.6, 0.9])
+def test_drawn_groups_of_very_unequal_size_lie_inside_as_often_as_claimed(share) -> None:
+    """Sizes by Pareto's law, up to 300: an interval that takes the groups for equal ones holds in 70 %."""
+    random = np.random.default_rng(0)
+    inside = rounds = 0
+    for _ in range(400):
+        sizes = np.minimum(np.ceil(3 * random.pareto(1.0, 12) + 0.1), 300).astype(int)
+        own = random.beta(share * 4, (1 - share) * 4, 12)  # correlation 0.2
+        names = np.repeat([f"g{i}" for i in range(12)], sizes)
+        found = share_interval(random.random(len(names)) < np.repeat(own, sizes), names)
+        if found is not None:
+            rounds += 1
+            inside += found.low <= share <= found.high
+    assert rounds > 200 and inside / rounds > 0.87
+
+
 def test_a_video_without_a_group_is_one_of_its_own() -> None:
     assert group_numbers(np.array(["a", "", "b", "a", ""])).tolist() == [0, 2, 1, 0, 3]
     right = np.arange(40) % 3 > 0

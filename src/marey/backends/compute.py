@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from typing import Literal, TypedDict, Unpack, get_args
 
 from marey.base.errors import RunError
+from marey.base.nearest import did_you_mean
 from marey.base.precision import Precision
 
 BackendName = Literal["auto", "eager", "compile", "openvino"]
@@ -53,5 +54,13 @@ class Compute:
         return 8 if self.batch is None else self.batch
 
     def changed(self, **options: Unpack[ComputeOptions]) -> "Compute":
-        """The same with some fields changed."""
+        """The same with some fields changed.
+
+        Raises:
+            TypeError: there is no such field.
+        """
+        for name in options:
+            if name not in ComputeOptions.__annotations__:
+                known = list(ComputeOptions.__annotations__)
+                raise TypeError(f"there is no argument {name!r}.{did_you_mean(name, known) or f' Expected {known}.'}")
         return replace(self, **options)

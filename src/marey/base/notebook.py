@@ -7,6 +7,8 @@ themes. Every text is escaped.
 from collections.abc import Sequence
 from html import escape
 
+from marey.base.words import percent
+
 _FONT = "font-family:system-ui,sans-serif;font-size:13px;line-height:1.5"
 _SHADE, _BAR, _GREY, _RED = "rgba(128,128,128,.22)", "rgba(66,133,244,.85)", "opacity:.72", "color:#d9534f"
 _CELL = "padding:1px 12px 1px 0;text-align:{side};border:0;background:none;white-space:nowrap"
@@ -29,7 +31,7 @@ def bars(title: str, shares: Sequence[tuple[str, float]], *, note: str = "") -> 
         f'<div style="{_SHORT}" title="{escape(name)}">{escape(name)}</div>'
         f'<div style="background:{_SHADE};border-radius:3px"><div style="width:{100 * min(max(share, 0), 1):.1f}%;'
         f'height:12px;background:{_BAR};border-radius:3px"></div></div>'
-        f'<div style="text-align:right;font-variant-numeric:tabular-nums">{share:.1%}</div>'
+        f'<div style="text-align:right;font-variant-numeric:tabular-nums">{percent(share)}</div>'
         for name, share in shares
     )
     grid = (
@@ -40,7 +42,7 @@ def bars(title: str, shares: Sequence[tuple[str, float]], *, note: str = "") -> 
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str | int]], *, note: str = "") -> str:
-    """Rows below a title; whole numbers and shares ("81.2%") stand at the right. `note` is a line under them."""
+    """Rows below a title; whole numbers and shares ("81.2 %") stand at the right. `note` is a line under them."""
     numbers = [
         bool(rows) and all(isinstance(row[i], int) or row[i] == "" or str(row[i]).endswith("%") for row in rows)
         for i in range(len(columns))

@@ -8,6 +8,7 @@ from typing import Any
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
+from rich.cells import cell_len
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ def line_chart(title: str, lines: Sequence[Line], *, percent: bool = False) -> M
             points.append((points[0][0] + _STROKE, points[0][1]))
         drawn.append({"name": line.name, "points": " ".join(f"{x},{y}" for x, y in points)})
     steps = [low + (high - low) * i / 4 for i in range(5)]
-    y_ticks = [{"at": down(y), "text": f"{y:.0%}" if percent else f"{y:.2g}"} for y in steps]
+    y_ticks = [{"at": down(y), "text": f"{100 * y:.0f} %" if percent else f"{y:.2g}"} for y in steps]
     count = min(6, len(set(xs)))
     marks = [first + (last - first) * i / max(count - 1, 1) for i in range(count)]
     x_ticks = [{"at": across(x), "text": f"{x:.0f}"} for x in marks]
@@ -119,7 +120,7 @@ def heat_map(title: str, matrix: Sequence[Sequence[int]], names: Sequence[str]) 
     """A square matrix of counts, each row shaded by its share; the diagonal in another colour."""
     cell = max(10, min(40, 620 // len(names)))
     shorts = [name if len(name) <= _LONGEST else name[: _LONGEST - 1] + "…" for name in names]
-    longest = max(map(len, shorts))
+    longest = max(map(cell_len, shorts))  # Chinese letters are as wide as two others
     left, bottom = 7 * longest + 12, 6 * longest + 16
     rows = []
     for i, (name, counts) in enumerate(zip(names, matrix, strict=True)):

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from marey.base.words import counted
+from marey.base.words import counted, percent
 
 if TYPE_CHECKING:
     from marey.data.audit import Audit
@@ -96,7 +96,7 @@ def _findings(findings: Mapping[str, Mapping[str, object]], shown: int = 5) -> N
 
 def _shares(counts: Mapping[str, int], shown: int = 6) -> str:
     total = sum(counts.values())
-    parts = [f"{value} ({count / total:.0%})" for value, count in list(counts.items())[:shown]]
+    parts = [f"{value} ({percent(count / total, 0)})" for value, count in list(counts.items())[:shown]]
     return ", ".join([*parts, *([f"{len(counts) - shown} others"] if len(counts) > shown else [])])
 
 

@@ -35,10 +35,10 @@ class Comparison:
         return not self.reasons
 
     def __str__(self) -> str:
-        head = f"{self.against}: {self.theirs:.1f}; here {self.ours:.1f} ({self.low:.1f} to {self.high:.1f})"
+        head = f"{self.against}: {self.theirs:.1f} %; here {self.ours:.1f} % ({self.low:.1f} % to {self.high:.1f} %)"
         if self.comparable:
             inside = "within" if self.low <= self.theirs <= self.high else "outside"
-            return f"{head}: {self.ours - self.theirs:+.1f}, {inside} the 95 % interval"
+            return f"{head}: {self.ours - self.theirs:+.1f} points, {inside} the 95 % interval"
         return f"{head}: not comparable, because {'; '.join(self.reasons)}"
 
 

@@ -28,7 +28,7 @@ from marey.base.processes import processes
 from marey.base.readme import write_readme
 from marey.base.reporter import notice, progress, understood, warning_once
 from marey.base.versions import versions
-from marey.base.words import counted
+from marey.base.words import counted, percent
 from marey.classifier import Classifier
 from marey.data.class_files import read_classes
 from marey.data.class_order import in_class_order
@@ -45,6 +45,7 @@ from marey.evaluation.pace import expected_time
 from marey.evaluation.protocol import EvaluationProtocol, Restriction
 from marey.evaluation.result import SCORES, EvaluationResult
 from marey.evaluation.scores import Scores
+from marey.evaluation.tested import facts_of
 from marey.evaluation.views import read_ahead, score_video
 from marey.recipe import Recipe
 from marey.tasks.all import task_of
@@ -114,7 +115,7 @@ def evaluate(
     missing = check_present(max_broken, data)
     if processes().world > 1 and out is None:
         raise RunError("evaluate under several processes needs out=FOLDER, where they bring their scores together.")
-    with contextlib.nullcontext() if out is None else _claim(Path(out), protocol).held():
+    with contextlib.nullcontext() if out is None else _claim(Path(out), protocol, data).held():
         run = _Run(Path(out) if out else None, protocol, data, max_broken, missing)
         tell_of_spare(compute.device)
         backend = open_backend(model, compute, views=len(run.rows_to_do()) * model.recipe.test.views)
@@ -139,9 +140,9 @@ def _refuse_for_manifest(**reading: object) -> None:
         raise DataError(f"data is read already: leave out {', '.join(given)} (marey.read_manifest takes them).")
 
 
-def _claim(out: Path, protocol: EvaluationProtocol) -> Claim:
+def _claim(out: Path, protocol: EvaluationProtocol, data: Manifest) -> Claim:
     return Claim(
-        OutputPath.folder(out), Command.EVALUATE, protocol.as_json(), may_differ=_MAY_DIFFER,
+        OutputPath.folder(out), Command.EVALUATE, protocol.as_json(), facts_of(data), may_differ=_MAY_DIFFER,
         share=processes().rank if processes().world > 1 else None,
     )  # fmt: skip
 
@@ -231,7 +232,7 @@ def _scored(
                 if task.right_answers is not None:
                     target = torch.from_numpy(np.asarray(item.target))
                     right += int(task.right_answers(torch.from_numpy(scores)[None], target[None]))
-                    note = f"top-1 {right / done:.1%}"
+                    note = f"top-1 {percent(right / done)}"
                 yield row, scores, item.identity
             bar.advance(note=note)
 

@@ -13,6 +13,7 @@ from marey.base.errors import DataError
 from marey.base.files import write_text
 from marey.base.jsonable import Json
 from marey.base.page import Line, heat_map, line_chart, render
+from marey.base.words import percent
 from marey.data.manifest import Manifest
 from marey.evaluation.answers import FILM_FRAMES, choose_answers
 from marey.evaluation.result import SCORES, EvaluationResult, NumberRow
@@ -166,7 +167,7 @@ def _suspects(result: EvaluationResult, data: Manifest | None) -> list[_Suspects
     wrong, alike = sure_and_wrong(result.scores), None
     if data is not None:
         alike = equal_but_labelled_otherwise(result.scores, data)
-    rule = f"Another class has a probability of {100 * SURE:.0f} % or more: the label may be wrong, or the network is."
+    rule = f"Another class has a probability of {percent(SURE, 0)} or more: the label may be wrong, or the network is."
     found = [_Suspects("Suspicious: wrong, and sure of it", rule, wrong[:_LISTED], len(wrong))]
     if alike is not None:
         rule = "Files of the list with equal content and different labels: one of them is wrong."

@@ -12,11 +12,11 @@ from marey.base.errors import DataError
 from marey.base.files import write_json
 from marey.base.jsonable import Json
 from marey.base.notebook import table
-from marey.base.words import counted
+from marey.base.words import counted, percent
 from marey.data.quarantine import Broken
 from marey.evaluation.compare import Comparison
 from marey.evaluation.scores import Scores
-from marey.evaluation.standing import Standing, percent
+from marey.evaluation.standing import Standing
 from marey.tasks.intervals import Interval
 from marey.tasks.metrics import (
     calibration_error,
@@ -181,9 +181,7 @@ class EvaluationResult:
         rows = [NumberRow(first.title, percent(first.value), standing.interval_text)]
         rows += [NumberRow(metric.title, percent(metric.value), metric.note) for metric in others]
         if (baseline := standing.baseline) is not None:
-            rows.append(
-                NumberRow(baseline.text, percent(baseline.value), f"{first.title} without looking at the videos")
-            )
+            rows.append(NumberRow("baseline", percent(baseline.value), f"{first.title} of {baseline.text}"))
             if baseline.chance is not None:
                 classes = counted(len(self.scores.class_names), "class", "classes")
                 rows.append(NumberRow("guessing", percent(baseline.chance), f"{first.title} by chance, of {classes}"))

@@ -3,8 +3,10 @@
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
+
 from marey.base.jsonable import Json
-from marey.base.words import counted
+from marey.base.words import counted, percent
 from marey.evaluation.scores import Scores
 from marey.tasks.intervals import FEWEST_GROUPS, LEVEL, Interval, group_numbers
 from marey.tasks.task import Baseline, Metric
@@ -13,17 +15,7 @@ _WIDE = 0.05
 """The ends of an interval as wide as this are written without a digit after the point."""
 
 
-def percent(value: float) -> str:
-    """A share, 0 to 1, as "72.0 %"."""
-    return f"{100 * value:.1f} %"
-
-
-def _short(value: float) -> str:
-    """As `percent`, whole numbers without the digit after the point."""
-    return percent(value).replace(".0 %", " %")
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Standing:
     """The first metric of scores beside its 90 % interval and its baseline, in numbers and in words."""
 
@@ -31,6 +23,11 @@ class Standing:
     metric: Metric
     unseen: bool = False
     """Whether these are the videos that the network was not trained on, of more."""
+
+    def __repr__(self) -> str:
+        beside = f" ({self.short_interval})" if self.short_interval else ""
+        videos = counted(len(self.scores.ids), "video")
+        return f"Standing({self.metric.title} {percent(self.metric.value)}{beside} of {videos})"
 
     @cached_property
     def interval(self) -> Interval | None:
@@ -66,10 +63,12 @@ class Standing:
             return f"no interval for new videos: {'these were' if seen.all() else were} trained on"
         if groups is None or not len(groups) or not self._counts_right:
             return f"no interval is computed for {self.metric.title}"
-        return (
-            f"no interval for new videos: these are of {counted(int(group_numbers(groups).max()) + 1, 'group')}, and "
-            f"fewer than {FEWEST_GROUPS} do not show how much groups differ"
-        )
+        sizes = np.bincount(group_numbers(groups))
+        if len(sizes) < FEWEST_GROUPS:
+            few = f"these are of {counted(len(sizes), 'group')}, and fewer than {FEWEST_GROUPS}"
+        else:
+            few = f"one of the {len(sizes):,} groups has {int(sizes.max()):,} of the {len(groups):,}, and such groups"
+        return f"no interval for new videos: {few} do not show how much groups differ"
 
     @property
     def _counts_right(self) -> bool:
@@ -80,17 +79,21 @@ class Standing:
     def verdict(self) -> str:
         """The number in a sentence, beside its baseline."""
         total, value, seen = len(self.scores.ids), percent(self.metric.value), self.scores.trained_on
-        videos, one = counted(total, "video"), total == 1
-        number = f"{value} of {videos} right" if self._counts_right else f"{self.metric.title} {value} of {videos}"
+        one = total == 1
+        videos = counted(total, "video")
         if self.unseen:
-            number += ", the only one not trained on" if one else " that the network was not trained on"
-        elif seen is not None and seen.all():
+            videos = "the only video that" if one else f"the {videos} that"
+            videos += " the network was not trained on"
+        number = f"{value} right of {videos}" if self.unseen else f"{value} of {videos} right"
+        if not self._counts_right:
+            number = f"{self.metric.title} {value} of {videos}"
+        if seen is not None and seen.all():
             number += ", which was trained on" if one else ", all of them trained on"
         return f"{number}{self._beside(self.baseline)}." if self.baseline is not None else f"{number}."
 
     def _beside(self, baseline: Baseline) -> str:
         """How the number compares with the baseline, as far as the interval shows it, to go on a sentence."""
-        theirs, words = _short(baseline.value), baseline.text
+        theirs, words = percent(baseline.value), baseline.text
         if baseline.value == 1:
             return f"; {words} gives {theirs} too: videos of one class show nothing of telling classes apart"
         if self.interval is None:

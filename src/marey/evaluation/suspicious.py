@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from marey.base.words import percent
 from marey.data.identity import equal_contents, paths_of
 from marey.data.manifest import Manifest
 from marey.data.rows import frame_ranges_of, times_of
@@ -39,7 +40,7 @@ def sure_and_wrong(scores: Scores) -> list[Suspicious]:
         Suspicious(
             scores.ids[row],
             labels_text(scores, row),
-            f"answered {scores.class_names[judged.rival[row]]!r} with {100 * judged.other[row]:.1f} %",
+            f"answered {scores.class_names[judged.rival[row]]!r} with {percent(judged.other[row])}",
         )
         for row in rows.tolist()
     ]

@@ -34,7 +34,7 @@ class Recipes(tuple[Recipe, ...]):
     def _repr_html_(self) -> str:
         """Name, data set and published top-1 of the first ones, as a notebook shows them."""
         rows = [
-            (one.name, one.dataset, "" if one.published is None else f"{one.published.top1:.1f}%")
+            (one.name, one.dataset, "" if one.published is None else f"{one.published.top1:.1f} %")
             for one in self[:_SHOWN]
         ]
         more = f"and {len(self) - _SHOWN:,} more: marey list" if len(self) > _SHOWN else ""

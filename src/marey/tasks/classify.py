@@ -7,9 +7,11 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
+from rich.cells import cell_len, set_cell_size
 from torch import Tensor
 
-from marey.base.words import counted
+from marey.base.notebook import beginning
+from marey.base.words import counted, percent
 from marey.classifier import Calibration
 from marey.data.manifest import Manifest
 from marey.recipe import Averaging, FocalLoss, Fusion, Train
@@ -41,6 +43,8 @@ _TINY = np.finfo(np.float32).tiny
 """A probability that float32 rounded to nothing: its logarithm stays finite."""
 _PRINTED_CLASSES = 20
 """More classes than this make a confusion matrix too wide for a terminal."""
+_NAME = 32
+"""Characters of a class name in a line of text."""
 _TOP5_CLASSES = 6
 """Of fewer classes the first five answers are all or all but one of them: their top-5 is not shown."""
 
@@ -121,9 +125,8 @@ class ClassifyTask(Task):
             return None
         counts = np.bincount(labels, minlength=len(class_names))
         best = int(counts.argmax())
-        return Baseline(
-            float(counts[best] / len(labels)), f"always answering {class_names[best]!r}", 1 / len(class_names)
-        )
+        words = f"always answering {beginning(class_names[best], _NAME)!r}"
+        return Baseline(float(counts[best] / len(labels)), words, 1 / len(class_names))
 
     def score(self, answers: NDArray[np.float64], labels: NDArray[np.int64]) -> float:
         return top_k_accuracy(answers, labels, 1)
@@ -141,15 +144,16 @@ class ClassifyTask(Task):
         """The confusion matrix of up to 20 classes."""
         if len(class_names) > _PRINTED_CLASSES:
             return []
-        confusion, wide = confusion_matrix(answers, labels), max(len(name) for name in class_names)
+        shown = [beginning(name, _NAME) for name in class_names]
+        confusion, wide = confusion_matrix(answers, labels), max(map(cell_len, shown))
         digits = max(len(str(confusion.max())), len(str(len(class_names) - 1))) + 1
         lines = [
             "rows: true class, columns: answer",
             " " * (wide + 4) + "".join(f"{i:{digits}}" for i in range(len(class_names))),
         ]
-        for i, (name, row) in enumerate(zip(class_names, confusion, strict=True)):
+        for i, (name, row) in enumerate(zip(shown, confusion, strict=True)):
             cells = "".join(f"{n if n else '.':>{digits}}" for n in row.tolist())
-            lines.append(f"{i:>2} {name:{wide}} {cells}")
+            lines.append(f"{i:>2} {set_cell_size(name, wide)} {cells}")
         return lines
 
     def report(
@@ -236,5 +240,5 @@ def _class_rows(confusion: NDArray[np.int64], names: tuple[str, ...]) -> list[Cl
             low, high = wilson_interval(right, total, NormalDist().inv_cdf((1 + LEVEL) / 2))
             share = round(100 * right / total, 1)
             width = round(100 * (high - low), 1)
-            rows.append(ClassRow(name, f"{100 * right / total:.0f} %", share, total, round(100 * low, 1), width))
+            rows.append(ClassRow(name, percent(right / total, 0), share, total, round(100 * low, 1), width))
     return sorted(rows, key=lambda row: row.share)

@@ -14,6 +14,8 @@ LEVEL = 0.9
 """How often the intervals hold, where the videos that come are drawn as the tested ones were."""
 FEWEST_GROUPS = 5
 """Videos of fewer groups do not show how much groups differ."""
+FEWEST_EFFECTIVE = 2
+"""Nor do groups of which one or two have nearly all videos: as many equal groups are as good as N^2 / sum_g n_g^2."""
 
 
 @dataclass(frozen=True)
@@ -34,19 +36,23 @@ def share_interval(right: NDArray[np.bool_], groups: NDArray[np.str_] | None = N
     Over videos: Wilson's score interval (1927), which Brown, Cai and DasGupta (Interval Estimation for a Binomial
     Proportion, Statistical Science 2001) recommend for few videos; it stays honest where all answers are right.
 
-    Over groups [N]: Wilson's interval with the quantile of Student's t with G - 1 degrees of freedom and the effective
-    number of videos N / D, as Korn and Graubard (Confidence Intervals for Proportions With Small Expected Number of
-    Positive Counts Estimated From Survey Data, Survey Methodology 1998) and Franco, Little, Louis and Slud (Comparative
-    Study of Confidence Intervals for Proportions in Complex Sample Surveys, 2019) do. The design effect D is the variance
-    of the share between groups over that of N independent videos, and at least 1:
+    Over groups [N]: Wilson's interval with a quantile of Student's t and the effective number of videos N / D, as Korn and
+    Graubard (Confidence Intervals for Proportions With Small Expected Number of Positive Counts Estimated From Survey Data,
+    Survey Methodology 1998) and Franco, Little, Louis and Slud (Comparative Study of Confidence Intervals for Proportions in
+    Complex Sample Surveys, 2019) do. The design effect D is the variance of the share between groups over that of N
+    independent videos, and at least 1. The variance is that of the jackknife that leaves out a group at a time (CV3 in
+    MacKinnon, Nielsen and Webb, Cluster-robust inference, Journal of Econometrics 2023), which is not too small where one
+    group has most of the videos:
 
-        D = G / (G - 1) * sum_g (right_g - share * n_g)^2 / (N * share * (1 - share))
+        D = (G - 1) / G * sum_g ((right_g - share * n_g) / (N - n_g))^2 * N / (share * (1 - share))
 
     Where not two groups have a wrong answer, or not two a right one, nothing shows how alike the videos of a group are:
-    then each group counts as one video, D = sum_g n_g^2 / N (Kish, Survey Sampling, 1965). A video with an empty group
-    is a group of its own; where all are empty, the interval is over videos.
+    then each group counts as one video, D = sum_g n_g^2 / N (Kish, Survey Sampling, 1965). The degrees of freedom are
+    those of the effective number of groups N^2 / sum_g n_g^2, rounded down, less 1: G - 1 of equal groups. A video with an
+    empty group is a group of its own; where all are empty, the interval is over videos.
 
-    None: there is no video, or the groups are fewer than `FEWEST_GROUPS`.
+    None: there is no video, the groups are fewer than `FEWEST_GROUPS`, or so unequal that they count as fewer than
+    `FEWEST_EFFECTIVE`.
     """
     total = len(right)
     if not total:
@@ -60,12 +66,16 @@ def share_interval(right: NDArray[np.bool_], groups: NDArray[np.str_] | None = N
     if count < FEWEST_GROUPS:
         return None
     sizes, hits = np.bincount(of_row), np.bincount(of_row, right)
+    squares = int((sizes**2).sum())
+    effective = total**2 // squares  # equal groups give their number exactly
+    if effective < FEWEST_EFFECTIVE:
+        return None
     if min(np.count_nonzero(hits), np.count_nonzero(sizes - hits)) < 2:
-        effect = float((sizes.astype(np.float64) ** 2).sum()) / total
+        effect = squares / total
     else:
-        apart = float(((hits - share * sizes) ** 2).sum()) * count / (count - 1)
-        effect = max(1.0, apart / (total * share * (1 - share)))
-    low, high = wilson(share, total / effect, student_t((1 + LEVEL) / 2, count - 1))
+        apart = float((((hits - share * sizes) / (total - sizes)) ** 2).sum()) * (count - 1) / count
+        effect = max(1.0, apart * total / (share * (1 - share)))
+    low, high = wilson(share, total / effect, student_t((1 + LEVEL) / 2, effective - 1))
     return Interval(low, high, "groups", count)
 
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from marey.base.errors import DataError
+from marey.base.words import percent
 from marey.classifier import Calibration
 from marey.data.manifest import Manifest
 from marey.recipe import Averaging, FocalLoss, Fusion, Train
@@ -105,7 +106,7 @@ class MultiLabelTask(Task):
     ) -> TaskReport:
         precisions, counts = average_precision(answers, labels > 0).tolist(), (labels > 0).sum(axis=0).tolist()
         rows = [
-            ClassRow(name, f"{100 * precision:.0f} %", round(100 * precision, 1), count)
+            ClassRow(name, percent(precision, 0), round(100 * precision, 1), count)
             for name, precision, count in zip(class_names, precisions, counts, strict=True)
             if count
         ]

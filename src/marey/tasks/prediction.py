@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from marey.base.jsonable import Json
 from marey.base.notebook import bars, beginning, ending, failure, table
-from marey.base.words import counted
+from marey.base.words import counted, percent
 from marey.classifier import Calibration
 from marey.data.videos import VideoEntry
 
@@ -119,14 +119,14 @@ class Prediction:
         """Lines for a person: the path, whether no class reaches the threshold, and the k likeliest ones; or the error."""
         if self.error is not None:
             return self.error
-        lines = [f"  {probability:6.1%}  {label}" for label, probability in self.top(k)]
+        lines = [f"  {percent(probability):>7}  {label}" for label, probability in self.top(k)]
         if self.below_threshold is not None:
-            lines.insert(0, f"  none of the classes reaches {self.below_threshold:.1%}; the likeliest:")
+            lines.insert(0, f"  none of the classes reaches {percent(self.below_threshold)}; the likeliest:")
         return "\n".join([f"{self.path}{self.part_text}", *lines])
 
     def __repr__(self) -> str:
         if self.error is None:
-            said = ", ".join(f"{beginning(label, 20)} {100 * probability:.1f} %" for label, probability in self.top(3))
+            said = ", ".join(f"{beginning(label, 20)} {percent(probability)}" for label, probability in self.top(3))
             said += ", ..." if len(self.probabilities) > 3 else ""
         else:
             said = beginning(self.error.removeprefix(f"{self.path}: "), 60)
@@ -139,7 +139,7 @@ class Prediction:
             return failure(title, self.error.removeprefix(f"{self.path}: "))
         notes = []
         if self.below_threshold is not None:
-            notes.append(f"none of the classes reaches {self.below_threshold:.1%}")
+            notes.append(f"none of the classes reaches {percent(self.below_threshold)}")
         if (left := len(self.class_names) - _BARS) > 0:
             notes.append(f"and {counted(left, 'less likely class', 'less likely classes')}")
         return bars(title, self.top(_BARS), note="; ".join(notes))
@@ -182,7 +182,7 @@ class Predictions(list[Prediction]):
                 reason = beginning(one.error.removeprefix(f"{one.path}: "), 80)
                 rows.append((video, f"not read: {reason}", "", "", ""))
                 continue
-            cells = [cell for name, share in one.top(2) for cell in (name, f"{share:.1%}")]
+            cells = [cell for name, share in one.top(2) for cell in (name, percent(share))]
             rows.append((video, *cells, *[""] * (4 - len(cells))))
         left = f"and {counted(len(self) - _ROWS, 'more video')}" if len(self) > _ROWS else ""
         return table(repr(self), ["video", "answer", "", "second", ""], rows, note=left)

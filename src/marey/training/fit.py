@@ -17,7 +17,7 @@ from marey.base.jsonable import Json
 from marey.base.precision import Precision
 from marey.base.processes import processes
 from marey.base.reporter import notice
-from marey.base.words import counted
+from marey.base.words import counted, percent
 from marey.classifier import Classifier, require_logits, user_module_config
 from marey.data.class_order import in_class_order
 from marey.data.manifest import Manifest, are_places
@@ -56,7 +56,7 @@ class FitResult:
     """Always True: a run that is asked to stop raises a RunError, and `resume=True` continues it."""
 
     def __repr__(self) -> str:
-        best = "" if self.best_score is None else f", best validation score {100 * self.best_score:.1f} %"
+        best = "" if self.best_score is None else f", best validation score {percent(self.best_score)}"
         return (
             f"FitResult({short_path(self.out)!r}: {counted(self.epochs, 'epoch')}, {counted(self.steps, 'step')}{best})"
         )

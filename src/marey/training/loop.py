@@ -17,7 +17,7 @@ from marey.backends.precision import autocast, computing_in
 from marey.base.errors import RunError
 from marey.base.processes import processes
 from marey.base.reporter import SilentReporter, notice, progress, reporting, warning, warning_once
-from marey.base.words import counted
+from marey.base.words import counted, percent
 from marey.classifier import Classifier
 from marey.data.identity import Identities
 from marey.data.loader import Batch
@@ -339,17 +339,17 @@ class TrainingLoop:
             warning_once("batch norms see each process's own clips: synchronised batch norm needs CUDA")
 
     def _tell(self, record: EpochRecord) -> None:
-        trained = "" if record.train_top1 is None else f"  train top-1 {record.train_top1:.1%}"
+        trained = "" if record.train_top1 is None else f"  train top-1 {percent(record.train_top1)}"
         metrics = () if record.validation is None else record.validation.metrics
-        validated = "".join(f"  val {one.title} {one.value:.1%}" for one in metrics if one.shown == "line")
+        validated = "".join(f"  val {one.title} {percent(one.value)}" for one in metrics if one.shown == "line")
         notice(
             f"epoch {record.epoch}/{self.batches.epochs}  loss {record.train_loss:.3f}{trained}{validated}  "
             f"{record.clips_per_second:.0f} clips/s"
         )
         if record.waited_share > _STARVED and record.epoch in (2, 5):
             warning(
-                f"waiting for videos took {record.waited_share:.0%} of the time: more --workers, or videos of a shorter "
-                "side, would help"
+                f"waiting for videos took {percent(record.waited_share, 0)} of the time: more --workers, or videos of a "
+                "shorter side, would help"
             )
         if self.tensorboard:
             write_tensorboard(self.folder.path, record)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from marey.base.errors import WeightsError
 from marey.base.reporter import notice
+from marey.base.words import percent
 from marey.video.suffixes import VIDEO_SUFFIXES
 
 MODEL, RECIPE = "model.safetensors", "recipe.json"
@@ -78,7 +79,7 @@ def _epoch(log: Path, *, best: bool) -> str:
         if column is None:
             return ""
         row = max((row for row in rows if row.get(column)), key=lambda row: float(row[column]))
-        return f", epoch {int(row['epoch'])} by validation {_SCORES[column]} {float(row[column]):.1%}"
+        return f", epoch {int(row['epoch'])} by validation {_SCORES[column]} {percent(float(row[column]))}"
     except (OSError, ValueError, KeyError, TypeError):
         return ""
 

@@ -16,7 +16,7 @@ from marey.base.jsonable import BYTES, json_text
 from marey.base.page import render
 from marey.base.readme import write_readme
 from marey.base.reporter import progress
-from marey.base.words import counted
+from marey.base.words import counted, percent
 from marey.data.videos import seconds_text
 from marey.evaluation.answers import Film, film_of
 from marey.tasks.prediction import Prediction
@@ -195,5 +195,5 @@ def _shown(answer: Prediction, top: int) -> _Shown:
     if answer.error is not None:
         return _Shown(answer.path, answer.part_text, [], "", answer.error.removeprefix(f"{answer.path}: "), None)
     below = answer.below_threshold
-    remark = "" if below is None else f"none of the classes reaches {below:.1%}; the likeliest:"
+    remark = "" if below is None else f"none of the classes reaches {percent(below)}; the likeliest:"
     return _Shown(answer.path, answer.part_text, answer.top(top), remark, None, film_of(answer.video, _FRAMES))

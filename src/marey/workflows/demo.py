@@ -14,7 +14,7 @@ from marey.base.processes import processes
 from marey.base.random import random_for
 from marey.base.reporter import notice, understood
 from marey.base.shell import marey_line, next_steps
-from marey.base.words import about, counted
+from marey.base.words import about, counted, percent
 from marey.data.manifest import Manifest
 from marey.data.motions import MIRROR_PAIRS, recorded_settings, write_motions
 from marey.evaluation.result import EvaluationResult
@@ -165,10 +165,10 @@ def _tell_what_is_made() -> None:
 def _print_outcome(result: EvaluationResult, recipe: Recipe, test: Manifest) -> None:
     right, inside = round(result.top1 * result.num_videos), result.pairs(mirror_pairs(test.class_names))
     print(
-        f"\n{result.top1:.1%} right: {right} of {counted(result.num_videos, 'video')} (guessing: "
-        f"{1 / len(test.class_names):.1%})"
+        f"\n{percent(result.top1)} right: {right} of {counted(result.num_videos, 'video')} (guessing: "
+        f"{percent(1 / len(test.class_names))})"
     )
-    print(f"{inside:.1%} right inside the mirrored pairs (guessing: 50 %): {_verdict(inside, recipe)}")
+    print(f"{percent(inside)} right inside the mirrored pairs (guessing: 50 %): {_verdict(inside, recipe)}")
     if right < result.num_videos:
         print(f"most frequent mistakes: {', '.join(_confusions(result))}")
 
@@ -186,7 +186,7 @@ def _print_answers(checkpoint: Path, test: Manifest, compute: Compute) -> None:
         sample = test[row]
         top = predict(model, sample.path, compute=compute).top(3)
         right = top[0][0] == test.class_names[test.labels[row]]
-        shares = ", ".join(f"{label} {p:.0%}" for label, p in top)
+        shares = ", ".join(f"{label} {percent(p, 0)}" for label, p in top)
         print(f"  {sample.id}: {shares} ({'right' if right else 'wrong'})", flush=True)
 
 

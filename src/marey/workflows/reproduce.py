@@ -15,13 +15,12 @@ from marey.base.errors import DataError, RecipeError
 from marey.base.processes import processes
 from marey.base.readme import write_readme
 from marey.base.reporter import notice
-from marey.base.words import counted
+from marey.base.words import counted, percent
 from marey.data.catalogue import class_names_of
 from marey.data.formats import read_manifest
 from marey.data.prepare import PUBLISHED_SETS, prepare, published_set
 from marey.data.videos import classes_text
 from marey.evaluation.result import EvaluationResult
-from marey.evaluation.standing import percent
 from marey.recipe import Recipe, TwoStream
 from marey.recipes import RECIPES, find_two_stream, get_recipe
 from marey.training.fit import fit
