@@ -118,11 +118,21 @@ def test_a_temporary_file_that_its_writer_left_open_hides_no_error(monkeypatch, 
         1 / 0  # noqa: B018
 
 
-def test_a_folder_is_whole_or_absent(tmp_path) -> None:
+def test_a_folder_is_whole_or_absent(tmp_path, monkeypatch) -> None:
     with pytest.raises(ZeroDivisionError), files.atomic_folder(tmp_path / "deep" / "a") as folder:
         (folder / "half").write_text("")
         1 / 0  # noqa: B018
     assert list((tmp_path / "deep").iterdir()) == []
+    own = files.rename
+
+    def slower(temporary: Path, path: Path) -> None:
+        path.mkdir()
+        (path / "of another process").touch()
+        own(temporary, path)
+
+    with monkeypatch.context() as patched, files.atomic_folder(tmp_path / "raced"):
+        patched.setattr(files, "rename", slower)
+    assert os.listdir(tmp_path / "raced") == ["of another process"]
     with files.atomic_folder(tmp_path / "a", suffix=".unfinished") as folder:
         assert folder.name.startswith(".a-")
         assert folder.name.endswith(".unfinished")

@@ -1,11 +1,13 @@
 """What a person reads: the first line of a command, its last, and what stands there after Ctrl-C."""
 
+import json
 import os
 import re
 import shlex
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -17,10 +19,20 @@ from typer.testing import CliRunner
 
 import marey as package
 from marey.base.errors import StoppedError
-from marey.base.reporter import notice, reporting, understood, understood_first, warning
+from marey.base.files import locked
+from marey.base.reporter import (
+    first_line_awaited,
+    notice,
+    reporting,
+    say_what_waits,
+    understood,
+    understood_first,
+    warning,
+)
 from marey.base.shell import command_line, marey_line, typed_line
 from marey.cli.app import app
-from marey.cli.interrupted import Interrupted, going_on, long_command
+from marey.cli.given import first_video
+from marey.cli.interrupted import Interrupted, going_on, kept_files, kept_tests, long_command
 from marey.video.writer import write_video
 
 SMALL = ("model.width=4", "train.epochs=1", "test.size=32", "augment.size=32", "augment.short_side=36",
@@ -170,6 +182,45 @@ def test_nothing_is_lost_where_nothing_is_understood() -> None:
     assert heard.lines == ["weights loaded"]
 
 
+def test_why_a_command_is_waiting_is_said_at_once(tmp_path) -> None:
+    """The line of what was understood comes after the wait, and still has its measurement."""
+    heard, done = Heard(), threading.Event()
+
+    def fetch() -> None:
+        with locked(tmp_path / "lock", waiting="another process is fetching it"):
+            done.set()
+
+    with reporting(heard), understood_first():
+        notice("weights are looked for")
+        with locked(tmp_path / "lock"):
+            thread = threading.Thread(target=fetch)
+            thread.start()
+            while len(heard.lines) < 2 and thread.is_alive():
+                time.sleep(0.01)
+            assert not done.is_set()
+        thread.join()
+        assert heard.lines == ["weights are looked for", "another process is fetching it"]
+    with reporting(package.TerminalReporter()), understood_first():
+        assert first_line_awaited()
+        say_what_waits()
+        assert first_line_awaited()
+        understood("3 videos")
+        assert not first_line_awaited()
+
+
+def test_the_next_line_does_not_say_again_what_reading_the_list_says(place, tmp_path) -> None:
+    video = place / "my clips" / "run" / "v 0.mp4"
+    listed = {"classes": ["jump", "run"], "videos": [{"path": str(video), "label": "run"}]}
+    (tmp_path / "l.json").write_text(json.dumps(listed))
+    heard = Heard()
+    with reporting(heard):
+        package.read_manifest(tmp_path / "l.json")
+        assert [line for line in heard.lines if "'classes' in it names 2 classes" in line]
+        before = list(heard.lines)
+        assert first_video(tmp_path / "l.json", None) == video
+    assert heard.lines == before
+
+
 def test_a_missing_file_is_announced_once(place, tmp_path) -> None:
     rows = [f"{place}/my clips/run/v {i}.mp4,run\n{place}/my clips/jump/v {i}.mp4,jump\n" for i in range(3)]
     (tmp_path / "l.csv").write_text(f"path,label\n{''.join(rows)}gone.mp4,run\n")
@@ -194,6 +245,31 @@ def test_ctrl_c_says_that_nothing_is_kept() -> None:
 
     with pytest.raises(Interrupted, match="nothing is kept"):
         work()
+
+
+def test_what_is_kept_is_seen_in_folders_of_any_name(tmp_path, monkeypatch) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    for out in (Path("../small"), Path(".small"), Path("small")):
+        (out / ".a").mkdir(parents=True)
+        (out / ".a" / "half.mp4").touch()
+        (out / ".b-abcdefgh.mp4").touch()
+        assert kept_files(out, ".mp4") == ""
+        (out / "b.mp4").touch()
+        assert kept_files(out, ".mp4") == f"the videos that are done are kept in {out}"
+
+
+@pytest.mark.parametrize("stream", ["", "stream1-tsn_r50"])
+def test_tested_videos_are_counted_until_the_scores_are_written(tmp_path, stream) -> None:
+    parts = tmp_path / stream / "parts"
+    parts.mkdir(parents=True)
+    (parts / ".0-0-4-k3j_x9ab.npz").touch()  # another process is writing it, or was killed
+    assert kept_tests(tmp_path) == ""
+    (parts / "0-0-4.npz").touch()
+    (parts / "1-1-1.npz").touch()
+    assert kept_tests(tmp_path) == f"5 tested videos are kept in {tmp_path}"
+    (tmp_path / stream / "scores.npz").touch()
+    assert kept_tests(tmp_path) == f"the scores so far are kept in {tmp_path}"
 
 
 @pytest.mark.slow

@@ -184,3 +184,8 @@ def test_features_without_a_folder_take_the_next_one() -> None:
         assert found.out == Path(f"runs/m-features-{number}")
     model = marey.load_model("m.safetensors")
     assert marey.features(model, "one.txt", **QUICK).out == Path("runs/tiny-features-1")
+
+
+def test_features_without_out_refuse_what_is_no_model() -> None:
+    with pytest.raises(marey.RecipeError, match=r"^expected a marey\.Classifier, got 42"):
+        marey.features(42, "clips")

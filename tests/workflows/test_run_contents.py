@@ -321,6 +321,27 @@ def test_two_streams_are_explained(place) -> None:
         assert listed(place / "e" / name) == there(place / "e" / name)
 
 
+@pytest.mark.parametrize("text", ['{"run": 7}', '{"recipe": "cake"}', "[1]", "no JSON"])
+def test_a_folder_with_a_file_of_another_program_is_no_training(place, text) -> None:
+    (place / "runs" / "run.json").write_text(text)
+    marey("evaluate", "runs/a", "--data", "clips", "--out", "runs/e", *HERE)
+    assert not (place / "runs" / README).exists()
+    for name in ("report.html", "log.csv", "recipe.yaml"):
+        (place / "runs" / name).touch()
+    write_readme(place / "runs")
+    assert "It holds a training of" not in (place / "runs" / README).read_text()
+
+
+def test_classes_with_names_of_our_folders_are_videos(tmp_path) -> None:
+    """Of the folders of videos none is looked into, since there may be a million."""
+    for name in ("parts", "tensorboard", "run"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "parts" / "run.json").write_text("{}")
+    (tmp_path / "conversion.json").write_text("{}")
+    write_readme(tmp_path, always=True)
+    assert "parts/, run/, tensorboard/  what was made of the videos" in (tmp_path / README).read_text()
+
+
 def test_lists_and_videos_in_a_folder_are_explained(place) -> None:
     for name in ("one", "two", "three"):
         marey("data", "list", "clips", "--out", f"{name}.csv")

@@ -3,9 +3,11 @@
 from pathlib import Path
 
 import pytest
+import torch
 
 import marey
 from marey.recipe import read_recipe
+from marey.workflows.pace import training_seconds
 from tiny import RECIPE, write_clips
 
 
@@ -52,6 +54,17 @@ def test_short_names_of_settings(monkeypatch) -> None:
         marey.train("clips", epochs=7, settings=["train.epochs=8"])
     with pytest.raises(marey.RecipeError, match=r"^--lr is short for --set train\.optimizer\.lr=0\.1, and"):
         marey.train("clips", lr=0.1, settings=["train.optimizer.lr=1"])
+
+
+def test_the_measurement_leaves_random_states_and_says_nothing_of_several_gpus(monkeypatch) -> None:
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 4)  # torch warns where the states of all of them are kept
+    videos, before = marey.read_manifest("clips"), torch.get_rng_state()
+    compute = marey.Compute(device="cpu", workers=0)
+    for recipe in (RECIPE, RECIPE.variant(train={"precision": "bfloat16"})):
+        seconds = training_seconds(recipe, videos, videos, compute, epochs=2)
+        assert seconds is not None
+        assert seconds > 0
+    assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_a_recipe_by_name_by_file_or_itself(monkeypatch) -> None:

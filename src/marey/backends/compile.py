@@ -10,7 +10,7 @@ from marey.backends.backend import Compiler, FromFrames
 from marey.backends.compute import BackendName
 from marey.backends.precision import autocast
 from marey.base.precision import Arithmetic
-from marey.base.reporter import notice
+from marey.base.reporter import notice, say_what_waits
 
 
 class TorchCompile(Compiler):
@@ -37,6 +37,7 @@ class TorchCompile(Compiler):
         import torch._inductor.config
 
         notice("backend compile: torch compiles for this process, 10 to 60 s for batches and again for a single view")
+        say_what_waits()
         compiled = torch.compile(module, fullgraph=True)
         # To dynamo every network's every output is one more version of the same `forward`. It keeps 8 by default, and what
         # differs between two versions, height or frames, it would take for a free size.

@@ -19,7 +19,7 @@ from marey.backends.compute import BackendName
 from marey.backends.kept import kept_folder, mark_used, prune
 from marey.base.files import atomic_path, locked
 from marey.base.precision import Arithmetic
-from marey.base.reporter import notice
+from marey.base.reporter import notice, say_what_waits
 from marey.base.versions import version_of
 
 if TYPE_CHECKING:
@@ -103,6 +103,7 @@ def _convert(module: FromFrames, views_VTHWC: Tensor, entry: Path | None) -> "Mo
     notice(
         "backend openvino: converting the network, which takes 5 to 40 s once; later processes load it in about a second"
     )
+    say_what_waits()
     example = views_VTHWC[:1].repeat(2, 1, 1, 1, 1)  # two: a size of 1 may be taken for one that can be left out
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about what tracing makes constant

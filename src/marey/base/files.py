@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from marey.base.jsonable import BYTES, json_text
-from marey.base.reporter import notice
+from marey.base.reporter import notice, say_what_waits
 
 PATIENCE = 0.25
 """Seconds during which a lock is asked for again before it is refused: a process that looks whether it is free, or a share
@@ -69,7 +69,11 @@ def atomic_folder(path: str | Path, *, suffix: str = "") -> Iterator[Path]:
             yield temporary
         temporary.chmod(0o777 & ~_umask())  # mkdtemp makes folders private
         if not path.exists():
-            rename(temporary, path)
+            try:
+                rename(temporary, path)
+            except OSError:  # in between, another process may have been faster
+                if not path.is_dir():
+                    raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
@@ -324,6 +328,7 @@ def _locked(path: Path, *, wait: bool, waiting: str, shared: bool, patience: flo
                     continue
                 if waiting:
                     notice(waiting)
+                    say_what_waits()
                     waiting = ""
                 while not _take(file, wait=True, shared=shared):
                     pass

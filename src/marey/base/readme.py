@@ -102,12 +102,18 @@ def write_readme(folder: str | Path, *, always: bool = False) -> None:
 
 def readme_around(folder: Path) -> None:
     """Write README.txt of the training in whose folder this one lies, if it does."""
-    if _is_training(folder.absolute().parent):
+    if _note_of_training(folder.absolute().parent):
         write_readme(folder.parent)
 
 
-def _is_training(folder: Path) -> bool:
-    return (folder / Command.TRAIN.note).is_file()
+def _note_of_training(folder: Path) -> Mapping[str, Json]:
+    """The note of the training in a folder; empty where there is none, and where run.json is another program's."""
+    try:
+        note = read_note(folder / Command.TRAIN.note) or {}
+    except RunError:
+        return {}
+    recipe = note.get("recipe")
+    return note if isinstance(recipe, dict) and isinstance(recipe.get("train"), dict) else {}
 
 
 def sweep(folder: Path) -> None:
@@ -135,11 +141,8 @@ class _Folder:
         with os.scandir(path) as found:
             entries = sorted((entry.name, entry.is_dir()) for entry in found if not entry.name.startswith("."))
         files = {name: None for name, is_folder in entries if not is_folder and name != README}
-        try:
-            note = read_note(path / Command.TRAIN.note) or {}
-        except RunError:
-            note = {}
-        return cls(path, files, tuple(name for name, is_folder in entries if is_folder), note)
+        folders = tuple(name for name, is_folder in entries if is_folder)
+        return cls(path, files, folders, _note_of_training(path))
 
     def has(self, *names: str) -> bool:
         return all(name in self.files for name in names)
@@ -205,9 +208,8 @@ def _contents(here: _Folder) -> str:
             rows.append((found[0] if len(found) == 1 else f"{pattern} ({len(found):,})", what + _more(here, found[0])))
     plain: list[str] = []
     for name in here.folders:
-        meant = next((text for pattern, text in _FOLDERS if fnmatchcase(name, pattern)), None)
-        noted = next((kind for note, kind in _KINDS.items() if (here.path / name / note.note).exists()), None)
-        if (said := meant or noted) is None:
+        said = None if of_videos else _folder_text(here.path, name)  # of videos there may be a million
+        if said is None:
             plain.append(f"{name}/")
         else:
             rows.append((f"{name}/", said))
@@ -217,6 +219,12 @@ def _contents(here: _Folder) -> str:
         what = "what was made of the videos" if of_videos else "no file or folder that this page knows"
         rows.append((", ".join(other[:4]) + more, what))
     return "What is here:\n" + _table(rows)
+
+
+def _folder_text(parent: Path, name: str) -> str | None:
+    """What a folder inside is, by its name or by the note in it; None where neither shows it."""
+    meant = next((text for pattern, text in _FOLDERS if fnmatchcase(name, pattern)), None)
+    return meant or next((kind for note, kind in _KINDS.items() if (parent / name / note.note).exists()), None)
 
 
 def _more(here: _Folder, name: str) -> str:

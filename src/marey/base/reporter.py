@@ -310,11 +310,12 @@ class _Waiting(SilentReporter):
     def __init__(self, reporter: Reporter) -> None:
         self._reporter = reporter
         self._kept: list[tuple[Callable[[str], None], str]] | None = []
+        self._begun = False
 
     @property
-    def shown(self) -> bool:
+    def awaited(self) -> bool:
         """Whether the line is still to come, and anybody will see it."""
-        return self._kept is not None and not isinstance(self._reporter, SilentReporter)
+        return not self._begun and not isinstance(self._reporter, SilentReporter)
 
     def notice(self, message: str) -> None:
         self._say(self._reporter.notice, message)
@@ -335,6 +336,7 @@ class _Waiting(SilentReporter):
 
     def begin(self, message: str) -> None:
         """Say this first, then the rest."""
+        self._begun = True
         self._reporter.notice(message)
         self.release()
 
@@ -397,7 +399,13 @@ def first_line_awaited() -> bool:
     """Whether `understood` would print the first line of a command here, so that a short measurement for it is worth its
     time.
     """
-    return processes().first and isinstance(_CURRENT.reporter, _Waiting) and _CURRENT.reporter.shown
+    return processes().first and isinstance(_CURRENT.reporter, _Waiting) and _CURRENT.reporter.awaited
+
+
+def say_what_waits() -> None:
+    """Say at once what waits for the line of `understood`: this process will be waiting, and that is why."""
+    if isinstance(_CURRENT.reporter, _Waiting):
+        _CURRENT.reporter.release()
 
 
 @contextlib.contextmanager

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from marey.base.errors import MareyError, RecipeError
+from marey.base.reporter import SilentReporter, reporting
 from marey.cli.command import trusted
 
 if TYPE_CHECKING:
@@ -91,7 +92,8 @@ def first_video(data: Path, root: Path | None) -> Path:
     from marey.data.formats import read_manifest
 
     try:
-        listed = read_manifest(data, root=root).videos
+        with reporting(SilentReporter()):  # what reading it says was said before
+            listed = read_manifest(data, root=root).videos
     except MareyError:  # it was read with more than its name says, such as a file of classes
         return Path("VIDEO")
     return next((video.path for video in listed[:100] if video.path.exists()), Path("VIDEO"))

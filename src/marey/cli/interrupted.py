@@ -66,8 +66,14 @@ def kept_training(out: Path) -> str:
 
 
 def kept_tests(out: Path) -> str:
-    """Of `marey evaluate`: the videos that were tested, in parts whose names end with how many they hold."""
-    count = sum(int(part.stem.rpartition("-")[2]) for part in out.rglob("parts/*.npz"))
+    """Of `marey evaluate`, of one network or two: the scores that are written, and before that the videos that were tested,
+    in parts whose names end with how many they hold.
+    """
+    folders = (out, *out.glob("stream*"))
+    if any((folder / "scores.npz").exists() for folder in folders):
+        return f"the scores so far are kept in {out}"
+    # Names that begin with a dot are not whole yet.
+    count = sum(int(part.stem.rpartition("-")[2]) for folder in folders for part in folder.glob("parts/[0-9]*.npz"))
     return f"{counted(count, 'tested video')} {'is' if count == 1 else 'are'} kept in {out}" if count else ""
 
 
@@ -102,5 +108,6 @@ def kept_demo(out: Path) -> str:
 
 def kept_files(out: Path, suffix: str) -> str:
     """Of a command that writes a file or folder for each video: what is there is whole."""
-    whole = (file for file in out.rglob(f"*{suffix}") if not any(part.startswith(".") for part in file.parts))
+    found = (file.relative_to(out).parts for file in out.rglob(f"*{suffix}"))
+    whole = (parts for parts in found if not any(part.startswith(".") for part in parts))
     return f"the videos that are done are kept in {out}" if next(whole, None) is not None else ""

@@ -30,7 +30,7 @@ from marey.base.readme import readme_around, write_readme
 from marey.base.reporter import notice, progress, understood
 from marey.base.runs import next_run, results_folder
 from marey.base.words import counted
-from marey.classifier import Classifier
+from marey.classifier import Classifier, require_classifier
 from marey.data.clips import ViewDataset
 from marey.data.listing import VideosLike, as_videos
 from marey.data.missing import require_files
@@ -209,8 +209,10 @@ def _results_folder(model: Classifier | Recipe | str | Path, videos: object) -> 
     if isinstance(model, str | Path):
         data = Path(videos) if isinstance(videos, str | Path) else None
         return results_folder("features", str(model), data=data, option="out=")
-    name = model.name if isinstance(model, Recipe) else model.recipe.name
-    return next_run(f"{name}-features", option="out=")
+    if isinstance(model, Recipe):
+        return next_run(f"{model.name}-features", option="out=")
+    require_classifier(model)
+    return next_run(f"{model.recipe.name}-features", option="out=")
 
 
 def file_name(video: str) -> str:

@@ -28,7 +28,7 @@ from urllib.parse import quote, urlsplit
 
 from marey.base.errors import WeightsError
 from marey.base.files import locked, rename, write_json
-from marey.base.reporter import Bar, progress, warning
+from marey.base.reporter import Bar, progress, say_what_waits, warning
 from marey.recipe.hosts import state_of
 from marey.recipe.source import Hash
 from marey.weights.content import HEAD, difference, error_in, foreign_body, mismatch
@@ -220,6 +220,7 @@ class _Download:
                     raise SourceError(f"{self.url}: {error}{often}") from None
                 seconds = max(self.patience.pause * 2 ** (failures - 1), error.wait)
                 warning(f"{self.target.name}: {error}; trying again in {seconds:.0f} s")
+                say_what_waits()
                 time.sleep(seconds)
 
     def _attempt(self) -> None:

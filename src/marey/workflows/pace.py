@@ -13,7 +13,7 @@ from torch.nn.functional import cross_entropy
 
 from marey.backends.compute import Compute
 from marey.backends.device import on_device, pick_training_device
-from marey.backends.precision import computing_in
+from marey.backends.precision import autocast, computing_in, pick_precision
 from marey.base.errors import DataError, MareyError
 from marey.base.processes import decoding_workers, processes, usable_cores
 from marey.base.reporter import SilentReporter, reporting
@@ -106,8 +106,12 @@ def training_seconds(
         return None
     device = pick_training_device(compute.device)
     try:
+        precision = pick_precision(compute.precision, device, declared=recipe.train.precision, tell=False)
+        # Without the device, torch would keep the state of every GPU of the machine, and warn of that.
+        used = [] if device.type == "cpu" else [device]
         with (
-            torch.random.fork_rng(), reporting(SilentReporter()), computing_in(recipe.train.precision),
+            torch.random.fork_rng(used, device_type=device.type), reporting(SilentReporter()),
+            computing_in(precision), autocast(device, precision),
         ):  # fmt: skip
             clips, decode = _decoded(
                 ClipDataset(train, recipe.clip, recipe.augment, pixels=recipe.pixels), compute.workers
