@@ -17,10 +17,12 @@ from typer.testing import CliRunner
 
 import marey as package
 from marey.base.errors import StoppedError
-from marey.base.reporter import notice, reporting, understood, understood_first, warning
+from marey.base.reporter import first_line_awaited, notice, progress, reporting, understood, understood_first, warning
+from marey.base.runs import free_file
 from marey.base.shell import command_line, marey_line, typed_line
 from marey.cli.app import app
-from marey.cli.interrupted import Interrupted, going_on, long_command
+from marey.cli.given import first_tested
+from marey.cli.interrupted import Interrupted, going_on, kept_files, long_command
 from marey.video.writer import write_video
 
 SMALL = ("model.width=4", "train.epochs=1", "test.size=32", "augment.size=32", "augment.short_side=36",
@@ -140,6 +142,39 @@ def test_only_options_that_were_not_typed_are_added(monkeypatch) -> None:
     assert typed_line().startswith("torchrun --nproc-per-node 2 -m marey evaluate")
 
 
+def test_options_come_before_a_double_dash(monkeypatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["marey", "predict", "m", "--", "-v.mp4"])
+    context = parsed(typed_line("--out", Path("a.jsonl")))
+    assert context.params["out"] == "a.jsonl"
+    assert context.params["videos"] == [Path("-v.mp4")]
+
+
+def test_a_proposed_file_is_not_there_yet(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert free_file("answers.html") == Path("answers.html")
+    Path("answers.html").touch()
+    Path("answers-2.html").touch()
+    assert free_file("answers.html") == Path("answers-3.html")
+
+
+@pytest.mark.parametrize("tested", ["v 1.mp4", "v 1.mp4@0.5-1"])
+def test_the_next_video_is_a_tested_one(place, tested) -> None:
+    folder = place / "my clips" / "run"
+    assert first_tested(["gone.mp4", tested], folder / "list.csv", None) == folder / "v 1.mp4"
+    assert first_tested([f"run/{tested}"], folder.parent, None) == folder / "v 1.mp4"
+    assert first_tested([tested], Path("elsewhere.csv"), folder) == folder / "v 1.mp4"
+    assert first_tested(["gone.mp4", "", "@1-2"], folder / "list.csv", None) == Path("VIDEO")
+
+
+def test_after_a_broken_video_the_next_one_can_be_answered(place, trained, tmp_path) -> None:
+    (tmp_path / "a broken.mp4").write_bytes(b"no video")
+    clip = place / "my clips" / "run" / "v 1.mp4"
+    (tmp_path / "l.csv").write_text(f"path,label\na broken.mp4,run\n{clip},run\n")
+    said = marey("evaluate", trained[0], "--data", tmp_path / "l.csv", "--out", tmp_path / "e", "--workers", "0")
+    assert said.exit_code == 0, said.output
+    assert parsed(next_line(said.stderr)).params["videos"] == [clip]
+
+
 class Heard(package.SilentReporter):
     def __init__(self) -> None:
         self.lines: list[str] = []
@@ -160,6 +195,15 @@ def test_what_was_understood_comes_first() -> None:
         understood("3 videos")
         notice("later")
     assert heard.lines == ["3 videos", "weights loaded", "a guess", "later"]
+
+
+def test_the_first_line_is_awaited_behind_a_bar_too() -> None:
+    with reporting(package.TerminalReporter()), understood_first():
+        with progress("Checking", total=1):
+            pass
+        assert first_line_awaited()
+        understood("3 videos")
+        assert not first_line_awaited()
 
 
 def test_nothing_is_lost_where_nothing_is_understood() -> None:
@@ -194,6 +238,18 @@ def test_ctrl_c_says_that_nothing_is_kept() -> None:
 
     with pytest.raises(Interrupted, match="nothing is kept"):
         work()
+
+
+@pytest.mark.parametrize("out", [".hidden", "sub/../out", "out"])
+def test_what_is_kept_is_seen_in_a_folder_of_any_name(out, tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("sub").mkdir()
+    Path(out, "run").mkdir(parents=True)
+    Path(out, "run", ".v-half.mp4").touch()
+    Path(out, "conversion.json").touch()
+    assert kept_files(Path(out), ".mp4") == ""
+    Path(out, "run", "v.mp4").touch()
+    assert kept_files(Path(out), ".mp4") == f"the videos that are done are kept in {Path(out)}"
 
 
 @pytest.mark.slow

@@ -101,6 +101,7 @@ def kept_demo(out: Path) -> str:
 
 
 def kept_files(out: Path, suffix: str) -> str:
-    """Of a command that writes a file or folder for each video: what is there is whole."""
-    whole = (file for file in out.rglob(f"*{suffix}") if not any(part.startswith(".") for part in file.parts))
+    """Of a command that writes a file or folder for each video: what is there is whole, and hidden until then."""
+    found = (file.relative_to(out) for file in out.rglob(f"*{suffix}"))
+    whole = (file for file in found if not any(part.startswith(".") for part in file.parts))
     return f"the videos that are done are kept in {out}" if next(whole, None) is not None else ""
