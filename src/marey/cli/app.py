@@ -403,7 +403,7 @@ def fuse(
         next_steps(typed_line("--out", free_file("fused.npz")))
     elif weights is None and not search_on:
         unequal = ",".join(["1"] * (len(scores) - 1) + ["2"])
-        next_steps(marey_line("fuse", *scores, "--weights", unequal, "--of", of))
+        next_steps(marey_line("fuse", *scores, "--weights", unequal, *(() if of == "probabilities" else ("--of", of))))
 
 
 def main() -> None:
