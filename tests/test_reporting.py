@@ -83,7 +83,7 @@ def test_a_program_can_take_its_place(model, here, capfd) -> None:
     assert re.match(rf"\d+ videos, \d+ class(es)? \(.*\): testing {recipe} on cpu \(\d+ threads?\), float32", second)
     assert [text.partition(":")[0] for text in window.warnings] == [
         "broken file 1, set aside",
-        "all splits of good.csv are tested (train, val); --split NAME takes one of them",
+        "all splits of good.csv are tested (train, val); --split NAME takes one of them (split= in Python)",
     ]
     assert [(bar.title, bar.done, bar.total, bar.unit) for bar in window.bars] == [
         ("Features", 2, 2, "videos"),

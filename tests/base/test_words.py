@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from marey.base.reporter import LoggingReporter, TerminalReporter, progress, reporting
-from marey.base.words import about, counted
+from marey.base.reporter import Bar, LoggingReporter, TerminalReporter, progress, reporting
+from marey.base.words import about, counted, lasting, verb
 
 SOURCE = Path(__file__).parents[2] / "src" / "marey"
 COUNTED = (
@@ -104,3 +104,27 @@ def test_the_last_line_in_a_log(caplog) -> None:
     with caplog.at_level("INFO"), reporting(LoggingReporter()), progress("Reading", total=1, unit="files") as bar:
         bar.advance(1)
     assert "Reading: 1 file in" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.4, "0 s"), (93, "93 s"), (720, "12 min"), (3 * 3600 + 1800, "3.5 h"), (200_000, "55.6 h")]
+)
+def test_a_measured_time_in_words(seconds, text) -> None:
+    assert lasting(seconds) == text
+
+
+def test_slow_work_has_a_time_for_each_step(monkeypatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr("marey.base.reporter.time.monotonic", lambda: now[0])
+    bar = Bar("Flow", total=40, unit="videos")
+    bar.advance(2)
+    now[0] += 100
+    assert bar.line() == "Flow: 2/40, 50 s per video, 32 min left"
+    assert bar.summary() == "Flow: 2 videos in 100 s (50 s per video)"
+    now[0] -= 99
+    assert bar.line() == "Flow: 2/40, 2.0 videos/s, 19 s left"
+    assert bar.summary() == "Flow: 2 videos in 1 s (2.0/s)"
+
+
+def test_a_verb_agrees_with_its_count() -> None:
+    assert [verb(count, "was", "were") for count in (0, 1, 2)] == ["were", "was", "were"]

@@ -132,7 +132,7 @@ def test_a_broken_video_may_be_borne(videos, checkpoint, tmp_path) -> None:
     words = ["evaluate", checkpoint, "--data", tmp_path / "v", "--workers", "0", "--json"]
     refused = marey(*words, "--out", tmp_path / "a", "--max-broken", "0.01")
     assert refused.exit_code == 1
-    assert "1 of 13 videos are broken; 0 are tolerated (--max-broken)" in refused.stderr
+    assert "1 of 13 videos is broken; 0 are tolerated (--max-broken)" in refused.stderr
     done = marey(*words, "--out", tmp_path / "b")
     assert done.exit_code == 0, done.output
     assert json.loads(done.stdout)["videos"] == 12

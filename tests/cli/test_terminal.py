@@ -1,6 +1,5 @@
 """What a person reads: the first line of a command, its last, and what stands there after Ctrl-C."""
 
-import json
 import os
 import re
 import shlex
@@ -23,15 +22,17 @@ from marey.base.files import locked
 from marey.base.reporter import (
     first_line_awaited,
     notice,
+    progress,
     reporting,
     say_what_waits,
     understood,
     understood_first,
     warning,
 )
+from marey.base.runs import free_file
 from marey.base.shell import command_line, marey_line, typed_line
 from marey.cli.app import app
-from marey.cli.given import first_video
+from marey.cli.given import first_tested
 from marey.cli.interrupted import Interrupted, going_on, kept_files, kept_tests, long_command
 from marey.video.writer import write_video
 
@@ -152,6 +153,39 @@ def test_only_options_that_were_not_typed_are_added(monkeypatch) -> None:
     assert typed_line().startswith("torchrun --nproc-per-node 2 -m marey evaluate")
 
 
+def test_options_come_before_a_double_dash(monkeypatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["marey", "predict", "m", "--", "-v.mp4"])
+    context = parsed(typed_line("--out", Path("a.jsonl")))
+    assert context.params["out"] == "a.jsonl"
+    assert context.params["videos"] == [Path("-v.mp4")]
+
+
+def test_a_proposed_file_is_not_there_yet(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert free_file("answers.html") == Path("answers.html")
+    Path("answers.html").touch()
+    Path("answers-2.html").touch()
+    assert free_file("answers.html") == Path("answers-3.html")
+
+
+@pytest.mark.parametrize("tested", ["v 1.mp4", "v 1.mp4@0.5-1"])
+def test_the_next_video_is_a_tested_one(place, tested) -> None:
+    folder = place / "my clips" / "run"
+    assert first_tested(["gone.mp4", tested], folder / "list.csv", None) == folder / "v 1.mp4"
+    assert first_tested([f"run/{tested}"], folder.parent, None) == folder / "v 1.mp4"
+    assert first_tested([tested], Path("elsewhere.csv"), folder) == folder / "v 1.mp4"
+    assert first_tested(["gone.mp4", "", "@1-2"], folder / "list.csv", None) == Path("VIDEO")
+
+
+def test_after_a_broken_video_the_next_one_can_be_answered(place, trained, tmp_path) -> None:
+    (tmp_path / "a broken.mp4").write_bytes(b"no video")
+    clip = place / "my clips" / "run" / "v 1.mp4"
+    (tmp_path / "l.csv").write_text(f"path,label\na broken.mp4,run\n{clip},run\n")
+    said = marey("evaluate", trained[0], "--data", tmp_path / "l.csv", "--out", tmp_path / "e", "--workers", "0")
+    assert said.exit_code == 0, said.output
+    assert parsed(next_line(said.stderr)).params["videos"] == [clip]
+
+
 class Heard(package.SilentReporter):
     def __init__(self) -> None:
         self.lines: list[str] = []
@@ -172,6 +206,15 @@ def test_what_was_understood_comes_first() -> None:
         understood("3 videos")
         notice("later")
     assert heard.lines == ["3 videos", "weights loaded", "a guess", "later"]
+
+
+def test_the_first_line_is_awaited_behind_a_bar_too() -> None:
+    with reporting(package.TerminalReporter()), understood_first():
+        with progress("Checking", total=1):
+            pass
+        assert first_line_awaited()
+        understood("3 videos")
+        assert not first_line_awaited()
 
 
 def test_nothing_is_lost_where_nothing_is_understood() -> None:
@@ -206,19 +249,6 @@ def test_why_a_command_is_waiting_is_said_at_once(tmp_path) -> None:
         assert first_line_awaited()
         understood("3 videos")
         assert not first_line_awaited()
-
-
-def test_the_next_line_does_not_say_again_what_reading_the_list_says(place, tmp_path) -> None:
-    video = place / "my clips" / "run" / "v 0.mp4"
-    listed = {"classes": ["jump", "run"], "videos": [{"path": str(video), "label": "run"}]}
-    (tmp_path / "l.json").write_text(json.dumps(listed))
-    heard = Heard()
-    with reporting(heard):
-        package.read_manifest(tmp_path / "l.json")
-        assert [line for line in heard.lines if "'classes' in it names 2 classes" in line]
-        before = list(heard.lines)
-        assert first_video(tmp_path / "l.json", None) == video
-    assert heard.lines == before
 
 
 def test_a_missing_file_is_announced_once(place, tmp_path) -> None:

@@ -218,7 +218,7 @@ def test_broken_files_are_named_and_left_out(videos, model, tmp_path) -> None:
     result = evaluate(model, list_folder(tmp_path / "v"), out=tmp_path / "e", workers=0, max_broken=0.5)
     assert result.num_videos == 7
     assert "run/v1.mp4" in (tmp_path / "e" / "broken.jsonl").read_text()
-    with pytest.raises(RunError, match="1 of 8 videos are broken"):
+    with pytest.raises(RunError, match="1 of 8 videos is broken"):
         evaluate(model, list_folder(tmp_path / "v"), workers=0, max_broken=0)
     answers = list(predict_many(model, [tmp_path / "v" / "run" / "v1.mp4", videos / "run" / "v1.mp4"]))
     assert answers[0].error is not None

@@ -59,6 +59,8 @@ _LISTS = (
 _OF_VIDEOS = (Command.FLOW, Command.RESIZE)
 _FOLDERS = (
     ("parts", "scores of a test under way; they are removed when scores.npz is written"),
+    ("lists", "lists of the videos to train and to test on, and what was found of their files"),
+    ("*_split[123]", "the training and the test of this official split"),
     ("tensorboard", "the numbers of log.csv for TensorBoard"),
     ("tested-at-step-*", "a test of this run before it went on to more epochs"),
 )

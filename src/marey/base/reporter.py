@@ -25,7 +25,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
 
 from marey.base.processes import processes
-from marey.base.words import counted
+from marey.base.words import counted, lasting
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -73,17 +73,23 @@ class Bar:
         """Steps per second since the start."""
         return self.done / self.seconds
 
+    @property
+    def rate_text(self) -> str:
+        """The rate; of slow work the time that a step takes: "12.1 videos/s", "47 s per video"."""
+        if self.rate >= 0.1 or not self.done:
+            return f"{self.rate:.1f} {self.unit}/s"
+        return f"{lasting(1 / self.rate)} per {self.unit.removesuffix('s')}"
+
     def line(self) -> str:
         """How far it is, with rate and time left."""
-        left = (self.total - self.done) / max(self.rate, 1e-9)
-        return (
-            f"{self.title}: {self.done}/{self.total}, {self.rate:.1f} {self.unit}/s, {left:.0f} s left {self.note}"
-        ).rstrip()
+        left = lasting((self.total - self.done) / max(self.rate, 1e-9))
+        return f"{self.title}: {self.done}/{self.total}, {self.rate_text}, {left} left {self.note}".rstrip()
 
     def summary(self) -> str:
         """What was done, in how long."""
         done = counted(self.done, self.unit.removesuffix("s"), self.unit)
-        return f"{self.title}: {done} in {self.seconds:.0f} s ({self.rate:.1f}/s) {self.note}".rstrip()
+        rate = self.rate_text.replace(f" {self.unit}", "")
+        return f"{self.title}: {done} in {lasting(self.seconds)} ({rate}) {self.note}".rstrip()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -293,7 +299,7 @@ class _Drawn(Bar):
         super().advance(steps, note=note)
         if self._drawn is not None:
             bars, task = self._drawn
-            bars.update(task, advance=steps, rate=f"{self.rate:.1f} {self.unit}/s", note=self.note)
+            bars.update(task, advance=steps, rate=self.rate_text, note=self.note)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -311,10 +317,11 @@ class _Waiting(SilentReporter):
         self._reporter = reporter
         self._kept: list[tuple[Callable[[str], None], str]] | None = []
         self._begun = False
+        """Whether the line came."""
 
     @property
     def awaited(self) -> bool:
-        """Whether the line is still to come, and anybody will see it."""
+        """Whether the line is still to come, if behind the bar of a preparation, and anybody will see it."""
         return not self._begun and not isinstance(self._reporter, SilentReporter)
 
     def notice(self, message: str) -> None:

@@ -27,6 +27,15 @@ def next_run(name: str, *, inside: Path | None = None, option: str = "--out") ->
     return folder
 
 
+def free_file(name: str) -> Path:
+    """The first of a.html, a-2.html, a-3.html, ... that is not there yet: one to propose."""
+    path, number = Path(name), 1
+    while os.path.lexists(path):
+        number += 1
+        path = Path(name).with_stem(f"{Path(name).stem}-{number}")
+    return path
+
+
 def results_folder(
     command: str,
     *models: str | None,

@@ -32,7 +32,8 @@ def typed_line(*options: str | Path, given: Sequence[str] | None = None) -> str:
     after the name of the program; None: those that this process was started with.
     """
     given = sys.argv[1:] if given is None else given
-    names = {word.partition("=")[0] for word in given}
+    end = given.index("--") if "--" in given else len(given)  # behind it no word is an option
+    names = {word.partition("=")[0] for word in given[:end]}
     more: list[str | Path] = []
     lacking = False
     for word in options:
@@ -40,7 +41,7 @@ def typed_line(*options: str | Path, given: Sequence[str] | None = None) -> str:
         more += [word] if lacking else []
     world = processes().local_world
     started = ["torchrun", "--nproc-per-node", str(world), "-m", "marey"] if world > 1 else program()
-    return command_line(*started, *given, *more)
+    return command_line(*started, *given[:end], *more, *given[end:])
 
 
 def command_line(*words: str | Path) -> str:

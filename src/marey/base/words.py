@@ -11,6 +11,18 @@ def percent(share: float, digits: int = 1) -> str:
     return f"{100 * share:.{digits}f} %"
 
 
+def verb(count: int, one: str, several: str) -> str:
+    """The verb that agrees with a count: "1 file was", "2 files were"; "1 of 3 files is"."""
+    return one if count == 1 else several
+
+
+def lasting(seconds: float) -> str:
+    """A measured length of time in a few characters: "42 s", "12 min", "3.5 h"."""
+    if seconds < 600:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 2 * 3600 else f"{seconds / 3600:.1f} h"
+
+
 def about(seconds: float) -> str:
     """An expected length of time, as exact as it can be known: "under a minute", "about 3 minutes", "about 4 hours"."""
     minutes = seconds / 60

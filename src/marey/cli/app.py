@@ -10,7 +10,7 @@ import typer
 from marey.backends.compute import Compute
 from marey.base.errors import MareyError, RecipeError
 from marey.base.processes import processes
-from marey.base.runs import next_run, results_folder
+from marey.base.runs import free_file, next_run, results_folder
 from marey.base.shell import marey_line, next_steps, typed_line
 from marey.cli.answers import features, predict
 from marey.cli.cache import cache
@@ -49,7 +49,7 @@ from marey.cli.command import (
     trusted,
 )
 from marey.cli.data import data
-from marey.cli.given import declared_recipe, first_video, refuse_training_settings, same_model, trusted_models
+from marey.cli.given import declared_recipe, first_tested, refuse_training_settings, same_model, trusted_models
 from marey.cli.interrupted import going_on, kept_demo, kept_steps, kept_tests, long_command
 from marey.cli.motions import motions
 from marey.cli.program import Program
@@ -187,7 +187,7 @@ def evaluate(
         words = same_model(
             model, fuse, weights=weights, fuse_weights=fuse_weights, untrained=untrained, settings=settings
         )
-        next_steps(marey_line("predict", *words, first_video(data, root)))
+        next_steps(marey_line("predict", *words, first_tested(result.scores.ids, data, root)))
 
 
 command(app, "train")(long_command(train))
@@ -281,7 +281,11 @@ def reproduce(
     print(json_document(found.as_json()) if as_json else found.summary())
     streams = sorted(folder.rglob("last.safetensors")) if train else []
     if streams and len(found.lists) == 1:
-        next_steps(marey_line("predict", streams[0].parent, first_video(found.lists[0].test, root)))
+        next_steps(
+            marey_line(
+                "predict", streams[0].parent, first_tested(found.results[0].scores.ids, found.lists[0].test, root)
+            )
+        )
     else:
         next_steps(typed_line("--json"))
 
@@ -397,9 +401,10 @@ def fuse(
     result = fuse_files(scores, weights=weights, search_on=search_on or (), of=of, out=out)
     print(json_document(result.as_json()) if as_json else result.summary())
     if out is None:
-        next_steps(typed_line("--out", "fused.npz"))
+        next_steps(typed_line("--out", free_file("fused.npz")))
     elif weights is None and not search_on:
-        next_steps(typed_line("--weights", ",".join(["1"] * (len(scores) - 1) + ["2"])))
+        unequal = ",".join(["1"] * (len(scores) - 1) + ["2"])
+        next_steps(marey_line("fuse", *scores, "--weights", unequal, *(() if of == "probabilities" else ("--of", of))))
 
 
 def main() -> None:

@@ -10,7 +10,7 @@ from marey.base.errors import DataError, MareyError, RunError
 from marey.base.processes import usable_cores
 from marey.base.reporter import notice, understood, warning
 from marey.base.shell import marey_line, next_steps, typed_line
-from marey.base.words import counted
+from marey.base.words import counted, verb
 from marey.cli.command import AsJson, Classes, Device, Root, Seed, check_folder, command, json_document, output_file
 from marey.cli.findings import print_audit, print_preparation
 from marey.cli.interrupted import going_on, kept_files, long_command
@@ -272,10 +272,11 @@ def _convert(
     done.write_list(path)
     print(
         f"{path}: {counted(len(done.manifest), 'entry', 'entries')}; {counted(done.written, 'video')} written, "
-        f"{done.there} were there."
+        f"{done.there} {verb(done.there, 'was', 'were')} there."
     )
     if done.broken:
-        print(f"{len(done.broken)} could not be read and are left out (why: {out / 'broken.jsonl'}).")
+        are = verb(len(done.broken), "is", "are")
+        print(f"{len(done.broken)} could not be read and {are} left out (why: {out / 'broken.jsonl'}).")
     next_steps(_use_of(done.manifest, path))
 
 
@@ -387,7 +388,7 @@ def flow(
     where = str(pick_device(device)) if method == "tvl1" or device != "auto" else "cpu"
     manifest = read_manifest(source, root=root, classes=classes)
     _say_what_was_understood(manifest, f"optical flow by {method} into {out}", workers, device=where)
-    with going_on(partial(kept_files, out, "" if storage in ("jpg", "png") else ".mkv")):
+    with going_on(partial(kept_files, out, f".{storage}" if storage in ("jpg", "png") else ".mkv")):
         found = extract_flow(
             manifest, out, rule, storage=storage, template=template or TEMPLATE,
             workers=workers, device=where, compiled=compiled is not False,

@@ -5,8 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from marey.base.errors import MareyError, RecipeError
-from marey.base.reporter import SilentReporter, reporting
+from marey.base.errors import RecipeError
 from marey.cli.command import trusted
 
 if TYPE_CHECKING:
@@ -87,13 +86,13 @@ def same_model(
     return [*words, *(["--untrained"] if untrained else [])]
 
 
-def first_video(data: Path, root: Path | None) -> Path:
-    """The first video that is there of the first hundred that a list or folder names; "VIDEO" where it names none so."""
-    from marey.data.formats import read_manifest
-
-    try:
-        with reporting(SilentReporter()):  # what reading it says was said before
-            listed = read_manifest(data, root=root).videos
-    except MareyError:  # it was read with more than its name says, such as a file of classes
-        return Path("VIDEO")
-    return next((video.path for video in listed[:100] if video.path.exists()), Path("VIDEO"))
+def first_tested(ids: Sequence[str], data: Path, root: Path | None) -> Path:
+    """The first video that is there of the first hundred tested ones, whose `ids` are paths as the list or folder `data` has
+    them; "VIDEO" where there is none such. The list, which may be long, is not read for it once more.
+    """
+    folder = root or (data if data.is_dir() else data.parent)
+    for name in ids[:100]:
+        for path in (folder / name, folder / name.rpartition("@")[0]):  # a part of a video has its times behind an @
+            if path.is_file() or (path.is_dir() and path != folder):
+                return path
+    return Path("VIDEO")

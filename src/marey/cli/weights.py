@@ -1,6 +1,8 @@
 """`marey weights ...`: what the cache of weights holds, what goes into it, and copies that lie elsewhere."""
 
+import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,7 +13,7 @@ from marey.base.files import cache_folder
 from marey.base.jsonable import Json
 from marey.base.reporter import notice
 from marey.base.shell import marey_line, next_steps
-from marey.base.words import counted
+from marey.base.words import counted, verb
 from marey.cli.command import (
     AsJson,
     OnlyAvailable,
@@ -67,9 +69,10 @@ def fetch(
     _announce(wanted)
     trust = trusted(names, trust_first_use)
     results: list[dict[str, Json]] = []
+    begun = time.time()
     for name, sources in wanted.items():
         try:
-            with going_on(_kept_in_part):
+            with going_on(partial(_kept, results, begun)):
                 found = _obtained(name, sources, trust)
         except WeightsError as error:
             if len(wanted) == 1 and not as_json:
@@ -96,10 +99,13 @@ def fetch(
     next_steps(marey_line("predict", names[0], "VIDEO"))
 
 
-def _kept_in_part() -> str:
-    """What has come of a file that is on its way."""
-    part = next((cache_folder() / "weights").rglob("*.part"), None)
-    return "" if part is None else f"what has come is kept in {part}"
+def _kept(results: Sequence[Mapping[str, Json]], begun: float) -> str:
+    """The files that this call, which began at `begun`, has fetched, and what has come of the one that is on its way."""
+    count = sum("path" in result for result in results)
+    done = f"{counted(count, 'file')} {verb(count, 'is', 'are')} here" if count else ""
+    parts = (cache_folder() / "weights").rglob("*.part")
+    part = next((path for path in parts if path.stat().st_mtime >= begun - 1), None)
+    return "; ".join(filter(None, (done, "" if part is None else f"what has come is kept in {part}")))
 
 
 @command(weights, "list")
@@ -221,7 +227,8 @@ def scan(
         )
     if refused:
         raise WeightsError(
-            f"{len(refused)} of {counted(len(linked), 'file')} were not registered: {', '.join(refused)}."
+            f"{len(refused)} of {counted(len(linked), 'file')} {verb(len(refused), 'was', 'were')} not registered: "
+            f"{', '.join(refused)}."
         )
 
 

@@ -11,7 +11,7 @@ from marey.base.claim import Claim, Command, OutputPath
 from marey.base.errors import DataError, DecodeError
 from marey.base.readme import write_readme
 from marey.base.reporter import notice
-from marey.base.words import counted
+from marey.base.words import counted, verb
 from marey.data.manifest import Manifest
 from marey.data.missing import require_files
 from marey.data.quarantine import BROKEN, Broken, VideoJob, run_video_jobs
@@ -82,7 +82,9 @@ def extract_flow(
             _clear({place.parent for place in places.values()})
         todo = {stem: place for stem, place in places.items() if not place.exists()}
         if len(todo) < len(places):
-            notice(f"going on: {len(places) - len(todo)} of {counted(len(places), 'video')} have their flow already")
+            there = len(places) - len(todo)
+            have = verb(there, "has its", "have their")
+            notice(f"going on: {there} of {counted(len(places), 'video')} {have} flow already")
         first = {stem: row for row, stem in reversed(list(enumerate(stems)))}
         jobs = [
             _Job(

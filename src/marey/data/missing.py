@@ -7,7 +7,7 @@ import numpy as np
 
 from marey.base.errors import DataError
 from marey.base.reporter import warning_once
-from marey.base.words import counted
+from marey.base.words import counted, verb
 from marey.data.manifest import Manifest
 from marey.data.quarantine import most_tolerated
 from marey.data.rows import FilesIn
@@ -38,17 +38,16 @@ def check_present(max_broken: float | None, *manifests: Manifest) -> frozenset[s
     total = sum(map(len, manifests))
     of = f"{' and '.join(lists)}: {len(missing):,} of {counted(total, 'video')}"
     first = first_of(missing, 3)
-    tolerated = most_tolerated(total, max_broken)
+    tolerated, are = most_tolerated(total, max_broken), verb(len(missing), "is", "are")
     if len(missing) <= tolerated:
-        are = "is" if len(missing) == 1 else "are"
         warning_once(f"{of} {are} not there and {are} left out: {first}.")
         return frozenset(
             str(manifest.root / name) for manifest, names in zip(manifests, found, strict=True) for name in names
         )
     root = next(manifest.root for manifest, names in zip(manifests, found, strict=True) if names)
     raise DataError(
-        f"{of} are not there, more than the {tolerated} that are tolerated (--max-broken): {first}. Relative paths are "
-        f"sought in {root.resolve()}.{_way_out(missing)}"
+        f"{of} {are} not there, more than the {tolerated} that {verb(tolerated, 'is', 'are')} tolerated (--max-broken): "
+        f"{first}. Relative paths are sought in {root.resolve()}.{_way_out(missing)}"
     )
 
 

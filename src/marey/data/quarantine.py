@@ -14,7 +14,7 @@ from marey.base.files import append_line, atomic_path, read_lines, rename
 from marey.base.jobs import each_job
 from marey.base.random import random_for
 from marey.base.reporter import warning
-from marey.base.words import counted
+from marey.base.words import counted, verb
 
 
 @dataclass(frozen=True)
@@ -116,11 +116,9 @@ class Quarantine:
         if broken.path not in self.announced:
             warning(f"broken file {len(self)}, set aside: {broken.reason}{listed}")
         if len(self) > self.tolerated:
-            are = "is" if self.tolerated == 1 else "are"
             raise RunError(
-                f"{len(self)} of {counted(self.total, 'video')} are broken; {self.tolerated} {are} tolerated "
-                "(--max-broken); the last: "
-                f"{broken.reason}"
+                f"{len(self)} of {counted(self.total, 'video')} {verb(len(self), 'is', 'are')} broken; {self.tolerated} "
+                f"{verb(self.tolerated, 'is', 'are')} tolerated (--max-broken); the last: {broken.reason}"
             )
 
 

@@ -182,7 +182,8 @@ def read_labelled(
         )
     if split is None and len(manifest.split_names) > 1:
         warning_once(
-            f"all splits of {path} are tested ({', '.join(manifest.split_names)}); --split NAME takes one of them"
+            f"all splits of {path} are tested ({', '.join(manifest.split_names)}); --split NAME takes one of them "
+            "(split= in Python)"
         )
     return manifest
 

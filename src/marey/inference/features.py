@@ -29,7 +29,7 @@ from marey.base.processes import processes
 from marey.base.readme import readme_around, write_readme
 from marey.base.reporter import notice, progress, understood
 from marey.base.runs import next_run, results_folder
-from marey.base.words import counted
+from marey.base.words import counted, verb
 from marey.classifier import Classifier, require_classifier
 from marey.data.clips import ViewDataset
 from marey.data.listing import VideosLike, as_videos
@@ -273,7 +273,8 @@ class _Work:
         mine = sorted(first.values())[self.rank :: self.world]
         rows = [row for row in mine if self.names[row] not in done and self.ids[row] not in failed]
         if len(rows) < len(mine):
-            notice(f"going on: {len(mine) - len(rows)} of {counted(len(mine), 'video')} are done already")
+            there = len(mine) - len(rows)
+            notice(f"going on: {there} of {counted(len(mine), 'video')} {verb(there, 'is', 'are')} done already")
         return rows, broken
 
     def _there(self) -> set[str]:

@@ -175,7 +175,8 @@ def fit(
     fabric.barrier()  # no process reads the files, or works in the folder, before the first one has left it
     if at.epoch < batches.epochs:
         raise StoppedError(
-            f"stopped after step {at.step}; go on with --resume --out {out}", interrupted=loop.interrupted
+            f"stopped after step {at.step}; go on with --resume --out {out} (resume=True in Python)",
+            interrupted=loop.interrupted,
         )
     return _result(Path(out), at)
 

@@ -313,7 +313,11 @@ class TrainingLoop:
             self._tell_of_epochs(planned)
         self.batches.loader.load_state_dict({"epoch": self.at.epoch, "batch": self.at.batch})
         self.epoch_start = self._epoch_start()
-        notice(f"going on at epoch {self.at.epoch + 1}, step {self.at.step}")
+        done, epochs = counted(self.at.step, "step"), self.batches.epochs
+        if self.at.epoch < epochs:
+            notice(f"going on in epoch {self.at.epoch + 1} of {epochs}, after {done}")
+        else:
+            notice(f"the training is done, after {done}: nothing is left of its {counted(epochs, 'epoch')}")
 
     # -- messages
 

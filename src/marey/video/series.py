@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from marey.base.errors import DecodeError
-from marey.base.words import counted
+from marey.base.words import counted, verb
 from marey.video.suffixes import IMAGE_SUFFIXES
 
 _SUFFIXES = tuple(IMAGE_SUFFIXES)
@@ -209,9 +209,8 @@ def _odd(frames: Sequence[_Name]) -> str:
     if not repeated:
         return ""
     return (
-        f"{repeated} of its {counted(len(frames), 'image')} have the last number of another one ({names[0]} to "
-        f"{names[-1]}): all are "
-        "taken for one video"
+        f"{repeated} of its {counted(len(frames), 'image')} {verb(repeated, 'has', 'have')} the last number of another one "
+        f"({names[0]} to {names[-1]}): all are taken for one video"
     )
 
 

@@ -17,7 +17,7 @@ from marey.base.readme import write_readme
 from marey.base.reporter import first_line_awaited, notice, understood, warning_once
 from marey.base.runs import next_run
 from marey.base.shell import marey_line, next_steps
-from marey.base.words import about, counted
+from marey.base.words import about, counted, verb
 from marey.data.manifest import Manifest, classes_beside
 from marey.data.missing import check_present
 from marey.data.sides import Sides, joined, read_sides, with_held_out
@@ -397,7 +397,9 @@ def _check_sides(sides: Sides, options: TrainOptions) -> None:
     if empty:
         some = first_of(empty, 5)
         of = f"{len(empty)} of {counted(len(train.class_names), 'class')}"
-        warning_once(f"{train.source or 'the list'}: {of} have no video to train on: {some}.")
+        warning_once(
+            f"{train.source or 'the list'}: {of} {verb(len(empty), 'has', 'have')} no video to train on: {some}."
+        )
     check_present(options.max_broken, train, *(() if sides.held_out is None else (sides.held_out,)))
 
 
