@@ -67,7 +67,7 @@ class Standing:
         if len(sizes) < FEWEST_GROUPS:
             few = f"these are of {counted(len(sizes), 'group')}, and fewer than {FEWEST_GROUPS}"
         else:
-            few = f"one of the {len(sizes):,} groups has {int(sizes.max()):,} of the {len(groups):,}, and such groups"
+            few = f"of {counted(len(sizes), 'group')} one has {int(sizes.max()):,} of the {len(groups):,}, and such groups"
         return f"no interval for new videos: {few} do not show how much groups differ"
 
     @property
