@@ -41,7 +41,7 @@ def check_present(max_broken: float | None, *manifests: Manifest) -> frozenset[s
     tolerated = most_tolerated(total, max_broken)
     if len(missing) <= tolerated:
         are = "is" if len(missing) == 1 else "are"
-        warning_once(f"{of} {are} not there and {are} left out: {first}.")
+        warning_once(f"{of} {are} not there and {are} set aside: {first}.")
         return frozenset(
             str(manifest.root / name) for manifest, names in zip(manifests, found, strict=True) for name in names
         )

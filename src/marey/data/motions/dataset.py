@@ -116,7 +116,8 @@ def write_motions(
     """
     folder = Path(folder)
     settings = {"train": train, "test": test, "size": size, "frames": frames, "seed": seed, **look.settings}
-    claim = Claim(OutputPath.folder(folder), Command.MOTIONS, settings, recorded=lambda: recorded_settings(folder))
+    out = OutputPath.folder(folder, way_out="choose another folder")  # `marey data motions` has no --out
+    claim = Claim(out, Command.MOTIONS, settings, recorded=lambda: recorded_settings(folder))
     listing = folder / "motions.csv"
     if not (claim.check() and listing.exists()):
         jobs = _jobs(folder, train, test, size, frames, seed, look)
