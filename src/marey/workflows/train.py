@@ -215,7 +215,7 @@ def train_classifier(plan: Plan) -> EvaluationResult | None:
         notice(
             f"{recipe.title}: {recipe.notes}\n"
             f"Another network: {other}.\n"
-            f"To change any of it: edit a copy of {out / 'recipe.yaml'}, then "
+            f"To change any of it: copy {out / 'recipe.yaml'} to mine.yaml, edit that, then "
             f"{marey_line('train', 'mine.yaml', '--data', out / 'split.csv')}"
         )
     try:
