@@ -313,7 +313,12 @@ class TrainingLoop:
             self._tell_of_epochs(planned)
         self.batches.loader.load_state_dict({"epoch": self.at.epoch, "batch": self.at.batch})
         self.epoch_start = self._epoch_start()
-        notice(f"going on at epoch {self.at.epoch + 1}, step {self.at.step}")
+        if self.at.epoch < self.recipe.train.epochs:
+            notice(f"going on at epoch {self.at.epoch + 1}, step {self.at.step}")
+        else:
+            notice(
+                f"trained to its end already, {counted(self.at.epoch, 'epoch')}; it goes on where more are asked for"
+            )
 
     # -- messages
 
