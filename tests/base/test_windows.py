@@ -7,11 +7,12 @@ import signal
 import sys
 import types
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from marey.base import absent, files, processes
+from marey.base import absent, files, jobs, processes
 from marey.cli import program
 
 
@@ -116,6 +117,29 @@ def test_a_temporary_file_that_its_writer_left_open_hides_no_error(monkeypatch, 
     monkeypatch.setattr(Path, "unlink", refuse)
     with pytest.raises(ZeroDivisionError), files.atomic_path(tmp_path / "a.txt"):
         1 / 0  # noqa: B018
+
+
+def test_a_file_system_without_hard_links_leaves_both_files_as_they_are(monkeypatch, tmp_path) -> None:
+    def refuse(source: Path, target: Path) -> None:
+        raise OSError(errno.EINVAL, "The request is not supported", str(source))
+
+    (tmp_path / "last").write_text("old")
+    (tmp_path / "best").write_text("new")
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "link", refuse)
+        assert not files.name_twice(tmp_path / "last", tmp_path / "best")
+    assert (tmp_path / "last").read_text() == "old"
+    assert files.name_twice(tmp_path / "last", tmp_path / "best")
+    assert (tmp_path / "last").read_text() == "new"
+    assert sorted(found.name for found in tmp_path.iterdir()) == ["best", "last"]
+
+
+def test_no_more_processes_than_windows_can_wait_for(monkeypatch) -> None:
+    assert jobs._pool_size(100, 1000) == 100
+    monkeypatch.setattr(sys, "platform", "win32")
+    assert jobs._pool_size(100, 1000) == 61
+    ProcessPoolExecutor(jobs._pool_size(100, 1000)).shutdown()  # Python's own limit, by the same platform
+    assert jobs._pool_size(100, 5) == 5
 
 
 def test_a_folder_is_whole_or_absent(tmp_path, monkeypatch) -> None:

@@ -30,12 +30,16 @@ def test_it_writes_a_divided_folder_per_class(tmp_path) -> None:
     planned = marey("train", tmp_path / "clips", "--dry-run")
     assert planned.exit_code == 0, planned.output
     assert "24 to train on" in planned.stdout
+    assert "not taken for videos" not in planned.stderr  # the list and the note that Marey wrote are its own
 
     again = marey("data", "motions", tmp_path / "clips", *small)  # a folder that is complete is only read
     assert again.exit_code == 0, again.output
     other = marey("data", "motions", tmp_path / "clips", "--train", 36, *small[2:])
     assert other.exit_code == 1
-    assert "holds another run" in other.stderr
+    assert (
+        "holds another run (train: there 24, here 36): resume it with the same settings, or choose another folder."
+        in (other.stderr)
+    )
 
 
 @pytest.mark.parametrize(

@@ -198,6 +198,31 @@ def test_a_split_in_the_output_folder_that_is_read_is_not_written_over(videos, t
         assert split.read_bytes() == before
 
 
+@pytest.mark.parametrize("named", [False, True])
+def test_a_run_that_is_resumed_ends_where_it_was_to_end(named, videos, tmp_path) -> None:
+    """Not after as many epochs as Marey or the recipe would choose; `--epochs` goes on to more."""
+    tiny = [word for word in TINY if word != "train.epochs=1"]
+    tiny.pop(tiny.index("model.width=4") + 1)  # the --set of the epochs
+    words = ["train", *([RECIPE, "--data", videos] if named else [videos]), *tiny, "--out", tmp_path / "run"]
+    assert marey(*words, "--epochs", 1).exit_code == 0
+    again = marey(*words, "--resume")
+    assert again.exit_code == 0, again.output
+    assert "goes on to" not in again.stderr
+    assert "trained to its end already, 1 epoch;" in again.stderr
+    assert "going on at epoch" not in again.stderr
+    assert read_recipe(tmp_path / "run" / "recipe.yaml").train.epochs == 1
+    planned = marey(*words, "--resume", "--dry-run")
+    assert ", 1 epoch\n" in planned.stdout
+    recipe = RECIPE if named else None
+    package.train(
+        videos, recipe=recipe, settings=[word for word in tiny if "=" in word], init="none", workers=0, resume=True,
+        out=tmp_path / "run",
+    )  # fmt: skip
+    assert read_recipe(tmp_path / "run" / "recipe.yaml").train.epochs == 1
+    more = marey(*words, "--resume", "--epochs", 2)
+    assert "goes on to 2 epochs in place of 1" in more.stderr
+
+
 def test_a_dry_run_of_a_resume_needs_a_run(videos, tmp_path) -> None:
     done = marey("train", videos, "--init", "none", "--resume", "--dry-run", "--out", tmp_path / "none")
     assert (done.exit_code, done.stdout) == (1, "")

@@ -58,6 +58,17 @@ def source(address: str, known: str | None) -> Source:
 # marey list -------------------------------------------------------------------------------------------------------------
 
 
+def test_rows_without_weights_are_counted_by_the_reason() -> None:
+    """Offline and with an empty cache that is every row."""
+    lines = marey("list", "--available").stdout.splitlines()
+    rows = (*RECIPES, *TWO_STREAMS)
+    at = lines.index(f"{len(rows)} rows left out, whose weights one cannot get:")
+    assert "0 rows, 0 with weights one can get." in lines
+    assert sum(int(line.split()[0]) for line in lines[at + 1 :]) == len(rows)
+    assert any("offline: not here, and the network is not to be used" in line for line in lines[at + 1 :])
+    assert not any("left out" in line for line in marey("list").stdout.splitlines())
+
+
 def test_every_row_in_lines_of_100_columns(monkeypatch) -> None:
     monkeypatch.delenv("MAREY_OFFLINE")
     lines = marey("list").stdout.splitlines()

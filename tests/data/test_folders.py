@@ -267,6 +267,17 @@ def test_what_is_no_film_is_not_taken_for_one(tmp_path) -> None:
     assert [is_film(str(tmp_path / name)) for name in ("song", "photo", "web", "empty", "none")] == [False] * 5
 
 
+@pytest.mark.parametrize("note", ["motions.json", "conversion.json", "extraction.json"])
+def test_what_marey_wrote_beside_its_videos_is_not_counted_and_a_users_file_is(note, tmp_path) -> None:
+    for name in ("made/a/1.mp4", "made/clips.csv", "made/clips.csv.classes.json", f"made/{note}", "made/broken.jsonl"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    assert scan_folder(tmp_path).others == []
+    for name in ("mine.csv", "made/notes.txt", "made/a/more.csv"):
+        (tmp_path / name).touch()
+    assert scan_folder(tmp_path).others == ["made/a/more.csv", "made/notes.txt", "mine.csv"]
+
+
 def test_a_suffix_means_one_thing() -> None:
     assert not (VIDEO_SUFFIXES & IMAGE_SUFFIXES or VIDEO_SUFFIXES & OTHER_SUFFIXES or IMAGE_SUFFIXES & OTHER_SUFFIXES)
 

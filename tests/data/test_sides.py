@@ -136,7 +136,7 @@ def test_missing_files_are_counted_before_any_work(tmp_path, capsys) -> None:
     assert missing_videos(manifest.videos) == ids[5:]
     check_present(0.5, manifest)
     assert (
-        "l.csv: 3 of 8 videos are not there and are left out: a/none.mp4, gone/1.mp4, a\\1.mp4"
+        "l.csv: 3 of 8 videos are not there and are set aside: a/none.mp4, gone/1.mp4, a\\1.mp4"
         in capsys.readouterr().err
     )
     with pytest.raises(

@@ -384,7 +384,7 @@ def test_an_image_is_a_video_of_one_frame(tmp_path) -> None:
     ("content", "reason"),
     [
         (b"not a video at all, just words", "not a video that FFmpeg can read"),
-        (b"", "not a video that FFmpeg can read"),
+        (b"", r"not a video that FFmpeg can read \(the file is empty\)"),
         (None, "no such file"),
     ],
     ids=["text", "empty", "missing"],

@@ -2,13 +2,16 @@
 
 import getpass
 import json
+import re
 import sys
 from pathlib import Path
 
 import pytest
+import torch
 from typer.testing import CliRunner
 
 import marey as package
+from front_page import README
 from marey.cli.app import app
 from marey.workflows import doctor
 
@@ -170,3 +173,16 @@ def test_a_cache_that_cannot_be_used_is_named_with_a_way_out(home, monkeypatch) 
 def test_what_else_lies_in_the_cache_is_named(home) -> None:
     (home / ".cache" / "marey" / "mine.txt").write_text("")
     assert "left alone there: 1 (mine.txt, ...)" in doctor._cache().found
+
+
+def test_a_torch_for_cpus_beside_an_nvidia_driver_is_named_with_the_way_out(monkeypatch) -> None:
+    """As after both of README's lines that install torch: pip keeps the first."""
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda *_: None)
+    monkeypatch.setattr(torch.version, "cuda", None)
+    monkeypatch.setattr(torch.version, "hip", None)
+    monkeypatch.setattr(doctor.shutil, "which", lambda name: None)
+    assert doctor._gpu().found == "none that torch can use: everything runs on the CPU"
+    monkeypatch.setattr(doctor.shutil, "which", lambda name: f"/usr/bin/{name}")
+    found = doctor._gpu().found
+    (cuda,) = re.findall(r"^    pip install (torch --index-url \S+/cu\d+)$", README.read_text(encoding="utf-8"), re.M)
+    assert found.endswith(f"and this torch is made for CPUs: pip install --force-reinstall {cuda}")

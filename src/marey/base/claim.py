@@ -96,10 +96,10 @@ class OutputPath:
     """What a refusal advises."""
 
     @classmethod
-    def folder(cls, path: str | Path) -> Self:
+    def folder(cls, path: str | Path, *, way_out: str = "choose another --out") -> Self:
         """An output folder."""
         path = Path(path)
-        return cls(path, path, path / ".lock")
+        return cls(path, path, path / ".lock", way_out=way_out)
 
     @classmethod
     def file(cls, path: str | Path, *, way_out: str = "choose another --out") -> Self:
@@ -189,7 +189,7 @@ class OutputPath:
                 file = held.enter_context(lock)
             except BlockingIOError:
                 raise RunError(
-                    f"{self.path}: another process is writing there{_holder(path)}: wait for it, or choose another --out."
+                    f"{self.path}: another process is writing there{_holder(path)}: wait for it, or {self.way_out}."
                 ) from None
             if path == own and not only_existing:
                 with contextlib.suppress(OSError):  # only for people to read
@@ -281,8 +281,8 @@ class Claim:
     """True: there must be a run to resume. False: there must be none. None: resume what is there, else begin."""
     recorded: Callable[[], Mapping[str, Json] | None] | None = None
     """How to find the settings of the run that lies there (None: there is none), where not in the note."""
-    way_out: str = "resume it with the same settings, or choose another --out"
-    """What the refusal of a run with other settings advises."""
+    way_out: str | None = None
+    """What the refusal of a run with other settings advises; None: the same settings, or what `out` advises."""
     share: int | None = None
     """The share of the work that this process does, where several write to one folder; each claims its own."""
 
@@ -297,7 +297,7 @@ class Claim:
         if self.resume is False:
             if (found := self._found(self.command.products)) is not None:
                 raise RunError(
-                    f"{self.out.path} holds another run ({found}): resume it with --resume, or choose another --out."
+                    f"{self.out.path} holds another run ({found}): resume it with --resume, or {self.out.way_out}."
                 )
             self._refuse_other_commands()
             return False
@@ -310,9 +310,8 @@ class Claim:
         differing = _differences(there, _plain(self.settings), {*self.may_differ, *self.facts, *_HEADER})
         if differing:
             more = [f"and {len(differing) - _MOST} more"] if len(differing) > _MOST else []
-            raise RunError(
-                f"{self.out.path} holds another run ({'; '.join([*differing[:_MOST], *more])}): {self.way_out}."
-            )
+            way_out = self.way_out or f"resume it with the same settings, or {self.out.way_out}"
+            raise RunError(f"{self.out.path} holds another run ({'; '.join([*differing[:_MOST], *more])}): {way_out}.")
         return True
 
     @contextlib.contextmanager
@@ -360,14 +359,14 @@ class Claim:
                     words = str((read_note(self.out.note(other)) or {}).get("command", words))
                 raise RunError(
                     f"{self.out.path} holds a run of `marey {words}` ({found}), which `marey {self.command.words}` must "
-                    "not mix with: choose another --out."
+                    f"not mix with: {self.out.way_out}."
                 )
 
     def _noted(self) -> dict[str, Json] | None:
         try:
             return read_note(self._path)
         except RunError as error:
-            raise RunError(f"{error} Remove it and what lies beside it, or choose another --out.") from None
+            raise RunError(f"{error} Remove it and what lies beside it, or {self.out.way_out}.") from None
 
     def _tell_of_other_version(self) -> None:
         with contextlib.suppress(RunError):

@@ -22,6 +22,8 @@ from marey.base.processes import (
 )
 from marey.base.reporter import KeepingReporter, Message, progress, reporting, say_again
 
+_MOST_ON_WINDOWS = 61
+"""`ProcessPoolExecutor` refuses more there: the system waits for 63 things at once, and two are its own."""
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -59,7 +61,7 @@ def each_job(
 
     `chunk` items go to a process at a time: 1 for long work, else the time left is shown in leaps.
     """
-    processes = min(usable_cores() if workers is None else workers, len(items))
+    processes = _pool_size(workers, len(items))
     with progress(title, total=len(items), unit=unit) as bar:
         if processes < 1:
             for item in items:
@@ -93,6 +95,12 @@ def each_job(
             except BaseException:
                 pool.shutdown(cancel_futures=True)
                 raise
+
+
+def _pool_size(workers: int | None, items: int) -> int:
+    """Processes for so many items: as many as asked for, else one per core; Windows can wait for no more than 61."""
+    wanted = min(usable_cores() if workers is None else workers, items)
+    return min(wanted, _MOST_ON_WINDOWS) if sys.platform == "win32" else wanted
 
 
 class _WithMessages(Generic[Item, Result]):

@@ -91,10 +91,11 @@ def list_recipes(
     as_json: AsJson = False,
 ) -> None:
     """Name every recipe: its published top-1, and whether one can get its weights, how large, under which licence."""
-    from marey.cli.listing import rows_of, table
+    from marey.cli.listing import by_availability, rows_of, table
 
-    rows = rows_of(words or (), network=network, dataset=dataset, available=available)
-    print(json_document([row.model_dump(mode="json") for row in rows]) if as_json else table(rows))
+    described = rows_of(words or (), network=network, dataset=dataset)
+    rows, left_out = by_availability(described) if available else (described, ())
+    print(json_document([row.model_dump(mode="json") for row in rows]) if as_json else table(rows, left_out=left_out))
 
 
 @command(app, "show")

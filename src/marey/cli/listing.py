@@ -1,5 +1,6 @@
 """What `marey list` shows of each row, and which rows it shows."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import chain
 
@@ -17,16 +18,13 @@ COLUMNS = ("recipe", "top-1", "size", "licence", "weights")
 _ROWS: tuple[Row, ...] = (*RECIPES, *TWO_STREAMS)
 
 
-def rows_of(
-    words: Sequence[str], *, network: str | None = None, dataset: str | None = None, available: bool = False
-) -> tuple[Row, ...]:
+def rows_of(words: Sequence[str], *, network: str | None = None, dataset: str | None = None) -> tuple[Row, ...]:
     """The rows that all of these describe; case does not matter.
 
     Args:
         words: Parts of the name, the title, or the names of network, data set, toolkit, publisher or pretraining.
         network: The network's whole name.
         dataset: The data set's whole name, or its short form in the names of recipes (k400).
-        available: Only rows whose weights are here or can be asked for.
 
     Raises:
         RecipeError: one of them describes no row, or all together describe none.
@@ -46,7 +44,7 @@ def rows_of(
     if not rows:
         asked = ", ".join([*words, *(one for one in (network, dataset) if one is not None)])
         raise RecipeError(f"no recipe is all of this at once: {asked}. Leave one of them out.")
-    return tuple(row for row in rows if availability(row).available) if available else rows
+    return rows
 
 
 def recipes_of(rows: Sequence[Row]) -> set[str]:
@@ -54,8 +52,14 @@ def recipes_of(rows: Sequence[Row]) -> set[str]:
     return {recipe.name for row in rows for recipe in _streams(row)}
 
 
-def table(rows: Sequence[Row]) -> str:
-    """A line of at most 100 characters for each row, and what the words in them mean."""
+def by_availability(rows: Sequence[Row]) -> tuple[tuple[Row, ...], tuple[Row, ...]]:
+    """The rows whose weights are here or can be asked for, and the others."""
+    found = [(row, availability(row).available) for row in rows]
+    return tuple(row for row, there in found if there), tuple(row for row, there in found if not there)
+
+
+def table(rows: Sequence[Row], left_out: Sequence[Row] = ()) -> str:
+    """A line of at most 100 characters for each row, what the words in them mean, and why others were left out."""
     found = [availability(row) for row in rows]
     cells = [COLUMNS, *(_cells(row, one) for row, one in zip(rows, found, strict=True))]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
@@ -63,7 +67,7 @@ def table(rows: Sequence[Row]) -> str:
         f"{name:{widths[0]}}  {top1:>{widths[1]}}  {size:>{widths[2]}}  {licence:{widths[3]}}  {weights}"
         for name, top1, size, licence, weights in cells
     ]
-    return "\n".join([*(line.rstrip() for line in lines), "", *_caption(found)])
+    return "\n".join([*(line.rstrip() for line in lines), "", *_caption(found), *_reasons(left_out)])
 
 
 def _cells(row: Row, found: Availability) -> tuple[str, ...]:
@@ -89,6 +93,14 @@ def _caption(found: Sequence[Availability]) -> Iterable[str]:
         yield f"The cache is {cache_folder() / 'weights'}."
     if not all(one.exact for one in found):
         yield "~: the file's size is not known; that of its parameters, 4 bytes each."
+
+
+def _reasons(left_out: Sequence[Row]) -> Iterable[str]:
+    """How many rows were left out, by the state of their weights, from the best to the worst."""
+    states = Counter(availability(row).state for row in left_out)
+    if states:
+        yield f"{counted(len(left_out), 'row')} left out, whose weights one cannot get:"
+        yield from (f"  {states[state]:4}  {state}: {MEANINGS[state]}" for state in MEANINGS if state in states)
 
 
 def _description(row: Row) -> str:

@@ -5,9 +5,10 @@ from typing import Annotated
 
 import typer
 
+from marey.base.claim import OutputPath
 from marey.base.errors import MareyError
 from marey.base.words import counted
-from marey.cli.command import Seed, check_folder
+from marey.cli.command import Seed
 
 
 def motions(
@@ -32,8 +33,11 @@ def motions(
             )
     if size % 2:
         raise MareyError(f"--size {size}: H.264 in 4:2:0 has even sides.")
-    check_folder(folder)
-    parts = write_motions(folder, train=train, test=test, size=size, frames=frames, seed=seed, workers=workers)
+    other = "choose another folder"
+    OutputPath.folder(folder, way_out=other).check()
+    parts = write_motions(
+        folder, train=train, test=test, size=size, frames=frames, seed=seed, workers=workers, way_out=other
+    )
     print(
         f"{folder}: {counted(len(parts[0]), 'video')} to train on and {len(parts[1]):,} to test on, of "
         f"{counted(len(CLASS_NAMES), 'class')}."

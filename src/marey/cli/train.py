@@ -98,7 +98,15 @@ def train(
     """Train: `marey train FOLDER_OR_LIST` for your own clips, or `marey train NAME --data LIST` for a recipe."""
     from marey.recipe.short import with_short_forms
     from marey.weights.pretraining import check_start, start_names
-    from marey.workflows.train import TrainOptions, plan_classifier, plan_recipe, train_and_test, train_classifier
+    from marey.workflows.train import (
+        TrainOptions,
+        is_yaml,
+        plan_classifier,
+        plan_recipe,
+        train_and_test,
+        train_classifier,
+        with_epochs_of_run,
+    )
 
     if resume and out is None:
         raise MareyError("--resume: name the run to go on with, for example --out runs/mine-1.")
@@ -128,6 +136,8 @@ def train(
         folder = out or next_run(found.name)
         options = replace(options, go_on=go_on_with(context, folder, "--resume"))
         _check_folder(folder, recipe, data, val, classes, init, resume=resume)
+        if resume and not is_yaml(recipe):
+            found = with_epochs_of_run(found, settings, folder)
         if not resume and not dry_run:
             trust = trusted_after(start_names(found, init), trust_first_use, partial(check_start, found, init))
             options = replace(options, trust_first_use=trust)

@@ -120,10 +120,12 @@ def list_cache(
 
     The filters are those of `marey list`. --json adds what each of these rows has: state, size, licence, addresses, paths.
     """
-    from marey.cli.listing import recipes_of, rows_of
+    from marey.cli.listing import by_availability, recipes_of, rows_of
     from marey.weights.shelf import items
 
-    rows, found = rows_of(words or (), network=network, dataset=dataset, available=available), items()
+    rows, found = rows_of(words or (), network=network, dataset=dataset), items()
+    if available:
+        rows, _ = by_availability(rows)
     if words or network or dataset or available:
         names = recipes_of(rows)
         found = tuple(item for item in found if not names.isdisjoint(item.rows))

@@ -40,7 +40,7 @@ def check_present(max_broken: float | None, *manifests: Manifest) -> frozenset[s
     first = first_of(missing, 3)
     tolerated, are = most_tolerated(total, max_broken), verb(len(missing), "is", "are")
     if len(missing) <= tolerated:
-        warning_once(f"{of} {are} not there and {are} left out: {first}.")
+        warning_once(f"{of} {are} not there and {are} set aside: {first}.")
         return frozenset(
             str(manifest.root / name) for manifest, names in zip(manifests, found, strict=True) for name in names
         )

@@ -3,11 +3,13 @@
 import contextlib
 import os
 from collections import Counter
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from marey.base.absent import nothing_at
+from marey.base.claim import Command
 from marey.base.errors import DataError
 from marey.base.reporter import progress, warning_once
 from marey.base.words import counted
@@ -19,6 +21,10 @@ from marey.video.suffixes import IMAGE_SUFFIXES, OTHER_SUFFIXES, VIDEO_SUFFIXES
 
 _SYSTEM = ("@eaDir", "__MACOSX", "$RECYCLE.BIN", "System Volume Information", "lost+found")
 """Folders that systems keep for themselves; no user put a video there."""
+_NOTES = frozenset(command.note for command in (Command.MOTIONS, Command.FLOW, Command.RESIZE, Command.FRAMES))
+"""What Marey notes in a folder of videos that it wrote."""
+_BESIDE_NOTES = (".csv", ".csv.classes.json", "broken.jsonl", *_NOTES)
+"""How the names of the files end that Marey writes beside such a note: the list of the videos, and the note."""
 
 
 @dataclass(frozen=True)
@@ -26,8 +32,8 @@ class Scan:
     """What lies below a folder, as paths relative to it with "/" between their parts.
 
     `videos` are video files and folders of frames, in order; `folders` all folders; `others` the files that are neither
-    videos nor frames; `repeated` the links to folders that were met before. `is_frames`: the folder itself holds images, and
-    no video lies in it or below.
+    videos nor frames nor lists and notes that Marey wrote there; `repeated` the links to folders that were met before.
+    `is_frames`: the folder itself holds images, and no video lies in it or below.
     """
 
     folder: str
@@ -75,7 +81,7 @@ def scan_folder(folder: str | Path) -> Scan:
         str(folder),
         sorted(videos, key=lambda path: path.split("/")),
         sorted(walk.folders),
-        sorted(walk.others),
+        sorted(_without_own(walk.others)),
         sorted(walk.repeated),
         is_frames,
     )
@@ -182,6 +188,12 @@ class _Walk:
                 holders.add("")
                 _add_above(folder, holders)
         return self.videos + found, is_frames
+
+
+def _without_own(others: Sequence[str]) -> list[str]:
+    """The files without Marey's own: its notes, and the lists beside them."""
+    noted = {path.rpartition("/")[0] for path in others if path.rpartition("/")[2] in _NOTES}
+    return [path for path in others if not (path.endswith(_BESIDE_NOTES) and path.rpartition("/")[0] in noted)]
 
 
 def _add_above(path: str, folders: set[str]) -> None:

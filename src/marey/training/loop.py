@@ -317,7 +317,7 @@ class TrainingLoop:
         if self.at.epoch < epochs:
             notice(f"going on in epoch {self.at.epoch + 1} of {epochs}, after {done}")
         else:
-            notice(f"the training is done, after {done}: nothing is left of its {counted(epochs, 'epoch')}")
+            notice(f"trained to its end already, {counted(epochs, 'epoch')}; it goes on where more are asked for")
 
     # -- messages
 

@@ -164,7 +164,9 @@ class Video(FrameSource):
         try:
             return av.open(str(self._source) if isinstance(self._source, Path) else self._source, mode="r")
         except (av.FFmpegError, ValueError) as error:
-            raise DecodeError(self.name, f"not a video that FFmpeg can read ({_words(error)})") from None
+            empty = isinstance(self._source, str | Path) and not Path(self._source).stat().st_size
+            why = "the file is empty" if empty else _words(error)
+            raise DecodeError(self.name, f"not a video that FFmpeg can read ({why})") from None
 
     def _scan(self) -> FrameIndex:
         try:

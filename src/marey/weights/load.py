@@ -84,7 +84,7 @@ def load_model(
 ) -> Classifier:
     """A classifier in eval mode, with its recipe, class names and load report.
 
-        load_model("slowonly_r50_8x8_k400")                the published weights, fetched and verified
+        load_model("r3d_r18_16x1_k400_torchvision")        published weights, fetched once (`marey list --available`)
         load_model("runs/a/best.safetensors")              our own file needs nothing else
         load_model("runs/a")                               a run: its best checkpoint, or without validation its last
         load_model("runs/a/best.safetensors", model=mine)  our own file of a module that is not Marey's

@@ -24,6 +24,8 @@ _SHOWN = (
 _NAMED = ("MAREY_CACHE", "MAREY_MIRROR", "HF_ENDPOINT", "HF_TOKEN", "HTTPS_PROXY", "https_proxy", "SSL_CERT_FILE")
 """Variables of which it is shown that they are set: their values may hold names, addresses and passwords."""
 
+_CUDA = "torch --index-url https://download.pytorch.org/whl/cu130"
+"""What installs torch for NVIDIA GPUs, as README has it."""
 _RUNS = "Run folders (runs/, or what --out named) are yours: delete those that you no longer need."
 
 
@@ -276,7 +278,11 @@ def _gpu() -> Finding:
 
     found = torch.accelerator.current_accelerator()
     if found is None or not torch.accelerator.is_available():
-        return Finding("gpu", True, "none that torch can use: everything runs on the CPU")
+        other = (
+            "" if torch.version.cuda or torch.version.hip or shutil.which("nvidia-smi") is None else
+            f"; an NVIDIA driver is here, and this torch is made for CPUs: pip install --force-reinstall {_CUDA}"
+        )  # fmt: skip
+        return Finding("gpu", True, f"none that torch can use: everything runs on the CPU{other}")
     try:
         pick_device(found.type)
     except RunError as error:

@@ -31,8 +31,9 @@ from marey.recipe.short import with_short_forms
 from marey.recipes import get_recipe
 from marey.recipes.folder import FOLDER, FOLDER_TSM, folder_recipe
 from marey.training.fit import FitResult, fit
-from marey.training.folder import has_begun, refuse_other_run, require_run
+from marey.training.folder import STATE, has_begun, refuse_other_run, require_run
 from marey.training.logs import finished_epochs, require_tensorboard
+from marey.training.state import read_run
 from marey.video.flow.rule import FlowRule
 from marey.weights.load import load_model
 from marey.weights.pretraining import check_start
@@ -170,9 +171,22 @@ def plan_classifier(
         sides = with_held_out(given, share=_SHARE, seed=options.seed)
     _check_sides(sides, options)
     recipe = folder_recipe(sides.train.class_names, len(sides.train), base=base).with_settings(settings)
+    if options.resume:
+        recipe = with_epochs_of_run(recipe, settings, out)
     if not options.resume:
         refuse_other_run(out)  # before anything of it is written over
     return Plan(recipe, sides, out, options, by_lot=given.held_out is None)
+
+
+def with_epochs_of_run(recipe: Recipe, settings: Sequence[str], run: Path) -> Recipe:
+    """The recipe with the number of epochs that the run in a folder was begun with, unless `settings` name one.
+
+    For recipes that Marey chose or that were named: what a user does not write again is what was said before.
+    """
+    if any(setting.partition("=")[0] == "train.epochs" for setting in settings):
+        return recipe
+    begun = json.loads(read_run(run / STATE)["recipe"])["train"]["epochs"]
+    return recipe if begun == recipe.train.epochs else recipe.with_settings([f"train.epochs={begun}"])
 
 
 def _check_machine(options: TrainOptions) -> None:
@@ -201,8 +215,8 @@ def train_classifier(plan: Plan) -> EvaluationResult | None:
         notice(
             f"{recipe.title}: {recipe.notes}\n"
             f"Another network: {other}.\n"
-            f"To change any of it: --epochs {recipe.train.epochs * 2}, or {marey_line('show', recipe.name)} > mine.yaml, "
-            f"edit, {marey_line('train', 'mine.yaml', '--data', out / 'split.csv')}"
+            f"To change any of it: copy {out / 'recipe.yaml'} to mine.yaml, edit that, then "
+            f"{marey_line('train', 'mine.yaml', '--data', out / 'split.csv')}"
         )
     try:
         return train_and_test(plan)
@@ -294,6 +308,8 @@ def train(
         return train_classifier(plan_classifier(source, val=held_out, settings=settings, out=folder, options=chosen))
     declared = _declared(recipe).with_settings(settings) if settings else _declared(recipe)
     folder = next_run(declared.name, option="out=") if out is None else Path(out)
+    if resume and not (isinstance(recipe, Recipe) or is_yaml(recipe)):
+        declared = with_epochs_of_run(declared, settings, folder)
     return train_and_test(plan_recipe(declared, source, val=held_out, out=folder, options=chosen))
 
 
@@ -301,8 +317,12 @@ def _declared(recipe: Recipe | str | Path) -> Recipe:
     """A recipe, by its name or from its YAML file where that is what is given."""
     if isinstance(recipe, Recipe):
         return recipe
-    is_file = str(recipe).endswith((".yaml", ".yml")) or Path(recipe).is_file()
-    return read_recipe(recipe) if is_file else get_recipe(str(recipe))
+    return read_recipe(recipe) if is_yaml(recipe) else get_recipe(str(recipe))
+
+
+def is_yaml(recipe: str | Path) -> bool:
+    """Whether a recipe is given as a YAML file, not by its name."""
+    return str(recipe).endswith((".yaml", ".yml")) or Path(recipe).is_file()
 
 
 def _name_of(data: Path | Manifest) -> str:

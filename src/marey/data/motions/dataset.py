@@ -105,18 +105,25 @@ def write_motions(
     seed: int = 0,
     workers: int | None = None,
     look: Look = DRAWN,
+    way_out: str = "choose another --out",
 ) -> tuple[Manifest, Manifest]:
     """Write the data set and its list `motions.csv`; returns the manifests of train and test.
 
     `train` and `test` count videos (twelve classes, so multiples of 12), `size` pixels a side (even), `frames` a video.
     An interrupted call is resumed; a folder that is complete is only read. `motions.json` notes the arguments.
+    `way_out` is what the refusal of a folder advises.
 
     Raises:
         RunError: the folder holds motions of other arguments, another process writes there, or it cannot be written.
     """
     folder = Path(folder)
     settings = {"train": train, "test": test, "size": size, "frames": frames, "seed": seed, **look.settings}
-    claim = Claim(OutputPath.folder(folder), Command.MOTIONS, settings, recorded=lambda: recorded_settings(folder))
+    claim = Claim(
+        OutputPath.folder(folder, way_out=way_out),
+        Command.MOTIONS,
+        settings,
+        recorded=lambda: recorded_settings(folder),
+    )
     listing = folder / "motions.csv"
     if not (claim.check() and listing.exists()):
         jobs = _jobs(folder, train, test, size, frames, seed, look)
