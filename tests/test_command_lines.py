@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from typer.core import TyperGroup
 
-from command_lines import DOCS, FRONT, PAGES, ROOT, Shown, command_of, fault_of, options_of, shown
+from command_lines import DOCS, FRONT, NAMES, PAGES, ROOT, Shown, command_of, fault_of, options_of, shown
+from marey.recipes.starts import STARTS
 
 COMMANDS = [command for page in PAGES for command in shown(page)]
 
@@ -179,3 +180,22 @@ def test_a_file_of_the_repository_that_a_page_names_is_there(page) -> None:
     ):
         other = page.parent.name == "coming-from"  # the scripts of other toolkits
         assert other or (ROOT / name).exists() or name in ("tests/FILE.py", "tests/backends/test_fast.py"), name
+
+
+_ROW = re.compile(r"[a-z0-9]+_[a-z0-9]+_[a-z0-9_]*(?:k400|k600|k700|ucf101|hmdb51|motions|folder)(?:_[a-z0-9]+)*")
+"""How the name of a recipe looks: network, depth and clip, data set."""
+
+
+def rows_that_are_not_there(text: str) -> set[str]:
+    """Names in code that look like those of recipes, and are none."""
+    return {name for name in re.findall(r"`([\w ]+)`", text) if _ROW.fullmatch(name)} - NAMES - STARTS.keys()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_a_recipe_that_a_sentence_names_is_there(page) -> None:
+    assert not rows_that_are_not_there(page.read_text(encoding="utf-8"))
+
+
+def test_a_recipe_that_is_not_there_is_seen() -> None:
+    text = "`slowonly_r50_8x8_k400` is there, `slowonly_r99_8x8_k400` is not; `val.csv` is a file"
+    assert rows_that_are_not_there(text) == {"slowonly_r99_8x8_k400"}

@@ -24,6 +24,14 @@ NO_FILES = {"fuse": ("weights",)}
 TESTED_ELSEWHERE = ("demo", "reproduce")
 """Commands that take many minutes, or data sets that are not here."""
 NETWORK = "weights that are fetched"
+SMALLER = {
+    ("train",): {"--epochs": "2"},
+    ("data", "flow"): {"--short-side": "32"},
+    ("data", "motions"): {"--train": "24", "--test": "36"},
+}
+"""Options that replace those of a command, or are added, where it would take minutes otherwise. Videos that pages name are
+among the 36 of `data motions`.
+"""
 OPTIONS = {"train": "--dry-run", "predict": "--workers=0", "features": "--workers=0", "evaluate": "--workers=0"}
 """What the fast test adds to a command."""
 
@@ -73,9 +81,11 @@ WITH_COMMANDS = [page for page in PAGES if commands_of(page)]
 
 def run_as_shown(command: Shown, *more: str) -> None:
     """Run a command, and write what it prints where its line says."""
-    if command.words[:2] == ("data", "motions"):  # into a folder of the name that other pages' clips have
-        shutil.rmtree(command.words[2], ignore_errors=True)
-    done = run(*command.words, *more)
+    words = command.words
+    if words[:2] == ("data", "motions"):  # into a folder of the name that other pages' clips have
+        shutil.rmtree(words[2], ignore_errors=True)
+        words = shortened(words)
+    done = run(*words, *more)
     allowed = (0, 1) if command.words[:2] == ("data", "audit") else (0,)  # 1: the set has faults
     assert done.exit_code in allowed, f"{command}: {done.output}"
     if command.written_to:
@@ -118,11 +128,12 @@ def test_commands_of_a_page_run_whole(page, folder, older_file) -> None:
 
 
 def shortened(words: tuple[str, ...]) -> tuple[str, ...]:
-    """The words, for a training those of one of two epochs."""
-    if words[0] != "train" or "--dry-run" in words:
-        return words
-    at = words.index("--epochs") if "--epochs" in words else len(words)
-    return (*words[:at], "--epochs", "2", *words[at + 2 :])
+    """The words with fewer epochs, smaller pictures or fewer videos."""
+    small = next((options for name, options in SMALLER.items() if words[: len(name)] == name), {})
+    for option, value in () if "--dry-run" in words else small.items():
+        at = words.index(option) if option in words else len(words)
+        words = (*words[:at], option, value, *words[at + 2 :])
+    return words
 
 
 @pytest.fixture(scope="module")

@@ -102,6 +102,14 @@ def test_a_page_that_the_navigation_names_and_is_not_there_ends_the_build(site) 
     assert "other.md" in done.stderr
 
 
+def test_each_page_is_in_the_navigation() -> None:
+    """What the build of the whole site refuses too, which takes longer."""
+    listed = re.findall(r": ([\w/-]+\.md)$", (ROOT / "mkdocs.yml").read_text(encoding="utf-8"), re.MULTILINE)
+    pages = {page.relative_to(ROOT / "docs").as_posix() for page in DOCS}
+    assert set(listed) == {page for page in pages if not page.startswith("decisions/0")}
+    assert len(listed) == len(set(listed))
+
+
 @pytest.mark.parametrize(("line", "said"), [("one, two: Numbers.", "one, two"), ("three: A number.", "three")])
 def test_a_docstring_that_does_not_fit_its_function_ends_the_build(site, line, said) -> None:
     module = site / "src" / "sound.py"

@@ -5,6 +5,7 @@ import inspect
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Literal, Union, get_args, get_origin
@@ -127,7 +128,8 @@ def _item(parameter: inspect.Parameter) -> str:
     elif not needed and parameter.default is not None and parameter.default is not False:
         facts.append(f"default: `{parameter.default}`")
     stated = f" ({', '.join(facts)})" if facts else ""
-    return f"- {head}{stated}: {_markdown(text)}"
+    said = text.removesuffix(" May be repeated.") if several else text
+    return f"- {head}{stated}: {_markdown(said).rstrip('.')}."
 
 
 def _declared(parameter: inspect.Parameter) -> tuple[type, OptionInfo | ArgumentInfo]:
@@ -141,7 +143,9 @@ def _declared(parameter: inspect.Parameter) -> tuple[type, OptionInfo | Argument
 
 
 def _metavar(kind: type) -> str:
-    return "|".join(get_args(kind)) if get_origin(kind) is Literal else _METAVARS.get(kind, "")
+    if get_origin(kind) is Literal:
+        return "|".join(get_args(kind))
+    return "|".join(one.value for one in kind) if issubclass(kind, Enum) else _METAVARS.get(kind, "")
 
 
 def _range(info: OptionInfo | ArgumentInfo) -> list[str]:
@@ -172,7 +176,7 @@ def _markdown(text: str) -> str:
 
 
 _MARKED = re.compile(
-    r"(?<![\w`-])--[a-z][\w-]*(?: [a-z]+\.[a-z_.]+(?:=\w+)?)?"  # options, with a setting
+    r"(?<![\w`-])--[a-z][\w-]*(?: [a-z]+\.[a-z_.]+(?:=\w+)?| tensorboard)?"  # options, with a value
     r"|(?<![\w/.])[\w-]+\.(?:npz|csv|html|json|yaml|safetensors|npy|jsonl|txt)\b|(?<!\w)\.(?:npz|csv|html|json|jsonl|npy|txt|safetensors)\b"
     r"|\bMAREY_\w+(?:=\w+)?|\btrain\.\w+(?:\.\w+)*(?:=\w+)?"
 )
