@@ -28,7 +28,7 @@ def shared() -> Path:
 
 @pytest.fixture(scope="session")
 def prepared(tmp_path_factory) -> Path:
-    """Made clips, lists of them and a trained run under the names that the pages use. Tests work in copies."""
+    """Made clips, lists of them and a trained run under the names that the pages use. Tests leave it as it was."""
     from prepared_folder import prepare
 
     return prepare(tmp_path_factory.mktemp("prepared"))

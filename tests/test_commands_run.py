@@ -42,8 +42,9 @@ def needs(command: Shown) -> str | None:
     if found.name in TESTED_ELSEWHERE or fault_of(command) or "..." in command.words:
         return "other tests"
     values = values_of(command)
-    if values.get("device", "auto") not in ("auto", "cpu") or values.get("backend", "auto") not in ("auto", "eager"):
-        return "a device or a backend"
+    devices = values.get("device", "auto") in ("auto", "cpu") and values.get("backend", "auto") in ("auto", "eager")
+    if not devices or values.get("fuse_data"):  # the prepared runs/flow is a copy of a network on pictures
+        return "a device, a backend or a network on optical flow"
     if found.name in ("list", "show", "fetch", "path", "remove"):
         return NETWORK if found.name in ("fetch", "path", "remove") else None
     rows = []
@@ -68,12 +69,14 @@ def commands_of(page: Path) -> list[Shown]:
 
 @pytest.fixture
 def folder(prepared, tmp_path, monkeypatch) -> Iterator[Path]:
-    """A copy of what is prepared, in which a page's commands may write."""
-    copy = tmp_path / "work"
-    shutil.copytree(prepared, copy)
-    monkeypatch.chdir(copy)
+    """What is prepared, in which a page's commands may write: at its own path, which the lists of its runs hold."""
+    before = tmp_path / "before"
+    shutil.copytree(prepared, before)
+    monkeypatch.chdir(prepared)
     monkeypatch.setenv("MAREY_CACHE", str(tmp_path / "cache"))
-    yield copy
+    yield prepared
+    shutil.rmtree(prepared)
+    before.rename(prepared)
 
 
 WITH_COMMANDS = [page for page in PAGES if commands_of(page)]
