@@ -24,6 +24,7 @@ ALWAYS_SEVERAL = {
     "workflows/demo.py: _rate(pace.decode)",
     "workflows/demo.py: _rate(pace.train)",
     "workflows/reproduce.py: 100 * difference",
+    "evaluation/compare.py: self.ours - self.theirs",
     "cli/findings.py: s['sum'] / 3600",
     "recipe/recipe.py: schedule.length",
     # Two or more by what comes before.
