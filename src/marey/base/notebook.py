@@ -16,7 +16,7 @@ _SHORT = "overflow:hidden;text-overflow:ellipsis;white-space:nowrap"
 
 
 def ending(text: str, most: int) -> str:
-    """The text; of one longer than `most` characters its end, behind "…": what tells paths apart stands there."""
+    """The text; of one longer than `most` characters its end, behind "…": paths differ there."""
     return text if len(text) <= most else "…" + text[len(text) - most + 1 :]
 
 

@@ -18,7 +18,7 @@ from marey.base.words import counted
 
 README = "README.txt"
 _FIRST = "Marey wrote this folder, and writes this file anew whenever files are added."
-"""The first line, by which a file of ours is told from one that the user wrote."""
+"""The first line, by which a file of ours differs from one that the user wrote."""
 _FEWEST = 4
 """A folder with fewer files explains itself."""
 _BEST, _LAST = "best.safetensors", "last.safetensors"

@@ -197,7 +197,7 @@ def command(app: typer.Typer, name: str) -> Callable[[Callable[..., None]], Call
 
 
 def print_version(asked: bool) -> None:
-    """What `marey --version` does: print the versions of Marey and of what it stands on, and end."""
+    """What `marey --version` does: print the versions of Marey and of what it needs, and end."""
     if not asked:
         return
     from marey.base.versions import installation

@@ -1,4 +1,4 @@
-"""`marey data motions`: videos for somebody who has none at hand."""
+"""`marey data motions`: videos for somebody who has none."""
 
 from pathlib import Path
 from typing import Annotated
