@@ -30,7 +30,7 @@ from marey.base.reporter import (
     warning,
 )
 from marey.base.runs import free_file
-from marey.base.shell import command_line, marey_line, typed_line
+from marey.base.shell import command_line, marey_line, typed_line, typed_without
 from marey.cli.app import app
 from marey.cli.given import first_tested
 from marey.cli.interrupted import Interrupted, going_on, kept_files, kept_tests, long_command
@@ -158,6 +158,20 @@ def test_options_come_before_a_double_dash(monkeypatch) -> None:
     context = parsed(typed_line("--out", Path("a.jsonl")))
     assert context.params["out"] == "a.jsonl"
     assert context.params["videos"] == [Path("-v.mp4")]
+
+
+def test_the_words_without_an_option(monkeypatch) -> None:
+    for words in (["--out", "a.csv"], ["--out=a.csv"], []):
+        monkeypatch.setattr(sys, "argv", ["marey", "predict", "m", *words, "--top", "3", "--", "--out", "v.mp4"])
+        assert typed_without("--out") == ["predict", "m", "--top", "3", "--", "--out", "v.mp4"]
+
+
+def test_results_come_before_the_next_line_where_both_streams_are_one_file() -> None:
+    code = "from marey.base.shell import next_steps\nprint('the result')\nnext_steps('marey doctor')"
+    both = subprocess.run(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=True
+    )
+    assert both.stdout.splitlines() == ["the result", "", "next:", "  marey doctor"]
 
 
 def test_a_proposed_file_is_not_there_yet(tmp_path, monkeypatch) -> None:

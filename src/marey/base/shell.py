@@ -16,7 +16,11 @@ _PLAIN = re.compile(r"[\w./\\:=,+@%-]+")
 
 
 def next_steps(*lines: str) -> None:
-    """Say what may be typed next, the likeliest last, as lines that `marey_line` and `command_line` made."""
+    """Say what may be typed next, the likeliest last, as lines that `marey_line` and `command_line` made.
+
+    Results that wait in standard output come before it, also where both streams go into one file.
+    """
+    sys.stdout.flush()
     notice("\n".join(["", "next:", *(f"  {line}" for line in lines)]))
 
 
@@ -42,6 +46,19 @@ def typed_line(*options: str | Path, given: Sequence[str] | None = None) -> str:
     world = processes().local_world
     started = ["torchrun", "--nproc-per-node", str(world), "-m", "marey"] if world > 1 else program()
     return command_line(*started, *given[:end], *more, *given[end:])
+
+
+def typed_without(option: str) -> list[str]:
+    """The words that were typed after the name of the program, without an option that takes a value, and its value."""
+    words, kept = iter(sys.argv[1:]), list[str]()
+    for word in words:
+        if word == "--":
+            return [*kept, word, *words]
+        if word == option:
+            next(words, None)
+        elif not word.startswith(f"{option}="):
+            kept.append(word)
+    return kept
 
 
 def command_line(*words: str | Path) -> str:

@@ -12,7 +12,7 @@ from marey.base.errors import MareyError
 from marey.base.processes import processes
 from marey.base.reporter import notice
 from marey.base.runs import free_file, results_folder
-from marey.base.shell import command_line, next_steps, typed_line
+from marey.base.shell import command_line, next_steps, typed_line, typed_without
 from marey.base.words import counted
 from marey.cli.command import (
     AsJson,
@@ -138,7 +138,7 @@ def _say_what_to_do_with(files: "AnswerFiles | None") -> None:
     if page is not None:
         next_steps(command_line("python", "-m", "webbrowser", page.resolve().as_uri()))
     else:
-        next_steps(typed_line("--json") if files else typed_line("--out", free_file("answers.html")))
+        next_steps(typed_line("--out", free_file("answers.html"), given=typed_without("--out")))
 
 
 def features(
