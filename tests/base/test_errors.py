@@ -33,7 +33,10 @@ def test_options_are_named_as_parameters() -> None:
     ]
 
 
-@pytest.mark.parametrize("message", ["no such file", "a--out.mp4: no video", "--list is of marey data prepare", ""])
+@pytest.mark.parametrize(
+    "message",
+    ["no such file", "a--out.mp4: no video", "--list is of marey data prepare", "--resume (resume=True in Python)", ""],
+)
 def test_other_messages_have_no_note(message) -> None:
     assert notes(marey.DataError(message)) == []
     assert notes(marey.MareyError()) == []

@@ -25,7 +25,7 @@ class MareyError(Exception):
 @contextmanager
 def in_python_words() -> Iterator[None]:
     """Around a function that a command calls, too: where a message names an option of the command, a note, which shows
-    behind a traceback, names the parameter of the function.
+    behind a traceback, names the parameter of the function. A message that does so itself has no note.
     """
     try:
         yield
@@ -33,7 +33,7 @@ def in_python_words() -> Iterator[None]:
         options = dict.fromkeys(re.findall(r"(?<![^\s(])--[a-z-]*[a-z]", str(error)))
         named = [f"{option} is {_PARAMETERS[option]}" for option in options if option in _PARAMETERS]
         note = f"In Python {', '.join(named)}"
-        if named and note not in getattr(error, "__notes__", ()):
+        if named and "in Python)" not in str(error) and note not in getattr(error, "__notes__", ()):
             error.add_note(note)
         raise
 
