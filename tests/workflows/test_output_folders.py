@@ -18,6 +18,7 @@ from marey.backends.compute import Compute
 from marey.base.claim import OutputPath
 from marey.base.errors import RunError
 from marey.base.files import write_text
+from marey.base.runs import STATE
 from marey.cli.app import app
 from marey.data.convert import Resize, convert
 from marey.data.extract import extract_flow
@@ -28,7 +29,6 @@ from marey.evaluation.evaluate import evaluate
 from marey.inference.features import features
 from marey.recipes import get_recipe
 from marey.training.fit import fit
-from marey.training.folder import STATE
 from marey.video.flow import DIS
 from marey.video.flow.rule import FlowRule
 from marey.video.writer import write_video

@@ -42,7 +42,7 @@ def bars(title: str, shares: Sequence[tuple[str, float]], *, note: str = "") -> 
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str | int]], *, note: str = "") -> str:
-    """Rows below a title; whole numbers and shares ("81.2 %") stand at the right. `note` is a line under them."""
+    """Rows below a title; whole numbers and shares ("81.2 %") are aligned right. `note` is a line under them."""
     numbers = [
         bool(rows) and all(isinstance(row[i], int) or row[i] == "" or str(row[i]).endswith("%") for row in rows)
         for i in range(len(columns))

@@ -13,6 +13,7 @@ from marey.base.errors import RunError
 from marey.base.files import write_text
 from marey.base.jsonable import Json
 from marey.base.reporter import warning, warning_once
+from marey.base.runs import BEST, LAST, STATE
 from marey.base.shell import marey_line
 from marey.base.words import counted
 
@@ -21,10 +22,9 @@ _FIRST = "Marey wrote this folder, and writes this file anew whenever files are 
 """The first line, by which a file of ours differs from one that the user wrote."""
 _FEWEST = 4
 """A folder with fewer files explains itself."""
-_BEST, _LAST = "best.safetensors", "last.safetensors"
 _FILES = (
-    (_BEST, "network after the epoch with the highest validation score, with its recipe and class names"),
-    (_LAST, "network after the last step that was saved, with its recipe and class names"),
+    (BEST, "network after the epoch with the highest validation score, with its recipe and class names"),
+    (LAST, "network after the last step that was saved, with its recipe and class names"),
     ("report.html", "how the run went, on one page for a browser; it needs no other file"),
     ("result.json", "numbers of the test, for programs"),
     ("scores.npz", "probabilities of every class for each tested video, for marey fuse and for your own numbers"),
@@ -43,7 +43,7 @@ _FILES = (
     ("motions.csv", "the list of the videos, with class and side of each"),
     ("broken.jsonl", "files that could not be read, with the reason of each"),
     ("broken-*.jsonl", "the same of a further process"),
-    ("last.ckpt", "state that --resume goes on from; nothing else reads it, so it may be removed from a run that is over"),
+    (STATE, "state that --resume goes on from; nothing else reads it, so it may be removed from a run that is over"),
     ("conversion.json", "note of marey data resize or frames: its settings, which a later call compares"),
     *((command.note, f"note of marey {command.words}: its settings, which a later call compares")
       for command in Command if command not in (Command.PREDICT, Command.RESIZE, Command.FRAMES)),
@@ -152,7 +152,7 @@ class _Folder:
     @property
     def network(self) -> str | None:
         """The file of weights to work with."""
-        return next((name for name in (_BEST, _LAST) if name in self.files), None)
+        return next((name for name in (BEST, LAST) if name in self.files), None)
 
     @property
     def typed(self) -> Path:
@@ -231,8 +231,8 @@ def _folder_text(parent: Path, name: str) -> str | None:
 
 def _more(here: _Folder, name: str) -> str:
     """What is to be added of the last network: that it is the best one, too."""
-    same = name == _LAST and here.has(_BEST) and _same(here.path / _BEST, here.path / _LAST)
-    return f"; here it is the same as {_BEST}, one file under two names" if same else ""
+    same = name == LAST and here.has(BEST) and _same(here.path / BEST, here.path / LAST)
+    return f"; here it is the same as {BEST}, one file under two names" if same else ""
 
 
 def _to_give(here: _Folder) -> str:
@@ -246,7 +246,7 @@ def _to_give(here: _Folder) -> str:
         rows.append(("to check the numbers", "scores.npz and result.json"))
     if here.has("recipe.yaml"):
         rows.append(("to train the same again", "recipe.yaml" + " and split.csv" * here.has("split.csv")))
-    if here.has("last.ckpt"):
+    if here.has(STATE):
         rows.append(("to go on with this training", "the whole folder"))
     if here.has("index.csv"):
         rows.append(("to use the features", "index.csv and the .npy files"))
@@ -267,9 +267,9 @@ def _commands(here: _Folder) -> str:
             data, split, root = str(here.typed / "split.csv"), split or "val", ""
         words = ("--data", data, *(("--split", split) if split else ()), *(("--root", root) if root else ()))
         rows.append(("test it, into a folder inside", marey_line("evaluate", folder, *words)))
-    if (go_on := here.note.get("go_on")) and here.has("last.ckpt"):
+    if (go_on := here.note.get("go_on")) and here.has(STATE):
         rows.append(("go on with the training; a higher --epochs goes on beyond its end", str(go_on)))
-    elif here.has("last.ckpt"):
+    elif here.has(STATE):
         rows.append(("go on with the training", "in Python: the same call with resume=True"))
     if here.has("scores.npz"):
         rows.append(("write the report anew", marey_line("report", folder)))

@@ -311,7 +311,7 @@ class _Drawn(Bar):
 
 
 class _Waiting(SilentReporter):
-    """Keeps what is said until the line of what was understood came, which is to stand first."""
+    """Keeps messages until the line of what was understood has been printed, so that it is the first one."""
 
     def __init__(self, reporter: Reporter) -> None:
         self._reporter = reporter
@@ -417,7 +417,7 @@ def say_what_waits() -> None:
 
 @contextlib.contextmanager
 def understood_first() -> Iterator[None]:
-    """Within the block what is said waits for the line of `understood`, for a bar of long work, or for the block's end."""
+    """Within the block messages wait for the line of `understood`, for a bar of long work, or for the block's end."""
     before = _CURRENT.reporter
     waiting = _CURRENT.reporter = _Waiting(before)
     try:

@@ -9,6 +9,8 @@ from marey.base.claim import Command
 from marey.base.errors import RunError
 from marey.base.processes import processes
 
+BEST, LAST, STATE = "best.safetensors", "last.safetensors", "last.ckpt"
+"""The files of a run that hold weights: of the best epoch, of the last step, and all that training resumes from."""
 _LONGEST_NAME = 80
 """Bytes of a folder's name before its number."""
 
@@ -25,6 +27,12 @@ def next_run(name: str, *, inside: Path | None = None, option: str = "--out") ->
     while os.path.lexists(folder := (inside or Path("runs")) / f"{name}-{number}"):
         number += 1
     return folder
+
+
+def run_name(data: Path) -> str:
+    """What a run is named after that was given no folder: the folder or list that it is trained on."""
+    data = data.resolve()
+    return data.name if data.is_dir() else data.stem
 
 
 def free_file(name: str) -> Path:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ParamSpec
 
 from marey.base.errors import StoppedError
 from marey.base.reporter import understood_first
+from marey.base.runs import STATE
 from marey.base.shell import typed_line
 from marey.base.words import counted
 
@@ -60,8 +61,6 @@ def going_on(kept: Callable[[], str], *options: str | Path) -> Iterator[None]:
 
 def kept_training(out: Path) -> str:
     """Of `marey train`: the run, from its first step on."""
-    from marey.training.folder import STATE
-
     return f"the run is kept in {out}" if (out / STATE).exists() else ""
 
 
@@ -99,8 +98,6 @@ def kept_steps(out: Path) -> str:
 
 def kept_demo(out: Path) -> str:
     """Of `marey demo`: videos from the first one on, then the run."""
-    from marey.training.folder import STATE
-
     if (out / STATE).exists():
         return f"the videos and the run are kept in {out}"
     return f"the videos so far are kept in {out}" if next(out.rglob("*.mp4"), None) is not None else ""

@@ -11,7 +11,7 @@ import typer
 from marey.backends.compute import Compute
 from marey.base.errors import MareyError, RecipeError
 from marey.base.processes import processes
-from marey.base.runs import next_run
+from marey.base.runs import next_run, run_name
 from marey.cli.command import (
     Classes,
     Device,
@@ -122,8 +122,7 @@ def train(
                 f"{recipe} is a folder or a list; with --data the first word is a recipe's name or YAML file: "
                 f"marey train {recipe}, or marey train RECIPE --data {data}."
             )
-        given = Path(recipe).resolve()
-        folder = out or next_run(given.name if given.is_dir() else given.stem)
+        folder = out or next_run(run_name(Path(recipe)))
         options = replace(options, go_on=go_on_with(context, folder, "--resume"))
         _check_folder(folder, recipe, val, classes, init, resume=resume)
         if init is not None and not resume and not dry_run:

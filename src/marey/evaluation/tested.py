@@ -31,8 +31,8 @@ def facts_of(data: Manifest) -> dict[str, Json]:
 def read_tested_list(folder: str | Path) -> Manifest | None:
     """The videos whose scores lie in a folder, by the list that its note names, else by the split.csv of its training.
 
-    None, which is said with the reason, where there is no such list, it cannot be read, or it names none of them; and where
-    the folder holds no scores.
+    None where there is no such list, it cannot be read, or it names none of them (a notice gives the reason); and where the
+    folder holds no scores.
     """
     folder = Path(folder)
     if not (folder / SCORES).exists():

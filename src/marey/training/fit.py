@@ -17,6 +17,7 @@ from marey.base.jsonable import Json
 from marey.base.precision import Precision
 from marey.base.processes import processes
 from marey.base.reporter import notice
+from marey.base.runs import BEST, LAST
 from marey.base.words import counted, percent
 from marey.classifier import Classifier, require_logits, user_module_config
 from marey.data.class_order import in_class_order
@@ -294,7 +295,7 @@ def _for_readme(out: Path, shown: Manifest, go_on: str | None) -> dict[str, Json
 def _result(out: Path, at: Progress) -> FitResult:
     judged = at.best_epoch >= 0
     return FitResult(
-        out=out, last=out / "last.safetensors", best=out / "best.safetensors" if judged else None,
+        out=out, last=out / LAST, best=out / BEST if judged else None,
         epochs=at.epoch, steps=at.step, best_score=at.best_score if judged else None, finished=True,
     )  # fmt: skip
 

@@ -18,15 +18,14 @@ from marey.base.precision import Arithmetic
 from marey.base.processes import processes
 from marey.base.readme import sweep, write_readme
 from marey.base.reporter import notice
+from marey.base.runs import BEST, LAST, STATE
 from marey.base.words import counted
 from marey.classifier import LoadReport
 from marey.data.identity import Identities
 from marey.recipe import Recipe
 from marey.training.state import Progress, load_state, read_progress, read_run, recorded_run, save_state
 from marey.weights.checkpoint import save_checkpoint
-from marey.weights.runs import BEST, LAST
 
-STATE = "last.ckpt"
 _OLD_START = "start.json"
 """Where version 0.1.0 noted what the initial weights were; later ones note it in run.json."""
 _COUNTS = {"data": "videos", "validation": "validation_videos"}

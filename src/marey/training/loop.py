@@ -17,6 +17,7 @@ from marey.backends.precision import autocast, computing_in
 from marey.base.errors import RunError
 from marey.base.processes import processes
 from marey.base.reporter import SilentReporter, notice, progress, reporting, warning, warning_once
+from marey.base.runs import BEST, LAST
 from marey.base.words import counted, percent
 from marey.classifier import Classifier
 from marey.data.identity import Identities
@@ -38,7 +39,6 @@ from marey.training.sharding import load_network, load_optimizer, whole
 from marey.training.state import Progress
 from marey.training.step import BatchLoss, GradientStep
 from marey.training.validation import validate
-from marey.weights.runs import BEST, LAST
 
 _STARVED = 0.3
 """Above this share of time spent waiting for batches (0 to 1), the user is warned."""

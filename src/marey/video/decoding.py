@@ -35,7 +35,7 @@ class Decoding:
     ) -> None:
         self.packets, self.start, self.decode = packets, number, decode
         self.ready: list[VideoFrame] = []
-        """Pictures that the decoder gave and nobody took."""
+        """Pictures that the decoder gave and that were not taken yet."""
         self.next = number
         """The smallest number that decoding has not passed."""
         self.skipped: set[int] = set()

@@ -7,12 +7,12 @@ from pathlib import Path
 
 from marey.base.errors import WeightsError
 from marey.base.reporter import notice
+from marey.base.runs import BEST, LAST, STATE
 from marey.base.words import percent
 from marey.video.suffixes import VIDEO_SUFFIXES
 
 MODEL, RECIPE = "model.safetensors", "recipe.json"
 """The files of a model on a hub."""
-BEST, LAST, STATE = "best.safetensors", "last.safetensors", "last.ckpt"
 _OF_A_RUN = (STATE, "run.json", "log.csv")
 ENDINGS = (".safetensors", ".pth", ".pt", ".pyth", ".ckpt", ".bin", ".pkl", ".tar", ".th", ".index")
 """How names of checkpoint files end."""

@@ -13,6 +13,7 @@ from marey.base.errors import RecipeError, RunError
 from marey.base.processes import processes
 from marey.base.random import random_for
 from marey.base.reporter import notice, understood
+from marey.base.runs import STATE
 from marey.base.shell import marey_line, next_steps
 from marey.base.words import about, counted, percent
 from marey.data.manifest import Manifest
@@ -23,7 +24,7 @@ from marey.recipe import Recipe
 from marey.recipes.motions import DEMO_SIZES, MOTIONS, MotionsData
 from marey.tasks.metrics import most_confused
 from marey.training.fit import fit
-from marey.training.folder import STATE, refuse_other_run
+from marey.training.folder import refuse_other_run
 from marey.training.state import recorded_run
 from marey.weights.load import load_model
 from marey.workflows.pace import measure_pace

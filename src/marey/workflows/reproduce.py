@@ -15,6 +15,7 @@ from marey.base.errors import DataError, RecipeError
 from marey.base.processes import processes
 from marey.base.readme import write_readme
 from marey.base.reporter import notice
+from marey.base.runs import STATE
 from marey.base.words import counted, percent
 from marey.data.catalogue import class_names_of
 from marey.data.formats import read_manifest
@@ -24,7 +25,6 @@ from marey.evaluation.result import EvaluationResult
 from marey.recipe import Recipe, TwoStream
 from marey.recipes import RECIPES, find_two_stream, get_recipe
 from marey.training.fit import fit
-from marey.training.folder import STATE
 from marey.weights.load import load_model
 from marey.weights.obtain import check_named, check_obtainable, check_row
 from marey.weights.pretraining import check_start, start_names

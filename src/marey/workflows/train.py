@@ -15,7 +15,7 @@ from marey.base.errors import DataError, MareyError, RunError, in_python_words
 from marey.base.processes import processes
 from marey.base.readme import write_readme
 from marey.base.reporter import first_line_awaited, notice, understood, warning_once
-from marey.base.runs import next_run
+from marey.base.runs import STATE, next_run, run_name
 from marey.base.shell import marey_line, next_steps
 from marey.base.words import about, counted, verb
 from marey.data.manifest import Manifest, classes_beside
@@ -31,7 +31,7 @@ from marey.recipe.short import with_short_forms
 from marey.recipes import get_recipe
 from marey.recipes.folder import FOLDER, FOLDER_TSM, folder_recipe
 from marey.training.fit import FitResult, fit
-from marey.training.folder import STATE, has_begun, refuse_other_run, require_run
+from marey.training.folder import has_begun, refuse_other_run, require_run
 from marey.training.logs import finished_epochs, require_tensorboard
 from marey.training.state import read_run
 from marey.video.flow.rule import FlowRule
@@ -304,7 +304,8 @@ def train(
     source = Path(data) if isinstance(data, str) else data
     held_out = Path(val) if isinstance(val, str) else val
     if recipe is None:
-        folder = next_run(_name_of(source), option="out=") if out is None else Path(out)
+        listed = Path(source.source or "manifest") if isinstance(source, Manifest) else source
+        folder = next_run(run_name(listed), option="out=") if out is None else Path(out)
         return train_classifier(plan_classifier(source, val=held_out, settings=settings, out=folder, options=chosen))
     declared = _declared(recipe).with_settings(settings) if settings else _declared(recipe)
     folder = next_run(declared.name, option="out=") if out is None else Path(out)
@@ -323,13 +324,6 @@ def _declared(recipe: Recipe | str | Path) -> Recipe:
 def is_yaml(recipe: str | Path) -> bool:
     """Whether a recipe is given as a YAML file, not by its name."""
     return str(recipe).endswith((".yaml", ".yml")) or Path(recipe).is_file()
-
-
-def _name_of(data: Path | Manifest) -> str:
-    """What a run is named after: the folder or list that it is trained on."""
-    path = Path(data.source or "manifest") if isinstance(data, Manifest) else data
-    path = path.resolve()
-    return path.name if path.is_dir() else path.stem
 
 
 def train_and_test(plan: Plan) -> EvaluationResult | None:
