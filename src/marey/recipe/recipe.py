@@ -24,15 +24,8 @@ from marey.base.notebook import beginning, folded
 from marey.base.precision import Arithmetic
 from marey.base.words import counted
 from marey.data.draw import ByClass, EachOnce
-from marey.models.csn.config import CSNConfig
-from marey.models.i3d.config import InceptionI3DConfig
 from marey.models.initialisation import Initialisation
-from marey.models.non_local.config import C2DConfig, I3DResNetConfig
-from marey.models.r2plus1d.config import R2Plus1DConfig
-from marey.models.slowfast.config import SlowFastConfig
-from marey.models.slowonly.config import SlowOnlyConfig
-from marey.models.tsm.config import LiteTSMConfig, TSMConfig
-from marey.models.tsn.config import BNInceptionTSNConfig, LiteTSNConfig, TSNConfig
+from marey.models.probe.config import ClipBackbone, ClipProbeConfig, FrameBackbone, FrameProbeConfig
 from marey.models.user_module.config import UserModuleConfig
 from marey.recipe.source import Source, Word, sources_from
 from marey.video.appearance import Appearance
@@ -43,19 +36,7 @@ from marey.video.pixels import PixelRule, Pixels
 from marey.video.sampling import TestRule, TrainRule
 
 NetworkConfig = Annotated[
-    TSNConfig
-    | BNInceptionTSNConfig
-    | LiteTSNConfig
-    | TSMConfig
-    | LiteTSMConfig
-    | C2DConfig
-    | InceptionI3DConfig
-    | I3DResNetConfig
-    | SlowOnlyConfig
-    | SlowFastConfig
-    | R2Plus1DConfig
-    | CSNConfig
-    | UserModuleConfig,
+    FrameBackbone | ClipBackbone | FrameProbeConfig | ClipProbeConfig | UserModuleConfig,
     Field(discriminator="network"),
 ]
 

@@ -11,6 +11,7 @@ from marey.recipes.folder import FOLDERS
 from marey.recipes.i3d_inception import I3D_INCEPTION
 from marey.recipes.motions import MOTIONS
 from marey.recipes.non_local import NON_LOCAL
+from marey.recipes.probe import PROBE
 from marey.recipes.r2plus1d import R2PLUS1D
 from marey.recipes.slowfast import SLOWFAST
 from marey.recipes.slowonly import SLOWONLY
@@ -54,6 +55,7 @@ RECIPES = Recipes(
         *CSN,
         *MOTIONS,
         *FOLDERS,
+        PROBE,
     )
 )
 """Every recipe of one network, by family."""

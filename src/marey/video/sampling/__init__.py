@@ -22,6 +22,8 @@ from marey.video.sampling.mmaction2 import MMAction2FPSTrain as MMAction2FPSTrai
 from marey.video.sampling.mmaction2 import MMAction2Test as MMAction2Test
 from marey.video.sampling.mmaction2 import MMAction2Train as MMAction2Train
 from marey.video.sampling.mmaction2 import MMAction2TwiceTest as MMAction2TwiceTest
+from marey.video.sampling.pairs import FramePairs as FramePairs
+from marey.video.sampling.pairs import FramePairsTrain as FramePairsTrain
 from marey.video.sampling.pyslowfast import PySlowFastTest as PySlowFastTest
 from marey.video.sampling.pyslowfast import PySlowFastTrain as PySlowFastTrain
 from marey.video.sampling.pytorchvideo import PyTorchVideoTest as PyTorchVideoTest
@@ -29,7 +31,7 @@ from marey.video.sampling.pytorchvideo import PyTorchVideoTrain as PyTorchVideoT
 from marey.video.sampling.rule import SamplingRule as SamplingRule
 
 TrainRule = Annotated[
-    MMActionTrain | MMAction2Train | MMAction2FPSTrain | PySlowFastTrain | PyTorchVideoTrain,
+    MMActionTrain | MMAction2Train | MMAction2FPSTrain | PySlowFastTrain | PyTorchVideoTrain | FramePairsTrain,
     Field(discriminator="rule"),
 ]
 """Rules that draw at random."""
@@ -42,7 +44,8 @@ TestRule = Annotated[
     | MMAction2DenseTest
     | MMAction2FPSTest
     | PySlowFastTest
-    | PyTorchVideoTest,
+    | PyTorchVideoTest
+    | FramePairs,
     Field(discriminator="rule"),
 ]
 """Rules without chance."""

@@ -1,0 +1,97 @@
+"""The recipes of `marey train FOLDER`: a linear classifier on the frozen features of a network that was trained before.
+
+Their `train` is for tuning the whole network afterwards, from the classifier that was fitted on its features.
+"""
+
+from collections.abc import Sequence
+
+from marey.base.errors import RecipeError
+from marey.data.catalogue.mirror import safe_flip
+from marey.models.probe.config import ClipProbeConfig, FrameProbeConfig, Pooling
+from marey.models.tsn.config import BNInceptionTSNConfig, LiteTSNConfig, TSNConfig
+from marey.models.user_module.config import UserModuleConfig
+from marey.recipe import AdamW, Classify, CosineSchedule, DepthGroups, Recipe, TaskConfig, Test, Train, Warmup
+from marey.video.augment import RandomResizedCrop
+from marey.video.pixels import Pixels
+from marey.video.sampling import FramePairs, FramePairsTrain
+
+_MOST_CLIPS = 3
+"""Clips of a video that a probe on a network of whole clips sees, at most."""
+
+PROBE = Recipe(
+    name="probe_lite0_8seg_folder_imagenet",
+    title="a linear classifier on EfficientNet-Lite0, 8 frames and their difference images",
+    paper="https://arxiv.org/abs/1905.11946",
+    notes="Starts from ImageNet, whose features stay as they are; sees the whole clip however long it is.",
+    dataset="folder",
+    pretraining="imagenet",
+    model=FrameProbeConfig(num_classes=2, backbone=LiteTSNConfig(num_classes=1000)),
+    clip=FramePairsTrain(segments=8),
+    test=Test(sampling=FramePairs(segments=8), crops="centre", size=224, averaging="logits"),
+    pixels=Pixels(conversion="planes", short_side=256, mean=(127.0, 127.0, 127.0), std=(128.0, 128.0, 128.0)),
+    augment=RandomResizedCrop(short_side=256, size=224, flip=0.5),
+    train=Train(
+        epochs=6,
+        base_batch=8,
+        optimizer=AdamW(lr=1e-4, weight_decay=0.05),
+        groups=DepthGroups(decay=0.7),
+        schedule=CosineSchedule(by="step", warmup=Warmup(epochs=1)),
+        clip_norm=5,
+        dropout=0.0,
+        frozen_norms="all",
+    ),
+)
+
+
+def probe_on(backbone: Recipe) -> Recipe:
+    """A probe on the network of another recipe, which sees its pixels and its clips; of a network of single frames, pairs of
+    frames.
+
+    Raises:
+        RecipeError: the network is a user's own module or a probe itself, or sees optical flow.
+    """
+    model = backbone.model
+    if backbone.modality == "flow":
+        raise RecipeError(f"{backbone.name} sees optical flow: name a network of RGB as the backbone.")
+    named = {
+        "name": f"probe_{backbone.name}",
+        "title": f"a linear classifier on {backbone.title}",
+        "paper": backbone.paper,
+        "notes": f"On the features of {backbone.name}, which stay as they are.",
+        "pretraining": None,
+    }
+    if isinstance(model, TSNConfig | BNInceptionTSNConfig | LiteTSNConfig):
+        pixels = backbone.pixels
+        return PROBE.variant(
+            **named,
+            modality=backbone.modality,
+            model=FrameProbeConfig(num_classes=2, backbone=model),
+            pixels=pixels,
+            test={"size": backbone.test.size},
+            augment={"short_side": pixels.short_side, "size": backbone.test.size},
+        )
+    if isinstance(model, FrameProbeConfig | ClipProbeConfig | UserModuleConfig):
+        raise RecipeError(
+            f"{backbone.name}: {model.network} is no backbone of a classifier on frozen features: name a network of Marey's."
+        )
+    rule = backbone.test.sampling
+    sampling = rule if rule.clips <= _MOST_CLIPS else rule.model_copy(update={"clips": _MOST_CLIPS})
+    return backbone.variant(
+        **named,
+        dataset="folder",
+        task=Classify(),
+        model=ClipProbeConfig(num_classes=2, backbone=model),
+        test=Test(sampling=sampling, crops="centre", size=backbone.test.size, averaging="logits"),
+        augment=RandomResizedCrop(short_side=backbone.pixels.short_side, size=backbone.test.size, flip=0.5),
+        train=PROBE.train,
+    )
+
+
+def probe_recipe(base: Recipe, class_names: Sequence[str], pooling: Pooling, task: TaskConfig) -> Recipe:
+    """`base`, a probe, for these classes, pooled so."""
+    flip, flip_classes = safe_flip(class_names)
+    return base.variant(
+        task=task,
+        model={"num_classes": len(class_names), "pooling": pooling},
+        augment={"flip": flip, "flip_classes": flip_classes},
+    )
