@@ -54,3 +54,11 @@ four films, 0.04 at most (docs/rules.md); swapping red and blue moves it by 0.5.
 INFLATED = 1e-4
 """A motionless clip through an inflated network against its picture through the 2D network, over the largest feature:
 sums of three thirds in float32, through up to fifty layers, differ by about 1e-6."""
+
+FOLDED = 1e-4
+"""A network with batch norms folded into its convolutions against itself, over the largest value: the same products rounded
+in another order, 1e-6 to 1e-5. A norm that is folded with a wrong epsilon or left out differs by more than 1e-2."""
+
+HALF_CELLS = 1e-3
+"""Features pooled from cells in half precision, against the network's own, over the largest feature: each cell is rounded by
+at most 5e-4 of itself, and means of them by less."""

@@ -206,6 +206,6 @@ def _read(file: Path) -> dict[str, float | None]:
 def _write(file: Path, speeds: Mapping[str, float | None]) -> None:
     try:
         write_json(file, speeds)
-        prune()
+        prune(file.parent)
     except OSError as error:
         notice(f"{file}: what was measured cannot be kept ({error.strerror}); it is measured again next time")

@@ -1,23 +1,31 @@
-"""What backends keep in the cache for later processes, converted networks and measurements, and how much of it.
+"""What is kept in the cache for later processes and removed again where it grows too large: converted networks and
+measurements of backends, and features.
 
-It lies in the folder `backends` of `cache_folder()`. Downloads and the indices of videos lie elsewhere in the cache, and are
-never removed here.
+Each of the two kinds lies in a folder of `cache_folder()`, and the limit holds for each by itself, so that neither pushes
+the other out. Downloads and the indices of videos lie elsewhere in the cache, and are never removed here.
 """
 
 import contextlib
 import os
+from collections.abc import Collection
 from pathlib import Path
 
 from marey.base.errors import RunError
 from marey.base.files import cache_folder
 
 _LIMIT_GB = "4"
-"""A converted network takes as much as its weights, mostly 0.03 to 0.5 GB: room for more than most projects use."""
+"""A converted network takes as much as its weights, mostly 0.03 to 0.5 GB; the features of a clip 0.2 MB, so that there is
+room for 20,000: more than most projects use."""
 
 
 def kept_folder(kind: str) -> Path:
-    """Where the files of one kind are kept."""
+    """Where backends keep the files of one kind."""
     return cache_folder() / "backends" / kind
+
+
+def features_folder(key: str) -> Path:
+    """Where features of one network by one rule are kept."""
+    return cache_folder() / "features" / key
 
 
 def mark_used(file: Path) -> None:
@@ -27,7 +35,8 @@ def mark_used(file: Path) -> None:
 
 
 def cache_limit() -> int:
-    """Bytes that all files may take together: $MAREY_CACHE_LIMIT gigabytes (of 1e9 bytes), else 4.
+    """Bytes that the files of `backends`, and those of `features`, may take: $MAREY_CACHE_LIMIT gigabytes (of 1e9 bytes),
+    else 4.
 
     Raises:
         RunError: the variable holds no such number.
@@ -39,16 +48,21 @@ def cache_limit() -> int:
         size = -1
     if size < 0:
         raise RunError(
-            f"MAREY_CACHE_LIMIT={given}: expected gigabytes for what backends keep in {cache_folder()}, for example 4 or "
-            "0.5; 0 keeps nothing."
+            f"MAREY_CACHE_LIMIT={given}: expected gigabytes for what backends keep in {cache_folder()}, and as much "
+            "again for features, for example 4 or 0.5; 0 keeps nothing."
         )
     return size
 
 
-def prune() -> None:
-    """Remove the files used longest ago until the others are within the limit."""
+def prune(folder: Path, *, spared: Collection[Path] = ()) -> None:
+    """Remove files of one kind, those used longest ago, until the others are within the limit.
+
+    Args:
+        folder: A folder of this one's (`kept_folder`, `features_folder`); those beside it count as well.
+        spared: Files that count, and are never removed: this process still needs them.
+    """
     files: list[tuple[float, int, Path]] = []
-    for file in cache_folder().glob("backends/*/*"):
+    for file in folder.parent.glob("*/*"):
         with contextlib.suppress(OSError):  # another process has just removed it
             if file.is_file():
                 files.append((file.stat().st_mtime, file.stat().st_size, file))
@@ -56,6 +70,8 @@ def prune() -> None:
     for _, size, file in sorted(files):
         if total <= limit:
             return
+        if file in spared:
+            continue
         with contextlib.suppress(OSError):  # Windows keeps files that are open
             file.unlink()
             total -= size

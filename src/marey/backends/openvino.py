@@ -115,7 +115,7 @@ def _convert(module: FromFrames, views_VTHWC: Tensor, entry: Path | None) -> "Mo
             with atomic_path(entry) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as file:
                 for part in parts:
                     file.write(part, part.name)
-            prune()
+            prune(entry.parent)
         # Not `model`: OpenVINO orders the same network in another way once it was read, and sums differ in the last bit.
         return Core().read_model(*(part.read_bytes() for part in parts))
 

@@ -13,6 +13,7 @@ KINDS = {
     "weights": "published weights, links to copies of yours, records of their content",
     "hub": "models of the Hugging Face hub",
     "backends": "networks that backends converted, and how fast they ran",
+    "features": "what networks saw in clips, for training on frozen features",
     "probes": "what data commands found in video files",
 }
 """The folders of the cache. Each can be made again, but for the records of content and the links."""

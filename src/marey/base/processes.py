@@ -80,6 +80,12 @@ def _variable(name: str, default: int) -> int:
     return int(text or default)
 
 
+def processor_seconds() -> float:
+    """Processor time so far of this process and of those that it started and that ended. (Windows does not count these.)"""
+    spent = os.times()
+    return spent.user + spent.system + spent.children_user + spent.children_system
+
+
 def usable_cores() -> int:
     """Cores that this process may use: by its affinity and its container's quota on Linux, elsewhere all there are."""
     if sys.platform != "linux":

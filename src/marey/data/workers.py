@@ -64,28 +64,32 @@ def delivered(loader: Iterable[Any]) -> Iterator[Any]:
         yield batch
 
 
-def timed(dataset: Dataset[Any], keys: Sequence[Any], *, workers: int | None) -> Iterator[tuple[Any, float]]:
-    """Items one by one, each with the seconds that it took.
+def timed(
+    dataset: Dataset[Any], keys: Sequence[Any], *, workers: int | None, clock: Callable[[], float] = time.perf_counter
+) -> Iterator[tuple[Any, float]]:
+    """Items one by one, each with the seconds that it took by `clock`, in the process that made it.
 
     Where processes decode ahead and are forked, which takes no time, one of them does it: a file that ends its decoder does
     not end the command then. Nothing comes of such a file, and of one with a MareyError.
     """
     alone = workers == 0 or multiprocessing.get_start_method() != "fork"
-    loader = AheadLoader(_Timed(dataset), workers=0 if alone else 1, sampler=keys, batch_size=None, collate_fn=as_it_is)
+    loader = AheadLoader(
+        _Timed(dataset, clock), workers=0 if alone else 1, sampler=keys, batch_size=None, collate_fn=as_it_is
+    )
     with contextlib.suppress(MareyError):
         yield from delivered(loader)
 
 
 class _Timed(Dataset[Any]):
-    def __init__(self, items: Dataset[Any]) -> None:
-        self._items = items
+    def __init__(self, items: Dataset[Any], clock: Callable[[], float]) -> None:
+        self._items, self._clock = items, clock
 
     def __len__(self) -> int:
         return len(self._items)  # type: ignore[arg-type]
 
     def __getitem__(self, key: Any) -> tuple[Any, float]:
-        start = time.perf_counter()
-        return self._items[key], time.perf_counter() - start
+        start = self._clock()
+        return self._items[key], self._clock() - start
 
 
 def as_it_is(item: Any) -> Any:

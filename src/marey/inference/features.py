@@ -25,11 +25,12 @@ from marey.base.errors import DataError, in_python_words
 from marey.base.files import atomic_path
 from marey.base.jsonable import BYTES, Json
 from marey.base.notebook import ending
+from marey.base.precision import Arithmetic
 from marey.base.processes import processes
 from marey.base.readme import readme_around, write_readme
-from marey.base.reporter import notice, progress, understood
+from marey.base.reporter import first_line_awaited, notice, progress, understood
 from marey.base.runs import next_run, results_folder
-from marey.base.words import counted, verb
+from marey.base.words import about, counted, verb
 from marey.classifier import Classifier, require_classifier
 from marey.data.clips import ViewDataset
 from marey.data.listing import VideosLike, as_videos
@@ -38,7 +39,10 @@ from marey.data.quarantine import Broken, Quarantine, broken_list
 from marey.data.videos import VideoList, seconds_text
 from marey.evaluation.pace import expected_time
 from marey.evaluation.views import Views, read_ahead
+from marey.inference.cell_files import probe_of
+from marey.inference.cells import compute_cells, estimate_cells
 from marey.inference.resume import identity_of
+from marey.models.probe.network import Probe, blocks
 from marey.recipe import Recipe
 from marey.weights.load import as_classifier
 
@@ -163,6 +167,9 @@ def features(
 ) -> Features:
     """The pooled features of each video, over the views of `model.recipe.test`, as float32 .npy files in `out`.
 
+    Of a probe (a classifier of `marey train FOLDER`) the cache keeps what its backbone saw, in half precision, for later
+    calls and trainings; what lies there is not computed again.
+
     An interrupted call is resumed: arrays that are there are not computed again. A file takes its name when it is whole. A
     call with another list adds to what is there; a video is known by its id, the path as its list has it. Under several
     processes (torchrun) each video is computed by exactly one of them.
@@ -231,14 +238,26 @@ class _Work:
 
     def run(self, model: Classifier, compute: Compute, *, per_clip: bool) -> Features:
         """Compute what is missing, then bring everything together."""
-        test, pixels = model.recipe.test, model.recipe.pixels
         rows, broken = self._rows_to_do()
+        compute_rows = self._pool_cells if isinstance(model.network, Probe) else self._run_network
+        computed, report = compute_rows(model, compute, rows, broken, per_clip=per_clip)
+        if self.rank:
+            return Features(self.out, self.videos, computed, broken.files, report)
+        found = self._bring_together()
+        self._write_index(found)
+        write_readme(self.out)
+        readme_around(self.out)
+        return Features(self.out, self.videos, computed, tuple(found.values()), report)
+
+    def _run_network(
+        self, model: Classifier, compute: Compute, rows: list[int], broken: Quarantine, *, per_clip: bool
+    ) -> tuple[int, BackendReport]:
+        """How many files were written, and what computed them."""
+        test, pixels = model.recipe.test, model.recipe.pixels
         backend = open_backend(model, compute, views=len(rows) * test.views)
         views = ViewDataset(self.videos, test.sampling, pixels, model.recipe.flow)
-        understood(
-            f"{counted(len(self.videos), 'video')}: features of {model.recipe.name} on {device_text(backend.device)}, "
-            f"{backend.precision}{expected_time(backend, views, test, rows, compute)}"
-        )
+        expected = expected_time(backend, views, test, rows, compute)
+        self._say(model, backend.device, backend.precision, expected)
         computed = 0
         with progress("Features", total=len(rows), unit="videos") as bar:
             for row, item in zip(rows, read_ahead(views, rows, workers=compute.workers), strict=True):
@@ -252,13 +271,30 @@ class _Work:
                     self._save(self.names[row], _averaged(seen, clips=len(item.clips) if per_clip else None))
                     computed += 1
                 bar.advance(note=f"{len(broken)} broken" if len(broken) else None)
-        if self.rank:
-            return Features(self.out, self.videos, computed, broken.files, backend.report())
-        found = self._bring_together()
-        self._write_index(found)
-        write_readme(self.out)
-        readme_around(self.out)
-        return Features(self.out, self.videos, computed, tuple(found.values()), backend.report())
+        return computed, backend.report()
+
+    def _pool_cells(
+        self, model: Classifier, compute: Compute, rows: list[int], broken: Quarantine, *, per_clip: bool
+    ) -> tuple[int, BackendReport]:
+        """As `_run_network`, of a probe: its cells are kept for later runs, or are there from earlier ones."""
+        network, _ = probe_of(model)
+        videos = self.videos[np.array(rows, np.int64)]
+        device = pick_own_device(compute.device)
+        expected = ""
+        if first_line_awaited():
+            ahead = estimate_cells(model, videos, compute)
+            expected = f"; {ahead.kept:,} kept" + ("" if ahead.seconds is None else f", {about(ahead.seconds)}")
+        self._say(model, device, pick_precision(compute.precision, device, tell=False), expected)
+        cells = compute_cells(model, videos, compute, quarantine=broken)
+        for place, row in enumerate(cells.rows.tolist()):
+            seen = torch.cat(blocks(network.pooling, torch.from_numpy(cells[place]).float()), dim=1).numpy()
+            clips = model.recipe.test.sampling.clips if per_clip else None
+            self._save(self.names[rows[row]], _averaged(seen, clips=clips))
+        return len(cells), cells.backend
+
+    def _say(self, model: Classifier, device: torch.device, precision: Arithmetic, expected: str) -> None:
+        videos = counted(len(self.videos), "video")
+        understood(f"{videos}: features of {model.recipe.name} on {device_text(device)}, {precision}{expected}")
 
     def sweep(self) -> None:
         """Remove what a killed process was writing."""

@@ -59,5 +59,7 @@ def initialise_layer(layer: nn.Module) -> None:
 
 def initialise_head(head: nn.Linear, std: float = 0.01) -> None:
     """Initialise a classifier: weights normal with standard deviation `std`, bias 0."""
+    if head.weight.is_meta:
+        return  # shapes without values: torch would import its compiler, seconds, to draw none
     nn.init.normal_(head.weight, std=std)
     nn.init.zeros_(head.bias)

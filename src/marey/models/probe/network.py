@@ -34,7 +34,9 @@ class Probe(Network, ABC):
         backbone = config.backbone.build()
         assert isinstance(backbone, LinearClassifier)
         self.backbone, self.pooling = backbone, config.pooling
-        width = _WIDTHS[type(config.pooling)](backbone.head.in_features, self.streams)
+        self.channels = backbone.head.in_features
+        """D"""
+        width = _WIDTHS[type(config.pooling)](self.channels, self.streams)
         backbone.head = nn.Identity()  # type: ignore[assignment]
         self.dropout = nn.Dropout(0.5)
         self.head = nn.Linear(width, config.num_classes)

@@ -1,0 +1,116 @@
+"""Whether a device has the memory that a network takes to answer: an estimate, before anything is loaded."""
+
+import re
+import sys
+from itertools import chain
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from marey.backends.compute import Compute
+from marey.backends.device import device_text, pick_device
+from marey.base.errors import RunError
+from marey.base.words import counted
+from marey.classifier import Classifier
+
+_SIDE = 32
+"""Rows and columns of the small clip that is tried; what a view takes grows with its area."""
+_COPIES = 3.5
+"""How many times the input and output of the largest layer lie in memory at once: they, the branch beside a residual block,
+and what the arithmetic lays out anew. On a CPU between 1.5 (I3D, EfficientNet-Lite) and 3.5 (SlowFast, R(2+1)D)."""
+_MEMINFO = Path("/proc/meminfo")
+_LIMITS = (
+    (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")),
+    (Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"), Path("/sys/fs/cgroup/memory/memory.usage_in_bytes")),
+)
+"""A container's limit and what it uses of it, in bytes: of version 2 and of version 1 of Linux's control groups."""
+
+
+def require_memory(model: Classifier, compute: Compute) -> None:
+    """See that the device can hold a classifier and what it computes for as many views as go through it at once.
+
+    Where the system does not tell how much memory is free, nothing is checked.
+
+    Raises:
+        RunError: more is needed than is free; names a smaller number of views if one suffices.
+    """
+    device = pick_device(compute.device)
+    free = free_memory(device)
+    if free is None:
+        return
+    weights, view = needed_memory(model)
+    needed = weights + compute.views * view
+    if needed <= free:
+        return
+    fitting = (free - weights) // view
+    instead = f"--batch {fitting}, or a smaller network" if fitting >= 1 else "take a smaller network"
+    raise RunError(
+        f"{model.recipe.name}: it needs about {_gigabytes(needed)} of memory ({_gigabytes(weights)} of weights, the rest "
+        f"for {counted(compute.views, 'view')} at a time), and {device_text(device)} has {_gigabytes(free)} free: {instead}."
+    )
+
+
+@torch.inference_mode()
+def needed_memory(model: Classifier) -> tuple[int, int]:
+    """Bytes of a classifier's weights, and, estimated, those that a view of its test takes on the way through it.
+
+    A clip of 32 x 32 pixels goes through it on the CPU; what its largest layer takes is scaled to the size of the test.
+    """
+    recipe, network = model.recipe, model.network
+    clip = torch.zeros(1, recipe.model.channels, recipe.test.sampling.clip_frames, _SIDE, _SIDE)
+    largest = [_size(clip)]
+
+    def measure(_: nn.Module, inputs: tuple[object, ...], output: object) -> None:
+        tensors = [value for value in (*inputs, output) if isinstance(value, Tensor)]
+        largest.append(sum(map(_size, tensors)))
+
+    hooks = [one.register_forward_hook(measure) for one in network.modules() if next(one.children(), None) is None]
+    try:
+        network(clip)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    weights = sum(_size(tensor) for tensor in chain(network.parameters(), network.buffers()))
+    area = (recipe.test.size / _SIDE) ** 2
+    return weights, int(area * (_size(clip) + _COPIES * max(largest)))
+
+
+def free_memory(device: torch.device) -> int | None:
+    """Bytes that this process can still take on a device; None where the system does not tell.
+
+    On Linux for the CPU what the kernel holds for available, and less where a control group allows less; on other systems
+    nothing is known.
+    """
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    if device.type != "cpu" or sys.platform != "linux":
+        return None
+    known = [value for value in (_available(), *(_left(*files) for files in _LIMITS)) if value is not None]
+    return min(known, default=None)
+
+
+def _available() -> int | None:
+    """MemAvailable of the kernel."""
+    try:
+        found = re.search(r"^MemAvailable:\s*(\d+) kB$", _MEMINFO.read_text(), re.MULTILINE)
+    except OSError:
+        return None
+    return None if found is None else int(found[1]) * 1024
+
+
+def _left(limit: Path, used: Path) -> int | None:
+    """What a control group leaves; None where there is none, or no limit ("max", or more than a machine has)."""
+    try:
+        most, now = limit.read_text().strip(), used.read_text().strip()
+    except OSError:
+        return None
+    return max(int(most) - int(now), 0) if most.isdigit() and now.isdigit() else None
+
+
+def _size(tensor: Tensor) -> int:
+    return tensor.numel() * tensor.element_size()
+
+
+def _gigabytes(size: int) -> str:
+    return f"{size / 1e9:,.1f} GB"
