@@ -63,7 +63,8 @@ def test_a_second_manifest_is_matched_by_class_names(tmp_path) -> None:
     second = make_manifest(
         [("3.mp4", "b"), ("4.mp4", "a")], root=tmp_path, source="second", classes=["b", "a"], groups=["x", "y"]
     )
-    whole = joined(read_sides(first, second))
+    sides = read_sides(first, second)
+    whole = joined(sides.train, sides.tested)
     assert [whole.class_names[label] for label in whole.labels] == ["a", "b", "b", "a"]
     assert whole.groups is not None
     assert whole.groups.tolist() == ["", "", "x", "y"]
@@ -78,7 +79,7 @@ def test_a_second_folder_may_lie_elsewhere(tmp_path) -> None:
         (tmp_path / path).touch()
     sides = read_sides(tmp_path / "t", tmp_path / "v")
     (tmp_path / "run").mkdir()
-    joined(sides).write_csv(tmp_path / "run" / "split.csv")
+    joined(sides.train, sides.tested).write_csv(tmp_path / "run" / "split.csv")
     again = read_sides(tmp_path / "run" / "split.csv")
     for side, folder in ((again.train, "t"), (again.held_out, "v")):
         assert side is not None
@@ -95,7 +96,8 @@ def test_a_second_folder_may_lie_elsewhere(tmp_path) -> None:
 def test_both_sides_in_one_list_keep_their_columns(tmp_path) -> None:
     (tmp_path / "a.csv").write_text("path,label,start,end,group\na.mp4,x|y,0,1,g\nb.mp4,y,1,2,h\n")
     (tmp_path / "b.csv").write_text("path,label,group\nc.mp4,x,i\n")
-    joined(read_sides(tmp_path / "a.csv", tmp_path / "b.csv")).write_csv(tmp_path / "out.csv")
+    sides = read_sides(tmp_path / "a.csv", tmp_path / "b.csv")
+    joined(sides.train, sides.tested).write_csv(tmp_path / "out.csv")
     again = read_manifest(tmp_path / "out.csv")
     assert [sample.id for sample in again] == ["a.mp4@0-1", "b.mp4@1-2", "c.mp4"]
     assert again.multi_hot().tolist() == [[1, 1], [0, 1], [1, 0]]

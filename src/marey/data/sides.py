@@ -1,7 +1,7 @@
 """Which videos of a data set are trained on, and which are held out: by its split column, by a second list, or by lot."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -30,6 +30,11 @@ class Sides:
         """The split that the held-out videos are of: "test" where a list has no other, else "val"."""
         return TEST if self.held_out is not None and self.held_out.split_names == (TEST,) else VAL
 
+    @property
+    def tested(self) -> dict[str, Manifest]:
+        """The held-out videos by the name of their split; empty where there are none."""
+        return {} if self.held_out is None else {self.held_out_as: self.held_out}
+
 
 def read_sides(
     data: str | Path | Manifest,
@@ -55,15 +60,8 @@ def read_sides(
     if val is None:
         return sides_of(whole)
     trained = Sides(whole, None) if isinstance(data, Manifest) else _trained(whole)
-    if isinstance(val, Manifest):
-        return replace(trained, held_out=in_class_order(val, whole.class_names, of="the training list"))
-    second = _canonical(read_manifest(val, root=_root_of(val, root), classes=whole.class_names))
-    held = next((name for name in (VAL, TEST) if name in second.split_names), None)
-    held_out = second if held is None else second.split(held)
-    notes = list(trained.notes)
-    if rest := len(second) - len(held_out):
-        notes.append(f"{val}: {counted(rest, 'video')} of other splits than {held!r} used for nothing.")
-    return replace(trained, held_out=held_out, notes=tuple(notes))
+    held_out, notes = _second_list(val, whole.class_names, first=VAL, root=root)
+    return replace(trained, held_out=held_out, notes=(*trained.notes, *notes))
 
 
 def sides_of(whole: Manifest) -> Sides:
@@ -75,8 +73,67 @@ def sides_of(whole: Manifest) -> Sides:
     """
     whole = _canonical(whole)
     held = next((name for name in (VAL, TEST) if name in whole.split_names), None)
-    trained = _trained(whole, held)
+    trained = _trained(whole, *([] if held is None else [held]))
     return trained if held is None else replace(trained, held_out=whole.split(held))
+
+
+@dataclass(frozen=True)
+class Given:
+    """The videos that a classifier is fitted on, and those that it is only tested on."""
+
+    train: Manifest
+    tested: dict[str, Manifest]
+    """By the name of their split, "val" and "test"; only those that there are."""
+    notes: tuple[str, ...] = ()
+    """What becomes of the others."""
+
+
+def read_given(
+    data: str | Path | Manifest,
+    val: str | Path | Manifest | None = None,
+    test: str | Path | Manifest | None = None,
+    *,
+    root: str | Path | None = None,
+    classes: Sequence[str] | str | Path | None = None,
+) -> Given:
+    """The videos to fit a classifier on, and those for validation and for testing, each of which is optional.
+
+    All that `data` has, where it has no split column, else its rows for training; the other sides are its rows for
+    validation and for testing, or `val` and `test` in their place, which are read as `read_sides` reads `val`.
+
+    Raises:
+        DataError: as `read_sides`.
+    """
+    paths = [source for source in (data, val, test) if isinstance(source, str | Path)]
+    if paths:
+        check_root(root, *paths)
+    whole = data if isinstance(data, Manifest) else read_manifest(data, root=_root_of(data, root), classes=classes)
+    whole = _canonical(whole)
+    names = [name for name in (VAL, TEST) if name in whole.split_names]
+    tested = {name: whole.split(name) for name in names}
+    trained = _trained(whole, *names)
+    notes = list(trained.notes)
+    for name, given in ((VAL, val), (TEST, test)):
+        if given is not None:
+            tested[name], more = _second_list(given, whole.class_names, first=name, root=root)
+            notes += more
+    return Given(trained.train, tested, tuple(notes))
+
+
+def _second_list(
+    given: str | Path | Manifest, class_names: tuple[str, ...], *, first: str, root: str | Path | None
+) -> tuple[Manifest, list[str]]:
+    """The held-out videos of a second list: of a split column the rows of the split `first`, in their absence those of the
+    other held-out split; and lines on what is not used.
+    """
+    if isinstance(given, Manifest):
+        return in_class_order(given, class_names, of="the training list"), []
+    second = _canonical(read_manifest(given, root=_root_of(given, root), classes=class_names))
+    order = (VAL, TEST) if first == VAL else (TEST, VAL)
+    held = next((name for name in order if name in second.split_names), None)
+    found = second if held is None else second.split(held)
+    rest = len(second) - len(found)
+    return found, [f"{given}: {counted(rest, 'video')} of other splits than {held!r} used for nothing."] if rest else []
 
 
 def with_held_out(sides: Sides, *, share: float, seed: int) -> Sides:
@@ -120,9 +177,9 @@ def split_counts(manifest: Manifest) -> str:
     return ", ".join(f"{name or '(none)'}: {counts[name]:,}" for name in names)
 
 
-def joined(sides: Sides) -> Manifest:
-    """Both sides as one manifest with a split column, to be written as a list."""
-    parts = [(sides.train, TRAIN)] + ([] if sides.held_out is None else [(sides.held_out, sides.held_out_as)])
+def joined(train: Manifest, held_out: Mapping[str, Manifest]) -> Manifest:
+    """All sides as one manifest with a split column, to be written as a list; `held_out` by the names of their splits."""
+    parts = [(train, TRAIN), *((part, name) for name, part in held_out.items())]
     roots = {part.root for part, _ in parts}
     ids = [part.ids if len(roots) == 1 else np.array([str(part.root / name) for name in part.ids]) for part, _ in parts]
     width = max(1 if part.label_sets is None else part.label_sets.shape[1] for part, _ in parts)
@@ -133,19 +190,19 @@ def joined(sides: Sides) -> Manifest:
     return Manifest(
         np.concatenate(ids),
         np.concatenate([part.labels for part, _ in parts]),
-        sides.train.class_names,
-        sides.train.root if len(roots) == 1 else Path(),
+        train.class_names,
+        train.root if len(roots) == 1 else Path(),
         np.concatenate([np.full(len(part), name) for part, name in parts]),
         np.concatenate([_groups(part) for part, _ in parts]) if grouped else None,
         np.concatenate([times_of(part) for part, _ in parts]) if timed else None,
-        sides.train.source,
+        train.source,
         np.concatenate([_label_sets(part, width) for part, _ in parts]) if several else None,
         np.concatenate([frame_ranges_of(part) for part, _ in parts]) if framed else None,
     )
 
 
-def _trained(whole: Manifest, held: str | None = None) -> Sides:
-    """The rows for training, and a line for every split but that and `held`."""
+def _trained(whole: Manifest, *held: str) -> Sides:
+    """The rows for training, and a line for every split but that and those that are `held` out."""
     whole = _canonical(whole)
     if whole.splits is None:
         return Sides(whole, None)
@@ -156,7 +213,7 @@ def _trained(whole: Manifest, held: str | None = None) -> Sides:
             "words are train, val and test, and what is commonly used for them (training, validation, valid, dev, testing)."
         )
     notes = []
-    for name in sorted(set(counts) - {TRAIN, held}):
+    for name in sorted(set(counts) - {TRAIN, *held}):
         videos = counted(counts[name], "video")
         if name in (VAL, TEST):
             notes.append(

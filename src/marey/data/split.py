@@ -16,10 +16,8 @@ from marey.data.identity import equal_contents, paths_of
 from marey.data.manifest import Manifest
 from marey.data.rows import frame_ranges_of, times_of
 from marey.data.sources import Sources, find_sources, joined_sources
+from marey.data.units import NAMED, find_copies, joined_units
 from marey.data.videos import first_of
-
-_NAMED = 3
-"""Videos that a line names."""
 
 
 def split_manifest(manifest: Manifest, *, val: float = 0.2, seed: int = 0) -> Manifest:
@@ -35,13 +33,15 @@ def split_manifest(manifest: Manifest, *, val: float = 0.2, seed: int = 0) -> Ma
     """
     if not 0 < val < 1:
         raise DataError(f"the share to hold out must lie between 0 and 1, got {val:g}.")
-    contents = _contents(manifest)
+    contents = find_copies(manifest)
     of_copies = _classes_of_copies(manifest, contents)
     if of_copies[np.unique(manifest.labels)].all():
         return manifest.with_splits(np.full(len(manifest), "train"))
     sources = find_sources(manifest)
     try:
-        return manifest.with_splits(_sides(manifest, _joined(sources, contents, manifest.ids), of_copies, val, seed))
+        return manifest.with_splits(
+            _sides(manifest, joined_units(sources, contents, manifest.ids), of_copies, val, seed)
+        )
     except DataError:
         copies = sources.together.any() and _copies_prevent(manifest, sources, of_copies, val, seed)
         why = "with equal files of several of them on one side, a class would be on that side alone"
@@ -50,7 +50,9 @@ def split_manifest(manifest: Manifest, *, val: float = 0.2, seed: int = 0) -> Ma
         if sources.given or not sources.together.any():
             raise
         unknown = replace(sources, together=np.zeros(len(manifest), np.bool_))
-        found = manifest.with_splits(_sides(manifest, _joined(unknown, contents, manifest.ids), of_copies, val, seed))
+        found = manifest.with_splits(
+            _sides(manifest, joined_units(unknown, contents, manifest.ids), of_copies, val, seed)
+        )
         because = (
             f"{why} (leave copies out)"
             if copies
@@ -63,7 +65,7 @@ def split_manifest(manifest: Manifest, *, val: float = 0.2, seed: int = 0) -> Ma
 def _copies_prevent(manifest: Manifest, sources: Sources, of_copies: NDArray[np.bool_], val: float, seed: int) -> bool:
     """Whether sources could be kept together if no two files were equal."""
     try:
-        _sides(manifest, _joined(sources, np.full(len(manifest), -1), manifest.ids), of_copies, val, seed)
+        _sides(manifest, joined_units(sources, np.full(len(manifest), -1), manifest.ids), of_copies, val, seed)
     except DataError:
         return False
     return True
@@ -96,7 +98,7 @@ def both_sides(train: Manifest, val: Manifest) -> BothSides:
     rows = [row for row, key in enumerate(keys[len(train) :]) if key in seen and key[0] >= 0]
     common = (
         f"{counted(len(rows), 'file')} of the {len(val)} for validation {'is' if len(rows) == 1 else 'are'} in the training "
-        f"list too, by content: {first_of(val.ids[rows].tolist(), _NAMED)}"
+        f"list too, by content: {first_of(val.ids[rows].tolist(), NAMED)}"
     )
     shared = bool(sources.on_several_sides(names))
     return BothSides(sources.describe(names), shared, common if rows else None)
@@ -112,7 +114,7 @@ def copies_across(manifest: Manifest) -> str | None:
     rows = [row for row, key in enumerate(keys) if key[0] >= 0 and len(splits_of[key]) > 1]
     if not rows:
         return None
-    names = first_of(manifest.ids[rows].tolist(), _NAMED)
+    names = first_of(manifest.ids[rows].tolist(), NAMED)
     return f"{counted(len(rows), 'file')} have copies in another split, by content: {names}"
 
 
@@ -164,29 +166,6 @@ def _real_paths(manifest: Manifest) -> list[str]:
     return [os.path.normpath(os.path.join(root, name)) for name in manifest.ids.tolist()]  # noqa: PTH118
 
 
-def _contents(manifest: Manifest) -> NDArray[np.int64]:
-    """Which videos [N] have equal content, as `equal_contents` numbers them; copies are counted in a notice."""
-    contents = equal_contents(paths_of(manifest))
-    files, counts = np.unique(contents, return_counts=True)
-    # Parts of one file are no copies.
-    sets = np.split(np.argsort(contents, kind="stable"), np.cumsum(counts)[:-1])
-    several = [rows for rows, file in zip(sets, files.tolist(), strict=True) if file >= 0 and len(rows) > 1]
-    copies = [rows for rows in several if len(set(manifest.ids[rows].tolist())) > 1]
-    if not copies:
-        return contents
-    count = sum(map(len, copies))
-    notice(
-        f"{counted(count, 'file')} are copies of each other, by content ({len(copies)} different): equal ones are on one "
-        "side"
-    )
-    torn = [rows for rows in copies if len(set(manifest.labels[rows].tolist())) > 1]
-    if torn:
-        first = {manifest.labels[row]: manifest.ids[row] for row in reversed(torn[0].tolist())}  # one of each class
-        named = first_of([f"{name} ({manifest.class_names[label]})" for label, name in sorted(first.items())], _NAMED)
-        warning(f"files of equal content have different classes, {len(torn)} times, for example: {named}")
-    return contents
-
-
 def _classes_of_copies(manifest: Manifest, contents: NDArray[np.int64]) -> NDArray[np.bool_]:
     """[K]: the classes of which all files, two or more, are copies of one; parts of a file are none."""
     found = np.zeros(len(manifest.class_names), np.bool_)
@@ -198,36 +177,9 @@ def _classes_of_copies(manifest: Manifest, contents: NDArray[np.int64]) -> NDArr
         names = [name for name, is_one in zip(manifest.class_names, found.tolist(), strict=True) if is_one]
         warning(
             f"all files of a class are copies of one, by content, in {counted(len(names), 'class')}: "
-            f"{first_of(names, _NAMED)}: all are for training and none is held out (add videos that differ)"
+            f"{first_of(names, NAMED)}: all are for training and none is held out (add videos that differ)"
         )
     return found
-
-
-def _joined(sources: Sources, contents: NDArray[np.int64], ids: NDArray[np.str_]) -> NDArray[np.int64]:
-    """A number for each video [N], the same for those that belong together: of one source, one file or one content."""
-    rows = len(ids)
-    alone = [f"/{row}" for row in range(rows)]
-    keys = [
-        np.where(sources.together, sources.of_row, alone),
-        ids,
-        np.where(contents < 0, -1 - np.arange(rows), contents),
-    ]
-    numbered = [np.unique(key, return_inverse=True)[1] for key in keys]
-    labels = np.arange(rows)
-    while True:
-        before = labels
-        for of_key in numbered:
-            least = np.full(of_key.max() + 1, rows)
-            np.minimum.at(least, of_key, labels)
-            labels = least[of_key]
-        if np.array_equal(before, labels):
-            break
-    # Numbered in the order of their names, so that the same names give the same split in any order of the list.
-    order = np.argsort(np.where(sources.together, sources.of_row, ids), kind="stable")
-    _, firsts, of_row = np.unique(labels[order], return_index=True, return_inverse=True)
-    numbers = np.empty(rows, np.int64)
-    numbers[order] = np.argsort(np.argsort(firsts))[of_row]
-    return numbers
 
 
 def _sides(

@@ -1,0 +1,64 @@
+"""What stays together where videos are divided: the clips of one source, files of equal content, the parts of one file."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from marey.base.reporter import notice, warning
+from marey.base.words import counted
+from marey.data.identity import equal_contents, paths_of
+from marey.data.manifest import Manifest
+from marey.data.sources import Sources
+from marey.data.videos import first_of
+
+NAMED = 3
+"""Videos or classes that a line names."""
+
+
+def find_copies(manifest: Manifest) -> NDArray[np.int64]:
+    """Which videos [N] have equal content, as `equal_contents` numbers them; copies are counted in a notice."""
+    contents = equal_contents(paths_of(manifest))
+    files, counts = np.unique(contents, return_counts=True)
+    # Parts of one file are no copies.
+    sets = np.split(np.argsort(contents, kind="stable"), np.cumsum(counts)[:-1])
+    several = [rows for rows, file in zip(sets, files.tolist(), strict=True) if file >= 0 and len(rows) > 1]
+    copies = [rows for rows in several if len(set(manifest.ids[rows].tolist())) > 1]
+    if not copies:
+        return contents
+    count = sum(map(len, copies))
+    notice(
+        f"{counted(count, 'file')} are copies of each other, by content ({len(copies)} different): equal ones are on one "
+        "side"
+    )
+    torn = [rows for rows in copies if len(set(manifest.labels[rows].tolist())) > 1]
+    if torn:
+        first = {manifest.labels[row]: manifest.ids[row] for row in reversed(torn[0].tolist())}  # one of each class
+        named = first_of([f"{name} ({manifest.class_names[label]})" for label, name in sorted(first.items())], NAMED)
+        warning(f"files of equal content have different classes, {len(torn)} times, for example: {named}")
+    return contents
+
+
+def joined_units(sources: Sources, contents: NDArray[np.int64], ids: NDArray[np.str_]) -> NDArray[np.int64]:
+    """A number for each video [N], the same for those that belong together: of one source, one file or one content."""
+    rows = len(ids)
+    alone = [f"/{row}" for row in range(rows)]
+    keys = [
+        np.where(sources.together, sources.of_row, alone),
+        ids,
+        np.where(contents < 0, -1 - np.arange(rows), contents),
+    ]
+    numbered = [np.unique(key, return_inverse=True)[1] for key in keys]
+    labels = np.arange(rows)
+    while True:
+        before = labels
+        for of_key in numbered:
+            least = np.full(of_key.max() + 1, rows)
+            np.minimum.at(least, of_key, labels)
+            labels = least[of_key]
+        if np.array_equal(before, labels):
+            break
+    # Numbered in the order of their names, so that the same names give the same split in any order of the list.
+    order = np.argsort(np.where(sources.together, sources.of_row, ids), kind="stable")
+    _, firsts, of_row = np.unique(labels[order], return_index=True, return_inverse=True)
+    numbers = np.empty(rows, np.int64)
+    numbers[order] = np.argsort(np.argsort(firsts))[of_row]
+    return numbers

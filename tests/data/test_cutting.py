@@ -1,0 +1,101 @@
+"""Long videos of class folders: cut into clips that lose nothing, and left alone elsewhere."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from marey.data import cutting
+from marey.data.cutting import cut_long_videos
+from marey.data.folders import list_folder
+from marey.data.folds import make_folds
+from marey.data.formats import read_manifest
+from marey.data.manifest import Manifest
+from marey.video.length import stated_seconds
+from marey.video.writer import write_video
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("MAREY_CACHE", str(tmp_path / "cache"))
+
+
+def filmed(folder: Path, seconds: dict[str, int]) -> Manifest:
+    """Videos of so many seconds, at 2 frames a second."""
+    for place, (name, length) in enumerate(seconds.items()):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        write_video(folder / name, np.full((2 * length, 32, 32, 3), 8 * place, np.uint8), fps=2)
+    return list_folder(folder)
+
+
+def test_long_videos_are_cut_into_equal_clips_and_short_ones_are_not(tmp_path) -> None:
+    made = filmed(tmp_path / "films", {"fall/a.mp4": 45, "fall/b.mp4": 5, "walk/a.mp4": 20, "walk/b.mp4": 21})
+    cut, note = cut_long_videos(made)
+    assert [entry.id for entry in cut] == [
+        *("fall/a.mp4@0-11.25", "fall/a.mp4@11.25-22.5", "fall/a.mp4@22.5-33.75", "fall/a.mp4@33.75-"),
+        *("fall/b.mp4", "walk/a.mp4", "walk/b.mp4@0-10.5", "walk/b.mp4@10.5-"),
+    ]
+    assert cut.labels.tolist() == [0, 0, 0, 0, 0, 1, 1, 1]
+    assert cut.class_names == made.class_names
+    assert (
+        "2 videos are longer than 20 s, 66 s in all, and are cut into 6 clips of about 10 s: fall/a.mp4, walk" in note
+    )
+
+
+def test_clips_of_one_file_stay_together_in_folds(tmp_path) -> None:
+    made = filmed(tmp_path / "films", {f"{label}/{i}.mp4": 30 for label in ("fall", "walk") for i in range(3)})
+    cut, _ = cut_long_videos(made)
+    folds = make_folds(cut)
+    assert len(cut) == 18
+    assert len({*zip(cut.ids.tolist(), folds.of_row.tolist(), strict=True)}) == 6
+    assert len(np.unique(folds.units)) == 6
+
+
+def test_short_videos_and_lists_are_left_as_they_are(tmp_path) -> None:
+    made = filmed(tmp_path / "films", {"fall/a.mp4": 3, "walk/a.mp4": 30})
+    short = made[:1]
+    assert cut_long_videos(short)[0] is short
+    (tmp_path / "list.csv").write_text("path,label\nfilms/fall/a.mp4,fall\nfilms/walk/a.mp4,walk\n")
+    listed = read_manifest(tmp_path / "list.csv")
+    assert cut_long_videos(listed)[0] is listed
+
+
+def test_broken_files_and_folders_of_frames_are_left_as_they_are(tmp_path) -> None:
+    filmed(tmp_path / "films", {"fall/a.mp4": 30, "walk/a.mp4": 3})
+    (tmp_path / "films/walk/broken.mp4").write_bytes(b"no video" * 1000)
+    (tmp_path / "films/walk/frames").mkdir()
+    for number in range(30):
+        (tmp_path / f"films/walk/frames/{number:06}.jpg").write_bytes(b"no picture")
+    cut, _ = cut_long_videos(list_folder(tmp_path / "films"))
+    assert sorted(entry.id for entry in cut) == [
+        *("fall/a.mp4@0-10", "fall/a.mp4@10-20", "fall/a.mp4@20-"),
+        *("walk/a.mp4", "walk/broken.mp4", "walk/frames"),
+    ]
+
+
+def test_of_many_files_the_largest_are_looked_at_until_none_is_long(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(cutting, "_LOOKED_AT", 2)
+    folder = tmp_path / "films"
+    for number in range(8):
+        path = folder / ("fall" if number % 2 else "walk") / f"{number}.mp4"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"." * (100 - number))
+    asked: list[str] = []
+
+    def stated(path: str) -> float:
+        asked.append(Path(path).name)
+        return 5.0
+
+    monkeypatch.setattr(cutting, "stated_seconds", stated)
+    cut, note = cut_long_videos(made := list_folder(folder))
+    assert cut is made
+    assert sorted(asked) == ["0.mp4", "1.mp4"]
+    assert "no video is longer than 20 s (only the 2 largest of 8 files were looked at)" in note
+
+
+def test_the_length_that_a_header_states(tmp_path) -> None:
+    write_video(tmp_path / "a.mp4", np.zeros((20, 32, 32, 3), np.uint8), fps=4)
+    (tmp_path / "b.mp4").write_bytes(b"no video")
+    assert stated_seconds(str(tmp_path / "a.mp4")) == pytest.approx(5, abs=0.3)
+    assert stated_seconds(str(tmp_path / "b.mp4")) is None
+    assert stated_seconds(str(tmp_path / "c.mp4")) is None

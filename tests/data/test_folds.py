@@ -1,0 +1,211 @@
+"""Folds: what stays together in them, what moves nobody, what every training part has, and what is said of the rest."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from marey.base.errors import DataError
+from marey.data.folders import list_folder
+from marey.data.folds import NEVER, Folds, check_trainable, make_folds
+from marey.data.manifest import Manifest, make_manifest
+
+
+def listed(rows: list[tuple[str, str]], *, groups: list[str] | None = None, root: Path = Path("/none")) -> Manifest:
+    return make_manifest(rows, root=root, source="made", groups=groups)
+
+
+def grouped(classes: dict[str, int], *, clips: int = 2) -> Manifest:
+    """So many recordings of each class, each of some clips."""
+    rows = [
+        (f"{name}/{r}_{i}.mp4", name) for name, several in classes.items() for r in range(several) for i in range(clips)
+    ]
+    return listed(rows, groups=[path.rsplit("_")[0] for path, _ in rows])
+
+
+def written(folder: Path, contents: dict[str, str]) -> Manifest:
+    """A folder of files that nothing here decodes."""
+    for name, content in contents.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(content)
+    return list_folder(folder)
+
+
+def by_name(manifest: Manifest, folds: Folds) -> dict[str, int]:
+    return dict(zip(manifest.ids.tolist(), folds.of_row.tolist(), strict=True))
+
+
+def test_clips_of_one_recording_are_in_one_fold() -> None:
+    made = grouped({"fall": 20, "walk": 30})
+    folds = make_folds(made)
+    assert folds.count == 10
+    assert sorted(set(folds.of_row.tolist())) == list(range(10))
+    assert len({*zip(made.groups.tolist(), folds.of_row.tolist(), strict=True)}) == 50
+    assert len({*zip(made.groups.tolist(), folds.units.tolist(), strict=True)}) == 50
+    assert folds.judged.all()
+
+
+@pytest.mark.parametrize("units", [2, 3, 5, 12])
+@pytest.mark.parametrize("count", [2, 5, 10])
+def test_each_training_part_has_half_of_the_recordings_of_each_class(units, count) -> None:
+    made = grouped({f"class {k}": units for k in range(100)}, clips=1)
+    folds = make_folds(made, count)
+    for fold in range(folds.count):
+        left = np.bincount(made.labels[folds.of_row != fold], minlength=100)
+        assert left.min() >= units // 2
+
+
+def test_no_clip_changes_folds_when_clips_a_class_and_recordings_are_added() -> None:
+    few, more = grouped({"fall": 20, "walk": 30}), grouped({"climb": 4, "fall": 23, "walk": 40}, clips=3)
+    before, after = by_name(few, make_folds(few)), by_name(more, make_folds(more))
+    assert all(after[name] == fold for name, fold in before.items())
+
+
+def test_of_few_recordings_only_moved_ones_change_folds() -> None:
+    few = grouped({f"class {k:03}": 5 for k in range(200)}, clips=1)
+    more = grouped({f"class {k:03}": 6 if k % 2 else 5 for k in range(200)}, clips=1)
+    before, after = by_name(few, make_folds(few, 10)), by_name(more, make_folds(more, 10))
+    assert np.mean([after[name] != fold for name, fold in before.items()]) < 0.01
+
+
+def test_folds_do_not_depend_on_the_order_of_rows_or_classes() -> None:
+    made = grouped({"fall": 3, "walk": 4, "sit": 2})
+    order = np.random.RandomState(0).permutation(len(made))
+    names = ("walk", "sit", "fall")
+    assert by_name(made, make_folds(made)) == by_name(made[order], make_folds(made[order].with_classes(names)))
+
+
+def test_five_folds_are_the_ten_two_by_two() -> None:
+    made = grouped({"fall": 200, "walk": 200}, clips=1)
+    np.testing.assert_array_equal(make_folds(made, 5).of_row, make_folds(made, 10).of_row // 2)
+
+
+def test_of_many_clips_there_are_five_folds() -> None:
+    assert make_folds(grouped({"fall": 501, "walk": 500}, clips=1)).count == 5
+
+
+def test_folds_follow_the_content_where_names_tell_no_source(tmp_path) -> None:
+    contents = {f"{label}/{i}.mp4": f"{label} {i}" for label in ("fall", "walk") for i in range(30)}
+    first = written(tmp_path / "a", contents)
+    renamed = {f"{name.split('/')[0]}/new{99 - i}.mp4": content for i, (name, content) in enumerate(contents.items())}
+    second = written(tmp_path / "b", renamed)
+    folds = by_name(first, make_folds(first)), by_name(second, make_folds(second))
+    assert [folds[0][name] for name in contents] == [folds[1][name] for name in renamed]
+    assert "File names do not tell which recording" in make_folds(first).notes[0]
+
+
+def test_equal_files_and_parts_of_one_file_are_in_one_fold(tmp_path) -> None:
+    contents = {f"{label}/{i}.mp4": f"{label} {i % 10}" for label in ("fall", "walk") for i in range(20)}
+    folds = by_name(made := written(tmp_path, contents), make_folds(made))
+    assert all(folds[name] == folds[f"{name.split('/')[0]}/{int(name[5:-4]) % 10}.mp4"] for name in contents)
+    parts = [(f"{label}{i}.mp4", label) for label in ("fall", "walk") for i in range(5) for _ in range(3)]
+    times = [(10.0 * (row % 3), 10.0 * (row % 3) + 10) for row in range(len(parts))]
+    cut = make_manifest(parts, root=tmp_path, source="made", times=times)
+    assert len({*zip(cut.ids.tolist(), make_folds(cut).of_row.tolist(), strict=True)}) == 10
+
+
+def test_a_class_of_one_recording_is_trained_on_and_never_held_out() -> None:
+    folds = make_folds(made := grouped({"fall": 1, "walk": 6, "sit": 6}))
+    fall = made.labels == made.class_names.index("fall")
+    assert (folds.of_row[fall] == NEVER).all()
+    assert (folds.of_row[~fall] != NEVER).all()
+    assert folds.judged.tolist() == [name != "fall" for name in made.class_names]
+    assert "Class fall has clips of only 1 recording" in " ".join(folds.notes)
+
+
+def test_few_recordings_are_said() -> None:
+    assert "Class fall has fewer than 5 recordings (fall 3)" in " ".join(
+        make_folds(grouped({"fall": 3, "walk": 9})).notes
+    )
+
+
+def test_too_few_classes_of_two_recordings_are_refused() -> None:
+    with pytest.raises(
+        DataError, match="made: 1 of 2 classes has clips of two recordings or more by the column `group`"
+    ):
+        make_folds(grouped({"fall": 1, "walk": 6}))
+
+
+def test_names_that_put_a_class_into_one_recording_are_passed_over_there() -> None:
+    rows = [(f"fall/sessionA_{i}.mp4", "fall") for i in range(6)]
+    rows += [(f"walk/session{s}_{i}.mp4", "walk") for s in "ABCDEF" for i in range(3)]
+    folds = make_folds(listed(rows))
+    assert len(set(folds.units[:6].tolist())) == 6
+    assert len(set(folds.units[6:].tolist())) == 6
+    assert folds.judged.all()
+    assert any("names are passed over" in note for note in folds.notes)
+
+
+def test_clips_of_several_labels() -> None:
+    rows = [(f"{r}_{i}.mp4", ["run|fall", "run", "fall", "fall|sing"][r % 4]) for r in range(20) for i in range(2)]
+    rows += [("solo_1.mp4", "dive"), ("solo_2.mp4", "dive|run")]
+    folds = make_folds(made := listed(rows, groups=[path.split("_")[0] for path, _ in rows]))
+    assert [name for name, one in zip(made.class_names, folds.judged.tolist(), strict=True) if not one] == ["dive"]
+    assert folds.of_row[-2] == NEVER
+    assert folds.of_row[-1] != NEVER
+    hot = made.multi_hot()
+    for fold in range(folds.count):
+        assert (hot[folds.of_row != fold][:, folds.judged].sum(0) > 0).all()
+
+
+def test_recordings_that_hold_all_classes_in_pairs() -> None:
+    # Each class is in two of six recordings, every pair of which shares one: not all pairs can be in two of five folds.
+    pairs = [(a, b) for a in range(6) for b in range(a)]
+    rows = [(f"{r}/{a}{b}.mp4", f"class {a}{b}") for a, b in pairs for r in (a, b)]
+    folds = make_folds(made := listed(rows, groups=[path[0] for path, _ in rows]), 5)
+    for fold in range(folds.count):
+        assert (np.bincount(made.labels[folds.of_row != fold], minlength=len(pairs)) > 0).all()
+    assert 0 < (~folds.judged).sum() < 5
+
+
+def test_two_clips_of_two_classes_each() -> None:
+    folds = make_folds(listed([(f"{label}/{i}.mp4", label) for label in "ab" for i in range(2)]))
+    assert 2 <= folds.count <= 4
+    assert (folds.of_row >= 0).all()
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ([("a.mp4", "fall"), ("b.mp4", "fall")], "made: only one class, fall"),
+        (
+            [("a.mp4", "fall"), ("b.mp4", "walk")],
+            r"2 classes \(fall, walk\) have only one video each: .* \(2 videos in all\)",
+        ),
+        ([("a.mp4", "fall"), ("b.mp4", "walk"), ("c.mp4", "walk")], "class fall has only one video: "),
+    ],
+)
+def test_lists_that_cannot_be_judged_are_refused_before_work(rows, said) -> None:
+    with pytest.raises(DataError, match=said):
+        check_trainable(listed(rows))
+
+
+def test_blank_classes_and_empty_lists_are_refused() -> None:
+    made = listed([("a.mp4", "fall"), ("b.mp4", "walk"), ("c.mp4", "walk")])
+    with pytest.raises(DataError, match="names no videos"):
+        check_trainable(made[:0])
+    with pytest.raises(DataError, match="the class at place 2 of 3 has no name"):
+        check_trainable(made.with_classes(["fall", "walk", " "]))
+
+
+def test_classes_of_one_clip_beside_others_can_be_trained_on() -> None:
+    check_trainable(grouped({"fall": 1, "walk": 3, "sit": 3}, clips=1))
+
+
+def test_one_fold_is_refused() -> None:
+    with pytest.raises(DataError, match="at least 2"):
+        make_folds(grouped({"fall": 3, "walk": 3}), 1)
+
+
+def test_a_hundred_thousand_clips_take_seconds() -> None:
+    rows = 100_000
+    made = Manifest(
+        np.array([f"{row}.mp4" for row in range(rows)]),
+        np.arange(rows) % 1000,
+        tuple(f"class {k}" for k in range(1000)),
+        Path("/none"),
+        groups=np.array([f"{row % 7000}" for row in range(rows)]),
+    )
+    folds = make_folds(made)
+    assert len(np.unique(folds.units)) == 7000
+    assert np.bincount(folds.of_row).min() > 15_000
