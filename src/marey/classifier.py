@@ -6,7 +6,7 @@ from itertools import chain
 from typing import Annotated, Literal
 
 import torch
-from pydantic import Field, PositiveFloat
+from pydantic import Field, PositiveFloat, SerializerFunctionWrapHandler, model_serializer
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
@@ -14,7 +14,7 @@ from marey.base.declaration import Declaration
 from marey.base.errors import RecipeError
 from marey.base.jsonable import Json
 from marey.base.notebook import beginning, ending, table
-from marey.base.words import counted
+from marey.base.words import counted, percent
 from marey.data.identity import Identities
 from marey.data.videos import first_of, short_path
 from marey.models.network import GivesFeatures, GivesPositions, GivesTokens, Network
@@ -100,11 +100,38 @@ class Calibration(Declaration):
     section 4.2); above 1 makes answers less certain."""
     threshold: Annotated[float, Field(ge=0, le=1)] | None = None
     """The least probability, 0 to 1, with which a class is the answer; below it none of the classes is. None: no bound."""
+    turned_away: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """What `threshold` was chosen for: of the videos whose class is answered rightly, at most this share lies below it, on
+    average over new videos like those it was fitted on. None: it was chosen otherwise."""
+    thresholds: tuple[Annotated[float, Field(ge=0, le=1)], ...] | None = None
+    """Of several labels a video: the least probability of each class [K] with which it is among the answers. None: the
+    answers are not chosen, only ranked."""
     fitted_on: str
     """Which videos it was fitted on, in words for a person."""
 
+    @model_serializer(mode="wrap")
+    def _without_what_earlier_files_lack(self, dump: SerializerFunctionWrapHandler) -> dict[str, object]:
+        """Fields that came later are left out where they are None, so that unfinished tests and answers go on."""
+        later = ("turned_away", "thresholds")
+        return {name: value for name, value in dump(self).items() if value is not None or name not in later}
+
+    @property
+    def meaning(self) -> str:
+        """What the thresholds say of an answer, as a clause; "" without any."""
+        if self.thresholds is not None:
+            return "a class is among the labels of a video from a threshold of its own on"
+        if self.threshold is None:
+            return ""
+        cost = (
+            "" if self.turned_away is None
+            else f" (of videos that are answered rightly at most {percent(self.turned_away, 0)} are lost by that)"
+        )  # fmt: skip
+        return f"below {percent(self.threshold)} the answer is none of the classes{cost}"
+
     def __repr__(self) -> str:
         threshold = "" if self.threshold is None else f", threshold {self.threshold:g}"
+        if self.thresholds is not None:
+            threshold += f", {counted(len(self.thresholds), 'threshold')}, one for each class"
         fitted = beginning(self.fitted_on, 60)
         return f"Calibration(temperature {self.temperature:g}{threshold}, fitted on {fitted})"
 
@@ -203,6 +230,12 @@ class Classifier(nn.Module):
             raise RecipeError(
                 f"Classifier of {name}: {len(names)} class names, but the recipe {recipe.name} has "
                 f"{counted(config.num_classes, 'class')}."
+            )
+        bounds = None if calibration is None else calibration.thresholds
+        if bounds is not None and len(bounds) != config.num_classes:
+            raise RecipeError(
+                f"Classifier of {name}: its calibration has {counted(len(bounds), 'threshold')}, and the recipe "
+                f"{recipe.name} {counted(config.num_classes, 'class')}: one threshold for each class."
             )
         self.network, self.recipe, self.class_names = network, recipe, names
         self.load_report, self.calibration, self.trained_on = load_report, calibration, trained_on

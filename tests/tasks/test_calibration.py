@@ -81,3 +81,32 @@ def test_a_classifier_answers_with_its_calibration(tmp_path) -> None:
     assert "calibration" not in evaluate(plain, folder, workers=0).scores.protocol.as_json()
     with pytest.raises(marey.RunError, match="calibration"):
         evaluate(plain, folder, out=tmp_path / "out", workers=0)
+
+
+def test_labels_are_the_classes_that_reach_their_own_thresholds() -> None:
+    video, answer = VideoEntry("a.mp4", Path("v/a.mp4")), np.array([0.25, 0.5, 0.3], np.float32)
+    task = task_of(MultiLabel())
+    own = Calibration(thresholds=(0.2, 0.6, 0.3), fitted_on="20 made videos")
+    found = task.prediction(video, answer, NAMES, own)
+    assert found.labels == ("swim", "run")
+    assert found.as_text(1) == "v/a.mp4\n  labels: swim, run; the likeliest:\n   50.0 %  kick"
+    assert found.likeliest(1).as_json()["labels"] == ["swim", "run"]
+    assert Prediction.from_json(json.loads(json.dumps(found.as_json(1)))).labels == found.labels
+    none = task.prediction(video, answer, NAMES, own.model_copy(update={"thresholds": (0.9, 0.9, 0.9)}))
+    assert none.labels == () and "none of the classes reaches its threshold; the likeliest:" in none.as_text()
+    assert Prediction.from_json(none.as_json()).labels == ()
+    assert "labels" not in task.prediction(video, answer, NAMES, fitted()).as_json()
+
+
+def test_a_calibration_has_a_threshold_for_each_class_or_is_refused() -> None:
+    wrong = Calibration(thresholds=(0.5, 0.5, 0.5), fitted_on="20 made videos")
+    with pytest.raises(marey.RecipeError, match="3 thresholds"):
+        Classifier(tiny.RECIPE.model.build(), tiny.RECIPE, classes=["jump", "run"], calibration=wrong)
+
+
+def test_what_a_calibration_means_is_said() -> None:
+    assert fitted().meaning == ""
+    assert fitted(threshold=0.6).meaning == "below 60.0 % the answer is none of the classes"
+    stated = fitted(threshold=0.6).model_copy(update={"turned_away": 0.05})
+    assert stated.meaning.endswith("(of videos that are answered rightly at most 5 % are lost by that)")
+    assert "threshold" in Calibration(thresholds=(0.5,), fitted_on="1 video").meaning

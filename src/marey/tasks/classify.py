@@ -38,6 +38,7 @@ from marey.tasks.task import (
     TaskReport,
     Validation,
 )
+from marey.tasks.thresholds import turning_away
 
 _TINY = np.finfo(np.float32).tiny
 """A probability that float32 rounded to nothing: its logarithm stays finite."""
@@ -84,6 +85,21 @@ class ClassifyTask(Task):
         return _softmax(np.log(np.maximum(answer.astype(np.float64), _TINY)) / calibration.temperature).astype(
             np.float32
         )
+
+    def log_loss(self, answers: NDArray[np.float32], labels: NDArray[np.int64]) -> float:
+        own = answers[np.arange(len(labels)), labels].astype(np.float64)
+        return float(-np.log(np.maximum(own, _TINY)).sum())
+
+    def with_thresholds(
+        self, calibration: Calibration, answers: NDArray[np.float32], labels: NDArray[np.int64], turned_away: float
+    ) -> Calibration:
+        """One for "none of these", by the probability of the first answer (Hendrycks and Gimpel, A Baseline for Detecting
+        Misclassified and Out-of-Distribution Examples, ICLR 2017); none where too few answers are right to show it.
+        """
+        threshold = turning_away(answers.max(axis=1)[self.right(answers, labels)], turned_away)
+        if threshold is None:
+            return calibration
+        return calibration.model_copy(update={"threshold": threshold, "turned_away": turned_away})
 
     def labels(self, manifest: Manifest) -> NDArray[np.int64]:
         return manifest.labels

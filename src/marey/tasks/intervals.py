@@ -1,7 +1,7 @@
-"""How far a share of right answers may lie from the one that was measured: its 90 % interval."""
+"""How far a share of right answers may lie from the one that was measured, of endless many videos or of some new ones."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import NormalDist
 from typing import Literal
 
@@ -54,29 +54,109 @@ def share_interval(right: NDArray[np.bool_], groups: NDArray[np.str_] | None = N
     None: there is no video, the groups are fewer than `FEWEST_GROUPS`, or so unequal that they count as fewer than
     `FEWEST_EFFECTIVE`.
     """
-    total = len(right)
-    if not total:
+    if not len(right):
         return None
     share = float(right.mean())
     if groups is None or not (groups != "").any():
-        low, high = wilson(share, total, NormalDist().inv_cdf((1 + LEVEL) / 2))
-        return Interval(low, high, "videos", total)
-    of_row = group_numbers(groups)
-    count = int(of_row.max()) + 1
-    if count < FEWEST_GROUPS:
+        low, high = wilson(share, len(right), NormalDist().inv_cdf((1 + LEVEL) / 2))
+        return Interval(low, high, "videos", len(right))
+    found = _Groups.of(right, groups)
+    if found is None:
         return None
-    sizes, hits = np.bincount(of_row), np.bincount(of_row, right)
-    squares = int((sizes**2).sum())
-    effective = total**2 // squares  # equal groups give their number exactly
-    if effective < FEWEST_EFFECTIVE:
+    low, high = wilson(share, found.total / found.jackknife_effect, student_t((1 + LEVEL) / 2, found.effective - 1))
+    return Interval(low, high, "groups", found.count)
+
+
+def new_videos_interval(
+    right: NDArray[np.bool_], groups: NDArray[np.str_] | None, videos: int = 100, *, folds: int = 5
+) -> Interval | None:
+    """The 90 % interval of the share of right answers on so many new videos, from out-of-fold answers [N].
+
+    The new videos are of new groups that come like the tested ones, and are answered by a head that is fitted on all N.
+    `share_interval` is of the share of endless many videos, and too narrow for this: three errors add up, each as the
+    variance of the share of so many independent videos,
+
+        1 / n = D / N + folds / (folds - 1) / N,    1 / m = D / videos
+
+    - The tested videos are some of many. The design effect D, at least 1, is the variance of the share between groups over
+      that of N independent videos, D = G / (G - 1) * sum_g (right_g - share * n_g)^2 / (N * share * (1 - share)), and that
+      of `share_interval` where not two groups have a wrong answer, or not two a right one.
+    - The heads of the folds were fitted on other videos than the head of all: Nadeau and Bengio (Inference for the
+      Generalization Error, Machine Learning 2003) count the variance of one fold's share as 1 / folds plus the quotient of
+      its test and training videos, which is folds / (folds - 1) times the variance of N independent videos more.
+    - The new videos are some of many, and as alike inside groups as the tested ones are.
+
+    Both counts shrink by the square of the normal quantile over Student's t with the effective number of groups less 1
+    degrees of freedom (Korn and Graubard 1998), since D is estimated. The new share has a beta distribution with the mean
+    of Jeffreys' prior and n videos, (share * n + 1/2) / (n + 1), and the variance mean * (1 - mean) * (1 / (n + 1) + 1 / m),
+    about; the interval leaves 5 % on each side of it and ends at whole videos. Out of fold the heads saw fewer videos than
+    the final one, so that its share is more often above the middle than below.
+
+    None: as `share_interval`.
+    """
+    total = len(right)
+    if not total:
         return None
-    if min(np.count_nonzero(hits), np.count_nonzero(sizes - hits)) < 2:
-        effect = squares / total
-    else:
-        apart = float((((hits - share * sizes) / (total - sizes)) ** 2).sum()) * (count - 1) / count
-        effect = max(1.0, apart * total / (share * (1 - share)))
-    low, high = wilson(share, total / effect, student_t((1 + LEVEL) / 2, effective - 1))
-    return Interval(low, high, "groups", count)
+    share, z = float(right.mean()), NormalDist().inv_cdf((1 + LEVEL) / 2)
+    effect, fewer, over = 1.0, 1.0, Interval(0, 1, "videos", total)
+    if groups is not None and (groups != "").any():
+        found = _Groups.of(right, groups)
+        if found is None:
+            return None
+        effect, fewer = found.effect, (z / student_t((1 + LEVEL) / 2, found.effective - 1)) ** 2
+        over = Interval(0, 1, "groups", found.count)
+    known, new = fewer * total / (effect + folds / (folds - 1)), fewer * videos / effect
+    mean, weight = (share * known + 0.5) / (known + 1), 1 / (1 / (known + 1) + 1 / new)
+    low, high = (beta_quantile(p, mean * weight, (1 - mean) * weight) for p in ((1 - LEVEL) / 2, (1 + LEVEL) / 2))
+    # Ends that differ from a whole number by rounding alone stay there.
+    return replace(over, low=math.floor(low * videos + 1e-9) / videos, high=math.ceil(high * videos - 1e-9) / videos)
+
+
+@dataclass(frozen=True, eq=False)
+class _Groups:
+    """Right answers by group, of groups that show how much groups differ."""
+
+    sizes: NDArray[np.int64]
+    hits: NDArray[np.float64]
+    """Right answers of each group."""
+
+    @classmethod
+    def of(cls, right: NDArray[np.bool_], groups: NDArray[np.str_]) -> "_Groups | None":
+        """None: the groups are fewer than `FEWEST_GROUPS`, or count as fewer than `FEWEST_EFFECTIVE`."""
+        of_row = group_numbers(groups)
+        found = cls(np.bincount(of_row), np.bincount(of_row, right).astype(np.float64))
+        return None if found.count < FEWEST_GROUPS or found.effective < FEWEST_EFFECTIVE else found
+
+    @property
+    def count(self) -> int:
+        return len(self.sizes)
+
+    @property
+    def total(self) -> int:
+        """Videos."""
+        return int(self.sizes.sum())
+
+    @property
+    def effective(self) -> int:
+        """As many equal groups are as good, rounded down; equal groups give their number exactly."""
+        return self.total**2 // int((self.sizes**2).sum())
+
+    @property
+    def jackknife_effect(self) -> float:
+        """The design effect by the jackknife, which is not too small where one group has most of the videos."""
+        return self._effect((self.count - 1) / self.count, self.total - self.sizes)
+
+    @property
+    def effect(self) -> float:
+        """The design effect by linearisation, which is nearer to the truth on average."""
+        return self._effect(self.count / (self.count - 1), np.full(self.count, self.total))
+
+    def _effect(self, factor: float, of: NDArray[np.int64]) -> float:
+        if min(np.count_nonzero(self.hits), np.count_nonzero(self.sizes - self.hits)) < 2:
+            return float((self.sizes**2).sum() / self.total)
+        share = float(self.hits.sum() / self.total)
+        apart = float((((self.hits - share * self.sizes) / of) ** 2).sum()) * factor
+        return max(1.0, apart * self.total / (share * (1 - share)))
 
 
 def group_numbers(groups: NDArray[np.str_]) -> NDArray[np.int64]:
@@ -113,3 +193,44 @@ def _within(angle: float, freedom: int) -> float:
         terms += term
         term *= square * n / (n + 1)
     return (angle + math.sin(angle) * terms) * 2 / math.pi if odd else math.sin(angle) * terms
+
+
+def beta_quantile(probability: float, a: float, b: float) -> float:
+    """The quantile of the beta distribution with parameters a and b, both above 0; by halving."""
+    low, high = 0.0, 1.0
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if beta_share(middle, a, b) < probability else (low, middle)
+    return (low + high) / 2
+
+
+def beta_share(x: float, a: float, b: float) -> float:
+    """The probability that a beta distributed number is at most x, 0 to 1: the regularised incomplete beta function.
+
+    By its continued fraction (DLMF 8.17.22), evaluated as Thompson and Barnett (Journal of Computational Physics 1986) do.
+    """
+    if x <= 0 or x >= 1:
+        return float(x >= 1)
+    if x > (a + 1) / (a + b + 2):  # where the fraction converges slowly
+        return 1 - beta_share(1 - x, b, a)
+    scale = math.exp(math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b) + a * math.log(x) + b * math.log1p(-x))
+    value, upper, lower = 1.0, 1.0, 0.0
+    for step in range(500):
+        m = step // 2
+        if step == 0:
+            term = 1.0
+        elif step % 2:
+            term = -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1))
+        else:
+            term = m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m))
+        lower = 1 / _apart(1 + term * lower)
+        upper = _apart(1 + term / upper)
+        value *= upper * lower
+        if step and abs(upper * lower - 1) < 1e-14:
+            break
+    return scale * (value - 1) / a
+
+
+def _apart(x: float) -> float:
+    """The number itself, or one that can be divided by."""
+    return x if abs(x) > 1e-300 else 1e-300

@@ -17,6 +17,7 @@ from marey.tasks.averaging import over_views
 from marey.tasks.losses import at_least_float32, declared_weights, like
 from marey.tasks.metrics import average_precision, mean_average_precision
 from marey.tasks.task import Baseline, ClassRow, Judge, Loss, Metric, Outputs, Task, TaskReport, Validation
+from marey.tasks.thresholds import of_best_f1
 
 
 class MultiLabelTask(Task):
@@ -55,9 +56,20 @@ class MultiLabelTask(Task):
 
     def calibrated(self, answer: NDArray[np.float32], calibration: Calibration) -> NDArray[np.float32]:
         present = answer.astype(np.float64)
-        tiny = np.finfo(np.float64).tiny
-        logits = np.log(np.maximum(present, tiny)) - np.log(np.maximum(1 - present, tiny))
+        tiny, half = np.finfo(np.float32).tiny, np.finfo(np.float32).epsneg / 2
+        # A 1 stands for all that float32 rounds to it: a temperature can make it less certain again.
+        logits = np.log(np.maximum(present, tiny)) - np.log(np.maximum(1 - present, half))
         return np.exp(-np.logaddexp(0, -logits / calibration.temperature)).astype(np.float32)
+
+    def log_loss(self, answers: NDArray[np.float32], labels: NDArray[np.int64]) -> float:
+        present = np.where(labels > 0, answers, 1 - answers).astype(np.float64)
+        return float(-np.log(np.maximum(present, np.finfo(np.float32).tiny)).sum())
+
+    def with_thresholds(
+        self, calibration: Calibration, answers: NDArray[np.float32], labels: NDArray[np.int64], turned_away: float
+    ) -> Calibration:
+        """One for each class, at its best F1; a video that reaches none of them has none of the labels."""
+        return calibration.model_copy(update={"thresholds": of_best_f1(answers, labels > 0)})
 
     def labels(self, manifest: Manifest) -> NDArray[np.int64]:
         return manifest.multi_hot().astype(np.int64)

@@ -37,6 +37,9 @@ class Prediction:
     backend: Mapping[str, Json] | None = None
     """The backend that computed and its difference from eager float32; None where eager alone ran. Of two streams
     the larger difference, and both backends as a list where they are not the same."""
+    labels: tuple[str, ...] | None = None
+    """Of several labels a video: the classes that reach their own thresholds, the likeliest first. None: the network's
+    calibration has no such thresholds."""
     weights_file_sha256: tuple[str, ...] = ()
     """SHA-256 of the published files that the weights came from, one of each network; none of other files."""
 
@@ -48,10 +51,15 @@ class Prediction:
         class_names: tuple[str, ...],
         calibration: Calibration | None,
     ) -> "Prediction":
-        """Of the probability of each class [K], against the threshold of the calibration."""
+        """Of the probability of each class [K], against the thresholds of the calibration."""
         threshold = None if calibration is None else calibration.threshold
         missed = threshold is not None and float(probabilities.max()) < threshold
-        return cls(video, probabilities, class_names, below_threshold=threshold if missed else None)
+        found = cls(video, probabilities, class_names, below_threshold=threshold if missed else None)
+        if calibration is None or calibration.thresholds is None:
+            return found
+        order = np.argsort(-probabilities, kind="stable").tolist()
+        reached = [probability >= own for probability, own in zip(probabilities, calibration.thresholds, strict=True)]
+        return replace(found, labels=tuple(class_names[i] for i in order if reached[i]))
 
     @property
     def path(self) -> Path:
@@ -85,8 +93,8 @@ class Prediction:
 
     def as_json(self, k: int = 5) -> dict[str, Json]:
         """Path, the part in seconds or frames where one is given, and the k likeliest classes or the error;
-        `below_threshold` only where no class reaches the threshold, `backend` only where another one than eager ran, and
-        `weights_file_sha256` only of published files.
+        `below_threshold` only where no class reaches the threshold, `labels` only where classes have thresholds of their
+        own, `backend` only where another one than eager ran, and `weights_file_sha256` only of published files.
         """
         video = self.video
         part = {
@@ -97,6 +105,7 @@ class Prediction:
             return {"path": str(self.path), **times, "error": self.error}
         top: Json = [{"label": label, "probability": probability} for label, probability in self.top(k)]
         more: dict[str, Json] = {"below_threshold": self.below_threshold, "backend": self.backend}
+        more["labels"] = None if self.labels is None else list(self.labels)
         more["weights_file_sha256"] = list(self.weights_file_sha256) or None
         return {"path": str(self.path), **times, "top": top} | {n: v for n, v in more.items() if v is not None}
 
@@ -113,15 +122,16 @@ class Prediction:
         probabilities = np.array([one["probability"] for one in top], np.float32)
         names, below = tuple(one["label"] for one in top), value.get("below_threshold")
         hashes = tuple(value.get("weights_file_sha256", ()))
-        return cls(video, probabilities, names, value.get("error"), below, value.get("backend"), hashes)
+        labels = None if value.get("labels") is None else tuple(value["labels"])
+        return cls(video, probabilities, names, value.get("error"), below, value.get("backend"), labels, hashes)
 
     def as_text(self, k: int = 5) -> str:
-        """Lines for a person: the path, whether no class reaches the threshold, and the k likeliest ones; or the error."""
+        """Lines for a person: the path, what the thresholds say (`remark`), and the k likeliest classes; or the error."""
         if self.error is not None:
             return self.error
         lines = [f"  {percent(probability):>7}  {label}" for label, probability in self.top(k)]
-        if self.below_threshold is not None:
-            lines.insert(0, f"  none of the classes reaches {percent(self.below_threshold)}; the likeliest:")
+        if self.remark:
+            lines.insert(0, f"  {self.remark}; the likeliest:")
         return "\n".join([f"{self.path}{self.part_text}", *lines])
 
     def __repr__(self) -> str:
@@ -137,12 +147,19 @@ class Prediction:
         title = f"{self.path}{self.part_text}"
         if self.error is not None:
             return failure(title, self.error.removeprefix(f"{self.path}: "))
-        notes = []
-        if self.below_threshold is not None:
-            notes.append(f"none of the classes reaches {percent(self.below_threshold)}")
+        notes = [self.remark] if self.remark else []
         if (left := len(self.class_names) - _BARS) > 0:
             notes.append(f"and {counted(left, 'less likely class', 'less likely classes')}")
         return bars(title, self.top(_BARS), note="; ".join(notes))
+
+    @property
+    def remark(self) -> str:
+        """What the thresholds say, for a person: that no class reaches them, or which labels do; "" without any."""
+        if self.below_threshold is not None:
+            return f"none of the classes reaches {percent(self.below_threshold)}"
+        if self.labels is None:
+            return ""
+        return f"labels: {', '.join(self.labels)}" if self.labels else "none of the classes reaches its threshold"
 
     @property
     def part_text(self) -> str:

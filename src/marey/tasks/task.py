@@ -190,6 +190,21 @@ class Task(ABC):
         """The answer with its probabilities corrected by the temperature (Guo et al. 2017, section 4.2)."""
 
     @abstractmethod
+    def log_loss(self, answers: NDArray[np.float32], labels: NDArray[np.int64]) -> float:
+        """The logarithmic loss of answers, the sum over videos (of several labels a video, over classes, too)."""
+
+    @abstractmethod
+    def with_thresholds(
+        self, calibration: Calibration, answers: NDArray[np.float32], labels: NDArray[np.int64], turned_away: float
+    ) -> Calibration:
+        """The calibration with thresholds that are fitted to answers which its temperature has corrected already.
+
+        Args:
+            turned_away: Where a threshold says that a video is of none of the classes: the share of videos of the classes,
+                among those that are answered rightly, that may lie below it, 0 to 1.
+        """
+
+    @abstractmethod
     def labels(self, manifest: Manifest) -> NDArray[np.int64]:
         """The labels of all videos [N, ...] as a score file holds them."""
 
