@@ -142,7 +142,7 @@ def test_recipes_round_trip_through_yaml(recipe, tmp_path) -> None:
     assert Recipe.model_validate_json(recipe.model_dump_json()) == recipe
 
 
-KIN = {"csn": ("ircsn", "ipcsn"), "r2plus1d": ("r2plus1d", "r3d", "mc3")}
+KIN = {"csn": ("ircsn", "ipcsn"), "r2plus1d": ("r2plus1d", "r3d", "mc3"), "frame": ("probe",)}
 """Networks of one declaration that bear other names."""
 
 

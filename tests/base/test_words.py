@@ -27,7 +27,17 @@ ALWAYS_SEVERAL = {
     "evaluation/compare.py: self.ours - self.theirs",
     "cli/findings.py: s['sum'] / 3600",
     "recipe/recipe.py: schedule.length",
-    # Two or more by what comes before.
+    "evaluation/curve.py: 100 * self.gain",
+    "evaluation/out_of_fold.py: 100 * self.error",
+    "workflows/tuning.py: 100 * self.difference",
+    # No counts.
+    "data/folds.py: _has(single)",
+    "data/folds.py: verb(count, 'has', 'have')",
+    # Two or more by what comes before, or a hundred.
+    "data/cutting.py: len(files)",
+    "data/folds.py: len(names)",
+    "evaluation/needs.py: len(rows)",
+    "evaluation/standing.py: NEW_VIDEOS",
     "training/step.py: world",
     "video/index.py: self.left_out",
     "workflows/demo.py: minutes",

@@ -131,7 +131,7 @@ def test_the_page(folder, tmp_path) -> None:
     assert "10 right" in page
     assert "8 of them here" in page
     assert "<script" not in page
-    assert not re.search(r"""(src|href)=["'](?!data:)|url\(|@import""", page)
+    assert not re.search(r"""(src|href)=["'](?!data:|#)|url\(|@import""", page)
     assert re.search(r"prefers-reduced-motion: reduce\) { \.film \* { animation: none", page)
     assert re.search(r"@media print {.*\.film \* { animation: none", page)
     parts = ("Confusions", "Answered right", "Broken and suspicious files", "Class by class", "How it was made")

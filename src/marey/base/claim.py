@@ -60,7 +60,7 @@ class Command(Enum):
     A new command is one more line here.
     """
 
-    TRAIN = "train", "run.json", ("last.ckpt", "log.csv")
+    TRAIN = "train", "run.json", ("last.ckpt", "log.csv", "last.safetensors")
     EVALUATE = "evaluate", "evaluate.json", ("scores.npz",), True
     FEATURES = "features", "features.json", (), True
     PREDICT = "predict", ".run.json"

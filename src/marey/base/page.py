@@ -2,7 +2,7 @@
 
 import base64
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,9 @@ class Line:
     name: str
     x: Sequence[float]
     y: Sequence[float]
+    low: Sequence[float] = ()
+    """With `high`, the ends of each point's interval, which are drawn as a stripe behind the line."""
+    high: Sequence[float] = ()
 
 
 def render(package: str, template: str, **values: Any) -> str:
@@ -50,6 +53,7 @@ _CHART = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from
 <text class="tick" x="{{ tick.at }}" y="{{ h - 6 }}" text-anchor="middle">{{ tick.text }}</text>
 {% endfor %}
 {% for line in lines %}
+{% if line.stripe %}<polygon class="stripe" points="{{ line.stripe }}"/>{% endif %}
 <polyline class="line line{{ loop.index }}" points="{{ line.points }}"/>
 <text class="key key{{ loop.index }}" x="{{ left + 8 + 110 * loop.index0 }}" y="14">{{ line.name }}</text>
 {% endfor %}
@@ -80,7 +84,9 @@ def line_chart(title: str, lines: Sequence[Line], *, percent: bool = False) -> M
         points = [(across(x), down(y)) for x, y in zip(line.x, line.y, strict=True) if math.isfinite(y)]
         if len(points) == 1:
             points.append((points[0][0] + _STROKE, points[0][1]))
-        drawn.append({"name": line.name, "points": " ".join(f"{x},{y}" for x, y in points)})
+        around = [*zip(line.x, line.high, strict=False), *reversed(list(zip(line.x, line.low, strict=False)))]
+        stripe = _points((across(x), down(y)) for x, y in around)
+        drawn.append({"name": line.name, "points": _points(points), "stripe": stripe})
     steps = [low + (high - low) * i / 4 for i in range(5)]
     y_ticks = [{"at": down(y), "text": f"{100 * y:.0f} %" if percent else f"{y:.2g}"} for y in steps]
     count = min(6, len(set(xs)))
@@ -90,18 +96,76 @@ def line_chart(title: str, lines: Sequence[Line], *, percent: bool = False) -> M
     return Markup(svg)
 
 
+def _points(places: Iterable[tuple[float, float]]) -> str:
+    """As SVG has them."""
+    return " ".join(f"{x},{y}" for x, y in places)
+
+
+@dataclass(frozen=True)
+class Dot:
+    """Of a chart of shares: `y` over `x`, both 0 to 1, for so many answers."""
+
+    x: float
+    y: float
+    count: int
+
+
+_DOTS = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(
+    """<svg class="dots" viewBox="0 0 {{ side + 66 }} {{ side + 60 }}" style="max-width:{{ side + 66 }}px" role="img"
+ aria-label="{{ title }}">
+{% for tick in ticks %}
+<line class="grid" x1="44" x2="{{ 44 + side }}" y1="{{ tick.y }}" y2="{{ tick.y }}"/>
+<text class="tick" x="38" y="{{ tick.y + 4 }}" text-anchor="end">{{ tick.text }}</text>
+<text class="tick" x="{{ tick.x }}" y="{{ side + 40 }}" text-anchor="middle">{{ tick.text }}</text>
+{% endfor %}
+<line class="diagonal" x1="44" y1="{{ 22 + side }}" x2="{{ 44 + side }}" y2="22"/>
+{% for one in series %}
+<polyline class="line line{{ loop.index }}" points="{{ one.points }}"/>
+{% for dot in one.dots %}
+<circle class="dot dot{{ one.number }}" cx="{{ dot.x }}" cy="{{ dot.y }}" r="{{ dot.r }}">
+<title>{{ dot.text }}</title></circle>
+{% endfor %}
+<text class="key key{{ loop.index }}" x="{{ 44 + 120 * loop.index0 }}" y="12">{{ one.name }}</text>
+{% endfor %}
+<text class="tick" x="{{ 44 + side / 2 }}" y="{{ side + 56 }}" text-anchor="middle">{{ across }}</text>
+</svg>"""
+)
+
+
+def dot_chart(title: str, across: str, series: Mapping[str, Sequence[Dot]]) -> Markup:
+    """Named series of shares over shares beside the diagonal, as SVG; larger dots are of more answers. `across` says what
+    the horizontal axis is.
+    """
+    side, most = 300, max((dot.count for dots in series.values() for dot in dots), default=1)
+
+    def place(dot: Dot) -> dict[str, float | str]:
+        text = f"{100 * dot.x:.0f} %: {100 * dot.y:.0f} % of {dot.count:,}"
+        radius = round(2 + 7 * math.sqrt(dot.count / most), 1)
+        return {"x": round(44 + side * dot.x, 1), "y": round(22 + side * (1 - dot.y), 1), "r": radius, "text": text}
+
+    drawn = []
+    for number, (name, dots) in enumerate(series.items(), start=1):
+        places = [place(dot) for dot in dots]
+        points = " ".join(f"{one['x']},{one['y']}" for one in places)
+        drawn.append({"name": name, "number": number, "dots": places, "points": points})
+    ticks = [{"x": 44 + side * i / 4, "y": 22 + side * (4 - i) / 4, "text": f"{25 * i} %"} for i in range(5)]
+    return Markup(_DOTS.render(title=title, across=across, side=side, ticks=ticks, series=drawn))
+
+
 _HEAT = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(
     """<svg class="heat{% if w > 520 %} large{% endif %}" viewBox="0 0 {{ w }} {{ h }}"
  style="max-width:{{ w }}px" role="img" aria-label="{{ title }}">
 {% for row in rows %}
 <text class="tick" x="{{ left - 6 }}" y="{{ row.y + cell / 2 + 4 }}" text-anchor="end">{{ row.short }}</text>
 {% for c in row.cells %}
+{% if c.link %}<a href="#{{ c.link }}">{% endif %}
 <rect x="{{ c.x }}" y="{{ row.y }}" width="{{ cell - 1 }}" height="{{ cell - 1 }}" class="{{ c.kind }}"
  style="fill-opacity:{{ c.share }}"><title>{{ row.name }} taken for {{ c.name }}: {{ c.count }}</title></rect>
 {% if c.count and cell >= 20 %}
 <text class="cell{% if c.share > 0.55 %} strong{% endif %}" x="{{ c.x + cell / 2 }}" y="{{ row.y + cell / 2 + 4 }}"
  text-anchor="middle">{{ c.count }}</text>
 {% endif %}
+{% if c.link %}</a>{% endif %}
 {% endfor %}
 {% endfor %}
 {% for name in names %}
@@ -116,8 +180,16 @@ _LONGEST = 28
 """Characters of a class name beside a heat map; the whole of it shows where the pointer rests on a cell."""
 
 
-def heat_map(title: str, matrix: Sequence[Sequence[int]], names: Sequence[str]) -> Markup:
-    """A square matrix of counts, each row shaded by its share; the diagonal in another colour."""
+def heat_map(
+    title: str,
+    matrix: Sequence[Sequence[int]],
+    names: Sequence[str],
+    links: Mapping[tuple[int, int], str] | None = None,
+) -> Markup:
+    """A square matrix of counts, each row shaded by its share; the diagonal in another colour. `links` says which element
+    of the page, by its id, tells of a cell (row, column).
+    """
+    links = links or {}
     cell = max(10, min(40, 620 // len(names)))
     shorts = [name if len(name) <= _LONGEST else name[: _LONGEST - 1] + "…" for name in names]
     longest = max(map(cell_len, shorts))  # Chinese letters are as wide as two others
@@ -128,7 +200,7 @@ def heat_map(title: str, matrix: Sequence[Sequence[int]], names: Sequence[str]) 
         cells = [
             {
                 "x": left + j * cell, "count": n, "share": round(n / total, 3), "name": names[j],
-                "kind": "right" if i == j else "wrong",
+                "kind": "right" if i == j else "wrong", "link": links.get((i, j)),
             }
             for j, n in enumerate(counts)
         ]  # fmt: skip

@@ -20,16 +20,21 @@ from marey.base.words import counted
 README = "README.txt"
 _FIRST = "Marey wrote this folder, and writes this file anew whenever files are added."
 """The first line, by which a file of ours differs from one that the user wrote."""
+_OUT_OF_FOLD = "out_of_fold.json"
+"""A file of runs that fit a head to features."""
 _FEWEST = 4
 """A folder with fewer files explains itself."""
 _FILES = (
     (BEST, "network after the epoch with the highest validation score, with its recipe and class names"),
-    (LAST, "network after the last step that was saved, with its recipe and class names"),
+    (LAST, "the network at the end of the training so far, with its recipe and class names"),
     ("report.html", "how the run went, on one page for a browser; it needs no other file"),
     ("result.json", "numbers of the test, for programs"),
     ("scores.npz", "probabilities of every class for each tested video, for marey fuse and for your own numbers"),
+    (_OUT_OF_FOLD, "verdict, learning curve, calibration and cost, for programs; scores.npz and result.json beside it "
+     "are of answers out of fold: of each video by a head that was not fitted on it"),
+    ("single_frames.npz", "as scores.npz, of a head on single frames, which sees no motion"),
     ("recipe.yaml", "all settings of the training"),
-    ("split.csv", "the list of videos, with the side of each: train or val"),
+    ("split.csv", "the list of videos, with what each is for: train, val or test"),
     ("split.csv.classes.json", "class names of split.csv in order"),
     ("log.csv", "loss, accuracy and speed, a row per epoch"),
     ("log.jsonl", "loss and learning rate, a line per step"),
@@ -58,12 +63,18 @@ _LISTS = (
 """In folders of videos alone: elsewhere such a file may be anything."""
 _OF_VIDEOS = (Command.FLOW, Command.RESIZE)
 _FOLDERS = (
+    ("tuning", "fine-tuning of the network: what it starts from, and how it was judged"),
     ("parts", "scores of a test under way; they are removed when scores.npz is written"),
     ("lists", "lists of the videos to train and to test on, and what was found of their files"),
     ("*_split[123]", "the training and the test of this official split"),
     ("tensorboard", "the numbers of log.csv for TensorBoard"),
     ("tested-at-step-*", "a test of this run before it went on to more epochs"),
 )
+_NOTED = (
+    ("again", "train again, with videos that were added: what is known of the others is kept"),
+    ("tune", "fine-tune the whole network from here, best on a machine with a GPU"),
+)
+"""Commands that the note of a training may have, by their names in it."""
 _KINDS = {
     Command.TRAIN: "a training",
     Command.EVALUATE: "a test",
@@ -179,8 +190,11 @@ def _what(here: _Folder) -> str:
         return f"It holds {' and '.join(kinds)}." if kinds else ""
     recipe = here.note.get("recipe")
     assert isinstance(recipe, dict)
-    planned, done = recipe["train"]["epochs"], _epochs(here.path / "log.csv")
     others = "".join(f" It holds {kind}, too." for kind in kinds if kind != _KINDS[Command.TRAIN])
+    if here.has(_OUT_OF_FOLD) and not here.has("log.csv"):
+        made = f"It holds {recipe['title']} ({recipe['name']})"
+        return textwrap.fill(f"{made}; {_OUT_OF_FOLD} has what to expect of it on new videos.{others}", 100)
+    planned, done = recipe["train"]["epochs"], _epochs(here.path / "log.csv")
     epochs = f"{done} of {counted(planned, 'epoch')} done"
     text = f"It holds a training of {recipe['title']} ({recipe['name']}), with {epochs}.{others}"
     return textwrap.fill(text, 100)
@@ -245,7 +259,10 @@ def _to_give(here: _Folder) -> str:
     if here.has("scores.npz"):
         rows.append(("to check the numbers", "scores.npz and result.json"))
     if here.has("recipe.yaml"):
-        rows.append(("to train the same again", "recipe.yaml" + " and split.csv" * here.has("split.csv")))
+        if here.has(_OUT_OF_FOLD):
+            rows.append(("to train the same again", "split.csv, and the clips that it names"))
+        else:
+            rows.append(("to train the same again", "recipe.yaml" + " and split.csv" * here.has("split.csv")))
     if here.has(STATE):
         rows.append(("to go on with this training", "the whole folder"))
     if here.has("index.csv"):
@@ -263,10 +280,13 @@ def _commands(here: _Folder) -> str:
         rows.append(("answer for a video", marey_line("predict", folder, _text(here.note, "example", "VIDEO"))))
         data = _text(here.note, "held_out", "LIST")
         split, root = _text(here.note, "held_out_split", ""), _text(here.note, "held_out_root", "")
-        if here.has("split.csv"):
+        if here.has("split.csv") and not here.has(_OUT_OF_FOLD):  # there all videos of it were trained on
             data, split, root = str(here.typed / "split.csv"), split or "val", ""
         words = ("--data", data, *(("--split", split) if split else ()), *(("--root", root) if root else ()))
         rows.append(("test it, into a folder inside", marey_line("evaluate", folder, *words)))
+    for name, title in _NOTED:
+        if line := _text(here.note, name, ""):
+            rows.append((title, line))
     if (go_on := here.note.get("go_on")) and here.has(STATE):
         rows.append(("go on with the training; a higher --epochs goes on beyond its end", str(go_on)))
     elif here.has(STATE):

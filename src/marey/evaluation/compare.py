@@ -94,6 +94,8 @@ def _protocol_differs(recipe: Recipe, protocol: EvaluationProtocol) -> list[str]
     ]
     if protocol.precision != "float32":
         reasons.append(f"the network ran in {protocol.precision}")
+    if protocol.out_of_fold:
+        reasons.append("the answers are out of fold, by several heads")
     if protocol.only is not None:
         reasons.append(f"only the videos of {protocol.only.list} were scored")
     return reasons

@@ -402,7 +402,8 @@ class _Run:
 
 def _shown(protocol: EvaluationProtocol) -> tuple[JsonValue, ...]:
     """What shows, beside the note of the folder, that scores are those of a test."""
-    return protocol.weights_sha256, protocol.data_fingerprint, protocol.batch, protocol.precision, protocol.split
+    known = (protocol.weights_sha256, protocol.data_fingerprint, protocol.batch, protocol.precision, protocol.split)
+    return (*known, protocol.folds)
 
 
 _EAGER = BackendReport(asked="eager", ran="eager").as_json()

@@ -77,6 +77,9 @@ class EvaluationProtocol(_Record):
     several processes, or because one failed on the way."""
     versions: dict[str, str] | None = None
     """Of the packages that numbers depend on."""
+    folds: int | None = None
+    """Out of fold: each video was answered by a head that was fitted on the other ones of so many folds, though the network
+    with these weights was fitted on all. None: one network answered all videos."""
     only: Restriction | None = None
     tested: int | None = None
     broken: int | None = None
@@ -86,12 +89,18 @@ class EvaluationProtocol(_Record):
         """The protocols of the tests that the scores come from: this one."""
         return (self,)
 
+    @property
+    def out_of_fold(self) -> bool:
+        """Whether the numbers are of answers by heads that were not fitted on the videos they answer."""
+        return self.folds is not None
+
     def __repr__(self) -> str:
         known = [
             self.recipe,
             self.split,
             None if self.videos is None else counted(self.videos, "video"),
             self.precision,
+            f"out of {counted(self.folds, 'fold')}" if self.folds is not None else None,
         ]
         return f"EvaluationProtocol({', '.join(text for text in known if text)})"
 
@@ -107,6 +116,11 @@ class FusionProtocol(_Record):
     def parts(self) -> tuple[EvaluationProtocol, ...]:
         """The protocols of all tests that the scores come from."""
         return tuple(part for fused in self.fused for part in fused.parts)
+
+    @property
+    def out_of_fold(self) -> bool:
+        """Whether some of the fused answers are by heads that were not fitted on the videos they answer."""
+        return any(part.out_of_fold for part in self.parts)
 
     def __repr__(self) -> str:
         weights = ", ".join(f"{weight:g}" for weight in self.weights)

@@ -2,10 +2,11 @@
 
 import csv
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 from markupsafe import Markup
 
 from marey.base.claim import OutputPath
@@ -16,7 +17,10 @@ from marey.base.page import Line, heat_map, line_chart, render
 from marey.base.words import percent
 from marey.data.manifest import Manifest
 from marey.evaluation.answers import FILM_FRAMES, choose_answers
+from marey.evaluation.out_of_fold import OUT_OF_FOLD, OutOfFold
+from marey.evaluation.out_of_fold_page import OutOfFoldPage
 from marey.evaluation.result import SCORES, EvaluationResult, NumberRow
+from marey.evaluation.scores import Scores
 from marey.evaluation.suspicious import SURE, Suspicious, equal_but_labelled_otherwise, sure_and_wrong
 from marey.tasks.all import every_task
 from marey.tasks.metrics import most_confused
@@ -26,6 +30,8 @@ _HEAT_CLASSES = 40
 """More classes than this make a heat map unreadable: the most confused pairs are listed alone."""
 _CONFUSED = 20
 """How many of these pairs are listed."""
+_IDS = 30
+"""How many videos of a pair are named."""
 _FOLDED = 40
 """Of more classes than this, the table shows the first `_CONFUSED` and folds the others."""
 _LISTED, _OPEN = 100, 20
@@ -45,6 +51,10 @@ class _Confused:
     count: int
     of: int
     """Videos of the true class."""
+    place: str
+    """Its id on the page, by which the cell of the matrix leads to it."""
+    videos: Sequence[str]
+    """The first of them, by their ids."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +86,8 @@ class _Judged:
 
 
 def write_report(folder: str | Path, data: Manifest | None = None) -> Path:
-    """Write report.html of a run from what lies in its folder: log.csv, scores.npz, result.json, recipe.yaml.
+    """Write report.html of a run from what lies in its folder: log.csv, scores.npz, result.json, recipe.yaml, and
+    out_of_fold.json of a classifier of one's own clips.
 
     `data` says where the videos are, to show some that were judged right and wrong; without it the page has none.
 
@@ -91,12 +102,14 @@ def write_report(folder: str | Path, data: Manifest | None = None) -> Path:
         raise DataError(f"{folder}: neither log.csv nor {SCORES} is there; name a folder that train or evaluate left.")
     path = folder / "report.html"
     OutputPath.file(path, way_out="make its folder writable, or copy that and name the copy").check()
-    result = EvaluationResult.load(folder) if tested else None
+    found = OutOfFold.load(folder) if tested and (folder / OUT_OF_FOLD).exists() else None
+    result = found.result if found else EvaluationResult.load(folder) if tested else None
     page = render(
         "marey.evaluation",
         "report.html",
         title=folder.resolve().name,
         judged=_Judged() if result is None else _judged(result, data),
+        folds=None if found is None else OutOfFoldPage.of(found, folder),
         charts=_charts(log) if log.exists() else [],
         comparisons=result.comparisons if result else (),
         answers=choose_answers(result.scores, data) if result and data is not None else None,
@@ -152,14 +165,27 @@ def _judged(result: EvaluationResult, data: Manifest | None) -> _Judged:
     )
     if said.confusion is None:
         return judged
-    names, totals = scores.class_names, said.confusion.sum(axis=1).tolist()
-    confused = [
-        _Confused(names[true], names[answer], count, totals[true])
-        for true, answer, count in most_confused(said.confusion, _CONFUSED)
-    ]
+    names, pairs = scores.class_names, most_confused(said.confusion, _CONFUSED)
+    links = {(true, answer): f"kind-{true}-{answer}" for true, answer, _ in pairs}
     few = len(names) <= _HEAT_CLASSES
-    heat = heat_map("confusion matrix", said.confusion.tolist(), names) if few else None
-    return replace(judged, heat=heat, confused=confused)
+    heat = heat_map("confusion matrix", said.confusion.tolist(), names, links) if few else None
+    return replace(judged, heat=heat, confused=_confused(scores, pairs, links))
+
+
+def _confused(
+    scores: Scores, pairs: Sequence[tuple[int, int, int]], places: Mapping[tuple[int, int], str]
+) -> list[_Confused]:
+    """The kinds (true class, answer, how many) of wrong answers, with their videos, the surest of the wrong answer first."""
+    names, answers = scores.class_names, scores.probabilities.argmax(axis=1)
+    labels = scores.task.classes(scores.labels)
+    found = []
+    for true, answer, count in pairs:
+        rows = np.flatnonzero((labels == true) & (answers == answer))
+        rows = rows[np.argsort(-scores.probabilities[rows, answer], kind="stable")][:_IDS]
+        videos = [scores.ids[row] for row in rows.tolist()]
+        total = int((labels == true).sum())
+        found.append(_Confused(names[true], names[answer], count, total, places[true, answer], videos))
+    return found
 
 
 def _suspects(result: EvaluationResult, data: Manifest | None) -> list[_Suspects]:

@@ -8,9 +8,11 @@ import numpy as np
 from marey.base.jsonable import Json
 from marey.base.words import counted, percent
 from marey.evaluation.scores import Scores
-from marey.tasks.intervals import FEWEST_GROUPS, LEVEL, Interval, group_numbers
+from marey.tasks.intervals import FEWEST_GROUPS, LEVEL, Interval, group_numbers, new_videos_interval
 from marey.tasks.task import Baseline, Metric
 
+NEW_VIDEOS = 100
+"""The interval of out-of-fold answers is for the share of right ones among so many new videos."""
 _WIDE = 0.05
 """The ends of an interval as wide as this are written without a digit after the point."""
 
@@ -31,11 +33,23 @@ class Standing:
 
     @cached_property
     def interval(self) -> Interval | None:
-        """For videos that come like the tested ones; None where there is none, for the reason that `interval_text` gives."""
+        """For videos that come like the tested ones; None where there is none, for the reason that `interval_text` gives.
+
+        Out of fold it is the interval of the share among the next `NEW_VIDEOS` videos of new groups.
+        """
         scores = self.scores
         if scores.trained_on is not None and scores.trained_on.any():
             return None
+        if self.out_of_fold:
+            right = scores.task.right(scores.probabilities, scores.labels) if self._counts_right else None
+            folds = min(part.folds for part in scores.protocol.parts if part.folds is not None)
+            return None if right is None else new_videos_interval(right, scores.groups, NEW_VIDEOS, folds=folds)
         return scores.task.interval(scores.probabilities, scores.labels, scores.groups)
+
+    @property
+    def out_of_fold(self) -> bool:
+        """Whether each video was answered by a head that was fitted on others, though the final network was on all."""
+        return self.scores.protocol.out_of_fold
 
     @cached_property
     def baseline(self) -> Baseline | None:
@@ -55,8 +69,8 @@ class Standing:
     def interval_text(self) -> str:
         """The interval and what it is over, or why there is none; no full stop."""
         if self.interval is not None:
-            over = counted(self.interval.count, self.interval.over.removesuffix("s"))
-            return f"for new videos like these, {self.short_interval} (over {over})"
+            over = counted(self.interval.count, self._group if self.interval.over == "groups" else "video")
+            return f"for {self._whom(self.interval)}, {self.short_interval} (over {over})"
         seen, groups = self.scores.trained_on, self.scores.groups
         if seen is not None and seen.any():
             were = counted(int(seen.sum()), "of these videos was", "of these videos were")
@@ -65,10 +79,22 @@ class Standing:
             return f"no interval is computed for {self.metric.title}"
         sizes = np.bincount(group_numbers(groups))
         if len(sizes) < FEWEST_GROUPS:
-            few = f"these are of {counted(len(sizes), 'group')}, and fewer than {FEWEST_GROUPS}"
+            few = f"these are of {counted(len(sizes), self._group)}, and fewer than {FEWEST_GROUPS}"
         else:
-            few = f"of {counted(len(sizes), 'group')} one has {int(sizes.max()):,} of the {len(groups):,}, and such groups"
-        return f"no interval for new videos: {few} do not show how much groups differ"
+            most = f"one has {int(sizes.max()):,} of the {len(groups):,}"
+            few = f"of {counted(len(sizes), self._group)} {most}, and such {self._group}s"
+        return f"no interval for new videos: {few} do not show how much {self._group}s differ"
+
+    def _whom(self, interval: Interval) -> str:
+        """What the interval is for."""
+        if not self.out_of_fold:
+            return "new videos like these"
+        return f"the next {NEW_VIDEOS} videos" + ", of new recordings" * (interval.over == "groups")
+
+    @property
+    def _group(self) -> str:
+        """What a group is called: out of fold it is a recording, which the folds keep together."""
+        return "recording" if self.out_of_fold else "group"
 
     @property
     def _counts_right(self) -> bool:
@@ -89,6 +115,8 @@ class Standing:
             number = f"{self.metric.title} {value} of {videos}"
         if seen is not None and seen.all():
             number += ", which was trained on" if one else ", all of them trained on"
+        if self.out_of_fold:
+            number += " out of fold"
         return f"{number}{self._beside(self.baseline)}." if self.baseline is not None else f"{number}."
 
     def _beside(self, baseline: Baseline) -> str:

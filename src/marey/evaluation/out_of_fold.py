@@ -1,0 +1,334 @@
+"""How well a classifier of one's own clips does on new ones: an answer for each clip by a head that was not fitted on it."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from marey.base.errors import DataError
+from marey.base.files import write_json
+from marey.base.jsonable import Json
+from marey.base.words import counted, lasting, percent
+from marey.classifier import Calibration
+from marey.evaluation.curve import CurvePoint, Gain
+from marey.evaluation.needs import classes_in_need
+from marey.evaluation.reliability import calibration_bins, mean_gap
+from marey.evaluation.result import EvaluationResult
+from marey.evaluation.scores import Scores
+from marey.evaluation.verdict import Verdict
+from marey.tasks.thresholds import f1_at
+
+OUT_OF_FOLD, SINGLE_FRAMES = "out_of_fold.json", "single_frames.npz"
+"""The files beside scores.npz and result.json."""
+_NEEDS = 3
+"""Classes that need more clips which the summary names."""
+_OF_HEADS = (
+    "All other numbers, temperature and threshold among them, are those of the head; the fine-tuned network has its own, "
+    "fitted on the clips of this fold. "
+)
+FINAL = (
+    "The classifier of this run was fitted on all clips; each number comes from classifiers that were fitted without the "
+    "clips that they were tested on."
+)
+
+
+@dataclass(frozen=True)
+class HeadNumber:
+    """One of the heads that were compared, in words, and the first number of the task that it reaches out of fold."""
+
+    name: str
+    share: float
+    chosen: bool = False
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What the answers cost."""
+
+    computed: int
+    """Clips that went through the network now."""
+    kept: int
+    """Clips whose features an earlier run had kept."""
+    core_seconds: float
+    """Seconds times processor cores, of decoding, network, and heads."""
+    seconds: float
+    """On the clock."""
+
+    @property
+    def sentence(self) -> str:
+        """The numbers in words."""
+        kept = f", features of {self.kept:,} were kept from before" if self.kept else ""
+        return (
+            f"{counted(self.computed, 'clip')} went through the network{kept}; {self.core_seconds:,.0f} core-seconds, "
+            f"{lasting(self.seconds)} on the clock (features, folds and heads)."
+        )
+
+
+@dataclass(frozen=True)
+class FineTuning:
+    """How fine-tuning of the whole network compared with the head on frozen features, on the same clips of one fold."""
+
+    heads: float
+    """Share of these clips that the head on frozen features answers rightly, 0 to 1."""
+    tuned: float
+    """The same of the fine-tuned network."""
+    error: float | None
+    """Standard error of their difference; None where the clips do not show it."""
+    clips: int
+    """Of the fold."""
+    kept: bool
+    """Whether the fine-tuned network is the run's; else the head is."""
+    core_seconds: float
+
+    @property
+    def sentence(self) -> str:
+        """The numbers, and which of the two was kept."""
+        which = "the fine-tuned network" if self.kept else "the head"
+        error = "unknown" if self.error is None else f"{100 * self.error:.1f} points"
+        return (
+            f"Of {counted(self.clips, 'clip')} of one fold the head on frozen features answers {percent(self.heads)} "
+            f"rightly, the fine-tuned network {percent(self.tuned)} (standard error of the difference: {error}); {which} "
+            f"was kept. {_OF_HEADS if self.kept else ''}Fine-tuning took {self.core_seconds:,.0f} core-seconds."
+        )
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class OutOfFold:
+    """The out-of-fold answers for all clips, and what was found out on the way.
+
+    The clips are parted into folds, which keep the clips of a recording together. Each clip is answered by a head that was
+    fitted on the other folds, so that the numbers hold for new clips. The final classifier is fitted on all clips.
+    """
+
+    result: EvaluationResult
+    """Of the calibrated answers; its protocol has `folds`. Its groups are what the folds keep together, where known."""
+    single_frames: NDArray[np.float32] | None
+    """[N, K]: out-of-fold probabilities of a head on single frames, which sees no motion; None where there is none."""
+    head: str
+    """Which head was chosen, in words."""
+    folds: int
+    sources_known: int
+    """Of so many clips the list or the file names tell the recording."""
+    notes: tuple[str, ...] = ()
+    """What was assumed, and what is doubtful, as sentences."""
+    curve: tuple[CurvePoint, ...] = ()
+    """With more and more clips; the last point has all of a head's."""
+    calibration: Calibration | None = None
+    """Of the head, fitted on the answers before they were calibrated; a fine-tuned network that is kept has its own."""
+    cost: Cost = Cost(0, 0, 0.0, 0.0)
+    heads: tuple[HeadNumber, ...] = ()
+    """All that were compared; each with its own strength of regularisation."""
+    tuning: FineTuning | None = None
+    """None: no fine-tuning was tried."""
+    tuning_note: str = ""
+    """Why none was tried, or what it would cost, as a sentence."""
+
+    def __repr__(self) -> str:
+        return f"OutOfFold({self.folds} folds, {self.head}: {self.result!r})"
+
+    # -- files
+
+    def save(self, folder: Path) -> None:
+        """Write scores.npz, result.json, out_of_fold.json, and single_frames.npz where there are such answers; each whole
+        or not at all.
+        """
+        self.result.save(folder)
+        if self.single_frames is None:
+            (folder / SINGLE_FRAMES).unlink(missing_ok=True)
+        else:
+            replace(self.result.scores, probabilities=self.single_frames).save(folder / SINGLE_FRAMES)
+        write_json(folder / OUT_OF_FOLD, self.as_json())
+
+    def as_json(self) -> dict[str, Json]:
+        """Everything but the answers, and what follows from them."""
+        calibration = None if self.calibration is None else self.calibration.model_dump(mode="json")
+        return {
+            "verdict": self.verdict,
+            "head": self.head,
+            "heads": [asdict(head) for head in self.heads],
+            "folds": self.folds,
+            "sources_known": self.sources_known,
+            "notes": list(self.notes),
+            "single_frames": self.said.single_frames_share,
+            "curve": [asdict(point) for point in self.curve],
+            "curve_sentence": self.curve_sentence,
+            "calibration": calibration,
+            "cost": asdict(self.cost),
+            "tuning": None if self.tuning is None else asdict(self.tuning),
+            "tuning_note": self.tuning_note,
+        }
+
+    @classmethod
+    def load(cls, folder: str | Path) -> "OutOfFold":
+        """Read what `save` wrote.
+
+        Raises:
+            DataError: a file is not there or not as `save` wrote it, or scores.npz was replaced since.
+        """
+        folder = Path(folder)
+        result, path = EvaluationResult.load(folder), folder / OUT_OF_FOLD
+        if not result.scores.protocol.out_of_fold:
+            raise DataError(
+                f"{folder}: scores.npz is no longer that of {OUT_OF_FOLD}, which tells of out-of-fold answers: "
+                f"remove {OUT_OF_FOLD}, or train into the folder again."
+            )
+        single = folder / SINGLE_FRAMES
+        try:
+            found = json.loads(path.read_text(encoding="utf-8"))
+            answers = Scores.load(single).probabilities if single.exists() else None
+            return cls._from_json(found, result, answers)
+        except FileNotFoundError:
+            raise DataError(f"{path}: no such file.") from None
+        except (ValueError, KeyError, TypeError, AttributeError, ValidationError) as error:
+            raise DataError(f"{path}: not what train wrote ({error}): remove it.") from None
+
+    @classmethod
+    def _from_json(
+        cls, found: Mapping[str, Any], result: EvaluationResult, single: NDArray[np.float32] | None
+    ) -> "OutOfFold":
+        if single is not None and single.shape != result.scores.probabilities.shape:
+            raise ValueError(f"{SINGLE_FRAMES} has other clips or classes")
+        return cls(
+            result,
+            single,
+            head=found["head"],
+            folds=found["folds"],
+            sources_known=found["sources_known"],
+            notes=tuple(found["notes"]),
+            curve=tuple(CurvePoint(**point) for point in found["curve"]),
+            calibration=None if found["calibration"] is None else Calibration.model_validate(found["calibration"]),
+            cost=Cost(**found["cost"]),
+            heads=tuple(HeadNumber(**head) for head in found["heads"]),
+            tuning=None if found["tuning"] is None else FineTuning(**found["tuning"]),
+            tuning_note=found["tuning_note"],
+        )
+
+    # -- numbers
+
+    @cached_property
+    def uncalibrated(self) -> NDArray[np.float32]:
+        """The answers [N, K] before the temperature."""
+        scores = self.result.scores
+        if self.calibration is None:
+            return scores.probabilities
+        back = Calibration(temperature=1 / self.calibration.temperature, fitted_on="")
+        return scores.task.calibrated(scores.probabilities, back)
+
+    # -- words
+
+    @property
+    def verdict(self) -> str:
+        """What the classifier does on new clips in a sentence; before it, where it is so, that this may be too good."""
+        return self.said.text
+
+    @cached_property
+    def said(self) -> Verdict:
+        """The verdict and its parts."""
+        return Verdict(self.result, self.single_frames, self.sources_known)
+
+    @property
+    def _counts_right(self) -> bool:
+        return self.result.standing.metric.name == "top1"
+
+    @property
+    def curve_sentence(self) -> str:
+        """Whether to label more clips; "" where the curve does not show it."""
+        gain = Gain.of(self.curve)
+        return "" if gain is None else gain.sentence
+
+    @property
+    def calibration_sentence(self) -> str:
+        """The temperature and the threshold, and what they do to the out-of-fold answers; "" without a calibration."""
+        found = self.calibration
+        if found is None:
+            return ""
+        before, after = self.calibration_errors
+        text = (
+            f"Temperature {found.temperature:.2f}: calibration error {percent(before)} before, {percent(after)} after"
+        )
+        if (f1 := self.f1_at_thresholds) is not None:
+            return f"{text}; {found.meaning}: F1 {percent(f1)}, the mean of the classes."
+        if found.threshold is None:
+            return f"{text}."
+        rate, wrong = self.below_threshold
+        of_these = f", {percent(wrong, 0)} of them answered wrong" if rate else ""
+        return f"{text}; {found.meaning}: {percent(rate)} of these clips{of_these}."
+
+    @cached_property
+    def f1_at_thresholds(self) -> float | None:
+        """The mean F1, 0 to 1, of the classes at their thresholds; None where classes have none."""
+        if self.calibration is None or self.calibration.thresholds is None:
+            return None
+        scores = f1_at(self._answers, self.result.scores.positives, self.calibration.thresholds)
+        return float(np.nanmean(scores)) if np.isfinite(scores).any() else None
+
+    @cached_property
+    def calibration_errors(self) -> tuple[float, float]:
+        """The calibration error, 0 to 1, before and after the temperature; over all pairs of a clip and a class where a clip
+        may have several labels.
+        """
+        before, after = (calibration_bins(*self.confidences(one)) for one in (self.uncalibrated, self._answers))
+        return mean_gap(before), mean_gap(after)
+
+    def confidences(self, answers: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        """The probability of each answer, and whether it is right: of each clip [N], or of each clip and class [N * K]."""
+        scores = self.result.scores
+        if not self._counts_right:
+            return answers.astype(np.float64).ravel(), scores.positives.ravel()
+        right = scores.positives[np.arange(len(answers)), answers.argmax(axis=1)]
+        return answers.max(axis=1).astype(np.float64), right
+
+    @cached_property
+    def below_threshold(self) -> tuple[float, float]:
+        """The share of clips with no class at the threshold, and which share of these was answered wrong; 0 to 1."""
+        if self.calibration is None or self.calibration.threshold is None:
+            return 0.0, 0.0
+        confidence = self._answers.max(axis=1)
+        right = self.result.scores.positives[np.arange(len(confidence)), self._answers.argmax(axis=1)]
+        below = confidence < self.calibration.threshold
+        return float(below.mean()), float((~right[below]).mean()) if below.any() else 0.0
+
+    @property
+    def _answers(self) -> NDArray[np.float32]:
+        return self.result.scores.probabilities
+
+    @property
+    def tuning_sentence(self) -> str:
+        """How fine-tuning compared, or why it was not tried; "" where neither is known."""
+        return self.tuning_note if self.tuning is None else self.tuning.sentence
+
+    @property
+    def _needs_sentence(self) -> str:
+        """Which classes need more clips, the first of them with the reason; "" where none does."""
+        needs = classes_in_need(self.result.scores)
+        if not needs:
+            return ""
+        named = "; ".join(f"{need.name!r} ({need.reason})" for need in needs[:_NEEDS])
+        more = f"; and of {len(needs) - _NEEDS:,} more" if len(needs) > _NEEDS else ""
+        return f"More clips are needed of {counted(len(needs), 'class')}: {named}{more}."
+
+    def summary(self) -> str:
+        """Lines for a terminal: the verdict, its interval, the numbers, classes that need more clips, calibration, curve,
+        fine-tuning and cost; and what the task adds, the confusion matrix of up to 20 classes. Notes are on the page.
+        """
+        scores, result = self.result.scores, self.result
+        lines = [
+            self.said.caution,
+            self.said.sentence,
+            self.said.interval_sentence,
+            f"{result.numbers_text()}, out of fold ({self.folds} folds; {self.head})",
+            FINAL,
+            self._needs_sentence,
+            self.calibration_sentence,
+            self.curve_sentence,
+            self.tuning_sentence,
+            self.cost.sentence,
+        ]
+        more = scores.task.summary(scores.probabilities, scores.labels, scores.class_names)
+        return "\n".join([*filter(None, lines), *(["", *more] if more else [])])

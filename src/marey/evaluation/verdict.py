@@ -1,0 +1,144 @@
+"""What answers of clips by heads that were not fitted on them promise for new clips, in a sentence."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from marey.base.words import counted
+from marey.evaluation.paired import Paired, paired_difference
+from marey.evaluation.result import EvaluationResult
+
+_UNKNOWN = 0.1
+"""With sources unknown of more than this share of the clips, the number may be too good, which is said first."""
+_LITTLE, _MUCH = 0.1, 0.05
+"""Motion matters little where single frames lose less than the first, 0 to 1, at the upper end of the interval; single
+frames do not suffice where they lose more than the second, and surely something."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Verdict:
+    """Out-of-fold answers beside guessing and single frames, in numbers and in words."""
+
+    result: EvaluationResult
+    """Of the answers; its protocol has `folds`."""
+    single_frames: NDArray[np.float32] | None
+    """[N, K]: probabilities of a head on single frames, out of fold; None where there is none."""
+    sources_known: int
+    """Of so many clips the recording is known."""
+
+    def __repr__(self) -> str:
+        return f"Verdict({self.text!r})"
+
+    # -- numbers
+
+    @property
+    def share(self) -> float:
+        """The first number of the task, 0 to 1: top-1, or mean average precision."""
+        return self.result.standing.metric.value
+
+    @cached_property
+    def single_frames_share(self) -> float | None:
+        """The same of single frames."""
+        if self.single_frames is None:
+            return None
+        scores = self.result.scores
+        return scores.task.score(self.single_frames.astype(np.float64), scores.labels)
+
+    @cached_property
+    def over_single_frames(self) -> Paired | None:
+        """How much better the answers are than those of single frames; None where that is not known."""
+        return None if self.single_frames is None else self._over(self.single_frames)
+
+    @cached_property
+    def better_than_guessing(self) -> bool:
+        """Whether the answers are shown to be better than the most frequent class, or than equal scores for all clips: by
+        the interval of the share over the groups, or by that of the difference of mean average precision.
+        """
+        scores, baseline = self.result.scores, self.result.standing.baseline
+        if self._counts_right:
+            interval = scores.task.interval(scores.probabilities, scores.labels, scores.groups)
+            return interval is not None and baseline is not None and interval.low > baseline.value
+        over = self._over(np.zeros_like(scores.probabilities))
+        return over is not None and over.low > 0
+
+    def _over(self, others: NDArray[np.float32]) -> Paired | None:
+        scores = self.result.scores
+        return paired_difference(scores.task, scores.probabilities, others, scores.labels, scores.groups)
+
+    # -- words
+
+    @property
+    def text(self) -> str:
+        """The sentence; before it, where it is so, that the number may be too good."""
+        return " ".join(filter(None, (self.caution, self.sentence)))
+
+    @property
+    def caution(self) -> str:
+        """That the number may be too good, where too few clips have a known recording; else ""."""
+        total, known = self.result.num_videos, self.sources_known
+        if total - known <= _UNKNOWN * total:
+            return ""
+        what = f"the recording of {total - known:,} of {counted(total, 'clip')} is not known"
+        if not known:
+            what = f"neither the list nor the file names tell the recordings of the {counted(total, 'clip')}"
+        may = "so that clips of one recording may be in several folds; add a column `group`"
+        return f"The number may be too good: {what}, {may}."
+
+    @property
+    def sentence(self) -> str:
+        """The verdict without the caution: what to expect on new clips, and what guessing and single frames give."""
+        standing, single = self.result.standing, self.single_frames_share
+        parts = [self._number + ("" if self.better_than_guessing else ": not shown to be better than guessing")]
+        if standing.interval is None and self._counts_right:
+            parts.append(standing.interval_text)
+        if standing.baseline is not None:
+            guess = "guessing the most frequent class" if self._counts_right else "equal scores for all clips"
+            parts.append(f"{guess} {'gives' if self._counts_right else 'give'} {self._shown(standing.baseline.value)}")
+        if single is not None:
+            parts.append(f"single frames {self._shown(single)}{self.motion and ': '}{self.motion}")
+        return "; ".join(parts) + "."
+
+    @property
+    def interval_sentence(self) -> str:
+        """What the interval of the verdict is for, or why there is none."""
+        text = self.result.standing.interval_text
+        return f"{text[0].upper()}{text[1:]}."
+
+    @property
+    def motion(self) -> str:
+        """What single frames show of whether motion matters, without a full stop; "" where there are none, and where the
+        answers are not shown to be better than guessing.
+        """
+        over = self.over_single_frames
+        if self.single_frames is None or not self.better_than_guessing:
+            return ""
+        if over is None:
+            return "too few recordings show whether motion matters"
+        if over.low > 0:
+            much = over.difference > _MUCH
+            return "motion matters, single frames do not suffice" if much else "motion helps a little"
+        if over.high < 0:
+            return "motion does not help here"
+        return "motion matters little here" if over.high < _LITTLE else "too few clips show whether motion matters"
+
+    @property
+    def _counts_right(self) -> bool:
+        return self.result.standing.metric.name == "top1"
+
+    @property
+    def _number(self) -> str:
+        """What to expect, and its interval."""
+        standing = self.result.standing
+        if not self._counts_right:
+            return f"{standing.metric.title} on new clips will be {self._shown(self.share)}"
+        interval = standing.interval
+        ends = "" if interval is None else f", {100 * interval.low:.0f} to {100 * interval.high:.0f}"
+        return f"{self._shown(self.share)} of 100 new clips will be named rightly{ends}"
+
+    def _shown(self, share: float) -> str:
+        """A share as the verdict has it: of 100 clips, or in percent; 0 and 100 are said of nothing else."""
+        number = round(100 * share)
+        number = min(max(number, 1), 99) if 0 < share < 1 else number
+        return f"{number}" if self._counts_right else f"{number} %"
