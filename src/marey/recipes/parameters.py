@@ -100,5 +100,6 @@ PARAMETERS: dict[str, int] = {
     "slowonly_r18_8seg_folder": 5_011_234,
     "tsm_lite0_8seg_folder_imagenet": 3_373_570,
     "tsn_lite0_8seg_folder_imagenet": 3_373_570,
+    "probe_lite0_8seg_folder_imagenet": 3_381_250,
 }
 """By the recipe's name. A file of such weights has at least four times as many bytes."""

@@ -17,6 +17,8 @@ from marey.video.sampling import FramePairs, FramePairsTrain
 
 _MOST_CLIPS = 3
 """Clips of a video that a probe on a network of whole clips sees, at most."""
+_AREA = (0.4, 1.0)
+"""Of the frame, that a crop shows in tuning: it begins from a classifier of centre crops, to which smaller ones are new."""
 
 PROBE = Recipe(
     name="probe_lite0_8seg_folder_imagenet",
@@ -29,12 +31,12 @@ PROBE = Recipe(
     clip=FramePairsTrain(segments=8),
     test=Test(sampling=FramePairs(segments=8), crops="centre", size=224, averaging="logits"),
     pixels=Pixels(conversion="planes", short_side=256, mean=(127.0, 127.0, 127.0), std=(128.0, 128.0, 128.0)),
-    augment=RandomResizedCrop(short_side=256, size=224, flip=0.5),
+    augment=RandomResizedCrop(short_side=256, size=224, flip=0.5, area=_AREA),
     train=Train(
-        epochs=6,
+        epochs=3,
         base_batch=8,
-        optimizer=AdamW(lr=1e-4, weight_decay=0.05),
-        groups=DepthGroups(decay=0.7),
+        optimizer=AdamW(lr=5e-5, weight_decay=0.05),
+        groups=DepthGroups(decay=0.7, head=0.1),
         schedule=CosineSchedule(by="step", warmup=Warmup(epochs=1)),
         clip_norm=5,
         dropout=0.0,
@@ -82,7 +84,7 @@ def probe_on(backbone: Recipe) -> Recipe:
         task=Classify(),
         model=ClipProbeConfig(num_classes=2, backbone=model),
         test=Test(sampling=sampling, crops="centre", size=backbone.test.size, averaging="logits"),
-        augment=RandomResizedCrop(short_side=backbone.pixels.short_side, size=backbone.test.size, flip=0.5),
+        augment=RandomResizedCrop(short_side=backbone.pixels.short_side, size=backbone.test.size, flip=0.5, area=_AREA),
         train=PROBE.train,
     )
 

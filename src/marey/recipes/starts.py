@@ -14,9 +14,10 @@ from marey.video.pixels import Pixels
 
 @dataclass(frozen=True)
 class Installed:
-    """A file that comes with a package, of the extra `lite` or of Marey's own requirements."""
+    """A file that comes with a package: of Marey's own requirements, or of the extra `lite`."""
 
     package: str
+    """Its module; the distribution has hyphens in place of underscores."""
     file: str
     sha256: str
 

