@@ -27,7 +27,7 @@ def prepare(folder: Path) -> Path:
     (folder / "names.txt").write_text("\n".join(CLASSES) + "\n", encoding="utf-8")
     with contextlib.chdir(folder):
         write_lists(folder)
-        done = run("train", "clips/", "--epochs", "1", "--workers", "0", "--out", "runs/clips-1")
+        done = run("train", "clips/", "--init", "none", "--epochs", "1", "--workers", "0", "--out", "runs/clips-1")
         assert done.exit_code == 0, done.output
     trained = folder / "runs" / "clips-1"
     for name in ("rgb", "flow"):

@@ -16,7 +16,7 @@ from prepared_folder import run
 
 INPUTS = (
     "model", "data", "videos", "val", "root", "classes", "only", "fuse_data", "source", "sources", "folder", "scores",
-    "search_on", "recipe", "init", "weights", "fuse", "fuse_weights", "file",
+    "search_on", "recipe", "init", "weights", "fuse", "fuse_weights", "file", "backbone", "test",
 )  # fmt: skip
 """Parameters whose values are names of files that a command reads, or of models."""
 NO_FILES = {"fuse": ("weights",)}
@@ -32,6 +32,8 @@ SMALLER = {
 """Options that replace those of a command, or are added, where it would take minutes otherwise. Videos that pages name are
 among the 36 of `data motions`.
 """
+WITH_EPOCHS = {"--data", "--set", "--epochs", "--lr", "none", "always"}
+"""Words of a training that takes epochs; another one fits a head on frozen features, and `--epochs` would ask for more."""
 OPTIONS = {"train": "--dry-run", "predict": "--workers=0", "features": "--workers=0", "evaluate": "--workers=0"}
 """What the fast test adds to a command."""
 
@@ -51,7 +53,7 @@ def needs(command: Shown) -> str | None:
     for key in INPUTS:
         given = values.get(key)
         for word in given if isinstance(given, list | tuple) else [given]:
-            if not isinstance(word, str | Path) or key in NO_FILES.get(found.name, ()) or word == "none":
+            if not isinstance(word, str | Path) or key in NO_FILES.get(found.name, ()) or word in ("none", "auto"):
                 continue
             if str(word) in NAMES:
                 rows.append(str(word))
@@ -133,6 +135,8 @@ def test_commands_of_a_page_run_whole(page, folder, older_file) -> None:
 def shortened(words: tuple[str, ...]) -> tuple[str, ...]:
     """The words with fewer epochs, smaller pictures or fewer videos."""
     small = next((options for name, options in SMALLER.items() if words[: len(name)] == name), {})
+    if words[0] == "train" and not WITH_EPOCHS & set(words):
+        return words
     for option, value in () if "--dry-run" in words else small.items():
         at = words.index(option) if option in words else len(words)
         words = (*words[:at], option, value, *words[at + 2 :])

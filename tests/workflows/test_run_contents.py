@@ -233,7 +233,7 @@ def test_the_logger_is_named_or_refused_before_work(place, monkeypatch) -> None:
     assert "tensorboard/" in listed(place / "runs" / "b")
     monkeypatch.setitem(__import__("sys").modules, "torch.utils.tensorboard", None)
     for words in (("--logger", "tensorboard"), ("--tensorboard",), ("--tensorboard", "--logger", "csv")):
-        done = CliRunner().invoke(app, ["train", "clips", "--out", "runs/c", *words])
+        done = CliRunner().invoke(app, ["train", "clips", "--init", "none", "--out", "runs/c", *words])
         assert "pip install 'marey[tensorboard]'" in done.stderr
         assert not (place / "runs" / "c").exists()
     assert CliRunner().invoke(app, ["train", "clips", "--logger", "wandb"]).exit_code == 2

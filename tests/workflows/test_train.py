@@ -22,8 +22,8 @@ def place(tmp_path, monkeypatch) -> Path:
 def asked(monkeypatch) -> list[marey.Recipe]:
     """The recipes that `train` would train by, after all is checked; nothing is trained."""
     plans = []
-    monkeypatch.setattr("marey.workflows.train.train_classifier", plans.append)
-    monkeypatch.setattr("marey.workflows.train.train_and_test", plans.append)
+    monkeypatch.setattr("marey.workflows.training.train_classifier", plans.append)
+    monkeypatch.setattr("marey.workflows.training.train_and_test", plans.append)
     return plans
 
 

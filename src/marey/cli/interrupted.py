@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, ParamSpec
 
+from marey.base.claim import Command
 from marey.base.errors import StoppedError
 from marey.base.reporter import understood_first
 from marey.base.runs import STATE
@@ -60,8 +61,11 @@ def going_on(kept: Callable[[], str], *options: str | Path) -> Iterator[None]:
 
 
 def kept_training(out: Path) -> str:
-    """Of `marey train`: the run, from its first step on."""
-    return f"the run is kept in {out}" if (out / STATE).exists() else ""
+    """Of `marey train`: the run, from its first step on; the features of clips from the first one on."""
+    if (out / STATE).exists():
+        return f"the run is kept in {out}"
+    is_claimed = (out / "split.csv").exists() and (out / Command.TRAIN.note).exists()
+    return "the features so far are kept in the cache (marey cache)" if is_claimed else ""
 
 
 def kept_tests(out: Path) -> str:

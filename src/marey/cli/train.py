@@ -1,6 +1,5 @@
 """`marey train`: a recipe on a list, or a classifier from a folder of clips or a list of them."""
 
-from dataclasses import replace
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -10,6 +9,7 @@ import typer
 
 from marey.backends.compute import Compute
 from marey.base.errors import MareyError, RecipeError
+from marey.base.finetune import Finetune
 from marey.base.processes import processes
 from marey.base.runs import next_run, run_name
 from marey.cli.command import (
@@ -50,7 +50,7 @@ def train(
         str,
         typer.Argument(
             metavar="DATA_OR_RECIPE",
-            help="A folder per class or a list; or a recipe's name or YAML file, with --data.",
+            help="A folder per class or a list; a recipe's name or YAML file, with --data; or a run, to fine-tune it.",
         ),
     ],
     data: Annotated[Path | None, typer.Option("--data", help="Training videos: a list, or a folder per class.")] = None,
@@ -58,11 +58,38 @@ def train(
         Path | None,
         typer.Option("--val", help="Validation videos: a list or folder; else by the split column, or val/."),
     ] = None,
+    test: Annotated[
+        Path | None,
+        typer.Option("--test", help="Videos to test a classifier on, too: a list or folder; else by the split column."),
+    ] = None,
     root: Root = None,
     classes: Classes = None,
+    backbone: Annotated[
+        str | None,
+        typer.Option(
+            "--backbone",
+            metavar="NAME_OR_FILE",
+            help="Network whose features are used: a recipe's name, a checkpoint, or auto: the best that this machine can "
+            "afford (default: EfficientNet-Lite0, which comes with Marey).",
+        ),
+    ] = None,
+    finetune: Annotated[
+        Finetune | None,
+        typer.Option("--finetune", help="Tune the whole network from the classifier; auto: where --minutes allow it."),
+    ] = None,
+    minutes: Annotated[
+        float | None,
+        typer.Option(
+            "--minutes", min=0.1, help="Time for --backbone auto and fine-tuning (default: 600 core-seconds)."
+        ),
+    ] = None,
     init: Annotated[
         str | None,
-        typer.Option("--init", help="Start from none, imagenet, ig65m, a recipe's name or a checkpoint file."),
+        typer.Option(
+            "--init",
+            help="Train a whole network from none, imagenet or ig65m; a recipe's name or a checkpoint is the backbone, or "
+            "what a recipe starts from.",
+        ),
     ] = None,
     trust_first_use: TrustFirstUse = False,
     epochs: Epochs = None,
@@ -96,60 +123,56 @@ def train(
     ] = False,
 ) -> None:
     """Train: `marey train FOLDER_OR_LIST` for your own clips, or `marey train NAME --data LIST` for a recipe."""
-    from marey.recipe.short import with_short_forms
-    from marey.weights.pretraining import check_start, start_names
-    from marey.workflows.train import (
-        TrainOptions,
-        is_yaml,
-        plan_classifier,
-        plan_recipe,
-        train_and_test,
-        train_classifier,
-        with_epochs_of_run,
-    )
+    from marey.workflows.train import TrainOptions
+    from marey.workflows.training import Asked, is_yaml, run_plan
+    from marey.workflows.tuned import can_be_tuned
 
     if resume and out is None:
         raise MareyError("--resume: name the run to go on with, for example --out runs/mine-1.")
-    settings = with_short_forms(settings or [], epochs=epochs, lr=lr)
-    options = TrainOptions(
-        seed=seed, resume=resume, init=init, root=root, classes=classes, max_broken=max_broken,
-        tensorboard=tensorboard or _Logger.TENSORBOARD in (logger or ()), trust_first_use=trust_first_use,
-        compute=Compute(device=device, precision=precision, batch=batch, workers=workers),
-    )  # fmt: skip
-    if _is_data(recipe):
+    of_run = False
+    if of_data := _is_data(recipe):
         if data is not None:
             raise RecipeError(
                 f"{recipe} is a folder or a list; with --data the first word is a recipe's name or YAML file: "
                 f"marey train {recipe}, or marey train RECIPE --data {data}."
             )
-        folder = out or next_run(run_name(Path(recipe)))
-        options = replace(options, go_on=go_on_with(context, folder, "--resume"))
-        _check_folder(folder, recipe, val, classes, init, resume=resume)
-        if init is not None and not resume and not dry_run:
-            options = replace(options, trust_first_use=trusted([init], trust_first_use))
-        plan = plan_classifier(Path(recipe), val=val, settings=settings, out=folder, options=options)
+        data, declared = Path(recipe), None
+        of_run = can_be_tuned(data) and (out is None or out.resolve() == data.resolve())
+        folder = data if of_run else out or next_run(run_name(data))
     else:
-        found = _recipe_to_train(recipe, settings)
+        declared = _recipe_to_train(recipe)
         if data is None:
             raise MareyError(f"marey train {recipe}: name the videos with --data LIST_OR_FOLDER.")
-        folder = out or next_run(found.name)
-        options = replace(options, go_on=go_on_with(context, folder, "--resume"))
-        _check_folder(folder, recipe, data, val, classes, init, resume=resume)
-        if resume and not is_yaml(recipe):
-            found = with_epochs_of_run(found, settings, folder)
-        if not resume and not dry_run:
-            trust = trusted_after(start_names(found, init), trust_first_use, partial(check_start, found, init))
-            options = replace(options, trust_first_use=trust)
-        plan = plan_recipe(found, data, val=val, out=folder, options=options)
+        folder = out or next_run(declared.name)
+    _check_folder(folder, *([] if of_run else [data]), val, test, classes, init, backbone, resume=resume)
+    if not resume and not dry_run:
+        trust_first_use = _trusted(declared, init or backbone, trust_first_use)
+    options = TrainOptions(
+        seed=seed, resume=resume, init=init, root=root, classes=classes, max_broken=max_broken,
+        tensorboard=tensorboard or _Logger.TENSORBOARD in (logger or ()), trust_first_use=trust_first_use,
+        compute=Compute(device=device, precision=precision, batch=batch, workers=workers),
+        go_on=go_on_with(context, folder, "--resume"),
+    )  # fmt: skip
+    plan = Asked(
+        data=data, out=folder, recipe=declared, by_name=not (of_data or is_yaml(recipe)), val=val, test=test,
+        settings=settings or (), epochs=epochs, lr=lr, backbone=backbone, finetune=finetune, minutes=minutes,
+        options=options,
+    ).plan()  # fmt: skip
     if dry_run:
         if processes().first:
             print(plan.as_text())
         return
     with going_on(partial(kept_training, folder), "--resume", "--out", folder):
-        if _is_data(recipe):
-            train_classifier(plan)
-        else:
-            train_and_test(plan)
+        run_plan(plan)
+
+
+def _trusted(recipe: "Recipe | None", start: str | None, given: bool) -> bool:
+    """Whether weights to start from without a published hash may be fetched."""
+    from marey.weights.pretraining import check_start, start_names
+
+    if recipe is not None:
+        return trusted_after(start_names(recipe, start), given, partial(check_start, recipe, start))
+    return given if start is None else trusted([start], given)
 
 
 def _check_folder(folder: Path, *inputs: str | Path | None, resume: bool) -> None:
@@ -158,10 +181,10 @@ def _check_folder(folder: Path, *inputs: str | Path | None, resume: bool) -> Non
         check_folder(folder, *inputs, writes=() if resume else _WRITTEN)
 
 
-def _recipe_to_train(word: str, settings: list[str]) -> "Recipe":
+def _recipe_to_train(word: str) -> "Recipe":
     """`declared_recipe`, where the word might have been meant as a folder or list, too."""
     try:
-        return declared_recipe(word, settings)
+        return declared_recipe(word, None)
     except RecipeError as error:
         if Path(word).exists() or word.endswith((".yaml", ".yml")):
             raise

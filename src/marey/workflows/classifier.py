@@ -1,0 +1,241 @@
+"""`marey train FOLDER_OR_LIST`: a linear classifier on frozen features, judged by answers out of fold."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from marey.backends.compute import Compute
+from marey.backends.device import device_text, pick_device
+from marey.backends.precision import check_machine
+from marey.base.claim import Claim, Command, OutputPath
+from marey.base.errors import RunError
+from marey.base.finetune import Finetune
+from marey.base.jsonable import Json
+from marey.base.processes import processes
+from marey.base.readme import write_readme
+from marey.base.reporter import first_line_awaited, notice, understood
+from marey.base.shell import marey_line, next_steps
+from marey.base.words import about, counted
+from marey.data.cutting import cut_long_videos
+from marey.data.folds import Folds, check_trainable, make_folds
+from marey.data.manifest import Manifest
+from marey.data.missing import check_present
+from marey.data.sides import Given, joined, read_given
+from marey.data.videos import classes_text
+from marey.evaluation.out_of_fold import OutOfFold
+from marey.evaluation.report import write_report
+from marey.inference.cells import Estimate, compute_cells, estimate_cells
+from marey.recipe import Classify, MultiLabel, TaskConfig
+from marey.training.folder import facts_for_readme, refuse_other_run
+from marey.workflows.backbones import Backbone, check_backbone, find_backbone
+from marey.workflows.fitted import fit_on_cells, write_classifier
+from marey.workflows.testing import test_model
+from marey.workflows.tuned import save_start, tuned
+from marey.workflows.tuning import Budget
+
+
+@dataclass(frozen=True, kw_only=True)
+class FittingOptions:
+    """How to fit a classifier here and now."""
+
+    compute: Compute = Compute()  # noqa: RUF009 - frozen
+    backbone: str | None = None
+    """A recipe's name, a checkpoint or "auto"; None: EfficientNet-Lite0."""
+    finetune: Finetune = "auto"
+    budget: Budget = Budget()  # noqa: RUF009 - frozen
+    """Of choosing a backbone and of fine-tuning."""
+    settings: tuple[str, ...] = ()
+    """Of the recipe's training, for fine-tuning."""
+    seed: int = 0
+    """Of fine-tuning."""
+    resume: bool = False
+    max_broken: float | None = None
+    trust_first_use: bool = False
+    go_on: str | None = None
+    """The command line that would resume the run."""
+
+
+@dataclass(frozen=True)
+class FittingPlan:
+    """What was understood. Nothing is computed or written until `fit_classifier`."""
+
+    given: Given
+    folds: Folds
+    task: TaskConfig
+    out: Path
+    options: FittingOptions
+
+    @property
+    def train(self) -> Manifest:
+        """The clips that the classifier is fitted on."""
+        return self.given.train
+
+    def counts_text(self) -> str:
+        """How many videos there are, of how many classes, and what they are for."""
+        sides = [
+            counted(len(part), f"video for {name}", f"videos for {name}") for name, part in self.given.tested.items()
+        ]
+        classes = classes_text(self.train.class_names)
+        return "; ".join(
+            [f"{counted(len(self.train), 'clip')}, {classes}, in {counted(self.folds.count, 'fold')}", *sides]
+        )
+
+    def as_text(self, shown: int = 50) -> str:
+        """The clips by class and split, the recordings, the folds, the backbone and the output folder."""
+        train, tested = self.train, self.given.tested
+        columns = [("train", train), *tested.items()]
+        counts = [part.multi_hot().sum(0).astype(int).tolist() for _, part in columns]
+        width = max(map(len, (*train.class_names[:shown], "class")))
+        rows = list(zip(train.class_names, *counts, strict=True))
+        return "\n".join(
+            [
+                self.counts_text(),
+                f"{'class':{width}}" + "".join(f"{name:>8}" for name, _ in columns),
+                *(f"{name:{width}}" + "".join(f"{count:>8,}" for count in row) for name, *row in rows[:shown]),
+                *([f"... and {counted(len(rows) - shown, 'more class')}"] if len(rows) > shown else []),
+                *self.given.notes,
+                *self.folds.notes,
+                f"backbone: {self.options.backbone or 'EfficientNet-Lite0'}",
+                f"output: {self.out}",
+                "Nothing was trained or written (--dry-run).",
+            ]
+        )
+
+
+def plan_on_features(
+    data: Path | Manifest,
+    *,
+    val: Path | Manifest | None = None,
+    test: Path | Manifest | None = None,
+    root: Path | None = None,
+    classes: Path | Sequence[str] | None = None,
+    out: Path,
+    options: FittingOptions,
+) -> FittingPlan:
+    """Which clips a classifier is fitted on and in which folds it is judged, and which ones it is only tested on.
+
+    Raises:
+        DataError: no videos, fewer than two classes, too few clips to judge any class, or too many missing files.
+        WeightsError: there is no such backbone.
+        RunError: another run lies in `out`, several processes were started, or this machine lacks the device.
+    """
+    if processes().world > 1:
+        raise RunError(
+            "a classifier on frozen features is fitted by one process: leave out torchrun, or train a whole network "
+            "(--set or --init none; a recipe's name and --data)."
+        )
+    check_machine(options.compute, training=True)
+    check_backbone(options.backbone, trust_first_use=options.trust_first_use)
+    if not options.resume:
+        refuse_other_run(out)  # before anything is fetched or read
+    for path in (data, val, test):
+        if isinstance(path, Path):
+            OutputPath.file(out / "split.csv").refuse_inputs([path])
+    given = read_given(data, val, test, root=root, classes=classes)
+    cut, note = cut_long_videos(given.train)
+    given = replace(given, train=cut, notes=(*given.notes, *([note] if note else []), *_not_cut(given, cut)))
+    check_trainable(given.train)
+    check_present(options.max_broken, given.train, *given.tested.values())
+    task = MultiLabel() if given.train.label_sets is not None else Classify()
+    return FittingPlan(given, make_folds(given.train), task, out, options)
+
+
+def _not_cut(given: Given, cut: Manifest) -> list[str]:
+    """That long videos are cut among the clips that are trained on alone, where other videos are tested on."""
+    if len(cut) == len(given.train) or not given.tested:
+        return []
+    return [f"Videos for {' and '.join(given.tested)} are not cut: each is tested as a whole."]
+
+
+def fit_classifier(plan: FittingPlan) -> OutOfFold:
+    """Do what was planned: features, heads, their answers out of fold, the checkpoint, fine-tuning where it pays, tests and
+    the report.
+
+    Raises:
+        RunError: another run lies in the folder, or nothing can be written there.
+        DataError: too many files are broken.
+    """
+    options, out, begun = plan.options, plan.out, time.perf_counter()
+    on_cpu = pick_device(options.compute.device).type == "cpu"
+    backbone = find_backbone(
+        options.backbone, budget_core_seconds=options.budget.seconds(on_cpu=on_cpu), clips=len(plan.train),
+        compute=options.compute, trust_first_use=options.trust_first_use,
+    )  # fmt: skip
+    claim = Claim(
+        OutputPath.folder(out),
+        Command.TRAIN,
+        _settings(plan, backbone),
+        facts=_facts(plan, backbone),
+        resume=options.resume,
+    )
+    with claim.held():
+        joined(plan.train, plan.given.tested).write_csv(out / "split.csv")
+        estimate = _say_what_was_understood(plan, backbone)
+        cells = compute_cells(backbone.model, plan.train, options.compute, max_broken=options.max_broken)
+        notes = (*plan.given.notes, *plan.folds.notes)
+        fitted = fit_on_cells(
+            cells, plan.train, plan.folds, backbone, task=plan.task, notes=notes, begun=begun, estimate=estimate
+        )
+        write_classifier(fitted.model, fitted.found, out)
+        save_start(fitted, out)
+        model, found = tuned(
+            fitted.model, fitted.found, out, finetune=options.finetune, budget=options.budget, settings=options.settings,
+            compute=options.compute, seed=options.seed, max_broken=options.max_broken,
+            spent=fitted.found.cost.core_seconds if on_cpu else fitted.found.cost.seconds,
+        )  # fmt: skip
+        write_classifier(model, found, out)
+        for name, part in plan.given.tested.items():
+            test_model(model, part, out=out / name, max_broken=options.max_broken, compute=options.compute)
+        notice(f"report: {write_report(out, fitted.manifest)}")
+        write_readme(out)
+    print(found.summary(), flush=True)
+    next_steps(marey_line("predict", out, fitted.manifest[0].path))
+    return found
+
+
+def _settings(plan: FittingPlan, backbone: Backbone) -> dict[str, Json]:
+    """What tells a run from another."""
+    return {
+        "kind": "classifier on frozen features",
+        "data": plan.train.fingerprint,
+        "tested": {name: part.fingerprint for name, part in plan.given.tested.items()},
+        "backbone": backbone.recipe.name,
+        "backbone_sha256": backbone.sha256,
+    }
+
+
+def _facts(plan: FittingPlan, backbone: Backbone) -> dict[str, Json]:
+    """What run.json notes besides."""
+    tested = next(iter(plan.given.tested.values()), None)
+    commands: dict[str, Json] = {"tune": marey_line("train", plan.out, "--finetune", "always")}
+    if plan.train.source:
+        source, root = Path(plan.train.source), plan.train.root
+        beside = source.is_dir() or root.absolute() == source.absolute().parent
+        commands["again"] = marey_line("train", source, *(() if beside else ("--root", root)))
+    facts = facts_for_readme(plan.out, plan.train if tested is None else tested, plan.options.go_on)
+    if tested is None:  # no list to test on: the clips were trained on
+        facts = {name: value for name, value in facts.items() if not name.startswith("held_out")}
+    return {"recipe": backbone.recipe.model_dump(mode="json"), "videos": len(plan.train), **commands, **facts}
+
+
+def _say_what_was_understood(plan: FittingPlan, backbone: Backbone) -> Estimate | None:
+    """The first line of the command: clips, classes, folds, backbone, device and the time that features will take, which is
+    measured on a few clips where a command waits for the line.
+    """
+    device = pick_device(plan.options.compute.device)
+    estimate = estimate_cells(backbone.model, plan.train, plan.options.compute) if first_line_awaited() else None
+    expected = "" if estimate is None else _cost_text(estimate)
+    understood(f"{plan.counts_text()}; features of {backbone.source} on {device_text(device)}{expected}")
+    for note in (*plan.given.notes, *plan.folds.notes):
+        notice(note)
+    return estimate
+
+
+def _cost_text(estimate: Estimate) -> str:
+    """What features will cost, to end a line."""
+    before = estimate.kept - estimate.measured
+    kept = f", {before:,} of them kept from before" if before else ""
+    if not estimate.missing or estimate.core_seconds is None or estimate.seconds is None:
+        return kept
+    return f"{kept}; about {estimate.core_seconds:,.0f} core-seconds, {about(estimate.seconds)}"

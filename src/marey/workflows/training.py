@@ -1,0 +1,293 @@
+"""What `marey train` and `marey.train` do: decide by what is asked for which kind of training it is, plan it and run it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeAlias, Unpack, get_args
+
+from marey.backends.compute import Compute, ComputeOptions
+from marey.base.errors import DataError, MareyError, RecipeError, RunError, in_python_words
+from marey.base.finetune import Finetune
+from marey.base.processes import processes
+from marey.base.runs import STATE, next_run, run_name
+from marey.data.manifest import Manifest
+from marey.evaluation.result import EvaluationResult
+from marey.recipe import Recipe, read_recipe
+from marey.recipe.short import with_short_forms
+from marey.recipes import get_recipe
+from marey.weights.pretraining import WORDS
+from marey.workflows.classifier import FittingOptions, FittingPlan, fit_classifier, plan_on_features
+from marey.workflows.train import (
+    Plan,
+    TrainOptions,
+    plan_classifier,
+    plan_recipe,
+    train_and_test,
+    train_classifier,
+    with_epochs_of_run,
+)
+from marey.workflows.tuned import TuningPlan, can_be_tuned, tune_run
+from marey.workflows.tuning import Budget
+
+Logger: TypeAlias = Literal["csv", "tensorboard"]
+"""What writes the numbers of each epoch."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What a training is asked for, by the names of `marey.train`."""
+
+    data: Path | Manifest
+    out: Path
+    recipe: Recipe | None = None
+    by_name: bool = False
+    """Whether the recipe was given by its name, so that a resumed run keeps its number of epochs."""
+    val: Path | Manifest | None = None
+    test: Path | Manifest | None = None
+    settings: Sequence[str] = ()
+    epochs: int | None = None
+    lr: float | None = None
+    backbone: str | None = None
+    finetune: Finetune | None = None
+    minutes: float | None = None
+    options: TrainOptions = TrainOptions()  # noqa: RUF009 - frozen
+
+    @property
+    def on_features(self) -> bool:
+        """Whether a classifier is fitted on frozen features, and not a network trained by a recipe.
+
+        So it is for a folder or list alone, unless a field of the recipe is set, or the network is to start from nothing or
+        from weights of a kind (none, imagenet, ig65m); and unless a run of the other kind is resumed.
+        """
+        if self.recipe is not None or self.settings or self.options.init in WORDS:
+            return False
+        return not (self.options.resume and (self.out / STATE).exists())
+
+    def plan(self) -> Plan | FittingPlan | TuningPlan:
+        """What it was understood to be. Nothing is run or written.
+
+        Raises:
+            DataError, RecipeError, RunError, WeightsError: as `marey.train`.
+        """
+        if isinstance(self.data, Path) and can_be_tuned(self.data):
+            return self._plan_tuning(self.data)
+        if self.on_features:
+            return self._plan_on_features()
+        self._refuse_of_features()
+        settings, options = with_short_forms(self.settings, epochs=self.epochs, lr=self.lr), self.options
+        if self.recipe is None:
+            return plan_classifier(self.data, val=self.val, settings=settings, out=self.out, options=options)
+        recipe = self.recipe.with_settings(settings) if settings else self.recipe
+        if options.resume and self.by_name:
+            recipe = with_epochs_of_run(recipe, settings, self.out)
+        return plan_recipe(recipe, self.data, val=self.val, out=self.out, options=options)
+
+    def _plan_tuning(self, run: Path) -> TuningPlan:
+        """Of a run that was fitted on frozen features before.
+
+        Raises:
+            RecipeError: something else is asked for than its tuning.
+        """
+        if processes().world > 1:
+            raise RunError(f"{run}: a run is fine-tuned by one process: leave out torchrun.")
+        others = {"--val": self.val, "--test": self.test, "--backbone": self.backbone, "--init": self.options.init}
+        if named := next((name for name, value in others.items() if value is not None), None):
+            raise RecipeError(f"{named}: {run} is a run, which can only be fine-tuned: leave {named} out.")
+        if self.recipe is not None or self.out != run:
+            raise RecipeError(f"{run} is a run, which is fine-tuned in its own folder: leave --out and --data out.")
+        given = self.options
+        settings = with_short_forms(self.settings, epochs=self.epochs, lr=self.lr)
+        if fixed := next((setting for setting in settings if not setting.startswith("train.")), None):
+            raise RecipeError(f"--set {fixed}: the head was fitted with it: fine-tuning has settings of train alone.")
+        return TuningPlan(
+            run, self.finetune or ("always" if settings else "auto"), Budget(self.minutes), tuple(settings), given.compute,
+            given.seed, given.max_broken,
+        )  # fmt: skip
+
+    def _plan_on_features(self) -> FittingPlan:
+        given = self.options
+        if self.backbone is not None and given.init is not None:
+            raise RecipeError(f"--backbone {self.backbone} and --init {given.init} name the same thing: leave one out.")
+        if given.tensorboard:
+            raise RecipeError(
+                "--logger tensorboard: a classifier on frozen features has no epochs to log: leave it out, or train a whole "
+                "network (--init none, --set)."
+            )
+        settings = with_short_forms((), epochs=self.epochs, lr=self.lr)
+        if settings and self.finetune in ("auto", "never"):
+            named = "--epochs" if self.epochs is not None else "--lr"
+            raise RecipeError(
+                f"{named} belongs to fine-tuning, which --finetune {self.finetune} does not force: give "
+                f"--finetune always, or leave {named} out."
+            )
+        options = FittingOptions(
+            compute=given.compute, seed=given.seed, resume=given.resume, max_broken=given.max_broken,
+            trust_first_use=given.trust_first_use, go_on=given.go_on, backbone=self.backbone or given.init,
+            finetune=self.finetune or ("always" if settings else "auto"), settings=tuple(settings),
+            budget=Budget(self.minutes),
+        )  # fmt: skip
+        return plan_on_features(
+            self.data,
+            val=self.val,
+            test=self.test,
+            root=given.root,
+            classes=given.classes,
+            out=self.out,
+            options=options,
+        )
+
+    def _refuse_of_features(self) -> None:
+        """Refuse what only a classifier on frozen features has.
+
+        Raises:
+            RecipeError: one of it is given.
+        """
+        given = {
+            "--backbone": self.backbone, "--finetune": self.finetune, "--minutes": self.minutes, "--test": self.test
+        }  # fmt: skip
+        named = next((f"{name} {value}" for name, value in given.items() if value is not None), None)
+        if named is not None:
+            raise RecipeError(
+                f"{named} belongs to a classifier on frozen features (marey train FOLDER_OR_LIST without a recipe, --set, "
+                "--init none or --init imagenet); here a whole network is trained: leave it out."
+            )
+
+
+def run_plan(plan: Plan | FittingPlan | TuningPlan) -> EvaluationResult | None:
+    """Do what was planned, and print what came of it.
+
+    Returns the answers out of fold of a classifier on frozen features; else the test of the last checkpoint on the held-out
+    videos, None where there are none.
+    """
+    if isinstance(plan, FittingPlan):
+        return fit_classifier(plan).result
+    if isinstance(plan, TuningPlan):
+        return tune_run(plan).result
+    return train_classifier(plan) if plan.recipe_chosen else train_and_test(plan)
+
+
+@in_python_words()
+def train(
+    data: str | Path | Manifest,
+    *,
+    out: str | Path | None = None,
+    backbone: str | Path | None = None,
+    finetune: Finetune | None = None,
+    minutes: float | None = None,
+    epochs: int | None = None,
+    lr: float | None = None,
+    val: str | Path | Manifest | None = None,
+    test: str | Path | Manifest | None = None,
+    recipe: Recipe | str | Path | None = None,
+    settings: Sequence[str] = (),
+    logger: Logger | Sequence[Logger] = "csv",
+    root: str | Path | None = None,
+    classes: Sequence[str] | str | Path | None = None,
+    init: str | None = None,
+    seed: int = 0,
+    resume: bool = False,
+    max_broken: float | None = None,
+    trust_first_use: bool = False,
+    compute: Compute = Compute(),  # noqa: B008 - frozen
+    **options: Unpack[ComputeOptions],
+) -> EvaluationResult | None:
+    """Train, test and report, as `marey train` does: a classifier from a folder per class or a list, or a recipe on it.
+
+        train("clips/")                                         the classes of a folder, into runs/clips-1
+        train("list.csv", out="runs/a", finetune="always")      of a list, and tune the whole network afterwards
+        train("list.csv", recipe="slowonly_r50_8x8_k400")       a recipe, which decides all settings
+
+    Without a recipe a linear classifier is fitted on the features of a frozen backbone, and judged by answers out of fold:
+    each clip is answered by a classifier that was fitted without it and without the clips of the same recording.
+
+    Args:
+        data: The folder, divided into train, val and test or not; or a list, with a split column or without. Or a run that
+            was fitted on frozen features, to fine-tune its network.
+        out: The run's folder. None: the first of `runs/<name>-1`, `runs/<name>-2`, ... that is not there; the name is that
+            of the folder, list or recipe.
+        backbone: A recipe's name or a checkpoint, whose features are used; "auto": the best that this machine can afford.
+            None: EfficientNet-Lite0, which comes with Marey.
+        finetune: "always" tunes the whole network from the classifier, and keeps it if it is better on one fold; "never"
+            does not; "auto" (as None) does so where the time allows.
+        minutes: Time for choosing a backbone and for fine-tuning; None: 600 core-seconds.
+        epochs: How often each video is seen: the setting train.epochs in short; without a recipe of fine-tuning.
+        lr: Learning rate for a batch of the size train.base_batch: the setting train.optimizer.lr in short.
+        val: Videos to test on; None: what the split column says. With a recipe, the videos to hold out.
+        test: More videos to test on; None: what the split column says.
+        recipe: A recipe, its name or its YAML file. None: a classifier on frozen features.
+        settings: Changed fields of the recipe, such as "train.clip_norm=5"; without a recipe they train a whole network, TSM
+            on EfficientNet-Lite0, instead of a classifier on frozen features.
+        logger: "csv" is log.csv, which is always written; "tensorboard" its numbers for TensorBoard, too.
+        root: Folder that a list's paths are relative to.
+        classes: The class names in order, or a file of them.
+        init: "none" or "imagenet" train a whole network from there; a recipe's name or a checkpoint is the backbone, or with
+            a recipe what that starts from.
+        seed: Of all that is random, the drawing of held-out videos too. Folds do not depend on it.
+        resume: Continue the run in `out`.
+        max_broken: Files that are tolerated to be missing or broken, as a share of the training videos; None: 1 %, or three
+            files if that is more.
+        trust_first_use: Fetch initial weights of which no hash was published, too.
+        compute: Device, precision, clips per pass and decoding processes.
+        options: Fields of `compute` by name: device="cuda", workers=4; batch=4 is the number of clips in one pass, for
+            memory and speed: a step keeps `train.base_batch` clips, which the learning rate is for.
+
+    Returns the answers out of fold of a classifier on frozen features; with a recipe the test of the last checkpoint on the
+    held-out videos, None where none are held out.
+
+    Raises:
+        DataError: no videos, fewer than two classes, no class that can be judged, or too many missing files.
+        RecipeError: no such recipe, a setting that it does not have or that is given twice, or an option of another kind of
+            training.
+        WeightsError: there is no such backbone.
+        RunError: another run lives in `out`, or what `fit` raises.
+    """
+    loggers = [logger] if isinstance(logger, str) else logger
+    if unknown := set(loggers) - set(get_args(Logger)):
+        raise MareyError(f"logger={min(unknown)!r}: expected {' or '.join(map(repr, get_args(Logger)))}.")
+    if resume and out is None:
+        raise RunError('resume=True: name the run to go on with, for example out="runs/mine-1".')
+    if not isinstance(data, str | Path | Manifest):
+        raise DataError(
+            f"data: a folder or list of labelled videos is trained on, or what marey.read_manifest made of one, not a "
+            f"{type(data).__name__}."
+        )
+    chosen = TrainOptions(
+        seed=seed, compute=compute.changed(**options), resume=resume, init=init, max_broken=max_broken,
+        tensorboard="tensorboard" in loggers, trust_first_use=trust_first_use, root=None if root is None else Path(root),
+        classes=Path(classes) if isinstance(classes, str) else classes,
+    )  # fmt: skip
+    source = Path(data) if isinstance(data, str) else data
+    declared = None if recipe is None else _declared(recipe)
+    asked = Asked(
+        data=source, out=_folder(source, declared) if out is None else Path(out), recipe=declared,
+        by_name=isinstance(recipe, str | Path) and not is_yaml(recipe), val=_source(val), test=_source(test),
+        settings=settings, epochs=epochs, lr=lr, backbone=None if backbone is None else str(backbone), finetune=finetune,
+        minutes=minutes, options=chosen,
+    )  # fmt: skip
+    return run_plan(asked.plan())
+
+
+def _source(given: str | Path | Manifest | None) -> Path | Manifest | None:
+    return Path(given) if isinstance(given, str) else given
+
+
+def _folder(source: Path | Manifest, recipe: Recipe | None) -> Path:
+    """Where a run goes that was given no folder."""
+    if recipe is not None:
+        return next_run(recipe.name, option="out=")
+    listed = Path(source.source or "manifest") if isinstance(source, Manifest) else source
+    if can_be_tuned(listed):
+        return listed
+    return next_run(run_name(listed), option="out=")
+
+
+def _declared(recipe: Recipe | str | Path) -> Recipe:
+    """A recipe, by its name or from its YAML file where that is what is given."""
+    if isinstance(recipe, Recipe):
+        return recipe
+    return read_recipe(recipe) if is_yaml(recipe) else get_recipe(str(recipe))
+
+
+def is_yaml(recipe: str | Path) -> bool:
+    """Whether a recipe is given as a YAML file, not by its name."""
+    return str(recipe).endswith((".yaml", ".yml")) or Path(recipe).is_file()

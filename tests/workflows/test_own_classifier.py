@@ -1,0 +1,237 @@
+"""`marey train FOLDER`: a classifier on frozen features, judged out of fold, in a folder that other commands understand."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+import marey
+from marey.evaluation.out_of_fold import OutOfFold
+from marey.models.initialisation import Initialisation
+from marey.models.network import Network
+from marey.models.probe.network import Probe
+from marey.recipes import get_recipe
+from marey.video.writer import write_video
+from marey.weights.checkpoint import read_checkpoint, save_checkpoint
+from marey.weights.load import build_model
+from marey.workflows.train import TrainOptions
+from marey.workflows.training import Asked
+
+BACKBONE = get_recipe("tsn_lite0_8seg_folder_imagenet").variant(
+    name="tiny_backbone", pretraining=None, model={"width": 8}, pixels={"short_side": 40}, test={"size": 32}
+)
+CLASSES = ("bars", "spots", "waves")
+HERE = {"workers": 0, "device": "cpu"}
+
+
+def picture(label: str, random: np.random.RandomState) -> NDArray[np.uint8]:
+    """A frame [48, 64, 3] that shows its class."""
+    rows, columns = np.mgrid[:48, :64]
+    shapes = {
+        "bars": np.sin(columns / 3), "spots": np.sin(rows / 4) * np.sin(columns / 4), "waves": np.sin((rows + columns) / 9)
+    }  # fmt: skip
+    grey = 128 + 90 * shapes[label] + random.normal(0, 25, (48, 64))
+    return np.repeat(np.clip(grey, 0, 255).astype(np.uint8)[..., None], 3, axis=2)
+
+
+def write_clip(path: Path, label: str, seed: int) -> None:
+    random = np.random.RandomState(seed)
+    write_video(path, [picture(label, random) for _ in range(10)], fps=12, preset="ultrafast")
+
+
+def add_clips(folder: Path, first: int, end: int, classes: tuple[str, ...] = CLASSES) -> None:
+    for number, label in enumerate(classes):
+        for i in range(first, end):
+            write_clip(folder / label / f"{i:03}.mp4", label, 1000 * number + i)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory) -> Path:
+    """A folder with clips/ and backbone.safetensors."""
+    place: Path = tmp_path_factory.mktemp("made")
+    add_clips(place / "clips", 0, 8)
+    torch.manual_seed(0)
+    network = build_model(BACKBONE).network
+    assert isinstance(network, Network)
+    network.initialise(Initialisation())
+    save_checkpoint(place / "backbone.safetensors", network, BACKBONE)
+    return place
+
+
+@pytest.fixture
+def place(made, tmp_path, monkeypatch) -> Path:
+    """The working folder: a copy of what was made, and a cache of its own."""
+    shutil.copytree(made / "clips", tmp_path / "clips")
+    shutil.copy(made / "backbone.safetensors", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MAREY_CACHE", str(tmp_path / "cache"))
+    return tmp_path
+
+
+def trained(out: str = "run", data: str = "clips", **options: object) -> OutOfFold:
+    given = {"backbone": "backbone.safetensors", "finetune": "never", **HERE, **options}
+    marey.train(data, out=out, **given)  # type: ignore[arg-type]
+    return OutOfFold.load(out)
+
+
+def test_a_run_answers_every_clip_out_of_fold_and_leaves_an_ordinary_checkpoint(place) -> None:
+    found = trained()
+    assert len(found.result.scores.ids) == 24 and found.folds == 9
+    assert found.result.top1 > 0.8 and found.cost.computed == 24 and found.cost.kept == 0
+    assert found.calibration is not None and found.calibration.threshold is not None
+    names = {path.name for path in Path("run").iterdir()}
+    assert {"last.safetensors", "recipe.yaml", "split.csv", "scores.npz", "out_of_fold.json", "report.html"} <= names
+    readme = Path("run/README.txt").read_text()
+    assert "marey train clips" in readme and "marey train run --finetune always" in readme
+    model = marey.load_model("run")
+    assert model.class_names == CLASSES and isinstance(model.network, Probe) and model.trained_on is not None
+    assert len(model.trained_on) == 24
+    prediction = marey.predict("run", "clips/spots/003.mp4", **HERE)
+    assert prediction.top(1)[0][0] == "spots"
+    assert marey.evaluate("run", "clips", out="e", **HERE).top1 == 1
+
+
+def test_the_head_in_the_network_answers_as_it_did_on_kept_features(place) -> None:
+    trained()
+    pooled = marey.features("run", "clips", out="f", **HERE).read()
+    network = marey.load_model("run").network
+    assert isinstance(network, Probe)
+    with torch.inference_mode():
+        logits = network.head(torch.from_numpy(pooled)).numpy()
+    answers = marey.evaluate("run", "clips", out="e", **HERE).scores.probabilities
+    assert np.array_equal(logits.argmax(1), answers.argmax(1))
+
+
+def test_the_same_clips_give_the_same_answers_and_need_no_features_again(place) -> None:
+    first, second = trained("a"), trained("b")
+    assert second.cost.computed == 0 and second.cost.kept == 24
+    assert np.array_equal(first.result.scores.probabilities, second.result.scores.probabilities)
+    one, other = (read_checkpoint(f"{run}/last.safetensors").tensors for run in "ab")
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_added_clips_and_classes_cost_their_own_features_and_move_no_clip(place) -> None:
+    plans = [Asked(data=Path("clips"), out=Path("x"), backbone="backbone.safetensors").plan()]
+    trained("a")
+    add_clips(Path("clips"), 8, 10)
+    write_clip(Path("clips/discs/0.mp4"), "waves", 7001)
+    write_clip(Path("clips/discs/1.mp4"), "bars", 7002)
+    plans.append(Asked(data=Path("clips"), out=Path("x"), backbone="backbone.safetensors").plan())
+    before, after = (dict(zip(p.train.ids, p.folds.of_row, strict=True)) for p in plans)
+    assert sum(after[name] != fold for name, fold in before.items()) <= 1, "but for one that had to be moved"
+    assert trained("b").cost.computed == 8
+
+
+def test_validation_and_test_videos_are_tested_and_not_trained_on(place) -> None:
+    for split in ("val", "test"):
+        add_clips(place / split, 50, 52)
+    found = trained(val="val", test="test")
+    assert len(found.result.scores.ids) == 24
+    for split in ("val", "test"):
+        tested = marey.EvaluationResult.load(f"run/{split}")
+        assert tested.num_videos == 6 and not tested.scores.trained_on.any()
+
+
+def test_split_columns_and_folders_say_the_same(place) -> None:
+    for split, (first, end) in {"train": (0, 6), "val": (6, 7), "test": (7, 8)}.items():
+        for label in CLASSES:
+            (place / "divided" / split / label).mkdir(parents=True)
+            for i in range(first, end):
+                shutil.copy(place / f"clips/{label}/{i:03}.mp4", place / "divided" / split / label)
+    found = trained(data="divided")
+    assert len(found.result.scores.ids) == 18
+    assert {path.name for path in Path("run").iterdir() if path.is_dir()} >= {"val", "test"}
+
+
+def test_clips_of_several_labels_get_sigmoids(place) -> None:
+    rows = [f"clips/{label}/{i:03}.mp4,{label}|{'early' if i < 4 else 'late'}" for label in CLASSES for i in range(8)]
+    Path("list.csv").write_text("\n".join(["path,label", *rows]) + "\n")
+    found = trained(data="list.csv")
+    assert found.result.scores.labels.shape == (24, 5) and found.result.mean_ap > 0.5
+    model = marey.load_model("run")
+    assert model.recipe.task.kind == "multilabel"
+    assert marey.predict("run", "clips/bars/000.mp4", **HERE).probabilities.shape == (5,)
+
+
+def test_a_broken_file_is_left_out_and_counted(place) -> None:
+    Path("clips/bars/000.mp4").write_bytes(b"no video")
+    found = trained(max_broken=0.1)
+    assert len(found.result.scores.ids) == 23 and len(found.result.broken) == 1
+    with pytest.raises(marey.MareyError, match=r"000\.mp4"):
+        trained("other", max_broken=0.0)
+
+
+def test_a_run_is_begun_again_with_resume_and_another_is_refused(place) -> None:
+    trained()
+    with pytest.raises(marey.RunError, match="another run"):
+        trained()
+    assert trained(resume=True).cost.computed == 0
+    add_clips(Path("clips"), 8, 9)
+    with pytest.raises(marey.RunError, match="data differs"):
+        trained(resume=True)
+
+
+@pytest.mark.parametrize(
+    ("options", "trains_a_network"),
+    [
+        ({}, False),
+        ({"epochs": 3}, False),
+        ({"options": TrainOptions(init="backbone.safetensors")}, False),
+        ({"options": TrainOptions(init="none")}, True),
+        ({"options": TrainOptions(init="imagenet")}, True),
+        ({"settings": ["train.epochs=3"]}, True),
+        ({"recipe": BACKBONE}, True),
+    ],
+)
+def test_what_is_asked_for_says_which_kind_of_training_it_is(options, trains_a_network) -> None:
+    assert Asked(data=Path("clips"), out=Path("run"), **options).on_features is not trains_a_network
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            {"settings": ["train.epochs=3"], "backbone": "auto"},
+            "--backbone auto belongs to a classifier on frozen features",
+        ),
+        ({"init": "none", "finetune": "always"}, "--finetune always belongs to a classifier"),
+        ({"init": "a.pth", "backbone": "b.pth"}, "name the same thing"),
+        ({"epochs": 3, "finetune": "never"}, "--epochs belongs to fine-tuning"),
+        ({"backbone": "no-such"}, "no-such: no such file, and there is no recipe"),
+        ({"logger": "tensorboard"}, "--logger tensorboard: a classifier on frozen features has no epochs"),
+    ],
+)
+def test_options_that_do_not_go_together_are_refused(options, message, place) -> None:
+    with pytest.raises(marey.MareyError, match=message):
+        marey.train("clips", **options)
+    assert not Path("runs").exists()
+
+
+@pytest.mark.slow
+def test_a_run_is_tuned_at_once_or_later_and_says_which_was_kept(place) -> None:
+    at_once = trained("a", finetune="always", epochs=1)
+    assert at_once.tuning is not None and at_once.tuning.clips > 0
+    trained("b")
+    result = marey.train("b", finetune="always", epochs=1, **HERE)
+    later = OutOfFold.load("b")
+    assert result is not None and later.tuning is not None
+    # The same clips, folds and seed: the same comparison.
+    assert (later.tuning.heads, later.tuning.tuned) == (at_once.tuning.heads, at_once.tuning.tuned)
+    one, other = (read_checkpoint(f"{run}/last.safetensors").tensors for run in "ab")
+    assert all(torch.equal(one[name], other[name]) for name in one)
+    assert "fine-tuned network" in Path("b/report.html").read_text()
+
+
+def test_what_a_run_would_cost_to_tune_is_said_with_the_command(place) -> None:
+    found = trained(finetune="auto")
+    assert found.tuning is None and "marey train run --finetune always" in found.tuning_note
+
+
+@pytest.mark.parametrize("options", [{"val": "clips"}, {"backbone": "auto"}, {"out": "other"}])
+def test_a_run_as_data_can_only_be_tuned(options, place) -> None:
+    trained()
+    with pytest.raises(marey.RecipeError, match="is a run"):
+        marey.train("run", **options)

@@ -1,0 +1,250 @@
+"""Tuning starts from the head's answers, is kept only where it pays, says what it costs, and goes on where it stopped."""
+
+import numpy as np
+import pytest
+import torch
+from crashing import CrashError, crash_after
+from made_videos import coded_frame
+
+from marey.backends.compute import Compute
+from marey.base.errors import DataError
+from marey.classifier import Classifier
+from marey.data.folders import list_folder
+from marey.data.manifest import Manifest, make_manifest
+from marey.evaluation.evaluate import evaluate
+from marey.models.probe.config import FrameProbeConfig, Moments
+from marey.models.tsn.config import LiteTSNConfig
+from marey.recipe import Classify, MultiLabel, Recipe, TaskConfig
+from marey.recipes.probe import PROBE, probe_recipe
+from marey.video.writer import write_video
+from marey.weights.checkpoint import read_checkpoint
+from marey.weights.load import build_model
+from marey.workflows import tuning
+from marey.workflows.tuning import Budget, Tuned, TuningCost, TuningStart, decide, standard_error, tune, tuning_cost
+from tiny import write_clips
+
+HERE = Compute(device="cpu", workers=0)
+COST = TuningCost(seconds=1200, epochs=3, on_cpu=True)
+COMMAND = "marey train runs/a --finetune always"
+
+
+def tiny_recipe(class_names: tuple[str, ...], task: TaskConfig) -> Recipe:
+    base = PROBE.variant(
+        name="tiny_probe",
+        model=FrameProbeConfig(backbone=LiteTSNConfig(width=8)),
+        clip={"segments": 2},
+        test={"sampling": {"segments": 2}, "size": 32},
+        pixels={"short_side": 36},
+        augment={"short_side": 36, "size": 32},
+        train={"epochs": 1, "base_batch": 4},
+    )
+    return probe_recipe(base, class_names, Moments(), task)
+
+
+def classifier_of(videos: Manifest, task: TaskConfig) -> Classifier:
+    torch.manual_seed(0)
+    return build_model(tiny_recipe(videos.class_names, task), videos.class_names).eval()
+
+
+def start_of(classifier: Classifier, videos: Manifest) -> TuningStart:
+    """Judged on fold 0 of two, by another head than the classifier's; `answers` are those of that head."""
+    folds = np.arange(len(videos)) % 2
+    generator = np.random.default_rng(0)
+    head = classifier.network.get_submodule("head")
+    weight = generator.normal(size=head.weight.shape).astype(np.float32)
+    bias = generator.normal(size=head.bias.shape).astype(np.float32)
+    start = TuningStart(folds, np.arange(len(videos)), 0, weight, bias, np.zeros((int((folds == 0).sum()), len(bias))))
+    of_fold = tuning._without_fold(classifier, start)
+    answers = evaluate(of_fold, videos[start.judged], compute=HERE).scores.probabilities
+    return TuningStart(folds, start.units, 0, weight, bias, answers)
+
+
+@pytest.fixture(scope="module")
+def videos(tmp_path_factory) -> Manifest:
+    return list_folder(write_clips(tmp_path_factory.mktemp("videos"), 3))
+
+
+@pytest.fixture(scope="module")
+def several(tmp_path_factory) -> Manifest:
+    folder = tmp_path_factory.mktemp("several")
+    for number in range(4):
+        frames = [coded_frame(n + 7 * number) for n in range(8)]
+        write_video(folder / f"v{number}.mp4", frames, fps=10, preset="ultrafast")
+    labels = ("run", "run|jump", "jump", "fall|run")
+    return make_manifest([(f"v{n}.mp4", label) for n, label in enumerate(labels)], root=folder, source="several")
+
+
+def weights(path) -> dict[str, torch.Tensor]:
+    return read_checkpoint(path / "last.safetensors").tensors
+
+
+def keeps(monkeypatch: pytest.MonkeyPatch, kept: bool) -> None:
+    monkeypatch.setattr(Tuned, "kept", property(lambda record: kept))
+
+
+def test_the_first_step_sees_the_answers_of_the_head_of_the_other_folds(videos) -> None:
+    classifier = classifier_of(videos, Classify())
+    start = start_of(classifier, videos)
+    of_fold = tuning._without_fold(classifier, start)
+    clip = torch.randn(2, 3, 4, 32, 32)
+    with torch.inference_mode():
+        features = classifier.features(clip)
+        expected = features @ torch.from_numpy(start.weight).T + torch.from_numpy(start.bias)
+        assert torch.allclose(of_fold(clip), expected, atol=1e-5)
+    assert of_fold.trained_on is None
+
+
+def test_what_does_not_pay_is_not_kept_and_the_classifier_stays_as_it_is(videos, tmp_path) -> None:
+    classifier = classifier_of(videos, Classify())
+    before = {name: value.clone() for name, value in classifier.network.state_dict().items()}
+    # A head that names every clip rightly cannot be bettered.
+    start = start_of(classifier, videos)
+    right = np.eye(2, dtype=np.float32)[videos.labels[start.judged]]
+    perfect = TuningStart(start.folds, start.units, 0, start.weight, start.bias, right)
+    done = tune(classifier, videos, perfect, out=tmp_path, compute=HERE)
+    assert done.classifier is None
+    assert (done.record.clips, done.record.units, done.record.heads_right) == (3, 3, 3)
+    assert done.answers.shape == (3, 2)
+    assert done.labels.tolist() == videos.labels[start.judged].tolist()
+    assert Tuned.load(tmp_path / tuning.RESULT) == done.record
+    assert not (tmp_path / "all").exists()
+    after = classifier.network.state_dict()
+    assert all(torch.equal(value, after[name]) for name, value in before.items())
+    assert all(parameter.requires_grad for parameter in classifier.network.parameters())
+
+
+def test_what_pays_is_tuned_on_all_videos_from_the_classifier(videos, tmp_path, monkeypatch) -> None:
+    classifier = classifier_of(videos, Classify())
+    keeps(monkeypatch, True)
+    done = tune(classifier, videos, start_of(classifier, videos), out=tmp_path, compute=HERE)
+    assert done.classifier is not None
+    assert done.classifier.class_names == videos.class_names
+    assert done.classifier.trained_on is not None
+    assert not done.classifier.training
+    frozen = done.classifier.recipe.train.frozen_stages
+    assert frozen == 5
+    before, network = classifier.network.state_dict(), classifier.network
+    for name, value in weights(tmp_path / "all").items():
+        named = name.removeprefix("network.")
+        if network.layer_depth(named) <= frozen or "norm" in named:
+            assert torch.equal(value, before[named]), named
+        elif named.endswith("weight"):
+            assert not torch.equal(value, before[named]), named
+
+
+def test_a_stopped_tuning_goes_on_and_ends_with_the_same_weights(videos, tmp_path, monkeypatch) -> None:
+    classifier = classifier_of(videos, Classify())
+    start = start_of(classifier, videos)
+    keeps(monkeypatch, True)
+    tune(classifier, videos, start, out=tmp_path / "whole", compute=HERE)
+    with monkeypatch.context() as crashing:
+        crash_after(1, crashing)
+        with pytest.raises(CrashError):
+            tune(classifier, videos, start, out=tmp_path / "cut", compute=HERE)
+    tune(classifier, videos, start, out=tmp_path / "cut", compute=HERE)
+    for part in ("fold", "all"):
+        one, other = weights(tmp_path / "whole" / part), weights(tmp_path / "cut" / part)
+        assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_videos_with_several_labels_are_judged_and_tuned(several, tmp_path, monkeypatch) -> None:
+    classifier = classifier_of(several, MultiLabel())
+    start = start_of(classifier, several)
+    keeps(monkeypatch, True)
+    done = tune(classifier, several, start, out=tmp_path, compute=HERE)
+    assert done.record.clips == 2
+    assert done.classifier is not None
+    assert done.classifier.recipe.task == MultiLabel()
+
+
+def test_a_start_of_other_videos_is_refused(videos, tmp_path) -> None:
+    classifier = classifier_of(videos, Classify())
+    with pytest.raises(DataError, match=r"about 4 videos, and the list has 6"):
+        tune(classifier, videos, start_of(classifier, videos[np.arange(4)]), out=tmp_path, compute=HERE)
+
+
+def test_a_start_is_read_as_it_was_written(videos, tmp_path) -> None:
+    start = start_of(classifier_of(videos, Classify()), videos)
+    start.save(tmp_path / "a" / tuning.START)
+    again = TuningStart.load(tmp_path / "a" / tuning.START)
+    assert again.fold == start.fold
+    for name in ("folds", "units", "weight", "bias", "answers"):
+        assert np.array_equal(getattr(again, name), getattr(start, name))
+    (tmp_path / "broken.npz").write_bytes(b"no")
+    for path in (tmp_path / "none.npz", tmp_path / "broken.npz"):
+        with pytest.raises(DataError, match=path.name):
+            TuningStart.load(path)
+
+
+def test_it_is_kept_only_if_better_by_more_than_its_own_error() -> None:
+    def judged(gains: list[int], units: list[int]) -> Tuned:
+        error = standard_error(np.array(gains, np.float64), np.array(units))
+        heads = 5
+        return Tuned(len(gains), len(set(units)), heads, heads + sum(gains), error, epochs=1, core_seconds=1.0)
+
+    apart = list(range(10))
+    assert judged([1, 1, 1] + [0] * 7, apart).kept
+    assert not judged([1] + [0] * 9, apart).kept
+    assert not judged([1, 1, 1] + [0] * 7, [0, 0, 0, *range(1, 8)]).kept  # one recording alone was bettered
+    assert not judged([0] * 10, apart).kept
+    assert not judged([-1, -1] + [0] * 8, apart).kept
+    assert not judged([1] * 10, [0] * 10).kept
+    assert "one recording" in judged([1] * 10, [0] * 10).sentence
+    assert "+30.0 points with a standard error of 16.1; kept" in judged([1, 1, 1] + [0] * 7, apart).sentence
+    assert judged([1] + [0] * 9, apart).sentence.endswith("not kept, because it is not better by more than that")
+
+
+def test_the_standard_error_of_clips_apart_is_that_of_a_mean() -> None:
+    gains = np.random.default_rng(1).integers(-1, 2, size=40).astype(np.float64)
+    # The jackknife of a mean, on the safe side by a factor that few recordings need most.
+    expected = gains.std(ddof=1) / np.sqrt(40) * np.sqrt(40 / 39)
+    assert standard_error(gains, np.arange(40)) == pytest.approx(expected)
+    # Clips that are repeated inside their recordings tell no more than the recordings.
+    assert standard_error(gains.repeat(3), np.arange(40).repeat(3)) == pytest.approx(expected)
+
+
+def test_auto_ends_with_heads_on_a_cpu_and_says_what_tuning_costs(monkeypatch) -> None:
+    monkeypatch.setattr(tuning, "usable_cores", lambda: 2)
+    found = decide("auto", COST, Budget(), spent=150, command=COMMAND)
+    assert not found.tunes
+    assert found.sentence == (
+        "the network is not fine-tuned, which would take 1,200 core-seconds (3 epochs, twice; about 10 minutes on 2 "
+        "cores), more than the 450 core-seconds that are left of the budget (--minutes); marey train runs/a --finetune "
+        "always does it, here or where the folder is copied to"
+    )
+    small = TuningCost(seconds=100, epochs=3, on_cpu=True)
+    assert not decide("auto", small, Budget(), spent=150, command=COMMAND).tunes
+    assert "left of the budget" not in decide("auto", small, Budget(), spent=150, command=COMMAND).sentence
+
+
+def test_auto_tunes_within_the_budget_on_a_gpu_and_where_the_budget_was_named(monkeypatch) -> None:
+    monkeypatch.setattr(tuning, "usable_cores", lambda: 2)
+    on_gpu = TuningCost(seconds=120, epochs=3, on_cpu=False)
+    assert decide("auto", on_gpu, Budget(), spent=30, command=COMMAND).tunes
+    assert not decide("auto", on_gpu, Budget(minutes=2), spent=30, command=COMMAND).tunes
+    assert decide("auto", COST, Budget(minutes=12), spent=150, command=COMMAND).tunes
+    assert not decide("auto", COST, Budget(minutes=11), spent=150, command=COMMAND).tunes
+
+
+def test_always_tunes_and_never_does_not() -> None:
+    for cost in (COST, None):
+        assert decide("always", cost, Budget(), spent=0, command=COMMAND).tunes
+        assert not decide("never", cost, Budget(minutes=1000), spent=0, command=COMMAND).tunes
+    assert "could not be measured" in decide("auto", None, Budget(minutes=1000), spent=0, command=COMMAND).sentence
+
+
+def test_the_cost_grows_with_clips_and_epochs_and_leaves_the_classifier_alone(videos) -> None:
+    classifier = classifier_of(videos, Classify())
+    torch.manual_seed(1)
+    before = torch.get_rng_state()
+    cost = tuning_cost(classifier, videos, 3, HERE)
+    assert cost is not None
+    assert (cost.epochs, cost.on_cpu) == (1, True)
+    assert cost.seconds > 0
+    assert torch.equal(torch.get_rng_state(), before)
+    assert all(parameter.requires_grad and parameter.grad is None for parameter in classifier.network.parameters())
+
+
+def test_the_cost_of_videos_that_are_not_there_is_unknown(videos, tmp_path) -> None:
+    gone = make_manifest([("a.mp4", "jump"), ("b.mp4", "run")], root=tmp_path, source="gone")
+    assert tuning_cost(classifier_of(videos, Classify()), gone, 1, HERE) is None
