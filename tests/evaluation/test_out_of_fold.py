@@ -288,7 +288,8 @@ def test_the_summary_has_everything_in_lines() -> None:
         "With 96 training clips 70 %, with 192 80 %: +10.0 points, give or take 6.0; labelling more clips will help.",
         "Of 48 clips of one fold the head on frozen features answers 80.0 % rightly, the fine-tuned network 75.0 % "
         "(standard error of the difference: 2.0 points); the head was kept. Fine-tuning took 512 core-seconds.",
-        "200 clips went through the network, features of 40 were kept from before; 93 core-seconds, 48 s on the clock (features, folds and heads).",
+        "200 clips went through the network, features of 40 were kept from before; "
+        "93 core-seconds, 48 s on the clock (features, folds and heads).",
         "rows: true class, columns: answer",
     ):
         assert line in text
@@ -303,7 +304,8 @@ def test_the_page_has_the_verdict_first_and_its_parts_in_order(tmp_path) -> None
     parts = [
         "80 of 100 new clips will be named rightly", "top-1 out of fold", ">guessing<", ">single frames<",
         "calibration error",
-        "threshold for none of these", "The classifier of this run was fitted on all clips", "Groups are told by file names.",
+        "threshold for none of these", "The classifier of this run was fitted on all clips",
+        "Groups are told by file names.",
         "Class by class", "<h2>Confusions", "Would more clips help?", "labelling more clips will help",
         'aria-label="learning curve"', "Can the probabilities be trusted?", 'aria-label="share of right answers',
         "Which head", "Fine-tuning", "What it cost", "On the other sides of the list", "<h3>val</h3>",
