@@ -269,7 +269,7 @@ class _Repair:
 
 def check_trainable(manifest: Manifest) -> None:
     """Check before any work, by the numbers of clips alone, that a list can be trained on and judged by folds. What of it
-    is doubtful stands in the notes of `make_folds`.
+    is doubtful is in the notes of `make_folds`.
 
     Raises:
         DataError: no clips, clips of one class alone, no two classes of two clips, or a class without a name.

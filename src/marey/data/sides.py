@@ -169,6 +169,19 @@ def divide(manifest: Manifest, *, share: float, seed: int) -> Manifest:
     return whole.with_splits(splits)
 
 
+def class_table(train: Manifest, held_out: Mapping[str, Manifest], shown: int = 50) -> list[str]:
+    """Lines of a table of how many videos each class has for training and in each split that is held out, of the first
+    `shown` classes.
+    """
+    columns = {TRAIN: train, **held_out}
+    counts = [part.multi_hot().sum(0).astype(int).tolist() for part in columns.values()]
+    width = max(map(len, (*train.class_names[:shown], "class")))
+    rows = list(zip(train.class_names, *counts, strict=True))
+    lines = [f"{'class':{width}}" + "".join(f"{name:>8}" for name in columns)]
+    lines += [f"{name:{width}}" + "".join(f"{count:>8,}" for count in row) for name, *row in rows[:shown]]
+    return [*lines, f"... and {counted(len(rows) - shown, 'more class')}"] if len(rows) > shown else lines
+
+
 def split_counts(manifest: Manifest) -> str:
     """The videos of each split: "train: 12, val: 6"."""
     counts = Counter([] if manifest.splits is None else manifest.splits.tolist())

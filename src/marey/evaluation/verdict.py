@@ -138,7 +138,7 @@ class Verdict:
         return f"{self._shown(self.share)} of 100 new clips will be named rightly{ends}"
 
     def _shown(self, share: float) -> str:
-        """A share as the verdict has it: of 100 clips, or in percent; 0 and 100 are said of nothing else."""
+        """A share as the verdict has it: of 100 clips, or in percent; 0 and 100 mean none and all."""
         number = round(100 * share)
         number = min(max(number, 1), 99) if 0 < share < 1 else number
         return f"{number}" if self._counts_right else f"{number} %"

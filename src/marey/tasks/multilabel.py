@@ -57,7 +57,7 @@ class MultiLabelTask(Task):
     def calibrated(self, answer: NDArray[np.float32], calibration: Calibration) -> NDArray[np.float32]:
         present = answer.astype(np.float64)
         tiny, half = np.finfo(np.float32).tiny, np.finfo(np.float32).epsneg / 2
-        # A 1 stands for all that float32 rounds to it: a temperature can make it less certain again.
+        # A 1 may be any value that float32 rounds to it: a temperature can make it less certain again.
         logits = np.log(np.maximum(present, tiny)) - np.log(np.maximum(1 - present, half))
         return np.exp(-np.logaddexp(0, -logits / calibration.temperature)).astype(np.float32)
 

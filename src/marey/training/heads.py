@@ -123,19 +123,19 @@ def _softmax(directions: Directions, targets: Tensor, classes: int, strength: fl
 def _sigmoids(directions: Directions, targets: Tensor, strength: float) -> Solution:
     clips, classes = targets.shape
     having = targets.sum(dim=0)
-    told = ((having > 0) & (having < clips)).nonzero()[:, 0]
+    mixed = ((having > 0) & (having < clips)).nonzero()[:, 0]
     bias = ((having + 0.5) / (clips + 1)).logit()
-    if not len(told):
+    if not len(mixed):
         return Solution(directions.coordinates.new_zeros(directions.coordinates.shape[1], classes), bias, strength)
-    own = targets[:, told]
+    own = targets[:, mixed]
 
     def loss(logits: Tensor) -> tuple[Tensor, Tensor]:
         value = F.binary_cross_entropy_with_logits(logits, own, reduction="sum") / clips
         return value, (logits.sigmoid() - own) / clips
 
-    found = _minimum(directions, loss, len(told), 0.1, strength)
+    found = _minimum(directions, loss, len(mixed), 0.1, strength)
     weight = found.weight.new_zeros(len(found.weight), classes)
-    weight[:, told], bias[told] = found.weight, found.bias
+    weight[:, mixed], bias[mixed] = found.weight, found.bias
     return Solution(weight, bias, strength)
 
 

@@ -62,7 +62,7 @@ def find_backbone(
         find_backbone("old.pth", ...)                a file in any layout that Marey reads, the folder of a run, an address;
                                                      of a probe its backbone, as it was tuned
 
-    What was loaded and left out is said.
+    A notice says what was loaded and left out.
 
     Args:
         budget_core_seconds: What the features of all clips may cost, for "auto".

@@ -21,7 +21,7 @@ from marey.data.cutting import cut_long_videos
 from marey.data.folds import Folds, check_trainable, make_folds
 from marey.data.manifest import Manifest
 from marey.data.missing import check_present
-from marey.data.sides import Given, joined, read_given
+from marey.data.sides import Given, class_table, joined, read_given
 from marey.data.videos import classes_text
 from marey.evaluation.out_of_fold import OutOfFold
 from marey.evaluation.report import write_report
@@ -81,19 +81,12 @@ class FittingPlan:
             [f"{counted(len(self.train), 'clip')}, {classes}, in {counted(self.folds.count, 'fold')}", *sides]
         )
 
-    def as_text(self, shown: int = 50) -> str:
+    def as_text(self) -> str:
         """The clips by class and split, the recordings, the folds, the backbone and the output folder."""
-        train, tested = self.train, self.given.tested
-        columns = [("train", train), *tested.items()]
-        counts = [part.multi_hot().sum(0).astype(int).tolist() for _, part in columns]
-        width = max(map(len, (*train.class_names[:shown], "class")))
-        rows = list(zip(train.class_names, *counts, strict=True))
         return "\n".join(
             [
                 self.counts_text(),
-                f"{'class':{width}}" + "".join(f"{name:>8}" for name, _ in columns),
-                *(f"{name:{width}}" + "".join(f"{count:>8,}" for count in row) for name, *row in rows[:shown]),
-                *([f"... and {counted(len(rows) - shown, 'more class')}"] if len(rows) > shown else []),
+                *class_table(self.train, self.given.tested),
                 *self.given.notes,
                 *self.folds.notes,
                 f"backbone: {self.options.backbone or 'EfficientNet-Lite0'}",

@@ -19,7 +19,7 @@ from marey.base.shell import marey_line, next_steps
 from marey.base.words import about, counted, verb
 from marey.data.manifest import Manifest, classes_beside
 from marey.data.missing import check_present
-from marey.data.sides import Sides, joined, read_sides, with_held_out
+from marey.data.sides import Sides, class_table, joined, read_sides, with_held_out
 from marey.data.split import both_sides, split_again
 from marey.data.split_names import TRAIN, VAL
 from marey.data.videos import classes_text, first_of
@@ -73,24 +73,13 @@ class Plan:
     recipe_chosen: bool = False
     """Whether Marey chose the recipe, for a folder or list."""
 
-    def as_text(self, shown: int = 50) -> str:
+    def as_text(self) -> str:
         """The videos by class and side, what is not used, the sources, the recipe, its start and the output folder."""
         train, held_out = self.sides.train, self.sides.held_out
-        columns = [(f"{'train':>8}", train)] + (
-            [] if held_out is None else [(f"{self.sides.held_out_as:>8}", held_out)]
-        )
-        counts = [part.multi_hot().sum(0).astype(int).tolist() for _, part in columns]
-        width = max(map(len, (*train.class_names[:shown], "class")))
+        start = self.options.init or self.recipe.pretraining or "none"
         lines = [
             _counts_text(self.sides, by_lot=self.by_lot),
-            f"{'class':{width}}" + "".join(name for name, _ in columns),
-        ]
-        rows = list(zip(train.class_names, *counts, strict=True))
-        lines += [f"{name:{width}}" + "".join(f"{count:>8,}" for count in row) for name, *row in rows[:shown]]
-        if len(rows) > shown:
-            lines.append(f"... and {counted(len(rows) - shown, 'more class')}")
-        start = self.options.init or self.recipe.pretraining or "none"
-        lines += [
+            *class_table(train, self.sides.tested),
             *self.sides.notes,
             *(() if held_out is None else both_sides(train, held_out).lines),
             f"recipe: {self.recipe.name}, {self.recipe.title}, {counted(self.recipe.train.epochs, 'epoch')}",

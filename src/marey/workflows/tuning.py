@@ -43,7 +43,7 @@ FOLDER = "tuning"
 """Of a run: start.npz; the runs fold and all; result.json."""
 START, RESULT = "start.npz", "result.json"
 BUDGET = 600.0
-"""Core-seconds, or seconds of a GPU, that a training may take where nothing else is said."""
+"""Core-seconds, or seconds of a GPU, that a training may take by default."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -212,7 +212,7 @@ class Budget:
 
 @dataclass(frozen=True)
 class Decision:
-    """Whether to tune, and what is said of it."""
+    """Whether to tune, and the message about it."""
 
     tunes: bool
     sentence: str
@@ -315,7 +315,7 @@ def tune(
 ) -> Tuning:
     """Tune the network by the recipe's `train` on all folds but one, judge it there, and where it pays tune it on all.
 
-    Where `out` holds these runs already, or parts of them, they are gone on with.
+    Where `out` holds these runs already, or parts of them, they are resumed.
 
     Args:
         classifier: A probe on N videos with the head that was fitted on all of them; it stays as it is.
