@@ -1,7 +1,6 @@
 """float32 is float32 whatever torch was told before; bfloat16 by a measurement. No test depends on the kind of CPU."""
 
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -304,12 +303,10 @@ def test_a_resumed_run_stays_in_its_arithmetic(slow, capsys) -> None:
 # -- the measurement ---------------------------------------------------------------------------------------------------
 
 
-def test_the_measurement_is_short_and_leaves_the_threads(monkeypatch) -> None:
+def test_the_measurement_leaves_the_threads(monkeypatch) -> None:
     threads = torch.get_num_threads()
-    start = time.process_time()
     cost = bfloat16_cost.__wrapped__()
     assert 0.01 < cost < 1e4
-    assert time.process_time() - start < 2
     assert torch.get_num_threads() == threads
 
 

@@ -1,6 +1,6 @@
 """Lists in every format, splits that keep groups together, loaders that know their place."""
 
-import time
+import os
 from functools import partial
 
 import numpy as np
@@ -101,14 +101,16 @@ def test_times_keep_all_their_digits(tmp_path) -> None:
 
 
 @pytest.mark.slow
-def test_a_million_rows_load_in_seconds(tmp_path) -> None:
+def test_of_a_million_rows_each_folder_is_looked_into_once(tmp_path, monkeypatch) -> None:
+    """How long it takes is measured by benchmarks/data.py: processor time depends on the machine and on what ran before."""
+    looked_into, listdir = [], os.listdir
+    monkeypatch.setattr(os, "listdir", lambda folder: looked_into.append(folder) or listdir(folder))
     with (tmp_path / "many.csv").open("w") as file:
         file.write("path,label,split,group\n")
         for i in range(1_000_000):
             file.write(f"class_{i % 400:03d}/video_{i:08d}_000010_000020.mp4,class {i % 400},train,g{i // 3}\n")
-    begun = time.process_time()
     manifest = read_manifest(tmp_path / "many.csv")
-    assert time.process_time() - begun < 20
+    assert len(looked_into) == len(set(looked_into)) == 400
     assert len(manifest) == 1_000_000
     assert manifest.ids.nbytes < 200e6
 

@@ -1,6 +1,5 @@
 """Learning curves of made features, whose gain is known, and the gain that is read from them."""
 
-import time
 from types import SimpleNamespace
 from typing import cast
 
@@ -106,11 +105,3 @@ def test_of_two_clips_a_class_there_is_one_point_and_no_gain() -> None:
     found = learning_curve(pooled, labels, folds_of(np.arange(6) // 3, 2), classes=3, task=Classify(), strength=1.0)
     assert [point.clips for point in found] == [3]
     assert Gain.of(found) is None
-
-
-@pytest.mark.slow
-def test_300_clips_of_20480_features_take_seconds() -> None:
-    pooled, labels = made(300, classes=10, width=20_480, apart=0.3)
-    begun = time.process_time()
-    learning_curve(pooled, labels, folds_of(np.arange(300) // 3), classes=10, task=Classify(), strength=10.0)
-    assert time.process_time() - begun < 100  # 9 on a busy core of a server; others are slower
