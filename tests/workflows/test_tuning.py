@@ -20,12 +20,11 @@ from marey.video.writer import write_video
 from marey.weights.checkpoint import read_checkpoint
 from marey.weights.load import build_model
 from marey.workflows import tuning
-from marey.workflows.tuning import Budget, Tuned, TuningCost, TuningStart, decide, standard_error, tune, tuning_cost
+from marey.workflows.tuning import Tuned, standard_error, tune
+from marey.workflows.tuning_start import START, TuningStart
 from tiny import write_clips
 
 HERE = Compute(device="cpu", workers=0)
-COST = TuningCost(seconds=1200, epochs=3, on_cpu=True)
-COMMAND = "marey train runs/a --finetune always"
 
 
 def tiny_recipe(class_names: tuple[str, ...], task: TaskConfig) -> Recipe:
@@ -165,8 +164,8 @@ def test_a_start_of_other_videos_is_refused(videos, tmp_path) -> None:
 
 def test_a_start_is_read_as_it_was_written(videos, tmp_path) -> None:
     start = start_of(classifier_of(videos, Classify()), videos)
-    start.save(tmp_path / "a" / tuning.START)
-    again = TuningStart.load(tmp_path / "a" / tuning.START)
+    start.save(tmp_path / "a" / START)
+    again = TuningStart.load(tmp_path / "a" / START)
     assert again.fold == start.fold
     for name in ("folds", "units", "weight", "bias", "answers"):
         assert np.array_equal(getattr(again, name), getattr(start, name))
@@ -201,50 +200,3 @@ def test_the_standard_error_of_clips_apart_is_that_of_a_mean() -> None:
     assert standard_error(gains, np.arange(40)) == pytest.approx(expected)
     # Clips that are repeated inside their recordings tell no more than the recordings.
     assert standard_error(gains.repeat(3), np.arange(40).repeat(3)) == pytest.approx(expected)
-
-
-def test_auto_ends_with_heads_on_a_cpu_and_says_what_tuning_costs(monkeypatch) -> None:
-    monkeypatch.setattr(tuning, "usable_cores", lambda: 2)
-    found = decide("auto", COST, Budget(), spent=150, command=COMMAND)
-    assert not found.tunes
-    assert found.sentence == (
-        "the network is not fine-tuned, which would take 1,200 core-seconds (3 epochs, twice; about 10 minutes on 2 "
-        "cores), more than the 450 core-seconds that are left of the budget (--minutes); marey train runs/a --finetune "
-        "always does it, here or where the folder is copied to"
-    )
-    small = TuningCost(seconds=100, epochs=3, on_cpu=True)
-    assert not decide("auto", small, Budget(), spent=150, command=COMMAND).tunes
-    assert "left of the budget" not in decide("auto", small, Budget(), spent=150, command=COMMAND).sentence
-
-
-def test_auto_tunes_within_the_budget_on_a_gpu_and_where_the_budget_was_named(monkeypatch) -> None:
-    monkeypatch.setattr(tuning, "usable_cores", lambda: 2)
-    on_gpu = TuningCost(seconds=120, epochs=3, on_cpu=False)
-    assert decide("auto", on_gpu, Budget(), spent=30, command=COMMAND).tunes
-    assert not decide("auto", on_gpu, Budget(minutes=2), spent=30, command=COMMAND).tunes
-    assert decide("auto", COST, Budget(minutes=12), spent=150, command=COMMAND).tunes
-    assert not decide("auto", COST, Budget(minutes=11), spent=150, command=COMMAND).tunes
-
-
-def test_always_tunes_and_never_does_not() -> None:
-    for cost in (COST, None):
-        assert decide("always", cost, Budget(), spent=0, command=COMMAND).tunes
-        assert not decide("never", cost, Budget(minutes=1000), spent=0, command=COMMAND).tunes
-    assert "could not be measured" in decide("auto", None, Budget(minutes=1000), spent=0, command=COMMAND).sentence
-
-
-def test_the_cost_grows_with_clips_and_epochs_and_leaves_the_classifier_alone(videos) -> None:
-    classifier = classifier_of(videos, Classify())
-    torch.manual_seed(1)
-    before = torch.get_rng_state()
-    cost = tuning_cost(classifier, videos, 3, HERE)
-    assert cost is not None
-    assert (cost.epochs, cost.on_cpu) == (1, True)
-    assert cost.seconds > 0
-    assert torch.equal(torch.get_rng_state(), before)
-    assert all(parameter.requires_grad and parameter.grad is None for parameter in classifier.network.parameters())
-
-
-def test_the_cost_of_videos_that_are_not_there_is_unknown(videos, tmp_path) -> None:
-    gone = make_manifest([("a.mp4", "jump"), ("b.mp4", "run")], root=tmp_path, source="gone")
-    assert tuning_cost(classifier_of(videos, Classify()), gone, 1, HERE) is None

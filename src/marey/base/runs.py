@@ -11,6 +11,10 @@ from marey.base.processes import processes
 
 BEST, LAST, STATE = "best.safetensors", "last.safetensors", "last.ckpt"
 """The files of a run that hold weights: of the best epoch, of the last step, and all that training resumes from."""
+TUNING = "tuning"
+"""The folder of a run in which its network is fine-tuned: a folder for each tuning's settings, and in that one for the
+training without the fold that judges, and one for that on all clips.
+"""
 _LONGEST_NAME = 80
 """Bytes of a folder's name before its number."""
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ParamSpec
 from marey.base.claim import Command
 from marey.base.errors import StoppedError
 from marey.base.reporter import understood_first
-from marey.base.runs import STATE
+from marey.base.runs import LAST, STATE, TUNING
 from marey.base.shell import typed_line
 from marey.base.words import counted
 
@@ -61,9 +61,15 @@ def going_on(kept: Callable[[], str], *options: str | Path) -> Iterator[None]:
 
 
 def kept_training(out: Path) -> str:
-    """Of `marey train`: the run, from its first step on; the features of clips from the first one on."""
+    """Of `marey train`: the run, from its first step on; the features of clips from the first one on; the classifier on
+    them, from when it is written; and the fine-tuning, from its first step on.
+    """
     if (out / STATE).exists():
         return f"the run is kept in {out}"
+    if next((out / TUNING).glob(f"*/*/{LAST}"), None) is not None:
+        return f"the classifier and the fine-tuning so far are kept in {out}"
+    if (out / LAST).exists():
+        return f"the classifier on frozen features is kept in {out}"
     is_claimed = (out / "split.csv").exists() and (out / Command.TRAIN.note).exists()
     return "the features so far are kept in the cache (marey cache)" if is_claimed else ""
 

@@ -80,7 +80,9 @@ def train(
     minutes: Annotated[
         float | None,
         typer.Option(
-            "--minutes", min=0.1, help="Time for --backbone auto and fine-tuning (default: 600 core-seconds)."
+            "--minutes",
+            min=0.1,
+            help="Time for --backbone auto and fine-tuning (default: 600 core-seconds, or seconds of a GPU).",
         ),
     ] = None,
     init: Annotated[
@@ -125,7 +127,7 @@ def train(
     """Train: `marey train FOLDER_OR_LIST` for your own clips, or `marey train NAME --data LIST` for a recipe."""
     from marey.workflows.train import TrainOptions
     from marey.workflows.training import Asked, is_yaml, run_plan
-    from marey.workflows.tuned import can_be_tuned
+    from marey.workflows.tuning_start import can_be_tuned
 
     if resume and out is None:
         raise MareyError("--resume: name the run to go on with, for example --out runs/mine-1.")
@@ -162,7 +164,9 @@ def train(
         if processes().first:
             print(plan.as_text())
         return
-    with going_on(partial(kept_training, folder), "--resume", "--out", folder):
+    # What was typed tunes a run on from where it was.
+    more = () if of_run else ("--resume", "--out", folder)
+    with going_on(partial(kept_training, folder), *more):
         run_plan(plan)
 
 

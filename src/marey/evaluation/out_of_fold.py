@@ -85,6 +85,8 @@ class FineTuning:
     kept: bool
     """Whether the fine-tuned network is the run's; else the head is."""
     core_seconds: float
+    folder: str = ""
+    """The folder of this tuning, inside that of the run's tunings."""
 
     @property
     def sentence(self) -> str:
@@ -127,7 +129,7 @@ class OutOfFold:
     tuning: FineTuning | None = None
     """None: no fine-tuning was tried."""
     tuning_note: str = ""
-    """Why none was tried, or what it would cost, as a sentence."""
+    """Why none was tried, or what it would cost; where one was kept, what its calibration lacks. As a sentence."""
 
     def __repr__(self) -> str:
         return f"OutOfFold({self.folds} folds, {self.head}: {self.result!r})"
@@ -301,7 +303,8 @@ class OutOfFold:
     @property
     def tuning_sentence(self) -> str:
         """How fine-tuning compared, or why it was not tried; "" where neither is known."""
-        return self.tuning_note if self.tuning is None else self.tuning.sentence
+        compared = "" if self.tuning is None else self.tuning.sentence
+        return " ".join(filter(None, (compared, self.tuning_note)))
 
     @property
     def _needs_sentence(self) -> str:

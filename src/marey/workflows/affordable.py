@@ -23,6 +23,7 @@ from marey.weights.availability import availability_of
 from marey.weights.load import build_model
 from marey.weights.obtain import Obtained, check_sources, obtain_from
 from marey.weights.sizes import megabytes
+from marey.workflows.budget import unit
 
 AUTO = "auto"
 """The word for the best backbone that a machine can afford."""
@@ -59,12 +60,11 @@ def affordable(budget_core_seconds: float, clips: int, compute: Compute) -> tupl
     Returns:
         None: none suffices or can be fetched, and what is installed is to be taken.
     """
-    considered = candidates()
-    device = device_text(pick_device(compute.device))
+    considered, device = candidates(), pick_device(compute.device)
+    what = unit(on_cpu=device.type == "cpu")
     notice(
         f"--backbone auto: {counted(len(considered), 'network')} trained on Kinetics-400 considered for "
-        f"{counted(clips, 'clip')} in "
-        f"{budget_core_seconds:,.0f} core-seconds on {device}"
+        f"{counted(clips, 'clip')} in {budget_core_seconds:,.0f} {what} on {device_text(device)}"
     )
     for row in considered:
         words = f"  {row.name} ({_top1(row):g} % on Kinetics-400)"
@@ -76,7 +76,7 @@ def affordable(budget_core_seconds: float, clips: int, compute: Compute) -> tupl
             notice(f"{words}: not taken: {error}")
             continue
         seconds = core_seconds_a_clip(model, compute, enough=budget_core_seconds / clips)
-        measured = f"{words}: {seconds:.2g} core-seconds a clip, {seconds * clips:,.0f} together"
+        measured = f"{words}: {seconds:.2g} {what} a clip, {seconds * clips:,.0f} together"
         if seconds * clips > budget_core_seconds:
             notice(f"{measured}: too many")
             continue

@@ -40,6 +40,8 @@ class Backbone:
     """A probe's."""
     source: str
     """Where the weights came from, in words."""
+    named: str
+    """The word that finds the same one again: a recipe's name, or a file."""
     sha256: str
     """Of the names, types, shapes and values of the backbone's tensors, 64 digits: the same weights have the same one,
     whichever file held them."""
@@ -80,7 +82,9 @@ def find_backbone(
         if chosen is None:
             return _installed(compute)
         row, found = chosen
-        return _backbone(load_model(row, weights=found, allow_new_head=True), _published(row, found), row.name, compute)
+        return _backbone(
+            load_model(row, weights=found, allow_new_head=True), _published(row, found), row.name, row.name, compute
+        )
     if word is None or str(word) == PROBE.name:
         return _installed(compute)
     if is_file_of_ours(word):
@@ -139,7 +143,7 @@ def _installed(compute: Compute) -> Backbone:
     """EfficientNet-Lite0 of the package that Marey requires."""
     file = imagenet_file(PROBE)
     plain = PROBE.variant(model=PROBE.model.backbone)  # type: ignore[union-attr]
-    return _probed(load_model(plain, weights=file), PROBE, installed_text(0), compute)
+    return _probed(load_model(plain, weights=file), PROBE, installed_text(0), PROBE.name, compute)
 
 
 def _of_recipe(recipe: Recipe, compute: Compute, trust_first_use: bool) -> Backbone:
@@ -154,7 +158,7 @@ def _of_recipe(recipe: Recipe, compute: Compute, trust_first_use: bool) -> Backb
     else:
         loaded, source = start(recipe, word, trust_first_use=trust_first_use), f"{word} weights for {recipe.name}"
         notice(f"{recipe.name}: no trained weights of it are published: its features are those of {word} weights")
-    return _backbone(loaded, source, recipe.name, compute)
+    return _backbone(loaded, source, recipe.name, recipe.name, compute)
 
 
 def _of_file(word: str | Path, compute: Compute, trust_first_use: bool) -> Backbone:
@@ -163,11 +167,13 @@ def _of_file(word: str | Path, compute: Compute, trust_first_use: bool) -> Backb
     path = found.path if isinstance(found, Obtained) else found
     _refuse(config_in(path), str(word))
     loaded = load_model(weights=found, allow_new_head=True)
-    return _backbone(loaded, f"{path} ({loaded.recipe.name})", _OWN_FILE, compute)
+    return _backbone(loaded, f"{path} ({loaded.recipe.name})", _OWN_FILE, str(word), compute)
 
 
-def _backbone(loaded: Classifier, source: str, start_word: str, compute: Compute) -> Backbone:
-    """A probe on the network of a classifier that was loaded; `start_word` is what its recipe says it starts from."""
+def _backbone(loaded: Classifier, source: str, start_word: str, named: str, compute: Compute) -> Backbone:
+    """A probe on the network of a classifier that was loaded; `start_word` is what its recipe says it starts from, `named`
+    what finds it again.
+    """
     base = loaded.recipe
     if isinstance(base.model, FrameProbeConfig | ClipProbeConfig):
         recipe = base.variant(
@@ -176,16 +182,16 @@ def _backbone(loaded: Classifier, source: str, start_word: str, compute: Compute
         )  # fmt: skip
     else:
         recipe = probe_on(base).variant(pretraining=start_word)
-    return _probed(loaded, recipe, source, compute)
+    return _probed(loaded, recipe, source, named, compute)
 
 
-def _probed(loaded: Classifier, recipe: Recipe, source: str, compute: Compute) -> Backbone:
+def _probed(loaded: Classifier, recipe: Recipe, source: str, named: str, compute: Compute) -> Backbone:
     network = _probe(build_model(recipe))
     report = fill_backbone(network, loaded)
     model = Classifier(network, recipe, load_report=report, trained_on=loaded.trained_on).eval()
     require_memory(model, compute)
     notice(f"backbone: {source}: {backbone_line(report)}")
-    return Backbone(model, recipe, source, _sha256(network))
+    return Backbone(model, recipe, source, named, _sha256(network))
 
 
 def _starts_from(recipe: Recipe) -> str | None:

@@ -5,15 +5,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 from marey.backends.compute import Compute
 from marey.backends.device import device_text, pick_device
 from marey.backends.precision import check_machine
-from marey.base.claim import Claim, Command, OutputPath
-from marey.base.errors import RunError
+from marey.base.claim import Claim, Command, OutputPath, read_note
+from marey.base.errors import DataError, RunError
 from marey.base.finetune import Finetune
 from marey.base.jsonable import Json
 from marey.base.processes import processes
-from marey.base.readme import write_readme
 from marey.base.reporter import first_line_awaited, notice, understood
 from marey.base.shell import marey_line, next_steps
 from marey.base.words import about, counted
@@ -24,15 +25,24 @@ from marey.data.missing import check_present
 from marey.data.sides import Given, class_table, joined, read_given
 from marey.data.videos import classes_text
 from marey.evaluation.out_of_fold import OutOfFold
-from marey.evaluation.report import write_report
 from marey.inference.cells import Estimate, compute_cells, estimate_cells
 from marey.recipe import Classify, MultiLabel, TaskConfig
+from marey.recipes.probe import PROBE
 from marey.training.folder import facts_for_readme, refuse_other_run
+from marey.workflows.affordable import AUTO
 from marey.workflows.backbones import Backbone, check_backbone, find_backbone
+from marey.workflows.budget import Budget
 from marey.workflows.fitted import fit_on_cells, write_classifier
-from marey.workflows.testing import test_model
-from marey.workflows.tuned import save_start, tuned
-from marey.workflows.tuning import Budget
+from marey.workflows.tuned import TuningOptions, tune_and_finish
+from marey.workflows.tuning_start import (
+    CLIPS,
+    TuningData,
+    can_be_tuned,
+    cannot_be_judged,
+    fold_that_judges,
+    save_lists,
+    save_start,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +64,14 @@ class FittingOptions:
     trust_first_use: bool = False
     go_on: str | None = None
     """The command line that would resume the run."""
+
+    @property
+    def tuning(self) -> TuningOptions:
+        """Those of fine-tuning."""
+        return TuningOptions(
+            finetune=self.finetune, budget=self.budget, settings=self.settings, compute=self.compute, seed=self.seed,
+            max_broken=self.max_broken,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -119,6 +137,8 @@ def plan_on_features(
             "(--set or --init none; a recipe's name and --data)."
         )
     check_machine(options.compute, training=True)
+    if options.resume and options.backbone in (None, AUTO):
+        options = replace(options, backbone=_backbone_of_run(out, options.backbone))
     check_backbone(options.backbone, trust_first_use=options.trust_first_use)
     if not options.resume:
         refuse_other_run(out)  # before anything is fetched or read
@@ -131,7 +151,33 @@ def plan_on_features(
     check_trainable(given.train)
     check_present(options.max_broken, given.train, *given.tested.values())
     task = MultiLabel() if given.train.label_sets is not None else Classify()
-    return FittingPlan(given, make_folds(given.train), task, out, options)
+    folds = make_folds(given.train)
+    if options.finetune == "always":
+        _require_judging_fold(folds, given.train)
+    return FittingPlan(given, folds, task, out, options)
+
+
+def _backbone_of_run(out: Path, named: str | None) -> str | None:
+    """The backbone of the run in a folder, where it was noted; else the one that was named."""
+    found = (read_note(out / Command.TRAIN.note) or {}).get("backbone_named")
+    if not isinstance(found, str):
+        return named
+    if named == AUTO or found != PROBE.name:
+        notice(f"the run in {out} goes on with its backbone, {found}")
+    return found
+
+
+def _require_judging_fold(folds: Folds, train: Manifest) -> None:
+    """Check that fine-tuning can be judged.
+
+    Raises:
+        DataError: the clips of each fold are of one recording.
+    """
+    of_row, fold = fold_that_judges(folds)
+    if why := cannot_be_judged(len(np.unique(folds.units[of_row == fold]))):
+        raise DataError(
+            f"{train.source or 'the list'}: --finetune always: {why}, or leave --finetune, --epochs and --lr out."
+        )
 
 
 def _not_cut(given: Given, cut: Manifest) -> list[str]:
@@ -162,29 +208,40 @@ def fit_classifier(plan: FittingPlan) -> OutOfFold:
         facts=_facts(plan, backbone),
         resume=options.resume,
     )
-    with claim.held():
-        joined(plan.train, plan.given.tested).write_csv(out / "split.csv")
-        estimate = _say_what_was_understood(plan, backbone)
-        cells = compute_cells(backbone.model, plan.train, options.compute, max_broken=options.max_broken)
-        notes = (*plan.given.notes, *plan.folds.notes)
-        fitted = fit_on_cells(
-            cells, plan.train, plan.folds, backbone, task=plan.task, notes=notes, begun=begun, estimate=estimate
-        )
-        write_classifier(fitted.model, fitted.found, out)
-        save_start(fitted, out)
-        model, found = tuned(
-            fitted.model, fitted.found, out, finetune=options.finetune, budget=options.budget, settings=options.settings,
-            compute=options.compute, seed=options.seed, max_broken=options.max_broken,
-            spent=fitted.found.cost.core_seconds if on_cpu else fitted.found.cost.seconds,
-        )  # fmt: skip
-        write_classifier(model, found, out)
-        for name, part in plan.given.tested.items():
-            test_model(model, part, out=out / name, max_broken=options.max_broken, compute=options.compute)
-        notice(f"report: {write_report(out, fitted.manifest)}")
-        write_readme(out)
+    with claim.held() as resumed:
+        if resumed and can_be_tuned(out):
+            _take_up(plan)
+        else:
+            _fit(plan, backbone, begun)
+        found = OutOfFold.load(out)
+        data = TuningData.read(out, plan.train.class_names, max_broken=options.max_broken)
+        found = tune_and_finish(out, data, options.tuning, spent=found.cost)
     print(found.summary(), flush=True)
-    next_steps(marey_line("predict", out, fitted.manifest[0].path))
+    next_steps(marey_line("predict", out, data.clips[0].path))
     return found
+
+
+def _fit(plan: FittingPlan, backbone: Backbone, begun: float) -> None:
+    """Features, heads and their answers out of fold; the checkpoint, and what fine-tuning starts from."""
+    options, out = plan.options, plan.out
+    joined(plan.train, plan.given.tested).write_csv(out / "split.csv")
+    estimate = _say_what_was_understood(plan, backbone)
+    cells = compute_cells(backbone.model, plan.train, options.compute, max_broken=options.max_broken)
+    notes = (*plan.given.notes, *plan.folds.notes)
+    fitted = fit_on_cells(
+        cells, plan.train, plan.folds, backbone, task=plan.task, notes=notes, begun=begun, estimate=estimate
+    )
+    write_classifier(fitted.model, fitted.found, out)
+    save_start(fitted, plan.given.tested, out)
+
+
+def _take_up(plan: FittingPlan) -> None:
+    """Go on with a run whose head was fitted already; its clips may lie elsewhere now."""
+    out = plan.out
+    understood(f"{plan.counts_text()}; the head was fitted already, in {out}")
+    broken = [file.id for file in OutOfFold.load(out).result.broken]
+    readable = ~np.isin(np.array([clip.id for clip in plan.train]), broken)
+    save_lists({CLIPS: plan.train[np.flatnonzero(readable)], **plan.given.tested}, out)
 
 
 def _settings(plan: FittingPlan, backbone: Backbone) -> dict[str, Json]:
@@ -209,7 +266,10 @@ def _facts(plan: FittingPlan, backbone: Backbone) -> dict[str, Json]:
     facts = facts_for_readme(plan.out, plan.train if tested is None else tested, plan.options.go_on)
     if tested is None:  # no list to test on: the clips were trained on
         facts = {name: value for name, value in facts.items() if not name.startswith("held_out")}
-    return {"recipe": backbone.recipe.model_dump(mode="json"), "videos": len(plan.train), **commands, **facts}
+    return {
+        "recipe": backbone.recipe.model_dump(mode="json"), "backbone_named": backbone.named, "videos": len(plan.train),
+        **commands, **facts,
+    }  # fmt: skip
 
 
 def _say_what_was_understood(plan: FittingPlan, backbone: Backbone) -> Estimate | None:

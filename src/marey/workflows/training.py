@@ -16,6 +16,7 @@ from marey.recipe import Recipe, read_recipe
 from marey.recipe.short import with_short_forms
 from marey.recipes import get_recipe
 from marey.weights.pretraining import WORDS
+from marey.workflows.budget import Budget
 from marey.workflows.classifier import FittingOptions, FittingPlan, fit_classifier, plan_on_features
 from marey.workflows.train import (
     Plan,
@@ -26,8 +27,8 @@ from marey.workflows.train import (
     train_classifier,
     with_epochs_of_run,
 )
-from marey.workflows.tuned import TuningPlan, can_be_tuned, tune_run
-from marey.workflows.tuning import Budget
+from marey.workflows.tuned import TuningOptions, TuningPlan, plan_tuning, tune_run
+from marey.workflows.tuning_start import can_be_tuned
 
 Logger: TypeAlias = Literal["csv", "tensorboard"]
 """What writes the numbers of each epoch."""
@@ -90,18 +91,28 @@ class Asked:
         """
         if processes().world > 1:
             raise RunError(f"{run}: a run is fine-tuned by one process: leave out torchrun.")
-        others = {"--val": self.val, "--test": self.test, "--backbone": self.backbone, "--init": self.options.init}
+        given = self.options
+        others = {
+            "--val": self.val, "--test": self.test, "--classes": given.classes, "--backbone": self.backbone,
+            "--init": given.init, "--trust-first-use": given.trust_first_use or None,
+            "--logger tensorboard": given.tensorboard or None,
+            "--finetune never": self.finetune if self.finetune == "never" else None,
+        }  # fmt: skip
         if named := next((name for name, value in others.items() if value is not None), None):
             raise RecipeError(f"{named}: {run} is a run, which can only be fine-tuned: leave {named} out.")
-        if self.recipe is not None or self.out != run:
+        if self.recipe is not None or self.out.resolve() != run.resolve():
             raise RecipeError(f"{run} is a run, which is fine-tuned in its own folder: leave --out and --data out.")
-        given = self.options
         settings = with_short_forms(self.settings, epochs=self.epochs, lr=self.lr)
         if fixed := next((setting for setting in settings if not setting.startswith("train.")), None):
             raise RecipeError(f"--set {fixed}: the head was fitted with it: fine-tuning has settings of train alone.")
-        return TuningPlan(
-            run, self.finetune or ("always" if settings else "auto"), Budget(self.minutes), tuple(settings), given.compute,
-            given.seed, given.max_broken,
+        self._refuse_unforced(settings)
+        return plan_tuning(
+            run,
+            TuningOptions(
+                finetune=self.finetune or ("always" if settings else "auto"), budget=Budget(self.minutes),
+                settings=tuple(settings), compute=given.compute, seed=given.seed, max_broken=given.max_broken,
+                root=given.root,
+            ),
         )  # fmt: skip
 
     def _plan_on_features(self) -> FittingPlan:
@@ -114,12 +125,7 @@ class Asked:
                 "network (--init none, --set)."
             )
         settings = with_short_forms((), epochs=self.epochs, lr=self.lr)
-        if settings and self.finetune in ("auto", "never"):
-            named = "--epochs" if self.epochs is not None else "--lr"
-            raise RecipeError(
-                f"{named} belongs to fine-tuning, which --finetune {self.finetune} does not force: give "
-                f"--finetune always, or leave {named} out."
-            )
+        self._refuse_unforced(settings)
         options = FittingOptions(
             compute=given.compute, seed=given.seed, resume=given.resume, max_broken=given.max_broken,
             trust_first_use=given.trust_first_use, go_on=given.go_on, backbone=self.backbone or given.init,
@@ -134,6 +140,20 @@ class Asked:
             classes=given.classes,
             out=self.out,
             options=options,
+        )
+
+    def _refuse_unforced(self, settings: Sequence[str]) -> None:
+        """Refuse settings of fine-tuning where it is not asked for.
+
+        Raises:
+            RecipeError: there are some.
+        """
+        if not settings or self.finetune not in ("auto", "never"):
+            return
+        named = "--epochs" if self.epochs is not None else "--lr" if self.lr is not None else f"--set {settings[0]}"
+        raise RecipeError(
+            f"{named} belongs to fine-tuning, which --finetune {self.finetune} does not force: give --finetune always, or "
+            f"leave {named} out."
         )
 
     def _refuse_of_features(self) -> None:
@@ -209,7 +229,7 @@ def train(
             None: EfficientNet-Lite0, which comes with Marey.
         finetune: "always" tunes the whole network from the classifier, and keeps it if it is better on one fold; "never"
             does not; "auto" (as None) does so where the time allows.
-        minutes: Time for choosing a backbone and for fine-tuning; None: 600 core-seconds.
+        minutes: Time for choosing a backbone and for fine-tuning; None: 600 core-seconds, or seconds of a GPU.
         epochs: How often each video is seen: the setting train.epochs in short; without a recipe of fine-tuning.
         lr: Learning rate for a batch of the size train.base_batch: the setting train.optimizer.lr in short.
         val: Videos to test on; None: what the split column says. With a recipe, the videos to hold out.
@@ -218,7 +238,7 @@ def train(
         settings: Changed fields of the recipe, such as "train.clip_norm=5"; without a recipe they train a whole network, TSM
             on EfficientNet-Lite0, instead of a classifier on frozen features.
         logger: "csv" is log.csv, which is always written; "tensorboard" its numbers for TensorBoard, too.
-        root: Folder that a list's paths are relative to.
+        root: Folder that a list's paths are relative to; of a run that is fine-tuned where its clips lie now.
         classes: The class names in order, or a file of them.
         init: "none" or "imagenet" train a whole network from there; a recipe's name or a checkpoint is the backbone, or with
             a recipe what that starts from.

@@ -1,65 +1,60 @@
 """Fine-tuning as a part of `marey train FOLDER_OR_LIST`, at once or later from the folder of the run."""
 
-from collections.abc import Sequence
+import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-
 from marey.backends.compute import Compute
+from marey.backends.precision import check_machine
 from marey.base.claim import OutputPath
+from marey.base.errors import DataError, StoppedError
 from marey.base.finetune import Finetune
-from marey.base.readme import write_readme
-from marey.base.reporter import notice
-from marey.base.runs import next_run
+from marey.base.reporter import notice, understood
+from marey.base.runs import TUNING
 from marey.base.shell import marey_line
-from marey.base.words import counted
+from marey.base.words import counted, verb
 from marey.classifier import Classifier
-from marey.data.folds import NEVER
-from marey.data.formats import read_manifest
-from marey.data.sides import read_given
-from marey.evaluation.calibration import fit_calibration
-from marey.evaluation.out_of_fold import FineTuning, OutOfFold
-from marey.evaluation.report import write_report
+from marey.data.videos import first_of
+from marey.evaluation.calibration import TURNED_AWAY, fit_calibration
+from marey.evaluation.out_of_fold import Cost, FineTuning, OutOfFold
 from marey.tasks.all import task_of
-from marey.training.heads import fit_head
-from marey.training.selection import judging_folds
-from marey.weights.checkpoint import save_checkpoint
 from marey.weights.load import load_model
-from marey.workflows.fitted import Fitted, write_classifier
-from marey.workflows.testing import test_model
-from marey.workflows.tuning import FOLDER, START, Budget, Tuning, TuningStart, decide, tune, tuning_cost
+from marey.workflows.budget import Budget
+from marey.workflows.finish import Outcome, finish
+from marey.workflows.tuning import Tuning, kept_tuning, tune, tuning_name
+from marey.workflows.tuning_cost import Decision, decide, tuning_cost
+from marey.workflows.tuning_start import HEADS, START, TuningData, TuningStart, cannot_be_judged
 
-CLIPS, HEADS = "clips.csv", "heads.safetensors"
-"""In the folder of the tuning: the clips that the run was fitted on, and the classifier on frozen features, from which each
-tuning begins, whatever became of an earlier one.
-"""
-
-
-def save_start(fitted: Fitted, out: Path) -> None:
-    """Keep in the folder of a run what it can be tuned from later."""
-    choice, folds = fitted.choice, judging_folds(fitted.folds.of_row)
-    units = fitted.folds.units
-    # The one of most recordings says most, whatever clips it has.
-    fold = max(np.unique(folds[folds != NEVER]).tolist(), key=lambda one: len(np.unique(units[folds == one])))
-    judged, others = np.flatnonzero(folds == fold), np.flatnonzero(folds != fold)
-    pooled = choice.candidate.pooled
-    head = fit_head(
-        pooled.rows(others), fitted.targets[others], classes=len(fitted.manifest.class_names),
-        strength=choice.head.strength, task=fitted.model.recipe.task,
-    )  # fmt: skip
-    start = TuningStart(
-        folds=folds, units=units, fold=fold, weight=head.weight, bias=head.bias,
-        answers=head.logits(pooled.features[judged]).astype(np.float32),
-    )  # fmt: skip
-    start.save(out / FOLDER / START)
-    fitted.manifest.write_csv(out / FOLDER / CLIPS)
-    save_checkpoint(out / FOLDER / HEADS, fitted.model)
+_FEW = 5
+"""Clips of a class below which its threshold says little."""
+_LEAST_RIGHT = math.ceil(1 / TURNED_AWAY) - 1
+"""Right answers of which a threshold for "none of these" is told (`marey.tasks.thresholds.turning_away`)."""
+_NOTHING = Cost(0, 0, 0.0, 0.0)
 
 
-def can_be_tuned(folder: Path) -> bool:
-    """Whether a folder is that of a run that was fitted on frozen features."""
-    return (folder / FOLDER / START).is_file()
+@dataclass(frozen=True, kw_only=True)
+class TuningOptions:
+    """Whether and how to fine-tune here and now."""
+
+    finetune: Finetune = "auto"
+    budget: Budget = Budget()  # noqa: RUF009 - frozen
+    settings: tuple[str, ...] = ()
+    """Of the recipe's training ("train.epochs=3")."""
+    compute: Compute = Compute()  # noqa: RUF009 - frozen
+    seed: int = 0
+    max_broken: float | None = None
+    root: Path | None = None
+    """The folder that has the clips, where it was named."""
+
+    def command(self, run: Path) -> str:
+        """The command line that tunes a run by these settings, now or later."""
+        words: list[str | Path] = ["--finetune", "always"]
+        for setting in self.settings:
+            words += ["--set", setting]
+        words += ["--seed", str(self.seed)] if self.seed else []
+        words += ["--precision", self.compute.precision] if self.compute.precision != "auto" else []
+        words += ["--root", self.root] if self.root is not None else []
+        return marey_line("train", run, *words)
 
 
 @dataclass(frozen=True)
@@ -67,109 +62,229 @@ class TuningPlan:
     """A run that was fitted on frozen features, to be tuned. Nothing is computed until `tune_run`."""
 
     run: Path
-    finetune: Finetune
-    budget: Budget
-    settings: tuple[str, ...]
-    compute: Compute
-    seed: int
-    max_broken: float | None
+    data: TuningData
+    options: TuningOptions
 
     def as_text(self) -> str:
         """What would be tuned, and where."""
-        clips = TuningStart.load(self.run / FOLDER / START).folds
+        settings = "".join(f", {setting}" for setting in self.options.settings)
         return (
-            f"{self.run}: a classifier on frozen features of {counted(len(clips), 'clip')}, to be fine-tuned "
-            f"(--finetune {self.finetune}).\nNothing was trained or written (--dry-run)."
+            f"{self.run}: a classifier on frozen features of {counted(len(self.data.clips), 'clip')} in "
+            f"{self.data.clips.root}, to be fine-tuned (--finetune {self.options.finetune}, seed {self.options.seed}"
+            f"{settings}).\nNothing was trained or written (--dry-run)."
         )
+
+
+def plan_tuning(run: Path, options: TuningOptions) -> TuningPlan:
+    """To tune a run that was fitted on frozen features.
+
+    Raises:
+        DataError: its clips cannot be found, or tuning cannot be judged on them.
+        RecipeError: a setting that the recipe does not have.
+        RunError: this machine lacks the device.
+    """
+    check_machine(options.compute, training=True)
+    heads = load_model(run / TUNING / HEADS)
+    assert heads.class_names is not None
+    if options.settings:
+        heads.recipe.with_settings(options.settings)  # refuses what it does not have
+    if options.finetune == "always" and (why := cannot_be_judged(TuningStart.load(run / TUNING / START).recordings)):
+        raise DataError(f"{run}: {why}.")
+    data = TuningData.read(run, heads.class_names, root=options.root, max_broken=options.max_broken)
+    return TuningPlan(run, data, options)
 
 
 def tune_run(plan: TuningPlan) -> OutOfFold:
     """Fine-tune the network of a run, where that is asked for or the time allows it, and keep it where it pays.
 
     The run's checkpoint, record and report are then those of the tuned network; results on videos for validation and testing
-    are made anew, and the former ones kept beside them.
+    are made anew, and the former ones kept beside them. What is there already is not done again.
 
     Raises:
-        DataError: the clips that the run was fitted on cannot be found.
         RunError: another process works on the run.
+        StoppedError: a signal asked it to stop; the same call goes on.
     """
-    run = plan.run
+    run, options = plan.run, plan.options
     with OutputPath.folder(run).held():
-        before, found = load_model(run / FOLDER / HEADS), OutOfFold.load(run)
-        model, found = tuned(
-            before, found, run, finetune=plan.finetune, budget=plan.budget, settings=plan.settings, compute=plan.compute,
-            seed=plan.seed, max_broken=plan.max_broken, spent=0.0,
-        )  # fmt: skip
-        write_classifier(model, found, run)
-        if found.tuning is not None and found.tuning.kept:
-            _test_again(model, run, plan)
-        notice(f"report: {write_report(run, read_manifest(run / FOLDER / CLIPS, classes=model.class_names))}")
-        write_readme(run)
+        understood(
+            f"{run}: a classifier on frozen features of {counted(len(plan.data.clips), 'clip')}, to be fine-tuned"
+        )
+        found = tune_and_finish(run, plan.data, options)
     print(found.summary(), flush=True)
     return found
 
 
-def _test_again(model: Classifier, run: Path, plan: TuningPlan) -> None:
-    """Test on the videos for validation and testing that the run's list names."""
-    for name, part in read_given(run / "split.csv", classes=model.class_names).tested.items():
-        if (run / name).exists():
-            (run / name).rename(next_run(f"{name}-before-tuning", inside=run))
-        test_model(model, part, out=run / name, max_broken=plan.max_broken, compute=plan.compute)
-
-
-def tuned(
-    model: Classifier,
-    found: OutOfFold,
-    out: Path,
-    *,
-    finetune: Finetune,
-    budget: Budget,
-    settings: Sequence[str],
-    compute: Compute,
-    seed: int,
-    max_broken: float | None,
-    spent: float,
-) -> tuple[Classifier, OutOfFold]:
-    """The classifier of the run in `out` and its record after fine-tuning, where that is done and pays; else as they are.
+def tune_and_finish(run: Path, data: TuningData, options: TuningOptions, *, spent: Cost = _NOTHING) -> OutOfFold:
+    """Tune the fitted classifier of a run, which this process holds, where that is asked for and pays, and bring the run to
+    its end: checkpoint, tests, report.
 
     Args:
-        settings: Of the recipe's training ("train.epochs=3").
-        spent: Of the budget, in its unit.
+        spent: Of the budget.
     """
-    plain = model
-    if settings:
-        model = model.with_recipe(model.recipe.with_settings(settings))
-    start, clips = (
-        TuningStart.load(out / FOLDER / START),
-        read_manifest(out / FOLDER / CLIPS, classes=model.class_names),
-    )
-    cost = None if finetune == "never" else tuning_cost(model, clips, len(start.judged), compute)
-    command = marey_line("train", out, "--finetune", "always")
-    decision = decide(finetune, cost, budget, spent=spent, command=command)
-    if not decision.tunes:
-        return plain, replace(found, tuning_note=_sentence(decision.sentence))
-    notice(decision.sentence)
-    result = tune(model, clips, start, out=out / FOLDER, compute=compute, seed=seed, max_broken=max_broken)
+    outcome = tuned(run, data, options, spent=spent)
+    finish(run, outcome, data, max_broken=options.max_broken, compute=options.compute)
+    return outcome.found
+
+
+def tuned(run: Path, data: TuningData, options: TuningOptions, *, spent: Cost) -> Outcome:
+    """The classifier of a run and its record after fine-tuning, where that is done and pays; else as they were.
+
+    Nothing is written but in the folder of the tuning. A network that was fine-tuned before stays, unless another tuning
+    names at least as many clips of the fold rightly.
+    """
+    state = _State.read(run, data, options)
+    if said := state.said_already():
+        notice(said)
+        return state.unchanged
+    decision = state.decision(spent)
+    if decision.tunes:
+        notice(decision.sentence)
+        return state.after(state.tune())
+    if not decision.sentence:
+        return state.unchanged
+    if state.found.tuning_note or state.found.tuning is not None:
+        notice(decision.sentence)
+        return state.unchanged
+    return Outcome(state.before, replace(state.found, tuning_note=f"{_capitalised(decision.sentence)}."), changed=True)
+
+
+@dataclass(frozen=True, eq=False)
+class _State:
+    """What a run has, and the tuning that is asked for."""
+
+    run: Path
+    data: TuningData
+    options: TuningOptions
+    heads: Classifier
+    """On frozen features."""
+    model: Classifier
+    """The same, with the settings of the tuning."""
+    start: TuningStart
+    found: OutOfFold
+    kept: FineTuning | None
+    """The tuning that the run's network comes from."""
+    before: Classifier
+    """Of the run: tuned, or on frozen features."""
+    folder: Path
+    """Of the tuning that is asked for."""
+
+    @classmethod
+    def read(cls, run: Path, data: TuningData, options: TuningOptions) -> "_State":
+        """The state of a run, from its files; the checkpoint is not asked, which a stop may have left of another tuning."""
+        tunings = run / TUNING
+        heads, start, found = load_model(tunings / HEADS), TuningStart.load(tunings / START), OutOfFold.load(run)
+        model = heads
+        if options.settings:
+            model = heads.with_recipe(heads.recipe.with_settings(options.settings))
+        name = tuning_name(model, data.clips, start, compute=options.compute, seed=options.seed)
+        kept = found.tuning if found.tuning is not None and found.tuning.kept else None
+        before = heads if kept is None else _calibrated(kept_tuning(tunings / kept.folder), heads)
+        return cls(run, data, options, heads, model, start, found, kept, before, tunings / name)
+
+    @property
+    def unchanged(self) -> Outcome:
+        """The run as it is."""
+        return Outcome(self.before, self.found, changed=False)
+
+    def said_already(self) -> str:
+        """That the run was tuned already, and is not to be tuned again; "" where that is not so."""
+        if self.kept is not None and self.kept.folder == self.folder.name:
+            return f"{self.run} was fine-tuned with these settings already, and the fine-tuned network was kept"
+        if self.found.tuning is None or self.options.finetune == "always":
+            return ""
+        return (
+            f"{self.run} was fine-tuned already, and stays as it is; --finetune always, with other --epochs, --lr or "
+            "--seed, tries again"
+        )
+
+    def decision(self, spent: Cost) -> Decision:
+        """Whether to tune. A tuning of these settings that was begun goes on, whatever it costs."""
+        if self.options.finetune == "never":
+            return Decision(False, "")
+        if why := cannot_be_judged(self.start.recordings):
+            return Decision(False, f"the network is not fine-tuned: {why}")
+        if self.folder.exists():
+            return Decision(True, f"going on with the fine-tuning in {self.folder}")
+        cost = tuning_cost(self.model, self.data.clips, len(self.start.judged), self.options.compute)
+        command = self.options.command(self.run)
+        return decide(self.options.finetune, cost, self.options.budget, spent=spent, command=command)
+
+    def tune(self) -> Tuning:
+        """Tune in the folder.
+
+        Raises:
+            StoppedError: a signal asked it to stop; the command that goes on is named.
+        """
+        options = self.options
+        try:
+            return tune(
+                self.model, self.data.clips, self.start, out=self.folder, compute=options.compute, seed=options.seed,
+                max_broken=options.max_broken,
+            )  # fmt: skip
+        except StoppedError as stop:
+            raise StoppedError(
+                f"stopped in the fine-tuning, which is kept so far in {self.folder}; to go on: {options.command(self.run)}",
+                interrupted=stop.interrupted,
+            ) from None
+
+    def after(self, result: Tuning) -> Outcome:
+        """What the run is after a tuning: the better one of what was kept before and this one."""
+        record = _as_fine_tuning(result, self.folder)
+        if self.kept is not None and (result.classifier is None or self.kept.tuned > record.tuned):
+            notice(f"{self.run} keeps the network that was fine-tuned before, in {self.kept.folder}")
+            return self.unchanged
+        if result.classifier is None:
+            found = replace(self.found, tuning=record, tuning_note="")
+            return Outcome(self.heads, found, changed=self.found.tuning != record)
+        made = _calibrated(result, self.heads)
+        note = _calibration_note(self.heads, made, result)
+        notice(note)
+        return Outcome(made, replace(self.found, tuning=record, tuning_note=note), changed=True)
+
+
+def _as_fine_tuning(result: Tuning, folder: Path) -> FineTuning:
+    """The record of a tuning as that of the run has it."""
     record = result.record
-    found = replace(
-        found,
-        tuning=FineTuning(
-            heads=record.heads_right / record.clips, tuned=record.tuned_right / record.clips, error=record.error,
-            clips=record.clips, kept=record.kept, core_seconds=record.core_seconds,
-        ),
+    return FineTuning(
+        heads=record.heads_right / record.clips, tuned=record.tuned_right / record.clips, error=record.error,
+        clips=record.clips, kept=record.kept, core_seconds=record.core_seconds, folder=folder.name,
     )  # fmt: skip
-    return (plain if result.classifier is None else _calibrated(result, result.classifier, model)), found
 
 
-def _calibrated(result: Tuning, tuned_model: Classifier, before: Classifier) -> Classifier:
+def _calibrated(result: Tuning, heads: Classifier) -> Classifier:
     """The tuned classifier with a calibration of its own."""
-    task = task_of(tuned_model.recipe.task)
+    made = result.classifier
+    assert made is not None
     fitted_on = f"the fine-tuned network's answers to {counted(len(result.answers), 'clip')} of one fold"
-    tuned_model.calibration = fit_calibration(task, result.answers, result.labels, fitted_on=fitted_on)
-    if tuned_model.trained_on is not None and before.trained_on is not None:
-        tuned_model.trained_on = tuned_model.trained_on | before.trained_on
-    return tuned_model
+    made.calibration = fit_calibration(task_of(made.recipe.task), result.answers, result.labels, fitted_on=fitted_on)
+    if made.trained_on is not None and heads.trained_on is not None:
+        made.trained_on = made.trained_on | heads.trained_on
+    return made
 
 
-def _sentence(text: str) -> str:
-    return f"{text[:1].upper()}{text[1:]}." if text else ""
+def _calibration_note(heads: Classifier, made: Classifier, result: Tuning) -> str:
+    """On how few clips the calibration of the tuned classifier rests, as a sentence: it has those of one fold alone."""
+    now, clips = made.calibration, counted(len(result.answers), "clip")
+    assert now is not None and made.class_names is not None
+    if now.thresholds is not None:
+        counts = (result.labels > 0).sum(axis=0)
+        few = [name for name, count in zip(made.class_names, counts.tolist(), strict=True) if count < _FEW]
+        rest = f"The thresholds of the fine-tuned network rest on the {clips} of one fold alone"
+        some = f"{counted(len(few), 'class')} {verb(len(few), 'has', 'have')} fewer than {_FEW}: {first_of(few, 3)}"
+        return f"{rest}, in which {some}." if few else f"{rest}."
+    if now.threshold is not None:
+        return (
+            f'Temperature and threshold for "none of these" of the fine-tuned network rest on the {clips} of one fold '
+            "alone."
+        )
+    right = task_of(made.recipe.task).right(result.answers, result.labels)
+    assert right is not None
+    lost = "" if heads.calibration is None or heads.calibration.threshold is None else ", which the head had"
+    return (
+        f'The fine-tuned network has no threshold for "none of these"{lost}: of the {clips} of one fold it answers '
+        f"{int(right.sum()):,} rightly, and a threshold takes at least {_LEAST_RIGHT}."
+    )
+
+
+def _capitalised(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}"

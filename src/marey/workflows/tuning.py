@@ -1,13 +1,13 @@
-"""Tune the network behind a classifier on frozen features: what that would cost, whether it pays, and the tuned classifier.
+"""Tune the network behind a classifier on frozen features: whether it pays, and the tuned classifier.
 
 It pays where the network that is tuned on all folds but one answers more clips of that fold rightly than the head that was
 fitted on the same other folds, by more than the difference's own error. Only then it is tuned on all clips.
 """
 
 import copy
+import hashlib
 import json
-import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,91 +16,30 @@ from numpy.typing import NDArray
 from torch import nn
 
 from marey.backends.compute import Compute
-from marey.backends.device import on_device, pick_training_device
-from marey.backends.precision import autocast, computing_in, pick_precision
-from marey.base.errors import DataError, MareyError
-from marey.base.files import atomic_path, write_text
-from marey.base.finetune import Finetune
+from marey.base.errors import DataError
+from marey.base.files import write_text
 from marey.base.jsonable import json_text
-from marey.base.processes import decoding_workers, processor_seconds, usable_cores
-from marey.base.reporter import SilentReporter, notice, reporting
-from marey.base.runs import STATE
-from marey.base.words import about, counted
+from marey.base.processes import processor_seconds
+from marey.base.readme import write_readme
+from marey.base.reporter import notice
+from marey.base.runs import LAST, STATE
+from marey.base.words import counted
 from marey.classifier import Classifier
-from marey.data.clips import ClipDataset
 from marey.data.manifest import Manifest
-from marey.data.workers import timed
-from marey.evaluation.evaluate import evaluate
+from marey.evaluation.evaluate import evaluate, weights_hash
+from marey.evaluation.result import SCORES
 from marey.evaluation.scores import Scores
-from marey.models.layers.freeze import freeze, hold_frozen
 from marey.models.network import Network
 from marey.recipe import Recipe
 from marey.tasks.all import task_of
 from marey.training.fit import fit
 from marey.weights.load import load_model
+from marey.workflows.tuning_start import TuningStart
 
-FOLDER = "tuning"
-"""Of a run: start.npz; the runs fold and all; result.json."""
-START, RESULT = "start.npz", "result.json"
-BUDGET = 600.0
-"""Core-seconds, or seconds of a GPU, that a training may take by default."""
-
-
-@dataclass(frozen=True, eq=False)
-class TuningStart:
-    """What tuning starts from and is judged by, besides the classifier of all N clips. Kept in a run's folder, so that a
-    run can be tuned later, on another machine, without its features.
-    """
-
-    folds: NDArray[np.int64]
-    """[N]: the fold of each clip."""
-    units: NDArray[np.int64]
-    """[N]: the number of what each clip was cut from; such clips are alike, and lie in one fold."""
-    fold: int
-    """On which it is judged."""
-    weight: NDArray[np.float32]
-    """[K, F]: the head that was fitted on the other folds."""
-    bias: NDArray[np.float32]
-    """[K]."""
-    answers: NDArray[np.float32]
-    """[M, K]: what that head answers for the M clips of the fold: logits, or anything that orders classes as they do."""
-
-    @property
-    def judged(self) -> NDArray[np.int64]:
-        """[M]: the rows of the fold."""
-        return np.flatnonzero(self.folds == self.fold)
-
-    @property
-    def others(self) -> NDArray[np.int64]:
-        """[N - M]: the rows of the other folds."""
-        return np.flatnonzero(self.folds != self.fold)
-
-    def save(self, path: Path) -> None:
-        """Write one .npz, whole or not at all."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_path(path) as temporary:
-            np.savez_compressed(
-                temporary, folds=self.folds, units=self.units, fold=self.fold, weight=self.weight, bias=self.bias,
-                answers=self.answers,
-            )  # fmt: skip
-
-    @classmethod
-    def load(cls, path: Path) -> "TuningStart":
-        """Read what `save` wrote.
-
-        Raises:
-            DataError: there is no such file, or it holds something else.
-        """
-        try:
-            with np.load(path, allow_pickle=False) as file:
-                return cls(
-                    folds=file["folds"], units=file["units"], fold=int(file["fold"]), weight=file["weight"],
-                    bias=file["bias"], answers=file["answers"],
-                )  # fmt: skip
-        except FileNotFoundError:
-            raise DataError(f"{path}: not there: only a run of marey train FOLDER can be tuned later.") from None
-        except (OSError, KeyError, ValueError) as error:
-            raise DataError(f"{path}: not what marey train wrote ({error}): train again into another folder.") from None
+RESULT = "result.json"
+"""How a tuning was judged."""
+FOLD, ALL = "fold", "all"
+"""Folders of the training without the fold that judges, and of that on all clips."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +58,8 @@ class Tuned:
     """Standard error of the difference of the two shares, over units; None of a single unit."""
     epochs: int
     core_seconds: float
-    """Spent on training and testing in this process and those that it started, since it was last resumed."""
+    """Spent on training and testing by the processes that came to the end of a training; without what was spent before a
+    stop in the middle of one."""
 
     @property
     def difference(self) -> float:
@@ -175,132 +115,21 @@ class Tuning:
     """Of these clips, as `Task.labels` gives them."""
 
 
-# -- whether to tune ---------------------------------------------------------------------------------------------------
+# -- tuning ------------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class TuningCost:
-    """What tuning takes, by a measurement."""
-
-    seconds: float
-    """Core-seconds on a CPU, else seconds of the device."""
-    epochs: int
-    on_cpu: bool
-
-    def __str__(self) -> str:
-        epochs = counted(self.epochs, "epoch")
-        if not self.on_cpu:
-            return f"{about(self.seconds)} ({epochs}, twice)"
-        cores = usable_cores()
-        wall = f"{about(self.seconds / cores)} on {counted(cores, 'core')}"
-        return f"{self.seconds:,.0f} core-seconds ({epochs}, twice; {wall})"
-
-
-@dataclass(frozen=True)
-class Budget:
-    """How much a training may take."""
-
-    minutes: float | None = None
-    """As the user said; None: `BUDGET`."""
-
-    def seconds(self, *, on_cpu: bool) -> float:
-        """Core-seconds on a CPU, else seconds of the device."""
-        if self.minutes is None:
-            return BUDGET
-        return 60 * self.minutes * (usable_cores() if on_cpu else 1)
-
-
-@dataclass(frozen=True)
-class Decision:
-    """Whether to tune, and the message about it."""
-
-    tunes: bool
-    sentence: str
-    """"" where there is nothing to say."""
-
-
-def decide(finetune: Finetune, cost: TuningCost | None, budget: Budget, *, spent: float, command: str) -> Decision:
-    """Whether a network is tuned.
-
-    "auto" tunes within the budget: on a GPU; on a CPU only where the user named a budget, since tuning there takes many
-    times as long as the rest.
-
-    Args:
-        cost: None where it could not be measured: then only "always" tunes.
-        spent: What was spent of the budget already, in its unit.
-        command: The command line that tunes the run later.
-    """
-    if finetune == "never":
-        return Decision(False, "")
-    expected = "" if cost is None else f": expected to take {cost}"
-    if finetune == "always":
-        return Decision(True, f"fine-tuning the network{expected}")
-    way_out = f"{command} does it, here or where the folder is copied to"
-    if cost is None:
-        return Decision(False, f"the network is not fine-tuned: what that costs could not be measured; {way_out}")
-    left = budget.seconds(on_cpu=cost.on_cpu) - spent
-    if cost.seconds <= left and (not cost.on_cpu or budget.minutes is not None):
-        return Decision(True, f"fine-tuning the network, within the budget{expected}")
-    unit = "core-seconds" if cost.on_cpu else "seconds"
-    why = (
-        f", more than the {max(left, 0):,.0f} {unit} that are left of the budget (--minutes)"
-        if cost.seconds > left
-        else " (on a CPU it is done by itself only within --minutes)"
-    )
-    return Decision(False, f"the network is not fine-tuned, which would take {cost}{why}; {way_out}")
-
-
-def tuning_cost(classifier: Classifier, videos: Manifest, judged: int, compute: Compute) -> TuningCost | None:
-    """What `tune` will take, by a forward and a backward pass of a clip of the first video on this machine; None where it
-    cannot be measured: the video cannot be read, or the device not be used.
-
-    The classifier and torch's random states stay as they are.
-
-    Args:
-        videos: All N videos.
-        judged: How many of them are in the fold that is judged.
+def tuning_name(classifier: Classifier, videos: Manifest, start: TuningStart, *, compute: Compute, seed: int) -> str:
+    """The name of the folder of a tuning: another one for other settings of the training, another seed, precision, start
+    or list, so that each goes on where it was.
     """
     recipe = tuning_recipe(classifier)
-    try:
-        device = pick_training_device(compute.device)
-        precision = pick_precision(compute.precision, device, declared=recipe.train.precision, tell=False)
-        used = [] if device.type == "cpu" else [device]
-        with torch.random.fork_rng(used, device_type=device.type), reporting(SilentReporter()), computing_in(precision):
-            clips = ClipDataset(videos, recipe.clip, recipe.augment, pixels=recipe.pixels, flow=recipe.flow)
-            taken = list(timed(clips, [0], workers=compute.workers))
-            frames_THWC, decoding = taken[0][0]["clip"], taken[0][1]
-            with autocast(device, precision):
-                step = _step_seconds(classifier, recipe, torch.from_numpy(frames_THWC)[None], device)
-    except (MareyError, OSError, RuntimeError, IndexError):
-        return None
-    on_cpu = device.type == "cpu"
-    each = step + decoding if on_cpu else max(step, decoding / max(1, decoding_workers(compute.workers)))
-    passes = recipe.train.epochs * (2 * len(videos) - judged) + judged
-    return TuningCost(passes * each, recipe.train.epochs, on_cpu)
-
-
-def _step_seconds(classifier: Classifier, recipe: Recipe, clips_BTHWC: torch.Tensor, device: torch.device) -> float:
-    """Seconds that a clip takes forward and backward: of all cores together on a CPU, else of the device. The first pass
-    sets up much, so that the second one counts.
-    """
-    on_cpu = device.type == "cpu"
-    clock = time.process_time if on_cpu else time.perf_counter
-    many = 1 if on_cpu else recipe.train.base_batch
-    network = copy.deepcopy(classifier.network).to(device)
-    freeze(network, stages=recipe.train.frozen_stages, norms=recipe.train.frozen_norms)
-    network.train()
-    hold_frozen(network, recipe.train.frozen_norms)
-    seconds = 0.0
-    for _ in range(2):
-        start = clock()
-        frames = on_device(clips_BTHWC.repeat_interleave(many, dim=0), device)
-        network(classifier.preprocess(frames)).float().logsumexp(dim=1).sum().backward()
-        on_device(torch.zeros(1), device).item()  # waits until the device has done all of it
-        seconds = (clock() - start) / many
-    return seconds
-
-
-# -- tuning ------------------------------------------------------------------------------------------------------------
+    digest = hashlib.sha256()
+    for text in (
+        recipe.model_dump_json(), str(seed), compute.precision, videos.fingerprint, weights_hash(classifier), start.digest
+    ):  # fmt: skip
+        digest.update(f"{text}\n".encode())
+    train = recipe.train
+    return f"epochs-{train.epochs}-lr-{train.optimizer.lr:g}-seed-{seed}-{digest.hexdigest()[:8]}"
 
 
 def tune(
@@ -315,12 +144,12 @@ def tune(
 ) -> Tuning:
     """Tune the network by the recipe's `train` on all folds but one, judge it there, and where it pays tune it on all.
 
-    Where `out` holds these runs already, or parts of them, they are resumed.
+    Where `out` holds these trainings already, or parts of them, they are gone on with; what is finished is only read.
 
     Args:
         classifier: A probe on N videos with the head that was fitted on all of them; it stays as it is.
         videos: The N videos, the rows that `start` is about.
-        out: The folder of the two runs and of result.json.
+        out: The folder of the two trainings and of result.json, of these settings alone (`tuning_name`).
 
     Raises:
         DataError: `start` is about other videos.
@@ -331,17 +160,49 @@ def tune(
             f"{out}: the start of the tuning is about {counted(len(start.folds), 'video')}, and the list has "
             f"{len(videos):,}: train again, into another folder."
         )
-    before = processor_seconds()
-    judged = videos[start.judged]
-    of_fold = _trained(_without_fold(classifier, start), videos[start.others], out / "fold", compute, seed, max_broken)
-    scores = evaluate(
-        of_fold, judged, out=out / "fold", max_broken=max_broken, compute=compute.changed(backend="eager")
-    ).scores
-    record = _judged(of_fold.recipe, judged, start, scores, before)
-    record.save(out / RESULT)
+    if not (out / RESULT).exists():
+        _judge(classifier, videos, start, out, compute, seed, max_broken)
+    record, scores = Tuned.load(out / RESULT), Scores.load(out / FOLD / SCORES)
     notice(record.sentence)
-    of_all = _trained(_copied(classifier), videos, out / "all", compute, seed, max_broken) if record.kept else None
-    return Tuning(record, of_all, scores.probabilities, scores.labels)
+    if not record.kept:
+        return Tuning(record, None, scores.probabilities, scores.labels)
+    if not _is_trained(out / ALL):
+        before = processor_seconds()
+        _train(_copied(classifier), videos, out / ALL, compute, seed, max_broken)
+        record = replace(record, core_seconds=round(record.core_seconds + processor_seconds() - before, 1))
+        record.save(out / RESULT)
+    return kept_tuning(out)
+
+
+def kept_tuning(out: Path) -> Tuning:
+    """What `tune` gave, from the folder of a tuning that was kept and finished.
+
+    Raises:
+        DataError, WeightsError: its files are not there, or not as `tune` wrote them.
+    """
+    record, scores = Tuned.load(out / RESULT), Scores.load(out / FOLD / SCORES)
+    return Tuning(record, load_model(out / ALL / LAST), scores.probabilities, scores.labels)
+
+
+def _judge(
+    classifier: Classifier,
+    videos: Manifest,
+    start: TuningStart,
+    out: Path,
+    compute: Compute,
+    seed: int,
+    max_broken: float | None,
+) -> None:
+    """Tune on all folds but one, test on that one, and write how it compares with the head."""
+    before, judged = processor_seconds(), videos[start.judged]
+    if not _is_trained(out / FOLD):
+        _train(_without_fold(classifier, start), videos[start.others], out / FOLD, compute, seed, max_broken)
+    # The batch is no setting of the test, which so goes on under any: its default needs less memory than training.
+    plain = compute.changed(backend="eager", batch=None)
+    scores = evaluate(
+        load_model(out / FOLD / LAST), judged, out=out / FOLD, max_broken=max_broken, compute=plain
+    ).scores
+    _judged(classifier.recipe, judged, start, scores, before).save(out / RESULT)
 
 
 def tuning_recipe(classifier: Classifier) -> Recipe:
@@ -375,14 +236,21 @@ def _without_fold(classifier: Classifier, start: TuningStart) -> Classifier:
     return made
 
 
-def _trained(
+def _is_trained(out: Path) -> bool:
+    """Whether a training came to its end: there its state, from which it would go on, was removed."""
+    return (out / LAST).exists() and not (out / STATE).exists()
+
+
+def _train(
     classifier: Classifier, videos: Manifest, out: Path, compute: Compute, seed: int, max_broken: float | None
-) -> Classifier:
-    fitted = fit(
+) -> None:
+    """Train to the end; the state of the training, several times as large as the weights, does not stay."""
+    fit(
         classifier, train=videos, out=out, seed=seed, resume=(out / STATE).exists(), max_broken=max_broken,
         compute=compute.changed(backend="eager"),
     )  # fmt: skip
-    return load_model(fitted.last)
+    (out / STATE).unlink()
+    write_readme(out)
 
 
 def _judged(recipe: Recipe, judged: Manifest, start: TuningStart, scores: Scores, before: float) -> Tuned:

@@ -1,0 +1,112 @@
+"""The end of a run of a classifier on frozen features: checkpoint, tests, report, in an order that a stop cannot spoil."""
+
+import contextlib
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from marey.backends.compute import Compute
+from marey.base.claim import Command, read_note
+from marey.base.jsonable import Json
+from marey.base.readme import README, write_readme
+from marey.base.reporter import notice
+from marey.base.runs import next_run
+from marey.classifier import Classifier
+from marey.data.manifest import Manifest
+from marey.evaluation.evaluate import weights_hash
+from marey.evaluation.out_of_fold import OutOfFold
+from marey.evaluation.report import write_report
+from marey.evaluation.result import RESULT, SCORES
+from marey.workflows.fitted import write_classifier
+from marey.workflows.testing import test_model
+from marey.workflows.tuning_start import TuningData
+
+_REPORT = "report.html"
+_OF_A_TEST = (Command.EVALUATE.note, SCORES, RESULT, "broken*.jsonl", "parts", README, ".lock")
+"""What a test that was stopped leaves in its folder."""
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What a run is to be."""
+
+    model: Classifier
+    found: OutOfFold
+    changed: bool
+    """Whether one of them is another one than the run's folder has, if that is finished."""
+
+
+def finish(run: Path, outcome: Outcome, data: TuningData, *, max_broken: float | None, compute: Compute) -> None:
+    """Write the classifier and its record, test it on the videos for validation and testing, write the report.
+
+    The report is the last file, and goes before the first one is written: a run without it is not finished, and the same
+    command completes it. Results of tests of other weights are set aside before the weights are written, so that no folder
+    has results of other weights than the run's. A run that is finished stays as it is.
+    """
+    test = _Tested.of(outcome.model)
+    if not outcome.changed and (run / _REPORT).exists() and all(test.is_whole(run / name) for name in data.tested):
+        notice(f"{run} is finished; nothing was changed")
+        return
+    (run / _REPORT).unlink(missing_ok=True)
+    for name, part in data.tested.items():
+        test.set_aside_others(run / name, part)
+    write_classifier(outcome.model, outcome.found, run)
+    for name, part in data.tested.items():
+        if not test.is_whole(run / name):
+            test_model(outcome.model, part, out=run / name, max_broken=max_broken, compute=compute)
+    notice(f"report: {write_report(run, data.shown(outcome.found.result.scores.ids))}")
+    write_readme(run)
+
+
+@dataclass(frozen=True)
+class _Tested:
+    """What a test of a classifier notes of it."""
+
+    weights: str
+    calibration: Json
+
+    @classmethod
+    def of(cls, model: Classifier) -> "_Tested":
+        calibration = None if model.calibration is None else model.calibration.model_dump(mode="json")
+        return cls(weights_hash(model), json.loads(json.dumps(calibration)))
+
+    def is_whole(self, folder: Path) -> bool:
+        """Whether a folder has a test of this classifier, from the first file to the last."""
+        return self._tested(_note(folder)) and all((folder / name).exists() for name in (SCORES, RESULT, _REPORT))
+
+    def set_aside_others(self, folder: Path, part: Manifest) -> None:
+        """Keep the results of another classifier under another name; of a test that was stopped only this one's goes on, and
+        another's is removed.
+        """
+        note = _note(folder)
+        if not note or self.is_whole(folder):
+            return
+        same = self._tested(note) and note.get("data_fingerprint") == part.fingerprint
+        if same:
+            return
+        if (folder / SCORES).exists() and (folder / RESULT).exists():
+            kept = next_run(f"{folder.name}-before-tuning", inside=folder.parent)
+            folder.rename(kept)
+            notice(f"{folder}: results of the network as it was before are kept in {kept}")
+            return
+        _remove_test(folder)
+        notice(f"{folder}: a test of the network as it was before, which was not finished, is removed")
+
+    def _tested(self, note: Mapping[str, Json]) -> bool:
+        return note.get("weights_sha256") == self.weights and note.get("calibration") == self.calibration
+
+
+def _note(folder: Path) -> Mapping[str, Json]:
+    """The note of a test; empty where there is none."""
+    return read_note(folder / Command.EVALUATE.note) or {}
+
+
+def _remove_test(folder: Path) -> None:
+    """Remove what a test that was stopped left; the folder too, if nothing else lies in it."""
+    for pattern in _OF_A_TEST:
+        for path in folder.glob(pattern):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    with contextlib.suppress(OSError):  # other files lie there
+        folder.rmdir()
