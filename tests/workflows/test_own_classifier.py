@@ -168,7 +168,9 @@ def test_a_run_is_begun_again_with_resume_and_another_is_refused(place) -> None:
     trained()
     with pytest.raises(marey.RunError, match="another run"):
         trained()
-    assert trained(resume=True).cost.computed == 0
+    files = {path: path.read_bytes() for path in Path("run").rglob("*") if path.is_file()}
+    assert trained(resume=True).cost.computed == 24, "what was written stays"
+    assert {path: path.read_bytes() for path in Path("run").rglob("*") if path.is_file()} == files
     add_clips(Path("clips"), 8, 9)
     with pytest.raises(marey.RunError, match="data differs"):
         trained(resume=True)

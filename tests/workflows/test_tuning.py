@@ -5,6 +5,7 @@ import pytest
 import torch
 from crashing import CrashError, crash_after
 from made_videos import coded_frame
+from tiny_probe import classifier_of
 
 from marey.backends.compute import Compute
 from marey.base.errors import DataError
@@ -12,37 +13,15 @@ from marey.classifier import Classifier
 from marey.data.folders import list_folder
 from marey.data.manifest import Manifest, make_manifest
 from marey.evaluation.evaluate import evaluate
-from marey.models.probe.config import FrameProbeConfig, Moments
-from marey.models.tsn.config import LiteTSNConfig
-from marey.recipe import Classify, MultiLabel, Recipe, TaskConfig
-from marey.recipes.probe import PROBE, probe_recipe
+from marey.recipe import Classify, MultiLabel
 from marey.video.writer import write_video
 from marey.weights.checkpoint import read_checkpoint
-from marey.weights.load import build_model
 from marey.workflows import tuning
 from marey.workflows.tuning import Tuned, standard_error, tune
 from marey.workflows.tuning_start import START, TuningStart
 from tiny import write_clips
 
 HERE = Compute(device="cpu", workers=0)
-
-
-def tiny_recipe(class_names: tuple[str, ...], task: TaskConfig) -> Recipe:
-    base = PROBE.variant(
-        name="tiny_probe",
-        model=FrameProbeConfig(backbone=LiteTSNConfig(width=8)),
-        clip={"segments": 2},
-        test={"sampling": {"segments": 2}, "size": 32},
-        pixels={"short_side": 36},
-        augment={"short_side": 36, "size": 32},
-        train={"epochs": 1, "base_batch": 4},
-    )
-    return probe_recipe(base, class_names, Moments(), task)
-
-
-def classifier_of(videos: Manifest, task: TaskConfig) -> Classifier:
-    torch.manual_seed(0)
-    return build_model(tiny_recipe(videos.class_names, task), videos.class_names).eval()
 
 
 def start_of(classifier: Classifier, videos: Manifest) -> TuningStart:

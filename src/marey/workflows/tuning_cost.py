@@ -46,10 +46,10 @@ class TuningCost:
 
     def __str__(self) -> str:
         if not self.on_cpu:
-            return f"{self.seconds:,.0f} seconds ({self.trainings})"
+            return f"{counted(round(self.seconds), 'second')} ({self.trainings})"
         cores = usable_cores()
         wall = f"{about(self.seconds / cores)} on {counted(cores, 'core')}"
-        return f"{self.seconds:,.0f} core-seconds, {wall} ({self.trainings})"
+        return f"{counted(round(self.seconds), 'core-second')}, {wall} ({self.trainings})"
 
 
 @dataclass(frozen=True)

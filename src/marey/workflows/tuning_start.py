@@ -185,7 +185,8 @@ class TuningData:
             DataError: the lists are not there; or more videos are missing than `max_broken` allows (`most_tolerated`).
         """
         places = _Places.load(run)
-        bases = [root] if root is not None else [Path(places.root), run / places.from_run]
+        beside = Path(os.path.abspath(run / places.from_run))  # noqa: PTH100 - links stay as they are
+        bases = [root] if root is not None else [Path(places.root), beside]
         found = [places.lists(run, classes, bases[0])]
         if not _is_there(found[0]) and len(bases) > 1:
             found.append(places.lists(run, classes, bases[1]))

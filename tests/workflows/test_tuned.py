@@ -1,0 +1,311 @@
+"""A run is tuned later, with other settings, after a stop and on another machine; its tests are always of its weights."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from crashing import CrashError, crash_after
+from made_videos import coded_frame
+from typer.testing import CliRunner
+
+import marey
+from marey.base.errors import StoppedError
+from marey.base.files import write_json
+from marey.cli.app import app
+from marey.cli.interrupted import kept_training
+from marey.evaluation.evaluate import weights_hash
+from marey.evaluation.out_of_fold import OutOfFold
+from marey.models.initialisation import Initialisation
+from marey.models.network import Network
+from marey.recipes import get_recipe
+from marey.video.writer import write_video
+from marey.weights.checkpoint import read_checkpoint, save_checkpoint
+from marey.weights.load import build_model
+from marey.workflows import finish, tuned
+from marey.workflows.classifier import FittingPlan
+from marey.workflows.train import TrainOptions
+from marey.workflows.training import Asked
+from marey.workflows.tuning import Tuned
+
+BACKBONE = get_recipe("tsn_lite0_8seg_folder_imagenet").variant(
+    name="tiny_backbone", pretraining=None, model={"width": 8}, pixels={"short_side": 40}, test={"size": 32}
+)
+HERE = ["--workers", "0", "--device", "cpu"]
+DATA = ["clips", "--val", "val", "--backbone", "backbone.safetensors", "--out", "run", *HERE]
+TUNE = ["run", "--finetune", "always", "--epochs", "1", *HERE]
+
+
+def write_clips(folder: Path, first: int, end: int) -> None:
+    for label in ("jump", "run"):
+        for i in range(first, end):
+            frames = [coded_frame(n + 7 * i + 40 * (label == "run")) for n in range(8)]
+            write_video(folder / label / f"v{i}.mp4", frames, fps=10, preset="ultrafast")
+
+
+def said(*words: str) -> str:
+    """What `marey train` said, of a call that succeeds."""
+    done = CliRunner().invoke(app, ["train", *words])
+    assert done.exit_code == 0, done.output
+    return " ".join(done.output.split())
+
+
+def refused(*words: str) -> str:
+    done = CliRunner().invoke(app, ["train", *words])
+    assert done.exit_code == 1, done.output
+    return " ".join(done.stderr.split())
+
+
+def files(folder: str = "run") -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in Path(folder).rglob("*") if path.is_file()}
+
+
+def hash_of(run: str = "run") -> str:
+    return weights_hash(marey.load_model(run))
+
+
+def weights_tested_in(folder: str) -> str:
+    """The weights that a test was of."""
+    return str(json.loads(Path(folder, "evaluate.json").read_text())["weights_sha256"])
+
+
+def keeps(monkeypatch: pytest.MonkeyPatch, kept: bool) -> None:
+    monkeypatch.setattr(Tuned, "kept", property(lambda record: kept))
+
+
+@pytest.fixture(scope="module")
+def fitted(tmp_path_factory) -> Path:
+    """A project of clips/, val/, backbone.safetensors and run/, which was fitted on frozen features and not tuned."""
+    place: Path = tmp_path_factory.mktemp("project")
+    write_clips(place / "clips", 0, 6)
+    write_clips(place / "val", 50, 51)
+    torch.manual_seed(0)
+    network = build_model(BACKBONE).network
+    assert isinstance(network, Network)
+    network.initialise(Initialisation())
+    save_checkpoint(place / "backbone.safetensors", network, BACKBONE)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(place)
+        patch.setenv("MAREY_CACHE", str(place / "cache"))
+        said(*DATA, "--finetune", "never")
+    return place
+
+
+@pytest.fixture(scope="module")
+def kept(fitted, tmp_path_factory) -> Path:
+    """The same project, where the run was tuned and that was kept."""
+    place: Path = tmp_path_factory.mktemp("tuned") / "project"
+    shutil.copytree(fitted, place)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(place)
+        patch.setenv("MAREY_CACHE", str(place / "cache"))
+        keeps(patch, True)
+        said(*TUNE)
+    return place
+
+
+def copied(project: Path, to: Path, patch: pytest.MonkeyPatch) -> Path:
+    """A copy of a project as the working folder, the first one out of reach."""
+    shutil.copytree(project, to / "project")
+    patch.chdir(to / "project")
+    patch.setenv("MAREY_CACHE", str(to / "cache"))
+    places = to / "project/run/tuning/places.json"  # as if the run had been fitted there
+    write_json(places, json.loads(places.read_text()) | {"root": str(to / "project")})
+    return to / "project"
+
+
+@pytest.fixture
+def plain(fitted, tmp_path, monkeypatch) -> Path:
+    return copied(fitted, tmp_path, monkeypatch)
+
+
+@pytest.fixture
+def tuned_once(kept, tmp_path, monkeypatch) -> Path:
+    return copied(kept, tmp_path, monkeypatch)
+
+
+# What is kept -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_tuned_run_is_tested_anew_and_keeps_the_former_test(fitted, tuned_once) -> None:
+    assert hash_of() != hash_of(str(fitted / "run"))
+    assert weights_tested_in("run/val") == hash_of()
+    assert weights_tested_in("run/val-before-tuning-1") == weights_tested_in(str(fitted / "run/val"))
+    found = OutOfFold.load("run")
+    assert found.tuning is not None
+    assert found.tuning.kept
+    assert (Path("run/tuning") / found.tuning.folder / "result.json").exists()
+    assert 'no threshold for "none of these": of the' in found.tuning_note
+    assert found.tuning_note in Path("run/report.html").read_text().replace("&#34;", '"')
+
+
+def test_the_state_of_a_finished_training_does_not_stay(tuned_once) -> None:
+    assert not list(Path("run").rglob("last.ckpt"))
+    assert "last.ckpt" not in next(Path("run/tuning").glob("*/all/README.txt")).read_text()
+
+
+@pytest.mark.parametrize("words", [[*DATA, "--resume"], ["run", *HERE], TUNE])
+def test_a_finished_run_is_resumed_without_a_change(words, tuned_once) -> None:
+    before = files()
+    assert "nothing was changed" in said(*words)
+    assert files() == before
+
+
+def test_other_settings_are_another_tuning_and_what_is_not_better_changes_nothing(tuned_once, monkeypatch) -> None:
+    weights, tests = hash_of(), files("run/val")
+    keeps(monkeypatch, False)
+    out = said(*TUNE, "--lr", "1e-7", "--seed", "3")
+    assert "keeps the network that was fine-tuned before, in epochs-1-" in out
+    assert len(list(Path("run/tuning").glob("epochs-*/result.json"))) == 2
+    assert hash_of() == weights
+    assert files("run/val") == tests
+
+
+def test_the_head_is_kept_where_tuning_is_not_better(fitted, plain, monkeypatch) -> None:
+    keeps(monkeypatch, False)
+    said(*TUNE)
+    assert hash_of() == hash_of(str(fitted / "run"))
+    assert not Path("run/val-before-tuning-1").exists()
+    assert OutOfFold.load("run").tuning is not None
+    before = files()
+    assert "nothing was changed" in said(*TUNE)
+    assert files() == before
+
+
+# Stops --------------------------------------------------------------------------------------------------------------------
+
+
+def test_a_tuning_that_was_stopped_goes_on_where_it_was(plain, monkeypatch) -> None:
+    keeps(monkeypatch, True)
+    with monkeypatch.context() as crashing:
+        crash_after(1, crashing)
+        crashed = CliRunner().invoke(app, ["train", *TUNE, "--set", "train.base_batch=4"])
+        assert isinstance(crashed.exception, CrashError)
+    assert "the classifier and the fine-tuning so far are kept in run" in kept_training(Path("run"))
+    out = said(*TUNE, "--set", "train.base_batch=4")
+    assert "going on with the fine-tuning in run/tuning/epochs-1-" in out
+    assert "going on in epoch 1 of 1, after 1 step" in out
+    assert weights_tested_in("run/val") == hash_of()
+
+
+def test_a_stop_names_the_command_that_goes_on(plain, monkeypatch) -> None:
+    def stopped(*_: object, **__: object) -> None:
+        raise StoppedError("stopped", interrupted=False)
+
+    monkeypatch.setattr(tuned, "tune", stopped)
+    message = refused(*TUNE, "--lr", "1e-5", "--seed", "2", "--root", ".")
+    assert message.endswith(
+        "train run --finetune always --set train.epochs=1 --set train.optimizer.lr=1e-05 --seed 2 --root ."
+    )
+    assert "/fold" not in message
+
+
+@pytest.mark.parametrize("where", ["write_classifier", "test_model", "write_report"])
+def test_a_stop_at_the_end_is_completed_by_the_same_command(where, tuned_once, fitted, monkeypatch) -> None:
+    """The run as it was fitted, with the finished tuning: only the end is done again, and is stopped in it."""
+    finished = files()
+    for path in list(Path("run").iterdir()):
+        if path.name != "tuning":
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    for path in (fitted / "run").iterdir():
+        if path.name != "tuning":
+            (shutil.copytree if path.is_dir() else shutil.copy)(path, Path("run") / path.name)
+    keeps(monkeypatch, True)
+
+    def crash(*_: object, **__: object) -> None:
+        raise CrashError
+
+    with monkeypatch.context() as crashing:
+        crashing.setattr(finish, where, crash)
+        assert isinstance(CliRunner().invoke(app, ["train", *TUNE]).exception, CrashError)
+    assert not Path("run/report.html").exists()
+    assert not Path("run/val").exists() or weights_tested_in("run/val") == hash_of()
+    said(*TUNE)
+    assert set(files()) == set(finished)
+    assert weights_tested_in("run/val") == hash_of()
+
+
+def test_a_test_of_other_weights_that_was_not_finished_is_removed(tuned_once) -> None:
+    note = Path("run/val/evaluate.json")
+    note.write_text(json.dumps(json.loads(note.read_text()) | {"weights_sha256": "0" * 64}))
+    Path("run/val/scores.npz").unlink()
+    Path("run/val/parts").mkdir()
+    out = said(*TUNE)
+    assert "run/val: a test of the network as it was before, which was not finished, is removed" in out
+    assert weights_tested_in("run/val") == hash_of()
+    assert not Path("run/val-before-tuning-2").exists()
+
+
+# Another place ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_run_without_its_clips_says_which_is_missing_and_how_to_name_their_folder(
+    plain, tmp_path, monkeypatch
+) -> None:
+    (tmp_path / "there").mkdir()
+    shutil.move("run", tmp_path / "there/run")
+    shutil.copytree(plain, tmp_path / "copy")
+    shutil.rmtree(plain / "clips")
+    shutil.rmtree(plain / "val")
+    monkeypatch.chdir(tmp_path / "there")
+    message = refused(*TUNE)
+    assert f"run: 14 of its 14 clips are not there, first {plain}/clips/jump/v0.mp4: --root FOLDER" in message
+    assert f"the folder that now has what {plain} had" in message
+    said(*TUNE, "--root", str(tmp_path / "copy"))
+    assert OutOfFold.load("run").tuning is not None
+
+
+def test_a_project_that_was_moved_as_a_whole_is_tuned_where_it_is(plain, tmp_path, monkeypatch) -> None:
+    shutil.move(plain, tmp_path / "elsewhere")
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert str(tmp_path / "elsewhere/clips") in said(*TUNE, "--dry-run")
+
+
+def test_a_resumed_run_goes_on_with_its_own_backbone(plain) -> None:
+    options = TrainOptions(resume=True)
+    for word in ("auto", None):
+        plan = Asked(data=Path("clips"), val=Path("val"), out=Path("run"), backbone=word, options=options).plan()
+        assert isinstance(plan, FittingPlan)
+        assert plan.options.backbone == "backbone.safetensors"
+
+
+# What is refused ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (["--classes", "names.txt"], "--classes"),
+        (["--logger", "tensorboard"], "--logger tensorboard"),
+        (["--trust-first-use"], "--trust-first-use"),
+        (["--test", "val"], "--test"),
+        (["--val", "val"], "--val"),
+        (["--init", "none"], "--init"),
+        (["--finetune", "never"], "--finetune never"),
+        (["--finetune", "auto", "--lr", "1e-3"], "--lr belongs to fine-tuning"),
+        (["--set", "test.size=32"], "--set test.size=32"),
+        (["--lr", "0"], "train.optimizer.lr"),
+    ],
+)
+def test_options_that_mean_nothing_to_a_run_are_refused(words, named, plain) -> None:
+    Path("names.txt").write_text("jump\nrun\n")
+    assert named in refused("run", *words, *HERE)
+
+
+def test_what_cannot_be_judged_is_not_tuned(tmp_path, monkeypatch) -> None:
+    rows = [f"{label}{i}.mp4,{label},recording {label}{i}" for label in ("jump", "run") for i in range(2)]
+    (tmp_path / "list.csv").write_text("\n".join(["path,label,group", *rows]) + "\n")
+    write_clips(tmp_path / "made", 0, 2)
+    for label in ("jump", "run"):
+        for i in range(2):
+            shutil.move(tmp_path / f"made/{label}/v{i}.mp4", tmp_path / f"{label}{i}.mp4")
+    message = refused(str(tmp_path / "list.csv"), "--finetune", "always", "--out", str(tmp_path / "run"), *HERE)
+    assert "list.csv: --finetune always: the clips of every fold are of one recording" in message
+    assert not (tmp_path / "run").exists()
+
+
+def test_tensors_of_the_kept_tuning_are_those_of_its_folder(tuned_once) -> None:
+    one = read_checkpoint(Path("run/last.safetensors")).tensors
+    other = read_checkpoint(next(Path("run/tuning").glob("*/all/last.safetensors"))).tensors
+    assert all(torch.equal(value, other[name]) for name, value in one.items())
