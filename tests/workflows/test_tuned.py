@@ -28,6 +28,7 @@ from marey.workflows.classifier import FittingPlan
 from marey.workflows.train import TrainOptions
 from marey.workflows.training import Asked
 from marey.workflows.tuning import Tuned
+from marey.workflows.tuning_start import TuningStart
 
 BACKBONE = get_recipe("tsn_lite0_8seg_folder_imagenet").variant(
     name="tiny_backbone", pretraining=None, model={"width": 8}, pixels={"short_side": 40}, test={"size": 32}
@@ -303,6 +304,27 @@ def test_what_cannot_be_judged_is_not_tuned(tmp_path, monkeypatch) -> None:
     message = refused(str(tmp_path / "list.csv"), "--finetune", "always", "--out", str(tmp_path / "run"), *HERE)
     assert "list.csv: --finetune always: the clips of every fold are of one recording" in message
     assert not (tmp_path / "run").exists()
+
+
+def test_a_run_that_cannot_be_judged_is_not_tuned_and_says_why(plain, monkeypatch) -> None:
+    monkeypatch.setattr(TuningStart, "recordings", property(lambda start: 1))
+    why = "the clips of every fold are of one recording, which cannot show whether a fine-tuned network is better"
+    assert f"run: {why}" in refused(*TUNE)
+    assert f"The network is not fine-tuned: {why}" in said("run", *HERE)
+    assert why in OutOfFold.load("run").tuning_note
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["half"], "half is the folder of a training, without a classifier on frozen features"),
+        (["clips", "--finetune", "never", "--minutes", "5"], "--minutes 5 is for --backbone auto and for fine-tuning"),
+    ],
+)
+def test_what_can_have_no_effect_is_refused(words, message, plain) -> None:
+    Path("half").mkdir()
+    shutil.copy("run/run.json", "half")
+    assert message in refused(*words, *HERE)
 
 
 def test_tensors_of_the_kept_tuning_are_those_of_its_folder(tuned_once) -> None:

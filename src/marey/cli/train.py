@@ -155,19 +155,19 @@ def train(
         compute=Compute(device=device, precision=precision, batch=batch, workers=workers),
         go_on=go_on_with(context, folder, "--resume"),
     )  # fmt: skip
-    plan = Asked(
+    asked = Asked(
         data=data, out=folder, recipe=declared, by_name=not (of_data or is_yaml(recipe)), val=val, test=test,
         settings=settings or (), epochs=epochs, lr=lr, backbone=backbone, finetune=finetune, minutes=minutes,
         options=options,
-    ).plan()  # fmt: skip
-    if dry_run:
-        if processes().first:
-            print(plan.as_text())
-        return
-    # What was typed tunes a run on from where it was.
+    )  # fmt: skip
+    # Of a run that is tuned, what was typed goes on.
     more = () if of_run else ("--resume", "--out", folder)
     with going_on(partial(kept_training, folder), *more):
-        run_plan(plan)
+        plan = asked.plan()
+        if not dry_run:
+            run_plan(plan)
+        elif processes().first:
+            print(plan.as_text())
 
 
 def _trusted(recipe: "Recipe | None", start: str | None, given: bool) -> bool:

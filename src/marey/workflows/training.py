@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias, Unpack, get_args
 
 from marey.backends.compute import Compute, ComputeOptions
+from marey.base.claim import Command
 from marey.base.errors import DataError, MareyError, RecipeError, RunError, in_python_words
 from marey.base.finetune import Finetune
 from marey.base.processes import processes
@@ -16,6 +17,7 @@ from marey.recipe import Recipe, read_recipe
 from marey.recipe.short import with_short_forms
 from marey.recipes import get_recipe
 from marey.weights.pretraining import WORDS
+from marey.workflows.affordable import AUTO
 from marey.workflows.budget import Budget
 from marey.workflows.classifier import FittingOptions, FittingPlan, fit_classifier, plan_on_features
 from marey.workflows.train import (
@@ -72,6 +74,7 @@ class Asked:
         """
         if isinstance(self.data, Path) and can_be_tuned(self.data):
             return self._plan_tuning(self.data)
+        self._refuse_run()
         if self.on_features:
             return self._plan_on_features()
         self._refuse_of_features()
@@ -82,6 +85,19 @@ class Asked:
         if options.resume and self.by_name:
             recipe = with_epochs_of_run(recipe, settings, self.out)
         return plan_recipe(recipe, self.data, val=self.val, out=self.out, options=options)
+
+    def _refuse_run(self) -> None:
+        """Refuse the folder of a training that cannot be fine-tuned, where videos are to be named.
+
+        Raises:
+            RunError: it is one.
+        """
+        if isinstance(self.data, Path) and (self.data / Command.TRAIN.note).is_file():
+            raise RunError(
+                f"{self.data} is the folder of a training, without a classifier on frozen features that can be fine-tuned: "
+                f"name the videos, with --resume --out {self.data} to go on with it, or with --init {self.data} to begin "
+                "from its network."
+            )
 
     def _plan_tuning(self, run: Path) -> TuningPlan:
         """Of a run that was fitted on frozen features before.
@@ -126,6 +142,11 @@ class Asked:
             )
         settings = with_short_forms((), epochs=self.epochs, lr=self.lr)
         self._refuse_unforced(settings)
+        if self.minutes is not None and self.finetune == "never" and self.backbone != AUTO:
+            raise RecipeError(
+                f"--minutes {self.minutes:g} is for --backbone auto and for fine-tuning, and with --finetune never there is "
+                "neither: leave it out."
+            )
         options = FittingOptions(
             compute=given.compute, seed=given.seed, resume=given.resume, max_broken=given.max_broken,
             trust_first_use=given.trust_first_use, go_on=given.go_on, backbone=self.backbone or given.init,
