@@ -20,7 +20,6 @@ from marey.cli.command import (
     MaxBroken,
     Out,
     PrecisionOption,
-    Root,
     Seed,
     Set,
     TrustFirstUse,
@@ -62,7 +61,12 @@ def train(
         Path | None,
         typer.Option("--test", help="Videos to test a classifier on, too: a list or folder; else by the split column."),
     ] = None,
-    root: Root = None,
+    root: Annotated[
+        Path | None,
+        typer.Option(
+            "--root", help="Folder that the list's paths are relative to; of a run, the one that now has its clips."
+        ),
+    ] = None,
     classes: Classes = None,
     backbone: Annotated[
         str | None,
