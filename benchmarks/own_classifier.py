@@ -10,8 +10,8 @@ both of its looks. Marey's answers are those of the command `marey train list.cs
 the others are in plain_probe.py. What is found stays in --work, and a second call goes on from there. `--quick` runs a
 small part of it all.
 
-- table: 5, 20 and 50 clips a class are drawn by groups, at most a third of a class from one group. The clips of the
-  groups that were not drawn are the test. Mean and standard deviation over the draws.
+- table: 5, 20 and 50 clips a class are drawn by groups, at most a third of a class from one group. The clips of groups
+  that were not drawn are the test, about 120 of them at most. Mean and standard deviation over the draws.
 - goals: five stratified folds of whole groups, three seeds. The difference of Marey and the probe with a bootstrap over
   groups, of each set and of all clips together.
 - intervals: how often the interval that `marey train` states for two thirds of the groups, drawn thirty times, holds the
@@ -48,6 +48,7 @@ Rows = NDArray[np.int64]
 Right = NDArray[np.bool_]
 
 SIZES, FOLDS, SEEDS, SPLITS = (5, 20, 50), 5, 3, 30
+MOST_TESTED = 120
 COST_CLIPS = 300
 
 
@@ -114,7 +115,9 @@ def _labelled(name: str, clips: Manifest, work: Path) -> Labelled:
 
 
 def drawn(of: Labelled, count: int, seed: int) -> tuple[Rows, Rows]:
-    """`count` clips of each class to train on, and all clips of the groups of which none was taken."""
+    """`count` clips of each class to train on, and the clips of groups of which none was taken: whole groups, by lot, until
+    they have MOST_TESTED clips or more.
+    """
     random = np.random.default_rng(seed)
     most = -(-count // 3)
     taken: list[int] = []
@@ -128,7 +131,9 @@ def drawn(of: Labelled, count: int, seed: int) -> tuple[Rows, Rows]:
     if left.any():
         raise SystemExit(f"{of.name}: too few clips or groups for {count} clips a class")
     train = np.sort(np.array(taken))
-    return train, np.flatnonzero(~np.isin(of.groups, of.groups[train]))
+    others = random.permutation(np.setdiff1d(of.groups, of.groups[train]))
+    before = np.cumsum([0, *(int((of.groups == group).sum()) for group in others[:-1])])
+    return train, np.flatnonzero(np.isin(of.groups, others[before < MOST_TESTED]))
 
 
 def thirds(of: Labelled, seed: int) -> tuple[Rows, Rows]:
