@@ -6,7 +6,7 @@
     python benchmarks/own_classifier.py cost LIST... [--motions]
 
 LIST is a list with a column `group` (a recording, a scene), such as skate2.csv. `--motions` adds the generated set in
-both of its looks. Marey's answers are those of the command `marey train list.csv --out RUN` without any further option;
+its old look. Marey's answers are those of the command `marey train list.csv --out RUN` without any further option;
 the others are in plain_probe.py. What is found stays in --work, and a second call goes on from there. `--quick` runs a
 small part of it all.
 
@@ -25,7 +25,7 @@ import json
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import date
 from functools import cached_property
@@ -38,7 +38,7 @@ from numpy.typing import NDArray
 from backends import cpu
 from marey.data.formats import read_manifest
 from marey.data.manifest import Manifest
-from marey.data.motions import DRAWN, NOISE, write_motions
+from marey.data.motions import NOISE, write_motions
 from marey.data.motions.paths import CLASS_NAMES, MIRROR_PAIRS
 from marey.evaluation.result import EvaluationResult
 from measured import Spent, measured
@@ -100,12 +100,11 @@ def read_set(path: Path, work: Path) -> Labelled:
     return _labelled(path.stem, clips, work)
 
 
-def motions(work: Path, *, scenes: int) -> Iterator[Labelled]:
-    """`motions` in both looks, so many scenes of each pair of classes: a scene is a clip of both."""
-    for name, look in (("motions", DRAWN), ("motions, old look", NOISE)):
-        folder = work / name.replace(", ", "-").replace(" ", "-")
-        train = write_motions(folder / "clips", train=12 * scenes, test=12, size=128, frames=20, look=look)[0]
-        yield _labelled(name, train, work)
+def motions(work: Path, *, scenes: int) -> Labelled:
+    """`motions` in its old look, so many scenes of each pair of classes: a scene is a clip of both."""
+    folder = work / "motions-old-look"
+    train = write_motions(folder / "clips", train=12 * scenes, test=12, size=128, frames=20, look=NOISE)[0]
+    return _labelled("motions, old look", train, work)
 
 
 def _labelled(name: str, clips: Manifest, work: Path) -> Labelled:
@@ -384,7 +383,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("part", choices=PARTS)
     parser.add_argument("lists", nargs="*", type=Path, metavar="LIST", help="a list of clips with groups")
-    parser.add_argument("--motions", action="store_true", help="the generated set in both looks, too")
+    parser.add_argument("--motions", action="store_true", help="the generated set in its old look, too")
     parser.add_argument("--draws", type=int, default=5, help="of each size of the table")
     parser.add_argument("--work", type=Path, default=Path("runs/own-classifier"), help="what was found so far")
     parser.add_argument("--quick", action="store_true", help="a small part of everything: does it run?")
@@ -394,7 +393,7 @@ def main() -> None:
     print(f"{cpu()}, torch {torch.__version__} with {torch.get_num_threads()} threads, {date.today()}")
     sets = [read_set(path, options.work) for path in options.lists]
     if options.motions:
-        sets += motions(options.work, scenes=8 if options.quick else 60)
+        sets.append(motions(options.work, scenes=8 if options.quick else 60))
     PARTS[options.part](sets, options)
 
 
