@@ -6,12 +6,12 @@
     python benchmarks/own_classifier.py cost LIST... [--motions]
 
 LIST is a list with a column `group` (a recording, a scene), such as skate2.csv. `--motions` adds the generated set in
-both of its looks. Marey's answers are those of the command `marey train list.csv --out RUN` without any further option;
+its old look. Marey's answers are those of the command `marey train list.csv --out RUN` without any further option;
 the others are in plain_probe.py. What is found stays in --work, and a second call goes on from there. `--quick` runs a
 small part of it all.
 
-- table: 5, 20 and 50 clips a class are drawn by groups, at most a third of a class from one group. The clips of the
-  groups that were not drawn are the test. Mean and standard deviation over the draws.
+- table: 5, 20 and 50 clips a class are drawn by groups, at most a third of a class from one group. The clips of groups
+  that were not drawn are the test, about 120 of them at most. Mean and standard deviation over the draws.
 - goals: five stratified folds of whole groups, three seeds. The difference of Marey and the probe with a bootstrap over
   groups, of each set and of all clips together.
 - intervals: how often the interval that `marey train` states for two thirds of the groups, drawn thirty times, holds the
@@ -25,7 +25,7 @@ import json
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import date
 from functools import cached_property
@@ -38,7 +38,7 @@ from numpy.typing import NDArray
 from backends import cpu
 from marey.data.formats import read_manifest
 from marey.data.manifest import Manifest
-from marey.data.motions import DRAWN, NOISE, write_motions
+from marey.data.motions import NOISE, write_motions
 from marey.data.motions.paths import CLASS_NAMES, MIRROR_PAIRS
 from marey.evaluation.result import EvaluationResult
 from measured import Spent, measured
@@ -48,6 +48,7 @@ Rows = NDArray[np.int64]
 Right = NDArray[np.bool_]
 
 SIZES, FOLDS, SEEDS, SPLITS = (5, 20, 50), 5, 3, 30
+MOST_TESTED = 120
 COST_CLIPS = 300
 
 
@@ -99,12 +100,11 @@ def read_set(path: Path, work: Path) -> Labelled:
     return _labelled(path.stem, clips, work)
 
 
-def motions(work: Path, *, scenes: int) -> Iterator[Labelled]:
-    """`motions` in both looks, so many scenes of each pair of classes: a scene is a clip of both."""
-    for name, look in (("motions", DRAWN), ("motions, old look", NOISE)):
-        folder = work / name.replace(", ", "-").replace(" ", "-")
-        train = write_motions(folder / "clips", train=12 * scenes, test=12, size=128, frames=20, look=look)[0]
-        yield _labelled(name, train, work)
+def motions(work: Path, *, scenes: int) -> Labelled:
+    """`motions` in its old look, so many scenes of each pair of classes: a scene is a clip of both."""
+    folder = work / "motions-old-look"
+    train = write_motions(folder / "clips", train=12 * scenes, test=12, size=128, frames=20, look=NOISE)[0]
+    return _labelled("motions, old look", train, work)
 
 
 def _labelled(name: str, clips: Manifest, work: Path) -> Labelled:
@@ -114,7 +114,9 @@ def _labelled(name: str, clips: Manifest, work: Path) -> Labelled:
 
 
 def drawn(of: Labelled, count: int, seed: int) -> tuple[Rows, Rows]:
-    """`count` clips of each class to train on, and all clips of the groups of which none was taken."""
+    """`count` clips of each class to train on, and the clips of groups of which none was taken: whole groups, by lot, until
+    they have MOST_TESTED clips or more.
+    """
     random = np.random.default_rng(seed)
     most = -(-count // 3)
     taken: list[int] = []
@@ -128,7 +130,9 @@ def drawn(of: Labelled, count: int, seed: int) -> tuple[Rows, Rows]:
     if left.any():
         raise SystemExit(f"{of.name}: too few clips or groups for {count} clips a class")
     train = np.sort(np.array(taken))
-    return train, np.flatnonzero(~np.isin(of.groups, of.groups[train]))
+    others = random.permutation(np.setdiff1d(of.groups, of.groups[train]))
+    before = np.cumsum([0, *(int((of.groups == group).sum()) for group in others[:-1])])
+    return train, np.flatnonzero(np.isin(of.groups, others[before < MOST_TESTED]))
 
 
 def thirds(of: Labelled, seed: int) -> tuple[Rows, Rows]:
@@ -379,7 +383,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("part", choices=PARTS)
     parser.add_argument("lists", nargs="*", type=Path, metavar="LIST", help="a list of clips with groups")
-    parser.add_argument("--motions", action="store_true", help="the generated set in both looks, too")
+    parser.add_argument("--motions", action="store_true", help="the generated set in its old look, too")
     parser.add_argument("--draws", type=int, default=5, help="of each size of the table")
     parser.add_argument("--work", type=Path, default=Path("runs/own-classifier"), help="what was found so far")
     parser.add_argument("--quick", action="store_true", help="a small part of everything: does it run?")
@@ -389,7 +393,7 @@ def main() -> None:
     print(f"{cpu()}, torch {torch.__version__} with {torch.get_num_threads()} threads, {date.today()}")
     sets = [read_set(path, options.work) for path in options.lists]
     if options.motions:
-        sets += motions(options.work, scenes=8 if options.quick else 60)
+        sets.append(motions(options.work, scenes=8 if options.quick else 60))
     PARTS[options.part](sets, options)
 
 

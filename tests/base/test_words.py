@@ -38,6 +38,7 @@ ALWAYS_SEVERAL = {
     "data/folds.py: len(names)",
     "evaluation/needs.py: len(rows)",
     "evaluation/standing.py: NEW_VIDEOS",
+    "evaluation/verdict.py: NEW_VIDEOS",
     "training/step.py: world",
     "video/index.py: self.left_out",
     "workflows/demo.py: minutes",

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from marey.data import cutting
-from marey.data.cutting import cut_long_videos
+from marey.data.cutting import cut_long_videos, not_cut_note
 from marey.data.folders import list_folder
 from marey.data.folds import make_folds
 from marey.data.formats import read_manifest
@@ -91,6 +91,21 @@ def test_of_many_files_the_largest_are_looked_at_until_none_is_long(tmp_path, mo
     assert cut is made
     assert sorted(asked) == ["0.mp4", "1.mp4"]
     assert "no video is longer than 20 s (only the 2 largest of 8 files were looked at)" in note
+
+
+def test_long_videos_that_are_only_tested_on_are_counted_and_what_follows_is_said(tmp_path) -> None:
+    val = filmed(tmp_path / "val", {"fall/a.mp4": 45, "fall/b.mp4": 5, "walk/a.mp4": 30})
+    test = filmed(tmp_path / "test", {"fall/c.mp4": 25, "walk/c.mp4": 3})
+    short = filmed(tmp_path / "short", {"fall/d.mp4": 5, "walk/d.mp4": 3})
+    assert not_cut_note({"val": val, "test": test}) == (
+        "val and test: 3 videos are longer than 20 s, and only videos that are trained on are cut: each is answered as a "
+        "whole, by a few places over its length, so that the number there may be too low (fall/a.mp4, walk/a.mp4, "
+        "fall/c.mp4). A list with start and end says what the clips are."
+    )
+    assert not_cut_note({"val": short, "test": test}).startswith("test: 1 video is longer than 20 s, and only")
+    assert not_cut_note({"val": short}) == not_cut_note({}) == ""
+    (tmp_path / "list.csv").write_text("path,label\nval/fall/a.mp4,fall\n")
+    assert not_cut_note({"val": read_manifest(tmp_path / "list.csv")}) == "", "a list says itself what its clips are"
 
 
 def test_the_length_that_a_header_states(tmp_path) -> None:

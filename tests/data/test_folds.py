@@ -148,6 +148,45 @@ def test_clips_of_several_labels() -> None:
         assert (hot[folds.of_row != fold][:, folds.judged].sum(0) > 0).all()
 
 
+def several(labels: list[str], *, recordings: int = 12) -> Manifest:
+    """So many recordings of one clip each, whose labels come in turn."""
+    return listed(
+        [(f"{r}.mp4", labels[r % len(labels)]) for r in range(recordings)], groups=[f"r{r}" for r in range(recordings)]
+    )
+
+
+def test_a_label_of_every_clip_is_held_out_and_not_judged() -> None:
+    folds = make_folds(made := several(["person|run", "person", "person|sit"]))
+    assert [name for name, one in zip(made.class_names, folds.judged.tolist(), strict=True) if one] == ["run", "sit"]
+    assert (folds.of_row >= 0).all(), "clips without other labels are what these are told apart from"
+    assert (
+        "Class person is a label of every clip, or of all but those of one recording: nothing can be said of how well it is "
+        "recognised; add clips without it." in folds.notes
+    )
+
+
+def test_a_label_that_one_recording_lacks_is_not_judged() -> None:
+    rows = [(f"{r}.mp4", "run" if r == 0 else ["person|run", "person"][r % 2]) for r in range(12)]
+    folds = make_folds(made := listed(rows, groups=[f"r{r}" for r in range(12)]))
+    assert dict(zip(made.class_names, folds.judged.tolist(), strict=True)) == {"person": False, "run": True}
+
+
+def test_clips_that_all_have_the_same_labels_are_refused() -> None:
+    with pytest.raises(
+        DataError, match=r"made: every clip has the same labels \(person, run\), so that nothing can be told"
+    ):
+        check_trainable(several(["person|run"]))
+    check_trainable(several(["person|run", "person"]))
+
+
+def test_several_labels_of_which_none_can_be_judged_are_refused() -> None:
+    rows = [("0.mp4", "person|run"), ("0_2.mp4", "person|run"), *((f"{r}.mp4", "person") for r in range(1, 6))]
+    with pytest.raises(
+        DataError, match="made: no class has clips of two recordings with it and of two without it by the"
+    ):
+        make_folds(listed(rows, groups=["r" + path[0] for path, _ in rows]))
+
+
 def test_recordings_that_hold_all_classes_in_pairs() -> None:
     # Each class is in two of six recordings, every pair of which shares one: not all pairs can be in two of five folds.
     pairs = [(a, b) for a in range(6) for b in range(a)]

@@ -11,10 +11,11 @@ from marey.base.errors import DataError
 from marey.base.readme import README, write_readme
 from marey.classifier import Calibration
 from marey.data.quarantine import Broken
+from marey.evaluation.calibration import CrossFitted, fit_calibration
 from marey.evaluation.compare import compare
 from marey.evaluation.curve import CurvePoint
 from marey.evaluation.fusion import fuse
-from marey.evaluation.needs import classes_in_need
+from marey.evaluation.needs import classes_in_need, what_is_needed
 from marey.evaluation.out_of_fold import (
     OUT_OF_FOLD,
     SINGLE_FRAMES,
@@ -29,6 +30,7 @@ from marey.evaluation.report import write_report
 from marey.evaluation.result import EvaluationResult
 from marey.evaluation.scores import Scores
 from marey.recipes import get_recipe
+from marey.tasks.intervals import share_interval
 from marey.tasks.metrics import calibration_error
 
 NAMES = ("run", "jump", "sit")
@@ -59,13 +61,18 @@ def made(
     return OutOfFold(EvaluationResult(scores, (Broken("w", "v/w", "v/w: no"),)), frames, **given)
 
 
+def crossed(calibration: Calibration, videos: int = 240) -> CrossFitted:
+    """The same calibration for every part."""
+    return CrossFitted(calibration, np.arange(videos) % 5, (calibration,) * 5)
+
+
 def whole() -> OutOfFold:
     return made(
         notes=("Groups are told by file names.",),
         curve=(CurvePoint(24, 0.6, 0.5, 0.7), CurvePoint(96, 0.7, 0.64, 0.76), CurvePoint(192, 0.8, 0.75, 0.85)),
-        calibration=Calibration(temperature=1.5, threshold=0.4, fitted_on="out-of-fold answers"),
+        calibration=crossed(Calibration(temperature=1.5, threshold=0.4, fitted_on="out-of-fold answers")),
         cost=Cost(200, 40, 93.0, 48.0),
-        heads=(HeadNumber("means and spreads", 0.8, chosen=True), HeadNumber("single frames", 0.75)),
+        heads=(HeadNumber("means and spreads", 0.8, chosen=True), HeadNumber("single frames", 0.75, yardstick=True)),
         tuning=FineTuning(0.8, 0.75, 0.02, 48, False, 512.0),
     )
 
@@ -79,50 +86,61 @@ def test_the_verdict_is_one_sentence_with_interval_guessing_and_single_frames() 
     assert interval is not None
     ends = f"{100 * interval.low:.0f} to {100 * interval.high:.0f}"
     assert found.verdict == (
-        f"80 of 100 new clips will be named rightly, {ends}; guessing the most frequent class gives 33; single frames 78: "
-        "motion matters little here."
+        f"About 80 of 100 new clips will be named rightly (90 % interval {ends}); guessing the most frequent class gives "
+        "33; single frames 78: motion matters little here."
     )
     assert interval.low < 0.8 < interval.high
 
 
 def test_single_frames_that_are_clearly_worse_do_not_suffice() -> None:
-    assert made(single=0.41).verdict.endswith("; single frames 41: motion matters, single frames do not suffice.")
-    assert made(right=0.8, single=0.77).said.motion in ("motion helps a little", "motion matters little here")
+    assert made(single=0.41).verdict.endswith(
+        "; single frames 41: single frames do not suffice, motion, order or position matters."
+    )
+    assert made(right=0.8, single=0.77).said.motion == "motion matters little here"
     assert made(single=None).verdict.endswith("guessing the most frequent class gives 33.")
 
 
 def test_few_clips_do_not_show_whether_motion_matters() -> None:
     found = made(right=0.9, single=0.7, videos=20, groups=None)
-    assert found.said.motion == "too few clips show whether motion matters"
+    assert found.said.motion == "too few clips show whether single frames suffice"
 
 
 def test_an_answer_no_better_than_guessing_is_called_so() -> None:
     found = made(right=0.36, single=0.33)
-    assert ": not shown to be better than guessing; guessing the most frequent class gives 33" in found.verdict
+    assert "), not shown to be better than guessing; guessing the most frequent class gives 33" in found.verdict
     assert found.said.motion == "", "what single frames lose says nothing then"
 
 
 def test_of_few_groups_there_is_no_interval_and_the_reason_is_said() -> None:
     found = made(groups=3)
     assert found.result.interval is None
-    assert "; no interval for new videos: these are of 3 recordings, and fewer than 5 do not show" in found.verdict
+    assert "named rightly (no interval: too few recordings), not shown to be better than guessing;" in found.verdict
+    assert found.said.interval_sentence.startswith(
+        "No interval for new videos: these are of 3 recordings, and fewer than"
+    )
 
 
 def test_where_sources_are_not_known_the_first_sentence_says_so() -> None:
     none, some, most = made(groups=None), made(sources_known=110), made(sources_known=230)
     assert none.verdict.startswith(
         "The number may be too good: neither the list nor the file names tell the recordings of the 240 clips, so that "
-        "clips of one recording may be in several folds; add a column `group`. 80 of 100 new clips"
+        "clips of one recording may be in several folds; add a column `group`. About 80 of 100 new clips"
     )
     assert some.verdict.startswith(
         "The number may be too good: the recording of 130 of 240 clips is not known, so that"
     )
     assert most.said.caution == ""
-    assert "of new recordings" not in none.said.interval_sentence
+    assert none.said.interval_sentence == (
+        "The interval is for the next 100 clips, and takes each of the 240 clips here for a recording of its own."
+    )
+    assert most.said.interval_sentence == (
+        "The interval is for the next 100 clips, of new recordings, and is computed from how much the 80 recordings here "
+        "differ."
+    )
 
 
 def test_nothing_but_all_is_called_all() -> None:
-    assert made(right=0.9999).verdict.startswith("99 of 100") or made(right=0.9999).said.share == 1
+    assert made(right=0.9999).verdict.startswith("About 99 of 100") or made(right=0.9999).said.share == 1
     labels = np.zeros(400, np.int64)
     labels[0] = 1
     found = made()
@@ -131,7 +149,7 @@ def test_nothing_but_all_is_called_all() -> None:
         found.result.scores, ids=tuple(map(str, range(400))), labels=labels, probabilities=probabilities, groups=None
     )
     nearly = replace(found, result=EvaluationResult(scores), single_frames=None)
-    assert nearly.verdict.split("named")[0].endswith("99 of 100 new clips will be ")
+    assert nearly.verdict.split("named")[0].endswith("About 99 of 100 new clips will be ")
 
 
 def several_labels(quality: float) -> OutOfFold:
@@ -148,9 +166,10 @@ def several_labels(quality: float) -> OutOfFold:
 
 def test_several_labels_a_clip_have_mean_average_precision_in_percent() -> None:
     good, bad = several_labels(0.45), several_labels(0.0)
-    assert good.verdict.startswith("mAP on new clips will be ")
+    assert good.verdict.startswith("mAP on new clips will be about ")
     assert " %; equal scores for all clips give " in good.verdict
-    assert good.verdict.endswith("motion matters, single frames do not suffice.")
+    assert good.verdict.endswith(": single frames do not suffice, motion, order or position matters.")
+    assert replace(good, left_out=("fall",)).verdict.split("; ")[0].endswith(" % (mean of 3 of 4 classes)")
     assert "not shown to be better than guessing" in bad.verdict
     assert "no interval is computed for mAP" in good.summary().replace("No", "no")
 
@@ -164,17 +183,20 @@ def test_the_curve_says_whether_to_label_more() -> None:
         return made(curve=tuple(points)).curve_sentence
 
     assert said(0.5, 0.6, 0.65, 0.7) == (
-        "With 50 training clips 60 %, with 100 70 %: +10.0 points, give or take 4.0; labelling more clips will help."
+        "With 50 training clips 60 %, with 100 clips 70 %: +10.0 points, give or take 4.0; labelling more clips, from other "
+        "recordings, will help."
     )
     assert said(0.5, 0.7, 0.7, 0.73).endswith("; too few clips show whether labelling more will help.")
     assert said(0.5, 0.7, 0.7, 0.7, error=0.01).endswith("; labelling more clips of this kind will hardly help.")
     assert said(0.5) == said() == ""
+    points = (CurvePoint(50, 0.6, 0.56, 0.64), CurvePoint(100, 0.7, 0.7, 0.7))
+    assert made(groups=None, curve=points).curve_sentence.endswith("; labelling more clips will help.")
 
 
 def test_answers_before_the_temperature_come_back() -> None:
     found = whole()
     scores = found.result.scores
-    again = scores.task.calibrated(found.uncalibrated, found.calibration)
+    again = scores.task.calibrated(found.uncalibrated, found.calibration.final)
     np.testing.assert_allclose(again, scores.probabilities, atol=1e-6)
     assert found.uncalibrated.max() > scores.probabilities.max()
     assert found.calibration_errors[1] == pytest.approx(calibration_error(scores.probabilities, scores.labels))
@@ -188,23 +210,76 @@ def test_bins_of_the_diagram_add_up_to_the_calibration_error() -> None:
     assert mean_gap(bins) == pytest.approx(calibration_error(probabilities, labels), abs=1e-6)
 
 
-def test_the_threshold_says_how_many_clips_it_leaves_without_an_answer() -> None:
-    found = replace(whole(), calibration=Calibration(threshold=1.0, fitted_on="them"))
-    assert found.below_threshold[0] == 1
-    assert found.below_threshold[1] == pytest.approx(1 - found.said.share)
-    assert (
-        "below 100.0 % the answer is none of the classes: 100.0 % of these clips, 20 % of them answered wrong"
-        in found.calibration_sentence
+def test_the_threshold_says_what_it_stops() -> None:
+    labels = np.arange(240) % 3
+    probabilities = np.full((240, 3), 0.05, np.float32)
+    probabilities[np.arange(240), labels] = 0.9
+    probabilities[:40] = (0.5, 0.25, 0.25)  # 14 of them are of the first class
+    found = whole()
+    scores = replace(found.result.scores, probabilities=probabilities)
+    plain = Calibration(threshold=0.6, turned_away=0.05, fitted_on="them")
+    found = replace(found, result=EvaluationResult(scores), calibration=crossed(plain))
+    assert (found.stopped.right, found.stopped.wrong) == pytest.approx((14 / 214, 1))
+    assert found.calibration_sentence.endswith(
+        "Below 60.0 % the answer is none of the classes (of videos that are answered rightly at most 5 % are lost by that). "
+        "It stops 7 % of the right answers and 100 % of the wrong ones. Each clip is judged here by a temperature and "
+        "thresholds that were fitted on other clips."
     )
     assert made().calibration_sentence == ""
 
 
-def test_classes_with_thresholds_of_their_own_have_a_mean_f1() -> None:
-    bounds = Calibration(temperature=1.2, thresholds=(0.5, 0.4, 0.6), fitted_on="them")
-    found = replace(several_labels(0.45), calibration=bounds)
+def test_a_threshold_that_stops_hardly_anything_is_called_so(tmp_path) -> None:
+    labels = np.arange(240) % 2
+    found = made()
+    scores = replace(
+        found.result.scores, labels=labels, probabilities=answers(labels, 0.8, 0, classes=2), class_names=("run", "sit")
+    )
+    two = OutOfFold(
+        EvaluationResult(scores), None, "means", 5, 240, calibration=crossed(Calibration(threshold=0.54, fitted_on=""))
+    )
+    assert two.stopped.near_floor and two.stopped.weak
+    assert (
+        "It stops 0 % of the right answers and 0 % of the wrong ones. That is hardly anything (with so few classes no first "
+        "answer is below 50.0 %): videos of quite other things will mostly get one of the classes; give them a class of "
+        "their own." in two.calibration_sentence
+    )
+    sure = replace(whole(), calibration=crossed(Calibration(threshold=0.45, fitted_on="")))
+    assert sure.stopped.weak and not sure.stopped.near_floor
+    assert "(wrong answers are as sure)" in sure.calibration_sentence
+    two.save(tmp_path)
+    assert "predict names no class below it; it stops hardly anything, see below" in write_report(tmp_path).read_text(
+        encoding="utf-8"
+    )
+
+
+def test_each_part_is_judged_by_what_was_fitted_on_the_others() -> None:
+    task, labels = made().result.scores.task, np.arange(200) % 3
+    sure, unsure = answers(labels, 0.5, 0, sure=8.0), answers(labels, 0.9, 1, sure=1.0)
+    parts = np.arange(200) // 100
+    mixed = np.where(parts[:, None] == 0, sure, unsure)
+    found = CrossFitted.of(task, mixed, labels, parts + 7, fitted_on="these")
+    own = fit_calibration(task, sure, labels, fitted_on="")
+    fit = [fit_calibration(task, mixed[parts == other], labels[parts == other], fitted_on="") for other in (1, 0)]
+    assert [one.temperature for one in found.without] == [one.temperature for one in fit]
+    np.testing.assert_array_equal(
+        found.calibrated(task, mixed), np.concatenate([task.calibrated(mixed[parts == n], fit[n]) for n in (0, 1)])
+    )
+    assert found.final.temperature not in (fit[0].temperature, fit[1].temperature) and own.temperature > 2
+    assert found.threshold.tolist() == [fit[0].threshold] * 100 + [fit[1].threshold] * 100
+    assert found.thresholds is None
+    few = CrossFitted.of(task, mixed[:20], labels[:20], np.arange(20) % 2, fitted_on="these")
+    assert np.isnan(few.threshold).all(), "so few right answers show none"
+
+
+def test_f1_is_judged_at_thresholds_of_other_clips() -> None:
+    made_up = several_labels(0.45)
+    low, high = (Calibration(thresholds=(bound,) * 3, fitted_on="them") for bound in (0.5, 1.0))
+    found = replace(made_up, calibration=CrossFitted(low, np.arange(120) % 2, (low, low)))
     assert found.f1_at_thresholds is not None
     assert 0.3 < found.f1_at_thresholds <= 1
-    assert "a class is among the labels of a video from a threshold of its own on: F1 " in found.calibration_sentence
+    assert "A class is among the labels of a video from a threshold of its own on. F1 " in found.calibration_sentence
+    none = replace(made_up, calibration=CrossFitted(low, np.arange(120) % 2, (high, high)))
+    assert none.f1_at_thresholds == 0, "whatever the final one does"
     assert whole().f1_at_thresholds is None
 
 
@@ -213,13 +288,62 @@ def test_classes_with_few_clips_or_few_recordings_need_more() -> None:
     groups = np.array(["a"] * 4 + ["b"] * 4 + [f"g{n}" for n in range(40)] + ["c"] * 30 + [f"h{n}" for n in range(10)])
     scores = Scores(tuple(map(str, range(88))), labels, answers(labels, 1, 0), NAMES, groups=groups)
     assert [(need.name, need.reason) for need in classes_in_need(scores)] == [
-        ("run", "it has 8 clips only; its clips are of 2 recordings only"),
+        ("run", "its 8 clips are of 2 recordings only"),
         ("sit", "30 of its 40 clips are of one recording"),
     ]
+    assert what_is_needed(scores) == "More clips, from other recordings,"
+    assert what_is_needed(replace(scores, groups=None)) == "More clips"
     wrong = scores.probabilities.copy()
     wrong[8:28] = [1, 0, 0]
     found = {need.name: need.reason for need in classes_in_need(replace(scores, probabilities=wrong))}
     assert found["jump"].startswith("20 of 40 are right, which may be ")
+
+
+def test_of_classes_with_as_many_clips_the_worst_is_named_first() -> None:
+    labels = np.arange(60) % 6
+    names = tuple("abcdef")
+    probabilities = answers(labels, 1, 0, classes=6)
+    wrong = np.flatnonzero(labels == 4)[:8]
+    probabilities[wrong] = np.eye(6, dtype=np.float32)[0]
+    probabilities[np.flatnonzero(labels == 5)[:3]] = np.eye(6, dtype=np.float32)[0]
+    scores = Scores(
+        tuple(map(str, range(60))), labels, probabilities, names, EvaluationProtocol(folds=5), None,
+        np.array([f"g{row}" for row in range(60)]),
+    )  # fmt: skip
+    assert [need.name for need in classes_in_need(scores)] == ["e", "f", "a", "b", "c", "d"]
+    summary = OutOfFold(EvaluationResult(scores), None, "means", 5, 60).summary()
+    assert (
+        "More clips, from other recordings, are needed of 6 classes, the worst first: 'e' (it has 10 clips only; 2 of 10 "
+        "are right, which may be " in summary
+    )
+
+
+def test_of_several_labels_the_class_with_the_lowest_average_precision_is_first() -> None:
+    found = several_labels(0.45)
+    labels = found.result.scores.labels[:24]
+    probabilities = np.where(labels > 0, 0.9, 0.1).astype(np.float32)
+    probabilities[:, 1] = np.where(labels[:, 1] > 0, 0.1, 0.9)
+    few = replace(found.result.scores.rows(np.arange(24)), probabilities=probabilities)
+    assert classes_in_need(few)[0].name == "jump"
+
+
+def test_stripes_of_classes_are_over_recordings_as_the_sentences_are(tmp_path) -> None:
+    found = made()
+    rows = found.result.scores.task.report(
+        found.result.scores.probabilities, found.result.scores.labels, NAMES, found.result.scores.groups
+    )
+    assert "90 % interval of the share over recordings" in rows.classes_note
+    right = found.result.scores.probabilities.argmax(axis=1) == found.result.scores.labels
+    for row in rows.classes:
+        own = found.result.scores.labels == NAMES.index(row.name)
+        interval = share_interval(right[own], found.result.scores.groups[own])
+        assert row.low == round(100 * interval.low, 1)
+    few = found.result.scores.task.report(
+        found.result.scores.probabilities, found.result.scores.labels, NAMES, np.array(["a", "b"] * 120)
+    )
+    assert {row.wide for row in few.classes} == {0}
+    plain = found.result.scores.task.report(found.result.scores.probabilities, found.result.scores.labels, NAMES)
+    assert "were the videos independent" in plain.classes_note
 
 
 # -- out of fold is no test of one network -----------------------------------------------------------------------------
@@ -255,7 +379,9 @@ def test_what_is_saved_is_loaded(tmp_path) -> None:
     assert again.as_json() == found.as_json()
     assert again.result.as_json() == found.result.as_json()
     np.testing.assert_array_equal(again.single_frames, found.single_frames)
-    assert (again.calibration, again.tuning, again.cost) == (found.calibration, found.tuning, found.cost)
+    assert (again.calibration.final, again.tuning, again.cost) == (found.calibration.final, found.tuning, found.cost)
+    assert again.calibration_errors == found.calibration_errors
+    assert again.stopped == found.stopped
     assert json.loads((tmp_path / OUT_OF_FOLD).read_text(encoding="utf-8"))["verdict"] == found.verdict
     made(single=None).save(tmp_path)
     assert OutOfFold.load(tmp_path).single_frames is None, "those of another run are gone"
@@ -267,6 +393,9 @@ def test_what_train_did_not_write_is_refused(tmp_path) -> None:
         (tmp_path / OUT_OF_FOLD).write_text(text)
         with pytest.raises(DataError, match=r"out_of_fold\.json: not what train wrote"):
             OutOfFold.load(tmp_path)
+    replace(whole(), calibration=crossed(whole().calibration.final, 100)).save(tmp_path)
+    with pytest.raises(DataError, match="calibration_parts has other clips"):
+        OutOfFold.load(tmp_path)
     whole().save(tmp_path)
     made(videos=30, groups=10).result.scores.save(tmp_path / SINGLE_FRAMES)
     with pytest.raises(DataError, match=r"single_frames\.npz has other clips or classes"):
@@ -281,11 +410,13 @@ def test_what_train_did_not_write_is_refused(tmp_path) -> None:
 def test_the_summary_has_everything_in_lines() -> None:
     text = whole().summary()
     lines = text.splitlines()
-    assert lines[0].startswith("80 of 100 new clips")
-    assert lines[1].startswith("For the next 100 videos, of new recordings, 90 % interval ")
+    assert lines[0].startswith("About 80 of 100 new clips")
+    assert lines[1].startswith("The interval is for the next 100 clips, of new recordings, ")
+    assert text.count("90 % interval") == 1
     assert "out of fold (5 folds; means and spreads)" in lines[2]
     for line in (
-        "With 96 training clips 70 %, with 192 80 %: +10.0 points, give or take 6.0; labelling more clips will help.",
+        "With 96 training clips 70 %, with 192 clips 80 %: +10.0 points, give or take 6.0; labelling more clips, from other "
+        "recordings, will help.",
         "Of 48 clips of one fold the head on frozen features answers 80.0 % rightly, the fine-tuned network 75.0 % "
         "(standard error of the difference: 2.0 points); the head was kept. Fine-tuning took 512 core-seconds.",
         "200 clips went through the network, features of 40 were kept from before; "
@@ -302,20 +433,30 @@ def test_the_page_has_the_verdict_first_and_its_parts_in_order(tmp_path) -> None
     made(videos=30, groups=10).result.save(tmp_path / "val")
     text = write_report(tmp_path).read_text(encoding="utf-8")
     parts = [
-        "80 of 100 new clips will be named rightly", "top-1 out of fold", ">guessing<", ">single frames<",
+        "About 80 of 100 new clips will be named rightly", "top-1 out of fold", ">guessing<", ">single frames<",
         "calibration error",
         "threshold for none of these", "The classifier of this run was fitted on all clips",
         "Groups are told by file names.",
-        "Class by class", "<h2>Confusions", "Would more clips help?", "labelling more clips will help",
+        "Class by class", "<h2>Confusions", "Would more clips help?",
+        "labelling more clips, from other recordings, will help",
         'aria-label="learning curve"', "Can the probabilities be trusted?", 'aria-label="share of right answers',
         "Which head", "Fine-tuning", "What it cost", "On the other sides of the list", "<h3>val</h3>",
     ]  # fmt: skip
     places = [text.index(part) for part in parts]
     assert places == sorted(places), [part for part, place in zip(parts, places, strict=True)]
     assert 'class="caution"' not in text
+    head = text[: text.index("Class by class")]
+    assert head.count("90 % interval") == 1, "once, in the verdict"
+    assert "A head is a linear classifier on the features" in head
+    table = text[text.index("<h2>Which head") : text.index("What it cost")]
+    assert 'single frames <span class="soft">only to compare with, never chosen</span>' in table
+    val = text[text.index("<h3>val</h3>") :].split("</p>")[0]
+    assert "over 10 recordings" in val
+    assert "group" not in val
+    assert "guessing" not in val
     made(groups=None).save(tmp_path)
     text = write_report(tmp_path).read_text(encoding="utf-8")
-    assert 0 < text.index("The number may be too good") < text.index("80 of 100 new clips")
+    assert 0 < text.index("The number may be too good") < text.index("About 80 of 100 new clips")
 
 
 def test_a_cell_of_the_matrix_leads_to_its_clips(tmp_path) -> None:

@@ -324,6 +324,22 @@ def test_a_limit_that_is_too_small_costs_time_alone(room: int, videos, size, mon
     assert not temporary.exists()
 
 
+def test_a_file_that_is_written_anew_takes_room_once(videos, size, monkeypatch) -> None:
+    model = classifier()
+    monkeypatch.setenv("MAREY_CACHE_LIMIT", str(5.5 * size / 1e9))
+    found = compute_cells(model, videos, HERE)
+    with reporting(said := KeepingReporter()):
+        for file in files_of(model):
+            file.unlink()
+        found.pooled(Moments())  # computes them again, as a line says
+        found._work.files.hold(key for key in found._work.keys for _ in range(2))
+        for file in files_of(model):
+            file.write_bytes(b"damaged")
+        found.pooled(Moments())
+    assert not any("MAREY_CACHE_LIMIT" in message for _, message in said.take())
+    assert len(files_of(model)) == 5
+
+
 def test_old_features_make_room_and_needed_ones_stay(videos, size, monkeypatch) -> None:
     model, older = classifier(seed=0), classifier(seed=1)
     compute_cells(older, videos, HERE)

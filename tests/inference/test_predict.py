@@ -9,7 +9,11 @@ import pytest
 
 import marey
 from marey.base.reporter import KeepingReporter, reporting
+from marey.classifier import Classifier
 from marey.data.listing import as_videos
+from marey.recipes import get_recipe
+from marey.recipes.probe import probe_on
+from marey.video.writer import write_video
 from marey.weights.checkpoint import save_checkpoint
 from marey.weights.load import build_model
 from tiny import RECIPE, write_clips
@@ -189,3 +193,43 @@ def test_features_without_a_folder_take_the_next_one() -> None:
 def test_features_without_out_refuse_what_is_no_model() -> None:
     with pytest.raises(marey.RecipeError, match=r"^expected a marey\.Classifier, got 42"):
         marey.features(42, "clips")
+
+
+@pytest.fixture
+def probe() -> Classifier:
+    """A small classifier that looks at pairs of frames over the whole length."""
+    frames = get_recipe("tsn_lite0_8seg_folder_imagenet").variant(
+        name="tiny", pretraining=None, model={"width": 8}, pixels={"short_side": 40}, test={"size": 32}
+    )
+    return build_model(probe_on(frames))
+
+
+def film(path: Path, seconds: int) -> str:
+    """A film of two frames a second."""
+    write_video(path, np.zeros((2 * seconds, 32, 32, 3), np.uint8), fps=2)
+    return str(path)
+
+
+def test_films_of_which_a_few_places_are_seen_are_counted_in_a_line(probe, tmp_path) -> None:
+    long, longer, short = (film(tmp_path / f"{length}.mp4", length) for length in (24, 60, 16))
+    with reporting(said := KeepingReporter()):
+        marey.predict(probe, [long, longer, short], **QUICK)
+    (line,) = [message for _, message in said.take() if "longer than" in message]
+    assert line == (
+        "2 of 3 videos are longer than 20 s and answered as a whole, from 8 places spread over the length: what is short "
+        "may lie between them. Of a list with the columns path, start, end each part is answered."
+    )
+    with reporting(said := KeepingReporter()):
+        marey.predict(probe, longer, **QUICK)
+        marey.predict(probe, short, **QUICK)
+    assert [message.split(" and ")[0] for _, message in said.take() if "longer than" in message] == [
+        "the video is longer than 20 s"
+    ]
+
+
+def test_parts_of_a_long_film_are_not_called_long(probe, tmp_path) -> None:
+    film(tmp_path / "film.mp4", 40)
+    (tmp_path / "parts.csv").write_text("path,start,end\nfilm.mp4,0,10\nfilm.mp4,10,20\n")
+    with reporting(said := KeepingReporter()):
+        marey.predict(probe, tmp_path / "parts.csv", **QUICK)
+    assert not [message for _, message in said.take() if "longer than" in message]

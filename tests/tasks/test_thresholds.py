@@ -23,8 +23,8 @@ def test_a_class_with_many_videos_has_the_threshold_that_parts_it_best() -> None
     positives = np.repeat([True, False], 100)[:, None]
     (found,) = of_best_f1(answers, positives)
     assert 0.28 < found <= 0.32
-    assert f1_at(answers, positives, (found,)).tolist() == [1.0]
-    assert f1_at(answers, positives, (0.5,)).tolist() == [0.0]
+    assert f1_at(answers, positives, np.array([found])).tolist() == [1.0]
+    assert f1_at(answers, positives, np.array([0.5])).tolist() == [0.0]
 
 
 def test_a_class_with_few_videos_follows_the_others() -> None:
@@ -46,5 +46,11 @@ def test_nothing_to_fit_gives_one_half() -> None:
 
 
 def test_f1_of_a_class_without_videos_and_answers_is_not_known() -> None:
-    found = f1_at(np.full((3, 2), 0.6, np.float32), np.zeros((3, 2), bool), (0.7, 0.5))
+    found = f1_at(np.full((3, 2), 0.6, np.float32), np.zeros((3, 2), bool), np.array([0.7, 0.5]))
     assert math.isnan(found[0]) and found[1] == 0
+
+
+def test_videos_may_have_thresholds_of_their_own() -> None:
+    answers, positives = np.array([[0.6], [0.6]], np.float32), np.array([[True], [False]])
+    assert f1_at(answers, positives, np.array([[0.5], [0.7]])).tolist() == [1.0]
+    assert f1_at(answers, positives, np.array([[0.7], [0.5]])).tolist() == [0.0]

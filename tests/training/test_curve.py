@@ -15,7 +15,7 @@ from marey.training.curve import learning_curve
 
 
 def folds_of(units: np.ndarray, count: int = 5) -> Folds:
-    return cast(Folds, SimpleNamespace(of_row=units % count, count=count, units=units))
+    return cast(Folds, SimpleNamespace(of_row=units % count, count=count, units=units, judged=np.ones(3, bool)))
 
 
 def made(
@@ -42,7 +42,7 @@ def test_more_clips_of_what_can_be_learned_pay() -> None:
     gain = Gain.of(found)
     assert (gain.before.clips, gain.after.clips) == (72, 144)
     assert gain.gain > max(gain.error, 0.05)
-    assert gain.sentence.endswith("labelling more clips will help.")
+    assert gain.sentence(recordings=False).endswith("labelling more clips will help.")
 
 
 def test_more_clips_of_noise_or_of_what_is_learned_already_do_not() -> None:

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 import marey
+from marey.evaluation.calibration import fit_calibration
 from marey.evaluation.out_of_fold import OutOfFold
 from marey.models.initialisation import Initialisation
 from marey.models.network import Network
@@ -17,6 +18,7 @@ from marey.recipes import get_recipe
 from marey.video.writer import write_video
 from marey.weights.checkpoint import read_checkpoint, save_checkpoint
 from marey.weights.load import build_model
+from marey.workflows.classifier import FittingPlan
 from marey.workflows.train import TrainOptions
 from marey.workflows.training import Asked
 
@@ -81,7 +83,13 @@ def test_a_run_answers_every_clip_out_of_fold_and_leaves_an_ordinary_checkpoint(
     found = trained()
     assert len(found.result.scores.ids) == 24 and found.folds == 9
     assert found.result.top1 > 0.8 and found.cost.computed == 24 and found.cost.kept == 0
-    assert found.calibration is not None and found.calibration.threshold is not None
+    assert found.calibration is not None and found.calibration.final.threshold is not None
+    parts, labels = found.calibration.of_row, found.result.scores.labels
+    assert len(found.calibration.without) == 5 and sorted(set(parts.tolist())) == list(range(5))
+    others = fit_calibration(
+        found.result.scores.task, found.uncalibrated[parts != 2], labels[parts != 2], fitted_on="others"
+    )
+    assert others.temperature == pytest.approx(found.calibration.without[2].temperature, rel=1e-3)
     names = {path.name for path in Path("run").iterdir()}
     assert {"last.safetensors", "recipe.yaml", "split.csv", "scores.npz", "out_of_fold.json", "report.html"} <= names
     readme = Path("run/README.txt").read_text()
@@ -135,6 +143,14 @@ def test_validation_and_test_videos_are_tested_and_not_trained_on(place) -> None
         assert tested.num_videos == 6 and not tested.scores.trained_on.any()
 
 
+def test_long_videos_that_are_only_tested_on_are_noted_where_the_others_are_cut(place) -> None:
+    add_clips(place / "val", 50, 51)
+    write_video(place / "val/bars/long.mp4", np.zeros((50, 48, 64, 3), np.uint8), fps=2)
+    plan = Asked(data=Path("clips"), val=Path("val"), out=Path("x"), backbone="backbone.safetensors").plan()
+    assert isinstance(plan, FittingPlan)
+    assert [note.split(",")[0] for note in plan.given.notes] == ["val: 1 video is longer than 20 s"]
+
+
 def test_split_columns_and_folders_say_the_same(place) -> None:
     for split, (first, end) in {"train": (0, 6), "val": (6, 7), "test": (7, 8)}.items():
         for label in CLASSES:
@@ -154,6 +170,40 @@ def test_clips_of_several_labels_get_sigmoids(place) -> None:
     model = marey.load_model("run")
     assert model.recipe.task.kind == "multilabel"
     assert marey.predict("run", "clips/bars/000.mp4", **HERE).probabilities.shape == (5,)
+
+
+def test_classes_that_cannot_be_judged_are_in_no_number_and_have_a_threshold(place) -> None:
+    rows = [
+        f"clips/{label}/{i:03}.mp4,clip|{label}{'|rare' if label + str(i) == 'bars3' else ''}"
+        for label in CLASSES
+        for i in range(8)
+    ]
+    Path("list.csv").write_text("\n".join(["path,label", *rows]) + "\n")
+    found = trained(data="list.csv")
+    assert found.left_out == ("clip", "rare")
+    assert found.result.scores.class_names == CLASSES and found.result.scores.probabilities.shape == (24, 3)
+    assert "(mean of 3 of 5 classes)" in found.verdict
+    notes = " ".join(found.notes)
+    assert "Class clip is a label of every clip" in notes and "Class rare has clips of only 1" in notes
+    assert "2 classes that cannot be judged (clip, rare): no number here is of them" in notes
+    thresholds = marey.load_model("run").calibration.thresholds
+    assert thresholds is not None and len(thresholds) == 5
+    assert thresholds[1] == thresholds[3] == np.median([thresholds[k] for k in (0, 2, 4)])
+    assert f"{len(CLASSES)} of them; of 2 nothing can be said" in Path("run/report.html").read_text()
+
+
+def test_a_network_of_whole_clips_has_no_yardstick_of_single_frames(place) -> None:
+    recipe = get_recipe("tsm_lite0_8seg_folder_imagenet").variant(
+        name="tiny_clips", pretraining=None, model={"width": 8}, pixels={"short_side": 40}, test={"size": 32}
+    )
+    network = build_model(recipe).network
+    assert isinstance(network, Network)
+    network.initialise(Initialisation())
+    save_checkpoint("clips.safetensors", network, recipe)
+    found = trained(backbone="clips.safetensors")
+    assert found.single_frames is None and not Path("run/single_frames.npz").exists()
+    assert [head.name for head in found.heads] == ["mean and change over the clip", "order and position"]
+    assert "single frames" not in found.verdict
 
 
 def test_a_broken_file_is_left_out_and_counted(place) -> None:

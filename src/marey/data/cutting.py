@@ -5,6 +5,7 @@ Nothing is cut in a list: it says itself with `start` and `end` what its clips a
 
 import os
 import stat
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -39,24 +40,9 @@ def cut_long_videos(manifest: Manifest) -> tuple[Manifest, str]:
     Returns the list, with the clips of a file in its place, and what was done in one sentence, "" where there is nothing to
     say. A list that was not read from a folder comes back as it is.
     """
-    if (
-        not manifest.source
-        or not Path(manifest.source).is_dir()
-        or manifest.times is not None
-        or manifest.frame_ranges is not None
-    ):
+    if not _of_whole_files(manifest):
         return manifest, ""
-    files, looked_at = _largest_first(manifest), 0
-    seconds = np.zeros(len(manifest))
-    for begin in range(0, len(files), _LOOKED_AT):
-        rows = files[begin : begin + _LOOKED_AT]
-        seconds[rows] = _seconds(manifest[rows])
-        looked_at += len(rows)
-        if not (seconds[rows] > LONGEST).any():
-            break
-    unseen = (
-        f" (only the {looked_at:,} largest of {len(files):,} files were looked at)" if looked_at < len(files) else ""
-    )
+    seconds, unseen = _long_ones(manifest)
     long = np.flatnonzero(seconds > LONGEST)
     if not len(long):
         return manifest, unseen and f"{manifest.source}: no video is longer than {LONGEST:g} s{unseen}."
@@ -70,6 +56,49 @@ def cut_long_videos(manifest: Manifest) -> tuple[Manifest, str]:
     )
     cut = manifest[np.repeat(np.arange(len(manifest)), parts)]
     return replace(cut, times=_times(seconds, parts)), note
+
+
+def not_cut_note(tested: Mapping[str, Manifest]) -> str:
+    """What it means for videos of class folders that are only tested on, by the name of their split, that nothing is cut
+    there; "" where none of them is long.
+    """
+    long = {
+        name: videos.ids[_long_ones(videos)[0] > LONGEST].tolist()
+        for name, videos in tested.items()
+        if _of_whole_files(videos)
+    }
+    found = {name: ids for name, ids in long.items() if ids}
+    if not found:
+        return ""
+    count = sum(map(len, found.values()))
+    named = first_of([name for ids in found.values() for name in ids], 3)
+    return (
+        f"{' and '.join(found)}: {counted(count, 'video')} {verb(count, 'is', 'are')} longer than {LONGEST:g} s, and only "
+        f"videos that are trained on are cut: {verb(count, 'it is', 'each is')} answered as a whole, by a few places over "
+        f"its length, so that the number there may be too low ({named}). A list with start and end says what the clips are."
+    )
+
+
+def _of_whole_files(manifest: Manifest) -> bool:
+    """Whether a list was read from a class folder, and its entries are no parts of files."""
+    read = bool(manifest.source) and Path(manifest.source).is_dir()
+    return read and manifest.times is None and manifest.frame_ranges is None
+
+
+def _long_ones(manifest: Manifest) -> tuple[NDArray[np.float64], str]:
+    """How long each video is, in seconds [N], 0 where it cannot be read or was not looked at; and a remark on the latter, ""
+    where all were.
+    """
+    files, looked_at = _largest_first(manifest), 0
+    seconds = np.zeros(len(manifest))
+    for begin in range(0, len(files), _LOOKED_AT):
+        rows = files[begin : begin + _LOOKED_AT]
+        seconds[rows] = _seconds(manifest[rows])
+        looked_at += len(rows)
+        if not (seconds[rows] > LONGEST).any():
+            break
+    all_looked_at = looked_at == len(files)
+    return seconds, "" if all_looked_at else f" (only the {looked_at:,} largest of {len(files):,} files were looked at)"
 
 
 def _largest_first(manifest: Manifest) -> NDArray[np.int64]:

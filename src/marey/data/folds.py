@@ -63,8 +63,8 @@ class Folds:
     """The fold of each clip of a list, and what stays together in them."""
 
     of_row: NDArray[np.int64]
-    """[N]: 0 up to `count` - 1; `NEVER` (-1) where the clip is never held out but always trained on, since none of its
-    classes is `judged`: out of fold nothing can be said of it.
+    """[N]: 0 up to `count` - 1; `NEVER` (-1) where the clip is never held out but always trained on, since all units of each
+    of its classes are in one fold: out of fold nothing can be said of it.
     """
     count: int
     """How many folds there are; none of them is empty."""
@@ -72,8 +72,9 @@ class Folds:
     """[N]: the number of what stays together, from 0."""
     sources: Sources
     judged: NDArray[np.bool_]
-    """[K]: the classes of two or more units, not all in one fold. The training part of every fold has a clip of each of
-    them; and, where a clip has one label, of each other class as well, whose clips are never held out.
+    """[K]: the classes of two or more units, not all in one fold; of several labels a clip also those which clips of two or
+    more units lack. The training part of every fold has a clip of each of them; and, where a clip has one label, of each
+    other class as well, whose clips are never held out.
     """
     notes: tuple[str, ...]
     """What was assumed, what is doubtful and what cannot be judged, as sentences."""
@@ -107,13 +108,14 @@ def make_folds(manifest: Manifest, count: int | None = None) -> Folds:
     sources, units = _units(manifest, contents)
     table = _Table.of(manifest, units)
     folds, loads = _assigned(manifest, table, _hashes(manifest, sources, units), count)
-    judged = loads.max(1) < loads.sum(1)
+    apart = loads.max(1) < loads.sum(1)
+    judged = apart & ~_everywhere(manifest, units)
     _refuse_too_few(manifest, sources, judged)
-    held = _has_any(manifest, judged)
+    held = _has_any(manifest, apart)
     used, of_held = np.unique(folds[units[held]], return_inverse=True)
     of_row = np.full(len(manifest), NEVER)
     of_row[held] = of_held
-    notes = (*_source_notes(manifest, sources), *_class_notes(manifest, sources, table.units_of_class, judged))
+    notes = (*_source_notes(manifest, sources), *_class_notes(manifest, sources, table.units_of_class, apart, judged))
     return Folds(of_row, len(used), units, sources, judged, notes)
 
 
@@ -158,6 +160,17 @@ def _has_any(manifest: Manifest, classes: NDArray[np.bool_]) -> NDArray[np.bool_
     found = np.zeros(len(manifest), np.bool_)
     found[rows[classes[labels]]] = True
     return found
+
+
+def _everywhere(manifest: Manifest, units: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """[K]: which classes all clips have, or all but those of one unit, so that clips without that unit do not show what a
+    clip without the class looks like; none where clips have one label.
+    """
+    if manifest.label_sets is None:
+        return np.zeros(len(manifest.class_names), np.bool_)
+    has = manifest.multi_hot() > 0
+    lacking = [len(np.unique(units[~of_class])) for of_class in has.T]
+    return np.array(lacking) < 2
 
 
 def _units(manifest: Manifest, contents: NDArray[np.int64]) -> tuple[Sources, NDArray[np.int64]]:
@@ -272,7 +285,8 @@ def check_trainable(manifest: Manifest) -> None:
     is doubtful is in the notes of `make_folds`.
 
     Raises:
-        DataError: no clips, clips of one class alone, no two classes of two clips, or a class without a name.
+        DataError: no clips, clips of one class alone, no two classes of two clips, a class without a name, or the same
+            several labels for every clip.
     """
     source, names, counts = manifest.source or "the list", manifest.class_names, manifest.class_counts()
     if not len(manifest):
@@ -282,6 +296,11 @@ def check_trainable(manifest: Manifest) -> None:
     used = np.flatnonzero(counts)
     if len(used) < 2:
         raise DataError(f"{source}: only one class, {names[used[0]]}; telling apart takes at least two.")
+    if manifest.label_sets is not None and (counts[used] == len(manifest)).all():
+        raise DataError(
+            f"{source}: every clip has the same labels ({first_of([names[label] for label in used.tolist()], NAMED)}), so "
+            "that nothing can be told apart: add clips that lack one of them."
+        )
     several = counts[used] > 1
     if several.sum() < _needed(manifest):
         what = "has only one video" if len(used) - several.sum() == 1 else "have only one video each"
@@ -299,15 +318,19 @@ def _needed(manifest: Manifest) -> int:
 
 def _refuse_too_few(manifest: Manifest, sources: Sources, judged: NDArray[np.bool_]) -> None:
     """Refuse a list of which not enough classes can be held out to say how well a classifier tells them apart."""
-    count = int(judged.sum())
+    count, source = int(judged.sum()), manifest.source or "the list"
     if count >= _needed(manifest):
         return
-    single = [name for name, is_judged in zip(manifest.class_names, judged.tolist(), strict=True) if not is_judged]
     by = " by the column `group`" if sources.given else ""
+    if manifest.label_sets is not None:
+        raise DataError(
+            f"{source}: no class has clips of two recordings with it and of two without it{by}, so that nothing can be said "
+            "of how well a classifier works: add clips of other recordings, with and without each label."
+        )
+    single = [name for name, is_judged in zip(manifest.class_names, judged.tolist(), strict=True) if not is_judged]
     raise DataError(
-        f"{manifest.source or 'the list'}: {count} of {counted(len(judged), 'class')} {verb(count, 'has', 'have')} clips of "
-        f"two recordings or more{by}, too few to train and to say how well it works: add clips of other recordings to "
-        f"{classes_named(single)}."
+        f"{source}: {count} of {counted(len(judged), 'class')} {verb(count, 'has', 'have')} clips of two recordings or "
+        f"more{by}, too few to train and to say how well it works: add clips of other recordings to {classes_named(single)}."
     )
 
 
@@ -334,7 +357,11 @@ def _source_notes(manifest: Manifest, sources: Sources) -> list[str]:
 
 
 def _class_notes(
-    manifest: Manifest, sources: Sources, units_of_class: NDArray[np.int64], judged: NDArray[np.bool_]
+    manifest: Manifest,
+    sources: Sources,
+    units_of_class: NDArray[np.int64],
+    apart: NDArray[np.bool_],
+    judged: NDArray[np.bool_],
 ) -> list[str]:
     """Which classes cannot be judged, and which only roughly, as sentences that say what to record."""
     notes, names, noun = [], manifest.class_names, "recording" if sources.known.any() else "clip"
@@ -345,7 +372,14 @@ def _class_notes(
             f"of how well {verb(len(single), 'it is', 'they are')} recognised; record {verb(len(single), 'it', 'each')} at "
             "least once more."
         )
-    if tied := [names[label] for label in np.flatnonzero(~judged & (units_of_class > 1)).tolist()]:
+    if everywhere := [names[label] for label in np.flatnonzero(apart & ~judged).tolist()]:
+        count = len(everywhere)
+        notes.append(
+            f"{_capital(classes_named(everywhere))} {verb(count, 'is a label', 'are labels')} of every clip, or of all but "
+            f"those of one recording: nothing can be said of how well {verb(count, 'it is', 'they are')} recognised; add "
+            f"clips without {verb(count, 'it', 'them')}."
+        )
+    if tied := [names[label] for label in np.flatnonzero(~apart & (units_of_class > 1)).tolist()]:
         notes.append(
             f"{_has(tied)} no recording that can be held out without others of the class, since they share theirs with too "
             "many classes: nothing can be said of how well they are recognised."
@@ -362,8 +396,11 @@ def _class_notes(
 
 def _has(names: Sequence[str]) -> str:
     """The beginning of a sentence."""
-    text = classes_named(names)
-    return f"{text[0].upper()}{text[1:]} {verb(len(names), 'has', 'have')}"
+    return f"{_capital(classes_named(names))} {verb(len(names), 'has', 'have')}"
+
+
+def _capital(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}"
 
 
 def classes_named(names: Sequence[str]) -> str:

@@ -1,11 +1,14 @@
-"""A calibration fitted to out-of-fold answers: a temperature, and the thresholds of the task."""
+"""A calibration fitted to out-of-fold answers, a temperature and the thresholds of the task, and its worth on others."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from marey.base.jsonable import Json
 from marey.classifier import Calibration
 from marey.tasks.task import Task
 
@@ -44,6 +47,80 @@ def fit_calibration(
     temperature = math.exp(lowest(objective, -math.log(_MOST), math.log(_MOST)))
     found = plain.model_copy(update={"temperature": temperature})
     return task.with_thresholds(found, task.calibrated(answers, found), labels, TURNED_AWAY)
+
+
+@dataclass(frozen=True, eq=False)
+class CrossFitted:
+    """A calibration that is fitted on all answers, and others by which it is judged, since on the answers that it was fitted
+    on a calibration looks better than on new ones: the answers are in parts, and each part is judged by a calibration that
+    was fitted on the other parts.
+    """
+
+    final: Calibration
+    """Fitted on all answers."""
+    of_row: NDArray[np.int64]
+    """The part of each answer [N], from 0."""
+    without: tuple[Calibration, ...]
+    """For each part the calibration that was fitted on the other parts."""
+
+    @classmethod
+    def of(
+        cls,
+        task: Task,
+        answers: NDArray[np.float32],
+        labels: NDArray[np.int64],
+        parts: NDArray[np.int64],
+        *,
+        fitted_on: str,
+    ) -> "CrossFitted":
+        """Of answers as `fit_calibration` takes them; `parts` [N] are any numbers, clips of one recording in one."""
+        _, of_row = np.unique(parts, return_inverse=True)
+        without = tuple(
+            fit_calibration(
+                task, answers[of_row != part], labels[of_row != part], fitted_on=f"{fitted_on}, without a part"
+            )
+            for part in range(int(of_row.max(initial=-1)) + 1)
+        )
+        return cls(fit_calibration(task, answers, labels, fitted_on=fitted_on), of_row, without)
+
+    def calibrated(self, task: Task, answers: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Answers [N, K] that are not calibrated, each by the calibration that was fitted without its part."""
+        found = np.empty_like(answers)
+        for part, calibration in enumerate(self.without):
+            rows = self.of_row == part
+            found[rows] = task.calibrated(answers[rows], calibration)
+        return found
+
+    @property
+    def threshold(self) -> NDArray[np.float64]:
+        """By which each answer [N] is judged to be none of the classes; NaN where the other parts show none."""
+        found = [np.nan if one.threshold is None else one.threshold for one in self.without]
+        return np.array(found, np.float64)[self.of_row]
+
+    @property
+    def thresholds(self) -> NDArray[np.float64] | None:
+        """Of each class, by which each answer [N, K] is judged; None where classes have none."""
+        found = [one.thresholds for one in self.without if one.thresholds is not None]
+        return np.array(found, np.float64)[self.of_row] if found and len(found) == len(self.without) else None
+
+    def as_json(self) -> dict[str, Json]:
+        """The fields `calibration` and `calibration_parts` of out_of_fold.json."""
+        without: list[Json] = [one.model_dump(mode="json") for one in self.without]
+        parts: Json = {"of_row": self.of_row.tolist(), "without": without}
+        return {"calibration": self.final.model_dump(mode="json"), "calibration_parts": parts}
+
+    @classmethod
+    def from_json(cls, final: Json, parts: Mapping[str, Any]) -> "CrossFitted":
+        """From the values of these two fields.
+
+        Raises:
+            ValueError, KeyError, TypeError: they are none.
+        """
+        without = tuple(Calibration.model_validate(one) for one in parts["without"])
+        of_row = np.array(parts["of_row"], np.int64)
+        if len(of_row) and not 0 <= of_row.min() <= of_row.max() < len(without):
+            raise ValueError("calibration_parts: a part has no calibration")
+        return cls(Calibration.model_validate(final), of_row, without)
 
 
 def lowest(function: Callable[[float], float], low: float, high: float, *, steps: int = 40) -> float:

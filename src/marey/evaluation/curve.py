@@ -50,17 +50,18 @@ class Gain:
         """Half of the 90 % interval of `gain`; one of the ends may be cut off at 0 or 1."""
         return max(self.before.high - self.before.share, self.before.share - self.before.low)
 
-    @property
-    def sentence(self) -> str:
-        """The numbers in words, and what follows from them."""
+    def sentence(self, *, recordings: bool) -> str:
+        """The numbers in words, and what follows from them. The points have more and more `recordings`, where these are
+        known: further clips of the same ones are not what helped.
+        """
         if self.gain > self.error:
-            advice = "labelling more clips will help"
+            advice = f"labelling more clips{', from other recordings,' if recordings else ''} will help"
         elif self.gain + self.error < _LITTLE:
             advice = "labelling more clips of this kind will hardly help"
         else:
             advice = "too few clips show whether labelling more will help"
         return (
             f"With {counted(self.before.clips, 'training clip')} {percent(self.before.share, 0)}, with "
-            f"{self.after.clips:,} {percent(self.after.share, 0)}: {100 * self.gain:+.1f} points, give or take "
-            f"{100 * self.error:.1f}; {advice}."
+            f"{counted(self.after.clips, 'clip')} {percent(self.after.share, 0)}: {100 * self.gain:+.1f} points, give or "
+            f"take {100 * self.error:.1f}; {advice}."
         )

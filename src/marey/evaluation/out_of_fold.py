@@ -16,8 +16,9 @@ from marey.base.files import write_json
 from marey.base.jsonable import Json
 from marey.base.words import counted, lasting, percent
 from marey.classifier import Calibration
+from marey.evaluation.calibration import CrossFitted
 from marey.evaluation.curve import CurvePoint, Gain
-from marey.evaluation.needs import classes_in_need
+from marey.evaluation.needs import classes_in_need, what_is_needed
 from marey.evaluation.reliability import calibration_bins, mean_gap
 from marey.evaluation.result import EvaluationResult
 from marey.evaluation.scores import Scores
@@ -32,9 +33,13 @@ _OF_HEADS = (
     "All other numbers, temperature and threshold among them, are those of the head; the fine-tuned network has its own, "
     "fitted on the clips of this fold. "
 )
+_WEAK = 0.1
+"""A threshold for "none of these" stops hardly anything where it lies nearer than this share of the way to the least
+probability that a first answer can have, or where fewer than this share of the wrong answers lie below it."""
+_CROSS_FITTED = "Each clip is judged here by a temperature and thresholds that were fitted on other clips."
 FINAL = (
-    "The classifier of this run was fitted on all clips; each number comes from classifiers that were fitted without the "
-    "clips that they were tested on."
+    "The classifier of this run was fitted on all clips; each number comes from heads that were fitted without the clips "
+    "that they were tested on. A head is a linear classifier on the features that a network gives for a clip."
 )
 
 
@@ -45,6 +50,49 @@ class HeadNumber:
     name: str
     share: float
     chosen: bool = False
+    yardstick: bool = False
+    """Whether it is there to compare with alone, and never chosen."""
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """What a threshold for "none of these" does to answers that it was not fitted on; shares 0 to 1."""
+
+    threshold: float
+    """Of the classifier, which was fitted on all answers."""
+    floor: float
+    """The least probability that a first answer can have: 1 / K for K classes."""
+    right: float
+    """Of the clips that are answered rightly, those below it."""
+    wrong: float | None
+    """The same of those that are answered wrong; None where there are none."""
+
+    @property
+    def weak(self) -> bool:
+        """Whether it stops hardly anything."""
+        return self.near_floor or (self.wrong is not None and self.wrong < _WEAK)
+
+    @property
+    def near_floor(self) -> bool:
+        """Whether hardly any answer can lie below it."""
+        return self.threshold - self.floor < _WEAK * (1 - self.floor)
+
+    @property
+    def sentence(self) -> str:
+        """The numbers in words, and what follows where it stops hardly anything."""
+        wrong = "" if self.wrong is None else f" and {percent(self.wrong, 0)} of the wrong ones"
+        text = f"It stops {percent(self.right, 0)} of the right answers{wrong}."
+        if not self.weak:
+            return text
+        why = (
+            f"with so few classes no first answer is below {percent(self.floor)}"
+            if self.near_floor
+            else "wrong answers are as sure"
+        )
+        return (
+            f"{text} That is hardly anything ({why}): videos of quite other things will mostly get one of the classes; give "
+            "them a class of their own."
+        )
 
 
 @dataclass(frozen=True)
@@ -121,8 +169,9 @@ class OutOfFold:
     """What was assumed, and what is doubtful, as sentences."""
     curve: tuple[CurvePoint, ...] = ()
     """With more and more clips; the last point has all of a head's."""
-    calibration: Calibration | None = None
-    """Of the head, fitted on the answers before they were calibrated; a fine-tuned network that is kept has its own."""
+    calibration: CrossFitted | None = None
+    """Of the head, fitted on the answers before they were calibrated, and those by which it is judged; a fine-tuned network
+    that is kept has its own."""
     cost: Cost = Cost(0, 0, 0.0, 0.0)
     heads: tuple[HeadNumber, ...] = ()
     """All that were compared; each with its own strength of regularisation."""
@@ -130,6 +179,9 @@ class OutOfFold:
     """None: no fine-tuning was tried."""
     tuning_note: str = ""
     """Why none was tried, or what it would cost; where one was kept, what its calibration lacks. As a sentence."""
+    left_out: tuple[str, ...] = ()
+    """Classes of the classifier that the answers do not have, since nothing can be said of them out of fold: where clips
+    have several labels. Of one label a clip such classes have no clips among the answers."""
 
     def __repr__(self) -> str:
         return f"OutOfFold({self.folds} folds, {self.head}: {self.result!r})"
@@ -149,7 +201,7 @@ class OutOfFold:
 
     def as_json(self) -> dict[str, Json]:
         """Everything but the answers, and what follows from them."""
-        calibration = None if self.calibration is None else self.calibration.model_dump(mode="json")
+        calibration: dict[str, Json] = {"calibration": None} if self.calibration is None else self.calibration.as_json()
         return {
             "verdict": self.verdict,
             "head": self.head,
@@ -160,10 +212,11 @@ class OutOfFold:
             "single_frames": self.said.single_frames_share,
             "curve": [asdict(point) for point in self.curve],
             "curve_sentence": self.curve_sentence,
-            "calibration": calibration,
+            **calibration,
             "cost": asdict(self.cost),
             "tuning": None if self.tuning is None else asdict(self.tuning),
             "tuning_note": self.tuning_note,
+            "left_out": list(self.left_out),
         }
 
     @classmethod
@@ -196,6 +249,11 @@ class OutOfFold:
     ) -> "OutOfFold":
         if single is not None and single.shape != result.scores.probabilities.shape:
             raise ValueError(f"{SINGLE_FRAMES} has other clips or classes")
+        calibration = None
+        if found["calibration"] is not None:
+            calibration = CrossFitted.from_json(found["calibration"], found["calibration_parts"])
+            if len(calibration.of_row) != result.num_videos:
+                raise ValueError("calibration_parts has other clips")
         return cls(
             result,
             single,
@@ -204,11 +262,12 @@ class OutOfFold:
             sources_known=found["sources_known"],
             notes=tuple(found["notes"]),
             curve=tuple(CurvePoint(**point) for point in found["curve"]),
-            calibration=None if found["calibration"] is None else Calibration.model_validate(found["calibration"]),
+            calibration=calibration,
             cost=Cost(**found["cost"]),
             heads=tuple(HeadNumber(**head) for head in found["heads"]),
             tuning=None if found["tuning"] is None else FineTuning(**found["tuning"]),
             tuning_note=found["tuning_note"],
+            left_out=tuple(found["left_out"]),
         )
 
     # -- numbers
@@ -219,8 +278,16 @@ class OutOfFold:
         scores = self.result.scores
         if self.calibration is None:
             return scores.probabilities
-        back = Calibration(temperature=1 / self.calibration.temperature, fitted_on="")
+        back = Calibration(temperature=1 / self.calibration.final.temperature, fitted_on="")
         return scores.task.calibrated(scores.probabilities, back)
+
+    @cached_property
+    def cross_calibrated(self) -> NDArray[np.float32]:
+        """The answers [N, K], each by a temperature that was fitted without it; as they are without a calibration."""
+        scores = self.result.scores
+        if self.calibration is None:
+            return scores.probabilities
+        return self.calibration.calibrated(scores.task, self.uncalibrated)
 
     # -- words
 
@@ -232,7 +299,7 @@ class OutOfFold:
     @cached_property
     def said(self) -> Verdict:
         """The verdict and its parts."""
-        return Verdict(self.result, self.single_frames, self.sources_known)
+        return Verdict(self.result, self.single_frames, self.sources_known, len(self.left_out))
 
     @property
     def _counts_right(self) -> bool:
@@ -242,40 +309,46 @@ class OutOfFold:
     def curve_sentence(self) -> str:
         """Whether to label more clips; "" where the curve does not show it."""
         gain = Gain.of(self.curve)
-        return "" if gain is None else gain.sentence
+        return "" if gain is None else gain.sentence(recordings=self.result.scores.groups is not None)
 
     @property
     def calibration_sentence(self) -> str:
-        """The temperature and the threshold, and what they do to the out-of-fold answers; "" without a calibration."""
-        found = self.calibration
-        if found is None:
+        """The temperature and the threshold, and what they do to answers that they were not fitted on; "" without a
+        calibration.
+        """
+        if self.calibration is None:
             return ""
-        before, after = self.calibration_errors
-        text = (
-            f"Temperature {found.temperature:.2f}: calibration error {percent(before)} before, {percent(after)} after"
-        )
+        found, (before, after) = self.calibration.final, self.calibration_errors
+        sure = "less" if found.temperature > 1 else "more"
+        parts = [
+            f"A temperature of {found.temperature:.2f} makes answers {sure} sure: calibration error {percent(before)} "
+            f"before, {percent(after)} after."
+        ]
+        if found.meaning:
+            parts.append(f"{found.meaning[0].upper()}{found.meaning[1:]}.")
         if (f1 := self.f1_at_thresholds) is not None:
-            return f"{text}; {found.meaning}: F1 {percent(f1)}, the mean of the classes."
-        if found.threshold is None:
-            return f"{text}."
-        rate, wrong = self.below_threshold
-        of_these = f", {percent(wrong, 0)} of them answered wrong" if rate else ""
-        return f"{text}; {found.meaning}: {percent(rate)} of these clips{of_these}."
+            parts.append(f"F1 {percent(f1)}, the mean of the classes.")
+        if (stopped := self.stopped) is not None:
+            parts.append(stopped.sentence)
+        return " ".join([*parts, _CROSS_FITTED])
 
     @cached_property
     def f1_at_thresholds(self) -> float | None:
-        """The mean F1, 0 to 1, of the classes at their thresholds; None where classes have none."""
-        if self.calibration is None or self.calibration.thresholds is None:
+        """The mean F1, 0 to 1, of the classes at thresholds that were fitted on other clips; None where classes have
+        none.
+        """
+        thresholds = None if self.calibration is None else self.calibration.thresholds
+        if thresholds is None:
             return None
-        scores = f1_at(self._answers, self.result.scores.positives, self.calibration.thresholds)
+        scores = f1_at(self.cross_calibrated, self.result.scores.positives, thresholds)
         return float(np.nanmean(scores)) if np.isfinite(scores).any() else None
 
     @cached_property
     def calibration_errors(self) -> tuple[float, float]:
-        """The calibration error, 0 to 1, before and after the temperature; over all pairs of a clip and a class where a clip
-        may have several labels.
+        """The calibration error, 0 to 1, before and after temperatures that were fitted on other clips; over all pairs of a
+        clip and a class where a clip may have several labels.
         """
-        before, after = (calibration_bins(*self.confidences(one)) for one in (self.uncalibrated, self._answers))
+        before, after = (calibration_bins(*self.confidences(one)) for one in (self.uncalibrated, self.cross_calibrated))
         return mean_gap(before), mean_gap(after)
 
     def confidences(self, answers: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
@@ -287,18 +360,24 @@ class OutOfFold:
         return answers.max(axis=1).astype(np.float64), right
 
     @cached_property
-    def below_threshold(self) -> tuple[float, float]:
-        """The share of clips with no class at the threshold, and which share of these was answered wrong; 0 to 1."""
-        if self.calibration is None or self.calibration.threshold is None:
-            return 0.0, 0.0
-        confidence = self._answers.max(axis=1)
-        right = self.result.scores.positives[np.arange(len(confidence)), self._answers.argmax(axis=1)]
-        below = confidence < self.calibration.threshold
-        return float(below.mean()), float((~right[below]).mean()) if below.any() else 0.0
-
-    @property
-    def _answers(self) -> NDArray[np.float32]:
-        return self.result.scores.probabilities
+    def stopped(self) -> Stopped | None:
+        """What the threshold for "none of these" does to the clips for which the others show one; None where there is no
+        threshold, or no such clip.
+        """
+        if self.calibration is None or self.calibration.final.threshold is None:
+            return None
+        confidence, right = self.confidences(self.cross_calibrated)
+        threshold = self.calibration.threshold
+        judged = np.isfinite(threshold)
+        below, right = (confidence < threshold)[judged], right[judged]
+        if not right.any():
+            return None
+        return Stopped(
+            threshold=self.calibration.final.threshold,
+            floor=1 / len(self.result.scores.class_names),
+            right=float(below[right].mean()),
+            wrong=None if right.all() else float(below[~right].mean()),
+        )
 
     @property
     def tuning_sentence(self) -> str:
@@ -314,7 +393,8 @@ class OutOfFold:
             return ""
         named = "; ".join(f"{need.name!r} ({need.reason})" for need in needs[:_NEEDS])
         more = f"; and of {len(needs) - _NEEDS:,} more" if len(needs) > _NEEDS else ""
-        return f"More clips are needed of {counted(len(needs), 'class')}: {named}{more}."
+        what = what_is_needed(self.result.scores)
+        return f"{what} are needed of {counted(len(needs), 'class')}, the worst first: {named}{more}."
 
     def summary(self) -> str:
         """Lines for a terminal: the verdict, its interval, the numbers, classes that need more clips, calibration, curve,

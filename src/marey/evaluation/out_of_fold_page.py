@@ -1,7 +1,7 @@
 """What the report's page shows of out-of-fold answers."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from markupsafe import Markup
@@ -9,13 +9,14 @@ from markupsafe import Markup
 from marey.base.errors import DataError
 from marey.base.page import Dot, Line, dot_chart, line_chart
 from marey.base.words import counted, lasting, percent
-from marey.evaluation.needs import ClassNeed, classes_in_need
+from marey.evaluation.needs import ClassNeed, classes_in_need, what_is_needed
 from marey.evaluation.out_of_fold import FINAL, HeadNumber, OutOfFold
 from marey.evaluation.reliability import calibration_bins
 from marey.evaluation.result import SCORES, EvaluationResult, NumberRow
 
 SIDES = ("val", "test")
 """The folders of the results on the other sides of the list, inside that of the run."""
+_BELOW = "predict names no class below it"
 _NEEDS = 20
 """Classes that need more clips which the page names."""
 
@@ -42,6 +43,9 @@ class OutOfFoldPage:
     numbers: Sequence[NumberRow]
     notes: Sequence[str]
     needs: Sequence[ClassNeed]
+    """The worst answered first."""
+    needed: str
+    """What is to be added to them, as `what_is_needed` says it."""
     needs_left: int
     """Classes that need more clips and are not named."""
     curve: Markup | None
@@ -52,6 +56,8 @@ class OutOfFoldPage:
     heads: Sequence[HeadNumber]
     heads_title: str
     """Of their numbers."""
+    yardstick: str
+    """The name of the head that is there to compare with alone; "" without one."""
     cost: Sequence[tuple[str, str]]
     tuning: str
     sides: Sequence[Side]
@@ -68,6 +74,7 @@ class OutOfFoldPage:
             numbers=tuple(_numbers(found)),
             notes=found.notes,
             needs=needs[:_NEEDS],
+            needed=what_is_needed(found.result.scores),
             needs_left=max(0, len(needs) - _NEEDS),
             curve=_curve(found),
             curve_sentence=found.curve_sentence,
@@ -76,6 +83,7 @@ class OutOfFoldPage:
             head=found.head,
             heads=sorted(found.heads, key=lambda head: -head.share),
             heads_title=found.result.standing.metric.title,
+            yardstick=next((head.name for head in found.heads if head.yardstick), ""),
             cost=_cost(found),
             tuning=found.tuning_sentence,
             sides=tuple(_sides(folder)),
@@ -86,31 +94,40 @@ def _numbers(found: OutOfFold) -> Iterator[NumberRow]:
     """The numbers beside the verdict, the most important first."""
     result, standing = found.result, found.result.standing
     title = standing.metric.title
-    yield NumberRow(
-        f"{title} out of fold", percent(standing.metric.value), standing.short_interval or standing.interval_text
-    )
+    own = "share of clips that are named rightly" if standing.metric.name == "top1" else standing.metric.note
+    if found.left_out:
+        own += f", {len(result.scores.class_names):,} of them; of {len(found.left_out):,} nothing can be said"
+    yield NumberRow(f"{title} out of fold", percent(standing.metric.value), own)
     for metric in result.task_metrics()[1:]:
         if metric.shown == "summary":
             yield NumberRow(metric.title, percent(metric.value), metric.note)
     if (baseline := standing.baseline) is not None:
         yield NumberRow("guessing", percent(baseline.value), f"{title} of {baseline.text}")
     if (single := found.said.single_frames_share) is not None:
-        yield NumberRow("single frames", percent(single), found.said.motion)
+        told = found.said.motion or f"{title} of a head that sees each frame by itself"
+        yield NumberRow("single frames", percent(single), told)
     before, after = found.calibration_errors
-    note = "of probabilities, on average"
+    note = "how far probabilities lie from shares of right answers"
     if found.calibration is not None:
-        note = f"{percent(before)} before the temperature of {found.calibration.temperature:.2f}"
+        note += f"; {percent(before)} before the temperature"
     yield NumberRow("calibration error", percent(after), note)
-    if found.calibration is not None and found.calibration.threshold is not None:
-        rate, _ = found.below_threshold
-        none = f"{percent(rate)} of these clips are below it"
-        if (lost := found.calibration.turned_away) is not None:
-            none += f", and at most {percent(lost, 0)} of right answers"
-        yield NumberRow("threshold for none of these", percent(found.calibration.threshold), none)
+    if found.calibration is not None and found.calibration.final.threshold is not None:
+        yield NumberRow("threshold for none of these", percent(found.calibration.final.threshold), _stopped(found))
     if (f1 := found.f1_at_thresholds) is not None:
         yield NumberRow("F1 at the thresholds", percent(f1), "mean of the classes, each with a threshold of its own")
     left_out = f"{counted(len(result.broken), 'broken file')} left out" if result.broken else "none was broken"
     yield NumberRow("clips", f"{result.num_videos:,}", left_out)
+
+
+def _stopped(found: OutOfFold) -> str:
+    """What the threshold stops, for the place below its number."""
+    stopped = found.stopped
+    if stopped is None:
+        return f"{_BELOW}; too few clips show what it stops"
+    if stopped.weak:
+        return f"{_BELOW}; it stops hardly anything, see below"
+    wrong = "" if stopped.wrong is None else f" and {percent(stopped.wrong, 0)} of wrong ones"
+    return f"{_BELOW}; it stops {percent(stopped.right, 0)} of right answers{wrong}"
 
 
 def _curve(found: OutOfFold) -> Markup | None:
@@ -129,10 +146,9 @@ def _curve(found: OutOfFold) -> Markup | None:
 
 def _reliability(found: OutOfFold) -> Markup:
     """Shares of right answers by probability, before and after the temperature."""
-    answers = found.result.scores.probabilities
-    series = {"answers": answers}
+    series = {"answers": found.cross_calibrated}
     if found.calibration is not None:
-        series = {"calibrated": answers, "before": found.uncalibrated}
+        series = {"calibrated": found.cross_calibrated, "before": found.uncalibrated}
     dots = {
         name: [Dot(one.confidence, one.right, one.count) for one in calibration_bins(*found.confidences(part))]
         for name, part in series.items()
@@ -161,4 +177,6 @@ def _sides(folder: Path) -> Iterator[Side]:
             yield Side(name, f"Its scores cannot be read: {error}", "", "")
             continue
         link = f"{name}/report.html" if (folder / name / "report.html").exists() else ""
-        yield Side(name, result.verdict, result.interval_sentence(), link)
+        standing = replace(result.standing_of_new, group="recording")
+        interval = standing.interval_text
+        yield Side(name, standing.verdict, f"{interval[0].upper()}{interval[1:]}.", link)

@@ -151,7 +151,7 @@ def _charts(log: Path) -> list[_Chart]:
 
 def _judged(result: EvaluationResult, data: Manifest | None) -> _Judged:
     scores = result.scores
-    said = scores.task.report(scores.probabilities, scores.labels, scores.class_names)
+    said = scores.task.report(scores.probabilities, scores.labels, scores.class_names, scores.groups)
     more = [NumberRow(title, value) for title, value in said.numbers]
     judged = _Judged(
         subtitle=f"{' + '.join(part.recipe for part in scores.protocol.parts)} · {said.remark}",

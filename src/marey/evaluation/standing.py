@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal
 
 import numpy as np
 
@@ -25,6 +26,8 @@ class Standing:
     metric: Metric
     unseen: bool = False
     """Whether these are the videos that the network was not trained on, of more."""
+    group: Literal["group", "recording"] = "group"
+    """What the words call a group of videos; out of fold always a recording, which the folds keep together."""
 
     def __repr__(self) -> str:
         beside = f" ({self.short_interval})" if self.short_interval else ""
@@ -93,8 +96,7 @@ class Standing:
 
     @property
     def _group(self) -> str:
-        """What a group is called: out of fold it is a recording, which the folds keep together."""
-        return "recording" if self.out_of_fold else "group"
+        return "recording" if self.out_of_fold else self.group
 
     @property
     def _counts_right(self) -> bool:

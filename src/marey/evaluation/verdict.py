@@ -9,12 +9,17 @@ from numpy.typing import NDArray
 from marey.base.words import counted
 from marey.evaluation.paired import Paired, paired_difference
 from marey.evaluation.result import EvaluationResult
+from marey.evaluation.standing import NEW_VIDEOS
+from marey.tasks.intervals import LEVEL
 
 _UNKNOWN = 0.1
 """With sources unknown of more than this share of the clips, the number may be too good, which is said first."""
 _LITTLE, _MUCH = 0.1, 0.05
 """Motion matters little where single frames lose less than the first, 0 to 1, at the upper end of the interval; single
 frames do not suffice where they lose more than the second, and surely something."""
+_BEYOND = "motion, order or position"
+"""What the answers may use and single frames do not show: a mean over frames and over positions knows no change from frame
+to frame, no order and no place. Which of the three it is the comparison does not tell."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -27,6 +32,8 @@ class Verdict:
     """[N, K]: probabilities of a head on single frames, out of fold; None where there is none."""
     sources_known: int
     """Of so many clips the recording is known."""
+    left_out: int = 0
+    """Classes of the classifier that the answers, and so the number, do not have."""
 
     def __repr__(self) -> str:
         return f"Verdict({self.text!r})"
@@ -90,9 +97,7 @@ class Verdict:
     def sentence(self) -> str:
         """The verdict without the caution: what to expect on new clips, and what guessing and single frames give."""
         standing, single = self.result.standing, self.single_frames_share
-        parts = [self._number + ("" if self.better_than_guessing else ": not shown to be better than guessing")]
-        if standing.interval is None and self._counts_right:
-            parts.append(standing.interval_text)
+        parts = [self._number + ("" if self.better_than_guessing else ", not shown to be better than guessing")]
         if standing.baseline is not None:
             guess = "guessing the most frequent class" if self._counts_right else "equal scores for all clips"
             parts.append(f"{guess} {'gives' if self._counts_right else 'give'} {self._shown(standing.baseline.value)}")
@@ -102,26 +107,40 @@ class Verdict:
 
     @property
     def interval_sentence(self) -> str:
-        """What the interval of the verdict is for, or why there is none."""
-        text = self.result.standing.interval_text
-        return f"{text[0].upper()}{text[1:]}."
+        """What the interval of the verdict is for, or why there is none; without its ends, which the verdict has."""
+        standing, total = self.result.standing, self.result.num_videos
+        interval = standing.interval
+        if interval is None:
+            text = standing.interval_text
+            return f"{text[0].upper()}{text[1:]}."
+        if interval.over == "groups":
+            return (
+                f"The interval is for the next {NEW_VIDEOS} clips, of new recordings, and is computed from how much the "
+                f"{counted(interval.count, 'recording')} here differ."
+            )
+        return (
+            f"The interval is for the next {NEW_VIDEOS} clips, and takes each of the {counted(total, 'clip')} here for a "
+            "recording of its own."
+        )
 
     @property
     def motion(self) -> str:
-        """What single frames show of whether motion matters, without a full stop; "" where there are none, and where the
-        answers are not shown to be better than guessing.
+        """What single frames show of whether more than they see matters, without a full stop; "" where there are none, and
+        where the answers are not shown to be better than guessing.
         """
         over = self.over_single_frames
         if self.single_frames is None or not self.better_than_guessing:
             return ""
         if over is None:
-            return "too few recordings show whether motion matters"
+            return "too few recordings show whether single frames suffice"
         if over.low > 0:
             much = over.difference > _MUCH
-            return "motion matters, single frames do not suffice" if much else "motion helps a little"
+            return f"single frames do not suffice, {_BEYOND} matters" if much else f"{_BEYOND} helps a little"
         if over.high < 0:
             return "motion does not help here"
-        return "motion matters little here" if over.high < _LITTLE else "too few clips show whether motion matters"
+        return (
+            "motion matters little here" if over.high < _LITTLE else "too few clips show whether single frames suffice"
+        )
 
     @property
     def _counts_right(self) -> bool:
@@ -132,10 +151,14 @@ class Verdict:
         """What to expect, and its interval."""
         standing = self.result.standing
         if not self._counts_right:
-            return f"{standing.metric.title} on new clips will be {self._shown(self.share)}"
+            number, classes = self._shown(self.share), len(self.result.scores.class_names)
+            over = f" (mean of {classes:,} of {counted(classes + self.left_out, 'class')})" if self.left_out else ""
+            return f"{standing.metric.title} on new clips will be about {number}{over}"
         interval = standing.interval
-        ends = "" if interval is None else f", {100 * interval.low:.0f} to {100 * interval.high:.0f}"
-        return f"{self._shown(self.share)} of 100 new clips will be named rightly{ends}"
+        ends = "no interval: too few recordings"
+        if interval is not None:
+            ends = f"{100 * LEVEL:.0f} % interval {100 * interval.low:.0f} to {100 * interval.high:.0f}"
+        return f"About {self._shown(self.share)} of {NEW_VIDEOS} new clips will be named rightly ({ends})"
 
     def _shown(self, share: float) -> str:
         """A share as the verdict has it: of 100 clips, or in percent; 0 and 100 mean none and all."""

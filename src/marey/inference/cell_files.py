@@ -92,9 +92,10 @@ class CellFiles:
     def __init__(self, folder: Path) -> None:
         self.folder, self._limit = folder, cache_limit()
         self._lock = threading.Lock()
+        self._sizes: dict[Path, int] = {}
+        """What this process needs of the cache, and the bytes of each file, which count once however often it is written."""
         self._size = 0
-        """Bytes in the cache of what this process needs."""
-        self._spared: set[Path] = set()
+        """Their sum."""
         self._beyond: set[int] = set()
         """Identities of those in the temporary folder."""
         self._full = False
@@ -111,8 +112,7 @@ class CellFiles:
                     continue
                 mark_used(path)
                 found.add(identity)
-                self._spared.add(path)
-                self._size += size
+                self._count(path, size)
         return frozenset(found)
 
     def __contains__(self, identity: int) -> bool:
@@ -137,11 +137,14 @@ class CellFiles:
         Raises:
             OSError: no room is left in the temporary folder either.
         """
-        if self._taken(self.folder / _name(identity), cells.nbytes + places.nbytes):
+        path = self.folder / _name(identity)
+        if self._taken(path, cells.nbytes + places.nbytes):
             try:
-                _write(self.folder / _name(identity), cells, places)
+                _write(path, cells, places)
                 return
             except OSError as error:
+                with self._lock:
+                    self._count(path, 0)
                 self._leave(f"{self.folder.parent}: nothing can be kept there ({error.strerror})")
         with self._lock:
             self._beyond.add(identity)
@@ -149,7 +152,7 @@ class CellFiles:
 
     def tidy(self) -> None:
         """Remove from the cache what was used longest ago, until it is within its limit; nothing that is needed here."""
-        prune(self.folder, spared=self._spared)
+        prune(self.folder, spared=self._sizes)
 
     def _path(self, identity: int) -> Path:
         folder = self._temporary if identity in self._beyond else self.folder
@@ -162,15 +165,20 @@ class CellFiles:
         return folder
 
     def _taken(self, path: Path, size: int) -> bool:
-        """Whether the cache has room for one more file, for which it is then taken."""
+        """Whether the cache has room for a file, for which it is then taken; one that was there before, and is written anew
+        since it was damaged or removed, takes the place of the former.
+        """
         with self._lock:
-            fits = not self._full and self._size + size <= self._limit
+            fits = not self._full and self._size - self._sizes.get(path, 0) + size <= self._limit
             if fits:
-                self._size += size
-                self._spared.add(path)
+                self._count(path, size)
         if not fits:
             self._leave(f"MAREY_CACHE_LIMIT: {self._limit / 1e9:g} GB are less than the features of these videos take")
         return fits
+
+    def _count(self, path: Path, size: int) -> None:
+        self._size += size - self._sizes.get(path, 0)
+        self._sizes[path] = size
 
     def _leave(self, why: str) -> None:
         """Put nothing more into the cache, and say so once."""

@@ -12,9 +12,11 @@ from marey.backends.backend import Backend
 from marey.backends.choose import check_backend, open_backend
 from marey.backends.compute import Compute, ComputeOptions
 from marey.base.errors import DataError, DecodeError, in_python_words
-from marey.base.reporter import progress
+from marey.base.reporter import notice, progress
+from marey.base.words import counted, verb
 from marey.classifier import Classifier
-from marey.data.clips import ViewDataset
+from marey.data.clips import DecodedVideo, ViewDataset
+from marey.data.cutting import LONGEST
 from marey.data.listing import VideosLike, as_videos
 from marey.data.manifest import Manifest
 from marey.data.missing import require_files
@@ -24,6 +26,7 @@ from marey.evaluation.views import read_ahead, score_video
 from marey.recipe import Recipe
 from marey.tasks.all import task_of
 from marey.tasks.prediction import Prediction, Predictions
+from marey.video.sampling import FramePairs
 from marey.video.suffixes import VIDEO_SUFFIXES
 from marey.weights.load import as_classifier
 
@@ -130,15 +133,19 @@ def predict_many(
 def answered(
     backend: Backend, model: Classifier, views: ViewDataset, listed: VideoList, compute: Compute
 ) -> Iterator[Prediction]:
-    """As `predict_many`, by a backend that is open; `views` are those of the videos that are `listed`."""
+    """As `predict_many`, by a backend that is open; `views` are those of the videos that are `listed`. At the end a line
+    counts the videos of which a rule that spreads a few frames over the whole length has shown little.
+    """
     test, pixels = model.recipe.test, model.recipe.pixels
     task, calibration = task_of(model.recipe.task), model.calibration
     hashes = () if model.origin is None else (model.origin.sha256,)
     ahead = read_ahead(views, range(len(listed)), workers=compute.workers if len(listed) > 1 else 0)
+    long = 0
     for video, item in zip(listed, ahead, strict=True):
         if isinstance(item, Broken):
             yield Prediction(video, np.empty(0, np.float32), (), item.reason)
             continue
+        long += isinstance(test.sampling, FramePairs) and _length(item) > LONGEST
         scores = score_video(backend, item, test, pixels, batch=compute.views, task=task, calibration=calibration)
         names = model.class_names or tuple(f"class {i}" for i in range(model.recipe.model.num_classes))
         found = task.prediction(video, scores, names, calibration)
@@ -148,3 +155,21 @@ def answered(
         if report.ran != "eager":
             found = replace(found, backend={"ran": report.ran, "difference": report.difference})
         yield found
+    if long:
+        which = (
+            "the video is"
+            if len(listed) == 1
+            else f"{long:,} of {counted(len(listed), 'video')} {verb(long, 'is', 'are')}"
+        )
+        notice(
+            f"{which} longer than {LONGEST:g} s and answered as a whole, from {test.sampling.segments} places spread over "
+            "the length: what is short may lie between them. Of a list with the columns path, start, end each part is "
+            "answered."
+        )
+
+
+def _length(video: DecodedVideo) -> float:
+    """About how long a video is, in seconds, by the later frames of its pairs, which are the middles of equal parts."""
+    later = video.seconds[:, 1::2]
+    places, span = int(later.shape[1]), float(later.max() - later.min())
+    return span * places / max(places - 1, 1)

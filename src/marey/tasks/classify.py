@@ -1,7 +1,6 @@
 """One label per video: softmax, cross-entropy or focal loss, top-1 and the confusion matrix."""
 
 from collections.abc import Sequence
-from statistics import NormalDist
 
 import numpy as np
 import torch
@@ -16,7 +15,7 @@ from marey.classifier import Calibration
 from marey.data.manifest import Manifest
 from marey.recipe import Averaging, FocalLoss, Fusion, Train
 from marey.tasks.averaging import over_views
-from marey.tasks.intervals import LEVEL, Interval, share_interval
+from marey.tasks.intervals import FEWEST_GROUPS, Interval, share_interval
 from marey.tasks.losses import at_least_float32, declared_weights, like
 from marey.tasks.metrics import (
     calibration_error,
@@ -24,7 +23,6 @@ from marey.tasks.metrics import (
     macro_f1,
     mean_class_accuracy,
     top_k_accuracy,
-    wilson_interval,
 )
 from marey.tasks.task import (
     Baseline,
@@ -173,13 +171,20 @@ class ClassifyTask(Task):
         return lines
 
     def report(
-        self, answers: NDArray[np.float32], labels: NDArray[np.int64], class_names: tuple[str, ...]
+        self,
+        answers: NDArray[np.float32],
+        labels: NDArray[np.int64],
+        class_names: tuple[str, ...],
+        groups: NDArray[np.str_] | None = None,
     ) -> TaskReport:
         confusion = confusion_matrix(answers, labels)
+        over = ", were the videos independent of each other"
+        if groups is not None and (groups != "").any():
+            over = f" over recordings (groups of videos); a class of fewer than {FEWEST_GROUPS} recordings has none"
         return TaskReport(
             remark=f"one label per video, {counted(len(class_names), 'class', 'classes')}",
-            classes=_class_rows(confusion, class_names),
-            classes_note="The thin stripe is the 90 % interval of the share, were the videos independent of each other.",
+            classes=_class_rows(self.right(answers, labels), labels, class_names, groups),
+            classes_note=f"The thin stripe is the 90 % interval of the share{over}.",
             confusion=confusion,
         )
 
@@ -249,12 +254,19 @@ def _softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
     return exponents / total
 
 
-def _class_rows(confusion: NDArray[np.int64], names: tuple[str, ...]) -> list[ClassRow]:
+def _class_rows(
+    right: NDArray[np.bool_], labels: NDArray[np.int64], names: tuple[str, ...], groups: NDArray[np.str_] | None
+) -> list[ClassRow]:
+    """Of each class that has videos."""
     rows = []
-    for name, right, total in zip(names, np.diag(confusion).tolist(), confusion.sum(axis=1).tolist(), strict=True):
-        if total:
-            low, high = wilson_interval(right, total, NormalDist().inv_cdf((1 + LEVEL) / 2))
-            share = round(100 * right / total, 1)
-            width = round(100 * (high - low), 1)
-            rows.append(ClassRow(name, percent(right / total, 0), share, total, round(100 * low, 1), width))
+    for label in np.unique(labels).tolist():
+        own = np.flatnonzero(labels == label)
+        share, interval = float(right[own].mean()), share_interval(right[own], None if groups is None else groups[own])
+        low, high = (0.0, 0.0) if interval is None else (interval.low, interval.high)
+        rows.append(
+            ClassRow(
+                names[label], percent(share, 0), round(100 * share, 1), len(own),
+                round(100 * low, 1), round(100 * (high - low), 1),
+            )
+        )  # fmt: skip
     return sorted(rows, key=lambda row: row.share)

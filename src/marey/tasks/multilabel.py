@@ -114,7 +114,11 @@ class MultiLabelTask(Task):
         return []
 
     def report(
-        self, answers: NDArray[np.float32], labels: NDArray[np.int64], class_names: tuple[str, ...]
+        self,
+        answers: NDArray[np.float32],
+        labels: NDArray[np.int64],
+        class_names: tuple[str, ...],
+        groups: NDArray[np.str_] | None = None,
     ) -> TaskReport:
         precisions, counts = average_precision(answers, labels > 0).tolist(), (labels > 0).sum(axis=0).tolist()
         rows = [

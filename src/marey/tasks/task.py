@@ -95,7 +95,7 @@ class ClassRow:
     """Videos of the class."""
     low: float = 0
     wide: float = 0
-    """Lower end and width of the 95 % interval."""
+    """Lower end and width of the 90 % interval; a width of 0 where none is known."""
 
 
 @dataclass(frozen=True)
@@ -274,6 +274,14 @@ class Task(ABC):
 
     @abstractmethod
     def report(
-        self, answers: NDArray[np.float32], labels: NDArray[np.int64], class_names: tuple[str, ...]
+        self,
+        answers: NDArray[np.float32],
+        labels: NDArray[np.int64],
+        class_names: tuple[str, ...],
+        groups: NDArray[np.str_] | None = None,
     ) -> TaskReport:
-        """What the report's page shows."""
+        """What the report's page shows.
+
+        Args:
+            groups: As for `interval`.
+        """

@@ -45,10 +45,13 @@ def of_best_f1(answers: NDArray[np.float32], positives: NDArray[np.bool_]) -> tu
 
 
 def f1_at(
-    answers: NDArray[np.float32], positives: NDArray[np.bool_], thresholds: tuple[float, ...]
+    answers: NDArray[np.float32], positives: NDArray[np.bool_], thresholds: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """F1 of each class [K] where its answers are the videos at or above its threshold; NaN without videos and answers."""
-    above = answers >= np.array(thresholds)
+    """F1 of each class [K] where its answers are the videos at or above its threshold; NaN without videos and answers.
+
+    `thresholds` are those of each class [K], or of each class for each video [N, K].
+    """
+    above = answers >= thresholds
     both = positives.sum(axis=0) + above.sum(axis=0)
     with np.errstate(invalid="ignore"):
         return np.where(both > 0, 2 * (above & positives).sum(axis=0) / np.maximum(both, 1), np.nan)

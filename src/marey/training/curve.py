@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,8 @@ from marey.tasks.all import task_of
 from marey.tasks.task import Task
 from marey.training.directions import Directions
 from marey.training.heads import Targets, solve
+
+Number = TypeVar("Number", np.float64, np.int64)
 
 SHARES = (0.25, 0.5, 0.75)
 """Of the recordings that are not held out, besides all of them."""
@@ -45,14 +48,14 @@ def learning_curve(
     """
     curve = _Curve(pooled, targets, folds, classes, task, strength)
     clips, full = curve.answers(1.0, 0)
-    last = curve.score(full, curve.held)
+    last = curve.score(full)
     points = [CurvePoint(clips, last, last, last)]
     for share in reversed(SHARES):
         drawn = [curve.answers(share, draw) for draw in range(_DRAWS if len(pooled) <= _MANY else 1)]
         clips = round(sum(clips for clips, _ in drawn) / len(drawn))
         if clips < points[-1].clips:
             answers = [logits for _, logits in drawn]
-            number = float(np.mean([curve.score(logits, curve.held) for logits in answers]))
+            number = float(np.mean([curve.score(logits) for logits in answers]))
             apart = curve.error(full, answers)
             points.append(CurvePoint(clips, number, max(number - apart, 0.0), min(number + apart, 1.0)))
     return tuple(reversed(points))
@@ -109,13 +112,19 @@ class _Curve:
         taken = (first + later)[: max(math.ceil(share * len(has_UK)), len(first))]
         return rows[np.isin(unit_of, taken)]
 
-    def score(self, logits: NDArray[np.float64], rows: NDArray[np.int64]) -> float:
-        """The task's first number of these clips."""
-        return self.task.score(logits[rows], self.labels[rows])
+    def score(self, logits: NDArray[np.float64]) -> float:
+        """The task's first number of the clips that are held out."""
+        return self.task.score(self._judged(logits[self.held]), self._judged(self.labels[self.held]))
 
     def error(self, full: NDArray[np.float64], drawn: Sequence[NDArray[np.float64]]) -> float:
         """Half of the 90 % interval of how far the number of `full` lies above those of `drawn`; 1 where none is known."""
-        answers, labels = full[self.held], self.labels[self.held]
+        answers, labels = self._judged(full[self.held]), self._judged(self.labels[self.held])
         units = self.folds.units[self.held].astype(np.str_)
-        found = [paired_difference(self.task, answers, one[self.held], labels, units) for one in drawn]
+        found = [paired_difference(self.task, answers, self._judged(one[self.held]), labels, units) for one in drawn]
         return float(np.mean([1.0 if one is None else (one.high - one.low) / 2 for one in found]))
+
+    def _judged(self, of_clips: NDArray[Number]) -> NDArray[Number]:
+        """Of answers or labels [N, K] of several labels a clip the columns of the classes that can be judged; others as they
+        are.
+        """
+        return of_clips[:, self.folds.judged] if self.labels.ndim == 2 else of_clips

@@ -18,7 +18,7 @@ from marey.base.processes import processes
 from marey.base.reporter import first_line_awaited, notice, understood
 from marey.base.shell import marey_line, next_steps
 from marey.base.words import about, counted
-from marey.data.cutting import cut_long_videos
+from marey.data.cutting import cut_long_videos, not_cut_note
 from marey.data.folds import Folds, check_trainable, make_folds
 from marey.data.manifest import Manifest
 from marey.data.missing import check_present
@@ -147,7 +147,7 @@ def plan_on_features(
             OutputPath.file(out / "split.csv").refuse_inputs([path])
     given = read_given(data, val, test, root=root, classes=classes)
     cut, note = cut_long_videos(given.train)
-    given = replace(given, train=cut, notes=(*given.notes, *([note] if note else []), *_not_cut(given, cut)))
+    given = replace(given, train=cut, notes=(*given.notes, *filter(None, [note, not_cut_note(given.tested)])))
     check_trainable(given.train)
     check_present(options.max_broken, given.train, *given.tested.values())
     task = MultiLabel() if given.train.label_sets is not None else Classify()
@@ -180,13 +180,6 @@ def _require_judging_fold(folds: Folds, train: Manifest) -> None:
         )
 
 
-def _not_cut(given: Given, cut: Manifest) -> list[str]:
-    """That long videos are cut among the clips that are trained on alone, where other videos are tested on."""
-    if len(cut) == len(given.train) or not given.tested:
-        return []
-    return [f"Videos for {' and '.join(given.tested)} are not cut: each is tested as a whole."]
-
-
 def fit_classifier(plan: FittingPlan) -> OutOfFold:
     """Do what was planned: features, heads, their answers out of fold, the checkpoint, fine-tuning where it pays, tests and
     the report.
@@ -217,7 +210,9 @@ def fit_classifier(plan: FittingPlan) -> OutOfFold:
         data = TuningData.read(out, plan.train.class_names, max_broken=options.max_broken)
         found = tune_and_finish(out, data, options.tuning, spent=found.cost)
     print(found.summary(), flush=True)
-    next_steps(marey_line("predict", out, data.clips[0].path))
+    # A clip that was trained on would show nothing.
+    new = next((part[0].path for part in plan.given.tested.values()), "NEW_VIDEO")
+    next_steps(marey_line("predict", out, new))
     return found
 
 

@@ -1,7 +1,7 @@
 """A classifier from cells: the head that folds choose, its calibration, and its answers out of fold."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,35 +12,39 @@ from marey.base.files import write_text
 from marey.base.processes import processor_seconds
 from marey.base.runs import LAST
 from marey.base.versions import versions
-from marey.base.words import counted
+from marey.base.words import counted, verb
 from marey.classifier import Calibration, Classifier
 from marey.data.folds import NEVER, Folds, folds_wanted, make_folds
 from marey.data.identity import Identities
 from marey.data.manifest import Manifest
 from marey.data.missing import tell_of_lost_classes
-from marey.evaluation.calibration import fit_calibration
+from marey.data.units import NAMED
+from marey.data.videos import first_of
+from marey.evaluation.calibration import CrossFitted
 from marey.evaluation.out_of_fold import Cost, HeadNumber, OutOfFold
 from marey.evaluation.protocol import EvaluationProtocol
 from marey.evaluation.result import EvaluationResult
 from marey.evaluation.scores import Scores
 from marey.inference.cells import Cells, Estimate
 from marey.models.probe.config import FrameMean, Halves, Moments
-from marey.models.probe.network import Probe
+from marey.models.probe.network import FrameProbe, Probe
 from marey.recipe import TaskConfig
 from marey.tasks.all import task_of
 from marey.tasks.task import Task
 from marey.training.curve import learning_curve
 from marey.training.heads import Head, Targets
-from marey.training.selection import Candidate, Choice, choose_head
+from marey.training.selection import Candidate, Choice, choose_head, judging_folds
 from marey.weights.checkpoint import save_checkpoint
 from marey.workflows.backbones import Backbone, with_pooling
 
-_CANDIDATES = (
+_OF_FRAMES = (
     ("mean and change of frames and difference images", Moments(), True),
     ("order and position", Halves(), True),
     ("single frames", FrameMean(), False),
 )
-"""What features are pooled to: its name, the pooling, and whether a classifier may be made of it."""
+_OF_CLIPS = (("mean and change over the clip", Moments(), True), ("order and position", Halves(), True))
+"""What features of a network of single frames, and of one of whole clips, are pooled to: its name, the pooling, and whether
+a classifier may be made of it. The mean of what a network of whole clips sees is no yardstick: it has seen motion."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,32 +86,88 @@ def fit_on_cells(
     started = processor_seconds()
     manifest, rule = listed[cells.rows], task_of(task)
     of_clips, notes = _of_readable(listed, folds, cells, notes)
-    candidates = [Candidate(name, pooling, cells.pooled(pooling), used) for name, pooling, used in _CANDIDATES]
+    of_frames = isinstance(backbone.model.network, FrameProbe)
+    candidates = [
+        Candidate(name, pooling, cells.pooled(pooling), used)
+        for name, pooling, used in (_OF_FRAMES if of_frames else _OF_CLIPS)
+    ]
     labels, classes = rule.labels(manifest), len(manifest.class_names)
     targets: Targets = labels if labels.ndim == 1 else labels > 0
     choice = choose_head(candidates, targets, of_clips.of_row, classes=classes, task=task)
-    held = np.flatnonzero(of_clips.of_row != NEVER)
-    answers = _probabilities(rule, choice.out_of_fold[held])
-    fitted_on = f"answers out of fold for {counted(len(held), 'clip')}"
-    calibration = fit_calibration(rule, answers, labels[held], fitted_on=fitted_on)
-    model = _classifier(choice, calibration, backbone, cells, manifest, task)
+    answered = _Answered.of(of_clips, labels, classes)
+    answers = answered.probabilities(rule, choice.out_of_fold)
+    calibration = CrossFitted.of(
+        rule, answers, answered.labels(labels), judging_folds(of_clips.of_row)[answered.rows],
+        fitted_on=f"answers out of fold for {counted(len(answers), 'clip')}",
+    )  # fmt: skip
+    calibration = replace(calibration, final=answered.of_all_classes(calibration.final, classes))
+    model = _classifier(choice, calibration.final, backbone, cells, manifest, task)
     curve = learning_curve(
         choice.candidate.pooled, targets, of_clips, classes=classes, task=task, strength=choice.head.strength
     )
-    scores = _scores(model, manifest, of_clips, held, rule, answers, listed=len(listed))
+    left_out = tuple(name for k, name in enumerate(manifest.class_names) if k not in answered.columns)
+    single = next((logits for one, logits in choice.of_candidates if not one.chosen_if_better), None)
     found = OutOfFold(
-        result=EvaluationResult(scores, cells.broken),
-        single_frames=_probabilities(rule, _of_single_frames(choice)[held]),
+        result=EvaluationResult(
+            _scores(model, manifest, of_clips, answered, rule, answers, listed=len(listed)), cells.broken
+        ),
+        single_frames=None if single is None else answered.probabilities(rule, single),
         head=choice.candidate.name,
         folds=of_clips.count,
-        sources_known=int(_recordings_known(of_clips)[held].sum()),
-        notes=notes,
+        sources_known=int(_recordings_known(of_clips)[answered.rows].sum()),
+        notes=(*notes, *_threshold_notes(left_out)),
         curve=curve,
         calibration=calibration,
         cost=_cost(cells, estimate, heads=processor_seconds() - started, seconds=time.perf_counter() - begun),
-        heads=_heads(choice, rule, labels, held),
+        heads=_heads(choice, rule, labels, answered),
+        left_out=left_out,
     )
     return Fitted(manifest, of_clips, targets, choice, model, found)
+
+
+@dataclass(frozen=True, eq=False)
+class _Answered:
+    """Of which clips and classes answers out of fold say something: M clips that a fold holds out; and, where clips have
+    several labels, the C classes that can be judged. Clips of the others may be held out for another label of theirs, by
+    heads that never saw the class. Where clips have one label, all classes.
+    """
+
+    rows: NDArray[np.int64]
+    """[M]"""
+    columns: NDArray[np.int64]
+    """[C]"""
+
+    @classmethod
+    def of(cls, folds: Folds, labels: NDArray[np.int64], classes: int) -> "_Answered":
+        rows = np.flatnonzero(folds.of_row != NEVER)
+        return cls(rows, np.arange(classes) if labels.ndim == 1 else np.flatnonzero(folds.judged))
+
+    def labels(self, labels: NDArray[np.int64]) -> NDArray[np.int64]:
+        """As a score file holds them, [M] or [M, C], of those of all clips."""
+        return labels[self.rows] if labels.ndim == 1 else labels[np.ix_(self.rows, self.columns)]
+
+    def probabilities(self, task: Task, logits_NK: NDArray[np.float64]) -> NDArray[np.float32]:
+        """What the task makes of the logits of each clip, [M, C]."""
+        tensors = torch.from_numpy(logits_NK[self.rows]).float()
+        return np.stack([_probabilities_of(task, logits_K) for logits_K in tensors])[:, self.columns]
+
+    def of_all_classes(self, calibration: Calibration, classes: int) -> Calibration:
+        """The calibration with thresholds for all classes: of those that cannot be judged the median of the others."""
+        if calibration.thresholds is None:
+            return calibration
+        thresholds = np.full(classes, np.median(calibration.thresholds))
+        thresholds[self.columns] = calibration.thresholds
+        return calibration.model_copy(update={"thresholds": tuple(thresholds.tolist())})
+
+
+def _threshold_notes(left_out: tuple[str, ...]) -> tuple[str, ...]:
+    """That thresholds of classes that cannot be judged are taken from others."""
+    if not left_out:
+        return ()
+    return (
+        f"{counted(len(left_out), 'class')} that cannot be judged ({first_of(left_out, NAMED)}): no number here is of "
+        f"{verb(len(left_out), 'it', 'them')}, and the threshold is the median of the other classes'.",
+    )
 
 
 def _of_readable(listed: Manifest, folds: Folds, cells: Cells, notes: tuple[str, ...]) -> tuple[Folds, tuple[str, ...]]:
@@ -160,7 +220,7 @@ def _scores(
     model: Classifier,
     manifest: Manifest,
     folds: Folds,
-    held: NDArray[np.int64],
+    answered: _Answered,
     task: Task,
     answers: NDArray[np.float32],
     *,
@@ -180,12 +240,12 @@ def _scores(
         folds=folds.count,
         versions=versions(),
     )
-    units = np.where(_recordings_known(folds), folds.units.astype(str), "")[held]
+    units = np.where(_recordings_known(folds), folds.units.astype(str), "")[answered.rows]
     return Scores(
-        ids=tuple(manifest[row].id for row in held.tolist()),
-        labels=task.labels(manifest)[held],
+        ids=tuple(manifest[row].id for row in answered.rows.tolist()),
+        labels=answered.labels(task.labels(manifest)),
         probabilities=np.stack([task.calibrated(answer, calibration) for answer in answers]),
-        class_names=manifest.class_names,
+        class_names=tuple(manifest.class_names[k] for k in answered.columns.tolist()),
         protocol=protocol,
         groups=units if (units != "").any() else None,
     )
@@ -197,27 +257,17 @@ def _recordings_known(folds: Folds) -> NDArray[np.bool_]:
     return known
 
 
-def _of_single_frames(choice: Choice) -> NDArray[np.float64]:
-    """The logits [N, K] out of fold of the head on single frames."""
-    return next(logits for candidate, logits in choice.of_candidates if isinstance(candidate.pooling, FrameMean))
-
-
-def _heads(choice: Choice, task: Task, labels: NDArray[np.int64], held: NDArray[np.int64]) -> tuple[HeadNumber, ...]:
+def _heads(choice: Choice, task: Task, labels: NDArray[np.int64], answered: _Answered) -> tuple[HeadNumber, ...]:
     """What each head reaches out of fold."""
     return tuple(
         HeadNumber(
             candidate.name,
-            task.score(_probabilities(task, logits[held]).astype(np.float64), labels[held]),
-            candidate is choice.candidate,
+            task.score(answered.probabilities(task, logits).astype(np.float64), answered.labels(labels)),
+            chosen=candidate is choice.candidate,
+            yardstick=not candidate.chosen_if_better,
         )
         for candidate, logits in choice.of_candidates
     )
-
-
-def _probabilities(task: Task, logits_NK: NDArray[np.float64]) -> NDArray[np.float32]:
-    """What the task makes of the logits of each clip [N, K]."""
-    tensors = torch.from_numpy(logits_NK).float()
-    return np.stack([_probabilities_of(task, logits_K) for logits_K in tensors])
 
 
 def _probabilities_of(task: Task, logits_K: torch.Tensor) -> NDArray[np.float32]:
