@@ -4,21 +4,26 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from crashing import CrashError, crash_after
 from made_videos import coded_frame
+from tiny_probe import classifier_of
 from typer.testing import CliRunner
 
 import marey
 from marey.base.errors import StoppedError
 from marey.base.files import write_json
+from marey.classifier import Calibration
 from marey.cli.app import app
 from marey.cli.interrupted import kept_training
+from marey.data.manifest import make_manifest
 from marey.evaluation.evaluate import weights_hash
 from marey.evaluation.out_of_fold import OutOfFold
 from marey.models.initialisation import Initialisation
 from marey.models.network import Network
+from marey.recipe import Classify, MultiLabel
 from marey.recipes import get_recipe
 from marey.video.writer import write_video
 from marey.weights.checkpoint import read_checkpoint, save_checkpoint
@@ -27,7 +32,7 @@ from marey.workflows import finish, tuned
 from marey.workflows.classifier import FittingPlan
 from marey.workflows.train import TrainOptions
 from marey.workflows.training import Asked
-from marey.workflows.tuning import Tuned
+from marey.workflows.tuning import Tuned, Tuning
 from marey.workflows.tuning_start import TuningStart
 
 BACKBONE = get_recipe("tsn_lite0_8seg_folder_imagenet").variant(
@@ -172,6 +177,26 @@ def test_the_head_is_kept_where_tuning_is_not_better(fitted, plain, monkeypatch)
     before = files()
     assert "nothing was changed" in said(*TUNE)
     assert files() == before
+
+
+@pytest.mark.parametrize(
+    ("task", "clips", "note"),
+    [
+        (Classify(), 18, 'no threshold for "none of these", which the head had: of the 18 clips of one fold it answers 18'),
+        (Classify(), 40, 'Temperature and threshold for "none of these" of the fine-tuned network rest on the 40 clips'),
+        (MultiLabel(), 8, "rest on the 8 clips of one fold alone, in which 2 classes have fewer than 5: jump, run"),
+        (MultiLabel(), 40, "The thresholds of the fine-tuned network rest on the 40 clips of one fold alone."),
+    ],
+)  # fmt: skip
+def test_it_is_said_on_how_few_clips_the_calibration_of_a_tuned_network_rests(task, clips, note) -> None:
+    manifest = make_manifest([(f"{i}.mp4", ("jump", "run")[i % 2]) for i in range(clips)], root=Path(), source="list")
+    one_hot = np.eye(2, dtype=np.float32)[manifest.labels]
+    labels = one_hot.astype(np.int64) if isinstance(task, MultiLabel) else manifest.labels
+    record = Tuned(clips, clips, 0, clips, error=0.1, epochs=1, core_seconds=1.0)
+    heads, made = classifier_of(manifest, task), classifier_of(manifest, task)
+    heads.calibration = Calibration(threshold=0.5, fitted_on="others")
+    result = Tuning(record, made, 0.8 * one_hot + 0.1, labels)
+    assert note in tuned._calibration_note(heads, tuned._calibrated(result, heads), result)
 
 
 # Stops --------------------------------------------------------------------------------------------------------------------
