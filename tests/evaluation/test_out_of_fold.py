@@ -254,11 +254,11 @@ def test_a_threshold_that_stops_hardly_anything_is_called_so(tmp_path) -> None:
 
 def test_each_part_is_judged_by_what_was_fitted_on_the_others() -> None:
     task, labels = made().result.scores.task, np.arange(200) % 3
-    sure, unsure = answers(labels, 0.5, 0, sure=8.0), answers(labels, 0.9, 1, sure=1.0)
+    surest, sure = answers(labels, 0.5, 0, sure=8.0), answers(labels, 0.5, 1, sure=4.0)
     parts = np.arange(200) // 100
-    mixed = np.where(parts[:, None] == 0, sure, unsure)
+    mixed = np.where(parts[:, None] == 0, surest, sure)
     found = CrossFitted.of(task, mixed, labels, parts + 7, fitted_on="these")
-    own = fit_calibration(task, sure, labels, fitted_on="")
+    own = fit_calibration(task, surest, labels, fitted_on="")
     fit = [fit_calibration(task, mixed[parts == other], labels[parts == other], fitted_on="") for other in (1, 0)]
     assert [one.temperature for one in found.without] == [one.temperature for one in fit]
     np.testing.assert_array_equal(
@@ -269,6 +269,19 @@ def test_each_part_is_judged_by_what_was_fitted_on_the_others() -> None:
     assert found.thresholds is None
     few = CrossFitted.of(task, mixed[:20], labels[:20], np.arange(20) % 2, fitted_on="these")
     assert np.isnan(few.threshold).all(), "so few right answers show none"
+
+
+def test_a_temperature_that_makes_other_clips_worse_is_not_used() -> None:
+    task, labels = made().result.scores.task, np.arange(200) % 3
+    parts = np.arange(200) // 100
+    mixed = np.where(parts[:, None] == 0, answers(labels, 0.5, 0, sure=8.0), answers(labels, 0.9, 1, sure=1.0))
+    found = CrossFitted.of(task, mixed, labels, parts, fitted_on="these")
+    assert fit_calibration(task, mixed, labels, fitted_on="").temperature != 1
+    assert {one.temperature for one in (found.final, *found.without)} == {1.0}
+    assert found.final.threshold is not None
+    plain = replace(whole(), calibration=crossed(Calibration(threshold=0.45, fitted_on="")))
+    assert not plain.tempered
+    assert plain.calibration_sentence.startswith("Probabilities stay as the head gives them: ")
 
 
 def test_f1_is_judged_at_thresholds_of_other_clips() -> None:

@@ -23,30 +23,48 @@ _DEVIATION = math.log(2)
 def fit_calibration(
     task: Task, answers: NDArray[np.float32], labels: NDArray[np.int64], *, fitted_on: str
 ) -> Calibration:
-    """The calibration of a classifier, from answers to videos that it was not fitted on.
-
-    The temperature T makes the logarithmic loss of the answers least (Guo et al., On Calibration of Modern Neural Networks,
-    ICML 2017, section 4.2), of one label a video under a softmax, of several by sigmoids. Few answers that are all right
-    would ask for a temperature of 0: a normal distribution of log T around 0, with a deviation of log 2, is taken to be
-    known before (a penalty of (log T / log 2)^2 / 2 beside the summed loss, which many answers outweigh), and T lies between
-    1/20 and 20. It changes no first answer. The thresholds are the task's (`Task.with_thresholds`).
+    """The calibration of a classifier, from answers to videos that it was not fitted on: a temperature (`fit_temperature`)
+    and the task's thresholds (`Task.with_thresholds`).
 
     Args:
         answers: Out-of-fold probabilities [N, K], not calibrated.
         labels: As a score file holds them: [N] classes, or [N, K] of zeros and ones.
         fitted_on: Which videos these are, in words for a person.
     """
-    plain = Calibration(fitted_on=fitted_on)
+    return _at_temperature(fit_temperature(task, answers, labels), task, answers, labels, fitted_on)
+
+
+def fit_temperature(task: Task, answers: NDArray[np.float32], labels: NDArray[np.int64]) -> float:
+    """The temperature T that makes the logarithmic loss of answers, as `fit_calibration` takes them, least (Guo et al., On
+    Calibration of Modern Neural Networks, ICML 2017, section 4.2), of one label a video under a softmax, of several by
+    sigmoids; 1 without answers. It changes no first answer.
+
+    Few answers that are all right would ask for a temperature of 0: a normal distribution of log T around 0, with a
+    deviation of log 2, is taken to be known before (a penalty of (log T / log 2)^2 / 2 beside the summed loss, which many
+    answers outweigh), and T lies between 1/20 and 20.
+    """
     if not len(answers):
-        return plain
+        return 1.0
 
     def objective(logarithm: float) -> float:
-        tried = plain.model_copy(update={"temperature": math.exp(logarithm)})
-        return task.log_loss(task.calibrated(answers, tried), labels) + (logarithm / _DEVIATION) ** 2 / 2
+        return _loss_at(math.exp(logarithm), task, answers, labels) + (logarithm / _DEVIATION) ** 2 / 2
 
-    temperature = math.exp(lowest(objective, -math.log(_MOST), math.log(_MOST)))
-    found = plain.model_copy(update={"temperature": temperature})
+    return math.exp(lowest(objective, -math.log(_MOST), math.log(_MOST)))
+
+
+def _at_temperature(
+    temperature: float, task: Task, answers: NDArray[np.float32], labels: NDArray[np.int64], fitted_on: str
+) -> Calibration:
+    """The calibration of this temperature and of thresholds for what it makes of the answers."""
+    found = Calibration(temperature=temperature, fitted_on=fitted_on)
+    if not len(answers):
+        return found
     return task.with_thresholds(found, task.calibrated(answers, found), labels, TURNED_AWAY)
+
+
+def _loss_at(temperature: float, task: Task, answers: NDArray[np.float32], labels: NDArray[np.int64]) -> float:
+    """The logarithmic loss, summed over the answers."""
+    return task.log_loss(task.calibrated(answers, Calibration(temperature=temperature, fitted_on="")), labels)
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,15 +91,25 @@ class CrossFitted:
         *,
         fitted_on: str,
     ) -> "CrossFitted":
-        """Of answers as `fit_calibration` takes them; `parts` [N] are any numbers, clips of one recording in one."""
+        """Of answers as `fit_calibration` takes them; `parts` [N] are any numbers, clips of one recording in one.
+
+        The temperature is 1, in all of them, unless those of the other parts make the logarithmic loss less.
+        """
         _, of_row = np.unique(parts, return_inverse=True)
-        without = tuple(
-            fit_calibration(
-                task, answers[of_row != part], labels[of_row != part], fitted_on=f"{fitted_on}, without a part"
-            )
-            for part in range(int(of_row.max(initial=-1)) + 1)
+        rows = [of_row != part for part in range(int(of_row.max(initial=-1)) + 1)]
+        temperatures = [fit_temperature(task, answers[others], labels[others]) for others in rows]
+        loss = sum(
+            _loss_at(temperature, task, answers[~others], labels[~others])
+            for temperature, others in zip(temperatures, rows, strict=True)
         )
-        return cls(fit_calibration(task, answers, labels, fitted_on=fitted_on), of_row, without)
+        temperature = fit_temperature(task, answers, labels)
+        if loss >= _loss_at(1.0, task, answers, labels):
+            temperature, temperatures = 1.0, [1.0] * len(rows)
+        without = tuple(
+            _at_temperature(one, task, answers[others], labels[others], f"{fitted_on}, without a part")
+            for one, others in zip(temperatures, rows, strict=True)
+        )
+        return cls(_at_temperature(temperature, task, answers, labels, fitted_on), of_row, without)
 
     def calibrated(self, task: Task, answers: NDArray[np.float32]) -> NDArray[np.float32]:
         """Answers [N, K] that are not calibrated, each by the calibration that was fitted without its part."""

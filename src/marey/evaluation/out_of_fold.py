@@ -281,6 +281,11 @@ class OutOfFold:
         back = Calibration(temperature=1 / self.calibration.final.temperature, fitted_on="")
         return scores.task.calibrated(scores.probabilities, back)
 
+    @property
+    def tempered(self) -> bool:
+        """Whether a temperature corrects the answers."""
+        return self.calibration is not None and self.calibration.final.temperature != 1
+
     @cached_property
     def cross_calibrated(self) -> NDArray[np.float32]:
         """The answers [N, K], each by a temperature that was fitted without it; as they are without a calibration."""
@@ -319,10 +324,12 @@ class OutOfFold:
         if self.calibration is None:
             return ""
         found, (before, after) = self.calibration.final, self.calibration_errors
-        sure = "less" if found.temperature > 1 else "more"
         parts = [
-            f"A temperature of {found.temperature:.2f} makes answers {sure} sure: calibration error {percent(before)} "
-            f"before, {percent(after)} after."
+            f"Probabilities stay as the head gives them: a temperature that was fitted on other clips made them no better "
+            f"(calibration error {percent(before)})."
+            if not self.tempered
+            else f"A temperature of {found.temperature:.2f} makes answers {'less' if found.temperature > 1 else 'more'} sure: "
+            f"calibration error {percent(before)} before, {percent(after)} after."
         ]
         if found.meaning:
             parts.append(f"{found.meaning[0].upper()}{found.meaning[1:]}.")

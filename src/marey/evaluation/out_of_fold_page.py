@@ -108,7 +108,7 @@ def _numbers(found: OutOfFold) -> Iterator[NumberRow]:
         yield NumberRow("single frames", percent(single), told)
     before, after = found.calibration_errors
     note = "how far probabilities lie from shares of right answers"
-    if found.calibration is not None:
+    if found.tempered:
         note += f"; {percent(before)} before the temperature"
     yield NumberRow("calibration error", percent(after), note)
     if found.calibration is not None and found.calibration.final.threshold is not None:
@@ -147,7 +147,7 @@ def _curve(found: OutOfFold) -> Markup | None:
 def _reliability(found: OutOfFold) -> Markup:
     """Shares of right answers by probability, before and after the temperature."""
     series = {"answers": found.cross_calibrated}
-    if found.calibration is not None:
+    if found.tempered:
         series = {"calibrated": found.cross_calibrated, "before": found.uncalibrated}
     dots = {
         name: [Dot(one.confidence, one.right, one.count) for one in calibration_bins(*found.confidences(part))]
