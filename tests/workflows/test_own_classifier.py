@@ -73,14 +73,31 @@ def place(made, tmp_path, monkeypatch) -> Path:
     return tmp_path
 
 
+@pytest.fixture(scope="module")
+def run_once(made) -> Path:
+    """A run on the clips, in run/ beside them. Tests leave it as it is."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.chdir(made)
+        patched.setenv("MAREY_CACHE", str(made / "cache"))
+        trained()
+    return made / "run"
+
+
+@pytest.fixture
+def finished(run_once, place) -> OutOfFold:
+    """What a finished run found, a copy of which is run/ in the working folder."""
+    shutil.copytree(run_once, place / "run")
+    return OutOfFold.load("run")
+
+
 def trained(out: str = "run", data: str = "clips", **options: object) -> OutOfFold:
     given = {"backbone": "backbone.safetensors", "finetune": "never", **HERE, **options}
     marey.train(data, out=out, **given)  # type: ignore[arg-type]
     return OutOfFold.load(out)
 
 
-def test_a_run_answers_every_clip_out_of_fold_and_leaves_an_ordinary_checkpoint(place) -> None:
-    found = trained()
+def test_a_run_answers_every_clip_out_of_fold_and_leaves_an_ordinary_checkpoint(finished) -> None:
+    found = finished
     assert len(found.result.scores.ids) == 24 and found.folds == 9
     assert found.result.top1 > 0.8 and found.cost.computed == 24 and found.cost.kept == 0
     assert found.calibration is not None and found.calibration.final.threshold is not None
@@ -102,8 +119,7 @@ def test_a_run_answers_every_clip_out_of_fold_and_leaves_an_ordinary_checkpoint(
     assert marey.evaluate("run", "clips", out="e", **HERE).top1 == 1
 
 
-def test_the_head_in_the_network_answers_as_it_did_on_kept_features(place) -> None:
-    trained()
+def test_the_head_in_the_network_answers_as_it_did_on_kept_features(finished) -> None:
     pooled = marey.features("run", "clips", out="f", **HERE).read()
     network = marey.load_model("run").network
     assert isinstance(network, Probe)
@@ -283,7 +299,6 @@ def test_what_a_run_would_cost_to_tune_is_said_with_the_command(place) -> None:
 
 
 @pytest.mark.parametrize("options", [{"val": "clips"}, {"backbone": "auto"}, {"out": "other"}])
-def test_a_run_as_data_can_only_be_tuned(options, place) -> None:
-    trained()
+def test_a_run_as_data_can_only_be_tuned(options, finished) -> None:
     with pytest.raises(marey.RecipeError, match="is a run"):
         marey.train("run", **options)
