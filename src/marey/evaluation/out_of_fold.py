@@ -324,13 +324,15 @@ class OutOfFold:
         if self.calibration is None:
             return ""
         found, (before, after) = self.calibration.final, self.calibration_errors
-        parts = [
-            f"Probabilities stay as the head gives them: a temperature that was fitted on other clips made them no better "
+        kept = (
+            "Probabilities stay as the head gives them: a temperature that was fitted on other clips made them no better "
             f"(calibration error {percent(before)})."
-            if not self.tempered
-            else f"A temperature of {found.temperature:.2f} makes answers {'less' if found.temperature > 1 else 'more'} sure: "
+        )
+        corrected = (
+            f"A temperature of {found.temperature:.2f} makes answers {'less' if found.temperature > 1 else 'more'} sure: "
             f"calibration error {percent(before)} before, {percent(after)} after."
-        ]
+        )
+        parts = [corrected if self.tempered else kept]
         if found.meaning:
             parts.append(f"{found.meaning[0].upper()}{found.meaning[1:]}.")
         if (f1 := self.f1_at_thresholds) is not None:
