@@ -11,6 +11,11 @@ def percent(share: float, digits: int = 1) -> str:
     return f"{100 * share:.{digits}f} %"
 
 
+def capitalised(text: str) -> str:
+    """A clause as a sentence begins: its first letter large, all others as they are."""
+    return f"{text[:1].upper()}{text[1:]}"
+
+
 def verb(count: int, one: str, several: str) -> str:
     """The verb that agrees with a count: "1 file was", "2 files were"; "1 of 3 files is"."""
     return one if count == 1 else several

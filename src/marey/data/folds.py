@@ -40,7 +40,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from marey.base.errors import DataError
-from marey.base.words import counted, verb
+from marey.base.words import capitalised, counted, verb
 from marey.data.identity import contents_of, paths_of
 from marey.data.manifest import Manifest
 from marey.data.sources import Sources, find_sources
@@ -373,9 +373,9 @@ def _class_notes(
             "least once more."
         )
     if everywhere := [names[label] for label in np.flatnonzero(apart & ~judged).tolist()]:
-        count = len(everywhere)
+        count, all_named = len(everywhere), capitalised(classes_named(everywhere))
         notes.append(
-            f"{_capital(classes_named(everywhere))} {verb(count, 'is a label', 'are labels')} of every clip, or of all but "
+            f"{all_named} {verb(count, 'is a label', 'are labels')} of every clip, or of all but "
             f"those of one recording: nothing can be said of how well {verb(count, 'it is', 'they are')} recognised; add "
             f"clips without {verb(count, 'it', 'them')}."
         )
@@ -396,11 +396,7 @@ def _class_notes(
 
 def _has(names: Sequence[str]) -> str:
     """The beginning of a sentence."""
-    return f"{_capital(classes_named(names))} {verb(len(names), 'has', 'have')}"
-
-
-def _capital(text: str) -> str:
-    return f"{text[0].upper()}{text[1:]}"
+    return f"{capitalised(classes_named(names))} {verb(len(names), 'has', 'have')}"
 
 
 def classes_named(names: Sequence[str]) -> str:

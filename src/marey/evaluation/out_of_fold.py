@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from marey.base.errors import DataError
 from marey.base.files import write_json
 from marey.base.jsonable import Json
-from marey.base.words import counted, lasting, percent
+from marey.base.words import capitalised, counted, lasting, percent
 from marey.classifier import Calibration
 from marey.evaluation.calibration import CrossFitted
 from marey.evaluation.curve import CurvePoint, Gain
@@ -334,7 +334,7 @@ class OutOfFold:
         )
         parts = [corrected if self.tempered else kept]
         if found.meaning:
-            parts.append(f"{found.meaning[0].upper()}{found.meaning[1:]}.")
+            parts.append(f"{capitalised(found.meaning)}.")
         if (f1 := self.f1_at_thresholds) is not None:
             parts.append(f"F1 {percent(f1)}, the mean of the classes.")
         if (stopped := self.stopped) is not None:

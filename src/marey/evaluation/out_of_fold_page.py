@@ -8,7 +8,7 @@ from markupsafe import Markup
 
 from marey.base.errors import DataError
 from marey.base.page import Dot, Line, dot_chart, line_chart
-from marey.base.words import counted, lasting, percent
+from marey.base.words import capitalised, counted, lasting, percent
 from marey.evaluation.needs import ClassNeed, classes_in_need, what_is_needed
 from marey.evaluation.out_of_fold import FINAL, HeadNumber, OutOfFold
 from marey.evaluation.reliability import calibration_bins
@@ -104,8 +104,8 @@ def _numbers(found: OutOfFold) -> Iterator[NumberRow]:
     if (baseline := standing.baseline) is not None:
         yield NumberRow("guessing", percent(baseline.value), f"{title} of {baseline.text}")
     if (single := found.said.single_frames_share) is not None:
-        told = found.said.motion or f"{title} of a head that sees each frame by itself"
-        yield NumberRow("single frames", percent(single), told)
+        note = found.said.motion or f"{title} of a head that sees each frame by itself"
+        yield NumberRow("single frames", percent(single), note)
     before, after = found.calibration_errors
     note = "how far probabilities lie from shares of right answers"
     if found.tempered:
@@ -179,4 +179,4 @@ def _sides(folder: Path) -> Iterator[Side]:
         link = f"{name}/report.html" if (folder / name / "report.html").exists() else ""
         standing = replace(result.standing_of_new, group="recording")
         interval = standing.interval_text
-        yield Side(name, standing.verdict, f"{interval[0].upper()}{interval[1:]}.", link)
+        yield Side(name, standing.verdict, f"{capitalised(interval)}.", link)

@@ -12,7 +12,7 @@ from marey.base.errors import DataError
 from marey.base.files import write_json
 from marey.base.jsonable import Json
 from marey.base.notebook import table
-from marey.base.words import counted, percent
+from marey.base.words import capitalised, counted, percent
 from marey.data.quarantine import Broken
 from marey.evaluation.compare import Comparison
 from marey.evaluation.scores import Scores
@@ -265,7 +265,7 @@ class EvaluationResult:
         standing = self.standing_of_new
         chance = None if standing.baseline is None else standing.baseline.chance
         guessing = "" if chance is None else f"; guessing gives {percent(chance)}"
-        return f"{standing.interval_text[0].upper()}{standing.interval_text[1:]}{guessing}."
+        return f"{capitalised(standing.interval_text)}{guessing}."
 
     def numbers_text(self) -> str:
         """The most important numbers in a line, and of how many videos."""

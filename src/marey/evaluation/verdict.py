@@ -6,7 +6,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from marey.base.words import counted
+from marey.base.words import capitalised, counted
 from marey.evaluation.paired import Paired, paired_difference
 from marey.evaluation.result import EvaluationResult
 from marey.evaluation.standing import NEW_VIDEOS
@@ -112,7 +112,7 @@ class Verdict:
         interval = standing.interval
         if interval is None:
             text = standing.interval_text
-            return f"{text[0].upper()}{text[1:]}."
+            return f"{capitalised(text)}."
         if interval.over == "groups":
             return (
                 f"The interval is for the next {NEW_VIDEOS} clips, of new recordings, and is computed from how much the "

@@ -12,7 +12,7 @@ from marey.base.finetune import Finetune
 from marey.base.reporter import notice, understood
 from marey.base.runs import TUNING
 from marey.base.shell import marey_line
-from marey.base.words import counted, verb
+from marey.base.words import capitalised, counted, verb
 from marey.classifier import Classifier
 from marey.data.videos import first_of
 from marey.evaluation.calibration import TURNED_AWAY, fit_calibration
@@ -28,7 +28,7 @@ from marey.workflows.tuning_start import HEADS, START, TuningData, TuningStart, 
 _FEW = 5
 """Clips of a class below which its threshold says little."""
 _LEAST_RIGHT = math.ceil(1 / TURNED_AWAY) - 1
-"""Right answers of which a threshold for "none of these" is told (`marey.tasks.thresholds.turning_away`)."""
+"""Right answers that a threshold for "none of these" needs (`marey.tasks.thresholds.turning_away`)."""
 _NOTHING = Cost(0, 0, 0.0, 0.0)
 
 
@@ -145,7 +145,7 @@ def tuned(run: Path, data: TuningData, options: TuningOptions, *, spent: Cost) -
     if state.found.tuning_note or state.found.tuning is not None:
         notice(decision.sentence)
         return state.unchanged
-    return Outcome(state.before, replace(state.found, tuning_note=f"{_capitalised(decision.sentence)}."), changed=True)
+    return Outcome(state.before, replace(state.found, tuning_note=f"{capitalised(decision.sentence)}."), changed=True)
 
 
 @dataclass(frozen=True, eq=False)
@@ -284,7 +284,3 @@ def _calibration_note(heads: Classifier, made: Classifier, result: Tuning) -> st
         f'The fine-tuned network has no threshold for "none of these"{lost}: of the {clips} of one fold it answers '
         f"{int(right.sum()):,} rightly, and a threshold takes at least {_LEAST_RIGHT}."
     )
-
-
-def _capitalised(text: str) -> str:
-    return f"{text[:1].upper()}{text[1:]}"

@@ -144,7 +144,7 @@ def tune(
 ) -> Tuning:
     """Tune the network by the recipe's `train` on all folds but one, judge it there, and where it pays tune it on all.
 
-    Where `out` holds these trainings already, or parts of them, they are gone on with; what is finished is only read.
+    Where `out` holds these trainings already, or parts of them, they are resumed; what is finished is only read.
 
     Args:
         classifier: A probe on N videos with the head that was fitted on all of them; it stays as it is.

@@ -66,7 +66,7 @@ class TuningStart:
 
     @property
     def recordings(self) -> int:
-        """Of the clips of the fold; of a single one no standard error can be told, so that tuning is not judged there."""
+        """Of the clips of the fold; a single one gives no standard error, so that tuning is not judged there."""
         return len(np.unique(self.units[self.judged]))
 
     @property
