@@ -158,3 +158,16 @@ def test_a_class_that_cannot_be_read_is_named(tmp_path, capsys) -> None:
     assert capsys.readouterr().err == ""
     tell_of_lost_classes(manifest, ["1.mp4@0-1", "1.mp4@1-2", "3.mp4@0-1"])
     assert "2 classes without a single video that can be read: b, c" in capsys.readouterr().err
+
+
+def test_parts_of_missing_files_are_counted_as_the_work_counts_them(tmp_path, capsys) -> None:
+    (tmp_path / "there.mp4").touch()
+    names = ["there.mp4"] * 4 + ["gone.mp4"] * 4
+    times = [(float(second), float(second + 1)) for second in range(8)]
+    rows = [(name, "ab"[i % 2]) for i, name in enumerate(names)]
+    manifest = make_manifest(rows, root=tmp_path, source="l.csv", times=times)
+    assert check_present(0.5, manifest) == {str(tmp_path / "gone.mp4")}
+    line = "l.csv: 4 of 8 videos (parts of 1 file) are not there and are set aside: gone.mp4."
+    assert line in capsys.readouterr().err
+    with pytest.raises(DataError, match=r"4 of 8 videos \(parts of 1 file\) are not there, more than the 3 that are"):
+        check_present(None, manifest)

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -25,30 +26,65 @@ def missing_videos(videos: VideoList) -> list[str]:
     ]
 
 
+@dataclass(frozen=True)
+class Missing:
+    """What a list names that is not there."""
+
+    files: tuple[str, ...]
+    """Each once, as the list names it."""
+    videos: int
+    """Videos of the list that are these files or parts of them, as `Quarantine` counts the broken ones."""
+
+    @classmethod
+    def of(cls, manifest: Manifest) -> "Missing":
+        files = missing_videos(manifest.videos)
+        rows = np.flatnonzero(np.isin(manifest.ids, files)).tolist() if files else []
+        return cls(tuple(files), len({manifest[row].id for row in rows}))
+
+
 def check_present(max_broken: float | None, *manifests: Manifest) -> frozenset[str]:
-    """Count in one line the files of all lists of a run that are not there, and return their paths.
+    """Count in one line the videos of all lists, which are worked on together, that are not there, and return the paths of
+    their files.
 
     Raises:
-        DataError: they are more than `max_broken` allows (`most_tolerated`), so that the work would stop on the way.
+        DataError: as `require_present`.
     """
-    found = [missing_videos(manifest.videos) for manifest in manifests]
-    if not (missing := [name for names in found for name in names]):
+    found = require_present(max_broken, *manifests)
+    if not any(missing.files for missing in found):
         return frozenset()
-    lists = dict.fromkeys(manifest.source or "the list" for manifest in manifests)
-    total = sum(map(len, manifests))
-    of = f"{' and '.join(lists)}: {len(missing):,} of {counted(total, 'video')}"
-    first = first_of(missing, 3)
-    tolerated, are = most_tolerated(total, max_broken), verb(len(missing), "is", "are")
-    if len(missing) <= tolerated:
-        warning_once(f"{of} {are} not there and {are} set aside: {first}.")
-        return frozenset(
-            str(manifest.root / name) for manifest, names in zip(manifests, found, strict=True) for name in names
-        )
-    root = next(manifest.root for manifest, names in zip(manifests, found, strict=True) if names)
-    raise DataError(
-        f"{of} {are} not there, more than the {tolerated} that {verb(tolerated, 'is', 'are')} tolerated (--max-broken): "
-        f"{first}. Relative paths are sought in {root.resolve()}.{_way_out(missing)}"
+    of, count = _counted(manifests, found)
+    first, are = first_of([name for missing in found for name in missing.files], 3), verb(count, "is", "are")
+    warning_once(f"{of} {are} not there and {are} set aside: {first}.")
+    return frozenset(
+        str(manifest.root / name) for manifest, missing in zip(manifests, found, strict=True) for name in missing.files
     )
+
+
+def require_present(max_broken: float | None, *manifests: Manifest) -> tuple[Missing, ...]:
+    """What is not there of each of the lists, which are worked on together.
+
+    Raises:
+        DataError: more videos than `max_broken` allows (`most_tolerated`), so that the work would stop on the way.
+    """
+    found = tuple(Missing.of(manifest) for manifest in manifests)
+    of, count = _counted(manifests, found)
+    tolerated = most_tolerated(sum(map(len, manifests)), max_broken)
+    if count <= tolerated:
+        return found
+    files = [name for missing in found for name in missing.files]
+    root = next(manifest.root for manifest, missing in zip(manifests, found, strict=True) if missing.files)
+    raise DataError(
+        f"{of} {verb(count, 'is', 'are')} not there, more than the {tolerated} that {verb(tolerated, 'is', 'are')} "
+        f"tolerated (--max-broken): {first_of(files, 3)}. Relative paths are sought in {root.resolve()}.{_way_out(files)}"
+    )
+
+
+def _counted(manifests: Sequence[Manifest], found: Sequence[Missing]) -> tuple[str, int]:
+    """How many videos of which lists are missing, as the beginning of a sentence, and their number."""
+    lists = dict.fromkeys(manifest.source or "the list" for manifest in manifests)
+    files, count = sum(len(missing.files) for missing in found), sum(missing.videos for missing in found)
+    parts = "" if files == count else f" ({verb(count, 'a part', 'parts')} of {counted(files, 'file')})"
+    return f"{' and '.join(lists)}: {count:,} of {counted(sum(map(len, manifests)), 'video')}{parts}", count
 
 
 def require_files(videos: VideoList) -> None:

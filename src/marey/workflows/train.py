@@ -18,7 +18,7 @@ from marey.base.runs import STATE
 from marey.base.shell import marey_line, next_steps
 from marey.base.words import about, counted, verb
 from marey.data.manifest import Manifest, classes_beside
-from marey.data.missing import check_present
+from marey.data.missing import check_present, require_present
 from marey.data.sides import Sides, class_table, joined, read_sides, with_held_out
 from marey.data.split import both_sides, split_again
 from marey.data.split_names import TRAIN, VAL
@@ -301,7 +301,11 @@ def _check_sides(sides: Sides, options: TrainOptions) -> None:
         warning_once(
             f"{train.source or 'the list'}: {of} {verb(len(empty), 'has', 'have')} no video to train on: {some}."
         )
-    check_present(options.max_broken, train, *(() if sides.held_out is None else (sides.held_out,)))
+    if sides.held_out is None:
+        check_present(options.max_broken, train)
+        return
+    require_present(options.max_broken, sides.held_out)  # tested alone, after a training with both
+    check_present(options.max_broken, train, sides.held_out)
 
 
 def _for_stored_flow(recipe: Recipe, data: Path) -> Recipe:
