@@ -204,6 +204,15 @@ def probe() -> Classifier:
     return build_model(probe_on(frames))
 
 
+@pytest.fixture
+def clip_probe() -> Classifier:
+    """A small classifier on a network that looks at clips."""
+    clips = get_recipe("tsm_lite0_8seg_folder_imagenet").variant(
+        name="tiny", pretraining=None, model={"width": 8}, pixels={"short_side": 40}, test={"size": 32}
+    )
+    return build_model(probe_on(clips))
+
+
 def film(path: Path, seconds: int) -> str:
     """A film of two frames a second."""
     write_video(path, np.zeros((2 * seconds, 32, 32, 3), np.uint8), fps=2)
@@ -217,7 +226,7 @@ def test_films_of_which_a_few_places_are_seen_are_counted_in_a_line(probe, tmp_p
     (line,) = [message for _, message in said.take() if "longer than" in message]
     assert line == (
         "2 of 3 videos are longer than 20 s and answered as a whole, from 8 places spread over the length: what is short "
-        "may lie between them. Of a list with the columns path, start, end each part is answered."
+        "may be missed. Of a list with the columns path, start, end each part is answered."
     )
     with reporting(said := KeepingReporter()):
         marey.predict(probe, longer, **QUICK)
@@ -225,6 +234,13 @@ def test_films_of_which_a_few_places_are_seen_are_counted_in_a_line(probe, tmp_p
     assert [message.split(" and ")[0] for _, message in said.take() if "longer than" in message] == [
         "the video is longer than 20 s"
     ]
+
+
+def test_long_films_are_counted_for_a_network_of_clips_too(clip_probe, tmp_path) -> None:
+    with reporting(said := KeepingReporter()):
+        marey.predict(clip_probe, film(tmp_path / "long.mp4", 24), **QUICK)
+    (line,) = [message for _, message in said.take() if "longer than" in message]
+    assert line.startswith("the video is longer than 20 s and answered as a whole, from 1 clip of 8 frames: what")
 
 
 def test_parts_of_a_long_film_are_not_called_long(probe, tmp_path) -> None:

@@ -107,6 +107,8 @@ class DecodedVideo:
     """[clips, frames]: when each frame is shown, counted from the first frame of the file."""
     target: Target | None
     """As in a clip; None where the list has no labels."""
+    duration: float
+    """Seconds that the video, or its part, lasts."""
     identity: int = 0
     """Of the whole file's content (`marey.data.identity.content_of`); 0 where it was not asked for."""
 
@@ -233,21 +235,27 @@ class ViewDataset(Dataset[ViewItem]):
     def __getitem__(self, index: int) -> ViewItem:
         video = self.videos[index]
         try:
-            frames, clips, seconds = self._decoded(video)
             identity = content_of(video.path) if self.identify else 0
+            return self._decoded(video, self.videos.target(index), identity)
         except (DecodeError, OSError) as error:
             return Broken(video.id, str(video.path), str(error))
-        return DecodedVideo(video.id, frames, clips, seconds, self.videos.target(index), identity)
 
-    def _decoded(self, video: VideoEntry) -> tuple[Frames, NDArray[np.int64], NDArray[np.float64]]:
-        """Frames [U, H, W, C], clips as indices into them [clips, frames], and their seconds [clips, frames]."""
+    def _decoded(self, video: VideoEntry, target: Target | None, identity: int) -> DecodedVideo:
         with open_source(video.path, self.pixels.conversion, self.flow) as source:
             first, count = frame_range(video, source)
-            indices = first + self.sampling.sample(count, source.timestamps[first : first + count])
+            timestamps = source.timestamps[first : first + count]
+            indices = first + self.sampling.sample(count, timestamps)
             unique, places = np.unique(indices, return_inverse=True)
             size = self.pixels.size(source.height, source.width)
-            frames = self.pixels.pick(source, unique, size=size, crop=None)
-            return frames, places.reshape(indices.shape), source.timestamps[indices] - source.timestamps[0]
+            return DecodedVideo(
+                video.id,
+                frames=self.pixels.pick(source, unique, size=size, crop=None),
+                clips=places.reshape(indices.shape),
+                seconds=source.timestamps[indices] - source.timestamps[0],
+                target=target,
+                duration=float(timestamps[-1] - timestamps[0]) * count / max(count - 1, 1),
+                identity=identity,
+            )
 
 
 def frame_range(video: VideoEntry, source: FrameSource) -> tuple[int, int]:

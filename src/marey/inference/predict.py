@@ -15,7 +15,7 @@ from marey.base.errors import DataError, DecodeError, in_python_words
 from marey.base.reporter import notice, progress
 from marey.base.words import counted, verb
 from marey.classifier import Classifier
-from marey.data.clips import DecodedVideo, ViewDataset
+from marey.data.clips import ViewDataset
 from marey.data.cutting import LONGEST
 from marey.data.listing import VideosLike, as_videos
 from marey.data.manifest import Manifest
@@ -23,10 +23,11 @@ from marey.data.missing import require_files
 from marey.data.quarantine import Broken
 from marey.data.videos import VideoEntry, VideoList
 from marey.evaluation.views import read_ahead, score_video
+from marey.models.probe.config import FrameProbeConfig
+from marey.models.probe.network import Probe
 from marey.recipe import Recipe
 from marey.tasks.all import task_of
 from marey.tasks.prediction import Prediction, Predictions
-from marey.video.sampling import FramePairs
 from marey.video.suffixes import VIDEO_SUFFIXES
 from marey.weights.load import as_classifier
 
@@ -134,7 +135,7 @@ def answered(
     backend: Backend, model: Classifier, views: ViewDataset, listed: VideoList, compute: Compute
 ) -> Iterator[Prediction]:
     """As `predict_many`, by a backend that is open; `views` are those of the videos that are `listed`. At the end a line
-    counts the videos of which a rule that spreads a few frames over the whole length has shown little.
+    counts the videos that are longer than the clips that a classifier on frozen features is fitted on.
     """
     test, pixels = model.recipe.test, model.recipe.pixels
     task, calibration = task_of(model.recipe.task), model.calibration
@@ -145,7 +146,7 @@ def answered(
         if isinstance(item, Broken):
             yield Prediction(video, np.empty(0, np.float32), (), item.reason)
             continue
-        long += isinstance(test.sampling, FramePairs) and _length(item) > LONGEST
+        long += isinstance(model.network, Probe) and item.duration > LONGEST
         scores = score_video(backend, item, test, pixels, batch=compute.views, task=task, calibration=calibration)
         names = model.class_names or tuple(f"class {i}" for i in range(model.recipe.model.num_classes))
         found = task.prediction(video, scores, names, calibration)
@@ -162,14 +163,14 @@ def answered(
             else f"{long:,} of {counted(len(listed), 'video')} {verb(long, 'is', 'are')}"
         )
         notice(
-            f"{which} longer than {LONGEST:g} s and answered as a whole, from {test.sampling.segments} places spread over "
-            "the length: what is short may lie between them. Of a list with the columns path, start, end each part is "
-            "answered."
+            f"{which} longer than {LONGEST:g} s and answered as a whole, from {_seen(model)}: what is short may be missed. "
+            "Of a list with the columns path, start, end each part is answered."
         )
 
 
-def _length(video: DecodedVideo) -> float:
-    """About how long a video is, in seconds, by the later frames of its pairs, which are the middles of equal parts."""
-    later = video.seconds[:, 1::2]
-    places, span = int(later.shape[1]), float(later.max() - later.min())
-    return span * places / max(places - 1, 1)
+def _seen(model: Classifier) -> str:
+    """From what of a video a classifier on frozen features answers, in words."""
+    sampling = model.recipe.test.sampling
+    if isinstance(model.recipe.model, FrameProbeConfig):
+        return f"{sampling.segments} places spread over the length"
+    return f"{counted(sampling.clips, 'clip')} of {sampling.clip_frames} frames"
