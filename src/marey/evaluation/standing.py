@@ -81,12 +81,22 @@ class Standing:
         if groups is None or not len(groups) or not self._counts_right:
             return f"no interval is computed for {self.metric.title}"
         sizes = np.bincount(group_numbers(groups))
-        if len(sizes) < FEWEST_GROUPS:
-            few = f"these are of {counted(len(sizes), self._group)}, and fewer than {FEWEST_GROUPS}"
-        else:
+        few = f"these are of {counted(len(sizes), self._group)}, and fewer than {FEWEST_GROUPS}"
+        if len(sizes) >= FEWEST_GROUPS:
             most = f"one has {int(sizes.max()):,} of the {len(groups):,}"
             few = f"of {counted(len(sizes), self._group)} {most}, and such {self._group}s"
         return f"no interval for new videos: {few} do not show how much {self._group}s differ"
+
+    @property
+    def groups_fault(self) -> str:
+        """What the groups lack that give no interval, in a few words; "" where there are no groups."""
+        groups = self.scores.groups
+        if groups is None or not len(groups):
+            return ""
+        sizes = np.bincount(group_numbers(groups))
+        if len(sizes) < FEWEST_GROUPS:
+            return f"too few {self._group}s"
+        return f"one {self._group} has {int(sizes.max()):,} of the {len(groups):,} videos"
 
     def _whom(self, interval: Interval) -> str:
         """What the interval is for."""

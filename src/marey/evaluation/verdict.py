@@ -155,7 +155,7 @@ class Verdict:
             over = f" (mean of {classes:,} of {counted(classes + self.left_out, 'class')})" if self.left_out else ""
             return f"{standing.metric.title} on new clips will be about {number}{over}"
         interval = standing.interval
-        ends = "no interval: too few recordings"
+        ends = f"no interval: {standing.groups_fault}" if standing.groups_fault else "no interval"
         if interval is not None:
             ends = f"{100 * LEVEL:.0f} % interval {100 * interval.low:.0f} to {100 * interval.high:.0f}"
         return f"About {self._shown(self.share)} of {NEW_VIDEOS} new clips will be named rightly ({ends})"
