@@ -5,9 +5,10 @@ import math
 
 import numpy as np
 import pytest
+from calibrating import fit_calibration
 
 from marey.classifier import Calibration
-from marey.evaluation.calibration import TURNED_AWAY, fit_calibration, lowest
+from marey.evaluation.calibration import TURNED_AWAY, lowest
 from marey.recipe import Classify, MultiLabel
 from marey.tasks.all import task_of
 

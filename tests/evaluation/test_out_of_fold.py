@@ -6,12 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from calibrating import fit_calibration
 
 from marey.base.errors import DataError
 from marey.base.readme import README, write_readme
 from marey.classifier import Calibration
 from marey.data.quarantine import Broken
-from marey.evaluation.calibration import CrossFitted, fit_calibration
+from marey.evaluation.calibration import CrossFitted
 from marey.evaluation.compare import compare
 from marey.evaluation.curve import CurvePoint
 from marey.evaluation.fusion import fuse
@@ -118,6 +119,14 @@ def test_of_few_groups_there_is_no_interval_and_the_reason_is_said() -> None:
     assert found.said.interval_sentence.startswith(
         "No interval for new videos: these are of 3 recordings, and fewer than"
     )
+
+
+def test_of_groups_that_are_too_unequal_there_is_no_interval_and_the_reason_is_said() -> None:
+    found = made(groups=6)
+    groups = np.array(["most"] * 200 + [f"g{row % 5}" for row in range(40)])
+    found = replace(found, result=EvaluationResult(replace(found.result.scores, groups=groups), ()))
+    assert found.result.interval is None
+    assert "(no interval: one recording has 200 of the 240 videos)" in found.verdict
 
 
 def test_where_sources_are_not_known_the_first_sentence_says_so() -> None:
@@ -508,3 +517,11 @@ def test_the_page_is_small_for_many_classes(tmp_path: Path) -> None:
     path = write_report(tmp_path)
     assert path.stat().st_size < 1_000_000
     assert "and 180 more" in path.read_text(encoding="utf-8")
+
+
+def test_the_best_of_several_tunings_is_said_to_look_too_good() -> None:
+    one = FineTuning(0.7, 0.8, 0.02, 48, True, 512.0)
+    assert "fine-tunings" not in one.sentence
+    assert "It is the best of 3 fine-tunings that were tried on this fold" in replace(one, tries=3).sentence
+    none = "None of the 3 fine-tunings that were tried on this fold was kept; this is the last one. Fine-tuning took"
+    assert none in replace(one, kept=False, tries=3).sentence

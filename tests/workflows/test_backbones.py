@@ -29,7 +29,7 @@ LITE0 = "c1c521fae24eedfc888e4108426fd795939a8ed07f33e30dd0a2faa3e9fd2ac4"
 
 
 def find(word: object, clips: int = 10) -> Backbone:
-    return find_backbone(word, budget_core_seconds=100, clips=clips, compute=CPU)
+    return find_backbone(word, budget=100, clips=clips, compute=CPU)
 
 
 @pytest.fixture(scope="module")
@@ -191,7 +191,7 @@ def test_a_backbone_that_the_machine_cannot_hold(monkeypatch) -> None:
     monkeypatch.setattr(memory, "free_memory", lambda device: weights + 3 * view)
     with pytest.raises(RunError, match=r"for 8 views at a time\), and cpu .* free: --batch 3, or a smaller network"):
         find(None)
-    assert find_backbone(None, budget_core_seconds=1, clips=1, compute=Compute(device="cpu", batch=3)).sha256 == LITE0
+    assert find_backbone(None, budget=1, clips=1, compute=Compute(device="cpu", batch=3)).sha256 == LITE0
     monkeypatch.setattr(memory, "free_memory", lambda device: weights // 2)
     with pytest.raises(RunError, match="take a smaller network"):
         find(None)

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 import marey
-from marey.evaluation.calibration import fit_calibration
+from calibrating import fit_calibration
 from marey.evaluation.out_of_fold import OutOfFold
 from marey.models.initialisation import Initialisation
 from marey.models.network import Network

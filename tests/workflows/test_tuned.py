@@ -32,7 +32,8 @@ from marey.workflows import finish, tuned
 from marey.workflows.classifier import FittingPlan
 from marey.workflows.train import TrainOptions
 from marey.workflows.training import Asked
-from marey.workflows.tuning import Tuned, Tuning
+from marey.workflows.tuning import Tuned, Tuning, kept_tuning
+from marey.workflows.tuning_cost import Decision
 from marey.workflows.tuning_start import TuningStart
 
 BACKBONE = get_recipe("tsn_lite0_8seg_folder_imagenet").variant(
@@ -151,6 +152,24 @@ def test_the_state_of_a_finished_training_does_not_stay(tuned_once) -> None:
     assert "last.ckpt" not in next(Path("run/tuning").glob("*/all/README.txt")).read_text()
 
 
+def test_a_finished_run_that_was_not_tuned_is_left_alone_unless_more_is_asked_for(plain, monkeypatch) -> None:
+    monkeypatch.setattr(tuned, "decide", lambda *_, **__: Decision(False, "the network is not fine-tuned: no time"))
+    before = files()
+    assert "nothing was changed" in said(*DATA, "--resume")
+    assert files() == before
+    said(*DATA, "--resume", "--minutes", "1")
+    assert OutOfFold.load("run").tuning_note == "The network is not fine-tuned: no time."
+
+
+def test_a_fitted_run_is_resumed_without_its_backbone(plain) -> None:
+    Path("backbone.safetensors").unlink()
+    Path("run/report.html").unlink()
+    said(*DATA, "--resume", "--finetune", "never")
+    assert Path("run/report.html").exists()
+    Path("run/tuning/heads.safetensors").unlink()
+    assert "backbone.safetensors" in refused(*DATA, "--resume")
+
+
 @pytest.mark.parametrize("words", [[*DATA, "--resume"], ["run", *HERE], TUNE])
 def test_a_finished_run_is_resumed_without_a_change(words, tuned_once) -> None:
     before = files()
@@ -166,6 +185,15 @@ def test_other_settings_are_another_tuning_and_what_is_not_better_changes_nothin
     assert len(list(Path("run/tuning").glob("epochs-*/result.json"))) == 2
     assert hash_of() == weights
     assert files("run/val") == tests
+    assert "It is the best of 2 fine-tunings that were tried on this fold" in Path("run/report.html").read_text()
+
+
+def test_of_tunings_that_are_equally_good_the_first_is_kept(tuned_once, monkeypatch) -> None:
+    keeps(monkeypatch, True)
+    weights, first = hash_of(), next(Path("run/tuning").glob("epochs-*"))
+    monkeypatch.setattr(tuned, "tune", lambda model, clips, start, **_: kept_tuning(first, clips, start))
+    assert f"keeps the network that was fine-tuned before, in {first.name}" in said(*TUNE, "--seed", "3")
+    assert hash_of() == weights
 
 
 def test_the_head_is_kept_where_tuning_is_not_better(fitted, plain, monkeypatch) -> None:
@@ -175,7 +203,10 @@ def test_the_head_is_kept_where_tuning_is_not_better(fitted, plain, monkeypatch)
     assert not Path("run/val-before-tuning-1").exists()
     assert OutOfFold.load("run").tuning is not None
     before = files()
-    assert "nothing was changed" in said(*TUNE)
+    again = said(*TUNE)
+    assert "the fine-tuning with these settings is finished already, in run/tuning/epochs-1-" in again
+    assert "nothing was changed" in again
+    assert "going on" not in again
     assert files() == before
 
 
@@ -195,8 +226,30 @@ def test_it_is_said_on_how_few_clips_the_calibration_of_a_tuned_network_rests(ta
     record = Tuned(clips, clips, 0, clips, error=0.1, epochs=1, core_seconds=1.0)
     heads, made = classifier_of(manifest, task), classifier_of(manifest, task)
     heads.calibration = Calibration(threshold=0.5, fitted_on="others")
-    result = Tuning(record, made, 0.8 * one_hot + 0.1, labels)
+    result = Tuning(record, made, 0.8 * one_hot + 0.1, labels, np.arange(clips))
     assert note in tuned._calibration_note(heads, tuned._calibrated(result, heads), result)
+
+
+def test_the_calibration_of_a_tuned_network_follows_the_rules_of_a_heads() -> None:
+    """No temperature where it makes other clips worse; of a class that no clip shows the median of the thresholds."""
+    clips, task = 40, MultiLabel()
+    manifest = make_manifest(
+        [(f"{i}.mp4", "abc"[i % 3]) for i in range(clips)], root=Path(), source="list", classes=("a", "b", "c")
+    )
+    labels = np.zeros((clips, 3), np.int64)
+    labels[np.arange(clips), np.arange(clips) % 2] = 1
+    random = np.random.default_rng(0)
+    answers = np.where(labels, 0.7, 0.3) + random.uniform(-0.1, 0.1, labels.shape)
+    wrong = np.arange(clips) < clips // 4  # one recording, in which the surest answers are wrong
+    answers[wrong] = 1 - labels[wrong] * 0.98 - 0.01
+    record = Tuned(clips, clips, 0, clips, error=0.1, epochs=1, core_seconds=1.0)
+    units = np.where(wrong, 0, np.arange(clips))
+    result = Tuning(record, classifier_of(manifest, task), answers.astype(np.float32), labels, units)
+    found = tuned._calibrated(result, classifier_of(manifest, task)).calibration
+    assert found is not None
+    assert found.temperature == 1
+    assert found.thresholds is not None
+    assert found.thresholds[2] == pytest.approx(np.median(found.thresholds[:2]))
 
 
 # Stops --------------------------------------------------------------------------------------------------------------------
@@ -220,9 +273,10 @@ def test_a_stop_names_the_command_that_goes_on(plain, monkeypatch) -> None:
         raise StoppedError("stopped", interrupted=False)
 
     monkeypatch.setattr(tuned, "tune", stopped)
-    message = refused(*TUNE, "--lr", "1e-5", "--seed", "2", "--root", ".")
+    message = refused(*TUNE, "--lr", "1e-5", "--seed", "2", "--root", ".", "--max-broken", "0.5", "--batch", "4")
     assert message.endswith(
-        "train run --finetune always --set train.epochs=1 --set train.optimizer.lr=1e-05 --seed 2 --root ."
+        "train run --finetune always --set train.epochs=1 --set train.optimizer.lr=1e-05 --seed 2 --max-broken 0.5 --root . "
+        "--device cpu --batch 4 --workers 0"
     )
     assert "/fold" not in message
 
@@ -263,6 +317,16 @@ def test_a_test_of_other_weights_that_was_not_finished_is_removed(tuned_once) ->
     assert not Path("run/val-before-tuning-2").exists()
 
 
+def test_a_test_that_was_not_finished_and_computed_otherwise_is_begun_anew(tuned_once) -> None:
+    note = Path("run/val/evaluate.json")
+    note.write_text(json.dumps(json.loads(note.read_text()) | {"batch": 3}))
+    Path("run/val/scores.npz").unlink()
+    out = said(*TUNE)
+    assert "run/val: a test of other videos, or in another --precision or --batch, which was not finished, is" in out
+    assert json.loads(note.read_text())["batch"] == 8
+    assert weights_tested_in("run/val") == hash_of()
+
+
 # Another place ------------------------------------------------------------------------------------------------------------
 
 
@@ -276,7 +340,8 @@ def test_a_run_without_its_clips_says_which_is_missing_and_how_to_name_their_fol
     shutil.rmtree(plain / "val")
     monkeypatch.chdir(tmp_path / "there")
     message = refused(*TUNE)
-    assert f"run: 14 of its 14 clips are not there, first {plain}/clips/jump/v0.mp4: --root FOLDER" in message
+    assert "run: 14 of its 14 clips are not there, more than are tolerated" in message
+    assert f"first {plain}/clips/jump/v0.mp4: --root FOLDER" in message
     assert f"the folder that now has what {plain} had" in message
     said(*TUNE, "--root", str(tmp_path / "copy"))
     assert OutOfFold.load("run").tuning is not None

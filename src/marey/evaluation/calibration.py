@@ -20,28 +20,18 @@ _DEVIATION = math.log(2)
 """Of the logarithm of a temperature, before anything is known of the answers."""
 
 
-def fit_calibration(
-    task: Task, answers: NDArray[np.float32], labels: NDArray[np.int64], *, fitted_on: str
-) -> Calibration:
-    """The calibration of a classifier, from answers to videos that it was not fitted on: a temperature (`fit_temperature`)
-    and the task's thresholds (`Task.with_thresholds`).
-
-    Args:
-        answers: Out-of-fold probabilities [N, K], not calibrated.
-        labels: As a score file holds them: [N] classes, or [N, K] of zeros and ones.
-        fitted_on: Which videos these are, in words for a person.
-    """
-    return _at_temperature(fit_temperature(task, answers, labels), task, answers, labels, fitted_on)
-
-
 def fit_temperature(task: Task, answers: NDArray[np.float32], labels: NDArray[np.int64]) -> float:
-    """The temperature T that makes the logarithmic loss of answers, as `fit_calibration` takes them, least (Guo et al., On
-    Calibration of Modern Neural Networks, ICML 2017, section 4.2), of one label a video under a softmax, of several by
-    sigmoids; 1 without answers. It changes no first answer.
+    """The temperature T that makes the logarithmic loss of answers least (Guo et al., On Calibration of Modern Neural
+    Networks, ICML 2017, section 4.2), of one label a video under a softmax, of several by sigmoids; 1 without answers. It
+    changes no first answer.
 
     Few answers that are all right would ask for a temperature of 0: a normal distribution of log T around 0, with a
     deviation of log 2, is taken to be known before (a penalty of (log T / log 2)^2 / 2 beside the summed loss, which many
     answers outweigh), and T lies between 1/20 and 20.
+
+    Args:
+        answers: Probabilities [N, K] for videos that the classifier was not fitted on, not calibrated.
+        labels: As a score file holds them: [N] classes, or [N, K] of zeros and ones.
     """
     if not len(answers):
         return 1.0
@@ -52,10 +42,12 @@ def fit_temperature(task: Task, answers: NDArray[np.float32], labels: NDArray[np
     return math.exp(lowest(objective, -math.log(_MOST), math.log(_MOST)))
 
 
-def _at_temperature(
+def calibration_at(
     temperature: float, task: Task, answers: NDArray[np.float32], labels: NDArray[np.int64], fitted_on: str
 ) -> Calibration:
-    """The calibration of this temperature and of thresholds for what it makes of the answers."""
+    """The calibration of this temperature, and of the task's thresholds (`Task.with_thresholds`) for what it makes of the
+    answers, which are taken as by `fit_temperature`; `fitted_on` says which videos these are, in words for a person.
+    """
     found = Calibration(temperature=temperature, fitted_on=fitted_on)
     if not len(answers):
         return found
@@ -65,6 +57,17 @@ def _at_temperature(
 def _loss_at(temperature: float, task: Task, answers: NDArray[np.float32], labels: NDArray[np.int64]) -> float:
     """The logarithmic loss, summed over the answers."""
     return task.log_loss(task.calibrated(answers, Calibration(temperature=temperature, fitted_on="")), labels)
+
+
+def of_all_classes(calibration: Calibration, judged: NDArray[np.int64], classes: int) -> Calibration:
+    """A calibration of the classes in the places `judged`, with thresholds for all classes: of those that no answer shows
+    the median of the others. One without a threshold for each class stays as it is.
+    """
+    if calibration.thresholds is None:
+        return calibration
+    thresholds = np.full(classes, np.median(calibration.thresholds))
+    thresholds[judged] = calibration.thresholds
+    return calibration.model_copy(update={"thresholds": tuple(thresholds.tolist())})
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,7 +94,7 @@ class CrossFitted:
         *,
         fitted_on: str,
     ) -> "CrossFitted":
-        """Of answers as `fit_calibration` takes them; `parts` [N] are any numbers, clips of one recording in one.
+        """Of answers as `fit_temperature` takes them; `parts` [N] are any numbers, clips of one recording in one.
 
         The temperature is 1, in all of them, unless those of the other parts make the logarithmic loss less.
         """
@@ -106,10 +109,10 @@ class CrossFitted:
         if loss >= _loss_at(1.0, task, answers, labels):
             temperature, temperatures = 1.0, [1.0] * len(rows)
         without = tuple(
-            _at_temperature(one, task, answers[others], labels[others], f"{fitted_on}, without a part")
+            calibration_at(one, task, answers[others], labels[others], f"{fitted_on}, without a part")
             for one, others in zip(temperatures, rows, strict=True)
         )
-        return cls(_at_temperature(temperature, task, answers, labels, fitted_on), of_row, without)
+        return cls(calibration_at(temperature, task, answers, labels, fitted_on), of_row, without)
 
     def calibrated(self, task: Task, answers: NDArray[np.float32]) -> NDArray[np.float32]:
         """Answers [N, K] that are not calibrated, each by the calibration that was fitted without its part."""

@@ -135,6 +135,8 @@ class FineTuning:
     core_seconds: float
     folder: str = ""
     """The folder of this tuning, inside that of the run's tunings."""
+    tries: int = 1
+    """How many fine-tunings by different settings were compared with the head on this fold, this one among them."""
 
     @property
     def sentence(self) -> str:
@@ -144,7 +146,22 @@ class FineTuning:
         return (
             f"Of {counted(self.clips, 'clip')} of one fold the head on frozen features answers {percent(self.heads)} "
             f"rightly, the fine-tuned network {percent(self.tuned)} (standard error of the difference: {error}); {which} "
-            f"was kept. {_OF_HEADS if self.kept else ''}Fine-tuning took {self.core_seconds:,.0f} core-seconds."
+            f"was kept. {self._tries_sentence}{_OF_HEADS if self.kept else ''}Fine-tuning took {self.core_seconds:,.0f} "
+            "core-seconds."
+        )
+
+    @property
+    def _tries_sentence(self) -> str:
+        """What it means that several were tried; "" where this is the only one. Ends in a space."""
+        if self.tries < 2:
+            return ""
+        if not self.kept:
+            return (
+                f"None of the {self.tries:,} fine-tunings that were tried on this fold was kept; this is the last one. "
+            )
+        return (
+            f"It is the best of {self.tries:,} fine-tunings that were tried on this fold: chosen by these clips, it looks "
+            "better on them than it will on new ones. "
         )
 
 

@@ -46,7 +46,7 @@ def candidates() -> tuple[Recipe, ...]:
     return tuple(sorted(rows, key=_top1, reverse=True))
 
 
-def affordable(budget_core_seconds: float, clips: int, compute: Compute) -> tuple[Recipe, Obtained] | None:
+def affordable(budget: float, clips: int, compute: Compute) -> tuple[Recipe, Obtained] | None:
     """The best of the candidates whose features of `clips` clips take at most the budget, with its weights on this machine.
 
     The time is measured: random weights and a clip of noise go through each network in turn, the best first, until one
@@ -54,7 +54,7 @@ def affordable(budget_core_seconds: float, clips: int, compute: Compute) -> tupl
     the size of a file before it is fetched.
 
     Args:
-        budget_core_seconds: For all clips; of another device than the CPU, its seconds.
+        budget: For all clips, in the unit of `marey.workflows.budget`.
         clips: Number of clips.
 
     Returns:
@@ -64,7 +64,7 @@ def affordable(budget_core_seconds: float, clips: int, compute: Compute) -> tupl
     what = unit(on_cpu=device.type == "cpu")
     notice(
         f"--backbone auto: {counted(len(considered), 'network')} trained on Kinetics-400 considered for "
-        f"{counted(clips, 'clip')} in {budget_core_seconds:,.0f} {what} on {device_text(device)}"
+        f"{counted(clips, 'clip')} in {budget:,.0f} {what} on {device_text(device)}"
     )
     for row in considered:
         words = f"  {row.name} ({_top1(row):g} % on Kinetics-400)"
@@ -75,9 +75,9 @@ def affordable(budget_core_seconds: float, clips: int, compute: Compute) -> tupl
         except (WeightsError, RunError) as error:
             notice(f"{words}: not taken: {error}")
             continue
-        seconds = core_seconds_a_clip(model, compute, enough=budget_core_seconds / clips)
+        seconds = core_seconds_a_clip(model, compute, enough=budget / clips)
         measured = f"{words}: {seconds:.2g} {what} a clip, {seconds * clips:,.0f} together"
-        if seconds * clips > budget_core_seconds:
+        if seconds * clips > budget:
             notice(f"{measured}: too many")
             continue
         notice(f"{measured}: chosen")

@@ -50,7 +50,7 @@ class Backbone:
 def find_backbone(
     word: str | Path | None,
     *,
-    budget_core_seconds: float,
+    budget: float,
     clips: int,
     compute: Compute = Compute(),  # noqa: B008 - frozen
     trust_first_use: bool = False,
@@ -67,7 +67,7 @@ def find_backbone(
     A notice says what was loaded and left out.
 
     Args:
-        budget_core_seconds: What the features of all clips may cost, for "auto".
+        budget: What the features of all clips may cost, for "auto", in the unit of `marey.workflows.budget`.
         clips: How many clips there are.
         compute: Where the network will run.
         trust_first_use: Fetch a file of which no hash was published, too.
@@ -78,7 +78,7 @@ def find_backbone(
         RunError: the machine has not enough memory for it.
     """
     if word == AUTO:
-        chosen = affordable(budget_core_seconds, clips, compute)
+        chosen = affordable(budget, clips, compute)
         if chosen is None:
             return _installed(compute)
         row, found = chosen

@@ -32,17 +32,11 @@ from marey.training.folder import facts_for_readme, refuse_other_run
 from marey.workflows.affordable import AUTO
 from marey.workflows.backbones import Backbone, check_backbone, find_backbone
 from marey.workflows.budget import Budget
+from marey.workflows.finish import is_finished
 from marey.workflows.fitted import fit_on_cells, write_classifier
 from marey.workflows.tuned import TuningOptions, tune_and_finish
-from marey.workflows.tuning_start import (
-    CLIPS,
-    TuningData,
-    can_be_tuned,
-    cannot_be_judged,
-    fold_that_judges,
-    save_lists,
-    save_start,
-)
+from marey.workflows.tuning_data import CLIPS, TuningData, save_lists
+from marey.workflows.tuning_start import can_be_tuned, cannot_be_judged, fold_that_judges, save_start
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,14 +59,6 @@ class FittingOptions:
     go_on: str | None = None
     """The command line that would resume the run."""
 
-    @property
-    def tuning(self) -> TuningOptions:
-        """Those of fine-tuning."""
-        return TuningOptions(
-            finetune=self.finetune, budget=self.budget, settings=self.settings, compute=self.compute, seed=self.seed,
-            max_broken=self.max_broken,
-        )  # fmt: skip
-
 
 @dataclass(frozen=True)
 class FittingPlan:
@@ -83,6 +69,19 @@ class FittingPlan:
     task: TaskConfig
     out: Path
     options: FittingOptions
+    fitted_already: bool = False
+    """Whether a run is resumed whose head was fitted, so that neither backbone nor features are needed."""
+
+    @property
+    def tuning(self) -> TuningOptions:
+        """How to fine-tune: not at all where a run is finished already, and nothing of it was asked for."""
+        options = self.options
+        asked = options.finetune != "auto" or options.budget.minutes is not None
+        left_alone = self.fitted_already and is_finished(self.out) and not asked
+        return TuningOptions(
+            finetune="never" if left_alone else options.finetune, budget=options.budget, settings=options.settings,
+            compute=options.compute, seed=options.seed, max_broken=options.max_broken,
+        )  # fmt: skip
 
     @property
     def train(self) -> Manifest:
@@ -139,7 +138,9 @@ def plan_on_features(
     check_machine(options.compute, training=True)
     if options.resume and options.backbone in (None, AUTO):
         options = replace(options, backbone=_backbone_of_run(out, options.backbone))
-    check_backbone(options.backbone, trust_first_use=options.trust_first_use)
+    fitted_already = options.resume and can_be_tuned(out) and options.backbone == _noted_backbone(out)
+    if not fitted_already:
+        check_backbone(options.backbone, trust_first_use=options.trust_first_use)
     if not options.resume:
         refuse_other_run(out)  # before anything is fetched or read
     for path in (data, val, test):
@@ -149,22 +150,29 @@ def plan_on_features(
     cut, note = cut_long_videos(given.train)
     given = replace(given, train=cut, notes=(*given.notes, *filter(None, [note, not_cut_note(given.tested)])))
     check_trainable(given.train)
-    check_present(options.max_broken, given.train, *given.tested.values())
+    for part in (given.train, *given.tested.values()):
+        check_present(options.max_broken, part)
     task = MultiLabel() if given.train.label_sets is not None else Classify()
     folds = make_folds(given.train)
     if options.finetune == "always":
         _require_judging_fold(folds, given.train)
-    return FittingPlan(given, folds, task, out, options)
+    return FittingPlan(given, folds, task, out, options, fitted_already)
 
 
 def _backbone_of_run(out: Path, named: str | None) -> str | None:
     """The backbone of the run in a folder, where it was noted; else the one that was named."""
-    found = (read_note(out / Command.TRAIN.note) or {}).get("backbone_named")
-    if not isinstance(found, str):
+    found = _noted_backbone(out)
+    if found is None:
         return named
     if named == AUTO or found != PROBE.name:
         notice(f"the run in {out} goes on with its backbone, {found}")
     return found
+
+
+def _noted_backbone(out: Path) -> str | None:
+    """The word that names the backbone of the run in a folder; None where none is noted."""
+    found = (read_note(out / Command.TRAIN.note) or {}).get("backbone_named")
+    return found if isinstance(found, str) else None
 
 
 def _require_judging_fold(folds: Folds, train: Manifest) -> None:
@@ -189,26 +197,15 @@ def fit_classifier(plan: FittingPlan) -> OutOfFold:
         DataError: too many files are broken.
     """
     options, out, begun = plan.options, plan.out, time.perf_counter()
-    on_cpu = pick_device(options.compute.device).type == "cpu"
-    backbone = find_backbone(
-        options.backbone, budget_core_seconds=options.budget.seconds(on_cpu=on_cpu), clips=len(plan.train),
-        compute=options.compute, trust_first_use=options.trust_first_use,
-    )  # fmt: skip
-    claim = Claim(
-        OutputPath.folder(out),
-        Command.TRAIN,
-        _settings(plan, backbone),
-        facts=_facts(plan, backbone),
-        resume=options.resume,
-    )
-    with claim.held() as resumed:
-        if resumed and can_be_tuned(out):
+    backbone = None if plan.fitted_already else _backbone(plan)
+    with _claim(plan, backbone).held():
+        if backbone is None:
             _take_up(plan)
         else:
             _fit(plan, backbone, begun)
         found = OutOfFold.load(out)
         data = TuningData.read(out, plan.train.class_names, max_broken=options.max_broken)
-        found = tune_and_finish(out, data, options.tuning, spent=found.cost)
+        found = tune_and_finish(out, data, plan.tuning, spent=found.cost)
     print(found.summary(), flush=True)
     # A clip that was trained on would show nothing.
     new = next((part[0].path for part in plan.given.tested.values()), "NEW_VIDEO")
@@ -239,15 +236,29 @@ def _take_up(plan: FittingPlan) -> None:
     save_lists({CLIPS: plan.train[np.flatnonzero(readable)], **plan.given.tested}, out)
 
 
-def _settings(plan: FittingPlan, backbone: Backbone) -> dict[str, Json]:
-    """What tells a run from another."""
-    return {
+def _backbone(plan: FittingPlan) -> Backbone:
+    options = plan.options
+    on_cpu = pick_device(options.compute.device).type == "cpu"
+    return find_backbone(
+        options.backbone, budget=options.budget.seconds(on_cpu=on_cpu), clips=len(plan.train), compute=options.compute,
+        trust_first_use=options.trust_first_use,
+    )  # fmt: skip
+
+
+def _claim(plan: FittingPlan, backbone: Backbone | None) -> Claim:
+    """On the run's folder; without a backbone that of the run that lies there, whose head was fitted already."""
+    settings: dict[str, Json] = {
         "kind": "classifier on frozen features",
         "data": plan.train.fingerprint,
         "tested": {name: part.fingerprint for name, part in plan.given.tested.items()},
-        "backbone": backbone.recipe.name,
-        "backbone_sha256": backbone.sha256,
     }
+    if backbone is None:
+        noted = read_note(plan.out / Command.TRAIN.note) or {}
+        facts = {name: value for name, value in noted.items() if name not in settings}
+    else:
+        settings |= {"backbone": backbone.recipe.name, "backbone_sha256": backbone.sha256}
+        facts = _facts(plan, backbone)
+    return Claim(OutputPath.folder(plan.out), Command.TRAIN, settings, facts=facts, resume=plan.options.resume)
 
 
 def _facts(plan: FittingPlan, backbone: Backbone) -> dict[str, Json]:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from marey.backends.compute import Compute
+from marey.backends.device import pick_device
+from marey.backends.precision import pick_precision
 from marey.base.claim import Command, read_note
 from marey.base.jsonable import Json
 from marey.base.readme import README, write_readme
@@ -21,7 +23,7 @@ from marey.evaluation.report import write_report
 from marey.evaluation.result import RESULT, SCORES
 from marey.workflows.fitted import write_classifier
 from marey.workflows.testing import test_model
-from marey.workflows.tuning_start import TuningData
+from marey.workflows.tuning_data import TuningData
 
 _REPORT = "report.html"
 _OF_A_TEST = (Command.EVALUATE.note, SCORES, RESULT, "broken*.jsonl", "parts", README, ".lock")
@@ -38,6 +40,11 @@ class Outcome:
     """Whether one of them is another one than the run's folder has, if that is finished."""
 
 
+def is_finished(run: Path) -> bool:
+    """Whether a run came to its end: its report is the last file that is written."""
+    return (run / _REPORT).exists()
+
+
 def finish(run: Path, outcome: Outcome, data: TuningData, *, max_broken: float | None, compute: Compute) -> None:
     """Write the classifier and its record, test it on the videos for validation and testing, write the report.
 
@@ -45,8 +52,8 @@ def finish(run: Path, outcome: Outcome, data: TuningData, *, max_broken: float |
     command completes it. Results of tests of other weights are set aside before the weights are written, so that no folder
     has results of other weights than the run's. A run that is finished stays as it is.
     """
-    test = _Tested.of(outcome.model)
-    if not outcome.changed and (run / _REPORT).exists() and all(test.is_whole(run / name) for name in data.tested):
+    test = _Test.of(outcome.model, compute)
+    if not outcome.changed and is_finished(run) and all(test.is_whole(run / name) for name in data.tested):
         notice(f"{run} is finished; nothing was changed")
         return
     (run / _REPORT).unlink(missing_ok=True)
@@ -61,41 +68,52 @@ def finish(run: Path, outcome: Outcome, data: TuningData, *, max_broken: float |
 
 
 @dataclass(frozen=True)
-class _Tested:
-    """What a test of a classifier notes of it."""
+class _Test:
+    """A test of a classifier, by what it notes of itself."""
 
-    weights: str
-    calibration: Json
+    model: Mapping[str, Json]
+    """Weights and calibration."""
+    computing: Mapping[str, Json]
+    """In what it computes, which may not change in the middle of a test."""
 
     @classmethod
-    def of(cls, model: Classifier) -> "_Tested":
+    def of(cls, model: Classifier, compute: Compute) -> "_Test":
         calibration = None if model.calibration is None else model.calibration.model_dump(mode="json")
-        return cls(weights_hash(model), json.loads(json.dumps(calibration)))
+        precision = pick_precision(compute.precision, pick_device(compute.device), tell=False)
+        return cls(
+            {"weights_sha256": weights_hash(model), "calibration": json.loads(json.dumps(calibration))},
+            {"precision": precision, "batch": compute.views},
+        )
 
     def is_whole(self, folder: Path) -> bool:
         """Whether a folder has a test of this classifier, from the first file to the last."""
-        return self._tested(_note(folder)) and all((folder / name).exists() for name in (SCORES, RESULT, _REPORT))
+        files = (SCORES, RESULT, _REPORT)
+        return _has(_note(folder), self.model) and all((folder / name).exists() for name in files)
 
     def set_aside_others(self, folder: Path, part: Manifest) -> None:
-        """Keep the results of another classifier under another name; of a test that was stopped only this one's goes on, and
-        another's is removed.
+        """Keep the results of another classifier under another name; of tests that were stopped only this one goes on, and
+        another one is removed.
         """
         note = _note(folder)
-        if not note or self.is_whole(folder):
+        this = {**self.model, **self.computing, "data_fingerprint": part.fingerprint}
+        if not note or self.is_whole(folder) or _has(note, this):
             return
-        same = self._tested(note) and note.get("data_fingerprint") == part.fingerprint
-        if same:
-            return
-        if (folder / SCORES).exists() and (folder / RESULT).exists():
+        of_others = not _has(note, self.model)
+        if of_others and (folder / SCORES).exists() and (folder / RESULT).exists():
             kept = next_run(f"{folder.name}-before-tuning", inside=folder.parent)
             folder.rename(kept)
             notice(f"{folder}: results of the network as it was before are kept in {kept}")
             return
         _remove_test(folder)
-        notice(f"{folder}: a test of the network as it was before, which was not finished, is removed")
+        which = (
+            "of the network as it was before" if of_others else "of other videos, or in another --precision or --batch"
+        )
+        notice(f"{folder}: a test {which}, which was not finished, is removed")
 
-    def _tested(self, note: Mapping[str, Json]) -> bool:
-        return note.get("weights_sha256") == self.weights and note.get("calibration") == self.calibration
+
+def _has(note: Mapping[str, Json], settings: Mapping[str, Json]) -> bool:
+    """Whether a test noted these settings."""
+    return all(note.get(name) == value for name, value in settings.items())
 
 
 def _note(folder: Path) -> Mapping[str, Json]:

@@ -20,7 +20,7 @@ from marey.data.manifest import Manifest
 from marey.data.missing import tell_of_lost_classes
 from marey.data.units import NAMED
 from marey.data.videos import first_of
-from marey.evaluation.calibration import CrossFitted
+from marey.evaluation.calibration import CrossFitted, of_all_classes
 from marey.evaluation.out_of_fold import Cost, HeadNumber, OutOfFold
 from marey.evaluation.protocol import EvaluationProtocol
 from marey.evaluation.result import EvaluationResult
@@ -86,32 +86,21 @@ def fit_on_cells(
     started = processor_seconds()
     manifest, rule = listed[cells.rows], task_of(task)
     of_clips, notes = _of_readable(listed, folds, cells, notes)
-    of_frames = isinstance(backbone.model.network, FrameProbe)
-    candidates = [
-        Candidate(name, pooling, cells.pooled(pooling), used)
-        for name, pooling, used in (_OF_FRAMES if of_frames else _OF_CLIPS)
-    ]
     labels, classes = rule.labels(manifest), len(manifest.class_names)
     targets: Targets = labels if labels.ndim == 1 else labels > 0
-    choice = choose_head(candidates, targets, of_clips.of_row, classes=classes, task=task)
+    choice = choose_head(_candidates(cells, backbone), targets, of_clips.of_row, classes=classes, task=task)
     answered = _Answered.of(of_clips, labels, classes)
     answers = answered.probabilities(rule, choice.out_of_fold)
-    calibration = CrossFitted.of(
-        rule, answers, answered.labels(labels), judging_folds(of_clips.of_row)[answered.rows],
-        fitted_on=f"answers out of fold for {counted(len(answers), 'clip')}",
-    )  # fmt: skip
-    calibration = replace(calibration, final=answered.of_all_classes(calibration.final, classes))
+    calibration = _calibration(rule, answers, answered, labels, of_clips, classes)
     model = _classifier(choice, calibration.final, backbone, cells, manifest, task)
     curve = learning_curve(
         choice.candidate.pooled, targets, of_clips, classes=classes, task=task, strength=choice.head.strength
     )
     left_out = tuple(name for k, name in enumerate(manifest.class_names) if k not in answered.columns)
-    single = next((logits for one, logits in choice.of_candidates if not one.chosen_if_better), None)
+    scores = _scores(model, manifest, of_clips, answered, rule, answers, listed=len(listed))
     found = OutOfFold(
-        result=EvaluationResult(
-            _scores(model, manifest, of_clips, answered, rule, answers, listed=len(listed)), cells.broken
-        ),
-        single_frames=None if single is None else answered.probabilities(rule, single),
+        result=EvaluationResult(scores, cells.broken),
+        single_frames=_single_frames(choice, answered, rule),
         head=choice.candidate.name,
         folds=of_clips.count,
         sources_known=int(_recordings_known(of_clips)[answered.rows].sum()),
@@ -123,6 +112,12 @@ def fit_on_cells(
         left_out=left_out,
     )
     return Fitted(manifest, of_clips, targets, choice, model, found)
+
+
+def _candidates(cells: Cells, backbone: Backbone) -> list[Candidate]:
+    """What may become a head, and what is there to compare with."""
+    kinds = _OF_FRAMES if isinstance(backbone.model.network, FrameProbe) else _OF_CLIPS
+    return [Candidate(name, pooling, cells.pooled(pooling), used) for name, pooling, used in kinds]
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,13 +146,27 @@ class _Answered:
         tensors = torch.from_numpy(logits_NK[self.rows]).float()
         return np.stack([_probabilities_of(task, logits_K) for logits_K in tensors])[:, self.columns]
 
-    def of_all_classes(self, calibration: Calibration, classes: int) -> Calibration:
-        """The calibration with thresholds for all classes: of those that cannot be judged the median of the others."""
-        if calibration.thresholds is None:
-            return calibration
-        thresholds = np.full(classes, np.median(calibration.thresholds))
-        thresholds[self.columns] = calibration.thresholds
-        return calibration.model_copy(update={"thresholds": tuple(thresholds.tolist())})
+
+def _calibration(
+    task: Task,
+    answers: NDArray[np.float32],
+    answered: _Answered,
+    labels: NDArray[np.int64],
+    folds: Folds,
+    classes: int,
+) -> CrossFitted:
+    """Fitted to the answers out of fold, which are judged fold by fold."""
+    found = CrossFitted.of(
+        task, answers, answered.labels(labels), judging_folds(folds.of_row)[answered.rows],
+        fitted_on=f"answers out of fold for {counted(len(answers), 'clip')}",
+    )  # fmt: skip
+    return replace(found, final=of_all_classes(found.final, answered.columns, classes))
+
+
+def _single_frames(choice: Choice, answered: _Answered, task: Task) -> NDArray[np.float32] | None:
+    """The answers of the head that is there to compare with; None where there is none."""
+    logits = next((logits for one, logits in choice.of_candidates if not one.chosen_if_better), None)
+    return None if logits is None else answered.probabilities(task, logits)
 
 
 def _threshold_notes(left_out: tuple[str, ...]) -> tuple[str, ...]:

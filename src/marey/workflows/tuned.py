@@ -4,6 +4,8 @@ import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 from marey.backends.compute import Compute
 from marey.backends.precision import check_machine
 from marey.base.claim import OutputPath
@@ -15,20 +17,23 @@ from marey.base.shell import marey_line
 from marey.base.words import capitalised, counted, verb
 from marey.classifier import Classifier
 from marey.data.videos import first_of
-from marey.evaluation.calibration import TURNED_AWAY, fit_calibration
+from marey.evaluation.calibration import TURNED_AWAY, CrossFitted, of_all_classes
 from marey.evaluation.out_of_fold import Cost, FineTuning, OutOfFold
 from marey.tasks.all import task_of
 from marey.weights.load import load_model
 from marey.workflows.budget import Budget
 from marey.workflows.finish import Outcome, finish
-from marey.workflows.tuning import Tuning, kept_tuning, tune, tuning_name
+from marey.workflows.tuning import Tuning, is_finished, kept_tuning, tried_in, tune, tuning_name
 from marey.workflows.tuning_cost import Decision, decide, tuning_cost
-from marey.workflows.tuning_start import HEADS, START, TuningData, TuningStart, cannot_be_judged
+from marey.workflows.tuning_data import TuningData
+from marey.workflows.tuning_start import HEADS, START, TuningStart, cannot_be_judged
 
 _FEW = 5
 """Clips of a class below which its threshold says little."""
 _LEAST_RIGHT = math.ceil(1 / TURNED_AWAY) - 1
 """Right answers that a threshold for "none of these" needs (`marey.tasks.thresholds.turning_away`)."""
+_PARTS = 5
+"""Parts of the recordings of the fold by which its calibration is judged."""
 _NOTHING = Cost(0, 0, 0.0, 0.0)
 
 
@@ -46,15 +51,27 @@ class TuningOptions:
     root: Path | None = None
     """The folder that has the clips, where it was named."""
 
-    def command(self, run: Path) -> str:
-        """The command line that tunes a run by these settings, now or later."""
+    def command(self, run: Path, *, here: bool) -> str:
+        """The command line that tunes a run by these settings: later, on any machine, or `here`, on this one."""
         words: list[str | Path] = ["--finetune", "always"]
         for setting in self.settings:
             words += ["--set", setting]
         words += ["--seed", str(self.seed)] if self.seed else []
         words += ["--precision", self.compute.precision] if self.compute.precision != "auto" else []
+        words += ["--max-broken", f"{self.max_broken:g}"] if self.max_broken is not None else []
         words += ["--root", self.root] if self.root is not None else []
+        words += self._of_machine if here else []
         return marey_line("train", run, *words)
+
+    @property
+    def _of_machine(self) -> list[str | Path]:
+        """Options that depend on the machine."""
+        compute, plain = self.compute, Compute()
+        words: list[str | Path] = []
+        words += ["--device", compute.device] if compute.device != plain.device else []
+        words += ["--batch", str(compute.batch)] if compute.batch is not None else []
+        words += ["--workers", str(compute.workers)] if compute.workers is not None else []
+        return words
 
 
 @dataclass(frozen=True)
@@ -178,7 +195,7 @@ class _State:
             model = heads.with_recipe(heads.recipe.with_settings(options.settings))
         name = tuning_name(model, data.clips, start, compute=options.compute, seed=options.seed)
         kept = found.tuning if found.tuning is not None and found.tuning.kept else None
-        before = heads if kept is None else _calibrated(kept_tuning(tunings / kept.folder), heads)
+        before = heads if kept is None else _calibrated(kept_tuning(tunings / kept.folder, data.clips, start), heads)
         return cls(run, data, options, heads, model, start, found, kept, before, tunings / name)
 
     @property
@@ -204,9 +221,11 @@ class _State:
         if why := cannot_be_judged(self.start.recordings):
             return Decision(False, f"the network is not fine-tuned: {why}")
         if self.folder.exists():
-            return Decision(True, f"going on with the fine-tuning in {self.folder}")
+            known = f"the fine-tuning with these settings is finished already, in {self.folder}"
+            going_on = f"going on with the fine-tuning in {self.folder}"
+            return Decision(True, known if is_finished(self.folder) else going_on)
         cost = tuning_cost(self.model, self.data.clips, len(self.start.judged), self.options.compute)
-        command = self.options.command(self.run)
+        command = self.options.command(self.run, here=False)
         return decide(self.options.finetune, cost, self.options.budget, spent=spent, command=command)
 
     def tune(self) -> Tuning:
@@ -222,24 +241,30 @@ class _State:
                 max_broken=options.max_broken,
             )  # fmt: skip
         except StoppedError as stop:
+            go_on = options.command(self.run, here=True)
             raise StoppedError(
-                f"stopped in the fine-tuning, which is kept so far in {self.folder}; to go on: {options.command(self.run)}",
+                f"stopped in the fine-tuning, which is kept so far in {self.folder}; to go on: {go_on}",
                 interrupted=stop.interrupted,
             ) from None
 
     def after(self, result: Tuning) -> Outcome:
-        """What the run is after a tuning: the better one of what was kept before and this one."""
+        """What the run is after a tuning: the better one of what was kept before and this one; of equals the former."""
         record = _as_fine_tuning(result, self.folder)
-        if self.kept is not None and (result.classifier is None or self.kept.tuned > record.tuned):
+        if self.kept is not None and (result.classifier is None or self.kept.tuned >= record.tuned):
             notice(f"{self.run} keeps the network that was fine-tuned before, in {self.kept.folder}")
-            return self.unchanged
+            return self._recorded(self.before, replace(self.kept, tries=record.tries), self.found.tuning_note)
         if result.classifier is None:
-            found = replace(self.found, tuning=record, tuning_note="")
-            return Outcome(self.heads, found, changed=self.found.tuning != record)
+            return self._recorded(self.heads, record, "")
         made = _calibrated(result, self.heads)
         note = _calibration_note(self.heads, made, result)
         notice(note)
-        return Outcome(made, replace(self.found, tuning=record, tuning_note=note), changed=True)
+        return self._recorded(made, record, note)
+
+    def _recorded(self, model: Classifier, record: FineTuning, note: str) -> Outcome:
+        """The run with this classifier and this record of its tuning."""
+        found = replace(self.found, tuning=record, tuning_note=note)
+        same = (record, note) == (self.found.tuning, self.found.tuning_note)
+        return Outcome(model, found, changed=not same)
 
 
 def _as_fine_tuning(result: Tuning, folder: Path) -> FineTuning:
@@ -248,15 +273,25 @@ def _as_fine_tuning(result: Tuning, folder: Path) -> FineTuning:
     return FineTuning(
         heads=record.heads_right / record.clips, tuned=record.tuned_right / record.clips, error=record.error,
         clips=record.clips, kept=record.kept, core_seconds=record.core_seconds, folder=folder.name,
+        tries=tried_in(folder.parent),
     )  # fmt: skip
 
 
 def _calibrated(result: Tuning, heads: Classifier) -> Classifier:
-    """The tuned classifier with a calibration of its own."""
+    """The tuned classifier with a calibration of its own, by the rules of that of a head: but for the clips of one fold."""
     made = result.classifier
     assert made is not None
-    fitted_on = f"the fine-tuned network's answers to {counted(len(result.answers), 'clip')} of one fold"
-    made.calibration = fit_calibration(task_of(made.recipe.task), result.answers, result.labels, fitted_on=fitted_on)
+    classes, labels = result.answers.shape[1], result.labels
+    judged = np.arange(classes)
+    if labels.ndim > 1:  # of classes without a clip here nothing can be said
+        judged = np.flatnonzero(labels.any(axis=0))
+        labels = labels[:, judged]
+    _, recordings = np.unique(result.units, return_inverse=True)
+    calibration = CrossFitted.of(
+        task_of(made.recipe.task), result.answers[:, judged], labels, recordings % _PARTS,
+        fitted_on=f"the fine-tuned network's answers to {counted(len(labels), 'clip')} of one fold",
+    )  # fmt: skip
+    made.calibration = of_all_classes(calibration.final, judged, classes)
     if made.trained_on is not None and heads.trained_on is not None:
         made.trained_on = made.trained_on | heads.trained_on
     return made
@@ -271,6 +306,7 @@ def _calibration_note(heads: Classifier, made: Classifier, result: Tuning) -> st
         few = [name for name, count in zip(made.class_names, counts.tolist(), strict=True) if count < _FEW]
         rest = f"The thresholds of the fine-tuned network rest on the {clips} of one fold alone"
         some = f"{counted(len(few), 'class')} {verb(len(few), 'has', 'have')} fewer than {_FEW}: {first_of(few, 3)}"
+        some += "; that of a class without any is the median of the others" if 0 in counts else ""
         return f"{rest}, in which {some}." if few else f"{rest}."
     if now.threshold is not None:
         return (

@@ -26,6 +26,7 @@ from marey.base.runs import LAST, STATE
 from marey.base.words import counted
 from marey.classifier import Classifier
 from marey.data.manifest import Manifest
+from marey.data.missing import require_present
 from marey.evaluation.evaluate import evaluate, weights_hash
 from marey.evaluation.result import SCORES
 from marey.evaluation.scores import Scores
@@ -113,6 +114,8 @@ class Tuning:
     what a calibration of the tuned classifier is fitted to."""
     labels: NDArray[np.int64]
     """Of these clips, as `Task.labels` gives them."""
+    units: NDArray[np.int64]
+    """[M]: the recording of each of these clips, by its number."""
 
 
 # -- tuning ------------------------------------------------------------------------------------------------------------
@@ -162,26 +165,42 @@ def tune(
         )
     if not (out / RESULT).exists():
         _judge(classifier, videos, start, out, compute, seed, max_broken)
-    record, scores = Tuned.load(out / RESULT), Scores.load(out / FOLD / SCORES)
+    record = Tuned.load(out / RESULT)
     notice(record.sentence)
     if not record.kept:
-        return Tuning(record, None, scores.probabilities, scores.labels)
+        return _tuning_in(out, videos, start, record, None)
     if not _is_trained(out / ALL):
         before = processor_seconds()
         _train(_copied(classifier), videos, out / ALL, compute, seed, max_broken)
         record = replace(record, core_seconds=round(record.core_seconds + processor_seconds() - before, 1))
         record.save(out / RESULT)
-    return kept_tuning(out)
+    return kept_tuning(out, videos, start)
 
 
-def kept_tuning(out: Path) -> Tuning:
-    """What `tune` gave, from the folder of a tuning that was kept and finished.
+def kept_tuning(out: Path, videos: Manifest, start: TuningStart) -> Tuning:
+    """What `tune` gave for these videos and this start, from the folder of a tuning that was kept and finished.
 
     Raises:
         DataError, WeightsError: its files are not there, or not as `tune` wrote them.
     """
-    record, scores = Tuned.load(out / RESULT), Scores.load(out / FOLD / SCORES)
-    return Tuning(record, load_model(out / ALL / LAST), scores.probabilities, scores.labels)
+    return _tuning_in(out, videos, start, Tuned.load(out / RESULT), load_model(out / ALL / LAST))
+
+
+def _tuning_in(out: Path, videos: Manifest, start: TuningStart, record: Tuned, classifier: Classifier | None) -> Tuning:
+    """The tuning in a folder, with the answers for the clips of the judged fold."""
+    scores = Scores.load(out / FOLD / SCORES)
+    rows = _rows_of(scores, videos[start.judged])
+    return Tuning(record, classifier, scores.probabilities, scores.labels, start.units[start.judged][rows])
+
+
+def is_finished(out: Path) -> bool:
+    """Whether a tuning in this folder came to its end: it was judged, and trained on all clips where it is to be kept."""
+    return (out / RESULT).exists() and (_is_trained(out / ALL) or not Tuned.load(out / RESULT).kept)
+
+
+def tried_in(folder: Path) -> int:
+    """How many tunings in the folders of this one were judged."""
+    return sum(1 for _ in folder.glob(f"*/{RESULT}"))
 
 
 def _judge(
@@ -195,6 +214,7 @@ def _judge(
 ) -> None:
     """Tune on all folds but one, test on that one, and write how it compares with the head."""
     before, judged = processor_seconds(), videos[start.judged]
+    require_present(max_broken, judged)  # before the training, after which it is tested alone
     if not _is_trained(out / FOLD):
         _train(_without_fold(classifier, start), videos[start.others], out / FOLD, compute, seed, max_broken)
     # The batch is no setting of the test, which so goes on under any: its default needs less memory than training.
@@ -256,8 +276,7 @@ def _train(
 def _judged(recipe: Recipe, judged: Manifest, start: TuningStart, scores: Scores, before: float) -> Tuned:
     """The record, of the clips that could be read."""
     task = task_of(recipe.task)
-    place = {video.id: row for row, video in enumerate(judged.videos)}
-    read = np.array([place[name] for name in scores.ids])
+    read = _rows_of(scores, judged)
     heads = task.right(start.answers[read], scores.labels)
     tuned = task.right(scores.probabilities, scores.labels)
     assert heads is not None and tuned is not None
@@ -267,6 +286,12 @@ def _judged(recipe: Recipe, judged: Manifest, start: TuningStart, scores: Scores
         error=standard_error(tuned.astype(np.float64) - heads, units), epochs=recipe.train.epochs,
         core_seconds=round(processor_seconds() - before, 1),
     )  # fmt: skip
+
+
+def _rows_of(scores: Scores, judged: Manifest) -> NDArray[np.int64]:
+    """The row of each scored clip among the judged ones."""
+    place = {video.id: row for row, video in enumerate(judged.videos)}
+    return np.array([place[name] for name in scores.ids], np.int64)
 
 
 def standard_error(gains: NDArray[np.float64], units: NDArray[np.int64]) -> float | None:

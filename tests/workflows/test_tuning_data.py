@@ -9,7 +9,7 @@ import pytest
 
 from marey.base.errors import DataError
 from marey.data.manifest import Manifest, make_manifest
-from marey.workflows.tuning_start import PLACES, TuningData, save_lists
+from marey.workflows.tuning_data import PLACES, TuningData, save_lists
 
 CLASSES = ("jump", "run")
 
@@ -59,7 +59,7 @@ def test_videos_are_found_below_another_folder(form, data, tmp_path) -> None:
     save_lists(parts, tmp_path / "run")
     before = TuningData.read(tmp_path / "run", CLASSES)
     there = moved(data, tmp_path / "elsewhere")
-    with pytest.raises(DataError, match=rf"3 of its 3 clips are not there, first {data}/clips/a b.mp4: --root FOLDER"):
+    with pytest.raises(DataError, match=rf"3 of its 3 clips are not there.*, first {data}/clips/a b.mp4: --root"):
         TuningData.read(tmp_path / "run", CLASSES)
     found = TuningData.read(tmp_path / "run", CLASSES, root=there)
     assert paths(found.clips) == [there / "clips/a b.mp4", there / "clips/sub/b.mp4"]
@@ -78,8 +78,17 @@ def test_a_few_missing_videos_are_tolerated_as_everywhere(data, tmp_path) -> Non
     save_lists({"clips": listed(data / "clips", "a b.mp4", "sub/b.mp4")}, tmp_path / "run")
     (data / "clips/a b.mp4").unlink()
     assert len(TuningData.read(tmp_path / "run", CLASSES).clips) == 2
-    with pytest.raises(DataError, match="1 of its 2 clips is not there"):
+    with pytest.raises(DataError, match=r"1 of its 2 clips is not there, more than are tolerated \(--max-broken\)"):
         TuningData.read(tmp_path / "run", CLASSES, max_broken=0.0)
+
+
+def test_missing_videos_are_counted_list_by_list_as_the_work_does(data, tmp_path) -> None:
+    """Of a list of one video for testing none may be missing, however many there are to train on."""
+    clips = listed(data / "clips", *["a b.mp4", "sub/b.mp4"] * 4)
+    save_lists({"clips": clips, "val": listed(data / "more", "c.mp4")}, tmp_path / "run")
+    (data / "more/c.mp4").unlink()
+    with pytest.raises(DataError, match=rf"1 of its 9 clips is not there.*, first {data}/more/c.mp4"):
+        TuningData.read(tmp_path / "run", CLASSES)
 
 
 def test_clips_are_shown_by_the_names_that_scores_have(data, tmp_path) -> None:
