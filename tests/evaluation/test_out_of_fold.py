@@ -126,7 +126,7 @@ def test_of_groups_that_are_too_unequal_there_is_no_interval_and_the_reason_is_s
     groups = np.array(["most"] * 200 + [f"g{row % 5}" for row in range(40)])
     found = replace(found, result=EvaluationResult(replace(found.result.scores, groups=groups), ()))
     assert found.result.interval is None
-    assert "(no interval: one recording has 200 of the 240 videos)" in found.verdict
+    assert "(no interval: one recording has 200 of 240 videos)" in found.verdict
 
 
 def test_where_sources_are_not_known_the_first_sentence_says_so() -> None:

@@ -96,7 +96,7 @@ class Standing:
         sizes = np.bincount(group_numbers(groups))
         if len(sizes) < FEWEST_GROUPS:
             return f"too few {self._group}s"
-        return f"one {self._group} has {int(sizes.max()):,} of the {len(groups):,} videos"
+        return f"one {self._group} has {int(sizes.max()):,} of {counted(len(groups), 'video')}"
 
     def _whom(self, interval: Interval) -> str:
         """What the interval is for."""

@@ -173,4 +173,4 @@ def _seen(model: Classifier) -> str:
     sampling = model.recipe.test.sampling
     if isinstance(model.recipe.model, FrameProbeConfig):
         return f"{sampling.segments} places spread over the length"
-    return f"{counted(sampling.clips, 'clip')} of {sampling.clip_frames} frames"
+    return f"{counted(sampling.clips, 'clip')} of {counted(sampling.clip_frames, 'frame')}"
