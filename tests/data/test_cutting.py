@@ -99,7 +99,7 @@ def test_long_videos_that_are_only_tested_on_are_counted_and_what_follows_is_sai
     short = filmed(tmp_path / "short", {"fall/d.mp4": 5, "walk/d.mp4": 3})
     assert not_cut_note({"val": val, "test": test}) == (
         "val and test: 3 videos are longer than 20 s, and only videos that are trained on are cut: each is answered as a "
-        "whole, by a few places over its length, so that the number there may be too low (fall/a.mp4, walk/a.mp4, "
+        "whole, so that the number there may be too low (fall/a.mp4, walk/a.mp4, "
         "fall/c.mp4). A list with start and end says what the clips are."
     )
     assert not_cut_note({"val": short, "test": test}).startswith("test: 1 video is longer than 20 s, and only")

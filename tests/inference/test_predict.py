@@ -245,7 +245,27 @@ def test_long_films_are_counted_for_a_network_of_clips_too(clip_probe, tmp_path)
 
 def test_parts_of_a_long_film_are_not_called_long(probe, tmp_path) -> None:
     film(tmp_path / "film.mp4", 40)
-    (tmp_path / "parts.csv").write_text("path,start,end\nfilm.mp4,0,10\nfilm.mp4,10,20\n")
+    (tmp_path / "parts.csv").write_text("path,start,end\nfilm.mp4,0,10\nfilm.mp4,20,40\n")
     with reporting(said := KeepingReporter()):
         marey.predict(probe, tmp_path / "parts.csv", **QUICK)
     assert not [message for _, message in said.take() if "longer than" in message]
+
+
+def test_long_parts_are_counted_without_the_advice_to_name_parts(probe, tmp_path) -> None:
+    film(tmp_path / "film.mp4", 60)
+    (tmp_path / "parts.csv").write_text("path,start,end\nfilm.mp4,0,30\nfilm.mp4,30,40\n")
+    with reporting(said := KeepingReporter()):
+        marey.predict(probe, tmp_path / "parts.csv", **QUICK)
+    (line,) = [message for _, message in said.take() if "longer than" in message]
+    assert line.startswith("1 of 2 videos is longer than 20 s and answered as a whole")
+    assert line.endswith("what is short may be missed.")
+
+
+def test_evaluation_counts_long_films_too(probe, tmp_path) -> None:
+    for label in ("jump", "run"):
+        (tmp_path / "clips" / label).mkdir(parents=True)
+        film(tmp_path / "clips" / label / "a.mp4", 24 if label == "run" else 4)
+    with reporting(said := KeepingReporter()):
+        marey.evaluate(probe.with_classes(["jump", "run"]), tmp_path / "clips", **QUICK)
+    (line,) = [message for _, message in said.take() if "longer than" in message]
+    assert line.startswith("1 of 2 videos is longer than 20 s and answered as a whole, from 8 places spread")

@@ -74,8 +74,8 @@ def not_cut_note(tested: Mapping[str, Manifest]) -> str:
     named = first_of([name for ids in found.values() for name in ids], 3)
     return (
         f"{' and '.join(found)}: {counted(count, 'video')} {verb(count, 'is', 'are')} longer than {LONGEST:g} s, and only "
-        f"videos that are trained on are cut: {verb(count, 'it is', 'each is')} answered as a whole, by a few places over "
-        f"its length, so that the number there may be too low ({named}). A list with start and end says what the clips are."
+        f"videos that are trained on are cut: {verb(count, 'it is', 'each is')} answered as a whole, so that the number "
+        f"there may be too low ({named}). A list with start and end says what the clips are."
     )
 
 

@@ -41,6 +41,7 @@ from marey.data.overlap import only as restricted
 from marey.data.quarantine import BROKEN, Broken, Quarantine, broken_list
 from marey.data.videos import classes_text
 from marey.evaluation.compare import compare
+from marey.evaluation.long_videos import LongVideos
 from marey.evaluation.pace import expected_time
 from marey.evaluation.protocol import EvaluationProtocol, Restriction
 from marey.evaluation.result import SCORES, EvaluationResult
@@ -217,7 +218,7 @@ def _scored(
     identity of its content.
     """
     test, pixels = model.recipe.test, model.recipe.pixels
-    rows = run.rows_to_do()
+    rows, long = run.rows_to_do(), LongVideos(model)
     task = task_of(model.recipe.task)
     with progress("Testing", total=len(rows), unit="videos") as bar:
         right, note = 0, ""
@@ -234,8 +235,10 @@ def _scored(
                     target = torch.from_numpy(np.asarray(item.target))
                     right += int(task.right_answers(torch.from_numpy(scores)[None], target[None]))
                     note = f"top-1 {percent(right / done)}"
+                long.see(views.videos[row], item)
                 yield row, scores, item.identity
             bar.advance(note=note)
+    long.tell()
 
 
 class _Run:

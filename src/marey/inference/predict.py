@@ -12,19 +12,16 @@ from marey.backends.backend import Backend
 from marey.backends.choose import check_backend, open_backend
 from marey.backends.compute import Compute, ComputeOptions
 from marey.base.errors import DataError, DecodeError, in_python_words
-from marey.base.reporter import notice, progress
-from marey.base.words import counted, verb
+from marey.base.reporter import progress
 from marey.classifier import Classifier
 from marey.data.clips import ViewDataset
-from marey.data.cutting import LONGEST
 from marey.data.listing import VideosLike, as_videos
 from marey.data.manifest import Manifest
 from marey.data.missing import require_files
 from marey.data.quarantine import Broken
 from marey.data.videos import VideoEntry, VideoList
+from marey.evaluation.long_videos import LongVideos
 from marey.evaluation.views import read_ahead, score_video
-from marey.models.probe.config import FrameProbeConfig
-from marey.models.probe.network import Probe
 from marey.recipe import Recipe
 from marey.tasks.all import task_of
 from marey.tasks.prediction import Prediction, Predictions
@@ -135,18 +132,18 @@ def answered(
     backend: Backend, model: Classifier, views: ViewDataset, listed: VideoList, compute: Compute
 ) -> Iterator[Prediction]:
     """As `predict_many`, by a backend that is open; `views` are those of the videos that are `listed`. At the end a line
-    counts the videos that are longer than the clips that a classifier on frozen features is fitted on.
+    counts the long ones (`LongVideos`).
     """
     test, pixels = model.recipe.test, model.recipe.pixels
     task, calibration = task_of(model.recipe.task), model.calibration
     hashes = () if model.origin is None else (model.origin.sha256,)
     ahead = read_ahead(views, range(len(listed)), workers=compute.workers if len(listed) > 1 else 0)
-    long = 0
+    long = LongVideos(model)
     for video, item in zip(listed, ahead, strict=True):
         if isinstance(item, Broken):
             yield Prediction(video, np.empty(0, np.float32), (), item.reason)
             continue
-        long += isinstance(model.network, Probe) and item.duration > LONGEST
+        long.see(video, item)
         scores = score_video(backend, item, test, pixels, batch=compute.views, task=task, calibration=calibration)
         names = model.class_names or tuple(f"class {i}" for i in range(model.recipe.model.num_classes))
         found = task.prediction(video, scores, names, calibration)
@@ -156,21 +153,4 @@ def answered(
         if report.ran != "eager":
             found = replace(found, backend={"ran": report.ran, "difference": report.difference})
         yield found
-    if long:
-        which = (
-            "the video is"
-            if len(listed) == 1
-            else f"{long:,} of {counted(len(listed), 'video')} {verb(long, 'is', 'are')}"
-        )
-        notice(
-            f"{which} longer than {LONGEST:g} s and answered as a whole, from {_seen(model)}: what is short may be missed. "
-            "Of a list with the columns path, start, end each part is answered."
-        )
-
-
-def _seen(model: Classifier) -> str:
-    """From what of a video a classifier on frozen features answers, in words."""
-    sampling = model.recipe.test.sampling
-    if isinstance(model.recipe.model, FrameProbeConfig):
-        return f"{sampling.segments} places spread over the length"
-    return f"{counted(sampling.clips, 'clip')} of {counted(sampling.clip_frames, 'frame')}"
+    long.tell()
