@@ -171,3 +171,8 @@ def test_parts_of_missing_files_are_counted_as_the_work_counts_them(tmp_path, ca
     assert line in capsys.readouterr().err
     with pytest.raises(DataError, match=r"4 of 8 videos \(parts of 1 file\) are not there, more than the 3 that are"):
         check_present(None, manifest)
+
+
+def test_a_list_without_videos_lacks_none(tmp_path) -> None:
+    empty = make_manifest([("a.mp4", "a"), ("b.mp4", "b")], root=tmp_path, source="l.csv")[np.array([], np.int64)]
+    assert check_present(None, empty) == frozenset()

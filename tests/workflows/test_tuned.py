@@ -13,6 +13,7 @@ from tiny_probe import classifier_of
 from typer.testing import CliRunner
 
 import marey
+from marey.base.claim import OutputPath
 from marey.base.errors import StoppedError
 from marey.base.files import write_json
 from marey.classifier import Calibration
@@ -25,6 +26,7 @@ from marey.models.initialisation import Initialisation
 from marey.models.network import Network
 from marey.recipe import Classify, MultiLabel
 from marey.recipes import get_recipe
+from marey.training.folder import RunFolder
 from marey.video.writer import write_video
 from marey.weights.checkpoint import read_checkpoint, save_checkpoint
 from marey.weights.load import build_model
@@ -143,7 +145,7 @@ def test_a_tuned_run_is_tested_anew_and_keeps_the_former_test(fitted, tuned_once
     assert found.tuning is not None
     assert found.tuning.kept
     assert (Path("run/tuning") / found.tuning.folder / "result.json").exists()
-    assert 'no threshold for "none of these": of the' in found.tuning_note
+    assert 'no threshold for "none of these": it answers' in found.tuning_note
     assert found.tuning_note in Path("run/report.html").read_text().replace("&#34;", '"')
 
 
@@ -159,6 +161,18 @@ def test_a_finished_run_that_was_not_tuned_is_left_alone_unless_more_is_asked_fo
     assert files() == before
     said(*DATA, "--resume", "--minutes", "1")
     assert OutOfFold.load("run").tuning_note == "The network is not fine-tuned: no time."
+
+
+def test_a_resumed_run_keeps_its_tuned_network_whatever_names_its_backbone(tuned_once) -> None:
+    before = files()
+    words = [str(Path(word).absolute()) if word == "backbone.safetensors" else word for word in DATA]
+    assert "nothing was changed" in said(*words, "--resume")
+    assert files() == before
+
+
+def test_a_finished_run_that_lost_the_folder_of_its_tuning_says_so(tuned_once) -> None:
+    shutil.rmtree(next(Path("run/tuning").glob("epochs-*")))
+    assert "bring it back, or train again into another folder" in refused(*DATA, "--resume")
 
 
 def test_a_fitted_run_is_resumed_without_its_backbone(plain) -> None:
@@ -185,7 +199,10 @@ def test_other_settings_are_another_tuning_and_what_is_not_better_changes_nothin
     assert len(list(Path("run/tuning").glob("epochs-*/result.json"))) == 2
     assert hash_of() == weights
     assert files("run/val") == tests
-    assert "It is the best of 2 fine-tunings that were tried on this fold" in Path("run/report.html").read_text()
+    assert (
+        "It is the best that could be kept of 2 fine-tunings that were tried on this fold"
+        in Path("run/report.html").read_text()
+    )
 
 
 def test_of_tunings_that_are_equally_good_the_first_is_kept(tuned_once, monkeypatch) -> None:
@@ -213,10 +230,11 @@ def test_the_head_is_kept_where_tuning_is_not_better(fitted, plain, monkeypatch)
 @pytest.mark.parametrize(
     ("task", "clips", "note"),
     [
-        (Classify(), 18, 'no threshold for "none of these", which the head had: of the 18 clips of one fold it answers 18'),
-        (Classify(), 40, 'Temperature and threshold for "none of these" of the fine-tuned network rest on the 40 clips'),
-        (MultiLabel(), 8, "rest on the 8 clips of one fold alone, in which 2 classes have fewer than 5: jump, run"),
-        (MultiLabel(), 40, "The thresholds of the fine-tuned network rest on the 40 clips of one fold alone."),
+        (Classify(), 18, 'and no threshold for "none of these", which the head had: it answers 18 clips rightly, and a'),
+        (Classify(), 18, "takes at least 19. Its calibration is fitted to the 18 clips of this fold alone."),
+        (Classify(), 40, 'and a threshold of 9'),
+        (MultiLabel(), 8, "threshold of its own for each class, though 2 classes have fewer clips here than 5: jump, run."),
+        (MultiLabel(), 40, "threshold of its own for each class. Its calibration is fitted to the 40 clips of this fold"),
     ],
 )  # fmt: skip
 def test_it_is_said_on_how_few_clips_the_calibration_of_a_tuned_network_rests(task, clips, note) -> None:
@@ -327,6 +345,42 @@ def test_a_test_that_was_not_finished_and_computed_otherwise_is_begun_anew(tuned
     assert weights_tested_in("run/val") == hash_of()
 
 
+def test_results_that_lack_a_report_get_it_whatever_the_batch(tuned_once) -> None:
+    before = files()
+    Path("run/val/report.html").unlink()
+    out = said(*TUNE, "--batch", "2")
+    assert "removed" not in out
+    assert set(files()) == set(before)
+    assert files("run/val")[Path("run/val/scores.npz")] == before[Path("run/val/scores.npz")]
+
+
+def test_a_readme_that_a_stop_kept_from_being_written_is_written(tuned_once) -> None:
+    Path("run/README.txt").unlink()
+    said(*TUNE)
+    assert Path("run/README.txt").exists()
+
+
+def test_a_test_in_which_another_process_works_is_not_moved(fitted, tuned_once) -> None:
+    for name in ("scores.npz", "evaluate.json", "report.html"):
+        shutil.copy(fitted / "run/val" / name, "run/val")
+    with OutputPath.folder("run/val").held():
+        assert "another process is writing there" in refused(*TUNE)
+    assert Path("run/val").exists()
+
+
+def test_a_tuning_that_was_killed_in_its_first_save_begins_anew(plain, monkeypatch) -> None:
+    keeps(monkeypatch, False)
+
+    def crash(*_: object, **__: object) -> None:
+        raise CrashError
+
+    with monkeypatch.context() as crashing:
+        crashing.setattr(RunFolder, "save_state", crash)
+        assert isinstance(CliRunner().invoke(app, ["train", *TUNE]).exception, CrashError)
+    assert "a training that was stopped before its first state was written begins anew" in said(*TUNE)
+    assert OutOfFold.load("run").tuning is not None
+
+
 # Another place ------------------------------------------------------------------------------------------------------------
 
 
@@ -340,7 +394,7 @@ def test_a_run_without_its_clips_says_which_is_missing_and_how_to_name_their_fol
     shutil.rmtree(plain / "val")
     monkeypatch.chdir(tmp_path / "there")
     message = refused(*TUNE)
-    assert "run: 14 of its 14 clips are not there, more than are tolerated" in message
+    assert "run: 12 of the 12 clips that it was fitted on are not there, more than the 3 that are tolerated" in message
     assert f"first {plain}/clips/jump/v0.mp4: --root FOLDER" in message
     assert f"the folder that now has what {plain} had" in message
     said(*TUNE, "--root", str(tmp_path / "copy"))

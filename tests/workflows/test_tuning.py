@@ -84,7 +84,7 @@ def test_what_does_not_pay_is_not_kept_and_the_classifier_stays_as_it_is(videos,
     assert (done.record.clips, done.record.units, done.record.heads_right) == (3, 3, 3)
     assert done.answers.shape == (3, 2)
     assert done.labels.tolist() == videos.labels[start.judged].tolist()
-    assert Tuned.load(tmp_path / tuning.RESULT) == done.record
+    assert Tuned.load(tmp_path / tuning.JUDGED) == done.record
     assert not (tmp_path / "all").exists()
     after = classifier.network.state_dict()
     assert all(torch.equal(value, after[name]) for name, value in before.items())

@@ -69,7 +69,7 @@ def require_present(max_broken: float | None, *manifests: Manifest) -> tuple[Mis
     found = tuple(Missing.of(manifest) for manifest in manifests)
     of, count = _counted(manifests, found)
     tolerated = most_tolerated(sum(map(len, manifests)), max_broken)
-    if count <= tolerated:
+    if not count or count <= tolerated:
         return found
     files = [name for missing in found for name in missing.files]
     root = next(manifest.root for manifest, missing in zip(manifests, found, strict=True) if missing.files)

@@ -29,10 +29,7 @@ OUT_OF_FOLD, SINGLE_FRAMES = "out_of_fold.json", "single_frames.npz"
 """The files beside scores.npz and result.json."""
 _NEEDS = 3
 """Classes that need more clips which the summary names."""
-_OF_HEADS = (
-    "All other numbers, temperature and threshold among them, are those of the head; the fine-tuned network has its own, "
-    "fitted on the clips of this fold. "
-)
+_OF_HEADS = "All other numbers out of fold are those of the head. "
 _WEAK = 0.1
 """A threshold for "none of these" stops hardly anything where it lies nearer than this share of the way to the least
 probability that a first answer can have, or where fewer than this share of the wrong answers lie below it."""
@@ -112,9 +109,10 @@ class Cost:
     def sentence(self) -> str:
         """The numbers in words."""
         kept = f", features of {self.kept:,} were kept from before" if self.kept else ""
+        spent = counted(round(self.core_seconds), "core-second")
         return (
-            f"{counted(self.computed, 'clip')} went through the network{kept}; {self.core_seconds:,.0f} core-seconds, "
-            f"{lasting(self.seconds)} on the clock (features, folds and heads)."
+            f"{counted(self.computed, 'clip')} went through the network{kept}; {spent}, {lasting(self.seconds)} on the "
+            "clock (features, folds and heads)."
         )
 
 
@@ -136,7 +134,7 @@ class FineTuning:
     folder: str = ""
     """The folder of this tuning, inside that of the run's tunings."""
     tries: int = 1
-    """How many fine-tunings by different settings were compared with the head on this fold, this one among them."""
+    """How many fine-tunings by different settings came to their end, this one among them."""
 
     @property
     def sentence(self) -> str:
@@ -146,8 +144,8 @@ class FineTuning:
         return (
             f"Of {counted(self.clips, 'clip')} of one fold the head on frozen features answers {percent(self.heads)} "
             f"rightly, the fine-tuned network {percent(self.tuned)} (standard error of the difference: {error}); {which} "
-            f"was kept. {self._tries_sentence}{_OF_HEADS if self.kept else ''}Fine-tuning took {self.core_seconds:,.0f} "
-            "core-seconds."
+            f"was kept. {self._tries_sentence}{_OF_HEADS if self.kept else ''}Fine-tuning took "
+            f"{counted(round(self.core_seconds), 'core-second')}."
         )
 
     @property
@@ -155,13 +153,12 @@ class FineTuning:
         """What it means that several were tried; "" where this is the only one. Ends in a space."""
         if self.tries < 2:
             return ""
+        tried = f"{self.tries:,} fine-tunings that were tried on this fold"
         if not self.kept:
-            return (
-                f"None of the {self.tries:,} fine-tunings that were tried on this fold was kept; this is the last one. "
-            )
+            return f"None of the {tried} was kept; these numbers are those of {self.folder}. "
         return (
-            f"It is the best of {self.tries:,} fine-tunings that were tried on this fold: chosen by these clips, it looks "
-            "better on them than it will on new ones. "
+            f"It is the best that could be kept of {tried}: chosen by these clips, it looks better on them than it will on "
+            "new ones. "
         )
 
 

@@ -84,7 +84,7 @@ class Standing:
         few = f"these are of {counted(len(sizes), self._group)}, and fewer than {FEWEST_GROUPS}"
         if len(sizes) >= FEWEST_GROUPS:
             most = f"one has {int(sizes.max()):,} of the {len(groups):,}"
-            few = f"of {counted(len(sizes), self._group)} {most}, and such {self._group}s"
+            few = f"of {counted(len(sizes), self._group)} {most}, and the others"
         return f"no interval for new videos: {few} do not show how much {self._group}s differ"
 
     @property

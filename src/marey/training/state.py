@@ -11,6 +11,7 @@ import torch
 from marey.base.errors import RunError
 from marey.base.files import atomic_path, utf8_name
 from marey.base.jsonable import Json
+from marey.base.runs import LAST
 from marey.weights.content import no_checkpoint
 
 
@@ -82,6 +83,11 @@ def _read(path: Path, *, mapped: bool) -> dict[str, Any]:
         RunError: there is no file, or it cannot be read.
     """
     if not path.exists():
+        if (path.parent / "log.jsonl").exists() and not (path.parent / LAST).exists():
+            raise RunError(
+                f"{path.parent} holds a run that was stopped before its first state was written: nothing of it can go on: "
+                "remove the folder, or choose another --out, and leave out --resume."
+            )
         raise RunError(f"{path.parent} holds no run to go on with (no {path.name}): leave out --resume.")
     if what := no_checkpoint(path):
         raise RunError(f"{path}: {what}: fetch the file itself, or begin anew with another --out.")

@@ -69,15 +69,15 @@ class FittingPlan:
     task: TaskConfig
     out: Path
     options: FittingOptions
-    fitted_already: bool = False
-    """Whether a run is resumed whose head was fitted, so that neither backbone nor features are needed."""
+    needs_backbone: bool = True
+    """False: a run is resumed whose head was fitted, on the backbone that is named again."""
 
     @property
     def tuning(self) -> TuningOptions:
         """How to fine-tune: not at all where a run is finished already, and nothing of it was asked for."""
         options = self.options
         asked = options.finetune != "auto" or options.budget.minutes is not None
-        left_alone = self.fitted_already and is_finished(self.out) and not asked
+        left_alone = options.resume and is_finished(self.out) and not asked
         return TuningOptions(
             finetune="never" if left_alone else options.finetune, budget=options.budget, settings=options.settings,
             compute=options.compute, seed=options.seed, max_broken=options.max_broken,
@@ -138,8 +138,8 @@ def plan_on_features(
     check_machine(options.compute, training=True)
     if options.resume and options.backbone in (None, AUTO):
         options = replace(options, backbone=_backbone_of_run(out, options.backbone))
-    fitted_already = options.resume and can_be_tuned(out) and options.backbone == _noted_backbone(out)
-    if not fitted_already:
+    needs_backbone = not (options.resume and can_be_tuned(out) and options.backbone == _noted_backbone(out))
+    if needs_backbone:
         check_backbone(options.backbone, trust_first_use=options.trust_first_use)
     if not options.resume:
         refuse_other_run(out)  # before anything is fetched or read
@@ -156,7 +156,7 @@ def plan_on_features(
     folds = make_folds(given.train)
     if options.finetune == "always":
         _require_judging_fold(folds, given.train)
-    return FittingPlan(given, folds, task, out, options, fitted_already)
+    return FittingPlan(given, folds, task, out, options, needs_backbone)
 
 
 def _backbone_of_run(out: Path, named: str | None) -> str | None:
@@ -197,15 +197,16 @@ def fit_classifier(plan: FittingPlan) -> OutOfFold:
         DataError: too many files are broken.
     """
     options, out, begun = plan.options, plan.out, time.perf_counter()
-    backbone = None if plan.fitted_already else _backbone(plan)
-    with _claim(plan, backbone).held():
-        if backbone is None:
+    backbone = _backbone(plan) if plan.needs_backbone else None
+    with _claim(plan, backbone).held() as resumed:
+        tuning = plan.tuning
+        if backbone is None or (resumed and can_be_tuned(out)):
             _take_up(plan)
         else:
             _fit(plan, backbone, begun)
         found = OutOfFold.load(out)
         data = TuningData.read(out, plan.train.class_names, max_broken=options.max_broken)
-        found = tune_and_finish(out, data, plan.tuning, spent=found.cost)
+        found = tune_and_finish(out, data, tuning, spent=found.cost)
     print(found.summary(), flush=True)
     # A clip that was trained on would show nothing.
     new = next((part[0].path for part in plan.given.tested.values()), "NEW_VIDEO")
@@ -246,13 +247,14 @@ def _backbone(plan: FittingPlan) -> Backbone:
 
 
 def _claim(plan: FittingPlan, backbone: Backbone | None) -> Claim:
-    """On the run's folder; without a backbone that of the run that lies there, whose head was fitted already."""
+    """On the run's folder; without a backbone, on the run that lies there, with whatever backbone it has."""
     settings: dict[str, Json] = {
         "kind": "classifier on frozen features",
         "data": plan.train.fingerprint,
         "tested": {name: part.fingerprint for name, part in plan.given.tested.items()},
     }
     if backbone is None:
+        # What the note has besides is not compared, as facts are not; a run that is resumed keeps its note.
         noted = read_note(plan.out / Command.TRAIN.note) or {}
         facts = {name: value for name, value in noted.items() if name not in settings}
     else:

@@ -10,7 +10,7 @@ from pathlib import Path
 from marey.backends.compute import Compute
 from marey.backends.device import pick_device
 from marey.backends.precision import pick_precision
-from marey.base.claim import Command, read_note
+from marey.base.claim import Command, OutputPath, read_note
 from marey.base.jsonable import Json
 from marey.base.readme import README, write_readme
 from marey.base.reporter import notice
@@ -41,7 +41,7 @@ class Outcome:
 
 
 def is_finished(run: Path) -> bool:
-    """Whether a run came to its end: its report is the last file that is written."""
+    """Whether a run came to its end: its report is the last file that is written, but for README.txt."""
     return (run / _REPORT).exists()
 
 
@@ -54,6 +54,8 @@ def finish(run: Path, outcome: Outcome, data: TuningData, *, max_broken: float |
     """
     test = _Test.of(outcome.model, compute)
     if not outcome.changed and is_finished(run) and all(test.is_whole(run / name) for name in data.tested):
+        if not (run / README).exists():
+            write_readme(run)
         notice(f"{run} is finished; nothing was changed")
         return
     (run / _REPORT).unlink(missing_ok=True)
@@ -61,10 +63,16 @@ def finish(run: Path, outcome: Outcome, data: TuningData, *, max_broken: float |
         test.set_aside_others(run / name, part)
     write_classifier(outcome.model, outcome.found, run)
     for name, part in data.tested.items():
-        if not test.is_whole(run / name):
+        if not test.is_scored(run / name):
             test_model(outcome.model, part, out=run / name, max_broken=max_broken, compute=compute)
-    notice(f"report: {write_report(run, data.shown(outcome.found.result.scores.ids))}")
-    write_readme(run)
+        elif not (run / name / _REPORT).exists():
+            _report(run / name, part)
+    _report(run, data.shown(outcome.found.result.scores.ids))
+
+
+def _report(folder: Path, data: Manifest) -> None:
+    notice(f"report: {write_report(folder, data)}")
+    write_readme(folder)
 
 
 @dataclass(frozen=True)
@@ -85,21 +93,28 @@ class _Test:
             {"precision": precision, "batch": compute.views},
         )
 
+    def is_scored(self, folder: Path) -> bool:
+        """Whether a folder has the results of this classifier."""
+        return _has(_note(folder), self.model) and _has_results(folder)
+
     def is_whole(self, folder: Path) -> bool:
-        """Whether a folder has a test of this classifier, from the first file to the last."""
-        files = (SCORES, RESULT, _REPORT)
-        return _has(_note(folder), self.model) and all((folder / name).exists() for name in files)
+        """Whether it has them, and the report on them."""
+        return self.is_scored(folder) and (folder / _REPORT).exists()
 
     def set_aside_others(self, folder: Path, part: Manifest) -> None:
         """Keep the results of another classifier under another name; of tests that were stopped only this one goes on, and
         another one is removed.
+
+        Raises:
+            RunError: another process works there.
         """
         note = _note(folder)
         this = {**self.model, **self.computing, "data_fingerprint": part.fingerprint}
-        if not note or self.is_whole(folder) or _has(note, this):
+        if not note or self.is_scored(folder) or _has(note, this):
             return
+        OutputPath.folder(folder).check()
         of_others = not _has(note, self.model)
-        if of_others and (folder / SCORES).exists() and (folder / RESULT).exists():
+        if of_others and _has_results(folder):
             kept = next_run(f"{folder.name}-before-tuning", inside=folder.parent)
             folder.rename(kept)
             notice(f"{folder}: results of the network as it was before are kept in {kept}")
@@ -109,6 +124,10 @@ class _Test:
             "of the network as it was before" if of_others else "of other videos, or in another --precision or --batch"
         )
         notice(f"{folder}: a test {which}, which was not finished, is removed")
+
+
+def _has_results(folder: Path) -> bool:
+    return (folder / SCORES).exists() and (folder / RESULT).exists()
 
 
 def _has(note: Mapping[str, Json], settings: Mapping[str, Json]) -> bool:

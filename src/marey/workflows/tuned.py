@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from marey.base.finetune import Finetune
 from marey.base.reporter import notice, understood
 from marey.base.runs import TUNING
 from marey.base.shell import marey_line
-from marey.base.words import capitalised, counted, verb
+from marey.base.words import capitalised, counted, percent, verb
 from marey.classifier import Classifier
 from marey.data.videos import first_of
 from marey.evaluation.calibration import TURNED_AWAY, CrossFitted, of_all_classes
@@ -23,7 +24,7 @@ from marey.tasks.all import task_of
 from marey.weights.load import load_model
 from marey.workflows.budget import Budget
 from marey.workflows.finish import Outcome, finish
-from marey.workflows.tuning import Tuning, is_finished, kept_tuning, tried_in, tune, tuning_name
+from marey.workflows.tuning import Tuning, came_to_end, kept_tuning, tried_in, tune, tuning_name
 from marey.workflows.tuning_cost import Decision, decide, tuning_cost
 from marey.workflows.tuning_data import TuningData
 from marey.workflows.tuning_start import HEADS, START, TuningStart, cannot_be_judged
@@ -147,7 +148,7 @@ def tuned(run: Path, data: TuningData, options: TuningOptions, *, spent: Cost) -
     """The classifier of a run and its record after fine-tuning, where that is done and pays; else as they were.
 
     Nothing is written but in the folder of the tuning. A network that was fine-tuned before stays, unless another tuning
-    names at least as many clips of the fold rightly.
+    that is to be kept names more clips of the fold rightly.
     """
     state = _State.read(run, data, options)
     if said := state.said_already():
@@ -180,8 +181,6 @@ class _State:
     found: OutOfFold
     kept: FineTuning | None
     """The tuning that the run's network comes from."""
-    before: Classifier
-    """Of the run: tuned, or on frozen features."""
     folder: Path
     """Of the tuning that is asked for."""
 
@@ -195,8 +194,24 @@ class _State:
             model = heads.with_recipe(heads.recipe.with_settings(options.settings))
         name = tuning_name(model, data.clips, start, compute=options.compute, seed=options.seed)
         kept = found.tuning if found.tuning is not None and found.tuning.kept else None
-        before = heads if kept is None else _calibrated(kept_tuning(tunings / kept.folder, data.clips, start), heads)
-        return cls(run, data, options, heads, model, start, found, kept, before, tunings / name)
+        return cls(run, data, options, heads, model, start, found, kept, tunings / name)
+
+    @cached_property
+    def before(self) -> Classifier:
+        """Of the run: tuned, or on frozen features.
+
+        Raises:
+            DataError: the folder of the tuning that it comes from is not there.
+        """
+        if self.kept is None:
+            return self.heads
+        folder = self.run / TUNING / self.kept.folder
+        if not folder.exists():
+            raise DataError(
+                f"{folder} is not there, from which the fine-tuned network of {self.run} comes: bring it back, or train "
+                "again into another folder. The checkpoint in the run's folder works without it."
+            )
+        return _calibrated(kept_tuning(folder, self.data.clips, self.start), self.heads)
 
     @property
     def unchanged(self) -> Outcome:
@@ -223,7 +238,7 @@ class _State:
         if self.folder.exists():
             known = f"the fine-tuning with these settings is finished already, in {self.folder}"
             going_on = f"going on with the fine-tuning in {self.folder}"
-            return Decision(True, known if is_finished(self.folder) else going_on)
+            return Decision(True, known if came_to_end(self.folder) else going_on)
         cost = tuning_cost(self.model, self.data.clips, len(self.start.judged), self.options.compute)
         command = self.options.command(self.run, here=False)
         return decide(self.options.finetune, cost, self.options.budget, spent=spent, command=command)
@@ -298,25 +313,31 @@ def _calibrated(result: Tuning, heads: Classifier) -> Classifier:
 
 
 def _calibration_note(heads: Classifier, made: Classifier, result: Tuning) -> str:
-    """On how few clips the calibration of the tuned classifier rests, as a sentence: it has those of one fold alone."""
-    now, clips = made.calibration, counted(len(result.answers), "clip")
-    assert now is not None and made.class_names is not None
+    """What calibration the tuned classifier has, and on how few clips it rests, in sentences: those of one fold alone."""
+    now = made.calibration
+    assert now is not None
+    temperature = f"a temperature of {now.temperature:.2f}" if now.temperature != 1 else "no temperature"
+    own = f"The fine-tuned network has {temperature}, {_thresholds_text(heads, made, result)}"
+    return f"{own} Its calibration is fitted to the {counted(len(result.answers), 'clip')} of this fold alone."
+
+
+def _thresholds_text(heads: Classifier, made: Classifier, result: Tuning) -> str:
+    """Which thresholds the tuned classifier has, to end a sentence."""
+    now, names = made.calibration, made.class_names
+    assert now is not None and names is not None
     if now.thresholds is not None:
-        counts = (result.labels > 0).sum(axis=0)
-        few = [name for name, count in zip(made.class_names, counts.tolist(), strict=True) if count < _FEW]
-        rest = f"The thresholds of the fine-tuned network rest on the {clips} of one fold alone"
-        some = f"{counted(len(few), 'class')} {verb(len(few), 'has', 'have')} fewer than {_FEW}: {first_of(few, 3)}"
-        some += "; that of a class without any is the median of the others" if 0 in counts else ""
-        return f"{rest}, in which {some}." if few else f"{rest}."
+        counts = (result.labels > 0).sum(axis=0).tolist()
+        few = [name for name, count in zip(names, counts, strict=True) if count < _FEW]
+        some = f", though {counted(len(few), 'class')} {verb(len(few), 'has', 'have')} fewer clips here than {_FEW}"
+        none = ", and without any the median of the others' threshold" if 0 in counts else ""
+        return "and a threshold of its own for each class" + (f"{some}{none}: {first_of(few, 3)}." if few else ".")
     if now.threshold is not None:
-        return (
-            f'Temperature and threshold for "none of these" of the fine-tuned network rest on the {clips} of one fold '
-            "alone."
-        )
+        return f'and a threshold of {percent(now.threshold, 0)} for "none of these".'
     right = task_of(made.recipe.task).right(result.answers, result.labels)
     assert right is not None
     lost = "" if heads.calibration is None or heads.calibration.threshold is None else ", which the head had"
+    rightly = counted(int(right.sum()), "clip")
     return (
-        f'The fine-tuned network has no threshold for "none of these"{lost}: of the {clips} of one fold it answers '
-        f"{int(right.sum()):,} rightly, and a threshold takes at least {_LEAST_RIGHT}."
+        f'and no threshold for "none of these"{lost}: it answers {rightly} rightly, and a threshold takes at least '
+        f"{_LEAST_RIGHT}."
     )

@@ -7,6 +7,7 @@ fitted on the same other folds, by more than the difference's own error. Only th
 import copy
 import hashlib
 import json
+import shutil
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -37,7 +38,7 @@ from marey.training.fit import fit
 from marey.weights.load import load_model
 from marey.workflows.tuning_start import TuningStart
 
-RESULT = "result.json"
+JUDGED = "result.json"
 """How a tuning was judged."""
 FOLD, ALL = "fold", "all"
 """Folders of the training without the fold that judges, and of that on all clips."""
@@ -163,9 +164,9 @@ def tune(
             f"{out}: the start of the tuning is about {counted(len(start.folds), 'video')}, and the list has "
             f"{len(videos):,}: train again, into another folder."
         )
-    if not (out / RESULT).exists():
+    if not (out / JUDGED).exists():
         _judge(classifier, videos, start, out, compute, seed, max_broken)
-    record = Tuned.load(out / RESULT)
+    record = Tuned.load(out / JUDGED)
     notice(record.sentence)
     if not record.kept:
         return _tuning_in(out, videos, start, record, None)
@@ -173,7 +174,7 @@ def tune(
         before = processor_seconds()
         _train(_copied(classifier), videos, out / ALL, compute, seed, max_broken)
         record = replace(record, core_seconds=round(record.core_seconds + processor_seconds() - before, 1))
-        record.save(out / RESULT)
+        record.save(out / JUDGED)
     return kept_tuning(out, videos, start)
 
 
@@ -183,7 +184,7 @@ def kept_tuning(out: Path, videos: Manifest, start: TuningStart) -> Tuning:
     Raises:
         DataError, WeightsError: its files are not there, or not as `tune` wrote them.
     """
-    return _tuning_in(out, videos, start, Tuned.load(out / RESULT), load_model(out / ALL / LAST))
+    return _tuning_in(out, videos, start, Tuned.load(out / JUDGED), load_model(out / ALL / LAST))
 
 
 def _tuning_in(out: Path, videos: Manifest, start: TuningStart, record: Tuned, classifier: Classifier | None) -> Tuning:
@@ -193,14 +194,14 @@ def _tuning_in(out: Path, videos: Manifest, start: TuningStart, record: Tuned, c
     return Tuning(record, classifier, scores.probabilities, scores.labels, start.units[start.judged][rows])
 
 
-def is_finished(out: Path) -> bool:
+def came_to_end(out: Path) -> bool:
     """Whether a tuning in this folder came to its end: it was judged, and trained on all clips where it is to be kept."""
-    return (out / RESULT).exists() and (_is_trained(out / ALL) or not Tuned.load(out / RESULT).kept)
+    return (out / JUDGED).exists() and (_is_trained(out / ALL) or not Tuned.load(out / JUDGED).kept)
 
 
 def tried_in(folder: Path) -> int:
-    """How many tunings in the folders of this one were judged."""
-    return sum(1 for _ in folder.glob(f"*/{RESULT}"))
+    """How many tunings in the folders of this one came to their end."""
+    return sum(came_to_end(path) for path in folder.iterdir() if path.is_dir())
 
 
 def _judge(
@@ -222,7 +223,7 @@ def _judge(
     scores = evaluate(
         load_model(out / FOLD / LAST), judged, out=out / FOLD, max_broken=max_broken, compute=plain
     ).scores
-    _judged(classifier.recipe, judged, start, scores, before).save(out / RESULT)
+    _judged(classifier.recipe, judged, start, scores, before).save(out / JUDGED)
 
 
 def tuning_recipe(classifier: Classifier) -> Recipe:
@@ -265,6 +266,9 @@ def _train(
     classifier: Classifier, videos: Manifest, out: Path, compute: Compute, seed: int, max_broken: float | None
 ) -> None:
     """Train to the end; the state of the training, several times as large as the weights, does not stay."""
+    if out.exists() and not (out / STATE).exists():
+        notice(f"{out}: a training that was stopped before its first state was written begins anew")
+        shutil.rmtree(out)
     fit(
         classifier, train=videos, out=out, seed=seed, resume=(out / STATE).exists(), max_broken=max_broken,
         compute=compute.changed(backend="eager"),

@@ -157,19 +157,14 @@ def _require_videos(run: Path, lists: Mapping[str, Manifest], noted: str, max_br
     Raises:
         DataError: the first missing one is named, and the folder whose place --root can take.
     """
-    found = {name: Missing.of(part) for name, part in lists.items()}
-    first = next(
-        (
-            lists[name].root / missing.files[0]
-            for name, missing in found.items()
-            if missing.videos > most_tolerated(len(lists[name]), max_broken)
-        ),
-        None,
-    )
-    if first is None:
-        return
-    count, total = sum(missing.videos for missing in found.values()), sum(map(len, lists.values()))
-    raise DataError(
-        f"{run}: {count:,} of its {counted(total, 'clip')} {verb(count, 'is', 'are')} not there, more than are tolerated "
-        f"(--max-broken), first {first}: --root FOLDER (root= in Python) names the folder that now has what {noted} had."
-    )
+    for name, part in lists.items():
+        missing, tolerated = Missing.of(part), most_tolerated(len(part), max_broken)
+        if not missing.files or missing.videos <= tolerated:
+            continue
+        whose = "it was fitted on" if name == CLIPS else f"it is tested on ({name})"
+        raise DataError(
+            f"{run}: {missing.videos:,} of the {counted(len(part), 'clip')} that {whose} "
+            f"{verb(missing.videos, 'is', 'are')} not there, more than the {tolerated} that "
+            f"{verb(tolerated, 'is', 'are')} tolerated (--max-broken), first {part.root / missing.files[0]}: --root FOLDER "
+            f"(root= in Python) names the folder that now has what {noted} had."
+        )
