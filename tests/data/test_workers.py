@@ -130,3 +130,30 @@ def test_a_program_ends_though_batches_are_left(method, videos) -> None:
     command = [sys.executable, "-c", PROGRAM, str(videos), method]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert (done.returncode, done.stdout) == (0, "one batch"), done.stderr
+
+
+KILLED = """
+import multiprocessing, os, signal, sys
+import numpy as np
+from marey.data.workers import AheadLoader, as_it_is
+
+class Large:
+    def __len__(self):
+        return 100
+    def __getitem__(self, key):
+        return np.zeros(1_000_000, np.uint8)
+
+multiprocessing.set_start_method("fork")
+loader = iter(AheadLoader(Large(), workers=2, sampler=range(100), batch_size=None, collate_fn=as_it_is))
+next(loader)
+sys.stdout.write(" ".join(str(process.pid) for process in multiprocessing.active_children()))
+sys.stdout.flush()
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="its data set is of the program itself")
+def test_workers_end_with_a_process_that_is_killed() -> None:
+    """What they have decoded is larger than a pipe, and nobody reads it. The pipe to here ends with the last of them."""
+    killed = subprocess.run([sys.executable, "-c", KILLED], capture_output=True, text=True, timeout=60, check=False)
+    assert len(killed.stdout.split()) == 2, killed.stderr

@@ -237,7 +237,7 @@ def test_groups_of_which_one_has_nearly_all_videos_have_no_interval_and_that_is_
     assert found.interval is None
     assert found.rows()[0].note == (
         "no interval for new videos: of 9 groups one has 72 of the 80, and "
-        "such groups do not show how much groups differ"
+        "the others do not show how much groups differ"
     )
 
 

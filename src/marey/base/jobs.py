@@ -116,13 +116,8 @@ class _WithMessages(Generic[Item, Result]):
             return self._function(item), reporter.take()
 
 
-def _begin_work(begun: Event) -> None:
-    """What each worker does first: it says that it is there, by `begun`.
-
-    Ctrl-C, which reaches all processes, ends its work without a word: the parent says what happened. A worker whose parent
-    was killed would wait for work for ever.
-    """
-    begun.set()
+def end_with_parent() -> None:
+    """End this process, which `multiprocessing` started, as soon as the one that started it is gone, even by SIGKILL."""
     parent = multiprocessing.parent_process()
     assert parent is not None
 
@@ -131,4 +126,14 @@ def _begin_work(begun: Event) -> None:
         os._exit(1)
 
     threading.Thread(target=wait, daemon=True).start()
+
+
+def _begin_work(begun: Event) -> None:
+    """What each worker does first: it says that it is there, by `begun`.
+
+    Ctrl-C, which reaches all processes, ends its work without a word: the parent says what happened. A worker whose parent
+    was killed would wait for work for ever.
+    """
+    begun.set()
+    end_with_parent()
     signal.signal(signal.SIGINT, lambda number, frame: sys.exit(128 + number))

@@ -14,6 +14,7 @@ from typing import Any
 from torch.utils.data import DataLoader, Dataset
 
 from marey.base.errors import MareyError, RunError
+from marey.base.jobs import end_with_parent
 from marey.base.processes import (
     HELD_BACK,
     STOP_SIGNALS,
@@ -100,8 +101,11 @@ def as_it_is(item: Any) -> Any:
 class Manners:
     """What each worker does first: a loader's `worker_init_fn`.
 
+    A worker ends with the main process, even where that was killed. Torch's own check would then wait for ever: until somebody
+    reads what the worker has decoded.
+
     Workers write nothing, because the main process draws the progress: what they say goes to `reporter`. They leave signals
-    to the main process, which saves and then ends them, and start no threads of their own. When Python exits it ends what
+    to the main process, which saves and then ends them, and start no threads that compute. When Python exits it ends what
     is left of them by SIGTERM, and waits: that one they heed.
     """
 
@@ -116,6 +120,7 @@ class Manners:
         import cv2
 
         self.begun.set()
+        end_with_parent()
         set_reporter(self._reporter)
         cv2.setNumThreads(0)
         for number in STOP_SIGNALS:
