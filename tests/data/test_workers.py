@@ -152,7 +152,9 @@ os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
-@pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="its data set is of the program itself")
+@pytest.mark.skipif(
+    "fork" not in multiprocessing.get_all_start_methods(), reason="its data set is of the program itself"
+)
 def test_workers_end_with_a_process_that_is_killed() -> None:
     """What they have decoded is larger than a pipe, and nobody reads it. The pipe to here ends with the last of them."""
     killed = subprocess.run([sys.executable, "-c", KILLED], capture_output=True, text=True, timeout=60, check=False)

@@ -441,8 +441,8 @@ def test_the_summary_has_everything_in_lines() -> None:
         "recordings, will help.",
         "Of 48 clips of one fold the head on frozen features answers 80.0 % rightly, the fine-tuned network 75.0 % "
         "(standard error of the difference: 2.0 points); the head was kept. Fine-tuning took 512 core-seconds.",
-        "200 clips went through the network, features of 40 were kept from before; "
-        "93 core-seconds, 48 s on the clock (features, folds and heads).",
+        "Features, folds and heads: 200 clips went through the network, features of 40 were kept from before; "
+        "93 core-seconds, 48 s on the clock.",
         "rows: true class, columns: answer",
     ):
         assert line in text
@@ -522,6 +522,7 @@ def test_the_page_is_small_for_many_classes(tmp_path: Path) -> None:
 def test_the_best_of_several_tunings_is_said_to_look_too_good() -> None:
     one = FineTuning(0.7, 0.8, 0.02, 48, True, 512.0)
     assert "fine-tunings" not in one.sentence
+    assert "(the same clips); the head was kept" in FineTuning(0.8, 0.8, 0.0, 48, False, 512.0).sentence
     assert "It is the best that could be kept of 3 fine-tunings that were tried" in replace(one, tries=3).sentence
     none = "None of the 3 fine-tunings that were tried on this fold was kept; these numbers are those of a. Fine-tuning"
     assert none in replace(one, kept=False, tries=3, folder="a").sentence

@@ -285,7 +285,7 @@ def test_features_of_a_list(videos, checkpoint, tmp_path) -> None:
     words = ("features", checkpoint, "--data", tmp_path / "l.txt", "--out", tmp_path / "f", "--workers", "1")
     done = marey(*words)
     assert done.exit_code == 1
-    assert "features of 2 videos, 2 computed now, 1 broken" in done.stdout
+    assert "features of 2 videos, 2 written now, 1 broken" in done.stdout
     assert "1 of 3 videos could not be read" in done.stderr
     with (tmp_path / "f" / "index.csv").open() as file:
         rows = list(csv.DictReader(file))

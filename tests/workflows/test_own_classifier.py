@@ -159,6 +159,16 @@ def test_validation_and_test_videos_are_tested_and_not_trained_on(place) -> None
         assert tested.num_videos == 6 and not tested.scores.trained_on.any()
 
 
+def test_videos_of_several_sides_are_told_of_and_stand_in_the_split_list_once(place, capsys) -> None:
+    add_clips(place / "held", 20, 22)
+    trained(val="held", test="held", out="run")
+    said = capsys.readouterr()
+    assert "val and test: 6 videos are in both." in said.err
+    assert [line.split(":")[0] for line in said.out.splitlines() if line.startswith("On ")] == ["On val", "On test"]
+    listed = marey.read_manifest("run/split.csv")
+    assert (len(listed), listed.split_names) == (30, ("train", "val"))
+
+
 def test_long_videos_that_are_only_tested_on_are_noted_where_the_others_are_cut(place) -> None:
     add_clips(place / "val", 50, 51)
     write_video(place / "val/bars/long.mp4", np.zeros((50, 48, 64, 3), np.uint8), fps=2)

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -191,7 +192,10 @@ def split_counts(manifest: Manifest) -> str:
 
 
 def joined(train: Manifest, held_out: Mapping[str, Manifest]) -> Manifest:
-    """All sides as one manifest with a split column, to be written as a list; `held_out` by the names of their splits."""
+    """All sides as one manifest with a split column, to be written as a list; `held_out` by the names of their splits.
+
+    A video of several sides is of the first of them: a list has each video once.
+    """
     parts = [(train, TRAIN), *((part, name) for name, part in held_out.items())]
     roots = {part.root for part, _ in parts}
     ids = [part.ids if len(roots) == 1 else np.array([str(part.root / name) for name in part.ids]) for part, _ in parts]
@@ -200,7 +204,7 @@ def joined(train: Manifest, held_out: Mapping[str, Manifest]) -> Manifest:
     timed = any(part.times is not None for part, _ in parts)
     framed = any(part.frame_ranges is not None for part, _ in parts)
     grouped = any(part.groups is not None for part, _ in parts)
-    return Manifest(
+    whole = Manifest(
         np.concatenate(ids),
         np.concatenate([part.labels for part, _ in parts]),
         train.class_names,
@@ -212,6 +216,26 @@ def joined(train: Manifest, held_out: Mapping[str, Manifest]) -> Manifest:
         np.concatenate([_label_sets(part, width) for part, _ in parts]) if several else None,
         np.concatenate([frame_ranges_of(part) for part, _ in parts]) if framed else None,
     )
+    rows: dict[str, int] = {}
+    for row, video in enumerate(whole.videos):
+        rows.setdefault(video.id, row)
+    return whole if len(rows) == len(whole) else whole[np.array(list(rows.values()), np.int64)]
+
+
+def shared_notes(train: Manifest, tested: Mapping[str, Manifest]) -> tuple[str, ...]:
+    """A line for every two sides that have videos in common, by their paths: such a test says nothing of new videos."""
+    if not tested:
+        return ()
+    sides = {TRAIN: train, **tested}
+    entries = {
+        name: {(str(video.path.absolute()), video.part_text) for video in side.videos} for name, side in sides.items()
+    }
+    lines = []
+    for one, other in combinations(sides, 2):
+        if count := len(entries[one] & entries[other]):
+            are = counted(count, "video is", "videos are")
+            lines.append(f"{one} and {other}: {are} in both.")
+    return tuple(lines)
 
 
 def _trained(whole: Manifest, *held: str) -> Sides:

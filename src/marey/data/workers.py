@@ -101,8 +101,8 @@ def as_it_is(item: Any) -> Any:
 class Manners:
     """What each worker does first: a loader's `worker_init_fn`.
 
-    A worker ends with the main process, even where that was killed. Torch's own check would then wait for ever: until somebody
-    reads what the worker has decoded.
+    A worker ends with the main process, even where that was killed. Torch's own check would then wait for ever: until
+    somebody reads what the worker has decoded.
 
     Workers write nothing, because the main process draws the progress: what they say goes to `reporter`. They leave signals
     to the main process, which saves and then ends them, and start no threads that compute. When Python exits it ends what

@@ -111,8 +111,8 @@ class Cost:
         kept = f", features of {self.kept:,} were kept from before" if self.kept else ""
         spent = counted(round(self.core_seconds), "core-second")
         return (
-            f"{counted(self.computed, 'clip')} went through the network{kept}; {spent}, {lasting(self.seconds)} on the "
-            "clock (features, folds and heads)."
+            f"Features, folds and heads: {counted(self.computed, 'clip')} went through the network{kept}; {spent}, "
+            f"{lasting(self.seconds)} on the clock."
         )
 
 
@@ -141,12 +141,19 @@ class FineTuning:
         """The numbers, and which of the two was kept."""
         which = "the fine-tuned network" if self.kept else "the head"
         error = "unknown" if self.error is None else f"{100 * self.error:.1f} points"
+        beside = (
+            "the same clips" if self.error == 0 == self.difference else f"standard error of the difference: {error}"
+        )
         return (
             f"Of {counted(self.clips, 'clip')} of one fold the head on frozen features answers {percent(self.heads)} "
-            f"rightly, the fine-tuned network {percent(self.tuned)} (standard error of the difference: {error}); {which} "
-            f"was kept. {self._tries_sentence}{_OF_HEADS if self.kept else ''}Fine-tuning took "
-            f"{counted(round(self.core_seconds), 'core-second')}."
+            f"rightly, the fine-tuned network {percent(self.tuned)} ({beside}); {which} was kept. {self._tries_sentence}"
+            f"{_OF_HEADS if self.kept else ''}Fine-tuning took {counted(round(self.core_seconds), 'core-second')}."
         )
+
+    @property
+    def difference(self) -> float:
+        """Share of the fine-tuned network less that of the head, -1 to 1."""
+        return self.tuned - self.heads
 
     @property
     def _tries_sentence(self) -> str:
@@ -346,6 +353,8 @@ class OutOfFold:
             f"A temperature of {found.temperature:.2f} makes answers {'less' if found.temperature > 1 else 'more'} sure: "
             f"calibration error {percent(before)} before, {percent(after)} after."
         )
+        if after > before:
+            corrected += " It is chosen by the cross-entropy on other clips, which it lowers all the same."
         parts = [corrected if self.tempered else kept]
         if found.meaning:
             parts.append(f"{capitalised(found.meaning)}.")

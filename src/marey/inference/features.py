@@ -147,7 +147,7 @@ class Features:
         """One line for a person."""
         broken = f", {len(self.broken)} broken (named in {INDEX})" if self.broken else ""
         videos = counted(len(self), "video")
-        return f"{self.out}: features of {videos}, {self.computed} computed now{broken}; {INDEX} names the files"
+        return f"{self.out}: features of {videos}, {self.computed} written now{broken}; {INDEX} names the files"
 
     def __repr__(self) -> str:
         broken = f", {len(self.broken)} broken" if self.broken else ""

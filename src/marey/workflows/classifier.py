@@ -22,7 +22,7 @@ from marey.data.cutting import cut_long_videos, not_cut_note
 from marey.data.folds import Folds, check_trainable, make_folds
 from marey.data.manifest import Manifest
 from marey.data.missing import check_present
-from marey.data.sides import Given, class_table, joined, read_given
+from marey.data.sides import Given, class_table, joined, read_given, shared_notes
 from marey.data.videos import classes_text
 from marey.evaluation.out_of_fold import OutOfFold
 from marey.inference.cells import Estimate, compute_cells, estimate_cells
@@ -32,7 +32,7 @@ from marey.training.folder import facts_for_readme, refuse_other_run
 from marey.workflows.affordable import AUTO
 from marey.workflows.backbones import Backbone, check_backbone, find_backbone
 from marey.workflows.budget import Budget
-from marey.workflows.finish import is_finished
+from marey.workflows.finish import is_finished, tested_lines
 from marey.workflows.fitted import fit_on_cells, write_classifier
 from marey.workflows.tuned import TuningOptions, tune_and_finish
 from marey.workflows.tuning_data import CLIPS, TuningData, save_lists
@@ -149,6 +149,7 @@ def plan_on_features(
     given = read_given(data, val, test, root=root, classes=classes)
     cut, note = cut_long_videos(given.train)
     given = replace(given, train=cut, notes=(*given.notes, *filter(None, [note, not_cut_note(given.tested)])))
+    given = replace(given, notes=(*given.notes, *shared_notes(given.train, given.tested)))
     check_trainable(given.train)
     for part in (given.train, *given.tested.values()):
         check_present(options.max_broken, part)
@@ -207,7 +208,7 @@ def fit_classifier(plan: FittingPlan) -> OutOfFold:
         found = OutOfFold.load(out)
         data = TuningData.read(out, plan.train.class_names, max_broken=options.max_broken)
         found = tune_and_finish(out, data, tuning, spent=found.cost)
-    print(found.summary(), flush=True)
+    print("\n".join([found.summary(), *tested_lines(out, data)]), flush=True)
     # A clip that was trained on would show nothing.
     new = next((part[0].path for part in plan.given.tested.values()), "NEW_VIDEO")
     next_steps(marey_line("predict", out, new))
@@ -272,8 +273,8 @@ def _facts(plan: FittingPlan, backbone: Backbone) -> dict[str, Json]:
         beside = source.is_dir() or root.absolute() == source.absolute().parent
         commands["again"] = marey_line("train", source, *(() if beside else ("--root", root)))
     facts = facts_for_readme(plan.out, plan.train if tested is None else tested, plan.options.go_on)
-    if tested is None:  # no list to test on: the clips were trained on
-        facts = {name: value for name, value in facts.items() if not name.startswith("held_out")}
+    if tested is None:  # no list to test on and no video to answer for: the clips were trained on
+        facts = {name: value for name, value in facts.items() if not name.startswith(("held_out", "example"))}
     return {
         "recipe": backbone.recipe.model_dump(mode="json"), "backbone_named": backbone.named, "videos": len(plan.train),
         **commands, **facts,
@@ -299,4 +300,5 @@ def _cost_text(estimate: Estimate) -> str:
     kept = f", {before:,} of them kept from before" if before else ""
     if not estimate.missing or estimate.core_seconds is None or estimate.seconds is None:
         return kept
-    return f"{kept}; about {estimate.core_seconds:,.0f} core-seconds, {about(estimate.seconds)}"
+    others = f" for the other {estimate.missing:,}, after {estimate.measured:,} to measure it" if estimate.kept else ""
+    return f"{kept}; about {counted(round(estimate.core_seconds), 'core-second')}, {about(estimate.seconds)}{others}"

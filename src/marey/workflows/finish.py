@@ -20,7 +20,7 @@ from marey.data.manifest import Manifest
 from marey.evaluation.evaluate import weights_hash
 from marey.evaluation.out_of_fold import OutOfFold
 from marey.evaluation.report import write_report
-from marey.evaluation.result import RESULT, SCORES
+from marey.evaluation.result import RESULT, SCORES, EvaluationResult
 from marey.workflows.fitted import write_classifier
 from marey.workflows.testing import test_model
 from marey.workflows.tuning_data import TuningData
@@ -68,6 +68,11 @@ def finish(run: Path, outcome: Outcome, data: TuningData, *, max_broken: float |
         elif not (run / name / _REPORT).exists():
             _report(run / name, part)
     _report(run, data.shown(outcome.found.result.scores.ids))
+
+
+def tested_lines(run: Path, data: TuningData) -> list[str]:
+    """What the finished run reached on the videos for validation and testing, a line for each of them."""
+    return [f"On {name}: {EvaluationResult.load(run / name).standing.verdict}" for name in data.tested]
 
 
 def _report(folder: Path, data: Manifest) -> None:

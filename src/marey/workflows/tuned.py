@@ -23,7 +23,7 @@ from marey.evaluation.out_of_fold import Cost, FineTuning, OutOfFold
 from marey.tasks.all import task_of
 from marey.weights.load import load_model
 from marey.workflows.budget import Budget
-from marey.workflows.finish import Outcome, finish
+from marey.workflows.finish import Outcome, finish, tested_lines
 from marey.workflows.tuning import Tuning, came_to_end, kept_tuning, tried_in, tune, tuning_name
 from marey.workflows.tuning_cost import Decision, decide, tuning_cost
 from marey.workflows.tuning_data import TuningData
@@ -128,7 +128,7 @@ def tune_run(plan: TuningPlan) -> OutOfFold:
             f"{run}: a classifier on frozen features of {counted(len(plan.data.clips), 'clip')}, to be fine-tuned"
         )
         found = tune_and_finish(run, plan.data, options)
-    print(found.summary(), flush=True)
+    print("\n".join([found.summary(), *tested_lines(run, plan.data)]), flush=True)
     return found
 
 
