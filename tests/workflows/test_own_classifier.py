@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from typer.testing import CliRunner
 
 import marey
 from calibrating import fit_calibration
+from marey.cli.app import app
 from marey.evaluation.out_of_fold import OutOfFold
 from marey.models.initialisation import Initialisation
 from marey.models.network import Network
@@ -117,6 +119,15 @@ def test_a_run_answers_every_clip_out_of_fold_and_leaves_an_ordinary_checkpoint(
     prediction = marey.predict("run", "clips/spots/003.mp4", **HERE)
     assert prediction.top(1)[0][0] == "spots"
     assert marey.evaluate("run", "clips", out="e", **HERE).top1 == 1
+
+
+def test_a_report_that_is_written_again_has_its_pictures(run_once, made, monkeypatch) -> None:
+    monkeypatch.chdir(made)
+    page = run_once / "report.html"
+    pictures = page.read_text().count("data:image")
+    assert pictures
+    assert CliRunner().invoke(app, ["report", "run"]).exit_code == 0
+    assert page.read_text().count("data:image") == pictures
 
 
 def test_the_head_in_the_network_answers_as_it_did_on_kept_features(finished) -> None:

@@ -371,9 +371,9 @@ def report(folder: Annotated[Path, typer.Argument(help="A folder that train or e
     """Write report.html of a run anew."""
     from marey.base.readme import write_readme
     from marey.evaluation.report import write_report
-    from marey.evaluation.tested import read_tested_list
+    from marey.workflows.finish import clips_shown
 
-    print(write_report(folder, read_tested_list(folder)))
+    print(write_report(folder, clips_shown(folder)))
     write_readme(folder)
 
 

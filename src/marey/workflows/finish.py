@@ -14,16 +14,20 @@ from marey.base.claim import Command, OutputPath, read_note
 from marey.base.jsonable import Json
 from marey.base.readme import README, write_readme
 from marey.base.reporter import notice
-from marey.base.runs import next_run
+from marey.base.runs import TUNING, next_run
 from marey.classifier import Classifier
 from marey.data.manifest import Manifest
 from marey.evaluation.evaluate import weights_hash
 from marey.evaluation.out_of_fold import OutOfFold
 from marey.evaluation.report import write_report
 from marey.evaluation.result import RESULT, SCORES, EvaluationResult
+from marey.evaluation.scores import Scores
+from marey.evaluation.tested import read_tested_list
+from marey.weights.load import load_model
 from marey.workflows.fitted import write_classifier
 from marey.workflows.testing import test_model
 from marey.workflows.tuning_data import TuningData
+from marey.workflows.tuning_start import HEADS, can_be_tuned
 
 _REPORT = "report.html"
 _OF_A_TEST = (Command.EVALUATE.note, SCORES, RESULT, "broken*.jsonl", "parts", README, ".lock")
@@ -73,6 +77,19 @@ def finish(run: Path, outcome: Outcome, data: TuningData, *, max_broken: float |
 def tested_lines(run: Path, data: TuningData) -> list[str]:
     """What the finished run reached on the videos for validation and testing, a line for each of them."""
     return [f"On {name}: {EvaluationResult.load(run / name).standing.verdict}" for name in data.tested]
+
+
+def clips_shown(folder: Path) -> Manifest | None:
+    """The videos of which the report on a folder has pictures, by the names that its scores have: those that a classifier on
+    frozen features was fitted on, where they lie now; of other tests as `read_tested_list` finds them. None where they are
+    not found, which a notice says.
+    """
+    if not can_be_tuned(folder) or not (folder / SCORES).exists():
+        return read_tested_list(folder)
+    classes = load_model(folder / TUNING / HEADS).class_names
+    assert classes is not None
+    data = TuningData.read(folder, classes, max_broken=1)  # without pictures of those that are not there
+    return data.shown(Scores.load(folder / SCORES).ids)
 
 
 def _report(folder: Path, data: Manifest) -> None:
