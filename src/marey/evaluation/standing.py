@@ -5,6 +5,7 @@ from functools import cached_property
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from marey.base.jsonable import Json
 from marey.base.words import counted, percent
@@ -74,29 +75,33 @@ class Standing:
         if self.interval is not None:
             over = counted(self.interval.count, self._group if self.interval.over == "groups" else "video")
             return f"for {self._whom(self.interval)}, {self.short_interval} (over {over})"
-        seen, groups = self.scores.trained_on, self.scores.groups
+        seen, sizes = self.scores.trained_on, self._group_sizes
         if seen is not None and seen.any():
             were = counted(int(seen.sum()), "of these videos was", "of these videos were")
             return f"no interval for new videos: {'these were' if seen.all() else were} trained on"
-        if groups is None or not len(groups) or not self._counts_right:
+        if not len(sizes) or not self._counts_right:
             return f"no interval is computed for {self.metric.title}"
-        sizes = np.bincount(group_numbers(groups))
         few = f"these are of {counted(len(sizes), self._group)}, and fewer than {FEWEST_GROUPS}"
         if len(sizes) >= FEWEST_GROUPS:
-            most = f"one has {int(sizes.max()):,} of the {len(groups):,}"
+            most = f"one has {int(sizes.max()):,} of the {int(sizes.sum()):,}"
             few = f"of {counted(len(sizes), self._group)} {most}, and the others"
         return f"no interval for new videos: {few} do not show how much {self._group}s differ"
 
     @property
     def groups_fault(self) -> str:
         """What the groups lack that give no interval, in a few words; "" where there are no groups."""
-        groups = self.scores.groups
-        if groups is None or not len(groups):
+        sizes = self._group_sizes
+        if not len(sizes):
             return ""
-        sizes = np.bincount(group_numbers(groups))
         if len(sizes) < FEWEST_GROUPS:
             return f"too few {self._group}s"
-        return f"one {self._group} has {int(sizes.max()):,} of {counted(len(groups), 'video')}"
+        return f"one {self._group} has {int(sizes.max()):,} of {counted(int(sizes.sum()), 'video')}"
+
+    @cached_property
+    def _group_sizes(self) -> NDArray[np.int64]:
+        """The videos of each group; empty where there are no groups."""
+        groups = self.scores.groups
+        return np.zeros(0, np.int64) if groups is None else np.bincount(group_numbers(groups))
 
     def _whom(self, interval: Interval) -> str:
         """What the interval is for."""
