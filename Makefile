@@ -28,7 +28,7 @@ demo: setup      ## generate real video files, train on them, test, answer, repo
 SCHEMA := $(BIN)/check-jsonschema --quiet --builtin-schema
 
 lint: setup      ## ruff, format check, mypy strict on src, workflows and other files of the repository
-	$(BIN)/ruff check .
+	$(BIN)/ruff check --no-cache .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/mypy --platform win32 --cache-dir .mypy_cache/win32

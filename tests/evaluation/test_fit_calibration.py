@@ -5,8 +5,8 @@ import math
 
 import numpy as np
 import pytest
-from calibrating import fit_calibration
 
+from calibrating import fit_calibration
 from marey.classifier import Calibration
 from marey.evaluation.calibration import TURNED_AWAY, lowest
 from marey.recipe import Classify, MultiLabel
