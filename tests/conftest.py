@@ -18,6 +18,11 @@ SLOW_LIMIT = 1200
 """Seconds that a slow test may take; the others' limit stands in pyproject.toml."""
 
 
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # So a shell starts what runs in the background (`make test-all &`): commands that tests interrupt would inherit it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The reference data beside the repository; tests that need it are skipped where it is absent."""
