@@ -27,8 +27,11 @@ demo: setup      ## generate real video files, train on them, test, answer, repo
 
 SCHEMA := $(BIN)/check-jsonschema --quiet --builtin-schema
 
+# The cache knows a file by its own content; whether an import is of this project depends on other files, too.
+RUFF_CHECK := $(BIN)/ruff check --no-cache
+
 lint: setup      ## ruff, format check, mypy strict on src, workflows and other files of the repository
-	$(BIN)/ruff check --no-cache .
+	$(RUFF_CHECK) .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/mypy --platform win32 --cache-dir .mypy_cache/win32
@@ -41,7 +44,7 @@ lint: setup      ## ruff, format check, mypy strict on src, workflows and other 
 	$(SCHEMA) vendor.citation-file-format CITATION.cff
 
 format: setup    ## let ruff put things in order
-	$(BIN)/ruff check --fix .
+	$(RUFF_CHECK) --fix .
 	$(BIN)/ruff format .
 
 # One process per core with one thread each: the tests are many and small. pyproject.toml says what ends a test that hangs.

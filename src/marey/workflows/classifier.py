@@ -148,8 +148,8 @@ def plan_on_features(
             OutputPath.file(out / "split.csv").refuse_inputs([path])
     given = read_given(data, val, test, root=root, classes=classes)
     cut, note = cut_long_videos(given.train)
-    given = replace(given, train=cut, notes=(*given.notes, *filter(None, [note, not_cut_note(given.tested)])))
-    given = replace(given, notes=(*given.notes, *shared_notes(given.train, given.tested)))
+    of_long = filter(None, [note, not_cut_note(given.tested)])
+    given = replace(given, train=cut, notes=(*given.notes, *of_long, *shared_notes(cut, given.tested)))
     check_trainable(given.train)
     for part in (given.train, *given.tested.values()):
         check_present(options.max_broken, part)

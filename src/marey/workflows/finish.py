@@ -23,7 +23,7 @@ from marey.evaluation.report import write_report
 from marey.evaluation.result import RESULT, SCORES, EvaluationResult
 from marey.evaluation.scores import Scores
 from marey.evaluation.tested import read_tested_list
-from marey.weights.load import load_model
+from marey.weights.checkpoint import read_checkpoint
 from marey.workflows.fitted import write_classifier
 from marey.workflows.testing import test_model
 from marey.workflows.tuning_data import TuningData
@@ -86,7 +86,7 @@ def clips_shown(folder: Path) -> Manifest | None:
     """
     if not can_be_tuned(folder) or not (folder / SCORES).exists():
         return read_tested_list(folder)
-    classes = load_model(folder / TUNING / HEADS).class_names
+    classes = read_checkpoint(folder / TUNING / HEADS).class_names
     assert classes is not None
     data = TuningData.read(folder, classes, max_broken=1)  # without pictures of those that are not there
     return data.shown(Scores.load(folder / SCORES).ids)
