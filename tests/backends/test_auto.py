@@ -9,7 +9,7 @@ from planted import Clock, Planted, classifier, views
 from marey.backends.auto import AutoBackend
 from marey.backends.compute import Compute
 from marey.backends.eager import EagerBackend
-from marey.backends.kept import kept_folder
+from marey.base.kept import kept_folder
 
 CPU = Compute(device="cpu")
 

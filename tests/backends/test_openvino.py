@@ -14,9 +14,9 @@ from marey.backends.backend import FromFrames
 from marey.backends.choose import check_backend, open_backend
 from marey.backends.compute import Compute
 from marey.backends.eager import EagerBackend
-from marey.backends.kept import kept_folder
 from marey.backends.openvino import OpenVINO
 from marey.base.errors import RunError
+from marey.base.kept import kept_folder
 from marey.classifier import Classifier
 from tiny import RECIPE
 

@@ -30,6 +30,7 @@ def cache(tmp_path, monkeypatch) -> Path:
         "backends/openvino/c.bin",
         "features/89abcdef/d.npz",
         "probes/d.jsonl",
+        "signatures/89abcdef/d.npz",
     ):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(bytes(1000))
@@ -41,7 +42,7 @@ def cache(tmp_path, monkeypatch) -> Path:
 
 def test_it_shows_what_is_kept(cache) -> None:
     text = marey("cache").stdout
-    assert text.startswith(f"0.0 MB in 5 files and 1 link to copies of yours in {cache}:")
+    assert text.startswith(f"0.0 MB in 6 files and 1 link to copies of yours in {cache}:")
     assert all(re.search(rf"^  {kind} .*1 file", text, re.MULTILINE) for kind in KINDS)
     assert "Not of Marey and left alone: 1 (notes.txt)." in text
     found = json.loads(marey("cache", "--json").stdout)
@@ -53,7 +54,7 @@ def test_it_shows_what_is_kept(cache) -> None:
 def test_clear_removes_what_is_mareys_and_nothing_else(cache, tmp_path) -> None:
     done = marey("cache", "--clear")
     assert done.exit_code == 0
-    assert done.stdout.startswith(f"0.0 MB in 5 files and 1 link to copies of yours removed from {cache}.")
+    assert done.stdout.startswith(f"0.0 MB in 6 files and 1 link to copies of yours removed from {cache}.")
     assert [path.name for path in cache.iterdir()] == ["notes.txt"]
     assert (tmp_path / "mine.pth").stat().st_size == 5000
     assert marey("cache").stdout == f"0.0 MB in 0 files in {cache}.\nNot of Marey and left alone: 1 (notes.txt).\n"

@@ -17,8 +17,8 @@ from marey.backends.backend import Backend, BackendReport, Compiler, FromFrames
 from marey.backends.compiled import CompiledBackend
 from marey.backends.compute import Compute
 from marey.backends.eager import EagerBackend
-from marey.backends.kept import kept_folder, mark_used, prune
 from marey.base.files import write_json
+from marey.base.kept import kept_folder, mark_used, prune
 from marey.base.reporter import notice
 from marey.classifier import Classifier, Output
 

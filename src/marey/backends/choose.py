@@ -7,10 +7,10 @@ from marey.backends.compiled import CompiledBackend
 from marey.backends.compute import Compute
 from marey.backends.device import pick_device
 from marey.backends.eager import EagerBackend
-from marey.backends.kept import cache_limit
 from marey.backends.openvino import OpenVINO
 from marey.backends.precision import pick_precision
 from marey.base.errors import RunError
+from marey.base.kept import cache_limit
 from marey.classifier import Classifier
 
 COMPILERS: tuple[Compiler, ...] = (TorchCompile(), OpenVINO())

@@ -16,8 +16,8 @@ from torch import Tensor
 
 from marey.backends.backend import Compiler, FromFrames
 from marey.backends.compute import BackendName
-from marey.backends.kept import kept_folder, mark_used, prune
 from marey.base.files import atomic_path, locked
+from marey.base.kept import kept_folder, mark_used, prune
 from marey.base.precision import Arithmetic
 from marey.base.reporter import notice, say_what_waits
 from marey.base.versions import version_of

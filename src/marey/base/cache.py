@@ -14,6 +14,7 @@ KINDS = {
     "hub": "models of the Hugging Face hub",
     "backends": "networks that backends converted, and how fast they ran",
     "features": "what networks saw in clips, for training on frozen features",
+    "signatures": "what videos look like in little, to find copies and clips of one recording",
     "probes": "what data commands found in video files",
 }
 """The folders of the cache. Each can be made again, but for the records of content and the links."""

@@ -132,8 +132,11 @@ def _begin_work(begun: Event) -> None:
     """What each worker does first: it says that it is there, by `begun`.
 
     Ctrl-C, which reaches all processes, ends its work without a word: the parent says what happened. A worker whose parent
-    was killed would wait for work for ever.
+    was killed would wait for work for ever. There is a worker for each core: NumPy, which is not loaded yet, is told to
+    compute in one thread.
     """
     begun.set()
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    os.environ.setdefault("MKL_NUM_THREADS", "1")
     end_with_parent()
     signal.signal(signal.SIGINT, lambda number, frame: sys.exit(128 + number))

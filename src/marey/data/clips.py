@@ -15,14 +15,14 @@ from marey.data.catalogue.mirror import mirrored_target
 from marey.data.identity import content_of, noted_of
 from marey.data.manifest import Manifest, Sample
 from marey.data.quarantine import Broken, replacements
-from marey.data.videos import Target, VideoEntry, Videos, source_text
+from marey.data.videos import Target, VideoEntry, Videos, frame_range, source_text
 from marey.video.appearance import AppearanceStep
 from marey.video.augment import Geometry
 from marey.video.flow.rule import FlowRule
 from marey.video.open import open_source
 from marey.video.pixels import FloatPixels, Pixels
 from marey.video.sampling import SamplingRule
-from marey.video.source import Frames, FrameSource
+from marey.video.source import Frames
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -256,27 +256,6 @@ class ViewDataset(Dataset[ViewItem]):
                 duration=float(timestamps[-1] - timestamps[0]) * count / max(count - 1, 1),
                 identity=identity,
             )
-
-
-def frame_range(video: VideoEntry, source: FrameSource) -> tuple[int, int]:
-    """The first frame and the number of frames between an entry's start and end, given in seconds or in frames; an end
-    after that of the video is the video's.
-
-    Raises:
-        DecodeError: no frame lies there.
-    """
-    if video.start_frame is not None or video.end_frame is not None:
-        begin = video.start_frame or 0
-        last = len(source) if video.end_frame is None else min(video.end_frame, len(source))
-        if last <= begin:
-            raise DecodeError(video.path, f"has no frame {begin} (counted from 0): it has {len(source)}")
-        return begin, last - begin
-    times = source.timestamps - source.timestamps[0]
-    first = 0 if video.start is None else int(np.searchsorted(times, video.start - 1e-6))
-    last = len(source) if video.end is None else int(np.searchsorted(times, video.end - 1e-6))
-    if last <= first:
-        raise DecodeError(video.path, f"no frame lies between {video.start} and {video.end} s ({times[-1]:.2f} s long)")
-    return first, last - first
 
 
 def collate(items: list[ClipItem]) -> ClipBatch:

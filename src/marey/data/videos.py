@@ -10,9 +10,11 @@ from typing import Any, Protocol, TypeAlias, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from marey.base.errors import DecodeError
 from marey.base.jsonable import BYTES
 from marey.base.notebook import ending, table
 from marey.base.words import counted
+from marey.video.source import FrameSource
 
 _SHOWN = 10
 """Videos that a notebook shows of a list."""
@@ -141,6 +143,27 @@ class VideoList:
     def fingerprint(self) -> str:
         """SHA-256 over ids, times and ranges of frames: two results with the same one saw the same list."""
         return fingerprint(self.ids, self.times, *given(self.frame_ranges))
+
+
+def frame_range(video: VideoEntry, source: FrameSource) -> tuple[int, int]:
+    """The first frame and the number of frames between an entry's start and end, given in seconds or in frames; an end
+    after that of the video is the video's.
+
+    Raises:
+        DecodeError: no frame lies there.
+    """
+    if video.start_frame is not None or video.end_frame is not None:
+        begin = video.start_frame or 0
+        last = len(source) if video.end_frame is None else min(video.end_frame, len(source))
+        if last <= begin:
+            raise DecodeError(video.path, f"has no frame {begin} (counted from 0): it has {len(source)}")
+        return begin, last - begin
+    times = source.timestamps - source.timestamps[0]
+    first = 0 if video.start is None else int(np.searchsorted(times, video.start - 1e-6))
+    last = len(source) if video.end is None else int(np.searchsorted(times, video.end - 1e-6))
+    if last <= first:
+        raise DecodeError(video.path, f"no frame lies between {video.start} and {video.end} s ({times[-1]:.2f} s long)")
+    return first, last - first
 
 
 def fingerprint(*columns: NDArray[Any] | None, words: Iterable[Iterable[str]] = ()) -> str:

@@ -9,9 +9,8 @@ from numpy.typing import NDArray
 
 from marey.base.errors import DecodeError
 from marey.base.page import jpeg_uri
-from marey.data.clips import frame_range
 from marey.data.manifest import Manifest
-from marey.data.videos import VideoEntry
+from marey.data.videos import VideoEntry, frame_range
 from marey.evaluation.scores import Scores
 from marey.video.open import open_source
 from marey.video.source import Frames

@@ -23,6 +23,7 @@ from marey.backends.choose import check_backend, open_backend
 from marey.backends.compute import Compute
 from marey.backends.device import pick_own_device
 from marey.backends.precision import pick_precision
+from marey.base.array_files import ArrayFiles
 from marey.base.errors import DataError, RunError
 from marey.base.processes import processor_seconds
 from marey.base.reporter import SilentReporter, notice, progress, reporting
@@ -34,7 +35,7 @@ from marey.data.quarantine import Broken, Quarantine
 from marey.data.videos import Videos
 from marey.data.workers import timed
 from marey.evaluation.views import Views, read_ahead
-from marey.inference.cell_files import CellFiles, cells_folder, probe_of
+from marey.inference.cell_files import cells_folder, probe_of
 from marey.models.layers.folding import folded
 from marey.models.probe.config import Pooling
 from marey.models.probe.network import GRID, FrameProbe, Probe, blocks
@@ -193,7 +194,7 @@ class _Work:
         self.views = ViewDataset(videos, recipe.test.sampling, recipe.pixels, recipe.flow, identify=True)
         self.whole = contents_of([str(videos[row].path) for row in range(len(videos))])
         self.keys = [self._key(row) for row in range(len(videos))]
-        self.files = CellFiles(cells_folder(model, arithmetic))
+        self.files = ArrayFiles(cells_folder(model, arithmetic), "features")
         self.kept = self.files.hold(dict.fromkeys(key for key in self.keys if key))
 
     def _key(self, row: int) -> int:
@@ -272,13 +273,14 @@ class _Work:
 
     def of_row(self, row: int) -> NDArray[np.float16]:
         """Cells from the file, which is made anew where it is gone or damaged."""
-        if (cells := self.files.read(self.keys[row])) is not None:
+        if (kept := self.files.read(self.keys[row])) is not None:
+            cells: NDArray[np.float16] = kept["cells"][kept["places"]]
             return cells
         item = self.views[row]
         if isinstance(item, Broken):
             raise DataError(f"{item.reason}; it was readable before.")
         half, places = self._cells(item)
-        self.files.write(self.keys[row], half, places)
+        self.files.write(self.keys[row], {"cells": half, "places": places})
         return half[places]
 
     def _compute(self, rows: Sequence[int], broken: Quarantine) -> dict[int, Broken]:
@@ -301,7 +303,8 @@ class _Work:
             return item
         self.whole[row] = item.identity
         self.keys[row] = self._key(row)
-        self.files.write(self.keys[row], *self._cells(item))
+        half, places = self._cells(item)
+        self.files.write(self.keys[row], {"cells": half, "places": places})
         return None
 
     def _cells(self, video: DecodedVideo) -> tuple[NDArray[np.float16], NDArray[np.int64]]:

@@ -7,8 +7,8 @@ import pytest
 
 from marey.backends.choose import check_backend
 from marey.backends.compute import Compute
-from marey.backends.kept import cache_limit, kept_folder, mark_used, prune
 from marey.base.errors import RunError
+from marey.base.kept import cache_limit, kept_folder, mark_used, prune
 
 
 @pytest.fixture

@@ -1,8 +1,8 @@
 """What is kept in the cache for later processes and removed again where it grows too large: converted networks and
-measurements of backends, and features.
+measurements of backends, features, and signatures of videos.
 
-Each of the two kinds lies in a folder of `cache_folder()`, and the limit holds for each by itself, so that neither pushes
-the other out. Downloads and the indices of videos lie elsewhere in the cache, and are never removed here.
+Each of the three kinds lies in a folder of `cache_folder()`, and the limit holds for each by itself, so that none pushes
+another out. Downloads and the indices of videos lie elsewhere in the cache, and are never removed here.
 """
 
 import contextlib
@@ -15,7 +15,7 @@ from marey.base.files import cache_folder
 
 _LIMIT_GB = "4"
 """A converted network takes as much as its weights, mostly 0.03 to 0.5 GB; the features of a clip 0.2 MB, so that there is
-room for 20,000: more than most projects use."""
+room for 20,000: more than most projects use; a signature 0.1 MB."""
 
 
 def kept_folder(kind: str) -> Path:
@@ -28,6 +28,11 @@ def features_folder(key: str) -> Path:
     return cache_folder() / "features" / key
 
 
+def signatures_folder(key: str) -> Path:
+    """Where signatures of one form are kept."""
+    return cache_folder() / "signatures" / key
+
+
 def mark_used(file: Path) -> None:
     """Note that a file was used now: those used longest ago are removed first."""
     with contextlib.suppress(OSError):  # a cache that this user may only read
@@ -35,8 +40,8 @@ def mark_used(file: Path) -> None:
 
 
 def cache_limit() -> int:
-    """Bytes that the files of `backends`, and those of `features`, may take: $MAREY_CACHE_LIMIT gigabytes (of 1e9 bytes),
-    else 4.
+    """Bytes that the files of `backends`, those of `features`, and those of `signatures` may take: $MAREY_CACHE_LIMIT
+    gigabytes (of 1e9 bytes), else 4.
 
     Raises:
         RunError: the variable holds no such number.
@@ -49,7 +54,7 @@ def cache_limit() -> int:
     if size < 0:
         raise RunError(
             f"MAREY_CACHE_LIMIT={given}: expected gigabytes for what backends keep in {cache_folder()}, and as much "
-            "again for features, for example 4 or 0.5; 0 keeps nothing."
+            "again each for features and signatures, for example 4 or 0.5; 0 keeps nothing."
         )
     return size
 
@@ -58,7 +63,7 @@ def prune(folder: Path, *, spared: Collection[Path] = ()) -> None:
     """Remove files of one kind, those used longest ago, until the others are within the limit.
 
     Args:
-        folder: A folder of this one's (`kept_folder`, `features_folder`); those beside it count as well.
+        folder: As one of the functions above gives it; those beside it count as well.
         spared: Files that count, and are never removed: this process still needs them.
     """
     files: list[tuple[float, int, Path]] = []
