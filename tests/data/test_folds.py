@@ -133,7 +133,7 @@ def test_names_that_put_a_class_into_one_recording_are_passed_over_there() -> No
     assert len(set(folds.units[:6].tolist())) == 6
     assert len(set(folds.units[6:].tolist())) == 6
     assert folds.judged.all()
-    assert any("names are passed over" in note for note in folds.notes)
+    assert any("there that is passed over" in note for note in folds.notes)
 
 
 def test_clips_of_several_labels() -> None:

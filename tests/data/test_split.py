@@ -135,7 +135,7 @@ def test_given_sides_are_looked_at(tmp_path, capsys) -> None:
     val = make_manifest([("a/3.mp4", "a"), ("b/4.mp4", "b"), ("b/none.mp4", "b")], root=tmp_path, source="val")
     check_sides(train, val)
     said = capsys.readouterr().err
-    assert "file names do not tell sources: clips of one recording may be on both sides (add a column `group`)" in said
+    assert "file names do not tell sources: clips of one recording may be on both sides (add a column `group`; `marey data sources` writes one, by pictures too)" in said
     assert "1 file of the 3 for validation is in the training list too, by content: a/3.mp4" in said
     check_sides(train, val[1:])
     assert "by content" not in capsys.readouterr().err

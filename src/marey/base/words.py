@@ -1,5 +1,7 @@
 """Counts, shares and lengths of time in words, as messages have them."""
 
+from collections.abc import Sequence
+
 
 def counted(count: int, one: str, several: str = "") -> str:
     """A count in words: "1 video", "1,000 videos", "3 classes"; `several` where the plural has another ending."""
@@ -9,6 +11,11 @@ def counted(count: int, one: str, several: str = "") -> str:
 def percent(share: float, digits: int = 1) -> str:
     """A share, 0 to 1, as every text and page writes it: "72.0 %"; with `digits` after the point."""
     return f"{100 * share:.{digits}f} %"
+
+
+def in_words(names: Sequence[str], last: str = "and") -> str:
+    """Names in a sentence: "a", "a and b", "a, b and c"."""
+    return f" {last} ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
 
 
 def capitalised(text: str) -> str:

@@ -195,6 +195,46 @@ def audit(
         raise typer.Exit(1)
 
 
+@command(data, "sources")
+@long_command
+def sources(
+    source: List,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            metavar="PATH",
+            parser=output_file,
+            help="The list to write, a .csv; its contact sheets go beside it (default: DATA-sources.csv beside DATA).",
+        ),
+    ] = None,
+    root: Root = None,
+    classes: Classes = None,
+    workers: Processes = None,
+    as_json: AsJson = False,
+) -> None:
+    """Find clips of one recording, and copies, by names, files and pictures; write them as the column `group` of a list.
+
+    Contact sheets show what was found, a row for each recording: correct the column where it is wrong, then train on the
+    list.
+    """
+    from marey.data.formats import read_manifest
+    from marey.workflows.recordings import list_of_recordings, sheets_beside, write_recordings
+
+    path = out or list_of_recordings(source)
+    _check_list(path, source, classes)
+    manifest = read_manifest(source, root=root, classes=classes)
+    _say_what_was_understood(manifest, "pictures are compared", workers)
+    with going_on(lambda: _LOOKED_AT):
+        sheets = write_recordings(manifest, path, workers=workers)
+    if as_json:
+        print(json_document(sheets.as_json()))
+    else:
+        print("\n".join(sheets.lines()))
+        print(f"{path}: the list, with a column `group`; {sheets_beside(path)} shows the recordings.")
+    next_steps(_use_of(manifest, path))
+
+
 @command(data, "resize")
 @long_command
 def resize(

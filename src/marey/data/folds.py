@@ -40,11 +40,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from marey.base.errors import DataError
-from marey.base.words import capitalised, counted, verb
+from marey.base.words import capitalised, counted, in_words, verb
 from marey.data.identity import contents_of, paths_of
 from marey.data.manifest import Manifest
-from marey.data.sources import Sources, find_sources
-from marey.data.units import NAMED, find_copies, joined_units
+from marey.data.sources import Sources
+from marey.data.units import NAMED, Together, joined_units, together_by_names
 from marey.data.videos import first_of
 
 _FOLDS = 10
@@ -56,6 +56,8 @@ _ATTEMPTS = 50
 """Of a unit that is moved, to come into a fold with room: one of ten folds is missed by chance once in 170 times."""
 _FEW = 5
 """Units below which what is measured of a class is rough."""
+_ENOUGH_FOLDS = 5
+"""Fewer are said, with the reason."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,22 +83,21 @@ class Folds:
 
     def rows(self, rows: NDArray[np.int64]) -> "Folds":
         """Those of some of the clips."""
-        known = self.sources
-        sources = replace(known, of_row=known.of_row[rows], together=known.together[rows])
-        return replace(self, of_row=self.of_row[rows], units=self.units[rows], sources=sources)
+        return replace(self, of_row=self.of_row[rows], units=self.units[rows], sources=self.sources.rows(rows))
 
 
-def make_folds(manifest: Manifest, count: int | None = None) -> Folds:
+def make_folds(manifest: Manifest, count: int | None = None, *, together: Together | None = None) -> Folds:
     """Divide the clips of a list into folds, as this module says.
 
     Classes of a single unit are not held out. Sources that names tell, and with which all clips of a class would be one
-    unit, are passed over for that class; a column `group` is not. Copies among the files are counted in a notice.
+    unit, are passed over for that class; a column `group` is not.
 
     Args:
         manifest: With one label a clip or several.
         count: Folds, at least 2; None: 10, and 5 of more than 500 clips, each of which is two of the ten. Fewer are made
             where some would be empty, but not where a class has fewer units: it is in as many folds as it can be, and the
             clips of the other classes keep theirs.
+        together: What is known of clips that belong together; None: `together_by_names`.
 
     Raises:
         DataError: fewer than two classes (one, where clips have several labels) have two units.
@@ -104,8 +105,7 @@ def make_folds(manifest: Manifest, count: int | None = None) -> Folds:
     count = count or folds_wanted(len(manifest))
     if count < 2:
         raise DataError(f"folds: at least 2 are needed to hold every clip out once, got {count}.")
-    contents = find_copies(manifest)
-    sources, units = _units(manifest, contents)
+    sources, units = _units(manifest, together or together_by_names(manifest))
     table = _Table.of(manifest, units)
     folds, loads = _assigned(manifest, table, _hashes(manifest, sources, units), count)
     apart = loads.max(1) < loads.sum(1)
@@ -115,8 +115,12 @@ def make_folds(manifest: Manifest, count: int | None = None) -> Folds:
     used, of_held = np.unique(folds[units[held]], return_inverse=True)
     of_row = np.full(len(manifest), NEVER)
     of_row[held] = of_held
-    notes = (*_source_notes(manifest, sources), *_class_notes(manifest, sources, table.units_of_class, apart, judged))
-    return Folds(of_row, len(used), units, sources, judged, notes)
+    notes = [
+        *_source_notes(manifest, sources),
+        *_few_folds_note(len(used), count, units[held], sources),
+        *_class_notes(manifest, sources, table.units_of_class, apart, judged),
+    ]
+    return Folds(of_row, len(used), units, sources, judged, tuple(notes))
 
 
 def folds_wanted(clips: int) -> int:
@@ -173,26 +177,32 @@ def _everywhere(manifest: Manifest, units: NDArray[np.int64]) -> NDArray[np.bool
     return np.array(lacking) < 2
 
 
-def _units(manifest: Manifest, contents: NDArray[np.int64]) -> tuple[Sources, NDArray[np.int64]]:
+def _units(manifest: Manifest, together: Together) -> tuple[Sources, NDArray[np.int64]]:
     """The sources, and the number of the unit of each clip [N]. Guessed sources are passed over for the clips of a class
     that would be a single unit by them.
     """
-    sources = find_sources(manifest)
-    units = joined_units(sources, contents, manifest.ids)
+    sources = together.sources
+    units = joined_units(sources, together.copies, manifest.ids)
     if sources.given or not sources.together.any():
         return sources, units
     lone = _Table.of(manifest, units).units_of_class == 1
-    passed_over = _has_any(manifest, lone) & sources.together & (sources.of_row != manifest.ids)
+    passed_over = _has_any(manifest, lone) & sources.together & ~_parts_of_files(manifest)
     if not passed_over.any():
         return sources, units
     sources = replace(sources, together=sources.together & ~passed_over)
-    return sources, joined_units(sources, contents, manifest.ids)
+    return sources, joined_units(sources, together.copies, manifest.ids)
+
+
+def _parts_of_files(manifest: Manifest) -> NDArray[np.bool_]:
+    """[N]: whether the list has other clips of the same file."""
+    _, files, counts = np.unique(manifest.ids, return_inverse=True, return_counts=True)
+    return np.asarray(counts[files] > 1, np.bool_)
 
 
 def _hashes(manifest: Manifest, sources: Sources, units: NDArray[np.int64]) -> NDArray[np.uint64]:
     """The hash of each unit's key [U]; of several keys of a unit the least one."""
-    # A file that is a source by its parts is known by its content, under any name.
-    by_source = sources.known & sources.together & (sources.of_row != manifest.ids)
+    # A source that is named after one of its files is known by their content, under any name.
+    by_source = sources.named & sources.together
     others = np.flatnonzero(~by_source)
     contents = contents_of(paths_of(manifest[others]))
     keys = np.empty(len(manifest), object)
@@ -339,21 +349,38 @@ def _source_notes(manifest: Manifest, sources: Sources) -> list[str]:
     notes, known, total = [], int(sources.known.sum()), len(manifest)
     doubt = "clips of one recording may be in several folds, and the numbers be too good (add a column `group`)"
     if not known:
-        notes.append(f"File names do not tell which recording a clip is from: {doubt}.")
+        neither = f"Neither {in_words(sources.evidence, 'nor')}" if len(sources.evidence) > 1 else "File names do not"
+        notes.append(f"{neither} tell which recording a clip is from: {doubt}.")
     elif known < total:
         notes.append(f"Of {total - known:,} of {counted(total, 'clip')} the recording is not known: {doubt}.")
     if not sources.given and (names := np.unique(sources.of_row[sources.known & sources.together])).size:
         notes.append(
-            f"Which clips are of one recording was guessed from file names: {counted(names.size, 'recording')} "
+            f"Which clips are of one recording was guessed from {sources.by}: {counted(names.size, 'recording')} "
             f"({first_of(names.tolist(), NAMED)}); a column `group` would say it."
         )
     rows, labels = _labels(manifest)
     if (over := np.unique(labels[(sources.known & ~sources.together)[rows]])).size:
         named = classes_named([manifest.class_names[label] for label in over.tolist()])
         notes.append(
-            f"By file names all clips are of one recording in {named}: there names are passed over, so that {doubt}."
+            f"By {sources.by} all clips are of one recording in {named}: there that is passed over, so that {doubt}."
         )
     return notes
+
+
+def _few_folds_note(used: int, wanted: int, units: NDArray[np.int64], sources: Sources) -> list[str]:
+    """That there are few folds, why, and what to record, as a sentence; nothing where there are enough.
+
+    Args:
+        units: Of the clips that are held out.
+    """
+    if used >= min(_ENOUGH_FOLDS, wanted):
+        return []
+    there = counted(len(np.unique(units)), "recording" if sources.known.any() else "clip")
+    return [
+        f"There are {used} folds instead of {wanted}, since the clips that can be held out are of {there} alone: what is "
+        f"said of new clips rests on few of them; record each class at other places too, until there are at least "
+        f"{_ENOUGH_FOLDS} recordings."
+    ]
 
 
 def _class_notes(

@@ -128,6 +128,11 @@ class Manifest:
         hot: NDArray[np.float32] = self._hot(self.label_sets[index : index + 1])[0]
         return hot
 
+    def labels_in_words(self) -> list[str]:
+        """The class of each video, or its classes: "walk", "walk, wave"."""
+        sets = self.labels[:, None] if self.label_sets is None else self.label_sets
+        return [", ".join(self.class_names[label] for label in row if label >= 0) for row in sets.tolist()]
+
     def multi_hot(self) -> NDArray[np.float32]:
         """[N, K]: 1 for each label of each video, whether it has one or several."""
         return self._hot(self.labels[:, None] if self.label_sets is None else self.label_sets)

@@ -97,6 +97,19 @@ def frame_ranges_of(videos: VideoList | Manifest) -> NDArray[np.int64]:
     return np.tile(WHOLE, (len(videos), 1)) if videos.frame_ranges is None else videos.frame_ranges
 
 
+def joined_videos(parts: Sequence[VideoList | Manifest]) -> VideoList:
+    """The videos of several lists as one list, first all of the first, by their whole paths where the lists have different
+    folders.
+    """
+    one_root = len({part.root for part in parts}) == 1
+    root = parts[0].root if one_root else Path()
+    names = [
+        part.ids if one_root else np.array([str(part.root / name) for name in part.ids.tolist()]) for part in parts
+    ]
+    times, ranges = (np.concatenate([column(part) for part in parts]) for column in (times_of, frame_ranges_of))
+    return VideoList(np.concatenate(names), root, times, frame_ranges=ranges)
+
+
 def is_blank(text: str) -> bool:
     """Whether a cell says nothing; pandas writes "nan" for one without a value."""
     return not text or text.lower() in ("nan", "<na>")

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from marey.base.array_files import ArrayFiles, read_arrays
@@ -17,8 +18,9 @@ from marey.data.videos import VideoEntry, Videos, frame_range
 from marey.video.open import open_source
 from marey.video.opencv import one_thread
 from marey.video.signature import Signature, signature_of
+from marey.video.stamp import stamp_of
 
-_FORM = "1"
+_FORM = "2"
 """Of signatures and of how they are computed: raised whenever either changes, so that older files are not read."""
 
 
@@ -53,6 +55,17 @@ class Signatures:
     def path(self, row: int) -> Path:
         """The file of the signature of a video that could be read."""
         return self._files.path(self.keys[row])
+
+    @property
+    def readable(self) -> NDArray[np.bool_]:
+        """[N]: which videos could be read."""
+        return np.array([key != 0 for key in self.keys], np.bool_)
+
+    def equal_rows(self) -> list[tuple[int, int]]:
+        """Of videos of equal content the first with each of the others."""
+        first: dict[int, int] = {}
+        firsts = [first.setdefault(key, row) for row, key in enumerate(self.keys)]
+        return [(of, row) for row, (key, of) in enumerate(zip(self.keys, firsts, strict=True)) if key and of != row]
 
     @property
     def rows(self) -> list[int]:
@@ -122,6 +135,6 @@ def _arrays(entry: VideoEntry) -> dict[str, NDArray[Any]] | str:
     """The signature of a video as arrays, or why there is none."""
     try:
         with one_thread(), open_source(entry.path) as source:
-            return signature_of(source, *frame_range(entry, source)).as_arrays()
+            return signature_of(source, *frame_range(entry, source), stamp_of(entry.path)).as_arrays()
     except (DecodeError, OSError) as error:
         return error.reason if isinstance(error, DecodeError) else str(error)

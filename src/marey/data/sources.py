@@ -24,18 +24,22 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from marey.base.words import counted
+from marey.base.words import counted, in_words
 from marey.data.catalogue import class_names_of
 from marey.data.manifest import Manifest
 from marey.data.videos import first_of
 from marey.video.suffixes import VIDEO_SUFFIXES
 
-UNKNOWN_SOURCES = "file names do not tell sources: clips of one recording may be on both sides (add a column `group`)"
+UNKNOWN_SOURCES = (
+    "file names do not tell sources: clips of one recording may be on both sides (add a column `group`; `marey data "
+    "sources` writes one, by pictures too)"
+)
 _ALL = 0.9
 """A guessed prefix of such a share of the videos, 0 to 1, tells nothing."""
 _NAMED = 3
@@ -71,6 +75,16 @@ _STAMP = re.compile(
 _SEPARATORS = " _.-"
 
 
+class Evidence(StrEnum):
+    """By what sources are known."""
+
+    COLUMN = "the column `group`"
+    NAMES = "file names"
+    FILES = "times of creation in the files"
+    PICTURES = "pictures"
+    TIMES = "pauses between times of creation"
+
+
 @dataclass(frozen=True, eq=False)
 class Sources:
     """The source of each video of a list."""
@@ -80,8 +94,25 @@ class Sources:
     together: NDArray[np.bool_]
     """[N]: whether a split keeps the video with the others of its source. Not where a class, by its names, has no other
     source: it could not be on two sides then."""
-    given: bool
-    """By the list's column `group`; else by names."""
+    named: NDArray[np.bool_]
+    """[N]: whether the name of the source is by the list's column or by names. Else it is that of a file, and may be another
+    one when the list changes."""
+    evidence: tuple[Evidence, ...]
+    """By what they are known, where they are."""
+
+    def rows(self, rows: NDArray[np.int64]) -> "Sources":
+        """Those of some of the videos."""
+        return Sources(self.of_row[rows], self.together[rows], self.named[rows], self.evidence)
+
+    @property
+    def given(self) -> bool:
+        """Whether the list's column `group` names them."""
+        return Evidence.COLUMN in self.evidence
+
+    @property
+    def by(self) -> str:
+        """By what they are known, in words."""
+        return in_words(self.evidence)
 
     @property
     def known(self) -> NDArray[np.bool_]:
@@ -102,8 +133,10 @@ class Sources:
         """
         known, total, where = int(self.known.sum()), len(self.of_row), len(set(sides.tolist()))
         if not known:
+            if Evidence.PICTURES in self.evidence:
+                return f"neither {in_words(self.evidence, 'nor')} tell sources (add a column `group`)"
             return UNKNOWN_SOURCES if where > 1 else "file names do not tell sources"
-        looked = f"{known} of {counted(total, 'video')}, by {'the column `group`' if self.given else 'file names'}"
+        looked = f"{known} of {counted(total, 'video')}, by {self.by}"
         looked += "" if known == total else f"; of the other {total - known} the source is not known"
         if where < 2:
             return f"sources are known ({looked})"
@@ -118,7 +151,8 @@ class Sources:
 def find_sources(manifest: Manifest) -> Sources:
     """The sources of a list's videos: by its column `group` where it has one, else by names as this module says."""
     if manifest.groups is not None:
-        return Sources(manifest.groups, manifest.groups != "", given=True)
+        known = manifest.groups != ""
+        return Sources(manifest.groups, known, known, (Evidence.COLUMN,))
     names, labels = manifest.ids.tolist(), manifest.labels.tolist()
     readings = [_read(name, manifest.class_names[label]) for name, label in zip(names, labels, strict=True)]
     coarse, fine = ([reading.level(level) for reading in readings] for level in ("coarse", "fine"))
@@ -292,7 +326,7 @@ def _telling(keys: NDArray[np.str_], labels: NDArray[np.int64], certain: NDArray
         together[rows] = False
         if len(classes_of[key]) == 1:
             keys = np.where(rows & ~certain, "", keys)
-    return Sources(keys, together, given=False)
+    return Sources(keys, together, keys != "", (Evidence.NAMES,))
 
 
 def _parts_of_files(found: Sources, manifest: Manifest) -> Sources:
@@ -301,4 +335,5 @@ def _parts_of_files(found: Sources, manifest: Manifest) -> Sources:
         return found
     parts = Counter(manifest.ids.tolist())
     several = np.array([parts[name] > 1 for name in manifest.ids.tolist()]) & ~found.known
-    return Sources(np.where(several, manifest.ids, found.of_row), found.together | several, found.given)
+    of_row = np.where(several, manifest.ids, found.of_row)
+    return Sources(of_row, found.together | several, found.named, found.evidence)

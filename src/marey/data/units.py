@@ -1,5 +1,8 @@
 """What stays together where videos are divided: the clips of one source, files of equal content, the parts of one file."""
 
+from collections.abc import Iterable
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -7,11 +10,44 @@ from marey.base.reporter import notice, warning
 from marey.base.words import counted
 from marey.data.identity import equal_contents, paths_of
 from marey.data.manifest import Manifest
-from marey.data.sources import Sources
+from marey.data.sources import Sources, find_sources
 from marey.data.videos import first_of
 
 NAMED = 3
 """Videos or classes that a line names."""
+
+
+@dataclass(frozen=True, eq=False)
+class Together:
+    """Which of N videos belong together."""
+
+    sources: Sources
+    copies: NDArray[np.int64]
+    """[N]: the same number for the same content, -1 where that is not known."""
+
+    def rows(self, rows: NDArray[np.int64]) -> "Together":
+        """What is known of some of the videos."""
+        return Together(self.sources.rows(rows), self.copies[rows])
+
+
+def together_by_names(manifest: Manifest) -> Together:
+    """Of a list's videos, by its column `group` or by names, and by equal files, which a notice counts."""
+    return Together(find_sources(manifest), find_copies(manifest))
+
+
+def components(count: int, pairs: Iterable[tuple[int, int]]) -> NDArray[np.int64]:
+    """For each of `count` rows [count] the least one that pairs of rows lead to."""
+    least = list(range(count))
+
+    def first(row: int) -> int:
+        while least[row] != row:
+            least[row] = row = least[least[row]]
+        return row
+
+    for one, other in pairs:
+        low, high = sorted((first(one), first(other)))
+        least[high] = low
+    return np.array([first(row) for row in range(count)], np.int64)
 
 
 def find_copies(manifest: Manifest) -> NDArray[np.int64]:

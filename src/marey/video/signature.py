@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from marey.video.source import FrameSource, Size
+from marey.video.stamp import Stamp
 
 PLACES = 5
 """Frames of a signature: the first and the last one, and three at even distances between them."""
@@ -75,6 +76,8 @@ class Signature:
     seconds: float
     size: Size
     """(height, width) of the video in pixels."""
+    stamp: Stamp = Stamp()  # noqa: RUF009 - frozen
+    """Of its file."""
 
     @cached_property
     def frames(self) -> NDArray[np.uint8]:
@@ -101,7 +104,8 @@ class Signature:
             "points": np.concatenate([keypoints.points for keypoints in self.keypoints]),
             "descriptors": np.concatenate([keypoints.descriptors for keypoints in self.keypoints]),
             "counts": np.array([len(keypoints.points) for keypoints in self.keypoints]),
-            "video": np.array([self.count, self.seconds, *self.size], np.float64),
+            "video": np.array([self.count, self.seconds, *self.size, self.stamp.created], np.float64),
+            "encoder": np.array(self.stamp.encoder),
         }
 
     @classmethod
@@ -114,13 +118,14 @@ class Signature:
         ends = np.cumsum(arrays["counts"])[:-1]
         points, descriptors = np.split(arrays["points"], ends), np.split(arrays["descriptors"], ends)
         first, middle, last = (Keypoints(*each) for each in zip(points, descriptors, strict=True))
-        count, seconds, height, width = arrays["video"].tolist()
+        count, seconds, height, width, created = arrays["video"].tolist()
         encoded = tuple(np.split(arrays["jpeg"], arrays["ends"][:-1]))
-        return cls(encoded, (first, middle, last), int(count), seconds, (int(height), int(width)))
+        stamp = Stamp(created, str(arrays["encoder"]))
+        return cls(encoded, (first, middle, last), int(count), seconds, (int(height), int(width)), stamp)
 
 
-def signature_of(source: FrameSource, first: int, count: int) -> Signature:
-    """The signature of `count` frames of a source, from frame `first` on.
+def signature_of(source: FrameSource, first: int, count: int, stamp: Stamp = Stamp()) -> Signature:  # noqa: B008 - frozen
+    """The signature of `count` frames of a source, from frame `first` on, whose file has this stamp.
 
     Raises:
         DecodeError: one of the five frames cannot be decoded.
@@ -131,7 +136,7 @@ def signature_of(source: FrameSource, first: int, count: int) -> Signature:
     # As they are read from a file later: keypoints and frames belong together.
     found = [_keypoints_of(cv2.cvtColor(_decoded(encoded[place]), cv2.COLOR_RGB2GRAY)) for place in KEYED]
     seconds = float(source.timestamps[numbers[-1]] - source.timestamps[numbers[0]]) * count / max(count - 1, 1)
-    return Signature(encoded, (found[0], found[1], found[2]), count, seconds, (source.height, source.width))
+    return Signature(encoded, (found[0], found[1], found[2]), count, seconds, (source.height, source.width), stamp)
 
 
 def _keypoints_of(grey_HW: NDArray[Any]) -> Keypoints:

@@ -1,0 +1,68 @@
+"""Videos of the same content, equal files or encoded anew: within a class, with different classes, on several sides."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from marey.base.words import counted, verb
+from marey.data.videos import first_of
+
+_NAMED = 3
+"""Sets that a sentence names."""
+
+
+@dataclass(frozen=True)
+class Copies:
+    """Sets of videos of one content, by their rows, in order."""
+
+    sets: tuple[tuple[int, ...], ...]
+    labels: Sequence[str]
+    """[N]: the class of each video in words, or its classes."""
+    sides: Sequence[str]
+    """[N]: the split of each video, "" where there is none."""
+
+    @property
+    def contradictions(self) -> tuple[tuple[int, ...], ...]:
+        """Those whose videos have different classes."""
+        return tuple(rows for rows in self.sets if len({self.labels[row] for row in rows}) > 1)
+
+    @property
+    def across(self) -> tuple[tuple[int, ...], ...]:
+        """Those whose videos are on several sides."""
+        return tuple(rows for rows in self.sets if len({self.sides[row] for row in rows}) > 1)
+
+    def once(self) -> list[int]:
+        """The rows to leave out so that each content is there once for each class and side: all but the first such."""
+        left_out = []
+        for rows in self.sets:
+            seen = set[tuple[str, str]]()
+            for row in rows:
+                key = (self.labels[row], self.sides[row])
+                left_out += [row] if key in seen else []
+                seen.add(key)
+        return sorted(left_out)
+
+    def lines(self, ids: Sequence[str]) -> list[str]:
+        """What was found, a sentence for each kind; nothing without copies.
+
+        Args:
+            ids: [N]: the names of the videos.
+        """
+        found = []
+        if self.sets:
+            videos = counted(sum(map(len, self.sets)), "video")
+            found.append(f"{videos} are copies of each other, encoded anew or not ({len(self.sets):,} different).")
+        if torn := self.contradictions:
+            named = first_of([self._named(rows, self.labels, ids) for rows in torn], _NAMED)
+            are = verb(len(torn), "has copies", "have copies")
+            found.append(f"{len(torn):,} of them {are} with different classes, of which one is wrong: {named}.")
+        if across := self.across:
+            named = first_of([self._named(rows, self.sides, ids) for rows in across], _NAMED)
+            are = verb(len(across), "has copies", "have copies")
+            found.append(f"{len(across):,} of them {are} in several splits: {named}.")
+        return found
+
+    @staticmethod
+    def _named(rows: Sequence[int], words: Sequence[str], ids: Sequence[str]) -> str:
+        """One video for each of their words: "a.mp4 (walk) = b.mp4 (run)"."""
+        first = {words[row]: ids[row] for row in reversed(rows)}
+        return " = ".join(f"{name} ({word})" for word, name in sorted(first.items()))

@@ -1,0 +1,258 @@
+"""Which recording each video of a list was cut from, by all that tells it: names, the files themselves, and their pictures.
+
+- **Names**, or the list's column `group`, as `marey.data.sources` says. The column is trusted: then pictures tell of copies,
+  and of groups that show the same place, and change nothing.
+- **Files**: equal time of creation, encoder and size of the picture together, as tools leave them that cut a recording
+  without setting the time anew. Not where many times lie nearer to each other than the videos are long: then they say when
+  the videos were converted.
+- **Pictures** (`marey.data.links`): copies, cuts that follow each other, and videos of one place. What is linked with the
+  same video is of one recording.
+
+Whatever of files or pictures would make one recording of more than half of all videos tells nothing: one camera that never
+moved, a wall before which everybody stood, or a clock that was never set. Before a fixed camera the times of creation tell
+recordings apart where there is a pause of ten minutes or more between some of them; else nothing does.
+
+Of a video that nothing links with another one, and whose pictures were compared, the recording is its own.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from marey.base.processes import processor_seconds
+from marey.base.words import counted, verb
+from marey.data.copies import Copies
+from marey.data.links import Link, Relation, find_links
+from marey.data.manifest import Manifest
+from marey.data.rows import joined_videos
+from marey.data.signatures import Signatures, compute_signatures
+from marey.data.sources import Evidence, Sources, joined_sources
+from marey.data.units import Together, components
+
+MOST_COMPARED = 20_000
+"""Videos of a list whose pictures are compared without being asked for: an hour of one core, and 1 GB of memory."""
+_MOST = 0.5
+"""Above this share of all videos, 0 to 1, what they have in common does not tell recordings apart."""
+_PAUSE = 600.0
+"""Seconds between two times of creation from which on another recording begins before a fixed camera."""
+_OVERLAPPING = 0.1
+"""Share of the distances between times of creation, 0 to 1, that may be shorter than the videos: two cameras may run at the
+same time."""
+
+Pairs = list[tuple[int, int]]
+
+
+@dataclass(frozen=True, eq=False)
+class Recordings:
+    """What is known of the recordings of N videos, and which of them are copies of each other."""
+
+    ids: NDArray[np.str_]
+    """[N]"""
+    together: Together
+    """`copies` are the rows of the first video of each content, encoded anew or not."""
+    signatures: Signatures
+    links: tuple[Link, ...]
+    """One for each two videos that belong together by their pictures; of equal files the first stands for all."""
+    fixed: NDArray[np.bool_]
+    """[N]: which videos show the one place that more than half of all do."""
+    core_seconds: float
+    """Processor time of all that, over all processes."""
+
+    @property
+    def sources(self) -> Sources:
+        return self.together.sources
+
+    def copies(self, parts: Sequence[Manifest], sides: Sequence[str]) -> Copies:
+        """The videos of the same content, of the lists that these are the recordings of; `sides` [N] are their splits. Parts
+        of one file are no copies of each other.
+        """
+        keys = np.where(self.together.copies < 0, "", self.together.copies.astype(np.str_))
+        sets = tuple(tuple(rows) for rows in _rows_of(keys) if len(rows) > 1)
+        return Copies(sets, [words for part in parts for words in part.labels_in_words()], sides)
+
+    def groups_of_one_place(self) -> list[Link]:
+        """Links between videos that the list's column `group` has in different groups, and that are no copies."""
+        if not self.sources.given:
+            return []
+        groups, known = self.sources.of_row, self.sources.known
+        return [
+            link
+            for link in self.links
+            if link.relation is not Relation.COPY
+            and known[link.first]
+            and known[link.second]
+            and groups[link.first] != groups[link.second]
+        ]
+
+    def notes(self) -> list[str]:
+        """What could not be compared, and what pictures do not tell, as sentences."""
+        found, total = [], len(self.ids)
+        if broken := self.signatures.broken:
+            are = verb(len(broken), "has its picture", "have their pictures")
+            found.append(f"{counted(len(broken), 'video')} cannot be read: none of them {are} compared.")
+        if self.fixed.any():
+            instead = "nothing tells recordings apart there (a column `group` would)"
+            if Evidence.TIMES in self.sources.evidence:
+                instead = "recordings are told apart there by pauses of ten minutes or more between times of creation"
+            found.append(
+                f"{self.fixed.sum():,} of {counted(total, 'video')} show one place, so that the background cannot tell "
+                f"which recording they are of: {instead}."
+            )
+        if others := self.groups_of_one_place():
+            first = others[0]
+            found.append(
+                f"{counted(len(others), 'pair')} of videos in different groups of the column `group` show one place, for "
+                f"example {self.ids[first.first]} and {self.ids[first.second]}: the column is kept as it is."
+            )
+        return found
+
+
+def find_recordings(parts: Sequence[Manifest], *, workers: int | None = None) -> Recordings:
+    """The recordings of several lists that are taken as one: first all videos of the first.
+
+    Args:
+        workers: Processes that decode and compare; None: one per core, 0: this one.
+
+    Raises:
+        RunError: a process died, or the cache was cleared meanwhile.
+    """
+    begun = processor_seconds()
+    sources, videos = joined_sources(parts), joined_videos(parts)
+    signatures = compute_signatures(videos, workers=workers)
+    links = tuple(find_links(signatures, workers=workers))
+    copies = [*signatures.equal_rows(), *_pairs(links, Relation.COPY)]
+    of_content = np.where(signatures.readable, components(len(videos), copies), -1)
+    found = _Found(sources, np.zeros(len(videos), np.bool_))
+    if not sources.given:
+        found = _joined(sources, videos.ids, signatures, links, copies)
+    return Recordings(
+        videos.ids, Together(found.sources, of_content), signatures, links, found.fixed, processor_seconds() - begun
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Found:
+    sources: Sources
+    fixed: NDArray[np.bool_]
+    """[N]: as `Recordings` has it."""
+
+
+def _joined(
+    named: Sources, ids: NDArray[np.str_], signatures: Signatures, links: Sequence[Link], copies: Pairs
+) -> _Found:
+    """The sources that names tell, joined with what files and pictures tell."""
+    count, clock = len(ids), _Clock.of(signatures)
+    by_name = [pair for rows in _rows_of(np.where(named.together, named.of_row, "")) for pair in pairwise(rows)]
+    by_picture = [*_pairs(links, Relation.NEXT), *_pairs(links, Relation.SCENE)]
+    fixed = _holds_most(count, [*copies, *by_picture])
+    # Cuts of a fixed camera do not follow each other for certain either: people stand alike before and after what they do.
+    by_picture = _without(fixed, by_picture)
+    by_file, by_time = clock.equal_stamps(), clock.sessions(np.flatnonzero(fixed))
+    least = components(count, [*by_name, *copies, *by_picture, *by_file, *by_time])
+    several = np.bincount(least, minlength=count)[least] > 1
+    known = named.known | several | (signatures.readable & (~fixed | bool(by_time)))
+    told = {
+        Evidence.NAMES: bool(by_name) or bool(named.known.any()),
+        Evidence.FILES: bool(by_file),
+        Evidence.PICTURES: bool((signatures.readable & ~fixed).any()),
+        Evidence.TIMES: bool(by_time),
+    }
+    evidence = tuple(one for one, is_told in told.items() if is_told) or (Evidence.NAMES, Evidence.PICTURES)
+    of_row = np.where(known, _names(least, named, ids), "")
+    return _Found(Sources(of_row, known, named.named & named.together, evidence), fixed)
+
+
+def _pairs(links: Iterable[Link], relation: Relation) -> Pairs:
+    return [(link.first, link.second) for link in links if link.relation is relation]
+
+
+def _rows_of(keys: NDArray[np.str_]) -> Iterator[list[int]]:
+    """The rows of each key but the empty one, in order."""
+    rows: dict[str, list[int]] = {}
+    for row, key in enumerate(keys.tolist()):
+        rows.setdefault(key, []).append(row)
+    return (several for key, several in rows.items() if key)
+
+
+def _holds_most(count: int, pairs: Pairs) -> NDArray[np.bool_]:
+    """[N]: which videos are in one component with more than half of all videos."""
+    least = components(count, pairs)
+    return np.asarray(np.bincount(least, minlength=count)[least] > _MOST * count, np.bool_)
+
+
+def _without(rows: NDArray[np.bool_], pairs: Pairs) -> Pairs:
+    """The pairs that are not of these rows [N]; a component has either all of a pair or nothing."""
+    return [pair for pair in pairs if not rows[pair[0]]]
+
+
+def _names(least: NDArray[np.int64], named: Sources, ids: NDArray[np.str_]) -> NDArray[np.str_]:
+    """What the recording of each video is called [N]: as most of its videos are by their names, else as the first of them in
+    alphabetical order.
+    """
+    names = np.empty(len(ids), object)
+    own = named.named & named.together
+    for rows in _rows_of(np.char.mod("%d", least)):
+        by_name = Counter(named.of_row[row] for row in rows if own[row])
+        most = max(by_name.values(), default=0)
+        names[rows] = min((name for name, n in by_name.items() if n == most), default=min(ids[rows].tolist()))
+    return names.astype(np.str_)
+
+
+@dataclass(frozen=True, eq=False)
+class _Clock:
+    """The times of creation of the N files of a list, as far as they are those of recording."""
+
+    created: NDArray[np.float64]
+    """[N]: in seconds since 1970; NaN where there is none. All NaN where they are times of conversion."""
+    stamps: NDArray[np.str_]
+    """[N]: time, encoder and size in one key; "" where there is no time."""
+
+    @classmethod
+    def of(cls, signatures: Signatures) -> Self:
+        count = len(signatures)
+        created, seconds = np.full(count, np.nan), np.zeros(count)
+        stamps = np.full(count, "", object)
+        for row, key in enumerate(signatures.keys):
+            if key:
+                one = signatures[row]
+                created[row], seconds[row] = one.stamp.created, one.seconds
+                stamps[row] = f"{one.stamp.created} {one.stamp.encoder} {one.size}"
+        if _are_conversions(created, seconds):
+            created[:] = np.nan
+        stamps[np.isnan(created)] = ""
+        return cls(created, stamps.astype(np.str_))
+
+    def equal_stamps(self) -> Pairs:
+        """Videos whose files were made of one recording; none where that would be more than half of all videos."""
+        pairs = [pair for rows in _rows_of(self.stamps) for pair in pairwise(rows)]
+        return _without(_holds_most(len(self.stamps), pairs), pairs)
+
+    def sessions(self, rows: NDArray[np.int64]) -> Pairs:
+        """Of some videos, all of which have a time, those between which there is no pause; none where there is no pause at
+        all.
+        """
+        times = self.created[rows]
+        if not len(rows) or np.isnan(times).any():
+            return []
+        order = rows[np.argsort(times, kind="stable")]
+        pairs = list(pairwise(order.tolist()))
+        within = [pair for pair in pairs if self.created[pair[1]] - self.created[pair[0]] < _PAUSE]
+        return within if len(within) < len(pairs) else []
+
+
+def _are_conversions(created: NDArray[np.float64], seconds: NDArray[np.float64]) -> bool:
+    """Whether times of creation [N] of videos of such lengths [N] are those of a conversion: too many lie nearer to each
+    other than a camera could have recorded the videos.
+    """
+    longest: dict[float, float] = {}
+    for time, length in zip(created.tolist(), seconds.tolist(), strict=True):
+        if not np.isnan(time):
+            longest[time] = max(longest.get(time, 0.0), length)
+    times = sorted(longest)
+    nearer = sum(later - time < longest[time] for time, later in pairwise(times))
+    return nearer > _OVERLAPPING * max(len(times) - 1, 0)
