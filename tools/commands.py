@@ -46,6 +46,7 @@ _EXAMPLES = {
     "marey data split": "marey data split clips/ --out split.csv",
     "marey data prepare": "marey data prepare ucf101 UCF101/",
     "marey data audit": "marey data audit split.csv",
+    "marey data sources": "marey data sources clips/",
     "marey data resize": "marey data resize clips/ --out small/ --short-side 128",
     "marey data frames": "marey data frames clips/ --out frames/ --short-side 128",
     "marey data flow": "marey data flow clips/ --out flow/ --method dis --short-side 128",

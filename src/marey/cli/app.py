@@ -49,6 +49,7 @@ from marey.cli.command import (
     trusted,
 )
 from marey.cli.data import data
+from marey.cli.flow import flow
 from marey.cli.given import declared_recipe, first_tested, refuse_training_settings, same_model, trusted_models
 from marey.cli.interrupted import going_on, kept_demo, kept_steps, kept_tests, long_command
 from marey.cli.motions import motions
@@ -64,6 +65,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+command(data, "flow")(flow)
 command(data, "motions")(motions)
 app.add_typer(data, name="data")
 app.add_typer(weights, name="weights")

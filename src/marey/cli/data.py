@@ -1,17 +1,18 @@
 """`marey data ...`: lists of videos, and the files behind them."""
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from marey.base.errors import DataError, MareyError, RunError
+from marey.base.errors import MareyError, RunError
 from marey.base.processes import usable_cores
 from marey.base.reporter import notice, understood, warning
 from marey.base.shell import marey_line, next_steps, typed_line
 from marey.base.words import counted, verb
-from marey.cli.command import AsJson, Classes, Device, Root, Seed, check_folder, command, json_document, output_file
+from marey.cli.command import AsJson, Classes, Root, Seed, check_folder, command, json_document, output_file
 from marey.cli.findings import print_audit, print_preparation
 from marey.cli.interrupted import going_on, kept_files, long_command
 
@@ -166,6 +167,12 @@ def audit(
         Literal["open", "decode"], typer.Option("--check", help="open: first frame decodes; decode: all frames do.")
     ] = "open",
     short: Annotated[int, typer.Option("--short", min=1, help="Videos of fewer frames are too short.")] = 16,
+    pictures: Annotated[
+        bool | None,
+        typer.Option(
+            help="Compare pictures, to find copies and clips of one recording (default: of up to 20,000 videos)."
+        ),
+    ] = None,
     workers: Processes = None,
     as_json: AsJson = False,
 ) -> None:
@@ -178,9 +185,12 @@ def audit(
     cache = probe_cache(manifests[0].root)
     for manifest in manifests:
         what = "every frame is decoded" if check == "decode" else "the first frame of each is decoded"
-        _say_what_was_understood(manifest, what, workers)
+        say_what_was_understood(manifest, what, workers)
+    compared = _are_compared(manifests) if pictures is None else pictures
     with going_on(lambda: _LOOKED_AT):
-        result = audit_lists(manifests, cache=cache, check=check, short_frames=short, workers=workers)
+        result = audit_lists(
+            manifests, cache=cache, check=check, short_frames=short, pictures=compared, workers=workers
+        )
     if as_json:
         print(json_document(result.as_json()))
     else:
@@ -193,6 +203,18 @@ def audit(
             next_steps(_use_of(manifests[0], sources[0]))
     if result.faults:
         raise typer.Exit(1)
+
+
+def _are_compared(manifests: "Sequence[Manifest]") -> bool:
+    """Whether pictures of the lists' videos are compared without being asked for, which a notice says where they are not."""
+    from marey.data.recordings import MOST_COMPARED
+
+    total = sum(map(len, manifests))
+    if total > MOST_COMPARED:
+        notice(
+            f"{counted(total, 'video')}: pictures are compared by themselves up to {MOST_COMPARED:,} (--pictures does it)"
+        )
+    return total <= MOST_COMPARED
 
 
 @command(data, "sources")
@@ -224,7 +246,7 @@ def sources(
     path = out or list_of_recordings(source)
     _check_list(path, source, classes)
     manifest = read_manifest(source, root=root, classes=classes)
-    _say_what_was_understood(manifest, "pictures are compared", workers)
+    say_what_was_understood(manifest, "pictures are compared", workers)
     with going_on(lambda: _LOOKED_AT):
         sheets = write_recordings(manifest, path, workers=workers)
     if as_json:
@@ -304,9 +326,9 @@ def _convert(
     from marey.data.formats import read_manifest
 
     path = out / f"{source.resolve().name if source.is_dir() else source.stem}.csv"
-    _check_apart(out, source, classes, writes=path.name)
+    check_apart(out, source, classes, writes=path.name)
     manifest = read_manifest(source, root=root, classes=classes)
-    _say_what_was_understood(manifest, f"{what} into {out}", workers)
+    say_what_was_understood(manifest, f"{what} into {out}", workers)
     with going_on(partial(kept_files, out, suffix)):
         done = convert(manifest, out, how, workers=workers)
     done.write_list(path)
@@ -320,7 +342,7 @@ def _convert(
     next_steps(_use_of(done.manifest, path))
 
 
-def _say_what_was_understood(manifest: "Manifest", what: str, workers: int | None, *, device: str = "") -> None:
+def say_what_was_understood(manifest: "Manifest", what: str, workers: int | None, *, device: str = "") -> None:
     """The first line: videos, classes, work, device and processes. How long it takes, the progress says."""
     from marey.data.videos import classes_text
 
@@ -329,7 +351,7 @@ def _say_what_was_understood(manifest: "Manifest", what: str, workers: int | Non
     understood(f"{counted(len(manifest), 'video')}{known}: {what}, on {device or 'cpu'} in {counted(count, 'process')}")
 
 
-def _check_apart(out: Path, source: Path, classes: Path | None, *, writes: str) -> None:
+def check_apart(out: Path, source: Path, classes: Path | None, *, writes: str) -> None:
     """See before any work that a folder can be written, that its list takes no input's place, and that it is not among the
     videos, which the next call would find there.
 
@@ -364,84 +386,3 @@ def _template(text: str) -> str:
             f"--template {text}: expected a file name with a number and an image's suffix, for example img_{{:05d}}.jpg."
         )
     return text
-
-
-@command(data, "flow")
-@long_command
-def flow(
-    source: Annotated[Path, typer.Argument(metavar="DATA", help="A list of videos, or a folder per class.")],
-    out: OutFolder,
-    method: Annotated[
-        Literal["tvl1", "tvl1_opencv", "dis", "farneback"],
-        typer.Option(
-            "--method", help="tvl1 is what published weights were trained on; dis is a hundred times as fast."
-        ),
-    ] = "tvl1",
-    short_side: Annotated[
-        int | None, typer.Option("--short-side", min=16, help="Resize so that the shorter side has so many pixels.")
-    ] = None,
-    size: Annotated[
-        str | None, typer.Option("--size", metavar="WIDTHxHEIGHT", help="Resize to this, for example 340x256.")
-    ] = None,
-    bound: Annotated[float, typer.Option("--bound", min=0.1, help="Pixels that level 255 stands for.")] = 20.0,
-    storage: Annotated[
-        Literal["jpg", "png", "video", "lossless"],
-        typer.Option("--storage", help="Image pairs, as the older toolkits read them; or one video file."),
-    ] = "jpg",
-    template: Annotated[
-        str | None, typer.Option("--template", help="Names of the images (default: flow_{}_{:05d}).")
-    ] = None,
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A parameter of the method: preset=fast.")
-    ] = None,
-    root: Root = None,
-    classes: Classes = None,
-    workers: Processes = None,
-    device: Device = "auto",
-    compiled: Annotated[
-        bool | None,
-        typer.Option(
-            "--compile/--no-compile",
-            help="Fuse tvl1 by torch.compile: twice as fast after a minute (default: compile).",
-        ),
-    ] = None,
-) -> None:
-    """Compute the optical flow of every video of a list and store it; an interrupted call goes on."""
-    from marey.backends.device import pick_device
-    from marey.data.extract import LIST, extract_flow
-    from marey.data.formats import read_manifest
-    from marey.video.flow.files import TEMPLATE
-    from marey.video.flow.methods import flow_method
-    from marey.video.flow.rule import FlowRule
-
-    if short_side is not None and size is not None:
-        raise DataError("--short-side and --size say two things: leave out one of them.")
-    if template is not None and storage in ("video", "lossless"):
-        raise DataError(f"--template {template}: names images, and --storage {storage} writes files: leave it out.")
-    if compiled is not None and method != "tvl1":
-        raise DataError(f"--compile and --no-compile are for tvl1, not for {method}: leave it out.")
-    _check_apart(out, source, classes, writes=LIST)
-    rule = FlowRule(
-        method=flow_method(method, settings or ()), short_side=short_side, size=_height_width(size), bound=bound
-    )
-    # What runs on the CPU alone should not have to be told so.
-    where = str(pick_device(device)) if method == "tvl1" or device != "auto" else "cpu"
-    manifest = read_manifest(source, root=root, classes=classes)
-    _say_what_was_understood(manifest, f"optical flow by {method} into {out}", workers, device=where)
-    with going_on(partial(kept_files, out, f".{storage}" if storage in ("jpg", "png") else ".mkv")):
-        found = extract_flow(
-            manifest, out, rule, storage=storage, template=template or TEMPLATE,
-            workers=workers, device=where, compiled=compiled is not False,
-        )  # fmt: skip
-    broken = f"; {len(found.broken)} could not be read ({out / 'broken.jsonl'})" if found.broken else ""
-    print(f"{out / LIST}: flow of {counted(len(found.manifest), 'video')}{broken}.")
-    next_steps(marey_line("data", "audit", out / LIST))
-
-
-def _height_width(size: str | None) -> tuple[int, int] | None:
-    if size is None:
-        return None
-    width, cross, height = size.partition("x")
-    if not (cross and width.isdigit() and height.isdigit() and int(width) >= 16 and int(height) >= 16):
-        raise DataError(f"--size {size}: expected WIDTHxHEIGHT in pixels, for example 340x256.")
-    return int(height), int(width)

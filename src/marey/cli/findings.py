@@ -60,6 +60,8 @@ def print_audit(result: "Audit") -> None:
             "begins after the file's end": dict.fromkeys(result.outside),
             "same content, different labels": {" = ".join(paths): None for paths in result.contradictions},
             "same content in several splits": {" = ".join(paths): None for paths in result.leaks},
+            "copies by pictures, different labels": {" = ".join(paths): None for paths in result.contradicting_copies},
+            "copies by pictures in several splits": {" = ".join(paths): None for paths in result.leaking_copies},
             "source in several splits": {
                 group: ", ".join(f"{n} {split}" for split, n in count.items())
                 for group, count in result.leaking_groups.items()
@@ -73,12 +75,14 @@ def print_audit(result: "Audit") -> None:
             "not read whole": result.left_out,
             "part longer than its file": result.longer,
             "same content": {" = ".join(paths): None for paths in result.duplicates},
+            "copies by pictures": {" = ".join(paths): None for paths in result.copies},
             "variable frame rate": dict.fromkeys(result.variable_rate),
             "odd frame rate": {path: f"{fps:g}" for path, fps in result.odd_rate.items()},
             "odd size": result.odd_size,
         }
     )
-    print(f"{result.sources}\n{counted(result.videos, 'entry', 'entries')}, {counted(result.faults, 'fault')}")
+    print("\n".join([*result.recordings, result.sources]))
+    print(f"{counted(result.videos, 'entry', 'entries')}, {counted(result.faults, 'fault')}")
     print(f"fingerprint of the list {result.fingerprint[:16]}, of the files {result.contents[:16]}")
 
 

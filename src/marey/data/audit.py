@@ -19,6 +19,7 @@ from marey.base.words import counted
 from marey.data.formats import check_root, is_list, read_manifest
 from marey.data.manifest import Manifest
 from marey.data.probe import Probe, ProbeCache
+from marey.data.recordings import Recordings, find_recordings
 from marey.data.rows import WHOLE
 from marey.data.sources import Sources, joined_sources
 
@@ -64,6 +65,12 @@ class Audit:
     """Files with the same bytes and different labels."""
     leaks: list[list[str]] = field(default_factory=list)
     """Files with the same bytes in different splits."""
+    copies: list[list[str]] = field(default_factory=list)
+    """Videos of the same content that were encoded anew, by their pictures."""
+    contradicting_copies: list[list[str]] = field(default_factory=list)
+    """Those of them with different labels."""
+    leaking_copies: list[list[str]] = field(default_factory=list)
+    """Those of them in different splits."""
     outside: list[str] = field(default_factory=list)
     """Parts that begin after their file's end, by seconds or by frames."""
     longer: dict[str, str] = field(default_factory=dict)
@@ -72,6 +79,8 @@ class Audit:
     """Sources (groups) that are in several splits: videos in each."""
     sources: str = ""
     """Of how many videos the source is known, and by what; what is known of sources in several splits."""
+    recordings: list[str] = field(default_factory=list)
+    """What pictures tell of recordings and copies, as sentences; empty where they were not compared."""
     variable_rate: list[str] = field(default_factory=list)
     odd_rate: dict[str, float] = field(default_factory=dict)
     odd_size: dict[str, str] = field(default_factory=dict)
@@ -86,8 +95,11 @@ class Audit:
     @property
     def faults(self) -> int:
         """Findings that must be mended: missing and unreadable files, contradictions, leaks, classes only tested."""
-        found = (self.missing, self.unreadable, self.outside, self.contradictions, self.leaks, self.leaking_groups)
-        return sum(map(len, found)) + len(self.untrained)
+        found = (
+            self.missing, self.unreadable, self.outside, self.contradictions, self.leaks, self.contradicting_copies,
+            self.leaking_copies, self.leaking_groups, self.untrained,
+        )  # fmt: skip
+        return sum(map(len, found))
 
     @property
     def untrained(self) -> list[str]:
@@ -127,19 +139,22 @@ def audit(
     cache: ProbeCache,
     check: Literal["open", "decode"] = "open",
     short_frames: int = 16,
+    pictures: bool = True,
     workers: int | None = 0,
 ) -> Audit:
     """Look at every video of the lists, which are taken as one data set; a list without a split column is one split.
 
     Opening scans a file's packets and decodes its first frame; "decode" decodes all. Content is only compared where
-    files have the same number of bytes. What was found out is kept in `cache`: a run that was killed goes on.
+    files have the same number of bytes. What was found out is kept in `cache`: a run that was killed goes on. With
+    `pictures` videos are compared by what they show as well (`marey.data.recordings`).
 
     Raises:
         DataError: no lists, or lists of different classes.
     """
     if not manifests:
         raise DataError("name at least one list.")
-    sources = joined_sources(manifests)
+    recordings = find_recordings(manifests, workers=workers) if pictures else None
+    sources = joined_sources(manifests) if recordings is None else recordings.sources
     rows = _rows(manifests, sources)
     files = {row.path: row.file for row in rows}
     found = cache.probes(list(files.values()), check=check, workers=workers)
@@ -160,6 +175,8 @@ def audit(
     alike = _of_one_size(probes)
     hashes = cache.hashes([files[path] for path in alike], workers=workers)
     _compare(result, rows, dict(zip(alike, hashes, strict=True)))
+    if recordings is not None:
+        _compare_pictures(result, recordings, manifests, rows)
     result.sources = sources.describe(np.array([row.split for row in rows]))
     _balance(result, manifests, rows)
     return result
@@ -279,6 +296,22 @@ def _compare(result: Audit, rows: Sequence[_Row], hashes: dict[str, str]) -> Non
         if row.group:
             sides.setdefault(row.group, Counter())[row.split] += 1
     result.leaking_groups = {group: dict(count) for group, count in sides.items() if len(count) > 1}
+
+
+def _compare_pictures(
+    result: Audit, recordings: Recordings, manifests: Sequence[Manifest], rows: Sequence[_Row]
+) -> None:
+    """Find copies that were encoded anew; equal files are found by their bytes."""
+    equal = {frozenset(paths) for paths in result.duplicates}
+    copies = recordings.copies(manifests, [row.split for row in rows])
+
+    def named(sets: Sequence[Sequence[int]]) -> list[list[str]]:
+        paths = [[rows[row].path for row in one] for one in sets]
+        return [one for one in paths if frozenset(one) not in equal]
+
+    result.copies, result.contradicting_copies = named(copies.sets), named(copies.contradictions)
+    result.leaking_copies = named(copies.across)
+    result.recordings = [recordings.summary(), *recordings.notes()]
 
 
 def _balance(result: Audit, manifests: Sequence[Manifest], rows: Sequence[_Row]) -> None:

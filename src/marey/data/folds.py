@@ -43,7 +43,7 @@ from marey.base.errors import DataError
 from marey.base.words import capitalised, counted, in_words, verb
 from marey.data.identity import contents_of, paths_of
 from marey.data.manifest import Manifest
-from marey.data.sources import Sources
+from marey.data.sources import Evidence, Sources
 from marey.data.units import NAMED, Together, joined_units, together_by_names
 from marey.data.videos import first_of
 
@@ -80,10 +80,18 @@ class Folds:
     """
     notes: tuple[str, ...]
     """What was assumed, what is doubtful and what cannot be judged, as sentences."""
+    together: Together
+    """What they were made from."""
 
     def rows(self, rows: NDArray[np.int64]) -> "Folds":
         """Those of some of the clips."""
-        return replace(self, of_row=self.of_row[rows], units=self.units[rows], sources=self.sources.rows(rows))
+        return replace(
+            self,
+            of_row=self.of_row[rows],
+            units=self.units[rows],
+            sources=self.sources.rows(rows),
+            together=self.together.rows(rows),
+        )
 
 
 def make_folds(manifest: Manifest, count: int | None = None, *, together: Together | None = None) -> Folds:
@@ -105,7 +113,8 @@ def make_folds(manifest: Manifest, count: int | None = None, *, together: Togeth
     count = count or folds_wanted(len(manifest))
     if count < 2:
         raise DataError(f"folds: at least 2 are needed to hold every clip out once, got {count}.")
-    sources, units = _units(manifest, together or together_by_names(manifest))
+    together = together or together_by_names(manifest)
+    sources, units = _units(manifest, together)
     table = _Table.of(manifest, units)
     folds, loads = _assigned(manifest, table, _hashes(manifest, sources, units), count)
     apart = loads.max(1) < loads.sum(1)
@@ -120,7 +129,7 @@ def make_folds(manifest: Manifest, count: int | None = None, *, together: Togeth
         *_few_folds_note(len(used), count, units[held], sources),
         *_class_notes(manifest, sources, table.units_of_class, apart, judged),
     ]
-    return Folds(of_row, len(used), units, sources, judged, tuple(notes))
+    return Folds(of_row, len(used), units, sources, judged, tuple(notes), together)
 
 
 def folds_wanted(clips: int) -> int:
@@ -354,9 +363,10 @@ def _source_notes(manifest: Manifest, sources: Sources) -> list[str]:
     elif known < total:
         notes.append(f"Of {total - known:,} of {counted(total, 'clip')} the recording is not known: {doubt}.")
     if not sources.given and (names := np.unique(sources.of_row[sources.known & sources.together])).size:
+        named = "" if Evidence.PICTURES in sources.evidence else f" ({first_of(names.tolist(), NAMED)})"
         notes.append(
-            f"Which clips are of one recording was guessed from {sources.by}: {counted(names.size, 'recording')} "
-            f"({first_of(names.tolist(), NAMED)}); a column `group` would say it."
+            f"Which clips are of one recording was guessed from {sources.by}: {counted(names.size, 'recording')}{named}; a "
+            "column `group` would say it."
         )
     rows, labels = _labels(manifest)
     if (over := np.unique(labels[(sources.known & ~sources.together)[rows]])).size:

@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from marey.base.processes import processor_seconds
-from marey.base.words import counted, verb
+from marey.base.words import counted, in_words, verb
 from marey.data.copies import Copies
 from marey.data.links import Link, Relation, find_links
 from marey.data.manifest import Manifest
@@ -88,6 +88,22 @@ class Recordings:
             and known[link.second]
             and groups[link.first] != groups[link.second]
         ]
+
+    def summary(self) -> str:
+        """How many recordings there are, and of how many videos the largest are, in one sentence."""
+        sources = self.sources
+        sizes = sorted(Counter(sources.of_row[sources.known].tolist()).values(), reverse=True)
+        if not sizes:
+            return f"Of none of {counted(len(self.ids), 'video')} the recording is known."
+        known, several = int(sources.known.sum()), [size for size in sizes if size > 1]
+        parts = [f"{counted(len(sizes), 'recording')} of {counted(known, 'video')}, by {sources.by}"]
+        if several:
+            parts.append(f"the largest {verb(len(several), 'has', 'have')} {in_words([f'{n:,}' for n in several[:3]])}")
+        if alone := len(sizes) - len(several):
+            parts.append(f"{counted(alone, 'video')} alone")
+        if unknown := len(self.ids) - known:
+            parts.append(f"of {unknown:,} the recording is not known")
+        return f"{'; '.join(parts)}."
 
     def notes(self) -> list[str]:
         """What could not be compared, and what pictures do not tell, as sentences."""
@@ -163,8 +179,10 @@ def _joined(
         Evidence.TIMES: bool(by_time),
     }
     evidence = tuple(one for one, is_told in told.items() if is_told) or (Evidence.NAMES, Evidence.PICTURES)
-    of_row = np.where(known, _names(least, named, ids), "")
-    return _Found(Sources(of_row, known, named.named & named.together, evidence), fixed)
+    # Where names put a whole class into one recording, and pictures do not, a split passes over the name.
+    passed_over = named.known & ~named.together & ~several
+    of_row = np.where(passed_over, named.of_row, np.where(known, _names(least, named, ids), ""))
+    return _Found(Sources(of_row, known & ~passed_over, named.named, evidence), fixed)
 
 
 def _pairs(links: Iterable[Link], relation: Relation) -> Pairs:
@@ -195,9 +213,8 @@ def _names(least: NDArray[np.int64], named: Sources, ids: NDArray[np.str_]) -> N
     alphabetical order.
     """
     names = np.empty(len(ids), object)
-    own = named.named & named.together
     for rows in _rows_of(np.char.mod("%d", least)):
-        by_name = Counter(named.of_row[row] for row in rows if own[row])
+        by_name = Counter(named.of_row[row] for row in rows if named.named[row])
         most = max(by_name.values(), default=0)
         names[rows] = min((name for name, n in by_name.items() if n == most), default=min(ids[rows].tolist()))
     return names.astype(np.str_)

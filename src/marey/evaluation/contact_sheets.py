@@ -1,6 +1,7 @@
 """Contact sheets: the recordings of a list, a row of small pictures for each, the largest first; and copies."""
 
 import base64
+import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -11,10 +12,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from marey.base.files import write_text
+from marey.base.errors import DataError
+from marey.base.files import write_json, write_text
 from marey.base.jsonable import Json
 from marey.base.page import jpeg_uri, render
-from marey.base.words import counted
 from marey.data.copies import Copies
 from marey.data.recordings import Recordings
 from marey.video.signature import Signature
@@ -92,7 +93,7 @@ class ContactSheets:
         alone = [rows[0] for rows in members.values() if len(rows) == 1]
         sets = list(dict.fromkeys([*copies.contradictions, *copies.across, *copies.sets]))
         return cls(
-            summary=recordings_text(recordings),
+            summary=recordings.summary(),
             notes=(*recordings.notes(), *copies.lines(recordings.ids.tolist())),
             rows=tuple(sheet.row(name, rows) for name, rows in several[:_ROWS]),
             rows_left=max(0, len(several) - _ROWS),
@@ -116,6 +117,25 @@ class ContactSheets:
         alone = tuple(Picture(**one) for one in found["alone"])
         return cls(**{**found, **rows, "alone": alone, "notes": tuple(found["notes"])})
 
+    def save(self, folder: Path) -> None:
+        """Write them into the folder of a run, whose report shows them."""
+        write_json(folder / SHEETS, self.as_json())
+
+    @classmethod
+    def load(cls, folder: Path) -> Self | None:
+        """Those of the run in a folder; None where there are none.
+
+        Raises:
+            DataError: the file is not as `save` wrote it.
+        """
+        path = folder / SHEETS
+        try:
+            return cls.from_json(json.loads(path.read_text(encoding="utf-8")))
+        except FileNotFoundError:
+            return None
+        except (ValueError, KeyError, TypeError) as error:
+            raise DataError(f"{path}: not what marey train wrote ({error}): remove it.") from None
+
     def lines(self) -> list[str]:
         """What was found, for a terminal."""
         return [self.summary, *self.notes]
@@ -127,23 +147,6 @@ class ContactSheets:
             RunError: nothing can be written there.
         """
         write_text(path, render("marey.evaluation", "recordings.html", title=title, sheets=self))
-
-
-def recordings_text(recordings: Recordings) -> str:
-    """How many recordings there are, and of how many videos the largest are, in one sentence."""
-    sources = recordings.sources
-    sizes = sorted(Counter(sources.of_row[sources.known].tolist()).values(), reverse=True)
-    if not sizes:
-        return f"Of none of {counted(len(recordings.ids), 'video')} the recording is known."
-    known = int(sources.known.sum())
-    text = f"{counted(len(sizes), 'recording')} of {counted(known, 'video')}, by {sources.by}"
-    several = [size for size in sizes if size > 1]
-    if several:
-        largest = ", ".join(f"{size:,}" for size in several[:3])
-        text += f"; the largest {'has' if len(several) == 1 else 'have'} {largest}"
-    text += f"; {counted(len(sizes) - len(several), 'video')} alone" if len(several) < len(sizes) else ""
-    unknown = len(recordings.ids) - known
-    return text + (f"; of {unknown:,} the recording is not known." if unknown else ".")
 
 
 def _size(recording: tuple[str, list[int]]) -> tuple[int, str]:

@@ -104,14 +104,19 @@ class Cost:
     """Seconds times processor cores, of decoding, network, and heads."""
     seconds: float
     """On the clock."""
+    pictures: float = 0.0
+    """Of the core-seconds, those for comparing the pictures of the clips."""
 
     @property
     def sentence(self) -> str:
         """The numbers in words."""
         kept = f", features of {self.kept:,} were kept from before" if self.kept else ""
         spent = counted(round(self.core_seconds), "core-second")
+        share = (
+            f" ({percent(self.pictures / self.core_seconds, 0)} to compare pictures)" if self.pictures >= 0.5 else ""
+        )
         return (
-            f"Features, folds and heads: {counted(self.computed, 'clip')} went through the network{kept}; {spent}, "
+            f"Features, folds and heads: {counted(self.computed, 'clip')} went through the network{kept}; {spent}{share}, "
             f"{lasting(self.seconds)} on the clock."
         )
 
@@ -203,6 +208,8 @@ class OutOfFold:
     left_out: tuple[str, ...] = ()
     """Classes of the classifier that the answers do not have, since nothing can be said of them out of fold: where clips
     have several labels. Of one label a clip such classes have no clips among the answers."""
+    copies: tuple[str, ...] = ()
+    """Clips that were left out since others have the same content, by their ids."""
 
     def __repr__(self) -> str:
         return f"OutOfFold({self.folds} folds, {self.head}: {self.result!r})"
@@ -238,6 +245,7 @@ class OutOfFold:
             "tuning": None if self.tuning is None else asdict(self.tuning),
             "tuning_note": self.tuning_note,
             "left_out": list(self.left_out),
+            "copies": list(self.copies),
         }
 
     @classmethod
@@ -289,6 +297,7 @@ class OutOfFold:
             tuning=None if found["tuning"] is None else FineTuning(**found["tuning"]),
             tuning_note=found["tuning_note"],
             left_out=tuple(found["left_out"]),
+            copies=tuple(found["copies"]),
         )
 
     # -- numbers

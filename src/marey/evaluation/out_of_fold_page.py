@@ -162,6 +162,7 @@ def _cost(found: OutOfFold) -> list[tuple[str, str]]:
         ("clips through the network now", f"{cost.computed:,}"),
         ("clips whose features were kept", f"{cost.kept:,}"),
         ("core-seconds (time of each core that worked)", f"{cost.core_seconds:,.0f}"),
+        ("of them to compare pictures", f"{cost.pictures:,.0f}"),
         ("time on the clock", lasting(cost.seconds)),
     ]
 

@@ -17,6 +17,7 @@ from marey.base.page import Line, heat_map, line_chart, render
 from marey.base.words import percent
 from marey.data.manifest import Manifest
 from marey.evaluation.answers import FILM_FRAMES, choose_answers
+from marey.evaluation.contact_sheets import ContactSheets
 from marey.evaluation.out_of_fold import OUT_OF_FOLD, OutOfFold
 from marey.evaluation.out_of_fold_page import OutOfFoldPage
 from marey.evaluation.result import SCORES, EvaluationResult, NumberRow
@@ -110,6 +111,7 @@ def write_report(folder: str | Path, data: Manifest | None = None) -> Path:
         title=folder.resolve().name,
         judged=_Judged() if result is None else _judged(result, data),
         folds=None if found is None else OutOfFoldPage.of(found, folder),
+        sheets=ContactSheets.load(folder) if found else None,
         charts=_charts(log) if log.exists() else [],
         comparisons=result.comparisons if result else (),
         answers=choose_answers(result.scores, data) if result and data is not None else None,

@@ -34,6 +34,7 @@ from marey.workflows.backbones import Backbone, check_backbone, find_backbone
 from marey.workflows.budget import Budget
 from marey.workflows.finish import is_finished, tested_lines
 from marey.workflows.fitted import fit_on_cells, write_classifier
+from marey.workflows.recordings import Divided, divide_by_recordings
 from marey.workflows.tuned import TuningOptions, tune_and_finish
 from marey.workflows.tuning_data import CLIPS, TuningData, save_lists
 from marey.workflows.tuning_start import can_be_tuned, cannot_be_judged, fold_that_judges, save_start
@@ -220,21 +221,35 @@ def _fit(plan: FittingPlan, backbone: Backbone, begun: float) -> None:
     options, out = plan.options, plan.out
     joined(plan.train, plan.given.tested).write_csv(out / "split.csv")
     estimate = _say_what_was_understood(plan, backbone)
-    cells = compute_cells(backbone.model, plan.train, options.compute, max_broken=options.max_broken)
-    notes = (*plan.given.notes, *plan.folds.notes)
+    divided = _divided(plan)
+    cells = compute_cells(backbone.model, divided.train, options.compute, max_broken=options.max_broken)
     fitted = fit_on_cells(
-        cells, plan.train, plan.folds, backbone, task=plan.task, notes=notes, begun=begun, estimate=estimate
+        cells, divided, backbone, task=plan.task, notes=plan.given.notes, begun=begun, estimate=estimate
     )
     write_classifier(fitted.model, fitted.found, out)
-    save_start(fitted, plan.given.tested, out)
+    save_start(fitted, divided.tested, out)
+
+
+def _divided(plan: FittingPlan) -> Divided:
+    """The clips in folds by their recordings, after their pictures were compared; the run's list and contact sheets say
+    which.
+    """
+    divided, sheets = divide_by_recordings(plan.given, plan.folds)
+    joined(divided.train, divided.tested).write_csv(plan.out / "split.csv")
+    if sheets is not None:
+        sheets.save(plan.out)
+    for note in (*divided.notes, *divided.folds.notes):
+        notice(note)
+    return divided
 
 
 def _take_up(plan: FittingPlan) -> None:
     """Go on with a run whose head was fitted already; its clips may lie elsewhere now."""
     out = plan.out
     understood(f"{plan.counts_text()}; the head was fitted already, in {out}")
-    broken = [file.id for file in OutOfFold.load(out).result.broken]
-    readable = ~np.isin(np.array([clip.id for clip in plan.train]), broken)
+    before = OutOfFold.load(out)
+    missing = [*(file.id for file in before.result.broken), *before.copies]
+    readable = ~np.isin(np.array([clip.id for clip in plan.train]), missing)
     save_lists({CLIPS: plan.train[np.flatnonzero(readable)], **plan.given.tested}, out)
 
 
@@ -289,7 +304,7 @@ def _say_what_was_understood(plan: FittingPlan, backbone: Backbone) -> Estimate 
     estimate = estimate_cells(backbone.model, plan.train, plan.options.compute) if first_line_awaited() else None
     expected = "" if estimate is None else _cost_text(estimate)
     understood(f"{plan.counts_text()}; features of {backbone.source} on {device_text(device)}{expected}")
-    for note in (*plan.given.notes, *plan.folds.notes):
+    for note in plan.given.notes:
         notice(note)
     return estimate
 

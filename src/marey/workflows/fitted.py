@@ -36,6 +36,7 @@ from marey.training.heads import Head, Targets
 from marey.training.selection import Candidate, Choice, choose_head, judging_folds
 from marey.weights.checkpoint import save_checkpoint
 from marey.workflows.backbones import Backbone, with_pooling
+from marey.workflows.recordings import Divided
 
 _OF_FRAMES = (
     ("mean and change of frames and difference images", Moments(), True),
@@ -64,8 +65,7 @@ class Fitted:
 
 def fit_on_cells(
     cells: Cells,
-    listed: Manifest,
-    folds: Folds,
+    divided: Divided,
     backbone: Backbone,
     *,
     task: TaskConfig,
@@ -76,16 +76,15 @@ def fit_on_cells(
     """Choose and fit a head, and say how well it answers out of fold.
 
     Args:
-        cells: Of the clips of `listed` that could be read.
-        listed: The clips that are fitted on.
-        folds: Of all of them.
-        notes: What was assumed and is doubtful, as sentences.
+        cells: Of the clips that are fitted on and could be read.
+        divided: All of these clips, and their folds.
+        notes: What was assumed and is doubtful of all of them, as sentences.
         begun: When the work began, by `time.perf_counter`.
         estimate: What was computed beforehand to say how long it would take.
     """
-    started = processor_seconds()
+    started, listed = processor_seconds(), divided.train
     manifest, rule = listed[cells.rows], task_of(task)
-    of_clips, notes = _of_readable(listed, folds, cells, notes)
+    of_clips, notes = _of_readable(listed, divided.folds, cells, (*notes, *divided.notes, *divided.folds.notes))
     labels, classes = rule.labels(manifest), len(manifest.class_names)
     targets: Targets = labels if labels.ndim == 1 else labels > 0
     choice = choose_head(_candidates(cells, backbone), targets, of_clips.of_row, classes=classes, task=task)
@@ -107,9 +106,16 @@ def fit_on_cells(
         notes=(*notes, *_threshold_notes(left_out)),
         curve=curve,
         calibration=calibration,
-        cost=_cost(cells, estimate, heads=processor_seconds() - started, seconds=time.perf_counter() - begun),
+        cost=_cost(
+            cells,
+            estimate,
+            pictures=divided.core_seconds,
+            heads=processor_seconds() - started,
+            seconds=time.perf_counter() - begun,
+        ),
         heads=_heads(choice, rule, labels, answered),
         left_out=left_out,
+        copies=divided.left_out,
     )
     return Fitted(manifest, of_clips, targets, choice, model, found)
 
@@ -186,15 +192,18 @@ def _of_readable(listed: Manifest, folds: Folds, cells: Cells, notes: tuple[str,
     if not cells.broken:
         return folds.rows(cells.rows), notes
     tell_of_lost_classes(listed, [broken.id for broken in cells.broken])
-    again = make_folds(listed[cells.rows], folds_wanted(len(listed)))
+    together = folds.together.rows(cells.rows)
+    again = make_folds(listed[cells.rows], folds_wanted(len(listed)), together=together)
     return again, (*(note for note in notes if note not in folds.notes), *again.notes)
 
 
-def _cost(cells: Cells, estimate: Estimate | None, *, heads: float, seconds: float) -> Cost:
-    """What the features cost, those of the estimate among them, and the heads."""
+def _cost(cells: Cells, estimate: Estimate | None, *, pictures: float, heads: float, seconds: float) -> Cost:
+    """What the features cost, those of the estimate among them, the pictures, and the heads."""
     measured, spent = (0, 0.0) if estimate is None else (estimate.measured, estimate.spent)
     computed = cells.computed + measured
-    return Cost(computed, max(len(cells) - computed, 0), cells.core_seconds + spent + heads, seconds)
+    return Cost(
+        computed, max(len(cells) - computed, 0), cells.core_seconds + spent + heads + pictures, seconds, pictures
+    )
 
 
 def write_classifier(model: Classifier, found: OutOfFold, out: Path) -> None:

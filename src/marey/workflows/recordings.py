@@ -1,10 +1,22 @@
-"""What `marey data sources` does: find the recordings of a list, and write them as a list and as contact sheets."""
+"""What recordings are for: `marey data sources` writes them as a list and as contact sheets; `marey train FOLDER` makes its
+folds by them.
+"""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
+from marey.base.words import counted, verb
+from marey.data.copies import Copies
+from marey.data.folds import Folds, make_folds
 from marey.data.manifest import Manifest
-from marey.data.recordings import find_recordings
+from marey.data.recordings import MOST_COMPARED, Recordings, find_recordings
+from marey.data.sides import Given
+from marey.data.split_names import TRAIN
+from marey.data.units import NAMED, Together
+from marey.data.videos import first_of
 from marey.evaluation.contact_sheets import ContactSheets
 
 
@@ -36,3 +48,93 @@ def write_recordings(manifest: Manifest, path: Path, *, workers: int | None = No
     sheets.write_page(sheets_beside(path), title=path.stem)
     replace(manifest, groups=found.sources.of_row).write_csv(path)
     return sheets
+
+
+@dataclass(frozen=True, eq=False)
+class Divided:
+    """The clips of a training after their pictures were compared: without copies, and in folds that keep recordings
+    together.
+    """
+
+    train: Manifest
+    """Each content once for a class, and none that is tested on; the column `group` is the recording, "" where unknown."""
+    tested: dict[str, Manifest]
+    """The same, with all their videos."""
+    folds: Folds
+    """Of `train`."""
+    together: Together
+    """Of `train`."""
+    left_out: tuple[str, ...]
+    """The clips that `train` lacks, by their ids."""
+    notes: tuple[str, ...]
+    """What was found, as sentences; those on the folds are in `folds`."""
+    recordings: Recordings | None
+    """Of all clips, those that are tested on after those for training; None where pictures were not compared."""
+    rows: NDArray[np.int64]
+    """Which clips of those for training `train` has."""
+
+    @property
+    def core_seconds(self) -> float:
+        """Processor time of comparing the pictures."""
+        return 0.0 if self.recordings is None else self.recordings.core_seconds
+
+
+def divide_by_recordings(given: Given, folds: Folds) -> tuple[Divided, ContactSheets | None]:
+    """Compare the pictures of the clips that a classifier is fitted and tested on, and make their folds anew.
+
+    Args:
+        given: The clips.
+        folds: Of those for training, by names alone; they are kept where there are too many clips to compare.
+
+    Raises:
+        RunError: a process died.
+        DataError: without copies too few clips are left to judge any class.
+    """
+    parts = [given.train, *given.tested.values()]
+    total, every = sum(map(len, parts)), np.arange(len(given.train))
+    if total > MOST_COMPARED:
+        note = (
+            f"{counted(total, 'clip')}: pictures are compared of up to {MOST_COMPARED:,}, so that clips of one recording "
+            "and copies are known by names and equal files alone (marey data sources compares any number)."
+        )
+        return Divided(given.train, given.tested, folds, folds.together, (), (note,), None, every), None
+    found = find_recordings(parts)
+    sides = np.repeat([TRAIN, *given.tested], [len(part) for part in parts])
+    copies = found.copies(parts, sides.tolist())
+    out, copies_note = _left_out(copies, given)
+    rows = np.delete(every, out)
+    together, train = found.together.rows(rows), given.train[rows]
+    sheets = ContactSheets.of(found, copies)
+    notes = [sheets.summary, *sheets.notes, *copies_note]
+    if given.tested:
+        notes.append(f"Training and tests: {found.sources.describe(sides)}.")
+    groups = np.split(found.sources.of_row, np.cumsum([len(part) for part in parts])[:-1])
+    tested = {
+        name: replace(part, groups=own) for (name, part), own in zip(given.tested.items(), groups[1:], strict=True)
+    }
+    divided = Divided(
+        replace(train, groups=groups[0][rows]), tested, make_folds(train, together=together), together,
+        tuple(given.train[row].id for row in out), tuple(notes), found, rows,
+    )  # fmt: skip
+    return divided, sheets
+
+
+def _left_out(copies: Copies, given: Given) -> tuple[list[int], list[str]]:
+    """The rows of the clips for training that are left out since they are copies, and why, as sentences: of each content and
+    class one stays, and none that is tested on.
+    """
+    count = len(given.train)
+    tested = [row for rows in copies.across for row in rows if row < count]
+    twice = [row for row in copies.once() if row < count and row not in set(tested)]
+    notes = []
+    if twice:
+        notes.append(
+            f"{counted(len(twice), 'clip')} of them {verb(len(twice), 'is', 'are')} left out, so that each content counts "
+            f"once in its class: {first_of([given.train[row].id for row in twice], NAMED)}."
+        )
+    if tested:
+        notes.append(
+            f"{counted(len(tested), 'clip')} for training {verb(len(tested), 'is', 'are')} left out as copies of clips that "
+            f"are tested on: {first_of([given.train[row].id for row in tested], NAMED)}."
+        )
+    return sorted([*twice, *tested]), notes
