@@ -72,3 +72,15 @@ def dies(item: int) -> None:
 def test_a_job_that_dies_is_not_taken_for_that() -> None:
     with pytest.raises(RunError, match="a process at work died"):
         run_jobs(dies, [1], workers=1, title="a")
+
+
+def threads_asked_for(name: str) -> str | None:
+    return os.environ.get(name)
+
+
+def test_numpy_in_workers_computes_in_one_thread_unless_the_user_says_otherwise(monkeypatch) -> None:
+    monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
+    monkeypatch.setenv("MKL_NUM_THREADS", "3")
+    names = ["OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"]
+    assert run_jobs(threads_asked_for, names, workers=1, title="a") == ["1", "3"]
+    assert "OPENBLAS_NUM_THREADS" not in os.environ

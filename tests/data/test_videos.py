@@ -7,16 +7,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from made_scenes import Held
 
 import marey
-from marey.base.errors import DataError
+from marey.base.errors import DataError, DecodeError
 from marey.data.clips import DecodedVideo, ViewDataset
 from marey.data.folders import list_folder
 from marey.data.formats import read_manifest
 from marey.data.listing import as_videos, read_videos
 from marey.data.manifest import make_manifest
 from marey.data.quarantine import Broken
-from marey.data.videos import VideoEntry, VideoList
+from marey.data.videos import VideoEntry, VideoList, frame_range
 from marey.video.pixels import Pixels
 from marey.video.sampling.mmaction2 import MMAction2Test
 from marey.video.writer import write_video
@@ -198,3 +199,29 @@ def test_a_slice_of_a_list_is_a_list(tmp_path) -> None:
     part = whole[1:]
     assert (type(part), list(part)) == (type(whole), list(whole)[1:])
     assert list(whole.videos[:2]) == list(whole.videos)[:2]
+
+
+def part(**ends: float) -> tuple[int, int] | str:
+    """The first frame and the number of frames of a part of a video of ten frames, one a second; else what is wrong."""
+    try:
+        return frame_range(VideoEntry("a", Path("a.mp4"), **ends), Held(np.zeros((10, 2, 2, 3), np.uint8), fps=1))
+    except DecodeError as error:
+        return error.reason
+
+
+def test_the_frames_of_a_part() -> None:
+    """Those shown from its start on and before its end; what is beyond the video's end is left out."""
+    assert part() == (0, 10)
+    assert part(start=2, end=4) == part(start=1.5, end=4) == part(start_frame=2, end_frame=4) == (2, 2)
+    assert part(start=7) == part(start_frame=7) == part(start=7, end=99) == part(start_frame=7, end_frame=99) == (7, 3)
+    assert part(end=1) == part(end=0.1) == part(end_frame=1) == (0, 1)
+    assert part(start=9) == part(start_frame=9) == (9, 1)
+
+
+def test_a_part_without_frames_is_said() -> None:
+    last = "(the last one is shown at 9.00 s)"
+    assert part(start=9.5) == f"no frame lies between 9.5 s and the end {last}"
+    assert part(start=20, end=22.25) == f"no frame lies between 20 s and 22.25 s {last}"
+    assert part(start=2.1, end=2.9) == f"no frame lies between 2.1 s and 2.9 s {last}"
+    assert part(end=0) == f"no frame lies between 0 s and 0 s {last}"
+    assert part(start_frame=10) == part(start_frame=10, end_frame=12) == "has no frame 10 (counted from 0): it has 10"

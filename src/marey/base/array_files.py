@@ -6,6 +6,7 @@ import tempfile
 import threading
 import weakref
 import zipfile
+import zlib
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -18,8 +19,9 @@ from marey.base.files import atomic_path
 from marey.base.kept import cache_limit, mark_used, prune
 from marey.base.reporter import notice
 
-_DAMAGED = (ValueError, KeyError, EOFError, zipfile.BadZipFile)
-"""What NumPy raises of a file that is cut off, or whose checksum is wrong."""
+_DAMAGED = (ValueError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
+"""What NumPy and `zipfile` raise of a file that is cut off, whose checksum is wrong, or that seems to be compressed or
+encrypted in a way that they do not know."""
 
 
 class ArrayFiles:
@@ -133,9 +135,13 @@ class ArrayFiles:
 
 
 def read_arrays(path: Path) -> dict[str, NDArray[Any]] | None:
-    """The arrays of a file by their names; None where there is none, or it is damaged."""
+    """The arrays of a file by their names; None where there is none, or it is damaged.
+
+    Arrays may be missing where the file's table of contents is damaged, which has no checksum.
+    """
     try:
-        with np.load(path, allow_pickle=False) as file:
+        # Opened here: NumPy leaves a file open that it cannot read, and Windows lets no other take its place then.
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             return dict(file)
     except OSError:
         return None

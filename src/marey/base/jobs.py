@@ -132,8 +132,9 @@ def _begin_work(begun: Event) -> None:
     """What each worker does first: it says that it is there, by `begun`.
 
     Ctrl-C, which reaches all processes, ends its work without a word: the parent says what happened. A worker whose parent
-    was killed would wait for work for ever. There is a worker for each core: NumPy, which is not loaded yet, is told to
-    compute in one thread.
+    was killed would wait for work for ever. There is a worker for each core, so NumPy is told to
+    compute in one thread. It reads these variables when it is loaded: after this, unless the main script imports it. Values
+    of the user's own stay.
     """
     begun.set()
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")

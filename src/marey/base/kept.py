@@ -15,7 +15,7 @@ from marey.base.files import cache_folder
 
 _LIMIT_GB = "4"
 """A converted network takes as much as its weights, mostly 0.03 to 0.5 GB; the features of a clip 0.2 MB, so that there is
-room for 20,000: more than most projects use; a signature 0.1 MB."""
+room for 20,000: more than most projects use; a signature 0.1 to 0.2 MB."""
 
 
 def kept_folder(kind: str) -> Path:

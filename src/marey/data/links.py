@@ -15,7 +15,7 @@ from marey.video.opencv import one_thread
 from marey.video.signature import KEYED, Signature
 
 _HELD = 128
-"""Signatures that each process holds in memory, about 1 MB each."""
+"""Signatures that each process holds in memory, 1 to 3 MB each."""
 _AT_ONCE = 4
 """Videos that go to a process at a time."""
 _MIDDLE = 1
@@ -30,7 +30,7 @@ class Relation(StrEnum):
     COPY = "copy"
     """The same content from beginning to end, encoded, scaled, cropped, mirrored or marked anew."""
     NEXT = "next"
-    """The first frame of one follows the last frame of the other."""
+    """The first frame of one follows the last frame of the other, or is the same."""
     SCENE = "scene"
     """Some frames show the same place, however the camera moves between them."""
 
@@ -38,19 +38,21 @@ class Relation(StrEnum):
 _ORDER = list(Relation)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, order=True)
 class Link:
     """Two videos of a list, and what they are to each other."""
 
     first: int
     second: int
+    """Rows of the list, the first less than the second."""
     relation: Relation
     mirrored: bool
     """Whether one is a mirror image of the other."""
 
 
 def find_links(signatures: Signatures, *, workers: int | None = None) -> list[Link]:
-    """The videos that belong together, one link for each two, in order; of videos of equal content the first alone.
+    """The videos that belong together, one link for each two, sorted; of videos of equal content (`Signatures.keys`) the
+    first alone. The same videos listed in another order have the same links.
 
     Args:
         signatures: Of the list's videos.
@@ -64,13 +66,16 @@ def find_links(signatures: Signatures, *, workers: int | None = None) -> list[Li
         _Job(signatures.path(first), tuple((signatures.path(one.second), one) for one in several))
         for first, several in ((first, list(group)) for first, group in groupby(candidates, key=lambda one: one.first))
     ]
-    found = each_job(_links_of, jobs, workers=workers, title="Comparing pictures", unit="videos", chunk=_AT_ONCE)
-    return [link for links in found for link in links]
+    try:
+        found = each_job(_links_of, jobs, workers=workers, title="Comparing pictures", unit="videos", chunk=_AT_ONCE)
+        return sorted(link for links in found for link in links)
+    finally:
+        _signature.cache_clear()  # of this process, where there are no others
 
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    """A video, by the file of its signature, and all that it may belong together with, in the order of their rows."""
+    """A video, by the file of its signature, and all that it may belong together with, in the order of these."""
 
     first: Path
     others: tuple[tuple[Path, Candidate], ...]
@@ -94,17 +99,24 @@ def _link(first: Path, others: Sequence[tuple[Path, Candidate]], *, mirrored: bo
     if not candidates:
         return None
     relation = _relation(_signature(first), _signature(others[0][0]), candidates, mirrored=mirrored)
-    return None if relation is None else Link(candidates[0].first, candidates[0].second, relation, mirrored)
+    if relation is None:
+        return None
+    rows = candidates[0].first, candidates[0].second
+    return Link(min(rows), max(rows), relation, mirrored)
 
 
 @lru_cache(_HELD)
 def _signature(path: Path) -> Signature:
+    """The signature in a file, since most are compared with several others."""
     return read_signature(path)
 
 
 def _relation(
     first: Signature, second: Signature, candidates: Sequence[Candidate], *, mirrored: bool
 ) -> Relation | None:
+    """What two videos are to each other, by candidates that are all mirrored, or all not. The strongest relation is looked
+    for first.
+    """
     wanted = [candidate.frames for candidate in candidates]
     if WHOLE in wanted:
         laid = laid_whole(first.smooth.shape[1:], second.smooth.shape[1:], mirrored=mirrored)
@@ -123,7 +135,7 @@ def _relation(
                 return Relation.NEXT
     others = (each for each in frames if each[0] != each[1] and each not in (_FORWARDS, _BACKWARDS))
     seen = seen or _first(map(scene, others)) is not None
-    if same_place is None and (seen or not frames):
+    if same_place is None and (seen or not frames):  # no candidate laid two frames of the same place in time
         middle = scene((_MIDDLE, _MIDDLE))
         if middle is not None and is_copy(first, second, middle):
             return Relation.COPY

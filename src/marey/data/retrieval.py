@@ -6,8 +6,8 @@ that show the same place are found by it. That of a video is made of small pictu
 from their mean: by it copies are found where many videos show one place, and copies of videos without keypoints.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -38,47 +38,53 @@ Vectors = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True, order=True)
 class Candidate:
-    """Two videos that may show the same; the first is to be mirrored where `mirrored`."""
+    """Two videos that may show the same, in the order of their keys; the first is to be mirrored where `mirrored`."""
 
     first: int
     second: int
+    """Rows of the list."""
     mirrored: bool
     frames: tuple[int, int]
-    """Which of the keyed frames of the two may be the same, 0 to 2; (-1, -1): all of their frames, as a whole."""
+    """Which of the keyed frames of the two may be the same, 0 to 2; `WHOLE`: all of their frames, in their order."""
 
 
 WHOLE = (-1, -1)
 
 
 def find_candidates(signatures: Signatures) -> list[Candidate]:
-    """The nearest videos of each, in order; of two videos the one whose row is less comes first."""
-    rows = signatures.rows
+    """The nearest videos of each, of equal content the first alone, sorted.
+
+    All is computed in the order of the videos' keys, so that the same videos listed in another order give the same pairs.
+    """
+    rows = sorted(signatures.rows, key=lambda row: signatures.keys[row])
     if len(rows) < 2:
         return []
-    frames, mirrored_frames, videos, mirrored_videos = _all_vectors(signatures, _vocabulary(signatures))
+    frames, mirrored_frames, videos, mirrored_videos = _all_vectors(signatures, rows, _vocabulary(signatures, rows))
     found = set()
     for mirrored, queries in ((False, frames), (True, mirrored_frames)):
         for one, frame, other, of_other in _nearest(queries, frames, _NEAREST[mirrored]):
-            found.add(_ordered(rows[one], rows[other], mirrored, (frame, of_other)))
+            found.add(_ordered(one, other, mirrored, (frame, of_other)))
     for mirrored, queries in ((False, videos), (True, mirrored_videos)):
         for one, _, other, _ in _nearest(queries, videos, _ALIKE[mirrored]):
-            found.add(_ordered(rows[one], rows[other], mirrored, WHOLE))
-    return sorted(found)
+            found.add(_ordered(one, other, mirrored, WHOLE))
+    return sorted(replace(pair, first=rows[pair.first], second=rows[pair.second]) for pair in found)
 
 
 def _ordered(one: int, other: int, mirrored: bool, frames: tuple[int, int]) -> Candidate:
-    """The pair from its lesser row on: a mirror image of it is one of the other as well."""
+    """The pair from its lesser number on: where one is a mirror image of the other, the other is one of it as well."""
     if one < other:
         return Candidate(one, other, mirrored, frames)
     return Candidate(other, one, mirrored, (frames[1], frames[0]))
 
 
-def _all_vectors(signatures: Signatures, vocabulary: Vectors) -> tuple[Vectors, Vectors, Vectors, Vectors]:
-    """Of R videos: of their keyed frames and of these mirrored [R, 3, W * 128]; of their pictures and of these mirrored
-    [R, 1, 6 * 144].
+def _all_vectors(
+    signatures: Signatures, rows: Sequence[int], vocabulary: Vectors
+) -> tuple[Vectors, Vectors, Vectors, Vectors]:
+    """Of the R videos of these rows: of their keyed frames and of these mirrored [R, 3, W * 128]; of their pictures and of
+    these mirrored [R, 1, 6 * 144].
     """
     frames, mirrored_frames, videos, mirrored_videos = [], [], [], []
-    for _, one in signatures.each():
+    for one in map(signatures.__getitem__, rows):
         width = one.frames.shape[2]
         frames.append([_of_keypoints(each, vocabulary) for each in one.keypoints])
         mirrored_frames.append([_of_keypoints(each.mirrored(width), vocabulary) for each in one.keypoints])
@@ -87,11 +93,13 @@ def _all_vectors(signatures: Signatures, vocabulary: Vectors) -> tuple[Vectors, 
     return np.array(frames), np.array(mirrored_frames), np.array(videos), np.array(mirrored_videos)
 
 
-def _vocabulary(signatures: Signatures) -> Vectors:
-    """[W, 128]: centres of the list's descriptors, by k-means from centres that are spread over the list."""
-    each = max(1, _SAMPLE // (len(KEYED) * len(signatures.rows)))
-    parts = [_spread(keypoints.rooted, each) for _, one in signatures.each() for keypoints in one.keypoints]
-    sample = np.concatenate(parts)[:_SAMPLE]
+def _vocabulary(signatures: Signatures, rows: Sequence[int]) -> Vectors:
+    """[W, 128]: centres of the descriptors of these rows, by k-means from centres that are spread over them; W is less
+    than 16, down to 0, where there are no more descriptors.
+    """
+    each = max(1, _SAMPLE // (len(KEYED) * len(rows)))
+    parts = [_spread(keypoints.rooted, each) for row in rows for keypoints in signatures[row].keypoints]
+    sample = _spread(np.concatenate(parts), _SAMPLE)
     centres = _spread(sample, _WORDS)
     for _ in range(_ROUNDS if len(sample) else 0):
         members = _members(sample, centres)
@@ -143,15 +151,17 @@ def _normal(values: Vectors) -> Vectors:
 
 def _nearest(queries: Vectors, all_of: Vectors, count: int) -> Iterator[tuple[int, int, int, int]]:
     """For each of the vectors [R, F, D] of R videos: its video and place, and those of the nearest vector of each of the
-    `count` other videos that have the nearest ones.
+    `count` other videos that have the nearest ones. Vectors of zeros are near to none.
     """
     videos, places, width = all_of.shape
     most = min(count, videos - 1)
+    flat = all_of.reshape(videos * places, width)
     for begin in range(0, videos, _AT_ONCE):
         some = queries[begin : begin + _AT_ONCE]
-        likeness = (some.reshape(-1, width) @ all_of.reshape(-1, width).T).reshape(len(some), places, videos, places)
+        likeness = some.reshape(len(some) * places, width) @ flat.T
+        likeness = likeness.reshape(len(some), places, videos, places)
         nearest, best = likeness.argmax(axis=3), likeness.max(axis=3)
-        best[np.arange(len(some)), :, begin + np.arange(len(some))] = -2
+        best[np.arange(len(some)), :, begin + np.arange(len(some))] = -2  # a video with itself
         chosen = np.argpartition(-best, most - 1, axis=2)[:, :, :most]
         for one, place, other in zip(*np.indices(chosen.shape)[:2].reshape(2, -1), chosen.ravel(), strict=True):
             if best[one, place, other] > 0:

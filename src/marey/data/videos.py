@@ -162,8 +162,14 @@ def frame_range(video: VideoEntry, source: FrameSource) -> tuple[int, int]:
     first = 0 if video.start is None else int(np.searchsorted(times, video.start - 1e-6))
     last = len(source) if video.end is None else int(np.searchsorted(times, video.end - 1e-6))
     if last <= first:
-        raise DecodeError(video.path, f"no frame lies between {video.start} and {video.end} s ({times[-1]:.2f} s long)")
+        lie = _between(video.start, video.end)
+        raise DecodeError(video.path, f"no frame lies between {lie} (the last one is shown at {times[-1]:.2f} s)")
     return first, last - first
+
+
+def _between(start: float | None, end: float | None) -> str:
+    """The two ends of a part in seconds, in words."""
+    return f"{seconds_text(start or 0)} s and {'the end' if end is None else f'{seconds_text(end)} s'}"
 
 
 def fingerprint(*columns: NDArray[Any] | None, words: Iterable[Iterable[str]] = ()) -> str:

@@ -20,6 +20,8 @@ _LARGEST, _STRETCHED = 4.0, 2.0
 """How many times larger or smaller one frame may be shown in the other, and how many times more so in one direction."""
 _BLOCK = 8
 """Pixels of a side of the blocks that are compared."""
+_ROUNDING = 0.01
+"""Pixels that a block may lie beyond a frame, by the errors of computing where it lies."""
 _TEXTURE = 4.0
 """Grey levels of deviation within a block below which there is nothing to compare."""
 _AGREES, _DIFFERS = 0.6, 0.3
@@ -203,12 +205,16 @@ def _over(frame_HW: NDArray[np.uint8], size: tuple[int, ...], laid: Alignment) -
 
 
 def _covered(first: Signature, size: tuple[int, ...], laid: Alignment) -> NDArray[np.bool_]:
-    """[G]: which blocks of a frame of such a (height, width) lie wholly beneath one of the first signature."""
-    rows, columns = (np.arange(side // _BLOCK + 1) * _BLOCK for side in size)
+    """[G]: which blocks of a frame of such a (height, width) lie wholly beneath one of the first signature.
+
+    Coordinates are those of the centres of pixels: a frame goes from -0.5 to its width less 0.5.
+    """
+    rows, columns = (np.arange(side // _BLOCK + 1) * _BLOCK - 0.5 for side in size)
     corners = np.stack([*np.meshgrid(columns, rows), np.ones((len(rows), len(columns)))])
     x, y = np.einsum("ij,jrc->irc", cv2.invertAffineTransform(laid.matrix), corners)
     height, width = first.smooth.shape[1:]
-    inside = (x >= 0) & (x <= width) & (y >= 0) & (y <= height)
+    x, y = x + 0.5, y + 0.5
+    inside = (x >= -_ROUNDING) & (x <= width + _ROUNDING) & (y >= -_ROUNDING) & (y <= height + _ROUNDING)
     covered = np.stack([inside[:-1, :-1], inside[1:, :-1], inside[:-1, 1:], inside[1:, 1:]])
     return np.asarray(covered.all(axis=0), np.bool_).ravel()
 

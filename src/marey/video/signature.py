@@ -22,13 +22,16 @@ PLACES = 5
 KEYED = (0, 2, 4)
 """Those of them that have keypoints."""
 _SHORT = 160
-"""Pixels of a frame's shorter side, whatever the video's is."""
+"""Pixels of the shorter side of a signature's frames, whatever the video's is."""
 _LONGEST = 3
-"""Times the shorter side: of a longer picture the sides are brought to this ratio."""
+"""Times the shorter side that the longer one has at most: a longer picture is drawn narrower until it has."""
 _KEYPOINTS = 250
 """Of a frame at most, the strongest."""
 _CONTRAST, _EDGE = 0.02, 12
 """SIFT's thresholds; half of OpenCV's contrast, since small frames of walls and meadows have little."""
+_BESIDE = 0.25
+"""Pixels by which OpenCV places SIFT's keypoints too far to the right and down: it doubles the frame's sides first, and
+halves coordinates as if the first pixels' centres lay upon each other."""
 _BLUR = 1.5
 """Pixels of deviation of the Gaussian by which frames are smoothed."""
 _QUALITY = 90
@@ -54,11 +57,14 @@ class Keypoints:
         return np.sqrt(values, out=values)
 
     def mirrored(self, width: int) -> "Keypoints":
-        """Those of the mirrored frame of so many pixels across: cells from below to above, and directions the other way
-        round, since all of them are relative to the keypoint's own direction.
+        """Those of the frame mirrored from left to right, which is `width` pixels across.
+
+        A descriptor is relative to the keypoint's own direction, which is mirrored as well: along it nothing changes, and
+        what is on its one side comes to the other. So the rows of cells change places, the first with the last, and the
+        directions within each cell turn the other way round.
         """
         points = self.points.copy()
-        points[:, 0] = width - 1 - points[:, 0]
+        points[:, 0] = width - 1 + 2 * _BESIDE - points[:, 0]
         cells = self.descriptors.reshape(-1, 4, 4, 8)[:, ::-1][..., -np.arange(8) % 8]
         return Keypoints(points, np.ascontiguousarray(cells.reshape(-1, 128)))
 
@@ -74,6 +80,7 @@ class Signature:
     count: int
     """Frames of the video or part."""
     seconds: float
+    """From the first frame's beginning to the last one's end, taken as long as the average of these; 0 of one frame."""
     size: Size
     """(height, width) of the video in pixels."""
     stamp: Stamp = Stamp()  # noqa: RUF009 - frozen
@@ -125,7 +132,8 @@ class Signature:
 
 
 def signature_of(source: FrameSource, first: int, count: int, stamp: Stamp = Stamp()) -> Signature:  # noqa: B008 - frozen
-    """The signature of `count` frames of a source, from frame `first` on, whose file has this stamp.
+    """The signature of `count` frames of a source, 1 or more, from frame `first` on, whose file has this stamp. Of fewer
+    than five frames some stand at several places.
 
     Raises:
         DecodeError: one of the five frames cannot be decoded.
