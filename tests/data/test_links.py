@@ -11,7 +11,7 @@ from marey.base.errors import RunError
 from marey.base.reporter import reporting
 from marey.data import links
 from marey.data.links import Link, Relation, find_links
-from marey.data.retrieval import find_candidates
+from marey.data.retrieval import WHOLE, Candidate, find_candidates
 from marey.data.signatures import compute_signatures
 from marey.data.videos import VideoList
 from marey.video.writer import write_video
@@ -139,6 +139,17 @@ def test_parts_of_one_file_are_cuts(folder, tmp_path) -> None:
         Link(0, 2, Relation.COPY, mirrored=False),
         Link(1, 2, Relation.NEXT, mirrored=False),
     ]
+
+
+def test_a_place_that_the_middle_frames_show_is_said(folder) -> None:
+    """Also where only the videos as a whole were candidates, to be copies of each other."""
+    paths = [folder / f"{name}.mp4" for name in (*PLACE[:2], "other 1")]
+    signatures = compute_signatures(VideoList.from_paths(paths), workers=0)
+    relations = []
+    for second in (1, 2):
+        candidates = [Candidate(0, second, False, WHOLE)]
+        relations.append(links._relation(signatures[0], signatures[second], candidates, mirrored=False))
+    assert relations == [Relation.SCENE, None]
 
 
 def test_stills_and_short_clips(tmp_path) -> None:

@@ -114,8 +114,10 @@ def _signature(path: Path) -> Signature:
 def _relation(
     first: Signature, second: Signature, candidates: Sequence[Candidate], *, mirrored: bool
 ) -> Relation | None:
-    """What two videos are to each other, by candidates that are all mirrored, or all not. The strongest relation is looked
-    for first.
+    """What two videos are to each other, by candidates that are all mirrored, or all not.
+
+    A copy is looked for in the videos as a whole, then by frames of the same time that show one place; a cut by the ends;
+    last a copy by the middle frames, which are compared although no candidate named them.
     """
     wanted = [candidate.frames for candidate in candidates]
     if WHOLE in wanted:
@@ -135,10 +137,11 @@ def _relation(
                 return Relation.NEXT
     others = (each for each in frames if each[0] != each[1] and each not in (_FORWARDS, _BACKWARDS))
     seen = seen or _first(map(scene, others)) is not None
-    if same_place is None and (seen or not frames):  # no candidate laid two frames of the same place in time
+    if same_place is None and (seen or not frames):
         middle = scene((_MIDDLE, _MIDDLE))
         if middle is not None and is_copy(first, second, middle):
             return Relation.COPY
+        seen = seen or middle is not None
     return Relation.SCENE if seen else None
 
 
