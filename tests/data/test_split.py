@@ -10,6 +10,7 @@ from marey.data.folders import list_folder
 from marey.data.identity import Identities, content_of, equal_contents, identity_of
 from marey.data.manifest import make_manifest
 from marey.data.sides import sides_of, with_held_out
+from marey.data.sources import UNKNOWN_SOURCES
 from marey.data.split import check_sides, copies_across, split_again, split_manifest
 from marey.data.videos import VideoEntry
 
@@ -135,7 +136,7 @@ def test_given_sides_are_looked_at(tmp_path, capsys) -> None:
     val = make_manifest([("a/3.mp4", "a"), ("b/4.mp4", "b"), ("b/none.mp4", "b")], root=tmp_path, source="val")
     check_sides(train, val)
     said = capsys.readouterr().err
-    assert "file names do not tell sources: clips of one recording may be on both sides (add a column `group`; `marey data sources` writes one, by pictures too)" in said
+    assert UNKNOWN_SOURCES in said
     assert "1 file of the 3 for validation is in the training list too, by content: a/3.mp4" in said
     check_sides(train, val[1:])
     assert "by content" not in capsys.readouterr().err

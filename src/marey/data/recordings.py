@@ -44,6 +44,9 @@ _OVERLAPPING = 0.1
 """Share of the distances between times of creation, 0 to 1, that may be shorter than the videos: two cameras may run at the
 same time."""
 
+_FEW_VIDEOS = 16
+"""So many are looked at before other processes would have begun."""
+
 Pairs = list[tuple[int, int]]
 
 
@@ -132,13 +135,15 @@ def find_recordings(parts: Sequence[Manifest], *, workers: int | None = None) ->
     """The recordings of several lists that are taken as one: first all videos of the first.
 
     Args:
-        workers: Processes that decode and compare; None: one per core, 0: this one.
+        workers: Processes that decode and compare; None: one per core, this one alone for few videos; 0: this one.
 
     Raises:
         RunError: a process died, or the cache was cleared meanwhile.
     """
     begun = processor_seconds()
     sources, videos = joined_sources(parts), joined_videos(parts)
+    if workers is None and len(videos) <= _FEW_VIDEOS:
+        workers = 0
     signatures = compute_signatures(videos, workers=workers)
     links = tuple(find_links(signatures, workers=workers))
     copies = [*signatures.equal_rows(), *_pairs(links, Relation.COPY)]

@@ -1,0 +1,217 @@
+"""Recordings by names, files and pictures together, and copies among them."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from made_scenes import COUNT, mirrored, recording, scaled
+
+from marey.data.copies import Copies
+from marey.data.manifest import Manifest
+from marey.data.recordings import Recordings, find_recordings
+from marey.data.sources import Evidence, Sources
+from marey.data.units import Together, components, joined_units
+from marey.video.writer import write_video
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path_factory, monkeypatch) -> None:
+    """One for all tests, so that no signature is computed twice."""
+    monkeypatch.setenv("MAREY_CACHE", str(tmp_path_factory.getbasetemp() / "cache of recordings"))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """Two clips of each of three places, two cuts of a fourth, and copies of a fifth."""
+    folder = tmp_path_factory.mktemp("recordings")
+    made = {
+        f"{place}{number}": recording(30 + k, 10 * k + number) for k, place in enumerate("abc") for number in (1, 2)
+    }
+    turned = recording(40, 3, count=2 * COUNT, step=1)
+    made |= {"d1": turned[:COUNT], "d2": turned[COUNT:], "e1": (walk := recording(41, 4))}
+    made |= {"e2": mirrored(walk), "e3": scaled(walk, 96, 128)}
+    for name, frames in made.items():
+        write_video(folder / f"{name}.mp4", frames, 25, crf=24)
+    return folder
+
+
+def listed(
+    folder: Path, names: list[str], labels: list[int] | None = None, groups: list[str] | None = None
+) -> Manifest:
+    ids = np.array([f"{name}.mp4" for name in names])
+    classes = np.array(labels or [number % 2 for number in range(len(names))])
+    columns = None if groups is None else np.array(groups)
+    return Manifest(ids, classes, ("run", "walk"), folder, groups=columns, source="made")
+
+
+def partition(found: Recordings) -> set[frozenset[str]]:
+    """Which videos are of one recording; those of which it is not known are not there."""
+    members: dict[str, set[str]] = {}
+    for name, source in zip(found.ids.tolist(), found.sources.of_row.tolist(), strict=True):
+        members.setdefault(source, set()).add(Path(name).stem)
+    return {frozenset(names) for source, names in members.items() if source}
+
+
+ALL = ["a1", "a2", "b1", "b2", "c1", "c2", "d1", "d2", "e1", "e2", "e3"]
+OF_PICTURES = {
+    frozenset(names) for names in (("a1", "a2"), ("b1", "b2"), ("c1", "c2"), ("d1", "d2"), ("e1", "e2", "e3"))
+}
+
+
+def test_pictures_tell_what_names_do_not(folder) -> None:
+    hidden = [f"{number:06}" for number in np.random.default_rng(0).permutation(len(ALL))]
+    for name, number in zip(ALL, hidden, strict=True):
+        (folder / f"{number}.mp4").exists() or (folder / f"{number}.mp4").symlink_to(folder / f"{name}.mp4")
+    found = find_recordings([listed(folder, hidden)])
+    of_name = dict(zip(hidden, ALL, strict=True))
+    assert {frozenset(of_name[name] for name in names) for names in partition(found)} == OF_PICTURES
+    assert found.sources.evidence == (Evidence.PICTURES,)
+    assert found.sources.known.all()
+    assert found.sources.together.all()
+    assert not found.sources.named.any()
+    assert found.summary() == "5 recordings of 11 videos, by pictures; the largest have 3, 2 and 2."
+    assert found.notes() == []
+
+
+def test_it_is_the_same_in_any_order_of_the_list(folder) -> None:
+    found = [find_recordings([listed(folder, names)]) for names in (ALL, ALL[::-1])]
+    assert partition(found[0]) == partition(found[1]) == OF_PICTURES
+    names = [dict(zip(one.ids.tolist(), one.sources.of_row.tolist(), strict=True)) for one in found]
+    assert names[0] == names[1]
+
+
+def test_several_lists_are_one(folder) -> None:
+    one, other = listed(folder, ALL[:5]), listed(folder, ALL[5:])
+    found = find_recordings([one, replace(other, root=folder / "..", ids=np.char.add(f"{folder.name}/", other.ids))])
+    assert len(found.ids) == len(ALL)
+    assert partition(found) == OF_PICTURES
+
+
+def test_names_and_pictures_are_joined(folder) -> None:
+    for name in ("sessionA_1", "sessionA_2", "sessionB_1", "sessionB_2"):
+        source = {"sessionA_1": "a1", "sessionA_2": "b1", "sessionB_1": "b2", "sessionB_2": "c1"}[name]
+        (folder / f"{name}.mp4").exists() or (folder / f"{name}.mp4").symlink_to(folder / f"{source}.mp4")
+    names = ["sessionA_1", "sessionA_2", "sessionB_1", "sessionB_2", "d1", "d2", "e1", "c2", "e2", "e3"]
+    found = find_recordings([listed(folder, names)])
+    joined = frozenset({"sessionA_1", "sessionA_2", "sessionB_1", "sessionB_2", "c2"})
+    assert partition(found) == {joined, frozenset({"d1", "d2"}), frozenset({"e1", "e2", "e3"})}
+    assert found.sources.evidence == (Evidence.NAMES, Evidence.PICTURES)
+    assert found.sources.of_row[0] == "sessionA"
+    assert found.sources.named.tolist() == [True] * 4 + [False] * 6
+
+
+def test_a_column_is_kept_and_what_it_tears_apart_is_counted(folder) -> None:
+    found = find_recordings([listed(folder, ALL, groups=["x", "y", *("z" * 9)])])
+    assert found.sources.of_row.tolist() == ["x", "y", *("z" * 9)]
+    assert found.sources.given
+    assert [(link.first, link.second) for link in found.groups_of_one_place()] == [(0, 1)]
+    (note,) = found.notes()
+    assert "1 pair of videos in different groups" in note
+    assert "a1.mp4 and a2.mp4" in note
+
+
+def test_before_a_fixed_camera_the_background_tells_nothing(folder, tmp_path) -> None:
+    names = [f"{number:03}" for number in range(6)]
+    for number, name in enumerate(names):
+        write_video(tmp_path / f"{name}.mp4", recording(50, 60 + number), 25, crf=24)
+    found = find_recordings([listed(tmp_path, names)])
+    assert found.fixed.all()
+    assert not found.sources.known.any()
+    assert "6 of 6 videos show one place" in found.notes()[0]
+    assert "nothing tells recordings apart there" in found.notes()[0]
+    assert found.sources.describe(np.array(["train"] * 3 + ["val"] * 3)).startswith(
+        "neither file names nor pictures tell"
+    )
+
+
+def stamped(path: Path, source: Path, created: str) -> None:
+    """A copy of a file's packets under another time of creation."""
+    with av.open(str(source)) as read, av.open(str(path), "w") as written:
+        stream = written.add_stream_from_template(read.streams.video[0])
+        written.metadata["creation_time"] = created
+        for packet in read.demux(read.streams.video[0]):
+            if packet.dts is not None:
+                packet.stream = stream
+                written.mux(packet)
+
+
+def test_before_a_fixed_camera_pauses_between_times_tell(tmp_path) -> None:
+    names = [f"{number:03}" for number in range(6)]
+    times = ["10:00:00", "10:00:30", "10:02:00", "11:00:00", "11:00:10", "13:00:00"]
+    (tmp_path / "plain").mkdir()
+    for number, (name, time) in enumerate(zip(names, times, strict=True)):
+        write_video(plain := tmp_path / "plain" / f"{number}.mp4", recording(50, 60 + number), 25, crf=24)
+        stamped(tmp_path / f"{name}.mp4", plain, f"2024-05-04T{time}Z")
+    found = find_recordings([listed(tmp_path, names)])
+    assert found.fixed.all()
+    assert partition(found) == {frozenset(names[:3]), frozenset(names[3:5]), frozenset(names[5:])}
+    assert found.sources.evidence == (Evidence.TIMES,)
+    assert "pauses of ten minutes or more" in found.notes()[0]
+
+
+@pytest.mark.parametrize(
+    ("times", "told"),
+    [
+        (["10:00:00", "10:00:00", "11:00:00", "12:00:00", "13:00:00"], True),
+        # A second or two from file to file, of clips of five seconds: they were converted then.
+        (["10:00:00", "10:00:00", "10:00:01", "10:00:03", "10:00:04"], False),
+        # All at once: the clock was never set.
+        (["10:00:00"] * 5, False),
+    ],
+)
+def test_equal_stamps_are_one_recording_unless_they_are_those_of_a_conversion(tmp_path, times, told) -> None:
+    (tmp_path / "plain").mkdir()
+    names = ["00", "01", "02", "03", "04"]
+    for number, (name, time) in enumerate(zip(names, times, strict=True)):
+        write_video(plain := tmp_path / "plain" / f"{name}.mp4", recording(70 + number, number), 5, crf=24)
+        stamped(tmp_path / f"{name}.mp4", plain, f"2024-05-04T{time}Z")
+    found = find_recordings([listed(tmp_path, names)])
+    assert (frozenset({"00", "01"}) in partition(found)) == told
+    assert (Evidence.FILES in found.sources.evidence) == told
+
+
+def test_videos_that_cannot_be_read_are_counted(folder, tmp_path) -> None:
+    (tmp_path / "bad.mp4").write_bytes(b"nothing")
+    names = ["bad", "a1", "a2", "b1", "c1"]
+    for name in names[1:]:
+        (tmp_path / f"{name}.mp4").symlink_to(folder / f"{name}.mp4")
+    found = find_recordings([listed(tmp_path, names)])
+    assert found.sources.of_row[0] == ""
+    assert found.together.copies[0] == -1
+    assert partition(found) == {frozenset({"a1", "a2"}), frozenset({"b1"}), frozenset({"c1"})}
+    assert found.notes() == ["1 video cannot be read: none of them has its picture compared."]
+
+
+def test_copies_by_class_and_side(folder) -> None:
+    manifest = listed(folder, ALL, labels=[0] * 8 + [0, 0, 1])
+    found = find_recordings([manifest])
+    copies = found.copies([manifest], ["train"] * 9 + ["val", "train"])
+    assert copies.sets == ((8, 9, 10),)
+    assert copies.contradictions == copies.across == ((8, 9, 10),)
+    assert copies.once() == []
+    assert copies.lines(found.ids.tolist()) == [
+        "3 videos are copies of each other, encoded anew or not (1 different).",
+        "1 of them has copies with different classes, of which one is wrong: e1.mp4 (run) = e3.mp4 (walk).",
+        "1 of them has copies in several splits: e1.mp4 (train) = e2.mp4 (val).",
+    ]
+
+
+def test_of_copies_one_stays_for_each_class_and_side() -> None:
+    copies = Copies(((0, 1, 2), (3, 4, 5, 6)), ["a", "a", "b", "c", "c", "c", "c"], ["t", "t", "t", "t", "v", "t", "v"])
+    assert copies.once() == [1, 5, 6]
+
+
+def test_components_are_named_by_their_first_row() -> None:
+    assert components(6, [(4, 2), (2, 0), (3, 5)]).tolist() == [0, 1, 0, 3, 0, 3]
+    assert components(2, []).tolist() == [0, 1]
+
+
+def test_some_of_the_videos_keep_what_is_known_of_them(folder) -> None:
+    found = find_recordings([listed(folder, ALL)]).together.rows(np.array([10, 0, 9]))
+    assert isinstance(found, Together)
+    assert isinstance(found.sources, Sources)
+    assert found.copies[0] == found.copies[2] != found.copies[1]
+    units = joined_units(found.sources, found.copies, np.array(["e3.mp4", "a1.mp4", "e2.mp4"]))
+    assert units[0] == units[2] != units[1]

@@ -1,0 +1,112 @@
+"""Contact sheets: what a page and a run keep of recordings and copies."""
+
+import base64
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from made_scenes import HEIGHT, WIDTH, mirrored, recording
+from typer.testing import CliRunner
+
+from marey.base.errors import DataError
+from marey.cli.app import app
+from marey.data.formats import read_manifest
+from marey.data.recordings import find_recordings
+from marey.evaluation.contact_sheets import SHEETS, ContactSheets
+from marey.video.writer import write_video
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path_factory, monkeypatch) -> None:
+    monkeypatch.setenv("MAREY_CACHE", str(tmp_path_factory.getbasetemp() / "cache of sheets"))
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory) -> Path:
+    """Two classes of three clips: one place in both classes, a copy with another class, and clips that are alone."""
+    folder: Path = tmp_path_factory.mktemp("sheets") / "clips"
+    made = {
+        "run/000.mp4": (walk := recording(80, 1)), "run/001.mp4": recording(81, 2), "run/002.mp4": recording(82, 3),
+        "walk/003.mp4": recording(80, 4), "walk/004.mp4": mirrored(walk), "walk/005.mp4": recording(83, 5),
+        "walk/006.mp4": recording(84, 6),
+    }  # fmt: skip
+    for name, frames in made.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        write_video(folder / name, frames, 25, crf=24)
+    return folder
+
+
+@pytest.fixture
+def sheets(clips) -> ContactSheets:
+    manifest = read_manifest(clips)
+    found = find_recordings([manifest])
+    return ContactSheets.of(found, found.copies([manifest], [""] * len(manifest)))
+
+
+def test_a_row_is_a_recording_and_the_largest_comes_first(sheets) -> None:
+    assert [(row.videos, row.classes, row.sides) for row in sheets.rows] == [(3, "2 walk, 1 run", "")]
+    assert [one.id for one in sheets.rows[0].shown] == ["run/000.mp4", "walk/003.mp4", "walk/004.mp4"]
+    assert {one.id for one in sheets.alone} == {"run/001.mp4", "run/002.mp4", "walk/005.mp4", "walk/006.mp4"}
+    assert (sheets.rows_left, sheets.alone_count, sheets.copies_left) == (0, 4, 0)
+
+
+def test_a_picture_is_a_small_frame_of_the_middle(sheets) -> None:
+    encoded = np.frombuffer(base64.b64decode(sheets.rows[0].shown[0].jpeg), np.uint8)
+    frame = cv2.imdecode(encoded, cv2.IMREAD_COLOR)
+    assert frame is not None
+    assert frame.shape == (72, 96, 3)
+    wanted = cv2.resize(recording(80, 1)[12][..., ::-1], (96, 72), interpolation=cv2.INTER_AREA)
+    assert HEIGHT / WIDTH == 72 / 96
+    assert np.corrcoef(frame.ravel(), wanted.ravel())[0, 1] > 0.9  # what x264 leaves of saturated colours
+    assert np.corrcoef(frame.ravel(), wanted[..., ::-1].ravel())[0, 1] < 0.5
+
+
+def test_a_copy_of_another_class_is_shown_and_said(sheets) -> None:
+    assert [[one.id for one in row.shown] for row in sheets.copies] == [["run/000.mp4", "walk/004.mp4"]]
+    said = "different classes, of which one is wrong: run/000.mp4 (run) = walk/004.mp4 (walk)"
+    assert any(said in note for note in sheets.notes)
+
+
+def test_a_run_keeps_them(sheets, tmp_path) -> None:
+    assert ContactSheets.load(tmp_path) is None
+    sheets.save(tmp_path)
+    assert ContactSheets.load(tmp_path) == sheets
+    for damaged in ("[", "{}", json.dumps(sheets.as_json() | {"rows": [{"name": "x"}]})):
+        (tmp_path / SHEETS).write_text(damaged)
+        with pytest.raises(DataError, match="not what marey train wrote"):
+            ContactSheets.load(tmp_path)
+
+
+def test_the_command_writes_a_list_that_is_read_again_and_a_page(clips, tmp_path, monkeypatch) -> None:
+    out = tmp_path / "mine.csv"
+    done = CliRunner().invoke(app, ["data", "sources", str(clips), "--out", str(out)])
+    assert done.exit_code == 0, done.output
+    assert "5 recordings of 7 videos, by pictures; the largest has 3; 4 videos alone." in done.stdout
+    again = read_manifest(out)
+    assert again.groups is not None
+    of = dict(zip([Path(name).name for name in again.ids.tolist()], again.groups.tolist(), strict=True))
+    assert of["000.mp4"] == of["003.mp4"] == of["004.mp4"] == "run/000.mp4"
+    assert len(set(of.values())) == 5
+    page = out.with_suffix(".html").read_text(encoding="utf-8")
+    assert page.count('<img src="data:image/jpeg;base64,') == 9
+    assert "2 walk, 1 run" in page
+    # The list that was edited is what counts from now on.
+    edited = out.read_text().replace("run/000.mp4\n", "mine\n", 1)
+    out.write_text(edited)
+    done = CliRunner().invoke(app, ["data", "sources", str(out), "--json"])
+    found = json.loads(done.stdout)
+    assert "by the column `group`" in found["summary"]
+    assert any("pairs of videos in different groups" in note or "1 pair of videos" in note for note in found["notes"])
+
+
+def test_a_list_goes_beside_the_folder_and_takes_no_input_s_place(clips) -> None:
+    done = CliRunner().invoke(app, ["data", "sources", str(clips)])
+    assert done.exit_code == 0, done.output
+    assert (clips.parent / "clips-sources.csv").exists()
+    assert (clips.parent / "clips-sources.html").exists()
+    written = str(clips.parent / "clips-sources.csv")
+    refused = CliRunner().invoke(app, ["data", "sources", written, "--out", written])
+    assert refused.exit_code == 1
+    assert written in refused.stderr
