@@ -227,7 +227,7 @@ def _fit(plan: FittingPlan, backbone: Backbone, begun: float) -> None:
         cells, divided, backbone, task=plan.task, notes=plan.given.notes, begun=begun, estimate=estimate
     )
     write_classifier(fitted.model, fitted.found, out)
-    save_start(fitted, divided.tested, out)
+    save_start(fitted, plan.given.tested, out)
 
 
 def _divided(plan: FittingPlan) -> Divided:
@@ -235,7 +235,7 @@ def _divided(plan: FittingPlan) -> Divided:
     which.
     """
     divided, sheets = divide_by_recordings(plan.given, plan.folds)
-    joined(divided.train, divided.tested).write_csv(plan.out / "split.csv")
+    divided.listed.write_csv(plan.out / "split.csv")
     if sheets is not None:
         sheets.save(plan.out)
     for note in (*divided.notes, *divided.folds.notes):

@@ -13,9 +13,9 @@ from marey.data.copies import Copies
 from marey.data.folds import Folds, make_folds
 from marey.data.manifest import Manifest
 from marey.data.recordings import MOST_COMPARED, Recordings, find_recordings
-from marey.data.sides import Given
+from marey.data.sides import Given, joined
 from marey.data.split_names import TRAIN
-from marey.data.units import NAMED, Together
+from marey.data.units import NAMED
 from marey.data.videos import first_of
 from marey.evaluation.contact_sheets import ContactSheets
 
@@ -57,12 +57,10 @@ class Divided:
     """
 
     train: Manifest
-    """Each content once for a class, and none that is tested on; the column `group` is the recording, "" where unknown."""
-    tested: dict[str, Manifest]
-    """The same, with all their videos."""
+    """Each content once for a class, and none that is tested on."""
+    listed: Manifest
+    """These clips and those that are tested on, with a column `split`, and the recording of each as its column `group`."""
     folds: Folds
-    """Of `train`."""
-    together: Together
     """Of `train`."""
     left_out: tuple[str, ...]
     """The clips that `train` lacks, by their ids."""
@@ -97,7 +95,8 @@ def divide_by_recordings(given: Given, folds: Folds) -> tuple[Divided, ContactSh
             f"{counted(total, 'clip')}: pictures are compared of up to {MOST_COMPARED:,}, so that clips of one recording "
             "and copies are known by names and equal files alone (marey data sources compares any number)."
         )
-        return Divided(given.train, given.tested, folds, folds.together, (), (note,), None, every), None
+        listed = joined(given.train, given.tested)
+        return Divided(given.train, listed, folds, (), (note,), None, every), None
     found = find_recordings(parts)
     sides = np.repeat([TRAIN, *given.tested], [len(part) for part in parts])
     copies = found.copies(parts, sides.tolist())
@@ -109,13 +108,16 @@ def divide_by_recordings(given: Given, folds: Folds) -> tuple[Divided, ContactSh
     if given.tested:
         notes.append(f"Training and tests: {found.sources.describe(sides)}.")
     groups = np.split(found.sources.of_row, np.cumsum([len(part) for part in parts])[:-1])
-    tested = {
-        name: replace(part, groups=own) for (name, part), own in zip(given.tested.items(), groups[1:], strict=True)
-    }
+    grouped = [replace(part, groups=own) for part, own in zip(parts, groups, strict=True)]
     divided = Divided(
-        replace(train, groups=groups[0][rows]), tested, make_folds(train, together=together), together,
-        tuple(given.train[row].id for row in out), tuple(notes), found, rows,
-    )  # fmt: skip
+        train=train,
+        listed=joined(grouped[0][rows], dict(zip(given.tested, grouped[1:], strict=True))),
+        folds=make_folds(train, together=together),
+        left_out=tuple(given.train[row].id for row in out),
+        notes=tuple(notes),
+        recordings=found,
+        rows=rows,
+    )
     return divided, sheets
 
 

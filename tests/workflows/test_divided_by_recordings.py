@@ -1,0 +1,106 @@
+"""What `marey train FOLDER` makes of the recordings and copies that pictures show."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from made_scenes import mirrored, recording, scaled
+
+from marey.data.folds import make_folds
+from marey.data.recordings import find_recordings
+from marey.data.sides import read_given
+from marey.video.writer import write_video
+from marey.workflows import recordings
+from marey.workflows.recordings import Divided, divide_by_recordings
+
+MADE = {
+    "train/run/0.mp4": recording(90, 1), "train/run/1.mp4": recording(90, 2), "train/run/2.mp4": recording(91, 3),
+    "train/run/3.mp4": scaled(recording(91, 3), 96, 128), "train/run/4.mp4": recording(92, 4),
+    "train/walk/5.mp4": recording(93, 5), "train/walk/6.mp4": recording(94, 6), "train/walk/7.mp4": recording(95, 7),
+    "train/walk/8.mp4": mirrored(recording(92, 4)), "val/walk/9.mp4": mirrored(recording(94, 6)),
+    "val/run/10.mp4": recording(90, 8), "val/run/11.mp4": recording(96, 9),
+}  # fmt: skip
+"""Two clips of one place; a copy in the class, one with another class, one that is tested on; a place that is tested on."""
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path_factory, monkeypatch) -> None:
+    monkeypatch.setenv("MAREY_CACHE", str(tmp_path_factory.getbasetemp() / "cache of divided clips"))
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory) -> Path:
+    folder: Path = tmp_path_factory.mktemp("divided")
+    for name, frames in MADE.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        write_video(folder / name, frames, 25, crf=24)
+    return folder
+
+
+def divided_of(data: Path) -> Divided:
+    given = read_given(data)
+    found, sheets = divide_by_recordings(given, make_folds(given.train))
+    assert (sheets is None) == (found.recordings is None)
+    return found
+
+
+def test_folds_keep_places_together_and_copies_count_once(data) -> None:
+    found = divided_of(data)
+    assert [Path(name).name for name in found.left_out] == ["3.mp4", "6.mp4"]
+    kept = [Path(clip.id).name for clip in found.train]
+    assert kept == ["0.mp4", "1.mp4", "2.mp4", "4.mp4", "5.mp4", "7.mp4", "8.mp4"]
+    units = dict(zip(kept, found.folds.units.tolist(), strict=True))
+    assert units["0.mp4"] == units["1.mp4"] != units["2.mp4"]
+    assert units["4.mp4"] == units["8.mp4"]
+    assert len(set(units.values())) == 5
+    assert found.rows.tolist() == [0, 1, 2, 4, 5, 7, 8]
+
+
+def test_what_was_found_is_said(data) -> None:
+    notes = " ".join(divided_of(data).notes)
+    assert "7 recordings of 12 videos, by pictures" in notes
+    assert "6 videos are copies of each other" in notes
+    assert "1 clip of them is left out, so that each content counts once in its class: train/run/3.mp4." in notes
+    assert "1 clip for training is left out as copies of clips that are tested on: train/walk/6.mp4." in notes
+    assert "train/run/4.mp4 (run) = train/walk/8.mp4 (walk)" in notes
+    assert "Training and tests: 2 sources are on both sides" in notes
+
+
+def test_the_list_has_the_recordings_as_its_column_group(data, tmp_path) -> None:
+    listed = divided_of(data).listed
+    assert listed.groups is not None
+    of = {Path(name).name: group for name, group in zip(listed.ids.tolist(), listed.groups.tolist(), strict=True)}
+    assert of["0.mp4"] == of["1.mp4"] == of["10.mp4"]
+    assert of["4.mp4"] == of["8.mp4"] != of["0.mp4"]
+    assert "3.mp4" not in of
+    listed.write_csv(tmp_path / "split.csv")
+    again = read_given(tmp_path / "split.csv")
+    assert len(again.train) == 7
+    # The column is taken as it is.
+    assert find_recordings([again.train]).sources.given
+
+
+def test_a_fold_does_not_depend_on_what_other_videos_there_are(data) -> None:
+    """The key of a recording that pictures found is its content, not the name of its first file."""
+    given = read_given(data)
+    whole = divide_by_recordings(given, make_folds(given.train))[0]
+    rows = np.array([row for row in range(len(given.train)) if given.train[row].id != "train/run/0.mp4"])
+    fewer = given.train[rows]
+    found = find_recordings([fewer])
+    folds = make_folds(fewer, together=found.together)
+    of = dict(zip((clip.id for clip in whole.train), whole.folds.of_row.tolist(), strict=True))
+    now = dict(zip((clip.id for clip in fewer), folds.of_row.tolist(), strict=True))
+    alone = ["train/run/2.mp4", "train/walk/5.mp4", "train/walk/7.mp4"]
+    order = np.argsort([of[name] for name in alone], kind="stable").tolist()
+    assert order == np.argsort([now[name] for name in alone], kind="stable").tolist()
+
+
+def test_of_very_many_clips_no_pictures_are_compared(data, monkeypatch) -> None:
+    monkeypatch.setattr(recordings, "MOST_COMPARED", 5)
+    found = divided_of(data)
+    assert found.recordings is None
+    assert found.left_out == ()
+    assert len(found.train) == 9
+    (note,) = found.notes
+    assert note.startswith("12 clips: pictures are compared of up to 5")
+    assert found.core_seconds == 0
