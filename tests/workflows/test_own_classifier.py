@@ -263,6 +263,21 @@ def test_a_run_is_begun_again_with_resume_and_another_is_refused(place) -> None:
         trained(resume=True)
 
 
+def test_a_copy_counts_once_and_is_left_out_by_a_resumed_run_too(place) -> None:
+    shutil.copy("clips/bars/000.mp4", "clips/bars/copy.mp4")
+    found = trained()
+    assert found.copies == ("bars/copy.mp4",)
+    assert len(found.result.scores.ids) == 24
+    assert found.cost.pictures > 0
+    assert "to compare pictures)" in found.cost.sentence
+    assert "bars/copy.mp4" not in Path("run/split.csv").read_text()
+    page = Path("run/report.html").read_text(encoding="utf-8")
+    assert 'id="recordings"' in page and 'id="copies"' in page
+    files = {path: path.read_bytes() for path in Path("run").rglob("*") if path.is_file()}
+    assert trained(resume=True).copies == ("bars/copy.mp4",)
+    assert {path: path.read_bytes() for path in Path("run").rglob("*") if path.is_file()} == files
+
+
 @pytest.mark.parametrize(
     ("options", "trains_a_network"),
     [

@@ -98,7 +98,7 @@ def divide_by_recordings(given: Given, folds: Folds) -> tuple[Divided, ContactSh
         listed = joined(given.train, given.tested)
         return Divided(given.train, listed, folds, (), (note,), None, every), None
     found = find_recordings(parts)
-    sides = np.repeat([TRAIN, *given.tested], [len(part) for part in parts])
+    sides = np.repeat([TRAIN if given.tested else "", *given.tested], [len(part) for part in parts])
     copies = found.copies(parts, sides.tolist())
     out, copies_note = _left_out(copies, given)
     rows = np.delete(every, out)
