@@ -9,6 +9,8 @@ from marey.base.errors import DataError
 from marey.data.folders import list_folder
 from marey.data.folds import NEVER, Folds, check_trainable, make_folds
 from marey.data.manifest import Manifest, make_manifest
+from marey.data.sources import Evidence, Sources
+from marey.data.units import Together
 
 
 def listed(rows: list[tuple[str, str]], *, groups: list[str] | None = None, root: Path = Path("/none")) -> Manifest:
@@ -248,3 +250,27 @@ def test_a_hundred_thousand_clips_take_seconds() -> None:
     folds = make_folds(made)
     assert len(np.unique(folds.units)) == 7000
     assert np.bincount(folds.of_row).min() > 15_000
+
+
+def test_few_recordings_make_few_folds_and_that_is_said_with_what_to_record() -> None:
+    rows = [(f"{label}/{place}_{i}.mp4", label) for label in ("fall", "walk") for place in "abc" for i in range(4)]
+    manifest = listed(rows)
+    known = np.char.add("place ", np.array([name.split("/")[1][0] for name, _ in rows]))
+    everywhere = np.ones(len(rows), np.bool_)
+    sources = Sources(known, everywhere, ~everywhere, (Evidence.PICTURES,))
+    folds = make_folds(manifest, together=Together(sources, np.arange(len(rows))))
+    assert 2 <= folds.count <= 3
+    assert len(np.unique(folds.units)) == 3
+    (note,) = [note for note in folds.notes if "folds instead of" in note]
+    assert note.startswith(f"There are {folds.count} folds instead of 10")
+    assert "3 recordings alone" in note
+    assert "record each class at other places too" in note
+    assert any("guessed from pictures: 3 recordings" in note for note in folds.notes)
+
+
+def test_where_pictures_tell_nothing_either_that_is_said() -> None:
+    rows = [(f"{label}/{i}.mp4", label) for label in ("fall", "walk") for i in range(8)]
+    nothing = np.zeros(len(rows), np.bool_)
+    sources = Sources(np.full(len(rows), ""), nothing, nothing, (Evidence.NAMES, Evidence.PICTURES))
+    folds = make_folds(listed(rows), together=Together(sources, np.full(len(rows), -1)))
+    assert folds.notes[0].startswith("Neither file names nor pictures tell which recording a clip is from")

@@ -6,7 +6,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from made_scenes import COUNT, mirrored, recording, scaled
+from made_scenes import COUNT, HEIGHT, WIDTH, mirrored, recording, scaled, texture
 
 from marey.data.copies import Copies
 from marey.data.manifest import Manifest
@@ -199,7 +199,8 @@ def test_copies_by_class_and_side(folder) -> None:
 
 
 def test_of_copies_one_stays_for_each_class_and_side() -> None:
-    copies = Copies(((0, 1, 2), (3, 4, 5, 6)), ["a", "a", "b", "c", "c", "c", "c"], ["t", "t", "t", "t", "v", "t", "v"])
+    sets = ((0, 1, 2), (3, 4, 5, 6))
+    copies = Copies(sets, sets, ["a", "a", "b", "c", "c", "c", "c"], ["t", "t", "t", "t", "v", "t", "v"])
     assert copies.once() == [1, 5, 6]
 
 
@@ -215,3 +216,20 @@ def test_some_of_the_videos_keep_what_is_known_of_them(folder) -> None:
     assert found.copies[0] == found.copies[2] != found.copies[1]
     units = joined_units(found.sources, found.copies, np.array(["e3.mp4", "a1.mp4", "e2.mp4"]))
     assert units[0] == units[2] != units[1]
+
+
+def test_takes_of_a_scene_in_which_nothing_moves_are_together_and_none_is_left_out(folder, tmp_path) -> None:
+    noise = np.random.default_rng(5)
+    still = [texture(77, HEIGHT, WIDTH)] * COUNT
+    for name in ("000", "001", "002"):
+        frames = np.clip(np.stack(still) + noise.normal(0, 3, (COUNT, HEIGHT, WIDTH, 1)), 0, 255).astype(np.uint8)
+        write_video(tmp_path / f"{name}.mp4", frames, 25, crf=24)
+    for name in ("a1", "b1", "c1", "d1"):
+        (tmp_path / f"{name}.mp4").symlink_to(folder / f"{name}.mp4")
+    manifest = listed(tmp_path, ["000", "001", "002", "a1", "b1", "c1", "d1"], labels=[0] * 7)
+    found = find_recordings([manifest])
+    copies = found.copies([manifest], [""] * 7)
+    assert copies.sets == ((0, 1, 2),)
+    assert copies.certain == ()
+    assert copies.once() == []
+    assert "In 3 of them nothing moves" in copies.lines(found.ids.tolist())[1]

@@ -15,6 +15,8 @@ class Copies:
     """Sets of videos of one content, by their rows, in order."""
 
     sets: tuple[tuple[int, ...], ...]
+    certain: tuple[tuple[int, ...], ...]
+    """Those of them, or parts of them, that are no takes of a scene in which nothing moves: such look like copies."""
     labels: Sequence[str]
     """[N]: the class of each video in words, or its classes."""
     sides: Sequence[str]
@@ -28,12 +30,23 @@ class Copies:
     @property
     def across(self) -> tuple[tuple[int, ...], ...]:
         """Those whose videos are on several sides."""
-        return tuple(rows for rows in self.sets if len({self.sides[row] for row in rows}) > 1)
+        return tuple(rows for rows in self.sets if self._on_several_sides(rows))
+
+    def of_side(self, side: str) -> list[int]:
+        """The rows of a side that are certain to have a copy on another one."""
+        return sorted(
+            row for rows in self.certain if self._on_several_sides(rows) for row in rows if self.sides[row] == side
+        )
+
+    def _on_several_sides(self, rows: Sequence[int]) -> bool:
+        return len({self.sides[row] for row in rows}) > 1
 
     def once(self) -> list[int]:
-        """The rows to leave out so that each content is there once for each class and side: all but the first such."""
+        """The rows to leave out so that each content is certain to be there once for each class and side: all but the first
+        such.
+        """
         left_out = []
-        for rows in self.sets:
+        for rows in self.certain:
             seen = set[tuple[str, str]]()
             for row in rows:
                 key = (self.labels[row], self.sides[row])
@@ -51,6 +64,10 @@ class Copies:
         if self.sets:
             videos = counted(sum(map(len, self.sets)), "video")
             found.append(f"{videos} are copies of each other, encoded anew or not ({len(self.sets):,} different).")
+        if uncertain := sum(map(len, self.sets)) - len({row for rows in self.certain for row in rows}):
+            found.append(
+                f"In {uncertain:,} of them nothing moves, so that they may be takes of one scene: none is left out for that."
+            )
         if torn := self.contradictions:
             named = first_of([self._named(rows, self.labels, ids) for rows in torn], _NAMED)
             are = verb(len(torn), "has copies", "have copies")

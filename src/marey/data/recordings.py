@@ -33,6 +33,7 @@ from marey.data.rows import joined_videos
 from marey.data.signatures import Signatures, compute_signatures
 from marey.data.sources import Evidence, Sources, joined_sources
 from marey.data.units import Together, components
+from marey.video.matching import stands_still
 
 MOST_COMPARED = 20_000
 """Videos of a list whose pictures are compared without being asked for: an hour of one core, and 1 GB of memory."""
@@ -58,6 +59,8 @@ class Recordings:
     """[N]"""
     together: Together
     """`copies` are the rows of the first video of each content, encoded anew or not."""
+    certain: NDArray[np.int64]
+    """[N]: as `copies`, of copies in which something moves, and of equal files."""
     signatures: Signatures
     links: tuple[Link, ...]
     """One for each two videos that belong together by their pictures; of equal files the first stands for all."""
@@ -74,9 +77,11 @@ class Recordings:
         """The videos of the same content, of the lists that these are the recordings of; `sides` [N] are their splits. Parts
         of one file are no copies of each other.
         """
-        keys = np.where(self.together.copies < 0, "", self.together.copies.astype(np.str_))
-        sets = tuple(tuple(rows) for rows in _rows_of(keys) if len(rows) > 1)
-        return Copies(sets, [words for part in parts for words in part.labels_in_words()], sides)
+        sets, certain = (
+            tuple(tuple(rows) for rows in _rows_of(np.where(numbers < 0, "", numbers.astype(np.str_))) if len(rows) > 1)
+            for numbers in (self.together.copies, self.certain)
+        )
+        return Copies(sets, certain, [words for part in parts for words in part.labels_in_words()], sides)
 
     def groups_of_one_place(self) -> list[Link]:
         """Links between videos that the list's column `group` has in different groups, and that are no copies."""
@@ -147,13 +152,18 @@ def find_recordings(parts: Sequence[Manifest], *, workers: int | None = None) ->
     signatures = compute_signatures(videos, workers=workers)
     links = tuple(find_links(signatures, workers=workers))
     copies = [*signatures.equal_rows(), *_pairs(links, Relation.COPY)]
-    of_content = np.where(signatures.readable, components(len(videos), copies), -1)
+    still = np.array([key > 0 and stands_still(signatures[row]) for row, key in enumerate(signatures.keys)], np.bool_)
+    certain = [*signatures.equal_rows(), *_without(still, _pairs(links, Relation.COPY))]
+    of_content, of_certain = (
+        np.where(signatures.readable, components(len(videos), pairs), -1) for pairs in (copies, certain)
+    )
     found = _Found(sources, np.zeros(len(videos), np.bool_))
     if not sources.given:
         found = _joined(sources, videos.ids, signatures, links, copies)
     return Recordings(
-        videos.ids, Together(found.sources, of_content), signatures, links, found.fixed, processor_seconds() - begun
-    )
+        videos.ids, Together(found.sources, of_content), of_certain, signatures, links, found.fixed,
+        processor_seconds() - begun,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -209,7 +219,7 @@ def _holds_most(count: int, pairs: Pairs) -> NDArray[np.bool_]:
 
 
 def _without(rows: NDArray[np.bool_], pairs: Pairs) -> Pairs:
-    """The pairs that are not of these rows [N]; a component has either all of a pair or nothing."""
+    """The pairs whose first one is not of these rows [N]."""
     return [pair for pair in pairs if not rows[pair[0]]]
 
 

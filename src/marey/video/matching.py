@@ -160,6 +160,11 @@ def is_copy(first: Signature, second: Signature, laid: Alignment) -> bool:
     return bool(torn.sum() <= _TORN * moving.sum() and mostly.sum() <= max(_FEW, _MOSTLY_TORN * moving.sum()))
 
 
+def stands_still(signature: Signature) -> bool:
+    """Whether nothing moves in the five frames of a signature, so that another take of the scene looks the same."""
+    return int(_changes([_blocks(signature.smooth[place]) for place in _MIDDLE_FIRST]).sum()) < _SEEN_MOVING
+
+
 def same_moment(first: Signature, second: Signature, places: tuple[int, int], laid: Alignment) -> bool:
     """Whether the frames of two signatures at some places, 0 to 4, show the same moment, the first laid over the second so:
     they agree where something moves in one of the two. Where nothing does, frames do not tell.

@@ -126,7 +126,7 @@ def _left_out(copies: Copies, given: Given) -> tuple[list[int], list[str]]:
     class one stays, and none that is tested on.
     """
     count = len(given.train)
-    tested = [row for rows in copies.across for row in rows if row < count]
+    tested = copies.of_side(TRAIN)
     twice = [row for row in copies.once() if row < count and row not in set(tested)]
     notes = []
     if twice:
