@@ -195,12 +195,14 @@ def audit(
         print(json_document(result.as_json()))
     else:
         print_audit(result)
+        shown = compared and len(manifests) == 1 and manifests[0].groups is None
+        sheets = [marey_line("data", "sources", sources[0])] if shown else []
         if result.faults:
-            next_steps(typed_line("--json"))
+            next_steps(typed_line("--json"), *sheets)
         elif check == "open":
-            next_steps(typed_line("--check", "decode"))
+            next_steps(typed_line("--check", "decode"), *sheets)
         else:
-            next_steps(_use_of(manifests[0], sources[0]))
+            next_steps(_use_of(manifests[0], sources[0]), *sheets)
     if result.faults:
         raise typer.Exit(1)
 

@@ -107,7 +107,7 @@ class FittingPlan:
                 *class_table(self.train, self.given.tested),
                 *self.given.notes,
                 *self.folds.notes,
-                "Before training, pictures of the clips are compared: recordings and copies that they show change the folds.",
+                "Pictures of the clips are compared before training: the recordings and copies that they show change folds.",
                 f"backbone: {self.options.backbone or 'EfficientNet-Lite0'}",
                 f"output: {self.out}",
                 "Nothing was trained or written (--dry-run).",
