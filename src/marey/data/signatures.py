@@ -21,6 +21,8 @@ from marey.video.opencv import one_thread
 from marey.video.signature import Signature, signature_of
 from marey.video.stamp import stamp_of
 
+_AT_ONCE = 4
+"""Videos that go to a process at a time, and are kept together: a call that is stopped loses no more."""
 _FORM = "2"
 """Of signatures and of how they are computed: raised whenever either changes, so that older files are not read."""
 _UNREAD = "is not there, or may not be read"
@@ -137,7 +139,8 @@ def compute_signatures(videos: Videos, *, workers: int | None = None) -> Signatu
     kept = files.hold(first)
     missing = {key: entries[row] for key, row in first.items() if key not in kept}
     failed = {}
-    found = each_job(_arrays, [*missing.values()], workers=workers, title="Looking at pictures", unit="videos")
+    title, unit = "Looking at pictures", "videos"
+    found = each_job(_arrays, [*missing.values()], workers=workers, title=title, unit=unit, chunk=_AT_ONCE)
     for key, arrays in zip(missing, found, strict=True):
         if isinstance(arrays, str):
             failed[key] = arrays
