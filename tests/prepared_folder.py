@@ -54,6 +54,9 @@ def write_lists(folder: Path) -> None:
     header, *rows = (folder / "split.csv").read_text(encoding="utf-8").splitlines()
     tested = [row.replace(",val", ",test") if i % 2 else row for i, row in enumerate(rows)]
     (folder / "clips.csv").write_text("\n".join([header, *tested]) + "\n", encoding="utf-8")
+    (folder / "corrections.csv").write_text(
+        "path,label,leave_out\njump/rec0_a.mp4,run,\nrun/rec1_a.mp4,,x\n", encoding="utf-8"
+    )
     for name, part in (("train.csv", "train"), ("val.csv", "val"), ("more.csv", "val")):
         text = "\n".join([header, *(row for row in rows if part in row.split(","))])
         (folder / name).write_text(text + "\n", encoding="utf-8")

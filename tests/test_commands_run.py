@@ -17,6 +17,7 @@ from prepared_folder import run
 INPUTS = (
     "model", "data", "videos", "val", "root", "classes", "only", "fuse_data", "source", "sources", "folder", "scores",
     "search_on", "recipe", "init", "weights", "fuse", "fuse_weights", "file", "backbone", "test",
+    "labels",
 )  # fmt: skip
 """Parameters whose values are names of files that a command reads, or of models."""
 NO_FILES = {"fuse": ("weights",)}

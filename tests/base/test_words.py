@@ -27,6 +27,7 @@ ALWAYS_SEVERAL = {
     "evaluation/compare.py: self.ours - self.theirs",
     "cli/findings.py: s['sum'] / 3600",
     "recipe/recipe.py: schedule.length",
+    "evaluation/corrected.py: 100 * self.gain",
     "evaluation/curve.py: 100 * self.gain",
     "evaluation/out_of_fold.py: 100 * self.error",
     "workflows/tuning.py: 100 * self.difference",

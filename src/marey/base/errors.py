@@ -10,8 +10,8 @@ _PARAMETERS = {
     **{
         f"--{name.replace('_', '-')}": f"{name}="
         for name in (
-            "backend", "batch", "classes", "device", "epochs", "init", "lr", "max_broken", "only", "out", "per_clip",
-            "precision", "resume", "root", "seed", "split", "trust_first_use", "val", "weights", "workers",
+            "backend", "batch", "classes", "device", "epochs", "init", "labels", "lr", "max_broken", "only", "out",
+            "per_clip", "precision", "resume", "root", "seed", "split", "trust_first_use", "val", "weights", "workers",
         )
     },
 }  # fmt: skip

@@ -36,6 +36,7 @@ _FILES = (
     ("recipe.yaml", "all settings of the training"),
     ("split.csv", "the list of videos, with what each is for: train, val or test"),
     ("split.csv.classes.json", "class names of split.csv in order"),
+    ("labels.csv", "what --labels corrected in the list, a row per video; split.csv has it already"),
     ("log.csv", "loss, accuracy and speed, a row per epoch"),
     ("log.jsonl", "loss and learning rate, a line per step"),
     ("index.csv", "each video of the last call, and the .npy file with its features"),

@@ -34,7 +34,7 @@ from marey.cli.interrupted import going_on, kept_training
 if TYPE_CHECKING:
     from marey.recipe import Recipe
 
-_WRITTEN = ("split.csv", "recipe.yaml", "last.safetensors", "best.safetensors")
+_WRITTEN = ("split.csv", "labels.csv", "recipe.yaml", "last.safetensors", "best.safetensors")
 """Files of a run that could also be what it is made from."""
 
 
@@ -60,6 +60,13 @@ def train(
     test: Annotated[
         Path | None,
         typer.Option("--test", help="Videos to test a classifier on, too: a list or folder; else by the split column."),
+    ] = None,
+    labels: Annotated[
+        Path | None,
+        typer.Option(
+            "--labels",
+            help="Corrections of a classifier's videos: a CSV with path and label, group or leave_out. No file is changed.",
+        ),
     ] = None,
     root: Annotated[
         Path | None,
@@ -150,7 +157,7 @@ def train(
         if data is None:
             raise MareyError(f"marey train {recipe}: name the videos with --data LIST_OR_FOLDER.")
         folder = out or next_run(declared.name)
-    _check_folder(folder, *([] if of_run else [data]), val, test, classes, init, backbone, resume=resume)
+    _check_folder(folder, *([] if of_run else [data]), val, test, labels, classes, init, backbone, resume=resume)
     if not resume and not dry_run:
         trust_first_use = _trusted(declared, init or backbone, trust_first_use)
     options = TrainOptions(
@@ -161,7 +168,7 @@ def train(
     )  # fmt: skip
     asked = Asked(
         data=data, out=folder, recipe=declared, by_name=not (of_data or is_yaml(recipe)), val=val, test=test,
-        settings=settings or (), epochs=epochs, lr=lr, backbone=backbone, finetune=finetune, minutes=minutes,
+        labels=labels, settings=settings or (), epochs=epochs, lr=lr, backbone=backbone, finetune=finetune, minutes=minutes,
         options=options,
     )  # fmt: skip
     # Of a run that is tuned, what was typed goes on.

@@ -98,7 +98,7 @@ def make_folds(manifest: Manifest, count: int | None = None, *, together: Togeth
     """Divide the clips of a list into folds, as this module says.
 
     Classes of a single unit are not held out. Sources that names tell, and with which all clips of a class would be one
-    unit, are passed over for that class; a column `group` is not.
+    unit, are passed over for that class; a column `group` is not, nor are groups that corrections give.
 
     Args:
         manifest: With one label a clip or several.
@@ -196,6 +196,8 @@ def _units(manifest: Manifest, together: Together) -> tuple[Sources, NDArray[np.
         return sources, units
     lone = _Table.of(manifest, units).units_of_class == 1
     passed_over = _has_any(manifest, lone) & sources.together & ~_parts_of_files(manifest)
+    if manifest.joined_groups is not None:
+        passed_over &= manifest.joined_groups == ""
     if not passed_over.any():
         return sources, units
     sources = replace(sources, together=sources.together & ~passed_over)
@@ -362,11 +364,15 @@ def _source_notes(manifest: Manifest, sources: Sources) -> list[str]:
         notes.append(f"{neither} tell which recording a clip is from: {doubt}.")
     elif known < total:
         notes.append(f"Of {total - known:,} of {counted(total, 'clip')} the recording is not known: {doubt}.")
-    if not sources.given and (names := np.unique(sources.of_row[sources.known & sources.together])).size:
+    guessed = sources.known & sources.together
+    if manifest.joined_groups is not None:
+        guessed &= manifest.joined_groups == ""
+    if not sources.given and (names := np.unique(sources.of_row[guessed])).size:
+        by = [one for one in sources.evidence if one is not Evidence.CORRECTIONS]
         named = "" if Evidence.PICTURES in sources.evidence else f" ({first_of(names.tolist(), NAMED)})"
         notes.append(
-            f"Which clips are of one recording was guessed from {sources.by}: {counted(names.size, 'recording')}{named}; a "
-            "column `group` would say it."
+            f"Which clips are of one recording was guessed from {in_words(by)}: {counted(names.size, 'recording')}{named}; "
+            "a column `group` would say it."
         )
     rows, labels = _labels(manifest)
     if (over := np.unique(labels[(sources.known & ~sources.together)[rows]])).size:

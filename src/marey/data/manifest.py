@@ -67,6 +67,11 @@ class Manifest:
     frame_ranges: NDArray[np.int64] | None = None
     """[N, 2]: the first frame of each part, from 0, and the first one after it, -1 where it goes to the end; None where
     the list names no parts by frames."""
+    listed_labels: NDArray[np.int64] | None = None
+    """[N]: the labels that the list has, where corrections changed some: what names tell is read by these."""
+    joined_groups: NDArray[np.str_] | None = None
+    """[N]: groups that corrections give to some videos of a list without groups, "" for the others, whose sources are told
+    by names; None: there are none. (`groups` says all that is known, and names are not asked.)"""
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -237,7 +242,10 @@ class Manifest:
             )
         places = np.array([index.get(name, -1) for name in self.class_names] + [-1])  # the last for -1, no label
         sets = None if self.label_sets is None else places[self.label_sets]
-        return replace(self, labels=places[self.labels], class_names=tuple(names), label_sets=sets)
+        listed = None if self.listed_labels is None else places[self.listed_labels]
+        return replace(
+            self, labels=places[self.labels], class_names=tuple(names), label_sets=sets, listed_labels=listed
+        )
 
     def _label_words(self) -> list[str]:
         """Each video's label, or its several ones with | between."""
@@ -264,6 +272,8 @@ class Manifest:
             self.source,
             part(self.label_sets),
             part(self.frame_ranges),
+            part(self.listed_labels),
+            part(self.joined_groups),
         )
 
 

@@ -31,7 +31,7 @@ from marey.data.links import Link, Relation, find_links
 from marey.data.manifest import Manifest
 from marey.data.rows import joined_videos
 from marey.data.signatures import Signatures, compute_signatures
-from marey.data.sources import Evidence, Sources, joined_sources
+from marey.data.sources import Evidence, Sources, joined_groups, joined_sources
 from marey.data.units import Together, components
 from marey.video.matching import stands_still
 
@@ -159,7 +159,8 @@ def find_recordings(parts: Sequence[Manifest], *, workers: int | None = None) ->
     )
     found = _Found(sources, np.zeros(len(videos), np.bool_))
     if not sources.given:
-        found = _joined(sources, videos.ids, signatures, links, copies)
+        corrected = joined_groups(parts) != ""
+        found = _joined(sources, videos.ids, signatures, links, copies, corrected)
     return Recordings(
         videos.ids, Together(found.sources, of_content), of_certain, signatures, links, found.fixed,
         processor_seconds() - begun,
@@ -174,9 +175,16 @@ class _Found:
 
 
 def _joined(
-    named: Sources, ids: NDArray[np.str_], signatures: Signatures, links: Sequence[Link], copies: Pairs
+    named: Sources,
+    ids: NDArray[np.str_],
+    signatures: Signatures,
+    links: Sequence[Link],
+    copies: Pairs,
+    corrected: NDArray[np.bool_],
 ) -> _Found:
-    """The sources that names tell, joined with what files and pictures tell."""
+    """The sources that names tell, joined with what files and pictures tell. These tell nothing of videos of which
+    corrections give the group, `corrected` [N], but which are copies of each other.
+    """
     count, clock = len(ids), _Clock.of(signatures)
     by_name = [pair for rows in _rows_of(np.where(named.together, named.of_row, "")) for pair in pairwise(rows)]
     by_picture = [*_pairs(links, Relation.NEXT), *_pairs(links, Relation.SCENE)]
@@ -184,11 +192,16 @@ def _joined(
     # Cuts of a fixed camera do not follow each other for certain either: people stand alike before and after what they do.
     by_picture = _without(fixed, by_picture)
     by_file, by_time = clock.equal_stamps(), clock.sessions(np.flatnonzero(fixed))
+    by_picture, by_file, by_time = (
+        [(one, other) for one, other in pairs if not (corrected[one] or corrected[other])]
+        for pairs in (by_picture, by_file, by_time)
+    )
     least = components(count, [*by_name, *copies, *by_picture, *by_file, *by_time])
     several = np.bincount(least, minlength=count)[least] > 1
     known = named.known | several | (signatures.readable & (~fixed | bool(by_time)))
     told = {
-        Evidence.NAMES: bool(by_name) or bool(named.known.any()),
+        Evidence.CORRECTIONS: bool(corrected.any()),
+        Evidence.NAMES: bool(named.known[~corrected].any()),
         Evidence.FILES: bool(by_file),
         Evidence.PICTURES: bool((signatures.readable & ~fixed).any()),
         Evidence.TIMES: bool(by_time),

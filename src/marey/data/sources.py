@@ -23,7 +23,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cache
 
@@ -79,6 +79,7 @@ class Evidence(StrEnum):
     """By what sources are known."""
 
     COLUMN = "the column `group`"
+    CORRECTIONS = "corrections"
     NAMES = "file names"
     FILES = "times of creation in the files"
     PICTURES = "pictures"
@@ -149,10 +150,28 @@ class Sources:
 
 
 def find_sources(manifest: Manifest) -> Sources:
-    """The sources of a list's videos: by its column `group` where it has one, else by names as this module says."""
+    """The sources of a list's videos: by its column `group` where it has one, else by names as this module says, and by the
+    groups that corrections give to some of them: such a group is joined with the source of its name.
+    """
     if manifest.groups is not None:
         known = manifest.groups != ""
         return Sources(manifest.groups, known, known, (Evidence.COLUMN,))
+    return _with_joined(_by_names(manifest), manifest.joined_groups)
+
+
+def _with_joined(found: Sources, groups: NDArray[np.str_] | None) -> Sources:
+    """The sources with groups [N] in place of those of some videos; "" leaves a video its own."""
+    if groups is None:
+        return found
+    own = groups != ""
+    evidence = (Evidence.CORRECTIONS, *(found.evidence if found.known[~own].any() else ()))
+    return Sources(np.where(own, groups, found.of_row), found.together | own, found.named | own, evidence)
+
+
+def _by_names(manifest: Manifest) -> Sources:
+    """By names, which were given to files by the labels that the list has, whatever corrections made of them."""
+    if manifest.listed_labels is not None:
+        manifest = replace(manifest, labels=manifest.listed_labels)
     names, labels = manifest.ids.tolist(), manifest.labels.tolist()
     readings = [_read(name, manifest.class_names[label]) for name, label in zip(names, labels, strict=True)]
     coarse, fine = ([reading.level(level) for reading in readings] for level in ("coarse", "fine"))
@@ -181,21 +200,32 @@ def joined_sources(parts: Sequence[Manifest]) -> Sources:
     if len(parts) == 1:
         return find_sources(parts[0])
     names = sorted({name for part in parts for name in part.class_names})
-    labels = [np.array([names.index(name) for name in part.class_names])[part.labels] for part in parts]
-    columns = [part.groups for part in parts]
-    groups = [np.full(len(p), "") if c is None else c for p, c in zip(parts, columns, strict=True)]
+    places = [np.array([names.index(name) for name in part.class_names]) for part in parts]
+    listed = [part.labels if part.listed_labels is None else part.listed_labels for part in parts]
+    joined, in_columns = joined_groups(parts), any(part.groups is not None for part in parts)
     one_root = len({part.root for part in parts}) == 1
     in_parts = any(part.times is not None or part.frame_ranges is not None for part in parts)
     return find_sources(
         Manifest(
             np.concatenate([part.ids if one_root else _with_root(part) for part in parts]),
-            np.concatenate(labels),
+            np.concatenate([own[labels] for own, labels in zip(places, listed, strict=True)]),
             tuple(names),
             parts[0].root,
-            groups=None if all(column is None for column in columns) else np.concatenate(groups),
+            groups=np.concatenate([_known_groups(part) for part in parts]) if in_columns else None,
             times=np.zeros((sum(map(len, parts)), 2)) if in_parts else None,
+            joined_groups=joined if (joined != "").any() else None,
         )
     )
+
+
+def joined_groups(parts: Sequence[Manifest]) -> NDArray[np.str_]:
+    """The groups that corrections give to videos of lists without a column of groups, "" for all other videos [N]."""
+    return np.concatenate([np.full(len(p), "") if p.joined_groups is None else p.joined_groups for p in parts])
+
+
+def _known_groups(part: Manifest) -> NDArray[np.str_]:
+    """The groups that a list has, beside others that have a column of groups."""
+    return joined_groups([part]) if part.groups is None else part.groups
 
 
 def _with_root(manifest: Manifest) -> NDArray[np.str_]:

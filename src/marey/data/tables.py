@@ -179,7 +179,15 @@ def table_rows(table: Table) -> Rows:
         DataError: with file and line: no column of paths, two for the same thing, a word that is nearly a column's, or a
             value that is no time or no number of a frame.
     """
-    named = _columns(table)
+    return rows_of(table, _columns(table))
+
+
+def rows_of(table: Table, named: Mapping[str, str]) -> Rows:
+    """The rows of a table of which `named` says which word of the header names which column of `COLUMNS`.
+
+    Raises:
+        DataError: with file and line: no column of paths, or a value that is no time or no number of a frame.
+    """
     columns = {name: table.columns[word] for name, word in named.items()}
     if "path" not in columns:
         raise DataError(f"{table.source}:1: the column 'path' is missing; {_HEADER}.")

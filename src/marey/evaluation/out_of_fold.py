@@ -17,6 +17,7 @@ from marey.base.jsonable import Json
 from marey.base.words import capitalised, counted, lasting, percent
 from marey.classifier import Calibration
 from marey.evaluation.calibration import CrossFitted
+from marey.evaluation.corrected import CorrectionsMade
 from marey.evaluation.curve import CurvePoint, Gain
 from marey.evaluation.needs import classes_in_need, what_is_needed
 from marey.evaluation.reliability import calibration_bins, mean_gap
@@ -208,6 +209,8 @@ class OutOfFold:
     left_out: tuple[str, ...] = ()
     """Classes of the classifier that the answers do not have, since nothing can be said of them out of fold: where clips
     have several labels. Of one label a clip such classes have no clips among the answers."""
+    corrections: CorrectionsMade | None = None
+    """What was corrected in the list, and what that did; None: nothing."""
     copies: tuple[str, ...] = ()
     """Clips that were left out since others have the same content, by their ids."""
 
@@ -245,6 +248,8 @@ class OutOfFold:
             "tuning": None if self.tuning is None else asdict(self.tuning),
             "tuning_note": self.tuning_note,
             "left_out": list(self.left_out),
+            "corrections": None if self.corrections is None else asdict(self.corrections),
+            "corrections_sentence": self.corrections_sentence,
             "copies": list(self.copies),
         }
 
@@ -297,6 +302,7 @@ class OutOfFold:
             tuning=None if found["tuning"] is None else FineTuning(**found["tuning"]),
             tuning_note=found["tuning_note"],
             left_out=tuple(found["left_out"]),
+            corrections=CorrectionsMade.from_json(found["corrections"]) if found.get("corrections") else None,
             copies=tuple(found["copies"]),
         )
 
@@ -345,6 +351,11 @@ class OutOfFold:
         """Whether to label more clips; "" where the curve does not show it."""
         gain = Gain.of(self.curve)
         return "" if gain is None else gain.sentence(recordings=self.result.scores.groups is not None)
+
+    @property
+    def corrections_sentence(self) -> str:
+        """What corrections of the list did for the clips that nobody corrected; "" where there were none."""
+        return "" if self.corrections is None else self.corrections.sentence
 
     @property
     def calibration_sentence(self) -> str:
@@ -438,8 +449,9 @@ class OutOfFold:
         return f"{what} are needed of {counted(len(needs), 'class')}, the worst first: {named}{more}."
 
     def summary(self) -> str:
-        """Lines for a terminal: the verdict, its interval, the numbers, classes that need more clips, calibration, curve,
-        fine-tuning and cost; and what the task adds, the confusion matrix of up to 20 classes. Notes are on the page.
+        """Lines for a terminal: the verdict, its interval, the numbers, corrections, classes that need more clips,
+        calibration, curve, fine-tuning and cost; and what the task adds, the confusion matrix of up to 20 classes. Notes are
+        on the page.
         """
         scores, result = self.result.scores, self.result
         lines = [
@@ -448,6 +460,7 @@ class OutOfFold:
             self.said.interval_sentence,
             f"{result.numbers_text()}, out of fold ({self.folds} folds; {self.head})",
             FINAL,
+            self.corrections_sentence,
             self._needs_sentence,
             self.calibration_sentence,
             self.curve_sentence,

@@ -41,6 +41,7 @@ class OutOfFoldPage:
     interval: str
     final: str
     numbers: Sequence[NumberRow]
+    corrections: str
     notes: Sequence[str]
     needs: Sequence[ClassNeed]
     """The worst answered first."""
@@ -72,6 +73,7 @@ class OutOfFoldPage:
             interval=found.said.interval_sentence,
             final=FINAL,
             numbers=tuple(_numbers(found)),
+            corrections=found.corrections_sentence,
             notes=found.notes,
             needs=needs[:_NEEDS],
             needed=what_is_needed(found.result.scores),

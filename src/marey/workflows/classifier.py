@@ -1,7 +1,8 @@
 """`marey train FOLDER_OR_LIST`: a linear classifier on frozen features, judged by answers out of fold."""
 
+import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,6 +19,8 @@ from marey.base.processes import processes
 from marey.base.reporter import first_line_awaited, notice, understood
 from marey.base.shell import marey_line, next_steps
 from marey.base.words import about, counted
+from marey.data.corrected import LABELS, Corrected, grouped
+from marey.data.corrections import Corrections
 from marey.data.cutting import cut_long_videos, not_cut_note
 from marey.data.folds import Folds, check_trainable, make_folds
 from marey.data.manifest import Manifest
@@ -32,6 +35,7 @@ from marey.training.folder import facts_for_readme, refuse_other_run
 from marey.workflows.affordable import AUTO
 from marey.workflows.backbones import Backbone, check_backbone, find_backbone
 from marey.workflows.budget import Budget
+from marey.workflows.corrected import with_comparison
 from marey.workflows.finish import is_finished, tested_lines
 from marey.workflows.fitted import fit_on_cells, write_classifier
 from marey.workflows.recordings import Divided, divide_by_recordings
@@ -72,6 +76,8 @@ class FittingPlan:
     options: FittingOptions
     needs_backbone: bool = True
     """False: a run is resumed whose head was fitted, on the backbone that is named again."""
+    corrected: Corrected | None = None
+    """What was corrected in the list, of which `given` is what came of it; None: no corrections were named."""
 
     @property
     def tuning(self) -> TuningOptions:
@@ -88,6 +94,11 @@ class FittingPlan:
     def train(self) -> Manifest:
         """The clips that the classifier is fitted on."""
         return self.given.train
+
+    @property
+    def tested(self) -> dict[str, Manifest]:
+        """The videos that it is tested on, by the names of their splits, with the groups that corrections give to some."""
+        return {name: grouped(part) for name, part in self.given.tested.items()}
 
     def counts_text(self) -> str:
         """How many videos there are, of how many classes, and what they are for."""
@@ -122,13 +133,17 @@ def plan_on_features(
     test: Path | Manifest | None = None,
     root: Path | None = None,
     classes: Path | Sequence[str] | None = None,
+    labels: Path | None = None,
     out: Path,
     options: FittingOptions,
 ) -> FittingPlan:
     """Which clips a classifier is fitted on and in which folds it is judged, and which ones it is only tested on.
 
+    `labels` is a table of corrections (`marey.data.corrections`), which are applied to all of them.
+
     Raises:
-        DataError: no videos, fewer than two classes, too few clips to judge any class, or too many missing files.
+        DataError: no videos, fewer than two classes, too few clips to judge any class, too many missing files, or
+            corrections that are not understood.
         WeightsError: there is no such backbone.
         RunError: another run lies in `out`, several processes were started, or this machine lacks the device.
     """
@@ -145,21 +160,37 @@ def plan_on_features(
         check_backbone(options.backbone, trust_first_use=options.trust_first_use)
     if not options.resume:
         refuse_other_run(out)  # before anything is fetched or read
-    for path in (data, val, test):
-        if isinstance(path, Path):
-            OutputPath.file(out / "split.csv").refuse_inputs([path])
+    for written in ("split.csv", LABELS):
+        inputs = [path for path in (data, val, test, labels) if isinstance(path, Path)]
+        OutputPath.file(out / written).refuse_inputs(inputs)
+    corrections = None if labels is None else Corrections.read(labels)
     given = read_given(data, val, test, root=root, classes=classes)
     cut, note = cut_long_videos(given.train)
     of_long = filter(None, [note, not_cut_note(given.tested)])
     given = replace(given, train=cut, notes=(*given.notes, *of_long, *shared_notes(cut, given.tested)))
-    check_trainable(given.train)
+    corrected = None if corrections is None else corrections.applied(given)
+    given = given if corrected is None else corrected.given
+    with _told_of(corrected):
+        check_trainable(given.train)
     for part in (given.train, *given.tested.values()):
         check_present(options.max_broken, part)
     task = MultiLabel() if given.train.label_sets is not None else Classify()
-    folds = make_folds(given.train)
+    with _told_of(corrected):
+        folds = make_folds(given.train)
     if options.finetune == "always":
         _require_judging_fold(folds, given.train)
-    return FittingPlan(given, folds, task, out, options, needs_backbone)
+    return FittingPlan(given, folds, task, out, options, needs_backbone, corrected)
+
+
+@contextlib.contextmanager
+def _told_of(corrected: Corrected | None) -> Iterator[None]:
+    """Around what may refuse a list: the refusal says that the list was corrected, where it was."""
+    try:
+        yield
+    except DataError as error:
+        if corrected is None or not corrected.changes:
+            raise
+        raise DataError(f"{error} So it is after the corrections of {corrected.source}.") from None
 
 
 def _backbone_of_run(out: Path, named: str | None) -> str | None:
@@ -221,21 +252,25 @@ def _fit(plan: FittingPlan, backbone: Backbone, begun: float) -> None:
     """Features, heads and their answers out of fold; the checkpoint, and what fine-tuning starts from."""
     options, out = plan.options, plan.out
     joined(plan.train, plan.given.tested).write_csv(out / "split.csv")
+    if plan.corrected is not None:
+        plan.corrected.write(out)
     estimate = _say_what_was_understood(plan, backbone)
     divided = _divided(plan)
     cells = compute_cells(backbone.model, divided.train, options.compute, max_broken=options.max_broken)
     fitted = fit_on_cells(
         cells, divided, backbone, task=plan.task, notes=plan.given.notes, begun=begun, estimate=estimate
     )
+    if plan.corrected is not None:
+        fitted = with_comparison(fitted, cells, divided, plan.corrected, backbone, options.compute, begun=begun)
     write_classifier(fitted.model, fitted.found, out)
-    save_start(fitted, plan.given.tested, out)
+    save_start(fitted, plan.tested, out)
 
 
 def _divided(plan: FittingPlan) -> Divided:
     """The clips in folds by their recordings, after their pictures were compared; the run's list and contact sheets say
     which.
     """
-    divided, sheets = divide_by_recordings(plan.given, plan.folds)
+    divided, sheets = divide_by_recordings(plan.given, plan.folds, workers=plan.options.compute.workers)
     divided.listed.write_csv(plan.out / "split.csv")
     if sheets is not None:
         sheets.save(plan.out)
@@ -251,7 +286,7 @@ def _take_up(plan: FittingPlan) -> None:
     before = OutOfFold.load(out)
     missing = [*(file.id for file in before.result.broken), *before.copies]
     readable = ~np.isin(np.array([clip.id for clip in plan.train]), missing)
-    save_lists({CLIPS: plan.train[np.flatnonzero(readable)], **plan.given.tested}, out)
+    save_lists({CLIPS: plan.train[np.flatnonzero(readable)], **plan.tested}, out)
 
 
 def _backbone(plan: FittingPlan) -> Backbone:
@@ -269,6 +304,7 @@ def _claim(plan: FittingPlan, backbone: Backbone | None) -> Claim:
         "kind": "classifier on frozen features",
         "data": plan.train.fingerprint,
         "tested": {name: part.fingerprint for name, part in plan.given.tested.items()},
+        "corrections": None if plan.corrected is None else plan.corrected.digest,
     }
     if backbone is None:
         # What the note has besides is not compared, as facts are not; a run that is resumed keeps its note.
@@ -287,7 +323,9 @@ def _facts(plan: FittingPlan, backbone: Backbone) -> dict[str, Json]:
     if plan.train.source:
         source, root = Path(plan.train.source), plan.train.root
         beside = source.is_dir() or root.absolute() == source.absolute().parent
-        commands["again"] = marey_line("train", source, *(() if beside else ("--root", root)))
+        more: list[str | Path] = [] if beside else ["--root", root]
+        more += [] if plan.corrected is None else ["--labels", Path(plan.corrected.source)]
+        commands["again"] = marey_line("train", source, *more)
     facts = facts_for_readme(plan.out, plan.train if tested is None else tested, plan.options.go_on)
     if tested is None:  # no list to test on and no video to answer for: the clips were trained on
         facts = {name: value for name, value in facts.items() if not name.startswith(("held_out", "example"))}

@@ -150,7 +150,7 @@ class _Answered:
     def probabilities(self, task: Task, logits_NK: NDArray[np.float64]) -> NDArray[np.float32]:
         """What the task makes of the logits of each clip, [M, C]."""
         tensors = torch.from_numpy(logits_NK[self.rows]).float()
-        return np.stack([_probabilities_of(task, logits_K) for logits_K in tensors])[:, self.columns]
+        return np.stack([probabilities_of(task, logits_K) for logits_K in tensors])[:, self.columns]
 
 
 def _calibration(
@@ -288,5 +288,6 @@ def _heads(choice: Choice, task: Task, labels: NDArray[np.int64], answered: _Ans
     )
 
 
-def _probabilities_of(task: Task, logits_K: torch.Tensor) -> NDArray[np.float32]:
+def probabilities_of(task: Task, logits_K: torch.Tensor) -> NDArray[np.float32]:
+    """What the task makes of the logits of a clip, [K]."""
     return task.answer(lambda _: logits_K[None], "logits", np.zeros((1, 1)))

@@ -77,12 +77,15 @@ class Divided:
         return 0.0 if self.recordings is None else self.recordings.core_seconds
 
 
-def divide_by_recordings(given: Given, folds: Folds) -> tuple[Divided, ContactSheets | None]:
+def divide_by_recordings(
+    given: Given, folds: Folds, *, workers: int | None = None
+) -> tuple[Divided, ContactSheets | None]:
     """Compare the pictures of the clips that a classifier is fitted and tested on, and make their folds anew.
 
     Args:
         given: The clips.
         folds: Of those for training, by names alone; they are kept where there are too many clips to compare.
+        workers: Processes that decode and compare; None: one per core, 0: this one.
 
     Raises:
         RunError: a process died.
@@ -95,9 +98,9 @@ def divide_by_recordings(given: Given, folds: Folds) -> tuple[Divided, ContactSh
             f"{counted(total, 'clip')}: pictures are compared of up to {MOST_COMPARED:,}, so that clips of one recording "
             "and copies are known by names and equal files alone (marey data sources compares any number)."
         )
-        listed = joined(given.train, given.tested)
+        listed = joined(_with_corrected_groups(given.train, folds), given.tested)
         return Divided(given.train, listed, folds, (), (note,), None, every), None
-    found = find_recordings(parts)
+    found = find_recordings(parts, workers=workers)
     sides = np.repeat([TRAIN if given.tested else "", *given.tested], [len(part) for part in parts])
     copies = found.copies(parts, sides.tolist())
     out, copies_note = _left_out(copies, given)
@@ -119,6 +122,13 @@ def divide_by_recordings(given: Given, folds: Folds) -> tuple[Divided, ContactSh
         rows=rows,
     )
     return divided, sheets
+
+
+def _with_corrected_groups(train: Manifest, folds: Folds) -> Manifest:
+    """The list with the source of each clip as its column `group`, where corrections give some groups: these alone would be
+    all that is known, where the list is read again.
+    """
+    return train if train.joined_groups is None else replace(train, groups=folds.sources.of_row)
 
 
 def _left_out(copies: Copies, given: Given) -> tuple[list[int], list[str]]:

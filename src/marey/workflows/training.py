@@ -47,6 +47,7 @@ class Asked:
     """Whether the recipe was given by its name, so that a resumed run keeps its number of epochs."""
     val: Path | Manifest | None = None
     test: Path | Manifest | None = None
+    labels: Path | None = None
     settings: Sequence[str] = ()
     epochs: int | None = None
     lr: float | None = None
@@ -109,8 +110,8 @@ class Asked:
             raise RunError(f"{run}: a run is fine-tuned by one process: leave out torchrun.")
         given = self.options
         others = {
-            "--val": self.val, "--test": self.test, "--classes": given.classes, "--backbone": self.backbone,
-            "--init": given.init, "--trust-first-use": given.trust_first_use or None,
+            "--val": self.val, "--test": self.test, "--labels": self.labels, "--classes": given.classes,
+            "--backbone": self.backbone, "--init": given.init, "--trust-first-use": given.trust_first_use or None,
             "--logger tensorboard": given.tensorboard or None,
             "--finetune never": self.finetune if self.finetune == "never" else None,
         }  # fmt: skip
@@ -159,6 +160,7 @@ class Asked:
             test=self.test,
             root=given.root,
             classes=given.classes,
+            labels=self.labels,
             out=self.out,
             options=options,
         )
@@ -184,7 +186,8 @@ class Asked:
             RecipeError: one of it is given.
         """
         given = {
-            "--backbone": self.backbone, "--finetune": self.finetune, "--minutes": self.minutes, "--test": self.test
+            "--backbone": self.backbone, "--finetune": self.finetune, "--minutes": self.minutes, "--test": self.test,
+            "--labels": self.labels,
         }  # fmt: skip
         named = next((f"{name} {value}" for name, value in given.items() if value is not None), None)
         if named is not None:
@@ -219,6 +222,7 @@ def train(
     lr: float | None = None,
     val: str | Path | Manifest | None = None,
     test: str | Path | Manifest | None = None,
+    labels: str | Path | None = None,
     recipe: Recipe | str | Path | None = None,
     settings: Sequence[str] = (),
     logger: Logger | Sequence[Logger] = "csv",
@@ -255,6 +259,8 @@ def train(
         lr: Learning rate for a batch of the size train.base_batch: the setting train.optimizer.lr in short.
         val: Videos to test on; None: what the split column says. With a recipe, the videos to hold out.
         test: More videos to test on; None: what the split column says.
+        labels: A table of corrections, a CSV with the columns path and label, group or leave_out: they are applied to the
+            videos of a classifier on frozen features, whose files and lists stay as they are.
         recipe: A recipe, its name or its YAML file. None: a classifier on frozen features.
         settings: Changed fields of the recipe, such as "train.clip_norm=5"; without a recipe they train a whole network, TSM
             on EfficientNet-Lite0, instead of a classifier on frozen features.
@@ -276,7 +282,8 @@ def train(
     held-out videos, None where none are held out.
 
     Raises:
-        DataError: no videos, fewer than two classes, no class that can be judged, or too many missing files.
+        DataError: no videos, fewer than two classes, no class that can be judged, too many missing files, or corrections
+            that are not understood.
         RecipeError: no such recipe, a setting that it does not have or that is given twice, or an option of another kind of
             training.
         WeightsError: there is no such backbone.
@@ -302,7 +309,8 @@ def train(
     asked = Asked(
         data=source, out=_folder(source, declared) if out is None else Path(out), recipe=declared,
         by_name=isinstance(recipe, str | Path) and not is_yaml(recipe), val=_source(val), test=_source(test),
-        settings=settings, epochs=epochs, lr=lr, backbone=None if backbone is None else str(backbone), finetune=finetune,
+        labels=None if labels is None else Path(labels), settings=settings, epochs=epochs, lr=lr,
+        backbone=None if backbone is None else str(backbone), finetune=finetune,
         minutes=minutes, options=chosen,
     )  # fmt: skip
     return run_plan(asked.plan())
