@@ -137,6 +137,16 @@ def stamped(path: Path, source: Path, created: str) -> None:
                 written.mux(packet)
 
 
+def test_before_a_fixed_camera_times_in_names_tell_where_files_say_none(tmp_path) -> None:
+    names = [f"VID_20240504_{time}" for time in ("100000", "100030", "110000", "110200")]
+    for number, name in enumerate(names):
+        write_video(tmp_path / f"{name}.mp4", recording(50, 60 + number), 25, crf=24)
+    found = find_recordings([listed(tmp_path, names)])
+    assert found.fixed.all()
+    assert partition(found) == {frozenset(names[:2]), frozenset(names[2:])}
+    assert found.sources.evidence == (Evidence.TIMES,)
+
+
 def test_before_a_fixed_camera_pauses_between_times_tell(tmp_path) -> None:
     names = [f"{number:03}" for number in range(6)]
     times = ["10:00:00", "10:00:30", "10:02:00", "11:00:00", "11:00:10", "13:00:00"]

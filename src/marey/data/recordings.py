@@ -9,8 +9,9 @@
   same video is of one recording.
 
 Whatever of files or pictures would make one recording of more than half of all videos tells nothing: one camera that never
-moved, a wall before which everybody stood, or a clock that was never set. Before a fixed camera the times of creation tell
-recordings apart where there is a pause of ten minutes or more between some of them; else nothing does.
+moved, a wall before which everybody stood, or a clock that was never set. Before a fixed camera the times of creation, else
+dates and times in names, tell recordings apart where there is a pause of ten minutes or more between some of them; else
+nothing does.
 
 Of a video that nothing links with another one, and whose pictures were compared, the recording is its own.
 """
@@ -34,13 +35,14 @@ from marey.data.signatures import Signatures, compute_signatures
 from marey.data.sources import Evidence, Sources, joined_groups, joined_sources
 from marey.data.units import Together, components
 from marey.video.matching import stands_still
+from marey.video.stamp import time_in_name
 
 MOST_COMPARED = 20_000
 """Videos of a list whose pictures are compared without being asked for: an hour of one core, and 1 GB of memory."""
 _MOST = 0.5
 """Above this share of all videos, 0 to 1, what they have in common does not tell recordings apart."""
 _PAUSE = 600.0
-"""Seconds between two times of creation from which on another recording begins before a fixed camera."""
+"""Seconds between the times of two videos from which on another recording begins before a fixed camera."""
 _OVERLAPPING = 0.1
 """Share of the distances between times of creation, 0 to 1, that may be shorter than the videos: two cameras may run at the
 same time."""
@@ -122,7 +124,7 @@ class Recordings:
         if self.fixed.any():
             instead = "nothing tells recordings apart there (a column `group` would)"
             if Evidence.TIMES in self.sources.evidence:
-                instead = "recordings are told apart there by pauses of ten minutes or more between times of creation"
+                instead = "recordings are told apart there by pauses of ten minutes or more between their times"
             found.append(
                 f"{self.fixed.sum():,} of {counted(total, 'video')} show one place, so that the background cannot tell "
                 f"which recording they are of: {instead}."
@@ -185,7 +187,7 @@ def _joined(
     """The sources that names tell, joined with what files and pictures tell. These tell nothing of videos of which
     corrections give the group, `corrected` [N], but which are copies of each other.
     """
-    count, clock = len(ids), _Clock.of(signatures)
+    count, clock = len(ids), _Clock.of(signatures, ids)
     by_name = [pair for rows in _rows_of(np.where(named.together, named.of_row, "")) for pair in pairwise(rows)]
     by_picture = [*_pairs(links, Relation.NEXT), *_pairs(links, Relation.SCENE)]
     fixed = _holds_most(count, [*copies, *by_picture])
@@ -254,11 +256,13 @@ class _Clock:
 
     created: NDArray[np.float64]
     """[N]: in seconds since 1970; NaN where there is none. All NaN where they are times of conversion."""
+    named: NDArray[np.float64]
+    """[N]: the same by dates and times in their names."""
     stamps: NDArray[np.str_]
     """[N]: time, encoder and size in one key; "" where there is no time."""
 
     @classmethod
-    def of(cls, signatures: Signatures) -> Self:
+    def of(cls, signatures: Signatures, ids: NDArray[np.str_]) -> Self:
         count = len(signatures)
         created, seconds = np.full(count, np.nan), np.zeros(count)
         stamps = np.full(count, "", object)
@@ -270,7 +274,8 @@ class _Clock:
         if _are_conversions(created, seconds):
             created[:] = np.nan
         stamps[np.isnan(created)] = ""
-        return cls(created, stamps.astype(np.str_))
+        named = np.array([time_in_name(name.rpartition("/")[2]) for name in ids.tolist()])
+        return cls(created, named, stamps.astype(np.str_))
 
     def equal_stamps(self) -> Pairs:
         """Videos whose files were made of one recording; none where that would be more than half of all videos."""
@@ -279,14 +284,14 @@ class _Clock:
 
     def sessions(self, rows: NDArray[np.int64]) -> Pairs:
         """Of some videos, all of which have a time, those between which there is no pause; none where there is no pause at
-        all.
+        all. The times are those of creation, else those in their names.
         """
-        times = self.created[rows]
-        if not len(rows) or np.isnan(times).any():
+        times = next((times for times in (self.created, self.named) if not np.isnan(times[rows]).any()), None)
+        if not len(rows) or times is None:
             return []
-        order = rows[np.argsort(times, kind="stable")]
+        order = rows[np.argsort(times[rows], kind="stable")]
         pairs = list(pairwise(order.tolist()))
-        within = [pair for pair in pairs if self.created[pair[1]] - self.created[pair[0]] < _PAUSE]
+        within = [(one, other) for one, other in pairs if times[other] - times[one] < _PAUSE]
         return within if len(within) < len(pairs) else []
 
 

@@ -83,7 +83,7 @@ class Evidence(StrEnum):
     NAMES = "file names"
     FILES = "times of creation in the files"
     PICTURES = "pictures"
-    TIMES = "pauses between times of creation"
+    TIMES = "pauses between their times"
 
 
 @dataclass(frozen=True, eq=False)
