@@ -130,6 +130,19 @@ def test_a_report_that_is_written_again_has_its_pictures(run_once, made, monkeyp
     assert page.read_text().count("data:image") == pictures
 
 
+def test_a_clip_with_a_wrong_label_is_named_with_its_frames(place, capsys) -> None:
+    rows = [f"{path},{path.parent.name}" for path in sorted(Path("clips").glob("*/*.mp4"))]
+    rows[3] = "clips/bars/003.mp4,waves"
+    Path("list.csv").write_text("\n".join(["path,label", *rows, ""]))
+    trained(data="list.csv")
+    first = Path("run/suspects.csv").read_text().splitlines()[:2]
+    assert first[0] == "path,label,may_be,why,leave_out" and first[1].startswith("clips/bars/003.mp4,waves,bars,")
+    assert "may be labelled wrong: run/suspects.csv" in capsys.readouterr().out
+    page = Path("run/report.html").read_text()
+    assert "<h2>Suspects</h2>" in page and 'alt="five frames of clips/bars/003.mp4"' in page
+    assert "suspects.csv" in Path("run/README.txt").read_text()
+
+
 def test_the_head_in_the_network_answers_as_it_did_on_kept_features(finished) -> None:
     pooled = marey.features("run", "clips", out="f", **HERE).read()
     network = marey.load_model("run").network

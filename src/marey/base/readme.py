@@ -33,6 +33,9 @@ _FILES = (
     (_OUT_OF_FOLD, "verdict, learning curve, calibration and cost, for programs; scores.npz and result.json beside it "
      "are of answers out of fold: of each video by a head that was not fitted on it"),
     ("single_frames.npz", "as scores.npz, of a head on single frames, which sees no motion"),
+    ("suspects.csv", "clips that may be labelled wrong, and odd ones: edit label or leave_out, then marey train DATA "
+     "--labels suspects.csv"),
+    ("suspects.json", "the same with frames of them, from which report.html is written again"),
     ("recipe.yaml", "all settings of the training"),
     ("split.csv", "the list of videos, with what each is for: train, val or test"),
     ("split.csv.classes.json", "class names of split.csv in order"),

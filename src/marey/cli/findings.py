@@ -76,6 +76,7 @@ def print_audit(result: "Audit") -> None:
             "part longer than its file": result.longer,
             "same content": {" = ".join(paths): None for paths in result.duplicates},
             "copies by pictures": {" = ".join(paths): None for paths in result.copies},
+            "odd beside the others": result.odd_pictures,
             "variable frame rate": dict.fromkeys(result.variable_rate),
             "odd frame rate": {path: f"{fps:g}" for path, fps in result.odd_rate.items()},
             "odd size": result.odd_size,

@@ -18,6 +18,7 @@ from marey.base.order import natural_order
 from marey.base.words import counted
 from marey.data.formats import check_root, is_list, read_manifest
 from marey.data.manifest import Manifest
+from marey.data.odd import find_odd
 from marey.data.probe import Probe, ProbeCache
 from marey.data.recordings import Recordings, find_recordings
 from marey.data.rows import WHOLE
@@ -81,6 +82,8 @@ class Audit:
     """Of how many videos the source is known, and by what; what is known of sources in several splits."""
     recordings: list[str] = field(default_factory=list)
     """What pictures tell of recordings and copies, as sentences; empty where they were not compared."""
+    odd_pictures: dict[str, str] = field(default_factory=dict)
+    """Why pictures are odd beside the others: black, frozen, of another shape or length (`marey.data.odd`)."""
     variable_rate: list[str] = field(default_factory=list)
     odd_rate: dict[str, float] = field(default_factory=dict)
     odd_size: dict[str, str] = field(default_factory=dict)
@@ -312,6 +315,7 @@ def _compare_pictures(
     result.copies, result.contradicting_copies = named(copies.sets), named(copies.contradictions)
     result.leaking_copies = named(copies.across)
     result.recordings = [recordings.summary(), *recordings.notes()]
+    result.odd_pictures = {rows[odd.row].path: odd.reason for odd in find_odd(recordings.signatures)}
 
 
 def _balance(result: Audit, manifests: Sequence[Manifest], rows: Sequence[_Row]) -> None:

@@ -33,11 +33,14 @@ def fit_temperature(task: Task, answers: NDArray[np.float32], labels: NDArray[np
         answers: Probabilities [N, K] for videos that the classifier was not fitted on, not calibrated.
         labels: As a score file holds them: [N] classes, or [N, K] of zeros and ones.
     """
-    if not len(answers):
-        return 1.0
+    return temperature_of(lambda at: _loss_at(at, task, answers, labels)) if len(answers) else 1.0
+
+
+def temperature_of(loss: Callable[[float], float]) -> float:
+    """As `fit_temperature`, of any answers: `loss` gives their logarithmic loss at a temperature, summed."""
 
     def objective(logarithm: float) -> float:
-        return _loss_at(math.exp(logarithm), task, answers, labels) + (logarithm / _DEVIATION) ** 2 / 2
+        return loss(math.exp(logarithm)) + (logarithm / _DEVIATION) ** 2 / 2
 
     return math.exp(lowest(objective, -math.log(_MOST), math.log(_MOST)))
 

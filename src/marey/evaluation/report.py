@@ -22,6 +22,7 @@ from marey.evaluation.out_of_fold import OUT_OF_FOLD, OutOfFold
 from marey.evaluation.out_of_fold_page import OutOfFoldPage
 from marey.evaluation.result import SCORES, EvaluationResult, NumberRow
 from marey.evaluation.scores import Scores
+from marey.evaluation.suspects_page import SuspectsPage
 from marey.evaluation.suspicious import SURE, Suspicious, equal_but_labelled_otherwise, sure_and_wrong
 from marey.tasks.all import every_task
 from marey.tasks.metrics import most_confused
@@ -105,12 +106,14 @@ def write_report(folder: str | Path, data: Manifest | None = None) -> Path:
     OutputPath.file(path, way_out="make its folder writable, or copy that and name the copy").check()
     found = OutOfFold.load(folder) if tested and (folder / OUT_OF_FOLD).exists() else None
     result = found.result if found else EvaluationResult.load(folder) if tested else None
+    suspects = None if found is None else SuspectsPage.of(folder, found.result.scores)
     page = render(
         "marey.evaluation",
         "report.html",
         title=folder.resolve().name,
-        judged=_Judged() if result is None else _judged(result, data),
+        judged=_Judged() if result is None else _judged(result, data, sure=suspects is None),
         folds=None if found is None else OutOfFoldPage.of(found, folder),
+        suspects=suspects,
         sheets=ContactSheets.load(folder) if found else None,
         charts=_charts(log) if log.exists() else [],
         comparisons=result.comparisons if result else (),
@@ -151,7 +154,8 @@ def _charts(log: Path) -> list[_Chart]:
     ]
 
 
-def _judged(result: EvaluationResult, data: Manifest | None) -> _Judged:
+def _judged(result: EvaluationResult, data: Manifest | None, *, sure: bool) -> _Judged:
+    """`sure`: whether to name answers that are wrong and sure of it; not where the page has suspects, which say more."""
     scores = result.scores
     said = scores.task.report(scores.probabilities, scores.labels, scores.class_names, scores.groups)
     more = [NumberRow(title, value) for title, value in said.numbers]
@@ -163,7 +167,7 @@ def _judged(result: EvaluationResult, data: Manifest | None) -> _Judged:
         numbers=[*result.rows(), *more],
         classes=said.classes,
         classes_note=said.classes_note,
-        suspects=_suspects(result, data),
+        suspects=_suspects(result, data, sure=sure),
     )
     if said.confusion is None:
         return judged
@@ -190,13 +194,16 @@ def _confused(
     return found
 
 
-def _suspects(result: EvaluationResult, data: Manifest | None) -> list[_Suspects]:
+def _suspects(result: EvaluationResult, data: Manifest | None, *, sure: bool) -> list[_Suspects]:
     """Those of each kind of suspicion that was looked for."""
-    wrong, alike = sure_and_wrong(result.scores), None
-    if data is not None:
-        alike = equal_but_labelled_otherwise(result.scores, data)
-    rule = f"Another class has a probability of {percent(SURE, 0)} or more: the label may be wrong, or the network is."
-    found = [_Suspects("Suspicious: wrong, and sure of it", rule, wrong[:_LISTED], len(wrong))]
+    found = []
+    if sure:
+        wrong = sure_and_wrong(result.scores)
+        rule = (
+            f"Another class has a probability of {percent(SURE, 0)} or more: the label may be wrong, or the network is."
+        )
+        found.append(_Suspects("Suspicious: wrong, and sure of it", rule, wrong[:_LISTED], len(wrong)))
+    alike = None if data is None else equal_but_labelled_otherwise(result.scores, data)
     if alike is not None:
         rule = "Files of the list with equal content and different labels: one of them is wrong."
         found.append(_Suspects("Suspicious: equal files, different labels", rule, alike[:_LISTED], len(alike)))

@@ -11,7 +11,7 @@ Shapes: N training clips, M other clips, F features, R directions.
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -67,6 +67,13 @@ class Directions:
         return cls(
             pooled, rows, mean, scale, images / lengths, (images / lengths).square().sum(dim=0), vectors / lengths
         )
+
+    def coordinates_only(self, places: NDArray[np.int64]) -> "Directions":
+        """The same directions, with the coordinates of those training clips alone that have these places [M] among them, to
+        fit heads on these; their columns are no longer orthogonal.
+        """
+        some = self.coordinates[places]
+        return replace(self, coordinates=some, squares=some.square().sum(dim=0))
 
     def coordinates_of(self, rows: NDArray[np.int64]) -> Tensor:
         """Of other pooled clips [M], [M, R]."""

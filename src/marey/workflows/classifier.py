@@ -39,6 +39,7 @@ from marey.workflows.corrected import with_comparison
 from marey.workflows.finish import is_finished, tested_lines
 from marey.workflows.fitted import fit_on_cells, write_classifier
 from marey.workflows.recordings import Divided, divide_by_recordings
+from marey.workflows.suspects import suspects_line
 from marey.workflows.tuned import TuningOptions, tune_and_finish
 from marey.workflows.tuning_data import CLIPS, TuningData, save_lists
 from marey.workflows.tuning_start import can_be_tuned, cannot_be_judged, fold_that_judges, save_start
@@ -241,7 +242,9 @@ def fit_classifier(plan: FittingPlan) -> OutOfFold:
         found = OutOfFold.load(out)
         data = TuningData.read(out, plan.train.class_names, max_broken=options.max_broken)
         found = tune_and_finish(out, data, tuning, spent=found.cost)
-    print("\n".join([found.summary(), *tested_lines(out, data)]), flush=True)
+    corrected = None if plan.corrected is None else Path(plan.corrected.source)
+    suspects = suspects_line(out, _data_words(plan), corrected)
+    print("\n".join(filter(None, [found.summary(), *tested_lines(out, data), suspects])), flush=True)
     # A clip that was trained on would show nothing.
     new = next((part[0].path for part in plan.given.tested.values()), "NEW_VIDEO")
     next_steps(marey_line("predict", out, new))
@@ -263,6 +266,7 @@ def _fit(plan: FittingPlan, backbone: Backbone, begun: float) -> None:
     if plan.corrected is not None:
         fitted = with_comparison(fitted, cells, divided, plan.corrected, backbone, options.compute, begun=begun)
     write_classifier(fitted.model, fitted.found, out)
+    fitted.suspects.save(out)
     save_start(fitted, plan.tested, out)
 
 
@@ -321,11 +325,8 @@ def _facts(plan: FittingPlan, backbone: Backbone) -> dict[str, Json]:
     tested = next(iter(plan.given.tested.values()), None)
     commands: dict[str, Json] = {"tune": marey_line("train", plan.out, "--finetune", "always")}
     if plan.train.source:
-        source, root = Path(plan.train.source), plan.train.root
-        beside = source.is_dir() or root.absolute() == source.absolute().parent
-        more: list[str | Path] = [] if beside else ["--root", root]
-        more += [] if plan.corrected is None else ["--labels", Path(plan.corrected.source)]
-        commands["again"] = marey_line("train", source, *more)
+        more: list[str | Path] = [] if plan.corrected is None else ["--labels", Path(plan.corrected.source)]
+        commands["again"] = marey_line("train", *_data_words(plan), *more)
     facts = facts_for_readme(plan.out, plan.train if tested is None else tested, plan.options.go_on)
     if tested is None:  # no list to test on and no video to answer for: the clips were trained on
         facts = {name: value for name, value in facts.items() if not name.startswith(("held_out", "example"))}
@@ -333,6 +334,13 @@ def _facts(plan: FittingPlan, backbone: Backbone) -> dict[str, Json]:
         "recipe": backbone.recipe.model_dump(mode="json"), "backbone_named": backbone.named, "videos": len(plan.train),
         **commands, **facts,
     }  # fmt: skip
+
+
+def _data_words(plan: FittingPlan) -> list[str | Path]:
+    """The clips as `marey train` is given them; DATA where they came from no list or folder."""
+    source, root = Path(plan.train.source or "DATA"), plan.train.root
+    beside = not plan.train.source or source.is_dir() or root.absolute() == source.absolute().parent
+    return [source, *(() if beside else ("--root", root))]
 
 
 def _say_what_was_understood(plan: FittingPlan, backbone: Backbone) -> Estimate | None:

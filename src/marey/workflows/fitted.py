@@ -25,6 +25,7 @@ from marey.evaluation.out_of_fold import Cost, HeadNumber, OutOfFold
 from marey.evaluation.protocol import EvaluationProtocol
 from marey.evaluation.result import EvaluationResult
 from marey.evaluation.scores import Scores
+from marey.evaluation.suspects import SuspectList
 from marey.inference.cells import Cells, Estimate
 from marey.models.probe.config import FrameMean, Halves, Moments
 from marey.models.probe.network import FrameProbe, Probe
@@ -37,6 +38,7 @@ from marey.training.selection import Candidate, Choice, choose_head, judging_fol
 from marey.weights.checkpoint import save_checkpoint
 from marey.workflows.backbones import Backbone, with_pooling
 from marey.workflows.recordings import Divided
+from marey.workflows.suspects import look_for_suspects
 
 _OF_FRAMES = (
     ("mean and change of frames and difference images", Moments(), True),
@@ -61,6 +63,7 @@ class Fitted:
     choice: Choice
     model: Classifier
     found: OutOfFold
+    suspects: SuspectList
 
 
 def fit_on_cells(
@@ -95,6 +98,9 @@ def fit_on_cells(
     curve = learning_curve(
         choice.candidate.pooled, targets, of_clips, classes=classes, task=task, strength=choice.head.strength
     )
+    suspects = look_for_suspects(
+        manifest, choice, of_clips, targets, task, pictures=divided.recordings, rows=divided.rows[cells.rows]
+    )
     left_out = tuple(name for k, name in enumerate(manifest.class_names) if k not in answered.columns)
     scores = _scores(model, manifest, of_clips, answered, rule, answers, listed=len(listed))
     found = OutOfFold(
@@ -117,7 +123,7 @@ def fit_on_cells(
         left_out=left_out,
         copies=divided.left_out,
     )
-    return Fitted(manifest, of_clips, targets, choice, model, found)
+    return Fitted(manifest, of_clips, targets, choice, model, found, suspects)
 
 
 def _candidates(cells: Cells, backbone: Backbone) -> list[Candidate]:
