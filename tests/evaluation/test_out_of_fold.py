@@ -14,17 +14,11 @@ from marey.classifier import Calibration
 from marey.data.quarantine import Broken
 from marey.evaluation.calibration import CrossFitted
 from marey.evaluation.compare import compare
+from marey.evaluation.cost import Cost, FineTuning
 from marey.evaluation.curve import CurvePoint
 from marey.evaluation.fusion import fuse
 from marey.evaluation.needs import classes_in_need, what_is_needed
-from marey.evaluation.out_of_fold import (
-    OUT_OF_FOLD,
-    SINGLE_FRAMES,
-    Cost,
-    FineTuning,
-    HeadNumber,
-    OutOfFold,
-)
+from marey.evaluation.out_of_fold import OUT_OF_FOLD, SINGLE_FRAMES, HeadNumber, OutOfFold
 from marey.evaluation.protocol import EvaluationProtocol
 from marey.evaluation.reliability import calibration_bins, mean_gap
 from marey.evaluation.report import write_report

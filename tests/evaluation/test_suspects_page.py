@@ -12,7 +12,8 @@ import pytest
 from marey.base.errors import DataError
 from marey.base.reporter import KeepingReporter, reporting
 from marey.data.corrected import LABELS
-from marey.evaluation.out_of_fold import Cost, OutOfFold
+from marey.evaluation.cost import Cost
+from marey.evaluation.out_of_fold import OutOfFold
 from marey.evaluation.protocol import EvaluationProtocol
 from marey.evaluation.report import write_report
 from marey.evaluation.result import EvaluationResult

@@ -8,7 +8,7 @@ from marey.backends.compute import Compute
 from marey.base.finetune import Finetune
 from marey.data.folders import list_folder
 from marey.data.manifest import Manifest, make_manifest
-from marey.evaluation.out_of_fold import Cost
+from marey.evaluation.cost import Cost
 from marey.recipe import Classify
 from marey.workflows import budget, tuning_cost
 from marey.workflows.budget import Budget

@@ -21,7 +21,8 @@ from marey.data.missing import tell_of_lost_classes
 from marey.data.units import NAMED
 from marey.data.videos import first_of
 from marey.evaluation.calibration import CrossFitted, of_all_classes
-from marey.evaluation.out_of_fold import Cost, HeadNumber, OutOfFold
+from marey.evaluation.cost import Cost
+from marey.evaluation.out_of_fold import HeadNumber, OutOfFold
 from marey.evaluation.protocol import EvaluationProtocol
 from marey.evaluation.result import EvaluationResult
 from marey.evaluation.scores import Scores

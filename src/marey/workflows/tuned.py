@@ -19,7 +19,8 @@ from marey.base.words import capitalised, counted, percent, verb
 from marey.classifier import Classifier
 from marey.data.videos import first_of
 from marey.evaluation.calibration import TURNED_AWAY, CrossFitted, of_all_classes
-from marey.evaluation.out_of_fold import Cost, FineTuning, OutOfFold
+from marey.evaluation.cost import Cost, FineTuning
+from marey.evaluation.out_of_fold import OutOfFold
 from marey.tasks.all import task_of
 from marey.weights.load import load_model
 from marey.workflows.budget import Budget

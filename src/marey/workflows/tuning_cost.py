@@ -21,7 +21,7 @@ from marey.classifier import Classifier
 from marey.data.clips import ClipDataset
 from marey.data.manifest import Manifest
 from marey.data.workers import timed
-from marey.evaluation.out_of_fold import Cost
+from marey.evaluation.cost import Cost
 from marey.models.layers.freeze import freeze, hold_frozen
 from marey.recipe import Recipe
 from marey.workflows.budget import Budget, unit
