@@ -117,7 +117,7 @@ class OutOfFold:
     calibration: CrossFitted | None = None
     """Of the head, fitted on the answers before they were calibrated, and those by which it is judged; a fine-tuned network
     that is kept has its own."""
-    cost: Cost = Cost(0, 0, 0.0, 0.0)
+    cost: Cost = Cost(0, 0, 0.0, 0.0)  # noqa: RUF009 - frozen
     heads: tuple[HeadNumber, ...] = ()
     """All that were compared; each with its own strength of regularisation."""
     tuning: FineTuning | None = None
