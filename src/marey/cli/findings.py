@@ -83,6 +83,7 @@ def print_audit(result: "Audit") -> None:
         }
     )
     print("\n".join([*result.recordings, result.sources]))
+    print("labels are not looked at: marey train, on the list or folder, names those that may be wrong (suspects.csv)")
     print(f"{counted(result.videos, 'entry', 'entries')}, {counted(result.faults, 'fault')}")
     print(f"fingerprint of the list {result.fingerprint[:16]}, of the files {result.contents[:16]}")
 
