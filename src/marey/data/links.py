@@ -10,7 +10,7 @@ from pathlib import Path
 from marey.base.jobs import each_job
 from marey.data.retrieval import WHOLE, Candidate, find_candidates
 from marey.data.signatures import Signatures, read_signature
-from marey.video.matching import Alignment, agreement, align, is_copy, laid_whole, same_moment
+from marey.video.matching import Agreement, Alignment, agreement, align, is_copy, laid_whole, same_moment
 from marey.video.opencv import one_thread
 from marey.video.signature import KEYED, Signature
 
@@ -31,6 +31,8 @@ class Relation(StrEnum):
     """The same content from beginning to end, encoded, scaled, cropped, mirrored or marked anew."""
     NEXT = "next"
     """The first frame of one follows the last frame of the other, or is the same."""
+    ALIKE = "alike"
+    """Some frames are nearly equal: the same place, and in it the same people and things where they were."""
     SCENE = "scene"
     """Some frames show the same place, however the camera moves between them."""
 
@@ -124,7 +126,8 @@ def _relation(
         laid = laid_whole(first.smooth.shape[1:], second.smooth.shape[1:], mirrored=mirrored)
         if is_copy(first, second, laid):
             return Relation.COPY
-    scene = partial(_scene, first, second, mirrored=mirrored)
+    agreements: list[Agreement] = []
+    scene = partial(_scene, first, second, agreements, mirrored=mirrored)
     frames = [each for each in wanted if each != WHOLE]
     same_place = _first(map(scene, (each for each in frames if each[0] == each[1])))
     if same_place is not None and is_copy(first, second, same_place):
@@ -141,8 +144,9 @@ def _relation(
         middle = scene((_MIDDLE, _MIDDLE))
         if middle is not None and is_copy(first, second, middle):
             return Relation.COPY
-        seen = seen or middle is not None
-    return Relation.SCENE if seen else None
+    if not agreements:
+        return None
+    return Relation.ALIKE if any(one.nearly_equal for one in agreements) else Relation.SCENE
 
 
 def _first(found: Iterable[Alignment | None]) -> Alignment | None:
@@ -150,12 +154,24 @@ def _first(found: Iterable[Alignment | None]) -> Alignment | None:
     return next((one for one in found if one is not None), None)
 
 
-def _scene(first: Signature, second: Signature, frames: tuple[int, int], *, mirrored: bool) -> Alignment | None:
-    """How a keyed frame of one video lies over one of another where they show the same scene; else None."""
+def _scene(
+    first: Signature,
+    second: Signature,
+    agreements: list[Agreement],
+    frames: tuple[int, int],
+    *,
+    mirrored: bool,
+) -> Alignment | None:
+    """How a keyed frame of one video lies over one of another where they show the same scene; else None. Where they agree is
+    added to `agreements`.
+    """
     one, other = first.keypoints[frames[0]], second.keypoints[frames[1]]
     one = one.mirrored(first.frames.shape[2]) if mirrored else one
     laid = align(one, other, mirrored=mirrored)
     if laid is None:
         return None
     agree = agreement(first, second, (KEYED[frames[0]], KEYED[frames[1]]), laid)
-    return laid if agree.same_scene else None
+    if not agree.same_scene:
+        return None
+    agreements.append(agree)
+    return laid

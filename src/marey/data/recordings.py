@@ -9,9 +9,9 @@
   same video is of one recording.
 
 Whatever of files or pictures would make one recording of more than half of all videos tells nothing: one camera that never
-moved, a wall before which everybody stood, or a clock that was never set. Before a fixed camera the times of creation, else
-dates and times in names, tell recordings apart where there is a pause of ten minutes or more between some of them; else
-nothing does.
+moved, a wall before which everybody stood, or a clock that was never set. Before a fixed camera videos are of one recording
+where some of their frames are nearly equal, people and all; or where the times of creation, else dates and times in names,
+have no pause of ten minutes or more between them. Where neither tells anything, nothing does.
 
 Of a video that nothing links with another one, and whose pictures were compared, the recording is its own.
 """
@@ -122,12 +122,9 @@ class Recordings:
             are = verb(len(broken), "has its picture", "have their pictures")
             found.append(f"{counted(len(broken), 'video')} cannot be read: none of them {are} compared.")
         if self.fixed.any():
-            instead = "nothing tells recordings apart there (a column `group` would)"
-            if Evidence.TIMES in self.sources.evidence:
-                instead = "recordings are told apart there by pauses of ten minutes or more between their times"
             found.append(
                 f"{self.fixed.sum():,} of {counted(total, 'video')} show one place, so that the background cannot tell "
-                f"which recording they are of: {instead}."
+                f"which recording they are of: {self._instead_of_background()}."
             )
         if others := self.groups_of_one_place():
             first = others[0]
@@ -136,6 +133,17 @@ class Recordings:
                 f"example {self.ids[first.first]} and {self.ids[first.second]}: the column is kept as it is."
             )
         return found
+
+    def _instead_of_background(self) -> str:
+        """What tells recordings apart before a fixed camera, to end a sentence."""
+        if Evidence.TIMES in self.sources.evidence:
+            return "pauses of ten minutes or more between their times do"
+        told = int((self.fixed & self.sources.known).sum())
+        if not told:
+            return "nothing does (a column `group` would)"
+        rest = int(self.fixed.sum()) - told
+        others = f", and nothing of the other {rest:,} (a column `group` would)" if rest else ""
+        return f"names, or frames that are nearly equal, do of {told:,} of them{others}"
 
 
 def find_recordings(parts: Sequence[Manifest], *, workers: int | None = None) -> Recordings:
@@ -189,10 +197,9 @@ def _joined(
     """
     count, clock = len(ids), _Clock.of(signatures, ids)
     by_name = [pair for rows in _rows_of(np.where(named.together, named.of_row, "")) for pair in pairwise(rows)]
-    by_picture = [*_pairs(links, Relation.NEXT), *_pairs(links, Relation.SCENE)]
-    fixed = _holds_most(count, [*copies, *by_picture])
-    # Cuts of a fixed camera do not follow each other for certain either: people stand alike before and after what they do.
-    by_picture = _without(fixed, by_picture)
+    close, places = [*_pairs(links, Relation.NEXT), *_pairs(links, Relation.ALIKE)], _pairs(links, Relation.SCENE)
+    fixed = _holds_most(count, [*copies, *close, *places])
+    by_picture = [*_without(_holds_most(count, [*copies, *close]), close), *_without(fixed, places)]
     by_file, by_time = clock.equal_stamps(), clock.sessions(np.flatnonzero(fixed))
     by_picture, by_file, by_time = (
         [(one, other) for one, other in pairs if not (corrected[one] or corrected[other])]
@@ -205,7 +212,7 @@ def _joined(
         Evidence.CORRECTIONS: bool(corrected.any()),
         Evidence.NAMES: bool(named.known[~corrected].any()),
         Evidence.FILES: bool(by_file),
-        Evidence.PICTURES: bool((signatures.readable & ~fixed).any()),
+        Evidence.PICTURES: bool((signatures.readable & ~fixed).any()) or bool(by_picture),
         Evidence.TIMES: bool(by_time),
     }
     evidence = tuple(one for one, is_told in told.items() if is_told) or (Evidence.NAMES, Evidence.PICTURES)

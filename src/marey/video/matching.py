@@ -28,6 +28,9 @@ _AGREES, _DIFFERS = 0.6, 0.3
 """Correlations within a block from which on, and below which, two frames agree and differ in it."""
 _SCENE, _AREA = 0.3, 0.1
 """Of the blocks that can be compared, and of all blocks, those that agree where two frames show the same scene."""
+_NEARLY_EQUAL = 0.68
+"""Of the blocks that can be compared, those that agree in two frames that are nearly equal. Of one studio, frames of one
+recording had 0.72 at least, and those of different people 0.62 at most."""
 _COPY, _STILL_COPY = 0.6, 0.85
 """Of the blocks that can be compared, those that agree in every frame of a copy; of one in which nothing moves."""
 _CLEAR = 8.0
@@ -116,6 +119,13 @@ class Agreement:
     def area(self) -> float:
         """Of all blocks of the second frame, those that agree."""
         return float((self.likeness >= _AGREES).mean())
+
+    @property
+    def nearly_equal(self) -> bool:
+        """Whether the two show the same things in nearly all of the picture, as frames of one recording do; of one room with
+        other people in it, less of it agrees.
+        """
+        return self.share >= _NEARLY_EQUAL and self.area >= _AREA
 
     @property
     def same_scene(self) -> bool:
