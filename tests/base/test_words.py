@@ -29,7 +29,7 @@ ALWAYS_SEVERAL = {
     "recipe/recipe.py: schedule.length",
     "evaluation/corrected.py: 100 * self.gain",
     "evaluation/curve.py: 100 * self.gain",
-    "evaluation/out_of_fold.py: 100 * self.error",
+    "evaluation/cost.py: 100 * self.error",
     "workflows/tuning.py: 100 * self.difference",
     # No counts.
     "data/folds.py: _has(single)",

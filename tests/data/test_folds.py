@@ -268,6 +268,28 @@ def test_few_recordings_make_few_folds_and_that_is_said_with_what_to_record() ->
     assert any("guessed from pictures: 3 recordings" in note for note in folds.notes)
 
 
+def test_where_each_class_is_of_one_place_the_note_says_what_to_record() -> None:
+    rows = [(f"{label}/{i}.mp4", label) for label in ("fall", "walk") for i in range(5)]
+    everywhere = np.ones(len(rows), np.bool_)
+    sources = Sources(np.repeat(["one", "other"], 5), everywhere, ~everywhere, (Evidence.PICTURES,))
+    folds = make_folds(listed(rows), together=Together(sources, np.arange(len(rows))))
+    assert len(np.unique(folds.units)) == 10
+    (note,) = [
+        note for note in folds.notes if note.startswith("By pictures all clips are of one recording in 2 classes")
+    ]
+    assert note.endswith("or record the class at other places too.")
+
+
+def test_five_recordings_or_more_in_few_folds_are_not_asked_for() -> None:
+    rows = [(f"{label}/{i}.mp4", label) for label in ("fall", "walk") for i in range(3)]
+    everywhere = np.ones(len(rows), np.bool_)
+    names = np.array([f"room {row}" for row in range(len(rows))])
+    together = Together(Sources(names, everywhere, everywhere, (Evidence.PICTURES,)), np.arange(len(rows)))
+    (note,) = [note for note in make_folds(listed(rows), together=together).notes if "folds instead of" in note]
+    assert "6 recordings alone" in note
+    assert note.endswith("record each class at other places too.")
+
+
 def test_where_pictures_tell_nothing_either_that_is_said() -> None:
     rows = [(f"{label}/{i}.mp4", label) for label in ("fall", "walk") for i in range(8)]
     nothing = np.zeros(len(rows), np.bool_)

@@ -9,6 +9,7 @@ import pytest
 from made_scenes import COUNT, HEIGHT, WIDTH, mirrored, recording, scaled, texture
 
 from marey.data.copies import Copies
+from marey.data.folds import make_folds
 from marey.data.manifest import Manifest
 from marey.data.recordings import Recordings, find_recordings
 from marey.data.sources import Evidence, Sources
@@ -151,7 +152,7 @@ def test_before_a_fixed_camera_people_tell_recordings_by_frames_that_are_nearly_
     assert found.fixed.all()
     assert partition(found) == {frozenset(names[row : row + 2]) for row in range(0, 8, 2)}
     assert found.sources.evidence == (Evidence.PICTURES,)
-    assert "names, or frames that are nearly equal, do of 8 of them" in found.notes()[0]
+    assert "frames that are nearly equal, do of 8 of them" in found.notes()[0]
 
 
 def test_before_a_fixed_camera_times_in_names_tell_where_files_say_none(tmp_path) -> None:
@@ -175,6 +176,11 @@ def test_before_a_fixed_camera_pauses_between_times_tell(tmp_path) -> None:
     assert found.fixed.all()
     assert partition(found) == {frozenset(names[:3]), frozenset(names[3:5]), frozenset(names[5:])}
     assert found.sources.evidence == (Evidence.TIMES,)
+    # A pause between any two, and a video without a time.
+    alone = ["000", "003", "005"]
+    assert partition(find_recordings([listed(tmp_path, alone)])) == {frozenset({name}) for name in alone}
+    with_another = find_recordings([listed(tmp_path, [*alone, "plain/1"])])
+    assert with_another.sources.of_row.tolist() == ["000.mp4", "003.mp4", "005.mp4", ""]
     assert "pauses of ten minutes or more" in found.notes()[0]
 
 
@@ -208,7 +214,8 @@ def test_videos_that_cannot_be_read_are_counted(folder, tmp_path) -> None:
     assert found.sources.of_row[0] == ""
     assert found.together.copies[0] == -1
     assert partition(found) == {frozenset({"a1", "a2"}), frozenset({"b1"}), frozenset({"c1"})}
-    assert found.notes() == ["1 video cannot be read: none of them has its picture compared."]
+    (note,) = found.notes()
+    assert note.startswith("1 video cannot be read, and is not compared: ")
 
 
 def test_copies_by_class_and_side(folder) -> None:
@@ -220,7 +227,7 @@ def test_copies_by_class_and_side(folder) -> None:
     assert copies.once() == []
     assert copies.lines(found.ids.tolist()) == [
         "3 videos are copies of each other, encoded anew or not (1 different).",
-        "1 of them has copies with different classes, of which one is wrong: e1.mp4 (run) = e3.mp4 (walk).",
+        "1 of them has copies with different classes, of which at most one is right: e1.mp4 (run) = e3.mp4 (walk).",
         "1 of them has copies in several splits: e1.mp4 (train) = e2.mp4 (val).",
     ]
 
@@ -259,4 +266,63 @@ def test_takes_of_a_scene_in_which_nothing_moves_are_together_and_none_is_left_o
     assert copies.sets == ((0, 1, 2),)
     assert copies.certain == ()
     assert copies.once() == []
-    assert "In 3 of them nothing moves" in copies.lines(found.ids.tolist())[1]
+    (line,) = copies.lines(found.ids.tolist())
+    assert line.startswith("3 videos look like others in which nothing moves, as takes of one scene do")
+    assert len(set(found.sources.of_row[:3].tolist())) == 1
+
+
+def write_takes(folder: Path, names: list[str]) -> None:
+    """Of one place, each with a spot elsewhere that is too small to be seen moving."""
+    for number, name in enumerate(names):
+        frames = np.stack([texture(78, HEIGHT, WIDTH)] * COUNT)
+        frames[:, 20 + 8 * number : 24 + 8 * number, 30:34] = 255
+        write_video(folder / f"{name}.mp4", frames, 25, crf=24)
+
+
+def test_before_a_fixed_camera_takes_in_which_nothing_moves_are_no_recording(tmp_path) -> None:
+    write_takes(tmp_path, names := [f"{number:03}" for number in range(6)])
+    manifest = listed(tmp_path, names)
+    found = find_recordings([manifest])
+    assert found.fixed.all()
+    assert not found.sources.known.any()
+    folds = make_folds(manifest, together=found.together)  # of one unit none could be made
+    assert len(set(folds.units.tolist())) == 6
+    copies = found.copies([manifest], ["train", "val"] * 3)
+    assert copies.sets == ((0, 1, 2, 3, 4, 5),)
+    # They have both classes and both sides, which is no contradiction.
+    assert copies.contradictions == copies.across == ()
+    assert copies.of_side("train") == []
+
+
+def test_parts_of_one_file_are_no_copies_and_no_fixed_camera(folder, tmp_path) -> None:
+    frames = np.stack([texture(79, HEIGHT, WIDTH)] * (4 * COUNT))
+    write_video(tmp_path / "long.mp4", frames, 24, crf=24)
+    for name in ("a1", "b1", "c1"):
+        (tmp_path / f"{name}.mp4").symlink_to(folder / f"{name}.mp4")
+    manifest = listed(tmp_path, ["long"] * 4 + ["a1", "b1", "c1"], labels=[0, 1] * 3 + [0])
+    times = np.array([*((part, part + 1) for part in range(4)), *([(np.nan, np.nan)] * 3)], np.float64)
+    manifest = replace(manifest, times=times)
+    found = find_recordings([manifest])
+    assert not found.fixed.any()
+    assert found.sources.of_row.tolist() == ["long"] * 4 + ["a1.mp4", "b1.mp4", "c1.mp4"]
+    assert found.copies([manifest], [""] * 7).sets == ()
+
+
+def test_pictures_tell_the_recordings_of_a_class_whose_names_have_one_source(folder, tmp_path) -> None:
+    of = {"sessionA_1": "a1", "sessionA_2": "a2", "sessionA_3": "b1", "sessionA_4": "b2"}
+    of |= {"sessionA_5": "c1", "sessionA_6": "e1", "sessionB_1": "d1"}
+    for name, source in of.items():
+        (tmp_path / f"{name}.mp4").symlink_to(folder / f"{source}.mp4")
+    found = find_recordings([listed(tmp_path, [*of], labels=[0, 0, 0, 0, 1, 1, 1])])
+    parts = [("sessionA_1", "sessionA_2"), ("sessionA_3", "sessionA_4"), ("sessionA_5", "sessionA_6"), ("sessionB_1",)]
+    assert partition(found) == {frozenset(names) for names in parts}
+    assert found.sources.together.all()
+    assert found.sources.named.tolist() == [False] * 4 + [True] * 3
+
+
+def test_videos_without_a_group_that_show_one_place_are_counted(folder) -> None:
+    found = find_recordings([listed(folder, ALL[:4], groups=["x", "", "y", "y"])])
+    assert found.sources.of_row.tolist() == ["x", "", "y", "y"]
+    (note,) = found.notes()
+    assert note.startswith("1 pair of videos, of which the column `group` leaves one or both empty, shows one place")
+    assert "a1.mp4 and a2.mp4" in note

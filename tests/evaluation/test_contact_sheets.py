@@ -65,7 +65,7 @@ def test_a_picture_is_a_small_frame_of_the_middle(sheets) -> None:
 
 def test_a_copy_of_another_class_is_shown_and_said(sheets) -> None:
     assert [[one.id for one in row.shown] for row in sheets.copies] == [["run/000.mp4", "walk/004.mp4"]]
-    said = "different classes, of which one is wrong: run/000.mp4 (run) = walk/004.mp4 (walk)"
+    said = "different classes, of which at most one is right: run/000.mp4 (run) = walk/004.mp4 (walk)"
     assert any(said in note for note in sheets.notes)
 
 
@@ -106,6 +106,13 @@ def test_a_list_goes_beside_the_folder_and_takes_no_input_s_place(clips) -> None
     assert done.exit_code == 0, done.output
     assert (clips.parent / "clips-sources.csv").exists()
     assert (clips.parent / "clips-sources.html").exists()
+    again = CliRunner().invoke(app, ["data", "sources", str(clips)])
+    for name in ("clips-sources.csv", "clips-sources.html"):
+        assert f"{name}: takes the place of the file that was there" in again.stderr
+    (clips.parent / "other.html").mkdir()
+    for_a_folder = CliRunner().invoke(app, ["data", "sources", str(clips), "--out", str(clips.parent / "other.csv")])
+    assert for_a_folder.exit_code == 1
+    assert "other.html is a folder, and a file is to be written" in for_a_folder.stderr
     written = str(clips.parent / "clips-sources.csv")
     refused = CliRunner().invoke(app, ["data", "sources", written, "--out", written])
     assert refused.exit_code == 1

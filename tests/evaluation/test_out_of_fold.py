@@ -126,11 +126,12 @@ def test_of_groups_that_are_too_unequal_there_is_no_interval_and_the_reason_is_s
 def test_where_sources_are_not_known_the_first_sentence_says_so() -> None:
     none, some, most = made(groups=None), made(sources_known=110), made(sources_known=230)
     assert none.verdict.startswith(
-        "The number may be too good: neither the list nor the file names tell the recordings of the 240 clips, so that "
-        "clips of one recording may be in several folds; add a column `group`. About 80 of 100 new clips"
+        "The number may be too good: the recordings of the 240 clips are not known, or hold a whole class each, so that "
+        "clips of one recording may be in several folds; add a column `group`, or record each class at several places. "
+        "About 80 of 100 new clips"
     )
     assert some.verdict.startswith(
-        "The number may be too good: the recording of 130 of 240 clips is not known, so that"
+        "The number may be too good: the recording of 130 of 240 clips is not known, or holds a whole class, so that"
     )
     assert most.said.caution == ""
     assert none.said.interval_sentence == (

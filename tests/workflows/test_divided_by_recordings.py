@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from made_scenes import mirrored, recording, scaled
 
+from marey.base.errors import DataError
 from marey.data.folds import make_folds
 from marey.data.recordings import find_recordings
 from marey.data.sides import read_given
@@ -63,7 +64,20 @@ def test_what_was_found_is_said(data) -> None:
     assert "1 clip of them is left out, so that each content counts once in its class: train/run/3.mp4." in notes
     assert "1 clip for training is left out as copies of clips that are tested on: train/walk/6.mp4." in notes
     assert "train/run/4.mp4 (run) = train/walk/8.mp4 (walk)" in notes
-    assert "Training and tests: 2 sources are on both sides" in notes
+    # Of the copy that is left out, the place is on one side alone.
+    assert "Training and tests: 1 source is on both sides, with 3 videos" in notes
+
+
+def test_where_copies_leave_too_little_the_refusal_says_what_pictures_showed(data, tmp_path) -> None:
+    for name, source in {"run/0": "run/2", "run/1": "run/3", "walk/2": "walk/5", "walk/3": "walk/7"}.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / f"{name}.mp4").symlink_to(data / "train" / f"{source}.mp4")
+    given = read_given(tmp_path)
+    with pytest.raises(
+        DataError, match=r"add clips of other recordings to class run\. So it is after pictures"
+    ) as error:
+        divide_by_recordings(given, make_folds(given.train))
+    assert "1 clip of them is left out, so that each content counts once in its class: run/1.mp4." in str(error.value)
 
 
 def test_the_list_has_the_recordings_as_its_column_group(data, tmp_path) -> None:

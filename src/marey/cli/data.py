@@ -73,12 +73,17 @@ def _check_list(path: Path, *inputs: Path | None) -> None:
     Raises:
         RunError: it cannot, its name does not end as a list's, or it is one of the inputs.
     """
+    if path.suffix.lower() != ".csv":
+        raise RunError(f"--out {path}: a list is written as .csv.")
+    _check_file(path, *inputs)
+
+
+def _check_file(path: Path, *inputs: Path | None) -> None:
+    """`_check_list` of a file of any name."""
     from marey.base.claim import OutputPath
 
     OutputPath.file(path).refuse_inputs(one for one in inputs if one is not None)
     OutputPath.file(path).check()
-    if path.suffix.lower() != ".csv":
-        raise RunError(f"--out {path}: a list is written as .csv.")
     if path.exists():
         notice(f"{path}: takes the place of the file that was there")
 
@@ -247,6 +252,7 @@ def sources(
 
     path = out or list_of_recordings(source)
     _check_list(path, source, classes)
+    _check_file(sheets_beside(path), source, classes)
     manifest = read_manifest(source, root=root, classes=classes)
     say_what_was_understood(manifest, "pictures are compared", workers)
     with going_on(lambda: _LOOKED_AT):

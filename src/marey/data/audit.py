@@ -67,7 +67,8 @@ class Audit:
     leaks: list[list[str]] = field(default_factory=list)
     """Files with the same bytes in different splits."""
     copies: list[list[str]] = field(default_factory=list)
-    """Videos of the same content that were encoded anew, by their pictures."""
+    """Videos of the same content that were encoded anew, by their pictures; takes of a still scene are none, though they
+    look alike."""
     contradicting_copies: list[list[str]] = field(default_factory=list)
     """Those of them with different labels."""
     leaking_copies: list[list[str]] = field(default_factory=list)
@@ -312,9 +313,9 @@ def _compare_pictures(
         paths = [[rows[row].path for row in one] for one in sets]
         return [one for one in paths if frozenset(one) not in equal]
 
-    result.copies, result.contradicting_copies = named(copies.sets), named(copies.contradictions)
+    result.copies, result.contradicting_copies = named(copies.certain), named(copies.contradictions)
     result.leaking_copies = named(copies.across)
-    result.recordings = [recordings.summary(), *recordings.notes()]
+    result.recordings = [recordings.summary(), *recordings.notes(), *copies.takes_lines()]
     result.odd_pictures = {rows[odd.row].path: odd.reason for odd in find_odd(recordings.signatures)}
 
 

@@ -16,7 +16,8 @@ class Copies:
 
     sets: tuple[tuple[int, ...], ...]
     certain: tuple[tuple[int, ...], ...]
-    """Those of them, or parts of them, that are no takes of a scene in which nothing moves: such look like copies."""
+    """Those of them, or parts of them, that are no takes of a scene in which nothing moves: such look like copies, and no
+    more than that is said of them."""
     labels: Sequence[str]
     """[N]: the class of each video in words, or its classes."""
     sides: Sequence[str]
@@ -24,19 +25,17 @@ class Copies:
 
     @property
     def contradictions(self) -> tuple[tuple[int, ...], ...]:
-        """Those whose videos have different classes."""
-        return tuple(rows for rows in self.sets if len({self.labels[row] for row in rows}) > 1)
+        """The certain ones whose videos have different classes."""
+        return tuple(rows for rows in self.certain if len({self.labels[row] for row in rows}) > 1)
 
     @property
     def across(self) -> tuple[tuple[int, ...], ...]:
-        """Those whose videos are on several sides."""
-        return tuple(rows for rows in self.sets if self._on_several_sides(rows))
+        """The certain ones whose videos are on several sides."""
+        return tuple(rows for rows in self.certain if self._on_several_sides(rows))
 
     def of_side(self, side: str) -> list[int]:
         """The rows of a side that are certain to have a copy on another one."""
-        return sorted(
-            row for rows in self.certain if self._on_several_sides(rows) for row in rows if self.sides[row] == side
-        )
+        return sorted(row for rows in self.across for row in rows if self.sides[row] == side)
 
     def _on_several_sides(self, rows: Sequence[int]) -> bool:
         return len({self.sides[row] for row in rows}) > 1
@@ -61,22 +60,28 @@ class Copies:
             ids: [N]: the names of the videos.
         """
         found = []
-        if self.sets:
-            videos = counted(sum(map(len, self.sets)), "video")
-            found.append(f"{videos} are copies of each other, encoded anew or not ({len(self.sets):,} different).")
-        if uncertain := sum(map(len, self.sets)) - len({row for rows in self.certain for row in rows}):
-            found.append(
-                f"In {uncertain:,} of them nothing moves, so that they may be takes of one scene: none is left out for that."
-            )
+        if self.certain:
+            videos = counted(sum(map(len, self.certain)), "video")
+            found.append(f"{videos} are copies of each other, encoded anew or not ({len(self.certain):,} different).")
         if torn := self.contradictions:
             named = first_of([self._named(rows, self.labels, ids) for rows in torn], _NAMED)
             are = verb(len(torn), "has copies", "have copies")
-            found.append(f"{len(torn):,} of them {are} with different classes, of which one is wrong: {named}.")
+            found.append(f"{len(torn):,} of them {are} with different classes, of which at most one is right: {named}.")
         if across := self.across:
             named = first_of([self._named(rows, self.sides, ids) for rows in across], _NAMED)
             are = verb(len(across), "has copies", "have copies")
             found.append(f"{len(across):,} of them {are} in several splits: {named}.")
-        return found
+        return [*found, *self.takes_lines()]
+
+    def takes_lines(self) -> list[str]:
+        """How many videos look like copies and may be takes of one scene, as a sentence; nothing where none does."""
+        in_sets, certain = ({row for rows in sets for row in rows} for sets in (self.sets, self.certain))
+        if not (alike := len(in_sets - certain)):
+            return []
+        return [
+            f"{counted(alike, 'video')} {verb(alike, 'looks', 'look')} like others in which nothing moves, as takes of one "
+            "scene do: none is left out for that."
+        ]
 
     @staticmethod
     def _named(rows: Sequence[int], words: Sequence[str], ids: Sequence[str]) -> str:

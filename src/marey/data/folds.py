@@ -377,8 +377,9 @@ def _source_notes(manifest: Manifest, sources: Sources) -> list[str]:
     rows, labels = _labels(manifest)
     if (over := np.unique(labels[(sources.known & ~sources.together)[rows]])).size:
         named = classes_named([manifest.class_names[label] for label in over.tolist()])
+        also = "; or record the class at other places too" if Evidence.PICTURES in sources.evidence else ""
         notes.append(
-            f"By {sources.by} all clips are of one recording in {named}: there that is passed over, so that {doubt}."
+            f"By {sources.by} all clips are of one recording in {named}: there that is passed over, so that {doubt}{also}."
         )
     return notes
 
@@ -391,11 +392,11 @@ def _few_folds_note(used: int, wanted: int, units: NDArray[np.int64], sources: S
     """
     if used >= min(_ENOUGH_FOLDS, wanted):
         return []
-    there = counted(len(np.unique(units)), "recording" if sources.known.any() else "clip")
+    number, noun = len(np.unique(units)), "recording" if sources.known.any() else "clip"
+    until = f", until there are at least {_ENOUGH_FOLDS} recordings" if number < _ENOUGH_FOLDS else ""
     return [
-        f"There are {used} folds instead of {wanted}, since the clips that can be held out are of {there} alone: what is "
-        f"said of new clips rests on few of them; record each class at other places too, until there are at least "
-        f"{_ENOUGH_FOLDS} recordings."
+        f"There are {used} folds instead of {wanted}, since the clips that can be held out are of {counted(number, noun)} "
+        f"alone: what is said of new clips rests on few of them; record each class at other places too{until}."
     ]
 
 

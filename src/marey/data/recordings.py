@@ -17,7 +17,7 @@ Of a video that nothing links with another one, and whose pictures were compared
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Self
@@ -33,24 +33,18 @@ from marey.data.manifest import Manifest
 from marey.data.rows import joined_videos
 from marey.data.signatures import Signatures, compute_signatures
 from marey.data.sources import Evidence, Sources, joined_groups, joined_sources
-from marey.data.units import Together, components
+from marey.data.times import Clock
+from marey.data.units import Pairs, Together, components, hold_most, rows_of, without
+from marey.data.videos import first_of
 from marey.video.matching import stands_still
-from marey.video.stamp import time_in_name
 
 MOST_COMPARED = 20_000
 """Videos of a list whose pictures are compared without being asked for: an hour of one core, and 1 GB of memory."""
-_MOST = 0.5
-"""Above this share of all videos, 0 to 1, what they have in common does not tell recordings apart."""
-_PAUSE = 600.0
-"""Seconds between the times of two videos from which on another recording begins before a fixed camera."""
-_OVERLAPPING = 0.1
-"""Share of the distances between times of creation, 0 to 1, that may be shorter than the videos: two cameras may run at the
-same time."""
 
+_NAMED = 3
+"""Videos that a sentence names."""
 _FEW_VIDEOS = 16
 """So many are looked at before other processes would have begun."""
-
-Pairs = list[tuple[int, int]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,9 +54,10 @@ class Recordings:
     ids: NDArray[np.str_]
     """[N]"""
     together: Together
-    """`copies` are the rows of the first video of each content, encoded anew or not."""
-    certain: NDArray[np.int64]
-    """[N]: as `copies`, of copies in which something moves, and of equal files."""
+    """`copies` are the rows of the first video of each content, encoded anew or not: of equal files, and of copies in which
+    something moves."""
+    look_alike: NDArray[np.int64]
+    """[N]: as `copies`, but takes of a scene in which nothing moves, which look like copies, have one number as well."""
     signatures: Signatures
     links: tuple[Link, ...]
     """One for each two videos that belong together by their pictures; of equal files the first stands for all."""
@@ -80,10 +75,15 @@ class Recordings:
         of one file are no copies of each other.
         """
         sets, certain = (
-            tuple(tuple(rows) for rows in _rows_of(np.where(numbers < 0, "", numbers.astype(np.str_))) if len(rows) > 1)
-            for numbers in (self.together.copies, self.certain)
+            tuple(tuple(rows) for rows in rows_of(_words(numbers)) if self._are_copies(rows))
+            for numbers in (self.look_alike, self.together.copies)
         )
         return Copies(sets, certain, [words for part in parts for words in part.labels_in_words()], sides)
+
+    def _are_copies(self, rows: Sequence[int]) -> bool:
+        """Whether videos that look alike are several, and not different parts of one file alone."""
+        files, contents = set(self.ids[rows].tolist()), {self.signatures.keys[row] for row in rows}
+        return len(rows) > 1 and (len(files) > 1 or len(contents) < len(rows))
 
     def groups_of_one_place(self) -> list[Link]:
         """Links between videos that the list's column `group` has in different groups, and that are no copies."""
@@ -115,26 +115,7 @@ class Recordings:
             parts.append(f"of {unknown:,} the recording is not known")
         return f"{'; '.join(parts)}."
 
-    def notes(self) -> list[str]:
-        """What could not be compared, and what pictures do not tell, as sentences."""
-        found, total = [], len(self.ids)
-        if broken := self.signatures.broken:
-            are = verb(len(broken), "has its picture", "have their pictures")
-            found.append(f"{counted(len(broken), 'video')} cannot be read: none of them {are} compared.")
-        if self.fixed.any():
-            found.append(
-                f"{self.fixed.sum():,} of {counted(total, 'video')} show one place, so that the background cannot tell "
-                f"which recording they are of: {self._instead_of_background()}."
-            )
-        if others := self.groups_of_one_place():
-            first = others[0]
-            found.append(
-                f"{counted(len(others), 'pair')} of videos in different groups of the column `group` show one place, for "
-                f"example {self.ids[first.first]} and {self.ids[first.second]}: the column is kept as it is."
-            )
-        return found
-
-    def _instead_of_background(self) -> str:
+    def _instead_of_the_background(self) -> str:
         """What tells recordings apart before a fixed camera, to end a sentence."""
         if Evidence.TIMES in self.sources.evidence:
             return "pauses of ten minutes or more between their times do"
@@ -143,7 +124,43 @@ class Recordings:
             return "nothing does (a column `group` would)"
         rest = int(self.fixed.sum()) - told
         others = f", and nothing of the other {rest:,} (a column `group` would)" if rest else ""
-        return f"names, or frames that are nearly equal, do of {told:,} of them{others}"
+        return f"names, files, or frames that are nearly equal, do of {told:,} of them{others}"
+
+    def notes(self) -> list[str]:
+        """What could not be compared, and what pictures do not tell, as sentences."""
+        found, total = [], len(self.ids)
+        if broken := self.signatures.broken:
+            named = first_of([f"{self.ids[row]}: {broken[row]}" for row in sorted(broken)], _NAMED)
+            found.append(
+                f"{counted(len(broken), 'video')} cannot be read, and {verb(len(broken), 'is', 'are')} not compared: "
+                f"{named}."
+            )
+        if self.fixed.any():
+            found.append(
+                f"{self.fixed.sum():,} of {counted(total, 'video')} show one place, so that the background cannot tell "
+                f"which recording they are of: {self._instead_of_the_background()}."
+            )
+        if others := self.groups_of_one_place():
+            found.append(
+                f"{counted(len(others), 'pair')} of videos in different groups of the column `group` "
+                f"{verb(len(others), 'shows', 'show')} one place, for example {self._named(others[0])}: the column is kept "
+                "as it is."
+            )
+        if others := self._without_group():
+            found.append(
+                f"{counted(len(others), 'pair')} of videos, of which the column `group` leaves one or both empty, "
+                f"{verb(len(others), 'shows', 'show')} one place, for example {self._named(others[0])}: pictures fill no "
+                "column; a list without the column would have the recordings by them."
+            )
+        return found
+
+    def _named(self, link: Link) -> str:
+        return f"{self.ids[link.first]} and {self.ids[link.second]}"
+
+    def _without_group(self) -> list[Link]:
+        """Links between videos one of which has no group in the list's column, copies among them."""
+        known = self.sources.known
+        return [link for link in self.links if self.sources.given and not (known[link.first] and known[link.second])]
 
 
 def find_recordings(parts: Sequence[Manifest], *, workers: int | None = None) -> Recordings:
@@ -161,20 +178,48 @@ def find_recordings(parts: Sequence[Manifest], *, workers: int | None = None) ->
         workers = 0
     signatures = compute_signatures(videos, workers=workers)
     links = tuple(find_links(signatures, workers=workers))
-    copies = [*signatures.equal_rows(), *_pairs(links, Relation.COPY)]
-    still = np.array([key > 0 and stands_still(signatures[row]) for row, key in enumerate(signatures.keys)], np.bool_)
-    certain = [*signatures.equal_rows(), *_without(still, _pairs(links, Relation.COPY))]
-    of_content, of_certain = (
-        np.where(signatures.readable, components(len(videos), pairs), -1) for pairs in (copies, certain)
+    pairs = _Pairs.of(signatures, links)
+    look_alike, of_content = (
+        np.where(signatures.readable, components(len(videos), some), -1)
+        for some in ([*pairs.copies, *pairs.takes], pairs.copies)
     )
     found = _Found(sources, np.zeros(len(videos), np.bool_))
     if not sources.given:
-        corrected = joined_groups(parts) != ""
-        found = _joined(sources, videos.ids, signatures, links, copies, corrected)
+        found = _joined(sources, videos.ids, signatures, pairs, joined_groups(parts) != "")
     return Recordings(
-        videos.ids, Together(found.sources, of_content), of_certain, signatures, links, found.fixed,
+        videos.ids, Together(found.sources, of_content), look_alike, signatures, links, found.fixed,
         processor_seconds() - begun,
     )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Pairs:
+    """What pictures and equal files say of two videos."""
+
+    copies: Pairs
+    """Equal files, and copies in which something moves."""
+    takes: Pairs
+    """Videos that look like copies, in one of which nothing moves: they may be takes of one scene."""
+    nearly_equal: Pairs
+    """Cuts of which one begins where the other ends, and others with frames that are nearly equal."""
+    scene: Pairs
+    """Videos that show one place."""
+
+    @classmethod
+    def of(cls, signatures: Signatures, links: Iterable[Link]) -> Self:
+        of = {relation: list[tuple[int, int]]() for relation in Relation}
+        for link in links:
+            of[link.relation].append((link.first, link.second))
+        rows = {row for pair in of[Relation.COPY] for row in pair}
+        still = {row for row in rows if stands_still(signatures[row])}
+        takes = [pair for pair in of[Relation.COPY] if not still.isdisjoint(pair)]
+        copies = [*signatures.equal_rows(), *(pair for pair in of[Relation.COPY] if still.isdisjoint(pair))]
+        return cls(copies, takes, [*of[Relation.NEXT], *of[Relation.ALIKE]], of[Relation.SCENE])
+
+    @property
+    def close(self) -> Pairs:
+        """Those of which more than a common place tells. Where little moves before a fixed camera, all videos are such."""
+        return [*self.takes, *self.nearly_equal]
 
 
 @dataclass(frozen=True, eq=False)
@@ -188,128 +233,58 @@ def _joined(
     named: Sources,
     ids: NDArray[np.str_],
     signatures: Signatures,
-    links: Sequence[Link],
-    copies: Pairs,
+    pairs: _Pairs,
     corrected: NDArray[np.bool_],
 ) -> _Found:
     """The sources that names tell, joined with what files and pictures tell. These tell nothing of videos of which
     corrections give the group, `corrected` [N], but which are copies of each other.
     """
-    count, clock = len(ids), _Clock.of(signatures, ids)
-    by_name = [pair for rows in _rows_of(np.where(named.together, named.of_row, "")) for pair in pairwise(rows)]
-    close, places = [*_pairs(links, Relation.NEXT), *_pairs(links, Relation.ALIKE)], _pairs(links, Relation.SCENE)
-    fixed = _holds_most(count, [*copies, *close, *places])
-    by_picture = [*_without(_holds_most(count, [*copies, *close]), close), *_without(fixed, places)]
-    by_file, by_time = clock.equal_stamps(), clock.sessions(np.flatnonzero(fixed))
-    by_picture, by_file, by_time = (
-        [(one, other) for one, other in pairs if not (corrected[one] or corrected[other])]
-        for pairs in (by_picture, by_file, by_time)
+    count, clock = len(ids), Clock.of(signatures, ids)
+    by_name = [pair for rows in rows_of(np.where(named.together, named.of_row, "")) for pair in pairwise(rows)]
+    # A file of many parts, or a video of many copies, is one of many all the same.
+    told = components(count, [*by_name, *pairs.copies, *(pair for rows in rows_of(ids) for pair in pairwise(rows))])
+    fixed = hold_most(told, [*pairs.close, *pairs.scene])
+    by_picture = [*without(hold_most(told, pairs.close), pairs.close), *without(fixed, pairs.scene)]
+    by_time = clock.sessions(np.flatnonzero(fixed))
+    by_file = [(one, other) for one, other in clock.equal_stamps(told) if told[one] != told[other]]
+    by_picture, by_file, of_pauses = (
+        without(corrected, some) for some in (by_picture, by_file, [] if by_time is None else by_time.pairs)
     )
-    least = components(count, [*by_name, *copies, *by_picture, *by_file, *by_time])
+    least = components(count, [*by_name, *pairs.copies, *by_picture, *by_file, *of_pauses])
     several = np.bincount(least, minlength=count)[least] > 1
-    known = named.known | several | (signatures.readable & (~fixed | bool(by_time)))
-    told = {
+    alone = signatures.readable & ~fixed
+    if by_time is not None:
+        alone[by_time.rows] = True
+    known = named.known | several | alone
+    evidence = {
         Evidence.CORRECTIONS: bool(corrected.any()),
         Evidence.NAMES: bool(named.known[~corrected].any()),
         Evidence.FILES: bool(by_file),
-        Evidence.PICTURES: bool((signatures.readable & ~fixed).any()) or bool(by_picture),
-        Evidence.TIMES: bool(by_time),
+        Evidence.PICTURES: bool((signatures.readable & ~fixed).any() or pairs.copies or by_picture),
+        Evidence.TIMES: by_time is not None,
     }
-    evidence = tuple(one for one, is_told in told.items() if is_told) or (Evidence.NAMES, Evidence.PICTURES)
+    by = tuple(one for one, is_told in evidence.items() if is_told) or (Evidence.NAMES, Evidence.PICTURES)
     # Where names put a whole class into one recording, and pictures do not, a split passes over the name.
     passed_over = named.known & ~named.together & ~several
-    of_row = np.where(passed_over, named.of_row, np.where(known, _names(least, named, ids), ""))
-    return _Found(Sources(of_row, known & ~passed_over, named.named, evidence), fixed)
+    by_names = named.named & named.together
+    of_row = np.where(passed_over, named.of_row, np.where(known, _names(least, by_names, named, ids), ""))
+    return _Found(Sources(of_row, known & ~passed_over, by_names, by), fixed)
 
 
-def _pairs(links: Iterable[Link], relation: Relation) -> Pairs:
-    return [(link.first, link.second) for link in links if link.relation is relation]
+def _words(numbers: NDArray[np.int64]) -> NDArray[np.str_]:
+    """Numbers as keys; -1 as the empty one."""
+    return np.where(numbers < 0, "", numbers.astype(np.str_))
 
 
-def _rows_of(keys: NDArray[np.str_]) -> Iterator[list[int]]:
-    """The rows of each key but the empty one, in order."""
-    rows: dict[str, list[int]] = {}
-    for row, key in enumerate(keys.tolist()):
-        rows.setdefault(key, []).append(row)
-    return (several for key, several in rows.items() if key)
-
-
-def _holds_most(count: int, pairs: Pairs) -> NDArray[np.bool_]:
-    """[N]: which videos are in one component with more than half of all videos."""
-    least = components(count, pairs)
-    return np.asarray(np.bincount(least, minlength=count)[least] > _MOST * count, np.bool_)
-
-
-def _without(rows: NDArray[np.bool_], pairs: Pairs) -> Pairs:
-    """The pairs whose first one is not of these rows [N]."""
-    return [pair for pair in pairs if not rows[pair[0]]]
-
-
-def _names(least: NDArray[np.int64], named: Sources, ids: NDArray[np.str_]) -> NDArray[np.str_]:
-    """What the recording of each video is called [N]: as most of its videos are by their names, else as the first of them in
-    alphabetical order.
+def _names(
+    least: NDArray[np.int64], by_names: NDArray[np.bool_], named: Sources, ids: NDArray[np.str_]
+) -> NDArray[np.str_]:
+    """What the recording of each video is called [N]: as most of its videos are whose names tell it, `by_names` [N], else as
+    the first of them in alphabetical order.
     """
     names = np.empty(len(ids), object)
-    for rows in _rows_of(np.char.mod("%d", least)):
-        by_name = Counter(named.of_row[row] for row in rows if named.named[row])
-        most = max(by_name.values(), default=0)
-        names[rows] = min((name for name, n in by_name.items() if n == most), default=min(ids[rows].tolist()))
+    for rows in rows_of(_words(least)):
+        counts = Counter(named.of_row[row] for row in rows if by_names[row])
+        most = max(counts.values(), default=0)
+        names[rows] = min((name for name, n in counts.items() if n == most), default=min(ids[rows].tolist()))
     return names.astype(np.str_)
-
-
-@dataclass(frozen=True, eq=False)
-class _Clock:
-    """The times of creation of the N files of a list, as far as they are those of recording."""
-
-    created: NDArray[np.float64]
-    """[N]: in seconds since 1970; NaN where there is none. All NaN where they are times of conversion."""
-    named: NDArray[np.float64]
-    """[N]: the same by dates and times in their names."""
-    stamps: NDArray[np.str_]
-    """[N]: time, encoder and size in one key; "" where there is no time."""
-
-    @classmethod
-    def of(cls, signatures: Signatures, ids: NDArray[np.str_]) -> Self:
-        count = len(signatures)
-        created, seconds = np.full(count, np.nan), np.zeros(count)
-        stamps = np.full(count, "", object)
-        for row, key in enumerate(signatures.keys):
-            if key:
-                one = signatures[row]
-                created[row], seconds[row] = one.stamp.created, one.seconds
-                stamps[row] = f"{one.stamp.created} {one.stamp.encoder} {one.size}"
-        if _are_conversions(created, seconds):
-            created[:] = np.nan
-        stamps[np.isnan(created)] = ""
-        named = np.array([time_in_name(name.rpartition("/")[2]) for name in ids.tolist()])
-        return cls(created, named, stamps.astype(np.str_))
-
-    def equal_stamps(self) -> Pairs:
-        """Videos whose files were made of one recording; none where that would be more than half of all videos."""
-        pairs = [pair for rows in _rows_of(self.stamps) for pair in pairwise(rows)]
-        return _without(_holds_most(len(self.stamps), pairs), pairs)
-
-    def sessions(self, rows: NDArray[np.int64]) -> Pairs:
-        """Of some videos, all of which have a time, those between which there is no pause; none where there is no pause at
-        all. The times are those of creation, else those in their names.
-        """
-        times = next((times for times in (self.created, self.named) if not np.isnan(times[rows]).any()), None)
-        if not len(rows) or times is None:
-            return []
-        order = rows[np.argsort(times[rows], kind="stable")]
-        pairs = list(pairwise(order.tolist()))
-        within = [(one, other) for one, other in pairs if times[other] - times[one] < _PAUSE]
-        return within if len(within) < len(pairs) else []
-
-
-def _are_conversions(created: NDArray[np.float64], seconds: NDArray[np.float64]) -> bool:
-    """Whether times of creation [N] of videos of such lengths [N] are those of a conversion: too many lie nearer to each
-    other than a camera could have recorded the videos.
-    """
-    longest: dict[float, float] = {}
-    for time, length in zip(created.tolist(), seconds.tolist(), strict=True):
-        if not np.isnan(time):
-            longest[time] = max(longest.get(time, 0.0), length)
-    times = sorted(longest)
-    nearer = sum(later - time < longest[time] for time, later in pairwise(times))
-    return nearer > _OVERLAPPING * max(len(times) - 1, 0)

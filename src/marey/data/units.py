@@ -1,6 +1,6 @@
 """What stays together where videos are divided: the clips of one source, files of equal content, the parts of one file."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +13,10 @@ from marey.data.manifest import Manifest
 from marey.data.sources import Sources, find_sources
 from marey.data.videos import first_of
 
+Pairs = list[tuple[int, int]]
+"""Of rows."""
+_MOST = 0.5
+"""Above this share of all videos, 0 to 1, what they have in common does not tell recordings apart."""
 NAMED = 3
 """Videos or classes that a line names."""
 
@@ -48,6 +52,30 @@ def components(count: int, pairs: Iterable[tuple[int, int]]) -> NDArray[np.int64
         low, high = sorted((first(one), first(other)))
         least[high] = low
     return np.array([first(row) for row in range(count)], np.int64)
+
+
+def rows_of(keys: NDArray[np.str_]) -> Iterator[list[int]]:
+    """The rows of each key but the empty one, in order."""
+    rows: dict[str, list[int]] = {}
+    for row, key in enumerate(keys.tolist()):
+        rows.setdefault(key, []).append(row)
+    return (several for key, several in rows.items() if key)
+
+
+def hold_most(told: NDArray[np.int64], pairs: Pairs) -> NDArray[np.bool_]:
+    """[N]: which videos pairs put into one component with more than half of all videos, those that are known to belong
+    together counted as one: they have the same number in `told` [N].
+    """
+    numbers = np.unique(told, return_inverse=True)[1]
+    count = int(numbers.max(initial=-1)) + 1
+    least = components(count, [(int(numbers[one]), int(numbers[other])) for one, other in pairs])
+    sizes = np.bincount(least, minlength=count)[least]
+    return np.asarray(((sizes > 1) & (sizes > _MOST * count))[numbers], np.bool_)
+
+
+def without(rows: NDArray[np.bool_], pairs: Pairs) -> Pairs:
+    """The pairs neither of which is of these rows [N]."""
+    return [(one, other) for one, other in pairs if not (rows[one] or rows[other])]
 
 
 def find_copies(manifest: Manifest) -> NDArray[np.int64]:

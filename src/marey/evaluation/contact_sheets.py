@@ -28,6 +28,8 @@ _ROWS, _ACROSS = 40, 12
 """Recordings that are shown at most, and videos of each."""
 _ALONE = 60
 """Videos that are alone in their recording which are shown at most."""
+_TAKES = "nothing moves: perhaps takes of one scene"
+"""In place of a name, of videos that look like copies."""
 _CLASSES = 6
 """Classes that a row names."""
 
@@ -91,7 +93,8 @@ class ContactSheets:
             members.setdefault(str(sources.of_row[row]), []).append(row)
         several = sorted(((name, rows) for name, rows in members.items() if len(rows) > 1), key=_size)
         alone = [rows[0] for rows in members.values() if len(rows) == 1]
-        sets = list(dict.fromkeys([*copies.contradictions, *copies.across, *copies.sets]))
+        torn, across = ({row for rows in some for row in rows} for some in (copies.contradictions, copies.across))
+        sets = sorted(copies.sets, key=lambda rows: (torn.isdisjoint(rows), across.isdisjoint(rows)))
         return cls(
             summary=recordings.summary(),
             notes=(*recordings.notes(), *copies.lines(recordings.ids.tolist())),
@@ -99,7 +102,7 @@ class ContactSheets:
             rows_left=max(0, len(several) - _ROWS),
             alone=tuple(map(sheet.picture, alone[:_ALONE])),
             alone_count=len(alone),
-            copies=tuple(sheet.row("", rows) for rows in sets[:_ROWS]),
+            copies=tuple(sheet.row("" if rows in copies.certain else _TAKES, rows) for rows in sets[:_ROWS]),
             copies_left=max(0, len(sets) - _ROWS),
         )
 

@@ -87,11 +87,13 @@ class Verdict:
         total, known = self.result.num_videos, self.sources_known
         if total - known <= _UNKNOWN * total:
             return ""
-        what = f"the recording of {total - known:,} of {counted(total, 'clip')} is not known"
+        what = f"the recording of {total - known:,} of {counted(total, 'clip')} is not known, or holds a whole class"
         if not known:
-            what = f"neither the list nor the file names tell the recordings of the {counted(total, 'clip')}"
-        may = "so that clips of one recording may be in several folds; add a column `group`"
-        return f"The number may be too good: {what}, {may}."
+            what = f"the recordings of the {counted(total, 'clip')} are not known, or hold a whole class each"
+        may = "so that clips of one recording may be in several folds"
+        return (
+            f"The number may be too good: {what}, {may}; add a column `group`, or record each class at several places."
+        )
 
     @property
     def sentence(self) -> str:

@@ -25,6 +25,7 @@ from marey.data.cutting import cut_long_videos, not_cut_note
 from marey.data.folds import Folds, check_trainable, make_folds
 from marey.data.manifest import Manifest
 from marey.data.missing import check_present
+from marey.data.recordings import MOST_COMPARED
 from marey.data.sides import Given, class_table, joined, read_given, shared_notes
 from marey.data.videos import classes_text
 from marey.evaluation.out_of_fold import OutOfFold
@@ -111,6 +112,11 @@ class FittingPlan:
             [f"{counted(len(self.train), 'clip')}, {classes}, in {counted(self.folds.count, 'fold')}", *sides]
         )
 
+    def _on_pictures(self) -> Iterator[str]:
+        """That pictures are compared, where they are."""
+        if len(self.train) + sum(map(len, self.given.tested.values())) <= MOST_COMPARED:
+            yield "Pictures of the clips are compared before training: recordings and copies that they show change folds."
+
     def as_text(self) -> str:
         """The clips by class and split, the recordings, the folds, the backbone and the output folder."""
         return "\n".join(
@@ -119,7 +125,7 @@ class FittingPlan:
                 *class_table(self.train, self.given.tested),
                 *self.given.notes,
                 *self.folds.notes,
-                "Pictures of the clips are compared before training: the recordings and copies that they show change folds.",
+                *self._on_pictures(),
                 f"backbone: {self.options.backbone or 'EfficientNet-Lite0'}",
                 f"output: {self.out}",
                 "Nothing was trained or written (--dry-run).",

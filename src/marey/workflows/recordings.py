@@ -2,12 +2,14 @@
 folds by them.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from marey.base.errors import DataError
 from marey.base.words import counted, verb
 from marey.data.copies import Copies
 from marey.data.folds import Folds, make_folds
@@ -15,7 +17,7 @@ from marey.data.manifest import Manifest
 from marey.data.recordings import MOST_COMPARED, Recordings, find_recordings
 from marey.data.sides import Given, joined
 from marey.data.split_names import TRAIN
-from marey.data.units import NAMED
+from marey.data.units import NAMED, Together
 from marey.data.videos import first_of
 from marey.evaluation.contact_sheets import ContactSheets
 
@@ -109,19 +111,32 @@ def divide_by_recordings(
     sheets = ContactSheets.of(found, copies)
     notes = [sheets.summary, *sheets.notes, *copies_note]
     if given.tested:
-        notes.append(f"Training and tests: {found.sources.describe(sides)}.")
+        used = np.delete(np.arange(total), out)
+        notes.append(f"Training and tests: {found.sources.rows(used).describe(sides[used])}.")
     groups = np.split(found.sources.of_row, np.cumsum([len(part) for part in parts])[:-1])
     grouped = [replace(part, groups=own) for part, own in zip(parts, groups, strict=True)]
     divided = Divided(
         train=train,
         listed=joined(grouped[0][rows], dict(zip(given.tested, grouped[1:], strict=True))),
-        folds=make_folds(train, together=together),
+        folds=_folds(train, together, [sheets.summary, *copies_note]),
         left_out=tuple(given.train[row].id for row in out),
         notes=tuple(notes),
         recordings=found,
         rows=rows,
     )
     return divided, sheets
+
+
+def _folds(train: Manifest, together: Together, notes: Sequence[str]) -> Folds:
+    """The folds of the clips that are left for training.
+
+    Raises:
+        DataError: too few are left to judge any class; with what pictures showed.
+    """
+    try:
+        return make_folds(train, together=together)
+    except DataError as error:
+        raise DataError(f"{error} So it is after pictures were compared: {' '.join(notes)}") from None
 
 
 def _with_corrected_groups(train: Manifest, folds: Folds) -> Manifest:
