@@ -214,6 +214,19 @@ def test_other_things_before_the_same_place_are_no_copy(scene, others) -> None:
     assert copies(scene, other) == [False] * 4
 
 
+def test_videos_with_nothing_but_a_bar_in_common_are_no_copies() -> None:
+    """At the top of one and at the bottom of the other: laid over each other by it, they overlap in it alone."""
+    bar = texture(70, HEIGHT // 3, WIDTH)
+    above, below = recording(1, 1), recording(2, 2)
+    above[:, : len(bar)], below[:, -len(bar) :] = bar, bar
+    first, second = signature(above), signature(below)
+    for one, other in ((first, second), (second, first)):
+        laid = aligned(one, other)
+        assert laid is not None
+        assert abs(laid.matrix[1, 2]) > 100
+        assert not is_copy(one, other, laid)
+
+
 def test_another_part_of_a_recording_is_no_copy() -> None:
     frames = recording(9, 5, count=2 * COUNT)
     assert copies(signature(frames[:COUNT]), signature(frames[COUNT:])) == [False] * 4

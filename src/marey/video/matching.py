@@ -35,6 +35,9 @@ _COPY, _STILL_COPY = 0.6, 0.85
 """Of the blocks that can be compared, those that agree in every frame of a copy; of one in which nothing moves."""
 _CLEAR = 8.0
 """Grey levels of deviation within a block from which on a difference is no noise."""
+_LAID = 0.5
+"""Of one of two pictures, what lies over the other where one video is a copy of the other: a crop lies wholly in what it was
+made of, and where two have nothing in common but a bar with words, little more than the bar does."""
 _TORN, _MOSTLY_TORN, _FEW = 0.12, 0.025, 2
 """Of the blocks where something moves, those of a copy that may agree at some place and differ at another; those that may
 agree at most places and differ at some; and how many of these may always."""
@@ -149,6 +152,8 @@ def is_copy(first: Signature, second: Signature, laid: Alignment) -> bool:
     """
     size = second.smooth.shape[1:]
     inside = _covered(first, size, laid)
+    if _lying_over(first, size, inside, laid) < _LAID:
+        return False
     ours, theirs, rows = [], [], []
     for place in _MIDDLE_FIRST:
         ours.append(_over(first.smooth[place], size, laid))
@@ -232,6 +237,16 @@ def _covered(first: Signature, size: tuple[int, ...], laid: Alignment) -> NDArra
     inside = (x >= -_ROUNDING) & (x <= width + _ROUNDING) & (y >= -_ROUNDING) & (y <= height + _ROUNDING)
     covered = np.stack([inside[:-1, :-1], inside[1:, :-1], inside[:-1, 1:], inside[1:, 1:]])
     return np.asarray(covered.all(axis=0), np.bool_).ravel()
+
+
+def _lying_over(first: Signature, size: tuple[int, ...], inside: NDArray[np.bool_], laid: Alignment) -> float:
+    """Of the first frame, or of one of such a (height, width), the share of whichever more lies over the other, 0 to 1: the
+    blocks `inside` [G] do.
+    """
+    pixels = int(inside.sum()) * _BLOCK**2
+    enlarged = abs(float(np.linalg.det(laid.matrix[:, :2])))
+    height, width = first.smooth.shape[1:]
+    return float(pixels / min(size[0] * size[1], enlarged * height * width))
 
 
 def _likeness(one: _Blocks, other: _Blocks) -> NDArray[np.float32]:
