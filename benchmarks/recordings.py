@@ -13,7 +13,7 @@
 - fixed: videos of one fixed camera, which must not become one recording.
 - cost: core-seconds of `marey data sources` on 300 generated clips of 256 pixels and 3 seconds.
 
-`--setting` and `--seed` say how copies and cuts are made (planted.py); neither was used while Marey's thresholds were
+`--setting` and `--seed` say how copies and cuts are made (planted_videos.py); neither was used while Marey's thresholds were
 chosen. Of what is missed or wrong, --work gets pages with pictures, and contact sheets with the truth as classes. `--few`
 runs a small part of it all.
 """
@@ -47,7 +47,7 @@ from marey.data.videos import VideoList
 from marey.evaluation.contact_sheets import ContactSheets
 from marey.evaluation.result import EvaluationResult
 from measured import measured
-from planted import ORIGINAL, SETTINGS, Planted, bases_of, plant
+from planted_videos import ORIGINAL, SETTINGS, Planted, bases_of, plant
 
 Pair = tuple[int, int]
 
@@ -77,7 +77,8 @@ class Hidden:
         return bool(sources.known[one] and sources.known[other] and sources.of_row[one] == sources.of_row[other])
 
     def copies(self, one: int, other: int) -> bool:
-        contents = self.found.together.copies
+        """Whether two are shown as copies, or as videos that look alike and in which nothing moves."""
+        contents = self.found.look_alike
         return bool(contents[one] >= 0 and contents[one] == contents[other])
 
     def sheets(self, name: str, labels: Sequence[str]) -> None:

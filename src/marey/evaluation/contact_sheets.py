@@ -16,6 +16,7 @@ from marey.base.errors import DataError
 from marey.base.files import write_json, write_text
 from marey.base.jsonable import Json
 from marey.base.page import jpeg_uri, render
+from marey.base.words import counted
 from marey.data.copies import Copies
 from marey.data.recordings import Recordings
 from marey.video.signature import Signature
@@ -183,7 +184,7 @@ def _counts(words: Iterable[str]) -> str:
     """How often each word is there, the most frequent first: "12 walk, 3 run"."""
     counts = Counter(words).most_common()
     named = ", ".join(f"{count:,} {word or 'none'}" for word, count in counts[:_CLASSES])
-    return named + (f" and {len(counts) - _CLASSES:,} others" if len(counts) > _CLASSES else "")
+    return named + (f" and {counted(len(counts) - _CLASSES, 'other')}" if len(counts) > _CLASSES else "")
 
 
 def small_jpeg(signature: Signature) -> bytes:
