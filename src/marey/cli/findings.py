@@ -62,10 +62,7 @@ def print_audit(result: "Audit") -> None:
             "same content in several splits": {" = ".join(paths): None for paths in result.leaks},
             "copies by pictures, different labels": {" = ".join(paths): None for paths in result.contradicting_copies},
             "copies by pictures in several splits": {" = ".join(paths): None for paths in result.leaking_copies},
-            "source in several splits": {
-                group: ", ".join(f"{n} {split}" for split, n in count.items())
-                for group, count in result.leaking_groups.items()
-            },
+            "source in several splits": _by_split(result.leaking_groups),
             "class without a training video": dict.fromkeys(result.untrained),
         }
     )
@@ -75,6 +72,7 @@ def print_audit(result: "Audit") -> None:
             "not read whole": result.left_out,
             "part longer than its file": result.longer,
             "same content": {" = ".join(paths): None for paths in result.duplicates},
+            "source in several splits, by files or pictures": _by_split(result.leaking_places),
             "copies by pictures": {" = ".join(paths): None for paths in result.copies},
             "odd beside the others": result.odd_pictures,
             "variable frame rate": dict.fromkeys(result.variable_rate),
@@ -86,6 +84,11 @@ def print_audit(result: "Audit") -> None:
     print("labels are not looked at: marey train, on the list or folder, names those that may be wrong (suspects.csv)")
     print(f"{counted(result.videos, 'entry', 'entries')}, {counted(result.faults, 'fault')}")
     print(f"fingerprint of the list {result.fingerprint[:16]}, of the files {result.contents[:16]}")
+
+
+def _by_split(counts: Mapping[str, Mapping[str, int]]) -> dict[str, str]:
+    """Of each source how many videos are in which split."""
+    return {group: ", ".join(f"{n} {split}" for split, n in count.items()) for group, count in counts.items()}
 
 
 def _findings(findings: Mapping[str, Mapping[str, object]], shown: int = 5) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from marey.base.errors import DataError
 from marey.base.jsonable import Json
@@ -78,7 +79,9 @@ class Audit:
     longer: dict[str, str] = field(default_factory=dict)
     """Parts whose last frame, by the list, lies after the file's end; they are read to the end."""
     leaking_groups: dict[str, dict[str, int]] = field(default_factory=dict)
-    """Sources (groups) that are in several splits: videos in each."""
+    """Sources (groups) that are in several splits, by a column or by names: videos in each."""
+    leaking_places: dict[str, dict[str, int]] = field(default_factory=dict)
+    """The same of sources that files and pictures alone tell: no fault, since that is a guess."""
     sources: str = ""
     """Of how many videos the source is known, and by what; what is known of sources in several splits."""
     recordings: list[str] = field(default_factory=list)
@@ -158,8 +161,9 @@ def audit(
     if not manifests:
         raise DataError("name at least one list.")
     recordings = find_recordings(manifests, workers=workers) if pictures else None
-    sources = joined_sources(manifests) if recordings is None else recordings.sources
-    rows = _rows(manifests, sources)
+    by_names = joined_sources(manifests)
+    sources = by_names if recordings is None else recordings.sources
+    rows = _rows(manifests, sources, sources.of_row == by_names.of_row)
     files = {row.path: row.file for row in rows}
     found = cache.probes(list(files.values()), check=check, workers=workers)
     probes = dict(zip(files, found, strict=True))
@@ -194,6 +198,8 @@ class _Row:
     labels: tuple[int, ...]
     split: str
     group: str
+    named: bool
+    """Whether the column or names tell the group."""
     start: float
     start_frame: int
     end_frame: int
@@ -204,10 +210,11 @@ class _Row:
         return probe.readable and (self.start >= probe.seconds or self.start_frame >= probe.frames)
 
 
-def _rows(manifests: Sequence[Manifest], sources: Sources) -> list[_Row]:
+def _rows(manifests: Sequence[Manifest], sources: Sources, named: NDArray[np.bool_]) -> list[_Row]:
+    """The videos of all lists; `named` [N] says of which the column or names tell the source."""
     first, rows = manifests[0], []
     one_root = len({manifest.root for manifest in manifests}) == 1
-    groups = iter(sources.of_row.tolist())
+    groups = iter(zip(sources.of_row.tolist(), named.tolist(), strict=True))
     for manifest in manifests:
         if manifest.class_names != first.class_names:
             raise DataError(
@@ -222,9 +229,9 @@ def _rows(manifests: Sequence[Manifest], sources: Sources) -> list[_Row]:
             [WHOLE] * len(manifest) if manifest.frame_ranges is None else manifest.frame_ranges.tolist(),
             strict=True,
         )
-        for name, own, split, group, start, frames in columns:
+        for name, own, split, (group, named), start, frames in columns:
             file = os.path.join(manifest.root, name)  # noqa: PTH118 - a Path per row takes seconds
-            rows.append(_Row(name if one_root else file, file, own, split, group, start, *frames))
+            rows.append(_Row(name if one_root else file, file, own, split, group, named, start, *frames))
     return rows
 
 
@@ -299,7 +306,10 @@ def _compare(result: Audit, rows: Sequence[_Row], hashes: dict[str, str]) -> Non
     for row in rows:
         if row.group:
             sides.setdefault(row.group, Counter())[row.split] += 1
-    result.leaking_groups = {group: dict(count) for group, count in sides.items() if len(count) > 1}
+    named = {row.group for row in rows if row.named}
+    several = {group: dict(count) for group, count in sides.items() if len(count) > 1}
+    result.leaking_groups = {group: count for group, count in several.items() if group in named}
+    result.leaking_places = {group: count for group, count in several.items() if group not in named}
 
 
 def _compare_pictures(
