@@ -229,9 +229,9 @@ def _rows(manifests: Sequence[Manifest], sources: Sources, named: NDArray[np.boo
             [WHOLE] * len(manifest) if manifest.frame_ranges is None else manifest.frame_ranges.tolist(),
             strict=True,
         )
-        for name, own, split, (group, named), start, frames in columns:
+        for name, own, split, (group, is_named), start, frames in columns:
             file = os.path.join(manifest.root, name)  # noqa: PTH118 - a Path per row takes seconds
-            rows.append(_Row(name if one_root else file, file, own, split, group, named, start, *frames))
+            rows.append(_Row(name if one_root else file, file, own, split, group, is_named, start, *frames))
     return rows
 
 
