@@ -119,12 +119,12 @@ class Recordings:
         """What tells recordings apart before a fixed camera, to end a sentence."""
         if Evidence.TIMES in self.sources.evidence:
             return "pauses of ten minutes or more between their times do"
-        told = int((self.fixed & self.sources.known).sum())
-        if not told:
+        known = int((self.fixed & self.sources.known).sum())
+        if not known:
             return "nothing does (a column `group` would)"
-        rest = int(self.fixed.sum()) - told
+        rest = int(self.fixed.sum()) - known
         others = f", and nothing of the other {rest:,} (a column `group` would)" if rest else ""
-        return f"names, files, or frames that are nearly equal, do of {told:,} of them{others}"
+        return f"names, files, or frames that are nearly equal, do of {known:,} of them{others}"
 
     def notes(self) -> list[str]:
         """What could not be compared, and what pictures do not tell, as sentences."""
@@ -242,11 +242,11 @@ def _joined(
     count, clock = len(ids), Clock.of(signatures, ids)
     by_name = [pair for rows in rows_of(np.where(named.together, named.of_row, "")) for pair in pairwise(rows)]
     # A file of many parts, or a video of many copies, is one of many all the same.
-    told = components(count, [*by_name, *pairs.copies, *(pair for rows in rows_of(ids) for pair in pairwise(rows))])
-    fixed = hold_most(told, [*pairs.close, *pairs.scene])
-    by_picture = [*without(hold_most(told, pairs.close), pairs.close), *without(fixed, pairs.scene)]
+    as_one = components(count, [*by_name, *pairs.copies, *(pair for rows in rows_of(ids) for pair in pairwise(rows))])
+    fixed = hold_most(as_one, [*pairs.close, *pairs.scene])
+    by_picture = [*without(hold_most(as_one, pairs.close), pairs.close), *without(fixed, pairs.scene)]
     by_time = clock.sessions(np.flatnonzero(fixed))
-    by_file = [(one, other) for one, other in clock.equal_stamps(told) if told[one] != told[other]]
+    by_file = [(one, other) for one, other in clock.equal_stamps(as_one) if as_one[one] != as_one[other]]
     by_picture, by_file, of_pauses = (
         without(corrected, some) for some in (by_picture, by_file, [] if by_time is None else by_time.pairs)
     )

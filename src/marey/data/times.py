@@ -55,12 +55,12 @@ class Clock:
         named = np.array([time_in_name(name.rpartition("/")[2]) for name in ids.tolist()])
         return cls(created, named, stamps.astype(np.str_))
 
-    def equal_stamps(self, told: NDArray[np.int64]) -> Pairs:
+    def equal_stamps(self, as_one: NDArray[np.int64]) -> Pairs:
         """Videos whose files were made of one recording; none where that would be more than half of all videos, as
         `hold_most` counts them.
         """
         pairs = [pair for rows in rows_of(self.stamps) for pair in pairwise(rows)]
-        return without(hold_most(told, pairs), pairs)
+        return without(hold_most(as_one, pairs), pairs)
 
     def sessions(self, rows: NDArray[np.int64]) -> Sessions | None:
         """Those of some videos that have a time; None where there is no pause between any two of these. The times are those

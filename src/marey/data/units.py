@@ -62,11 +62,11 @@ def rows_of(keys: NDArray[np.str_]) -> Iterator[list[int]]:
     return (several for key, several in rows.items() if key)
 
 
-def hold_most(told: NDArray[np.int64], pairs: Pairs) -> NDArray[np.bool_]:
+def hold_most(as_one: NDArray[np.int64], pairs: Pairs) -> NDArray[np.bool_]:
     """[N]: which videos pairs put into one component with more than half of all videos, those that are known to belong
-    together counted as one: they have the same number in `told` [N].
+    together counted as one: they have the same number in `as_one` [N].
     """
-    numbers = np.unique(told, return_inverse=True)[1]
+    numbers = np.unique(as_one, return_inverse=True)[1]
     count = int(numbers.max(initial=-1)) + 1
     least = components(count, [(int(numbers[one]), int(numbers[other])) for one, other in pairs])
     sizes = np.bincount(least, minlength=count)[least]

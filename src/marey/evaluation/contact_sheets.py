@@ -1,7 +1,6 @@
 """Contact sheets: the recordings of a list, a row of small pictures for each, the largest first; and copies."""
 
 import base64
-import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -12,13 +11,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from marey.base.errors import DataError
 from marey.base.files import write_json, write_text
 from marey.base.jsonable import Json
 from marey.base.page import jpeg_uri, render
 from marey.base.words import counted
 from marey.data.copies import Copies
 from marey.data.recordings import Recordings
+from marey.evaluation.page_data import read_page_data
 from marey.video.signature import Signature
 
 SHEETS = "recordings.json"
@@ -132,13 +131,7 @@ class ContactSheets:
         Raises:
             DataError: the file is not as `save` wrote it.
         """
-        path = folder / SHEETS
-        try:
-            return cls.from_json(json.loads(path.read_text(encoding="utf-8")))
-        except FileNotFoundError:
-            return None
-        except (ValueError, KeyError, TypeError) as error:
-            raise DataError(f"{path}: not what marey train wrote ({error}): remove it.") from None
+        return read_page_data(folder / SHEETS, cls.from_json, by="marey train")
 
     def lines(self) -> list[str]:
         """What was found, for a terminal."""

@@ -4,7 +4,6 @@ back, and suspects.json, which the report is made from.
 
 import csv
 import io
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,10 +11,10 @@ from typing import Any
 import cv2
 import numpy as np
 
-from marey.base.errors import DataError
 from marey.base.files import write_json, write_text
 from marey.base.page import jpeg_uri
 from marey.base.words import counted, verb
+from marey.evaluation.page_data import read_page_data
 from marey.video.signature import Signature
 
 SUSPECTS, SUSPECTS_PAGE = "suspects.csv", "suspects.json"
@@ -99,13 +98,7 @@ class SuspectList:
         Raises:
             DataError: the file is not as `save` wrote it.
         """
-        path = folder / SUSPECTS_PAGE
-        try:
-            return cls._from_json(json.loads(path.read_text(encoding="utf-8")))
-        except FileNotFoundError:
-            return None
-        except (ValueError, KeyError, TypeError) as error:
-            raise DataError(f"{path}: not what train wrote ({error}): remove it.") from None
+        return read_page_data(folder / SUSPECTS_PAGE, cls._from_json, by="train")
 
     @classmethod
     def _from_json(cls, found: dict[str, Any]) -> "SuspectList":

@@ -152,7 +152,7 @@ def _left_out(copies: Copies, given: Given) -> tuple[list[int], list[str]]:
     """
     count = len(given.train)
     tested = copies.of_side(TRAIN)
-    twice = [row for row in copies.once() if row < count and row not in set(tested)]
+    twice = sorted({row for row in copies.once() if row < count} - set(tested))
     notes = []
     if twice:
         notes.append(
