@@ -316,6 +316,26 @@ def test_workers_end_with_their_parent(tmp_path) -> None:
         time.sleep(0.02)
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of one process")
+def test_an_interrupted_run_interrupts_its_workers(tmp_path) -> None:
+    """Also those that Ctrl-C did not reach, as they had not started yet: here it reaches the parent alone."""
+    script = (
+        "import pathlib, time\nfrom marey.base.jobs import run_jobs\n"
+        "def work(path):\n    pathlib.Path(path).touch()\n"
+        "    try:\n        time.sleep(100)\n    finally:\n        pathlib.Path(path).unlink()\n"
+        f"if __name__ == '__main__':\n    run_jobs(work, [{str(tmp_path / 'at_work')!r}] * 3, workers=1, title='x')\n"
+    )
+    (tmp_path / "parent.py").write_text(script)
+    with subprocess.Popen([sys.executable, tmp_path / "parent.py"], stderr=subprocess.DEVNULL) as parent:
+        until = time.monotonic() + 60
+        while not (tmp_path / "at_work").exists():
+            assert parent.poll() is None and time.monotonic() < until
+            time.sleep(0.02)
+        parent.send_signal(signal.SIGINT)
+        parent.wait(60)
+    assert not (tmp_path / "at_work").exists()
+
+
 def test_a_link_to_a_file_leaves_the_file_itself_alone(tmp_path) -> None:
     (tmp_path / "a").write_text("content")
     link(tmp_path / "a", tmp_path / "a")

@@ -8,8 +8,11 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager, suppress
+from multiprocessing.process import BaseProcess
 from multiprocessing.synchronize import Event
-from typing import Generic, TypeVar
+from types import FrameType
+from typing import Generic, TypeVar, cast
 
 from marey.base.errors import RunError
 from marey.base.processes import (
@@ -71,6 +74,7 @@ def each_job(
         # Not fork: torch, OpenCV and FFmpeg may have threads running that a fork would lose.
         context = multiprocessing.get_context("spawn")
         begun = context.Event()
+        others = multiprocessing.active_children()
         with ProcessPoolExecutor(processes, mp_context=context, initializer=_begin_work, initargs=(begun,)) as pool:
             try:
                 size = chunk or max(1, min(32, len(items) // (4 * processes)))
@@ -87,14 +91,24 @@ def each_job(
                 raise RunError(
                     f"a process at work died ({error}), by a lack of memory or in a decoder: try fewer --workers."
                 ) from None
-            except RuntimeError as error:
+            except BaseException as error:
+                _interrupt([one for one in multiprocessing.active_children() if one not in others])
                 pool.shutdown(cancel_futures=True)
-                if is_bootstrapping(error):
+                if isinstance(error, RuntimeError) and is_bootstrapping(error):
                     raise RunError(UNGUARDED) from None
                 raise
-            except BaseException:
-                pool.shutdown(cancel_futures=True)
-                raise
+
+
+def _interrupt(workers: Sequence[BaseProcess]) -> None:
+    """End the work of these processes as Ctrl-C does.
+
+    Ctrl-C itself reaches no process that starts after it, and the pool would wait until such a worker has done its items.
+    (On Windows there is no signal for one process that it could answer.)
+    """
+    if sys.platform != "win32":
+        for worker in workers:
+            with suppress(ProcessLookupError):  # it ended just now
+                os.kill(cast("int", worker.pid), signal.SIGINT)
 
 
 def _pool_size(workers: int | None, items: int) -> int:
@@ -110,10 +124,42 @@ class _WithMessages(Generic[Item, Result]):
         self._function = function
 
     def __call__(self, item: Item) -> tuple[Result, list[Message]]:
-        if sys.platform != "win32":  # not before: the pool would report an exit while it prepares a process
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, HELD_BACK)
-        with reporting(reporter := KeepingReporter()):
+        with _WORKER.working(), reporting(reporter := KeepingReporter()):
             return self._function(item), reporter.take()
+
+
+class _Worker:
+    """A process that works for a pool: SIGINT ends the item at work and those that the pool still gives it.
+
+    The signal may come twice, from the terminal and from the parent: an item is interrupted once, so that it can clean up.
+    A worker without work goes on waiting, as the pool would take its end for a failure and kill the others.
+    """
+
+    def __init__(self) -> None:
+        self._at_work = False
+        self._interrupted = False
+
+    def interrupt(self, number: int, frame: FrameType | None) -> None:
+        """What SIGINT does."""
+        again, self._interrupted = self._interrupted, True
+        if self._at_work and not again:
+            sys.exit(128 + number)
+
+    @contextmanager
+    def working(self) -> Iterator[None]:
+        """The block is an item at work."""
+        self._at_work = True
+        try:
+            if sys.platform != "win32":  # not before: the pool would report an exit while it prepares a process
+                signal.pthread_sigmask(signal.SIG_UNBLOCK, HELD_BACK)
+            if self._interrupted:
+                sys.exit(128 + signal.SIGINT)
+            yield
+        finally:
+            self._at_work = False
+
+
+_WORKER = _Worker()
 
 
 def end_with_parent() -> None:
@@ -140,4 +186,4 @@ def _begin_work(begun: Event) -> None:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     os.environ.setdefault("MKL_NUM_THREADS", "1")
     end_with_parent()
-    signal.signal(signal.SIGINT, lambda number, frame: sys.exit(128 + number))
+    signal.signal(signal.SIGINT, _WORKER.interrupt)
