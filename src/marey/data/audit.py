@@ -161,7 +161,7 @@ def audit(
     if not manifests:
         raise DataError("name at least one list.")
     recordings = find_recordings(manifests, workers=workers) if pictures else None
-    by_names = joined_sources(manifests)
+    by_names = joined_sources(manifests) if recordings is None else recordings.by_names
     sources = by_names if recordings is None else recordings.sources
     rows = _rows(manifests, sources, sources.of_row == by_names.of_row)
     files = {row.path: row.file for row in rows}

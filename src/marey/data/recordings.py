@@ -53,6 +53,8 @@ class Recordings:
 
     ids: NDArray[np.str_]
     """[N]"""
+    by_names: Sources
+    """What the column `group` or names alone say."""
     together: Together
     """`copies` are the rows of the first video of each content, encoded anew or not: of equal files, and of copies in which
     something moves."""
@@ -187,7 +189,7 @@ def find_recordings(parts: Sequence[Manifest], *, workers: int | None = None) ->
     if not sources.given:
         found = _joined(sources, videos.ids, signatures, pairs, joined_groups(parts) != "")
     return Recordings(
-        videos.ids, Together(found.sources, of_content), look_alike, signatures, links, found.fixed,
+        videos.ids, sources, Together(found.sources, of_content), look_alike, signatures, links, found.fixed,
         processor_seconds() - begun,
     )  # fmt: skip
 
