@@ -177,10 +177,9 @@ def end_with_parent() -> None:
 def _begin_work(begun: Event) -> None:
     """What each worker does first: it says that it is there, by `begun`.
 
-    Ctrl-C, which reaches all processes, ends its work without a word: the parent says what happened. A worker whose parent
-    was killed would wait for work for ever. There is a worker for each core, so NumPy is told to
-    compute in one thread. It reads these variables when it is loaded: after this, unless the main script imports it. Values
-    of the user's own stay.
+    SIGINT ends its work without a message (`_Worker`): the parent prints what happened. A worker whose parent was killed
+    would wait for work for ever. There is a worker for each core, so NumPy is to compute in one thread. It reads these
+    variables when it is loaded: after this, unless the main script imports it. Values of the user's own stay.
     """
     begun.set()
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")

@@ -71,7 +71,7 @@ def flow(
     rule = FlowRule(
         method=flow_method(method, settings or ()), short_side=short_side, size=_height_width(size), bound=bound
     )
-    # What runs on the CPU alone should not have to be told so.
+    # What runs on the CPU alone does not need --device cpu.
     where = str(pick_device(device)) if method == "tvl1" or device != "auto" else "cpu"
     manifest = read_manifest(source, root=root, classes=classes)
     say_what_was_understood(manifest, f"optical flow by {method} into {out}", workers, device=where)

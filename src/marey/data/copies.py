@@ -16,8 +16,8 @@ class Copies:
 
     sets: tuple[tuple[int, ...], ...]
     certain: tuple[tuple[int, ...], ...]
-    """Those of them, or parts of them, that are no takes of a scene in which nothing moves: such look like copies, and no
-    more than that is said of them."""
+    """Those of them, or parts of them, that are no takes of a scene in which nothing moves: such takes look like copies, and
+    need not be."""
     labels: Sequence[str]
     """[N]: the class of each video in words, or its classes."""
     sides: Sequence[str]

@@ -57,7 +57,7 @@ _ATTEMPTS = 50
 _FEW = 5
 """Units below which what is measured of a class is rough."""
 _ENOUGH_FOLDS = 5
-"""Fewer are said, with the reason."""
+"""Where there are fewer, a line names the reason."""
 
 
 @dataclass(frozen=True, eq=False)

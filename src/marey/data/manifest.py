@@ -68,10 +68,10 @@ class Manifest:
     """[N, 2]: the first frame of each part, from 0, and the first one after it, -1 where it goes to the end; None where
     the list names no parts by frames."""
     listed_labels: NDArray[np.int64] | None = None
-    """[N]: the labels that the list has, where corrections changed some: what names tell is read by these."""
+    """[N]: the labels that the list has, where corrections changed some: what names say of sources is read by these."""
     joined_groups: NDArray[np.str_] | None = None
-    """[N]: groups that corrections give to some videos of a list without groups, "" for the others, whose sources are told
-    by names; None: there are none. (`groups` says all that is known, and names are not asked.)"""
+    """[N]: groups that corrections give to some videos of a list without groups, "" for the others, whose sources names
+    give; None: there are none. (`groups` says all that is known, and names are not asked.)"""
 
     def __len__(self) -> int:
         return len(self.ids)

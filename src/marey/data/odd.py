@@ -1,5 +1,5 @@
 """Videos whose pictures are odd beside those of the other videos of a list: black, one colour, frozen, of another shape or
-length. It is told by their signatures, without reading the videos again.
+length. Their signatures show it, and no video is read again.
 
 What a list is made of is not odd: each rule is silent where many videos of the list have what it looks for (`_MANY`), and
 all are where the list has fewer than `_FEWEST` videos, of which nothing is usual.

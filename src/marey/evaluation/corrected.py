@@ -1,4 +1,4 @@
-"""What corrections of labels did for the clips that nobody corrected."""
+"""What corrections of labels did for the clips without a correction."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

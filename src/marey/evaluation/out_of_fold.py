@@ -272,7 +272,7 @@ class OutOfFold:
 
     @property
     def corrections_sentence(self) -> str:
-        """What corrections of the list did for the clips that nobody corrected; "" where there were none."""
+        """What corrections of the list did for the clips without a correction; "" where there were none."""
         return "" if self.corrections is None else self.corrections.sentence
 
     @property

@@ -19,7 +19,7 @@ from marey.evaluation.scores import Scores
 from marey.tasks.intervals import FEWEST_GROUPS, group_numbers, student_t
 
 CHANCE = 0.05
-"""How often two classes that are answered by chance would be taken for told apart."""
+"""How often two classes that are answered by chance would pass the test."""
 _MOST = 100
 """Of more classes pairs are not looked at: there are too many to read, and some seem alike by chance."""
 
@@ -53,7 +53,7 @@ class Alike:
 
 def not_told_apart(scores: Scores) -> list[Alike]:
     """Classes that the answers do not tell apart; those of which no two are told apart are one entry, all others are in
-    pairs. Classes of fewer than `FEWEST_GROUPS` recordings (or clips) are left out: of so few nothing is said.
+    pairs. Classes of fewer than `FEWEST_GROUPS` recordings (or clips) are left out: so few show nothing.
     """
     positives = scores.positives
     if positives.shape[1] > _MOST:

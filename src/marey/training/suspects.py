@@ -118,7 +118,7 @@ def leaving_out_alone(
     name: str, everything: Directions, targets: Targets, copies: NDArray[np.int64], *, classes: int, task: TaskConfig
 ) -> Answers | None:
     """Logits of each clip by a head that was fitted on clips of other folds, where folds are of clips without regard to
-    recordings; copies of a clip are left out with it. All heads have the usual strength, and stand on the directions of all
+    recordings; copies of a clip are left out with it. All heads have the usual strength, and use the directions of all
     clips: these know no labels, and so cost one decomposition for all folds.
 
     None where that would take too long: where not even the strengths of a head are compared.

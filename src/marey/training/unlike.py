@@ -2,8 +2,8 @@
 things.
 
 The distance of a clip to its class is the mean of those to its `NEAREST` nearest clips of the class from other recordings.
-What is usual is told by the other clips of the class: the median of the logarithms of their distances, and 1.4826 times the
-median deviation from it, which is a standard deviation where they are normally distributed (Rousseeuw and Croux,
+What is usual follows from the other clips of the class: the median of the logarithms of their distances, and 1.4826 times
+the median deviation from it, which is a standard deviation where they are normally distributed (Rousseeuw and Croux,
 Alternatives to the Median Absolute Deviation, Journal of the American Statistical Association 1993). Neither is moved by a
 few clips that are odd themselves.
 

@@ -133,7 +133,7 @@ class Signature:
 
 def signature_of(source: FrameSource, first: int, count: int, stamp: Stamp = Stamp()) -> Signature:  # noqa: B008 - frozen
     """The signature of `count` frames of a source, 1 or more, from frame `first` on, whose file has this stamp. Of fewer
-    than five frames some stand at several places.
+    than five frames some are there several times.
 
     Raises:
         DecodeError: one of the five frames cannot be decoded.

@@ -63,8 +63,8 @@ def _lower(metadata: Mapping[str, str]) -> dict[str, str]:
 
 
 def _seconds(text: str) -> float:
-    """Seconds since 1970 of a time by ISO 8601, of UTC where no zone stands there; NaN of other words, and of the beginning
-    of an epoch, which means that nobody set a clock.
+    """Seconds since 1970 of a time by ISO 8601, of UTC where it names no zone; NaN of other words, and of the beginning
+    of an epoch, which means that the clock was never set.
     """
     try:
         time = datetime.fromisoformat(text.strip())

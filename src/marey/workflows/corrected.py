@@ -1,4 +1,4 @@
-"""What corrections did: heads that are fitted on the labels as they were answer the clips that nobody corrected, too."""
+"""What corrections did: heads that are fitted on the labels as they were answer the clips without a correction, too."""
 
 import time
 from dataclasses import dataclass, replace
@@ -45,7 +45,7 @@ def with_comparison(
     *,
     begun: float,
 ) -> Fitted:
-    """What was fitted on a corrected list, with how its answers for the clips that nobody corrected compare with those of
+    """What was fitted on a corrected list, with how its answers for the clips without a correction compare with those of
     heads that are fitted on the labels as they were.
 
     These are the clips that stay, whose label is the list's; their group may have been corrected. Both numbers are of
@@ -98,7 +98,7 @@ def _compared(
     stay = np.setdiff1d(np.arange(len(listed)), corrected.left_out)[divided.rows][cells.rows]
     gone = np.zeros(0, np.int64) if left_out is None else corrected.left_out[left_out.rows]
     manifest = listed[np.concatenate([stay, gone])]
-    with reporting(SilentReporter()):  # all of it is said of the corrected list
+    with reporting(SilentReporter()):  # the same messages came for the corrected list
         together = divided.folds.together.rows(cells.rows)
         if len(gone):
             together = _together(manifest, divided, compute)

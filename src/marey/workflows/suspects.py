@@ -42,8 +42,8 @@ def look_for_suspects(
         folds: Of these clips.
         targets: [N] or [N, K].
         task: Of the heads.
-        pictures: Of the videos that the clips are of; None: without them nothing is said of how clips look, and the report
-            has no frames of them.
+        pictures: Of the videos that the clips are of; None: without them the report names no clips that look odd,
+            and has no frames.
         rows: The rows of the clips among these videos [N].
     """
     signatures = None if pictures is None else pictures.signatures
