@@ -121,7 +121,7 @@ def test_other_encodings_are_named_and_refused(encoding, command, tmp_path) -> N
     [
         (b"\x80\x04\x95", "a Python pickle, such as MMAction2's skeleton"),
         (b"PK\x03\x04", "an Excel sheet.*save the sheet as CSV"),
-        (b"PAR1", "a Parquet table; pandas.read_parquet"),
+        (b"PAR1", r"a Parquet table; a list of videos that is one is named FILE\.parquet"),
         (b"a\0,\0b\0\n\0", "looks like UTF-16LE without its mark.*iconv -f UTF-16LE"),
     ],
 )

@@ -30,11 +30,12 @@ from marey.base.nearest import did_you_mean
 from marey.base.words import counted
 from marey.data.corrected import COLUMNS, Asked, Clip, Corrected
 from marey.data.manifest import Manifest
+from marey.data.numbered_lines import numbered_lines
 from marey.data.rows import FilesIn, Rows, as_they_lie, is_blank
 from marey.data.sides import Given
 from marey.data.split_names import TRAIN
 from marey.data.tables import COLUMNS as OF_LISTS
-from marey.data.tables import Table, find_table, numbered_lines, rows_of
+from marey.data.tables import Table, find_table, has_frames, rows_of, tell_of_frames
 from marey.data.text import read_text
 from marey.data.videos import VideoList, first_of
 
@@ -78,6 +79,8 @@ class Corrections:
         if table is None or table.lines[:1] == [lines[0][0]]:  # the second: two columns without a header
             raise DataError(f"{source}:1: no header of a table of corrections: {_HEADER}.")
         rows = rows_of(table, _columns(table))
+        if has_frames(rows):
+            tell_of_frames(source)
         replace(rows, labels=None).refuse_blank()
         return cls(rows, tuple(_left_out(table)))
 

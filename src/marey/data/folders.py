@@ -38,7 +38,7 @@ def list_folder(folder: str | Path, *, classes: Sequence[str] | str | Path | Non
     inside = [path for path in parts if len(path) > depth]
     _tell_of_lost(scan, [path for path in parts if len(path) <= depth], {tuple(p[:depth]) for p in inside})
     if not inside:
-        raise DataError(f"{folder}: expected a folder of videos per class, but {_instead(scan)}.")
+        raise DataError(f"{folder}: expected a folder of videos per class, but {_instead(scan)}.{scan.tables}")
     labels = [path[order.of_class].strip() for path in inside]
     splits = None if order.of_split is None else [split_name(path[order.of_split]) for path in inside]
     found = natural_order(set(labels))

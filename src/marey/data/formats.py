@@ -15,7 +15,11 @@ from marey.data.folders import list_folder
 from marey.data.json_lists import is_json, json_rows
 from marey.data.lines import line_rows
 from marey.data.manifest import Manifest, classes_beside, make_manifest
+from marey.data.numbered_lines import numbered_lines
+from marey.data.parquet_lists import ParquetList
 from marey.data.public_lists import (
+    CHARADES,
+    KINETICS,
     charades_rows,
     is_charades,
     is_kinetics,
@@ -28,11 +32,19 @@ from marey.data.public_lists import (
 from marey.data.rows import FilesIn, Rows, as_they_lie, has_video_suffix, with_frame_ranges
 from marey.data.sources import ucf_group
 from marey.data.split_names import split_column, split_name
-from marey.data.tables import find_table, numbered_lines, table_rows
-from marey.data.text import no_utf8, read_text
+from marey.data.tables import (
+    columns_of,
+    find_table,
+    has_frames,
+    rows_of,
+    table_rows,
+    tell_of_columns,
+    tell_of_frames,
+)
+from marey.data.text import header_place, is_parquet, no_utf8, place, read_text
 
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
-LIST_SUFFIXES = (".csv", ".tsv", ".txt", ".lst", ".list", ".json", ".jsonl", ".ndjson")
+LIST_SUFFIXES = (".csv", ".tsv", ".txt", ".lst", ".list", ".json", ".jsonl", ".ndjson", ".parquet")
 """The names of files that are lists of videos where videos may be named as well."""
 
 OTHER_SUFFIXES = (
@@ -41,7 +53,6 @@ OTHER_SUFFIXES = (
     ".xlsx",
     ".xls",
     ".ods",
-    ".parquet",
     ".feather",
     ".npy",
     ".npz",
@@ -63,6 +74,7 @@ def read_manifest(
 
     - a folder of the split files of UCF101 or HMDB51 and nothing else, or a pattern (`splits/*_test_split1.txt`): these;
     - another folder: a folder per class;
+    - a file named *.parquet: a table, `marey.data.parquet_lists`;
     - a text that begins with { or [ and is JSON, or lines of it: `marey.data.json_lists`;
     - a header of known words, or two equal columns: a table, `marey.data.tables`; Kinetics' and Charades' CSV by their own
       columns (`marey.data.public_lists`);
@@ -93,8 +105,8 @@ def read_manifest(
     rows, folder = read_rows(path, root=root, classes=names if own is None else own)
     if rows.labels is None:
         raise DataError(
-            f"{path}:1: the column 'label' is missing: the list names no labels, which `marey predict` and `marey features` "
-            "do without; for training and testing write a CSV with the header path,label."
+            f"{header_place(rows.source)}: the column 'label' is missing: the list names no labels, which `marey predict` "
+            "and `marey features` do without; for training and testing write a CSV with the header path,label."
         )
     rows.refuse_blank()
     manifest = make_manifest(
@@ -160,21 +172,55 @@ def read_rows(
     if not path.exists() and not bare:
         raise DataError(nothing_at(path, "no such list or folder"))
     folder = Path(root) if root else path.parent
-    text, source, there = read_text(path), str(path), FilesIn(folder)
-    refuse_boxes(source, text)
-    rows = _rows(source, text, folder, there, classes, bare=bare)
+    there = FilesIn(folder)
+    if is_parquet(path):
+        rows = _parquet_rows(ParquetList.opened(path), there, classes)
+    else:
+        rows = _text_rows(str(path), read_text(path), folder, there, classes, bare=bare)
     if not rows.paths:
         raise DataError(f"{path}: names no videos.")
-    if no_utf8(text):
-        rows.refuse_other_encodings(folder)
     if bare:
         return rows, folder
+    refuse_addresses(rows)
+    return with_frame_ranges(as_they_lie(rows, there), folder), folder
+
+
+def refuse_addresses(rows: Rows) -> None:
+    """Check that a list names files.
+
+    Raises:
+        DataError: with file and line: it names an address.
+    """
     address = next((row for row, name in enumerate(rows.paths) if "://" in name and _ADDRESS.match(name)), None)
     if address is not None:
         raise DataError(
-            f"{path}:{rows.lines[address]}: {rows.paths[address]} is an address, and Marey reads files: download it first."
+            f"{place(rows.source, rows.lines[address])}: {rows.paths[address]} is an address, and Marey reads files: "
+            "download it first."
         )
-    return with_frame_ranges(as_they_lie(rows, there), folder), folder
+
+
+def _parquet_rows(listed: ParquetList, there: FilesIn, classes: Sequence[str] | None) -> Rows:
+    words = listed.words
+    if is_kinetics(words):
+        return kinetics_rows(listed.table([word for word in (*KINETICS, "label", "split") if word in words]), there)
+    if is_charades(words):
+        return charades_rows(listed.table(CHARADES), classes)
+    named = columns_of(listed.source, words)
+    rows = rows_of(listed.table(list(named.values())), named)
+    tell_of_columns(listed.source, words, named)
+    if has_frames(rows):
+        tell_of_frames(listed.source)
+    return rows
+
+
+def _text_rows(
+    source: str, text: str, root: Path, there: FilesIn, classes: Sequence[str] | None, *, bare: bool
+) -> Rows:
+    refuse_boxes(source, text)
+    rows = _rows(source, text, root, there, classes, bare=bare)
+    if rows.paths and no_utf8(text):
+        rows.refuse_other_encodings(root)
+    return rows
 
 
 def _rows(source: str, text: str, root: Path, there: FilesIn, classes: Sequence[str] | None, *, bare: bool) -> Rows:
@@ -186,9 +232,9 @@ def _rows(source: str, text: str, root: Path, there: FilesIn, classes: Sequence[
         rows = line_rows(source, lines, root, there, bare=bare)
         of_ucf101 = all(map(ucf_group, rows.paths))
         return replace(rows, class_names=ucf101_classes(Path(source).parent)) if of_ucf101 else rows
-    if is_kinetics(table):
+    if is_kinetics(table.columns):
         return kinetics_rows(table, there)
-    return charades_rows(table, classes) if is_charades(table) else table_rows(table)
+    return charades_rows(table, classes) if is_charades(table.columns) else table_rows(table)
 
 
 def _splits(source: str, words: Sequence[str]) -> list[str]:

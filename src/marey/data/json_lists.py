@@ -16,15 +16,17 @@
 
 import json
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import Self
 
 from marey.base.errors import DataError
 from marey.base.jsonable import Json
 from marey.base.reporter import notice
 from marey.base.words import counted
 from marey.data.public_lists import kinetics_place, something_label
-from marey.data.rows import FilesIn, Rows, has_video_suffix
+from marey.data.rows import FilesIn, NeedsWholeError, Rows, has_video_suffix
 from marey.data.split_names import is_split_name
 from marey.data.tables import COLUMN_OF, COLUMNS, IDS, Table, checked_times, column_word, table_rows
 from marey.data.text import parse_json, text_lines
@@ -65,6 +67,66 @@ def _value(source: str, text: str) -> Json:
     ):
         return [_line(source, n, line) for n, line in lines]
     return parse_json(source, text)
+
+
+@dataclass(frozen=True)
+class JsonLines:
+    """A list of which each line is a record, or a pair of path and label."""
+
+    source: str
+    lines: Callable[[], Iterable[str]]
+    """Gives its lines from the first on."""
+    keys: tuple[str, ...]
+    """The words of all records."""
+
+    @classmethod
+    def found(cls, source: str, lines: Callable[[], Iterable[str]]) -> Self:
+        """Look at all lines.
+
+        Raises:
+            NeedsWholeError: there are other lines, or records whose columns the whole list tells.
+            DataError: with file and line: a line is no JSON.
+        """
+        keys: dict[str, None] = {}
+        kinds: set[bool] = set()
+        count = 0
+        for _, record in _json_lines(source, lines()):
+            kinds.add(isinstance(record, list))
+            as_mapping = _record(record)
+            if any(isinstance(one, Mapping) and column_word(key) in COLUMN_OF for key, one in as_mapping.items()):
+                raise NeedsWholeError
+            keys.update(dict.fromkeys(as_mapping))
+            count += 1
+        words = {column_word(key) for key in keys}
+        if count < 2 or len(kinds) > 1 or "template" in keys or words.isdisjoint((*COLUMNS["path"], *IDS)):
+            raise NeedsWholeError
+        return cls(source, lines, tuple(keys))
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The columns, as `Table` has them."""
+        return tuple(dict.fromkeys(map(column_word, self.keys)))
+
+    def tables(self, size: int) -> Iterator[Table]:
+        """The records in tables of `size` rows, the last with those that are left."""
+        records = ((number, _record(record)) for number, record in _json_lines(self.source, self.lines()))
+        while some := list(islice(records, size)):
+            columns = {column_word(key): [_text(record.get(key)) for _, record in some] for key in self.keys}
+            yield Table(self.source, columns, [number for number, _ in some])
+
+
+def _json_lines(source: str, lines: Iterable[str]) -> Iterator[tuple[int, Json]]:
+    """The records of lines that are not blank, with their numbers."""
+    for number, line in enumerate(lines, start=1):
+        text = line.strip()
+        if not text:
+            continue
+        if not (text.startswith(("{", "[")) and text.endswith(("}", "]"))):
+            raise NeedsWholeError
+        record = _line(source, number, line)
+        if isinstance(record, list) and not (len(record) == 2 and isinstance(record[0], str)):
+            raise NeedsWholeError
+        yield number, record
 
 
 def _line(source: str, number: int, line: str) -> Json:

@@ -22,20 +22,22 @@ folders of the list.
 
 import os
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 from marey.base.errors import DataError
 from marey.base.reporter import notice
 from marey.base.words import counted
-from marey.data.rows import WHOLE, FilesIn, Rows, has_video_suffix
+from marey.data.rows import WHOLE, FilesIn, NeedsWholeError, Rows, has_video_suffix
 from marey.data.tables import COLUMN_OF, column_word
 from marey.video.frames import count_frames
 from marey.video.suffixes import VIDEO_SUFFIXES
 
 _NUMBERS = re.compile(r"(.*?\S)\s+(\d+(?:[\s,]+\d+)*)")
 _VIDEO_END = re.compile(rf"(?:{'|'.join(map(re.escape, sorted(VIDEO_SUFFIXES)))})\s+", re.IGNORECASE)
+_BETWEEN = re.compile(r"[\s,;]")
 _UCF101 = re.compile(r"((\w+)/v_\w+_g\d+_c\d+\.avi)(?: \d+)?")
 _CSV = "a CSV with the header path,label says what is what"
 
@@ -60,7 +62,7 @@ class _Line:
 def line_rows(
     source: str, numbered: Sequence[tuple[int, str]], root: Path, there: FilesIn, *, bare: bool = False
 ) -> Rows:
-    """The rows of a list with a video on each line (`marey.data.tables.numbered_lines`), by the rules of this module; `root`
+    """The rows of a list with a video on each line (`marey.data.numbered_lines`), by the rules of this module; `root`
     is the folder of its paths, and `there` what lies in it. With `bare`, a single word is a path or an id, whether such a
     file is there or not.
 
@@ -93,14 +95,60 @@ def line_rows(
         labels.append("|".join(numbers) if line.label is None else line.label)
         counts.append(-1 if has_offset else count)
         ranges.append((offset, offset + count) if offset >= 0 else WHOLE)
-    several = sum("|" in label for label in labels)
-    if several:
-        notice(f"{source}: {counted(several, 'video')} with several labels: behind a video, all numbers are labels.")
+    _tell_of_several(source, sum("|" in label for label in labels))
     return Rows(
         source=source, paths=[line.path for line in lines], lines=[line.number for line in lines],
         labels=None if alone else labels, frame_ranges=ranges if has_offset else None,
         frame_counts=counts if max(counts) >= 0 else None,
     )  # fmt: skip
+
+
+@dataclass
+class VideoLines:
+    """Lines of which each can be read by itself: videos alone, or each with its labels behind it."""
+
+    source: str
+    lines: Callable[[], Iterable[tuple[int, str]]]
+    """Gives them from the first on, as `marey.data.numbered_lines.numbered` does."""
+    there: FilesIn
+    is_headed: bool = field(init=False)
+    """Whether the first one is a header."""
+    several: int = field(default=0, init=False)
+    """How many of the videos that were read had several labels."""
+
+    def __post_init__(self) -> None:
+        self.is_headed = not _without_header(self.source, list(islice(self.lines(), 1)), self.there)
+
+    def rows(self, size: int) -> Iterator[Rows]:
+        """The videos, `size` at a time, the last time those that are left.
+
+        Raises:
+            NeedsWholeError: what a line says depends on others.
+            DataError: with file and line: as `line_rows`.
+        """
+        kinds: set[bool] = set()
+        self.several = 0
+        numbered = islice(self.lines(), 1, None) if self.is_headed else iter(self.lines())
+        while texts := list(islice(numbered, size)):
+            lines = [_line(self.source, n, line.strip(), self.there, bare=False) for n, line in texts]
+            kinds.update(line.alone for line in lines)
+            if len(kinds) > 1 or any(line.numbers and not line.is_video for line in lines):
+                raise NeedsWholeError
+            labels = ["|".join(line.numbers) if line.label is None else line.label for line in lines]
+            self.several += sum("|" in label for label in labels)
+            yield Rows(
+                source=self.source, paths=[line.path for line in lines], lines=[line.number for line in lines],
+                labels=None if True in kinds else labels,
+            )  # fmt: skip
+
+    def tell(self) -> None:
+        """Say how many of the videos that were read had several labels."""
+        _tell_of_several(self.source, self.several)
+
+
+def _tell_of_several(source: str, several: int) -> None:
+    if several:
+        notice(f"{source}: {counted(several, 'video')} with several labels: behind a video, all numbers are labels.")
 
 
 def _without_header(source: str, lines: Sequence[tuple[int, str]], there: FilesIn) -> Sequence[tuple[int, str]]:
@@ -122,6 +170,8 @@ def _without_header(source: str, lines: Sequence[tuple[int, str]], there: FilesI
 
 
 def _line(source: str, number: int, line: str, there: FilesIn, *, bare: bool) -> _Line:
+    if has_video_suffix(line) and "/v_" not in line and _BETWEEN.search(line) is None:
+        return _Line(number, line)  # by the rules below, too; most lines of long lists are so
     if ucf := _UCF101.fullmatch(line):
         return _Line(number, ucf[1], label=ucf[2])
     if found := _NUMBERS.fullmatch(line):

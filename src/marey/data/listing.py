@@ -16,7 +16,7 @@ from marey.base.words import counted
 from marey.data.formats import LIST_SUFFIXES, OTHER_SUFFIXES, check_root, read_rows
 from marey.data.manifest import Manifest
 from marey.data.public_lists import official_files
-from marey.data.rows import WHOLE, frame_ranges_of, times_of
+from marey.data.rows import WHOLE, Rows, frame_ranges_of, in_folder, times_of
 from marey.data.scan import scan_folder
 from marey.data.videos import VideoEntry, VideoList
 from marey.video.source import FrameSource
@@ -38,10 +38,19 @@ def read_videos(paths: str | Path | Iterable[str | Path], *, root: str | Path | 
     Raises:
         DataError: nothing is there, or a folder or list holds no video.
     """
+    return _each_once([videos_at(path, None if root is None else Path(root)) for path in paths_given(paths)])
+
+
+def paths_given(paths: str | Path | Iterable[str | Path]) -> list[Path]:
+    """One path or several as several.
+
+    Raises:
+        DataError: one is empty.
+    """
     several = [paths] if isinstance(paths, str | Path) else list(paths)
     if "" in several:  # which `Path` takes for the working folder
         raise DataError("a path is empty: name a file, a folder or a list.")
-    return _each_once([_videos(Path(path), None if root is None else Path(root)) for path in several])
+    return list(map(Path, several))
 
 
 def as_videos(videos: VideosLike, *, root: str | Path | None = None) -> VideoList:
@@ -84,11 +93,11 @@ def _of_several(several: Sequence[str | Path | VideoEntry], root: Path | None) -
         if isinstance(one, VideoEntry):
             parts.append(_of_entry(one))
         elif isinstance(one, str | Path):
-            parts.append(_videos(Path(one), root))
+            parts.append(videos_at(Path(one), root))
         else:
             raise _no_videos(one)
     parts.append(VideoList.from_paths(plain))
-    return parts[0] if len(parts) == 1 else _joined([part for part in parts if len(part)])
+    return parts[0] if len(parts) == 1 else joined([part for part in parts if len(part)])
 
 
 def _holds_videos(path: str | Path) -> bool:
@@ -129,8 +138,12 @@ def _no_videos(given: object) -> DataError:
     )
 
 
-def _videos(path: Path, root: Path | None) -> VideoList:
-    """The videos of one file, folder or list, by paths that need no root."""
+def videos_at(path: Path, root: Path | None) -> VideoList:
+    """The videos of one file, folder or list, by paths that need no root.
+
+    Raises:
+        DataError: as `read_videos`.
+    """
     if official_files(path):
         return _listed(path, root)
     if path.is_dir():
@@ -150,7 +163,7 @@ def _in_folder(folder: Path) -> list[str]:
         return [str(folder)]
     scan.tell_of_others()
     if not scan.videos:
-        raise DataError(f"{folder}: no video files in this folder, and no folders of frames.")
+        raise DataError(f"{folder}: no video files in this folder, and no folders of frames.{scan.tables}")
     before = "" if folder == Path() else f"{str(folder).rstrip('/')}/"
     return [before + path for path in scan.videos]
 
@@ -163,19 +176,29 @@ def _listed(file: Path, root: Path | None) -> VideoList:
     """
     rows, folder = read_rows(file, root=root)
     replace(rows, labels=None).refuse_blank()
+    return listed_videos(rows, folder)
+
+
+def listed_videos(rows: Rows, folder: Path) -> VideoList:
+    """The videos of the rows of a list whose paths are relative to a folder, by paths that need no root."""
     return VideoList(
-        np.array([str(folder / path) for path in rows.paths]),
+        np.array(in_folder(folder, rows.paths)),
         times=None if rows.times is None else np.array(rows.times, np.float64),
         source=rows.source,
         frame_ranges=None if rows.frame_ranges is None else np.array(rows.frame_ranges, np.int64),
     )
 
 
+def is_listed(path: Path) -> bool:
+    """Whether a path is that of a file that lists videos, other than those of official splits."""
+    return _is_list(path) and path.is_file() and not official_files(path)
+
+
 def _is_list(path: Path) -> bool:
     return path.suffix.lower() in _LISTS and not path.is_dir()
 
 
-def _joined(lists: list[VideoList]) -> VideoList:
+def joined(lists: list[VideoList]) -> VideoList:
     """All videos of the lists, in order."""
     if not lists:
         return VideoList.from_paths([])
@@ -189,7 +212,7 @@ def _joined(lists: list[VideoList]) -> VideoList:
 
 def _each_once(lists: list[VideoList]) -> VideoList:
     """All videos of the lists; of equal ones, the same part of the same file, the first."""
-    whole = _joined(lists)
+    whole = joined(lists)
     ids, times, ranges, source = whole.ids, whole.times, whole.frame_ranges, whole.source
     # NaN equals nothing, itself neither; no time is negative.
     parts = [
@@ -199,7 +222,11 @@ def _each_once(lists: list[VideoList]) -> VideoList:
     keys = list(zip(ids.tolist(), *parts, strict=True)) if parts else ids.tolist()
     if len(set(keys)) == len(keys):
         return whole
-    repeated = counted(len(keys) - len(set(keys)), "video")
-    notice(f"{source or 'the videos'}: {repeated} named more than once: each is taken once.")
+    tell_of_repeated(source, len(keys) - len(set(keys)))
     first = dict(zip(reversed(keys), range(len(keys) - 1, -1, -1), strict=True))
     return whole[np.sort(np.fromiter(first.values(), np.int64, len(first)))]
+
+
+def tell_of_repeated(source: str, count: int) -> None:
+    """Say how many videos of a list, or of several where `source` is "", are left out because they are named twice."""
+    notice(f"{source or 'the videos'}: {counted(count, 'video')} named more than once: each is taken once.")

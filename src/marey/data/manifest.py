@@ -19,7 +19,7 @@ from marey.base.notebook import table
 from marey.base.reporter import notice
 from marey.base.words import counted
 from marey.data.split_names import split_name
-from marey.data.text import no_utf8
+from marey.data.text import no_utf8, place
 from marey.data.videos import (
     Target,
     VideoEntry,
@@ -316,7 +316,7 @@ def make_manifest(
         raise DataError(f"{source}: names no videos.")
 
     def where(row: int) -> str:
-        return f"{source}:{lines[row]}" if lines else source
+        return place(source, lines[row]) if lines else source
 
     names, sets = _labelled([label for _, label in rows], classes, source, where)
     keys = [path for path, _ in rows]

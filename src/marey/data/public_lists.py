@@ -6,7 +6,7 @@ import csv
 import math
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from marey.base.errors import DataError
@@ -16,9 +16,10 @@ from marey.base.words import counted
 from marey.data.class_files import read_classes
 from marey.data.rows import FilesIn, Rows
 from marey.data.tables import Table
-from marey.data.text import read_text, text_lines
+from marey.data.text import place, read_text, text_lines
 
-_KINETICS = ("youtube_id", "time_start", "time_end")
+KINETICS = ("youtube_id", "time_start", "time_end")
+CHARADES = ("id", "actions")
 _HMDB51 = re.compile(r"(.+)_test_split([123])\.txt")
 _UCF101 = re.compile(r"(train|test)list0([123])\.txt")
 _HMDB51_USES = {"1": "train", "2": "test", "0": ""}
@@ -27,9 +28,11 @@ _HMDB51_USES = {"1": "train", "2": "test", "0": ""}
 # -- Kinetics
 
 
-def is_kinetics(table: Table) -> bool:
-    """Whether a table is a list of Kinetics: youtube_id, time_start, time_end, and label but in the list for testing."""
-    return all(column in table.columns for column in _KINETICS)
+def is_kinetics(words: Collection[str]) -> bool:
+    """Whether the header of a table is that of a list of Kinetics: youtube_id, time_start, time_end, and label but in the
+    list for testing.
+    """
+    return all(column in words for column in KINETICS)
 
 
 def kinetics_rows(table: Table, there: FilesIn) -> Rows:
@@ -40,12 +43,12 @@ def kinetics_rows(table: Table, there: FilesIn) -> Rows:
     """
     paths = []
     labels = table.columns.get("label")
-    columns = (labels or [""] * len(table.lines), *(table.columns[name] for name in _KINETICS), table.lines)
+    columns = (labels or [""] * len(table.lines), *(table.columns[name] for name in KINETICS), table.lines)
     for label, name, begun, ended, line in zip(*columns, strict=True):
         try:
             paths.append(kinetics_place(there, name, label, float(begun), float(ended)))
         except ValueError:
-            raise DataError(f"{table.source}:{line}: time_start and time_end must be seconds.") from None
+            raise DataError(f"{place(table.source, line)}: time_start and time_end must be seconds.") from None
     splits = table.columns.get("split", [])
     return Rows(
         source=table.source, paths=paths, lines=table.lines, labels=labels, splits=splits if any(splits) else None
@@ -72,9 +75,11 @@ def kinetics_place(there: FilesIn, name: str, label: str, start: float, end: flo
 # -- Charades
 
 
-def is_charades(table: Table) -> bool:
-    """Whether a table is a list of Charades: an id and actions such as `c092 11.90 21.20;c147 0.00 12.60`."""
-    return "id" in table.columns and "actions" in table.columns
+def is_charades(words: Collection[str]) -> bool:
+    """Whether the header of a table is that of a list of Charades: an id and actions such as
+    `c092 11.90 21.20;c147 0.00 12.60`.
+    """
+    return all(column in words for column in CHARADES)
 
 
 def charades_rows(table: Table, classes: Sequence[str] | None) -> Rows:
@@ -92,7 +97,7 @@ def charades_rows(table: Table, classes: Sequence[str] | None) -> Rows:
         codes = [found[1] for one in filter(None, actions.split(";")) if (found := _ACTION.fullmatch(one.strip()))]
         if len(codes) != len(list(filter(None, actions.split(";")))):
             raise DataError(
-                f"{table.source}:{line}: expected actions such as `c092 11.90 21.20;...`, got {actions!r:.60}."
+                f"{place(table.source, line)}: expected actions such as `c092 11.90 21.20;...`, got {actions!r:.60}."
             )
         if codes:
             paths.append(name)

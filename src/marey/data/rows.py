@@ -1,7 +1,7 @@
 """What a list says, row by row, in whatever format: before labels become numbers, and as its files lie on the disk."""
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from marey.base.errors import DataError
 from marey.base.reporter import notice, warning
 from marey.base.words import counted
 from marey.data.manifest import Manifest
-from marey.data.text import no_utf8, way_to_utf8
+from marey.data.text import no_utf8, place, unit_of, way_to_utf8
 from marey.data.videos import VideoList, first_of
 from marey.video.frames import count_frames
 from marey.video.suffixes import VIDEO_SUFFIXES
@@ -26,6 +26,17 @@ WHOLE: FrameSpan = (0, -1)
 _VIDEOS = tuple(VIDEO_SUFFIXES)
 _MOST_FOLDERS = 10_000
 """Up to so many folders are looked into, whatever a list needs to know of them; of longer lists, so many of its rows."""
+ODD = 1000
+"""Of so many paths with bytes that are no UTF-8, one must be that of a file."""
+
+
+_MOST_MISSING = 100_000
+"""Folders that are remembered not to be there: to ask again takes no time, and a list may name a million."""
+_NOTHING: Set[str] = frozenset()
+
+
+class NeedsWholeError(Exception):
+    """A rule needs the whole list at once: it cannot be read in pieces."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,20 +66,28 @@ class Rows:
             DataError: some have none; the first lines are named, and how many there are.
         """
         for column, name in ((self.paths, "path"), (self.labels, "label")):
-            empty = {text for text in set(column or ()) if is_blank(text)}
-            if empty:
-                blank = [line for line, text in zip(self.lines, column or (), strict=True) if text in empty]
-                first = first_of(blank, 3)
-                where = f"{self.source}:{blank[0]}"
-                one = f"{where}: this row has no {name}"
-                several = f"{where}: {counted(len(blank), 'row')} have no {name} (lines {first})"
-                raise DataError(f"{one if len(blank) == 1 else several}: fill it in, or leave the row out.")
+            if blank := self.blank(column):
+                raise no_text(self.source, name, blank, len(blank))
+
+    def blank(self, column: Sequence[str] | None) -> list[int]:
+        """The lines on which a column says nothing."""
+        empty = {text for text in set(column or ()) if is_blank(text)}
+        return [line for line, text in zip(self.lines, column or (), strict=True) if text in empty] if empty else []
 
     def refuse_other_encodings(self, root: Path) -> None:
         """Check that only names of files hold bytes that are no UTF-8, and that such files are there.
 
         Raises:
             DataError: other words hold such bytes, or no file has such a name: the list is of another encoding.
+        """
+        self.refuse_odd_words()
+        refuse_odd_paths(self.source, self.odd_paths(), root)
+
+    def refuse_odd_words(self) -> None:
+        """Check that no labels, splits and groups hold bytes that are no UTF-8.
+
+        Raises:
+            DataError: some do: the list is of another encoding.
         """
         for names, kind in ((self.labels, "class"), (self.splits, "split"), (self.groups, "group")):
             for word in dict.fromkeys(names or ()):
@@ -78,13 +97,34 @@ class Rows:
                         f"{self.source}: the {kind} name {word!r} is no text in UTF-8 (line {line}): "
                         f"{way_to_utf8(self.source, word)}"
                     )
-        odd = [(path, line) for path, line in zip(self.paths, self.lines, strict=True) if no_utf8(path)]
-        if odd and not any(os.path.lexists(os.path.join(root, path)) for path, _ in odd[:1000]):  # noqa: PTH118
-            path, line = odd[0]
-            raise DataError(
-                f"{self.source}:{line}: no file has the name {path!r}, and the list is no text in UTF-8; "
-                f"{way_to_utf8(self.source, ' '.join(path for path, _ in odd[:100]))}"
-            )
+
+    def odd_paths(self) -> list[tuple[int, str]]:
+        """The paths with bytes that are no UTF-8, with their lines."""
+        if "".join(self.paths).isascii():
+            return []
+        return [(line, path) for path, line in zip(self.paths, self.lines, strict=True) if no_utf8(path)]
+
+
+def no_text(source: str, name: str, lines: Sequence[int], count: int) -> DataError:
+    """The error that `count` rows of a list have no path or no label; the first `lines` of them are named."""
+    where = place(source, lines[0])
+    one = f"{where}: this row has no {name}"
+    several = f"{where}: {counted(count, 'row')} have no {name} ({unit_of(source)}s {first_of(lines, 3)})"
+    return DataError(f"{one if count == 1 else several}: fill it in, or leave the row out.")
+
+
+def refuse_odd_paths(source: str, odd: Sequence[tuple[int, str]], root: Path) -> None:
+    """Check that of a list's paths with bytes that are no UTF-8, with their lines, one of the first is that of a file.
+
+    Raises:
+        DataError: none is, and there are some.
+    """
+    if odd and not any(os.path.lexists(os.path.join(root, path)) for _, path in odd[:ODD]):  # noqa: PTH118
+        line, path = odd[0]
+        raise DataError(
+            f"{source}:{line}: no file has the name {path!r}, and the list is no text in UTF-8; "
+            f"{way_to_utf8(source, ' '.join(path for _, path in odd[:100]))}"
+        )
 
 
 def times_of(videos: VideoList | Manifest) -> NDArray[np.float64]:
@@ -123,16 +163,24 @@ class FilesIn:
     def __init__(self, root: Path) -> None:
         self._root = str(root)
         self._names: dict[str, set[str]] = {}
-        self._stems: dict[str, dict[str, list[str]]] = {}
+        self._missing: set[str] = set()
+        self._suffixes: dict[str, list[str]] = {}
+        """Of each folder those of its video files, as they are written there."""
 
-    def names(self, folder: str) -> set[str]:
+    def names(self, folder: str) -> Set[str]:
         """The names of what lies in a folder, given relative to the root; none where there is no such folder."""
-        if folder not in self._names:
-            inside = os.path.join(self._root, folder)  # noqa: PTH118 - a Path per folder takes most of the time
-            try:
-                self._names[folder] = set(os.listdir(inside))  # noqa: PTH208
-            except (OSError, ValueError):
-                self._names[folder] = set()
+        if (found := self._names.get(folder)) is not None:
+            return found
+        if folder in self._missing:
+            return _NOTHING
+        inside = os.path.join(self._root, folder)  # noqa: PTH118 - a Path per folder takes most of the time
+        try:
+            self._names[folder] = set(os.listdir(inside))  # noqa: PTH208
+        except (OSError, ValueError):
+            if len(self._missing) == _MOST_MISSING:
+                self._missing.clear()
+            self._missing.add(folder)
+            return _NOTHING
         return self._names[folder]
 
     def __contains__(self, path: str) -> bool:
@@ -141,23 +189,27 @@ class FilesIn:
             return name in (self._names.get(folder) or self.names(folder))
         return bool(path) and Path(self._root, path).exists()
 
+    def forget(self) -> None:
+        """Give back the memory; what is asked later is looked up anew."""
+        self._names.clear()
+        self._missing.clear()
+        self._suffixes.clear()
+
     def first(self, paths: Iterable[str]) -> str | None:
         """The first of several paths that is there."""
         return next((path for path in paths if path in self), None)
 
     def completed(self, path: str) -> list[str]:
         """The video files whose path is the given one and a suffix behind it, in order."""
-        folder, _, name = path.rpartition("/")
+        folder, slash, name = path.rpartition("/")
+        before, folder = folder + slash, folder or slash
         if not self.names(folder):
             return []
-        if folder not in self._stems:
-            stems: dict[str, list[str]] = {}
-            for file in sorted(self.names(folder)):
-                stem, suffix = os.path.splitext(file)  # noqa: PTH122
-                if suffix.lower() in VIDEO_SUFFIXES:
-                    stems.setdefault(stem, []).append(file)
-            self._stems[folder] = stems
-        return [f"{folder}/{file}" if folder else file for file in self._stems[folder].get(name, ())]
+        if folder not in self._suffixes:
+            found = {os.path.splitext(file)[1] for file in self.names(folder)}  # noqa: PTH122
+            self._suffixes[folder] = sorted(suffix for suffix in found if suffix.lower() in VIDEO_SUFFIXES)
+        files = [name + suffix for suffix in self._suffixes[folder] if name + suffix in self.names(folder)]
+        return [before + file for file in files if os.path.splitext(file)[0] == name]  # noqa: PTH122 - not all is stem
 
 
 def has_video_suffix(path: str) -> bool:
@@ -169,37 +221,129 @@ def as_they_lie(rows: Rows, there: FilesIn) -> Rows:
     """The rows by the paths that their files have on the disk, where the list's own lead nowhere.
 
     A path without a suffix is the one video file of that name; backslashes are taken for slashes where a file lies there.
-    Paths that lead nowhere in any way stay as they are. What was changed is printed once, with a count.
+    Paths that lead nowhere in any way stay as they are. What was changed is printed once, with a count. Where every
+    path lies as it is written, no more than 10,000 folders are looked into.
 
     Raises:
         DataError: two files have a name that the list gives without suffix.
     """
-    sample = rows.paths[:: max(1, len(rows.paths) // 1000)]
-    many = len({path.rpartition("/")[0] for path in rows.paths}) > _MOST_FOLDERS
-    if many and all(path in there for path in sample):
-        return rows
-    paths, slashes, suffixes = list(rows.paths), 0, 0
-    for row, path in enumerate(rows.paths):
-        if path in there:
-            continue
+    lying = Lying(there)
+    found = lying.rows(rows)
+    lying.tell(rows.source)
+    return found
+
+
+class Lying:
+    """Finds the paths of the rows of a list as `as_they_lie` does, piece by piece, in the order of the list."""
+
+    def __init__(self, there: FilesIn) -> None:
+        self._there = there
+        self._folders: set[str] = set()
+        self._as_written = True
+        """Whether every path so far lies there as it is written."""
+        self._enough = False
+        """Whether that was so in as many folders as are looked into."""
+        self._slashes = self._suffixes = 0
+        self._kinds: list[tuple[bool, str]] = []
+        """The changes that were made to paths: whether slashes stand for backslashes, and the suffix that was added."""
+        self._made: list[NDArray[np.uint16] | None] = []
+        """For each piece the change of each path, by its place in `_kinds` from 1, 0 for none; None where there are none."""
+
+    def tell(self, source: str) -> None:
+        """Say what was changed in the rows so far."""
+        if self._slashes:
+            paths = counted(self._slashes, "path")
+            notice(f"{source}: {paths} with backslashes read with slashes: so the files lie there.")
+        if self._suffixes:
+            names = counted(self._suffixes, "name")
+            notice(f"{source}: {names} without a suffix completed by the video files that lie there.")
+
+    def rows(self, rows: Rows) -> Rows:
+        """The next rows of the list.
+
+        Raises:
+            DataError: two files have a name that the list gives without suffix.
+        """
+        made = np.zeros(len(rows.paths), np.uint16)
+        for row, path in enumerate(rows.paths):
+            if self._seen_enough(path):
+                break
+            if path not in self._there:
+                self._as_written = False
+                if (kind := self._found(rows, row, path)) is not None:
+                    if kind not in self._kinds:
+                        self._kinds.append(kind)
+                    made[row] = self._kinds.index(kind) + 1
+        self._made.append(made if made.any() else None)
+        return self.again(rows, len(self._made) - 1)
+
+    def again(self, rows: Rows, piece: int) -> Rows:
+        """A piece once more, as it was found, whatever lies there now; pieces count from 0.
+
+        Raises:
+            DataError: it is another one.
+        """
+        if piece >= len(self._made):
+            raise changed(rows.source)
+        made = self._made[piece]
+        if made is None:
+            return rows
+        if len(made) != len(rows.paths):
+            raise changed(rows.source)
+        paths = list(rows.paths)
+        for row in np.flatnonzero(made).tolist():
+            slashed, suffix = self._kinds[int(made[row]) - 1]
+            paths[row] = (paths[row].replace("\\", "/") if slashed else paths[row]) + suffix
+        return replace(rows, paths=paths)
+
+    def _seen_enough(self, path: str) -> bool:
+        if self._as_written and not self._enough:
+            folder = path.rpartition("/")[0]
+            if folder not in self._folders:
+                self._enough = len(self._folders) == _MOST_FOLDERS
+                self._folders.add(folder)
+        return self._enough
+
+    def _found(self, rows: Rows, row: int, path: str) -> tuple[bool, str] | None:
+        """How the file of a path is found that is not there as it is written; None where it is not."""
         slashed = path.replace("\\", "/")
-        if slashed != path and slashed in there:
-            paths[row], slashes = slashed, slashes + 1
-            continue
-        found = [] if has_video_suffix(path) else there.completed(slashed)
+        if slashed != path and slashed in self._there:
+            self._slashes += 1
+            return True, ""
+        found = [] if has_video_suffix(path) else self._there.completed(slashed)
         if len(found) > 1:
             raise DataError(
-                f"{rows.source}:{rows.lines[row]}: {path} may be {found[0]} or {found[1]}: write the suffix into the list."
+                f"{place(rows.source, rows.lines[row])}: {path} may be {found[0]} or {found[1]}: write the suffix into the "
+                "list."
             )
-        if found:
-            paths[row], suffixes, slashes = found[0], suffixes + 1, slashes + (slashed != path)
-    if slashes:
-        notice(f"{rows.source}: {counted(slashes, 'path')} with backslashes read with slashes: so the files lie there.")
-    if suffixes:
-        notice(
-            f"{rows.source}: {counted(suffixes, 'name')} without a suffix completed by the video files that lie there."
-        )
-    return replace(rows, paths=paths) if slashes or suffixes else rows
+        if not found:
+            return None
+        self._suffixes += 1
+        self._slashes += slashed != path
+        return slashed != path, found[0].removeprefix(slashed)
+
+
+def changed(source: str) -> DataError:
+    """The error that a list is not what it was."""
+    return DataError(
+        f"{source}: changed while it was in use: its videos are not those of the first look at it. Start again, and leave "
+        "it as it is until the end."
+    )
+
+
+def in_folder(folder: Path, paths: Sequence[str]) -> list[str]:
+    """Each path as `str(folder / path)` writes it: to make a `Path` of each of a million would take most of the time."""
+    before = str(folder / "x").removesuffix("x")
+    if os.sep == "/" and not _is_odd("\0".join(["", *paths, ""])):
+        return [before + path for path in paths]
+    return [str(folder / path) if os.sep != "/" or _is_odd(f"\0{path}\0") else before + path for path in paths]
+
+
+def _is_odd(paths: str) -> bool:
+    """Whether a `Path` may write one of some paths, with a zero before and behind each, in another way: an absolute one, an
+    empty one, or one with parts that say nothing.
+    """
+    return any(sign in paths for sign in ("//", "/.", "\0/", "\0.", "/\0", ".\0", "\0\0"))
 
 
 def with_frame_ranges(rows: Rows, root: Path) -> Rows:
@@ -222,7 +366,7 @@ def with_frame_ranges(rows: Rows, root: Path) -> Rows:
         first = more[0]
         warning(
             f"{rows.source}: {counted(len(more), 'folder')} with fewer images than the list says; the first, "
-            f"{rows.paths[first]} (line {rows.lines[first]}), has {max(held[first])} of {counts[first]}."
+            f"{rows.paths[first]} ({unit_of(rows.source)} {rows.lines[first]}), has {max(held[first])} of {counts[first]}."
         )
     if not fewer:
         return rows

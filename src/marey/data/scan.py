@@ -12,7 +12,7 @@ from marey.base.absent import nothing_at
 from marey.base.claim import Command
 from marey.base.errors import DataError
 from marey.base.reporter import progress, warning_once
-from marey.base.words import counted
+from marey.base.words import counted, verb
 from marey.data.videos import first_of
 from marey.video.content import is_film
 from marey.video.frames import FLOW_NOTE
@@ -56,6 +56,15 @@ class Scan:
             listed = ", ".join([f"{kind}: {count:,}" for kind, count in most[:6]] + [f"others: {rest:,}"] * bool(rest))
             was = "was" if len(self.others) == 1 else "were"
             warning_once(f"{self.folder}: {counted(len(self.others), 'file')} {was} not taken for videos ({listed}).")
+
+    @property
+    def tables(self) -> str:
+        """The sentence that names the Parquet tables in a folder without videos, with a blank before it; "" without any."""
+        found = sorted(name for name in self.others if name.lower().endswith(".parquet"))
+        if not found:
+            return ""
+        what = verb(len(found), "a list: name it as that", "lists: name each of them, or write one")
+        return f" {counted(len(found), 'Parquet table')} in it {verb(len(found), 'is', 'are')} {what} ({found[0]})."
 
 
 def scan_folder(folder: str | Path) -> Scan:

@@ -18,15 +18,17 @@ import csv
 import difflib
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from marey.base.errors import DataError
 from marey.base.nearest import did_you_mean
 from marey.base.reporter import notice
 from marey.base.words import counted
+from marey.data.numbered_lines import Line, PassedOver
 from marey.data.rows import WHOLE, FilesIn, FrameSpan, Rows, Span, has_video_suffix
-from marey.data.text import text_lines
+from marey.data.text import before_line, header_place, place
 from marey.data.videos import seconds_text
 
 COLUMNS: Mapping[str, tuple[str, ...]] = {
@@ -57,7 +59,7 @@ IDS = ("id", "video_id", "vid", "youtube_id")
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 COLUMN_OF = {word: name for name, words in COLUMNS.items() for word in words}
 """The column that each word names."""
-_HEADER = "the first line must name path,label[,split,...]"
+_HEADER = "columns are named path,label[,split,...]"
 
 
 @dataclass(frozen=True)
@@ -71,49 +73,84 @@ class Table:
     """For each row, its line in the file."""
 
 
-def find_table(source: str, lines: Sequence[tuple[int, str]], there: FilesIn) -> Table | None:
+@dataclass(frozen=True)
+class Dialect:
+    """How the lines of a list are split into the rows of a table."""
+
+    separator: str
+    header: tuple[str, ...]
+    """The cells of the first line as they are; the columns of a table without one."""
+    is_headed: bool
+    """Whether the first line is the header, and no row."""
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The names of the columns, as `Table` has them."""
+        return tuple(map(column_word, self.header))
+
+    def tables(self, source: str, lines: Iterable[Line], size: int, passed: PassedOver) -> Iterator[Table]:
+        """The rows of the lines of a list, header included, in tables of `size` rows, the last with those that are left.
+
+        Raises:
+            DataError: with file and line: cells too many or too few, or quotes that do not end.
+        """
+        below = islice(lines, 1, None) if self.is_headed else lines
+        rows = _checked(source, _split(source, below, self.separator), self.header, passed)
+        while some := list(islice(rows, size)):
+            columns = map(list, zip(*(cells for _, cells in some), strict=True))
+            yield Table(source, dict(zip(self.words, columns, strict=True)), [line for line, _ in some])
+
+
+def find_table(source: str, lines: Sequence[Line], there: FilesIn) -> Table | None:
     """The table that the lines of a list (`numbered_lines`) are, by the rules of this module; None where they are none.
 
     Raises:
         DataError: with file and line: cells too many or too few, quotes that do not end, a column twice.
     """
-    if not lines:
+    if (dialect := find_dialect(source, lambda: lines, there)) is None:
+        return None
+    passed = PassedOver()
+    table = next(dialect.tables(source, lines, len(lines), passed), None)
+    passed.tell(source)
+    return table or Table(source, {word: [] for word in dialect.words}, [])
+
+
+def find_dialect(source: str, lines: Callable[[], Iterable[Line]], there: FilesIn) -> Dialect | None:
+    """How the lines of a list are those of a table, by the rules of this module; None where they are none.
+
+    Args:
+        source: The list.
+        lines: Gives them from the first on. It is called once where the first tells, and else once more for each separator
+            that may be meant: then every line counts.
+        there: What lies in the folder of the list's paths.
+
+    Raises:
+        DataError: with file and line: as many cells everywhere and no header, quotes that do not end, a column twice.
+    """
+    first_line = next(iter(lines()), None)
+    if first_line is None:
         return None
     separator, header = max(
-        ((one, _cells(source, lines[0], one)) for one in SEPARATORS), key=lambda found: sum(map(_known, found[1]))
+        ((one, _cells(first_line, one)) for one in SEPARATORS), key=lambda found: sum(map(_known, found[1]))
     )
     is_path = any(map(has_video_suffix, header)) or (len(header) == 1 and header[0] in there)
     if any(map(_known, header)) and not is_path:
-        rows = _read(source, lines[1:], separator, header)
-        return _table(source, [column_word(cell) for cell in header], rows)
+        dialect = Dialect(separator, tuple(header), is_headed=True)
+        refuse_twice(source, dialect.words)
+        return dialect
     for separator, name in SEPARATORS.items():
-        first = _cells(source, lines[0], separator)
+        first = _cells(first_line, separator)
         if len(first) < 2 or not (separator in ";\t" or has_video_suffix(first[0]) or first[0] in there):
             continue
-        rows = list(_split(source, lines, separator))
-        if all(len(cells) == 2 for _, cells in rows):
-            return _table(source, ["path", "label"], rows)
-        if separator != "\t" and len({len(cells) for _, cells in rows}) == 1:
+        counts = {len(cells) for _, cells in _split(source, lines(), separator)}
+        if counts == {2}:
+            return Dialect(separator, ("path", "label"), is_headed=False)
+        if separator != "\t" and len(counts) == 1:
             raise DataError(
-                f"{source}:{lines[0][0]}: {len(first)} values with {name} between, and no header that says which is what: "
+                f"{source}:{first_line[0]}: {len(first)} values with {name} between, and no header that says which is what: "
                 f"{_HEADER}."
             )
     return None
-
-
-def numbered_lines(source: str, text: str, there: FilesIn) -> list[tuple[int, str]]:
-    """The lines of a list with their numbers, without blank ones and comments (# in front, unless such a file is there)."""
-    lines = [(n, line) for n, line in enumerate(text_lines(text), start=1) if line and not line.isspace()]
-    lines = lines[1:] if lines and re.fullmatch(r"sep=.", lines[0][1].strip()) else lines
-    comments = {n for n, line in lines if line.startswith("#") and not _names_file(line, there)}
-    if comments:
-        notice(f"{source}: {counted(len(comments), 'line')} with # in front passed over.")
-    return [(n, line) for n, line in lines if n not in comments] if comments else lines
-
-
-def _names_file(line: str, there: FilesIn) -> bool:
-    """Whether a file's name is what a line with # in front begins with."""
-    return any(line[: found.start()] in there for found in re.finditer(r"[,;\t| ]|$", line))
 
 
 def column_word(cell: str) -> str:
@@ -125,7 +162,7 @@ def _known(cell: str) -> bool:
     return column_word(cell) in COLUMN_OF or column_word(cell) in IDS
 
 
-def _cells(source: str, line: tuple[int, str], separator: str) -> list[str]:
+def _cells(line: Line, separator: str) -> list[str]:
     """The cells of the first line; of one that no CSV can have, the line itself."""
     try:
         return next(csv.reader([line[1]], delimiter=separator, skipinitialspace=True, strict=True))
@@ -133,43 +170,51 @@ def _cells(source: str, line: tuple[int, str], separator: str) -> list[str]:
         return [line[1]]
 
 
-def _split(source: str, lines: Sequence[tuple[int, str]], separator: str) -> Iterator[tuple[int, list[str]]]:
-    """Each row with the number of its line; quoted cells may go over several lines."""
-    reader = csv.reader((f"{line}\n" for _, line in lines), delimiter=separator, skipinitialspace=True, strict=True)
-    begun = 0
+def _split(source: str, lines: Iterable[Line], separator: str) -> Iterator[tuple[int, list[str]]]:
+    """Each row with the number of its first line; quoted cells may go over several lines."""
+    taken: list[int] = []
+
+    def texts() -> Iterator[str]:
+        for number, line in lines:
+            taken.append(number)
+            yield f"{line}\n"
+
+    reader = csv.reader(texts(), delimiter=separator, skipinitialspace=True, strict=True)
     try:
         for cells in reader:
-            yield lines[begun][0], [cell.strip() for cell in cells]
-            begun = reader.line_num
+            yield taken[0], [cell.strip() for cell in cells]
+            taken.clear()
     except csv.Error as error:
         raise DataError(
-            f"{source}:{lines[begun][0]}: the quotes of this row do not end as those of a CSV do ({error})."
+            f"{source}:{taken[0]}: the quotes of this row do not end as those of a CSV do ({error})."
         ) from None
 
 
-def _read(
-    source: str, lines: Sequence[tuple[int, str]], separator: str, header: Sequence[str]
-) -> list[tuple[int, list[str]]]:
-    rows = list(_split(source, lines, separator))
-    blank = sum(not any(cells) for _, cells in rows)
-    if blank:
-        notice(f"{source}: {counted(blank, 'row')} of blank cells passed over.")
-        rows = [(line, cells) for line, cells in rows if any(cells)]
+def _checked(
+    source: str, rows: Iterable[tuple[int, list[str]]], header: Sequence[str], passed: PassedOver
+) -> Iterator[tuple[int, list[str]]]:
+    """The rows that say something, each with as many cells as the header."""
     for line, cells in rows:
+        if not any(cells):
+            passed.blank += 1
+            continue
         if len(cells) != len(header):
             raise DataError(
                 f"{source}:{line}: expected {len(header)} values ({', '.join(map(str.strip, header))}), got {len(cells)}: "
                 "a value that holds the separator needs quotes around it."
             )
-    return rows
+        yield line, cells
 
 
-def _table(source: str, words: Sequence[str], rows: Sequence[tuple[int, list[str]]]) -> Table:
+def refuse_twice(source: str, words: Sequence[str]) -> None:
+    """Check that no two columns of a table have the same name.
+
+    Raises:
+        DataError: two have.
+    """
     twice = next((word for i, word in enumerate(words) if word and word in words[:i]), None)
     if twice is not None:
-        raise DataError(f"{source}:1: the column {twice!r} is there twice: leave one out.")
-    cells = zip(*(cells for _, cells in rows), strict=True) if rows else ([] for _ in words)
-    return Table(source, dict(zip(words, map(list, cells), strict=True)), [line for line, _ in rows])
+        raise DataError(f"{header_place(source)}: the column {twice!r} is there twice: leave one out.")
 
 
 def table_rows(table: Table) -> Rows:
@@ -179,18 +224,21 @@ def table_rows(table: Table) -> Rows:
         DataError: with file and line: no column of paths, two for the same thing, a word that is nearly a column's, or a
             value that is no time or no number of a frame.
     """
-    return rows_of(table, _columns(table))
+    named = columns_of(table.source, tuple(table.columns))
+    rows = rows_of(table, named)
+    tell_of_columns(table.source, tuple(table.columns), named)
+    if has_frames(rows):
+        tell_of_frames(table.source)
+    return rows
 
 
 def rows_of(table: Table, named: Mapping[str, str]) -> Rows:
     """The rows of a table of which `named` says which word of the header names which column of `COLUMNS`.
 
     Raises:
-        DataError: with file and line: no column of paths, or a value that is no time or no number of a frame.
+        DataError: with file and line: a value that is no time or no number of a frame.
     """
     columns = {name: table.columns[word] for name, word in named.items()}
-    if "path" not in columns:
-        raise DataError(f"{table.source}:1: the column 'path' is missing; {_HEADER}.")
     return Rows(
         source=table.source, paths=columns["path"], lines=table.lines, labels=_labels(table, columns),
         splits=columns.get("split"), groups=columns.get("group"), times=_times(table, columns),
@@ -198,34 +246,49 @@ def rows_of(table: Table, named: Mapping[str, str]) -> Rows:
     )  # fmt: skip
 
 
-def _columns(table: Table) -> dict[str, str]:
-    """Which word of the header names which column; the others are left out and said."""
+def columns_of(source: str, words: Sequence[str]) -> dict[str, str]:
+    """Which word of a header names which column of `COLUMNS`.
+
+    Raises:
+        DataError: no word names the paths, two name the same column, or one is nearly the name of a column.
+    """
     named: dict[str, str] = {}
-    for word in table.columns:
+    for word in words:
         if (name := COLUMN_OF.get(word)) is None:
             continue
         if name in named:
             raise DataError(
-                f"{table.source}:1: the columns {named[name]!r} and {word!r} both name the {name}: leave one out."
+                f"{header_place(source)}: the columns {named[name]!r} and {word!r} both name the {name}: leave one out."
             )
         named[name] = word
     if "path" not in named:
-        ids = [word for word in IDS if word in table.columns]
+        ids = [word for word in IDS if word in words]
         if len(ids) > 1:
-            raise DataError(f"{table.source}:1: which of {', '.join(ids)} names the videos? Call that column path.")
+            raise DataError(
+                f"{header_place(source)}: which of {', '.join(ids)} names the videos? Call that column path."
+            )
         named |= dict.fromkeys(("path",) if ids else (), ids[0] if ids else "")
-    other = [word for word in table.columns if word not in named.values()]
-    for word in other:
+    for word in _others(words, named):
         near = difflib.get_close_matches(word, [name for name in COLUMNS if name not in named], n=1, cutoff=0.75)
         if near:
             raise DataError(
-                f"{table.source}:1: unknown column {word!r}, and none is named {near[0]}; known are {', '.join(COLUMNS)}."
-                f"{did_you_mean(word, near)}"
+                f"{header_place(source)}: unknown column {word!r}, and none is named {near[0]}; known are "
+                f"{', '.join(COLUMNS)}.{did_you_mean(word, near)}"
             )
-    if other:
-        words = ", ".join(word or "one without a name" for word in other)
-        notice(f"{table.source}: {counted(len(other), 'column')} of no account: {words}.")
+    if "path" not in named:
+        raise DataError(f"{header_place(source)}: the column 'path' is missing; {_HEADER}.")
     return named
+
+
+def _others(words: Sequence[str], named: Mapping[str, str]) -> list[str]:
+    return [word for word in words if word not in named.values()]
+
+
+def tell_of_columns(source: str, words: Sequence[str], named: Mapping[str, str]) -> None:
+    """Say which columns of a table name nothing that lists have."""
+    if others := _others(words, named):
+        names = ", ".join(word or "one without a name" for word in others)
+        notice(f"{source}: {counted(len(others), 'column')} of no account: {names}.")
 
 
 _SEVERAL = re.compile(r"\[.*\]|\d+(?:[\s,;/]+\d+)+")
@@ -236,7 +299,7 @@ def _labels(table: Table, columns: Mapping[str, list[str]]) -> list[str] | None:
     for text, line in zip(labels or (), table.lines, strict=labels is not None):
         if _SEVERAL.fullmatch(text):
             raise DataError(
-                f"{table.source}:{line}: the label {text!r}: several labels of a video have | between, as in 0|3."
+                f"{place(table.source, line)}: the label {text!r}: several labels of a video have | between, as in 0|3."
             )
     return labels
 
@@ -245,9 +308,9 @@ def _times(table: Table, columns: Mapping[str, list[str]]) -> list[Span] | None:
     if "start" not in columns and "end" not in columns:
         return None
     blank = [""] * len(table.lines)
-    times = []
+    times, before = [], before_line(table.source)
     for texts in zip(columns.get("start", blank), columns.get("end", blank), table.lines, strict=True):
-        start, end, where = *texts[:2], f"{table.source}:{texts[2]}"
+        start, end, where = *texts[:2], f"{before}{texts[2]}"
         times.append(checked_times(seconds_of(start, where), seconds_of(end, where), where))
     return times
 
@@ -295,27 +358,36 @@ def _frame_ranges(table: Table, columns: Mapping[str, list[str]]) -> list[FrameS
         return None
     if "start" in columns or "end" in columns:
         raise DataError(
-            f"{table.source}:1: parts by time (start, end) and by frame (start_frame, end_frame): leave out one pair."
+            f"{header_place(table.source)}: parts by time (start, end) and by frame (start_frame, end_frame): leave out "
+            "one pair."
         )
     if "end_frame" in columns and "num_frames" in columns:
         columns = {name: column for name, column in columns.items() if name != "num_frames"}
     blank = [""] * len(table.lines)
     starts, ends, counts = (columns.get(n, blank) for n in ("start_frame", "end_frame", "num_frames"))
-    ranges = []
+    ranges, before = [], before_line(table.source)
     for texts in zip(starts, ends, counts, table.lines, strict=True):
-        where = f"{table.source}:{texts[3]}"
+        where = f"{before}{texts[3]}"
         start, end, count = (whole_number(text, where, "number of a frame") for text in texts[:3])
         ranges.append(checked_frames(start or 0, (start or 0) + count if count is not None else end, where))
-    if any(span != WHOLE for span in ranges):
-        notice(f"{table.source}: frames are counted from 0, and a part ends before its end_frame.")
     return ranges
+
+
+def has_frames(rows: Rows) -> bool:
+    """Whether a table names parts by frames."""
+    return any(span != WHOLE for span in rows.frame_ranges or ())
+
+
+def tell_of_frames(source: str) -> None:
+    """Say how the frames of a table are counted."""
+    notice(f"{source}: frames are counted from 0, and a part ends before its end_frame.")
 
 
 def _frame_counts(table: Table, columns: Mapping[str, list[str]]) -> list[int] | None:
     if "num_frames" not in columns or "start_frame" in columns or "end_frame" in columns:
         return None
-    pairs = zip(columns["num_frames"], table.lines, strict=True)
-    counts = [whole_number(text, f"{table.source}:{line}", "number of frames") for text, line in pairs]
+    pairs, before = zip(columns["num_frames"], table.lines, strict=True), before_line(table.source)
+    counts = [whole_number(text, f"{before}{line}", "number of frames") for text, line in pairs]
     return [-1 if count is None else count for count in counts]
 
 

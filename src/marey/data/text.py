@@ -3,6 +3,7 @@
 import codecs
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 from marey.base.errors import DataError
@@ -20,7 +21,7 @@ _BYTE = re.compile("[\udc80-\udcff]")
 _BINARY = (
     (b"PK\x03\x04", "an Excel sheet or another zip archive", "save the sheet as CSV (UTF-8)"),
     (b"\xd0\xcf\x11\xe0", "an old Excel sheet", "save the sheet as CSV (UTF-8)"),
-    (b"PAR1", "a Parquet table", "pandas.read_parquet(FILE).to_csv(OUT, index=False) writes a CSV"),
+    (b"PAR1", "a Parquet table", "a list of videos that is one is named FILE.parquet"),
     (b"ARROW1", "a Feather table", "pandas.read_feather(FILE).to_csv(OUT, index=False) writes a CSV"),
     (b"\x1f\x8b", "a file packed by gzip", "unpack it with gunzip"),
     (b"\x89HDF", "an HDF5 file", ""),
@@ -36,9 +37,12 @@ _PICKLED = (
 )
 
 
-def read_text(
-    path: Path, *, what: str = "a list of videos", way_out: str = "write its rows as a CSV with the header path,label"
-) -> str:
+_LIST, _WAY_OUT = "a list of videos", "write its rows as a CSV with the header path,label"
+_HEAD = 4096
+"""Bytes of a file by which its kind is known."""
+
+
+def read_text(path: Path, *, what: str = _LIST, way_out: str = _WAY_OUT) -> str:
     """The text of a list, without its byte order mark.
 
     UTF-8, with or without a mark, and UTF-16 and UTF-32 with theirs. Bytes that are no UTF-8 stay in the text as they are
@@ -65,6 +69,49 @@ def read_text(
     return data.decode("utf-8", BYTES)
 
 
+def is_of_wide_letters(path: Path) -> bool:
+    """Whether a text has the mark of UTF-16 or UTF-32.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    return _mark(path)[1] not in ("", "utf-8")
+
+
+def file_lines(path: Path) -> Iterator[str]:
+    """The lines of a list as `read_text` and `text_lines` have them, one by one; of a text in UTF-8 alone.
+
+    Raises:
+        DataError: as `read_text`.
+    """
+    mark, _ = _mark(path)
+    try:
+        with path.open("rb") as file:
+            head = file.read(_HEAD)
+        _refuse_binary(path, b"" if mark else head, _LIST, _WAY_OUT)
+        with path.open(encoding="utf-8-sig" if mark else "utf-8", errors=BYTES, newline=None) as text:
+            for line in text:
+                if "\0" in line and not mark:
+                    raise _no_text(path, _LIST)
+                yield line.removesuffix("\n")
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read as {_LIST} ({error}).") from None
+
+
+def _mark(path: Path) -> tuple[bytes, str]:
+    """The byte order mark with which a file begins, and its encoding; nothing where there is none."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(max(len(mark) for mark, _ in _MARKS))
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read as {_LIST} ({error}).") from None
+    return next(((mark, encoding) for mark, encoding in _MARKS if head.startswith(mark)), (b"", ""))
+
+
+def _no_text(path: Path, what: str) -> DataError:
+    return DataError(f"{path}: cannot be read as {what} (it is no text in UTF-8).")
+
+
 def _refuse_binary(path: Path, data: bytes, what: str, way_out: str) -> None:
     found = next(((kind, hint) for magic, kind, hint in _BINARY if data.startswith(magic)), None)
     if _PICKLE.match(data):
@@ -81,7 +128,32 @@ def _refuse_binary(path: Path, data: bytes, what: str, way_out: str) -> None:
                     f"{path}: cannot be read as {what} (it is no text in UTF-8, it looks like {encoding} without its mark): "
                     f"{_conversion(path, encoding)}"
                 )
-        raise DataError(f"{path}: cannot be read as {what} (it is no text in UTF-8).")
+        raise _no_text(path, what)
+
+
+def is_parquet(source: str | Path) -> bool:
+    """Whether a list is a Parquet table, by its name: it has rows and no lines."""
+    return str(source).lower().endswith(".parquet")
+
+
+def unit_of(source: str) -> str:
+    """What the places of a list are in messages: lines, or rows, which count from 1, too."""
+    return "row" if is_parquet(source) else "line"
+
+
+def before_line(source: str) -> str:
+    """What stands before the number of a line or row where a message begins: "a.csv:", "a.parquet: row "."""
+    return f"{source}: row " if is_parquet(source) else f"{source}:"
+
+
+def place(source: str, line: int) -> str:
+    """Where a row of a list stands, as messages begin: "a.csv:3", "a.parquet: row 3"."""
+    return f"{before_line(source)}{line}"
+
+
+def header_place(source: str) -> str:
+    """Where the columns of a list are named, as messages begin: "a.csv:1", "a.parquet"."""
+    return source if is_parquet(source) else f"{source}:1"
 
 
 def text_lines(text: str) -> list[str]:

@@ -1,0 +1,94 @@
+"""What a long list costs that is read in pieces: CPU time of both passes and memory, each list in a process of its own.
+
+python benchmarks/lists.py [VIDEOS]
+
+Makes lists of as many videos (1,000,000 where none are given) in a folder that is removed again: as a CSV, as lines, as
+Parquet, as a CSV of files that lie there, and as one of their names without suffix. Memory is that beyond the interpreter
+with what reading lists imports.
+"""
+
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import pyarrow
+import pyarrow.parquet
+
+from marey.data.listing import read_videos
+from marey.data.pieces import read_in_pieces
+
+FORMS = {
+    "l.csv": "CSV",
+    "l.txt": "lines",
+    "l.parquet": "Parquet",
+    "there/l.csv": "CSV, the files there",
+    "there/ids.csv": "CSV without suffixes, the files there",
+}
+IN_A_FOLDER = 1000
+
+
+def make(folder: Path, videos: int) -> None:
+    names = [f"day_{n // IN_A_FOLDER:05d}/camera_{n % 100:03d}_clip_{n:07d}_some_name.mp4" for n in range(videos)]
+    there = folder / "there"
+    for begin in range(0, videos, IN_A_FOLDER):
+        (there / names[begin]).parent.mkdir(parents=True)
+    for name in names:
+        (there / name).touch()
+    text = "\n".join(names)
+    (folder / "l.csv").write_text(f"path\n{text}\n")
+    (folder / "l.txt").write_text(f"{text}\n")
+    (there / "l.csv").write_text(f"path\n{text}\n")
+    (there / "ids.csv").write_text(f"path\n{text.replace('.mp4', '')}\n")
+    pyarrow.parquet.write_table(pyarrow.table({"path": names}), folder / "l.parquet")
+
+
+def megabytes() -> float:
+    """The most that this process held so far, on Linux. (`getrusage` begins with what its parent held.)"""
+    status = Path("/proc/self/status").read_text()
+    return int(re.search(r"VmHWM:\s+(\d+)", status)[1]) / 1024
+
+
+def step(path: Path) -> None:
+    """Both passes over a list; the first leaves its peak of memory behind."""
+    before, begun = megabytes(), time.process_time()
+    listed = read_in_pieces(path)
+    first, memory = time.process_time() - begun, megabytes() - before
+    begun = time.process_time()
+    assert sum(map(len, listed.pieces())) == listed.rows
+    print(f"{first:.1f} {time.process_time() - begun:.1f} {memory:.0f} {megabytes() - before:.0f}")
+
+
+def whole(path: Path) -> None:
+    """The same list at once."""
+    before, begun = megabytes(), time.process_time()
+    read_videos(path)
+    print(f"{time.process_time() - begun:.1f} {megabytes() - before:.0f}")
+
+
+def run(what: str, path: Path) -> list[str]:
+    words = [sys.executable, __file__, what, str(path)]
+    return subprocess.run(words, check=True, capture_output=True, text=True).stdout.split()
+
+
+def main() -> None:
+    if sys.argv[1:2] == ["--step"]:
+        step(Path(sys.argv[2]))
+        return
+    if sys.argv[1:2] == ["--whole"]:
+        whole(Path(sys.argv[2]))
+        return
+    print("| list | first pass | second pass | memory of the first | of both |")
+    with tempfile.TemporaryDirectory() as folder:
+        make(Path(folder), int((sys.argv[1:] or ["1000000"])[0]))
+        for name, form in FORMS.items():
+            first, second, memory, both = run("--step", Path(folder, name))
+            print(f"| {form} | {first} s | {second} s | {memory} MB | {both} MB |", flush=True)
+        seconds, memory = run("--whole", Path(folder, "l.csv"))
+        print(f"| CSV, by `read_videos` as a whole | {seconds} s | | {memory} MB | |")
+
+
+if __name__ == "__main__":
+    main()
