@@ -11,13 +11,14 @@ from made_scenes import Held
 
 import marey
 from marey.base.errors import DataError, DecodeError
-from marey.data.clips import DecodedVideo, ViewDataset
+from marey.data.clips import ViewDataset
 from marey.data.folders import list_folder
 from marey.data.formats import read_manifest
 from marey.data.listing import as_videos, read_videos
 from marey.data.manifest import make_manifest
 from marey.data.quarantine import Broken
 from marey.data.videos import VideoEntry, VideoList, frame_range
+from marey.data.views import DecodedVideo
 from marey.video.pixels import Pixels
 from marey.video.sampling.mmaction2 import MMAction2Test
 from marey.video.writer import write_video

@@ -14,10 +14,11 @@ from marey.base.cache import kept
 from marey.base.errors import DataError, RecipeError, RunError
 from marey.base.reporter import KeepingReporter, reporting
 from marey.classifier import Classifier
-from marey.data.clips import DecodedVideo, ViewDataset
+from marey.data.clips import ViewDataset
 from marey.data.identity import identity_of, noted_of
 from marey.data.quarantine import Quarantine
 from marey.data.videos import VideoList
+from marey.data.views import DecodedVideo
 from marey.evaluation.views import Views
 from marey.inference import cells as cells_module
 from marey.inference.cell_files import cells_folder

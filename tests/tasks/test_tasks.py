@@ -10,8 +10,9 @@ from marey.backends.compute import Compute
 from marey.backends.eager import EagerBackend
 from marey.base.errors import DataError
 from marey.classifier import Classifier, Output
-from marey.data.clips import ClipDataset, DecodedVideo, ViewDataset
+from marey.data.clips import ClipDataset, ViewDataset
 from marey.data.folders import list_folder
+from marey.data.views import DecodedVideo
 from marey.evaluation.fusion import fuse, fuse_probabilities
 from marey.evaluation.protocol import EvaluationProtocol, read_protocol
 from marey.evaluation.scores import Scores

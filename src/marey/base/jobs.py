@@ -174,15 +174,22 @@ def end_with_parent() -> None:
     threading.Thread(target=wait, daemon=True).start()
 
 
+def compute_in_one_thread() -> None:
+    """Let NumPy compute in one thread in this process, of which there is one for each core.
+
+    It reads these variables when it is loaded: after this, unless the main script imports it. Values of the user's own stay.
+    """
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    os.environ.setdefault("MKL_NUM_THREADS", "1")
+
+
 def _begin_work(begun: Event) -> None:
     """What each worker does first: it says that it is there, by `begun`.
 
     SIGINT ends its work without a message (`_Worker`): the parent prints what happened. A worker whose parent was killed
-    would wait for work for ever. There is a worker for each core, so NumPy is to compute in one thread. It reads these
-    variables when it is loaded: after this, unless the main script imports it. Values of the user's own stay.
+    would wait for work for ever.
     """
     begun.set()
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    os.environ.setdefault("MKL_NUM_THREADS", "1")
+    compute_in_one_thread()
     end_with_parent()
     signal.signal(signal.SIGINT, _WORKER.interrupt)

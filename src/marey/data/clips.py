@@ -1,8 +1,7 @@
 """Data sets for training and testing: labelled clips, and all views of a video from one decode."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple, NotRequired, Protocol, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, NamedTuple, NotRequired, Protocol, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +14,8 @@ from marey.data.catalogue.mirror import mirrored_target
 from marey.data.identity import content_of, noted_of
 from marey.data.manifest import Manifest, Sample
 from marey.data.quarantine import Broken, replacements
-from marey.data.videos import Target, VideoEntry, Videos, frame_range, source_text
+from marey.data.videos import Target, Videos, frame_range, source_text
+from marey.data.views import ViewDecoder, ViewItem
 from marey.video.appearance import AppearanceStep
 from marey.video.augment import Geometry
 from marey.video.flow.rule import FlowRule
@@ -92,34 +92,6 @@ class ClipKey(NamedTuple):
     """Which of several clips of the same video in the same epoch."""
     shape: int = 0
     """Which of the data set's `shapes`."""
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class DecodedVideo:
-    """A video, or the part of it that its entry names, decoded once: every frame that its test views show."""
-
-    id: str
-    frames: Frames
-    """[U, H, W, C], type as in a clip: every frame that some clip shows, once, short side resized."""
-    clips: NDArray[np.int64]
-    """[clips, frames]: indices into `frames`."""
-    seconds: NDArray[np.float64]
-    """[clips, frames]: when each frame is shown, counted from the first frame of the file."""
-    target: Target | None
-    """As in a clip; None where the list has no labels."""
-    duration: float
-    """Seconds that the video, or its part, lasts."""
-    identity: int = 0
-    """Of the whole file's content (`marey.data.identity.content_of`); 0 where it was not asked for."""
-
-    def __repr__(self) -> str:
-        count, height, width, _ = self.frames.shape
-        frames, clips = counted(count, "frame"), counted(len(self.clips), "clip")
-        return f"DecodedVideo({self.id!r}: {frames} of {width}x{height} for {clips})"
-
-
-ViewItem: TypeAlias = DecodedVideo | Broken
-"""A video, or a record of why it cannot be read."""
 
 
 class ClipDataset(Dataset[ClipItem]):
@@ -232,30 +204,13 @@ class ViewDataset(Dataset[ViewItem]):
     def __repr__(self) -> str:
         return f"ViewDataset({counted(len(self), 'video')}; clips by {type(self.sampling).__name__})"
 
-    def __getitem__(self, index: int) -> ViewItem:
-        video = self.videos[index]
-        try:
-            identity = content_of(video.path) if self.identify else 0
-            return self._decoded(video, self.videos.target(index), identity)
-        except (DecodeError, OSError) as error:
-            return Broken(video.id, str(video.path), str(error))
+    @property
+    def decoder(self) -> ViewDecoder:
+        """What decodes a video of this data set: all of it but the list."""
+        return ViewDecoder(self.sampling, self.pixels, self.flow, identify=self.identify)
 
-    def _decoded(self, video: VideoEntry, target: Target | None, identity: int) -> DecodedVideo:
-        with open_source(video.path, self.pixels.conversion, self.flow) as source:
-            first, count = frame_range(video, source)
-            timestamps = source.timestamps[first : first + count]
-            indices = first + self.sampling.sample(count, timestamps)
-            unique, places = np.unique(indices, return_inverse=True)
-            size = self.pixels.size(source.height, source.width)
-            return DecodedVideo(
-                video.id,
-                frames=self.pixels.pick(source, unique, size=size, crop=None),
-                clips=places.reshape(indices.shape),
-                seconds=source.timestamps[indices] - source.timestamps[0],
-                target=target,
-                duration=float(timestamps[-1] - timestamps[0]) * count / max(count - 1, 1),
-                identity=identity,
-            )
+    def __getitem__(self, index: int) -> ViewItem:
+        return self.decoder(self.videos[index], self.videos.target(index))
 
 
 def collate(items: list[ClipItem]) -> ClipBatch:

@@ -3,9 +3,9 @@
 from marey.base.reporter import notice
 from marey.base.words import counted, verb
 from marey.classifier import Classifier
-from marey.data.clips import DecodedVideo
 from marey.data.cutting import LONGEST
 from marey.data.videos import VideoEntry
+from marey.data.views import DecodedVideo
 from marey.models.probe.config import FrameProbeConfig
 from marey.models.probe.network import Probe
 

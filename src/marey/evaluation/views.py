@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from marey.backends.backend import Backend
 from marey.base.processes import decoding_workers
 from marey.classifier import Calibration, Output
-from marey.data.clips import DecodedVideo, ViewDataset, ViewItem
+from marey.data.clips import ViewDataset
+from marey.data.views import DecodedVideo, ViewItem
 from marey.data.workers import AheadLoader, as_it_is, delivered
 from marey.recipe import Test
 from marey.tasks.task import Task

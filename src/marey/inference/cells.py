@@ -29,10 +29,11 @@ from marey.base.processes import processor_seconds
 from marey.base.reporter import SilentReporter, notice, progress, reporting
 from marey.base.words import counted, verb
 from marey.classifier import Classifier
-from marey.data.clips import DecodedVideo, ViewDataset, ViewItem
+from marey.data.clips import ViewDataset
 from marey.data.identity import contents_of, identity_in, noted_of
 from marey.data.quarantine import Broken, Quarantine
 from marey.data.videos import Videos
+from marey.data.views import DecodedVideo, ViewItem
 from marey.data.workers import timed
 from marey.evaluation.views import Views, read_ahead
 from marey.inference.cell_files import cells_folder, probe_of

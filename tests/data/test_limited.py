@@ -1,0 +1,323 @@
+"""Videos decoded under limits are the same videos; one that hangs or ends its process costs itself alone."""
+
+import itertools
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from made_videos import coded_frame, encode
+from odd_decoders import CannotBegin, DiesAtOnce, OddDecoder
+
+from collecting import Collecting
+from marey.base.errors import DataError, RunError
+from marey.base.reporter import reporting
+from marey.data.clips import ViewDataset
+from marey.data.formats import read_manifest
+from marey.data.limited import Decoded, Limits, decode_limited
+from marey.data.manifest import Manifest
+from marey.data.quarantine import Broken
+from marey.data.videos import VideoList
+from marey.data.views import DecodedVideo
+from marey.video.pixels import Pixels
+from marey.video.sampling import MMAction2Test
+from marey.video.writer import write_video
+
+RULES = MMAction2Test(frames=4), Pixels(short_side=32)
+AMPLE = Limits(seconds=250)
+"""No test may fail because the machine is busy."""
+
+
+class OddViews(ViewDataset):
+    kind = OddDecoder
+
+    def __init__(self, *ids: str, root: Path = Path("v")) -> None:
+        super().__init__(VideoList(np.array(ids), root), *RULES)
+
+    @property
+    def decoder(self) -> OddDecoder:
+        return self.kind(self.sampling, self.pixels)
+
+
+def decoded(views: ViewDataset, *, workers: int = 1, limits: Limits = AMPLE) -> list[Decoded]:
+    found = list(decode_limited(views, range(len(views)), workers=workers, limits=limits))
+    assert multiprocessing.active_children() == []
+    return found
+
+
+def in_words(found: list[Decoded]) -> list[str]:
+    """The reason of what is broken, the id of what is not."""
+    return [one.item.reason if isinstance(one.item, Broken) else one.item.id for one in found]
+
+
+@pytest.fixture(params=multiprocessing.get_all_start_methods())
+def method(request):
+    """How `multiprocessing` starts processes, for one test."""
+    before = multiprocessing.get_start_method()
+    multiprocessing.set_start_method(request.param, force=True)
+    yield request.param
+    multiprocessing.set_start_method(before, force=True)
+
+
+@pytest.fixture(scope="module")
+def manifest(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("videos")
+    for i in range(3):
+        write_video(folder / f"v{i}.mp4", [coded_frame(n + i) for n in range(9)], fps=10, preset="ultrafast")
+    cut = folder / "cut.mp4"
+    cut.write_bytes((folder / "v0.mp4").read_bytes()[:900])
+    (folder / "none.mp4").write_bytes(b"no video")
+    lines = ["path,label,start,end", *(f"{name}.mp4,run,," for name in ("v0", "cut", "v1", "gone", "none", "v2"))]
+    (folder / "l.csv").write_text("\n".join([*lines, "v1.mp4,jump,0.25,0.6", "v1.mp4,jump,5,6", ""]))
+    return read_manifest(folder / "l.csv")
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_videos_are_those_of_the_data_set_bit_for_bit(manifest, workers) -> None:
+    check_equal(manifest, workers)
+
+
+@pytest.mark.slow
+def test_they_are_so_however_processes_are_started(manifest, method) -> None:
+    check_equal(manifest, workers=2)
+
+
+def check_equal(manifest: Manifest, workers: int) -> None:
+    views = ViewDataset(manifest, *RULES, identify=True)
+    rows = [0, 1, 2, 3, 4, 5, 6, 7, 2, 0]
+    found = list(decode_limited(views, rows, workers=workers, limits=Limits(seconds=250)))
+    for row, one in zip(rows, found, strict=True):
+        plain = views[row]
+        assert one.seconds > 0
+        if isinstance(plain, Broken):
+            assert one.item == plain
+            continue
+        assert isinstance(one.item, DecodedVideo)
+        for name in ("frames", "clips", "seconds"):
+            mine, same = getattr(one.item, name), getattr(plain, name)
+            np.testing.assert_array_equal(mine, same)
+            assert (mine.dtype, mine.flags.writeable) == (same.dtype, True)
+        for name in ("id", "target", "duration", "identity"):
+            assert getattr(one.item, name) == getattr(plain, name)
+    assert [isinstance(one.item, Broken) for one in found[:8]] == [False, True, False, True, True, False, False, True]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals have names there that Windows does not know")
+@pytest.mark.parametrize("workers", [0, 2])
+def test_what_ends_its_process_costs_itself_alone(workers) -> None:
+    views = OddViews("a", "crash-1", "b", "crash-2", "exit-1", "leave-1", "c", "wrong-1", "killed-1", "d")
+    ended = "decoding crashed: its process ended"
+    assert in_words(decoded(views, workers=workers)) == [
+        "a",
+        f"v/crash-1: {ended} by SIGSEGV",
+        "b",
+        f"v/crash-2: {ended} by SIGSEGV",
+        f"v/exit-1: {ended} with exit code 3",
+        f"v/leave-1: {ended} with exit code 4",
+        "c",
+        "v/wrong-1: decoding failed: ValueError: this was not foreseen (odd_decoders.py, line 48)",
+        f"v/killed-1: {ended} by SIGKILL, as where memory runs out",
+        "d",
+    ]
+
+
+def test_what_hangs_is_stopped(tmp_path) -> None:
+    """In a call that sleeps, and in one that lets no other thread of its process run."""
+    found = decoded(OddViews("sleep-1", "a", "spin-1", "b"), workers=2, limits=Limits(seconds=4))
+    late = "took longer than 4 s (its file states no duration) and was stopped"
+    assert in_words(found) == [f"v/sleep-1: decoding {late}", "a", f"v/spin-1: decoding {late}", "b"]
+    assert min(found[0].seconds, found[2].seconds) >= 4
+
+
+def test_what_hangs_is_stopped_while_the_caller_is_busy() -> None:
+    found = decode_limited(OddViews("sleep-1", "b"), [1, 0, 1, 1], workers=1, limits=Limits(seconds=3))
+    own = next(found).item.identity
+    while own in {process.pid for process in multiprocessing.active_children()}:
+        time.sleep(0.05)  # nobody asks for the next one
+    assert in_words(list(found)) == [
+        "v/sleep-1: decoding took longer than 3 s (its file states no duration) and was stopped", "b", "b",
+    ]  # fmt: skip
+
+
+@pytest.mark.slow
+def test_a_long_video_is_given_more_time(tmp_path) -> None:
+    encode(tmp_path / "file-1.mp4", 20)
+    seconds = 20 / 25
+    views = OddViews("file-1.mp4", "file-2.mp4", root=tmp_path)
+    found = decoded(views, workers=2, limits=Limits(seconds=4, times_duration=100 / seconds))
+    assert in_words(found)[0] == "file-1.mp4"
+    assert in_words(found)[1].endswith("decoding took longer than 4 s (its file states no duration) and was stopped")
+    few = decoded(OddViews("file-1.mp4", root=tmp_path), limits=Limits(seconds=4, times_duration=2))
+    assert in_words(few)[0].endswith("took longer than 4 s (2 times its duration of 0.8 s is less) and was stopped")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere memory is watched, and not refused")
+def test_too_much_memory_costs_the_video_and_its_process_is_replaced() -> None:
+    found = decoded(OddViews("a", "large-1", "ffmpeg-1", "b"), limits=Limits(seconds=250, memory=200_000_000))
+    why = "decoding needs more than the 0.2 GB of memory that it is given"
+    assert in_words(found) == ["a", f"v/large-1: {why}", f"v/ffmpeg-1: {why}", "b"]
+    first, last = found[0].item, found[-1].item
+    assert isinstance(first, DecodedVideo)
+    assert isinstance(last, DecodedVideo)
+    assert first.identity != last.identity
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere memory is watched, and not refused")
+def test_a_decoder_that_gets_no_memory_is_known_by_its_words(tmp_path) -> None:
+    """Of FFmpeg, which needs it for pictures of this size before any of ours does."""
+    write_video(tmp_path / "a.mp4", [np.zeros((2160, 3840, 3), np.uint8)] * 2, fps=10, preset="ultrafast")
+    views = ViewDataset(VideoList.from_paths([tmp_path / "a.mp4"]), *RULES)
+    found = decoded(views, limits=Limits(seconds=250, memory=4_000_000))
+    assert in_words(found) == [
+        f"{tmp_path / 'a.mp4'}: decoding needs more than the 0.004 GB of memory that it is given"
+    ]
+    assert in_words(decoded(views)) == [str(tmp_path / "a.mp4")]
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_an_error_of_the_data_arrives_as_it_was_raised(workers) -> None:
+    with pytest.raises(DataError) as caught:
+        decoded(OddViews("a", "refuse-1", "b"), workers=workers)
+    assert str(caught.value) == "x.csv: this is what is wrong."
+    assert multiprocessing.active_children() == []
+
+
+def test_what_processes_say_is_said_here_once(capfd) -> None:
+    with reporting(kept := Collecting()):
+        decoded(OddViews("say-1", "say-2", "say-3"), workers=2)
+    assert kept.notices == ["at say-1", "at say-2", "at say-3"]
+    assert kept.warnings == ["no compiler on this machine"]
+    assert capfd.readouterr() == ("", "")
+
+
+def test_videos_come_in_order_whichever_is_done_first() -> None:
+    ids = ["slow-0.5", *(f"v{n}" for n in range(8)), "slow-0.3", "z"]
+    with_file = OddViews(*ids, root=Path("v"))
+    assert in_words(decoded(with_file, workers=3))[1:9] == [f"v{n}" for n in range(8)]
+
+
+def test_rows_are_asked_for_as_there_is_room() -> None:
+    asked = itertools.count()
+    found = decode_limited(OddViews("a"), (0 * next(asked) for _ in range(1000)), workers=2, limits=AMPLE)
+    next(found)
+    assert next(asked) == 4
+    next(found)
+    assert next(asked) == 6  # our own look at the counter was one
+    found.close()
+    assert multiprocessing.active_children() == []
+
+
+def test_no_rows_start_no_process() -> None:
+    assert decoded(OddViews(), workers=2) == []
+
+
+def test_an_iterator_that_is_dropped_leaves_no_process() -> None:
+    for one in decode_limited(OddViews("a", "sleep-1", "b"), [0, 1, 2, 1], workers=2, limits=AMPLE):
+        assert isinstance(one.item, DecodedVideo)
+        break
+    del one
+    assert multiprocessing.active_children() == []
+
+
+def test_processes_that_cannot_begin_are_an_error_of_the_run() -> None:
+    class Views(OddViews):
+        kind = CannotBegin
+
+    with pytest.raises(RunError) as caught:
+        decoded(Views("a", "b"))
+    assert str(caught.value).startswith(
+        "a process that decodes videos cannot begin: ImportError: No module named 'codec'"
+    )
+    assert multiprocessing.active_children() == []
+
+
+def test_processes_that_die_before_they_begin_are_an_error_of_the_run() -> None:
+    class Views(OddViews):
+        kind = DiesAtOnce
+
+    with pytest.raises(RunError, match=r"3 processes .* ended before they began one, the last with exit code 5"):
+        decoded(Views("a", "b"))
+    assert multiprocessing.active_children() == []
+
+
+PROGRAM = """
+import os, signal, sys
+from pathlib import Path
+from test_limited import OddViews, decode_limited, Limits
+
+if __name__ == "__main__":
+    views = OddViews(*sys.argv[3:], root=Path(sys.argv[2]))
+    found = decode_limited(views, range(len(views)), workers=2, limits=Limits(seconds=3))
+    for one in found:
+        print(one.item.id, getattr(one.item, "reason", ""), flush=True)
+        if sys.argv[1] == "kill":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if sys.argv[1] == "leave":
+            break
+"""
+
+
+def program(*words: str, **options: object) -> subprocess.Popen[str]:
+    """PROGRAM, which does with its first result what the first word says. What it prints ends with the last process."""
+    path = os.pathsep.join(filter(None, sys.path))
+    return subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env=os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"}, **options,
+    )  # fmt: skip
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
+@pytest.mark.parametrize(("does", "code"), [("kill", -9), ("leave", 0)])
+def test_processes_end_with_the_program_however_that_ends(does, code, tmp_path) -> None:
+    with program(does, str(tmp_path), "a", "slow-2000", "slow-3000") as run:
+        out, err = run.communicate(timeout=120)
+    assert (run.returncode, out, err) == (code, "a \n", "")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no Ctrl-Z")
+def test_a_program_that_was_stopped_for_a_while_goes_on(tmp_path) -> None:
+    """As by Ctrl-Z: time in which nothing ran counts for no limit."""
+    with program("all", str(tmp_path), "a", "slow-1.5", start_new_session=True) as run:
+        while not (tmp_path / "slow-1.5").exists():
+            time.sleep(0.01)
+        os.killpg(run.pid, signal.SIGSTOP)
+        time.sleep(8)
+        os.killpg(run.pid, signal.SIGCONT)
+        out, err = run.communicate(timeout=120)
+    assert (run.returncode, out, err) == (0, "a \nslow-1.5 \n", "")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows sends Ctrl-C otherwise")
+def test_ctrl_c_is_left_to_the_program(tmp_path) -> None:
+    """The terminal sends it to the processes, too; they say nothing and end with the program."""
+    with program("all", str(tmp_path), "a", "slow-2000", start_new_session=True) as run:
+        while not (tmp_path / "slow-2000").exists():
+            time.sleep(0.01)
+        os.killpg(run.pid, signal.SIGINT)
+        out, err = run.communicate(timeout=120)
+    assert out == "a \n"
+    assert err.count("Traceback") == 1
+    assert err.strip().endswith("KeyboardInterrupt")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", multiprocessing.get_all_start_methods())
+def test_a_script_without_a_guard_is_told_what_to_write(method, tmp_path) -> None:
+    (tmp_path / "script.py").write_text(
+        f"import multiprocessing\nmultiprocessing.set_start_method({method!r}, force=True)\n"
+        "from test_limited import OddViews, decode_limited, Limits\n"
+        "list(decode_limited(OddViews('a'), [0], workers=0, limits=Limits()))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True, timeout=200, check=False,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr.strip().endswith('put it under `if __name__ == "__main__":`.'), done.stderr
