@@ -107,6 +107,7 @@ def test_the_weights_that_training_starts_from_are_required() -> None:
 def test_the_lowest_versions_are_those_that_are_declared() -> None:
     pinned = dict(re.findall(r"^([\w.-]+)==(\S+)$", read("constraints-lowest.txt"), re.MULTILINE))
     wanted = [*PROJECT["dependencies"], *EXTRAS["tensorboard"], *EXTRAS["hub"], *EXTRAS["openvino"]]
+    wanted += [*EXTRAS["parquet"], *EXTRAS["remote"]]
     assert set(pinned) - {name_of(one) for one in wanted} == {"click"}  # for typer's sake
     for one in wanted:
         bound = re.search(r"[>=]=([\d.]+)", one)[1]

@@ -18,6 +18,7 @@ FLOORS = [
     {"evaluation"},
     {"training", "inference"},
     {"workflows"},
+    {"engines"},
     {"cli"},
 ]
 FLOOR = {room: height for height, rooms in enumerate(FLOORS) for room in rooms}

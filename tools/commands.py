@@ -31,6 +31,7 @@ _EXAMPLES = {
     "marey list": "marey list slowonly --available",
     "marey show": "marey show slowonly_r50_8x8_k400 > mine.yaml",
     "marey predict": "marey predict runs/clips-1 new.mp4 --top 3",
+    "marey merge": "marey merge part-1.parquet part-2.parquet --out merged.parquet",
     "marey features": "marey features runs/clips-1 --data clips/ --out features/",
     "marey evaluate": "marey evaluate runs/clips-1 --data val.csv",
     "marey train": "marey train clips/ --epochs 30",

@@ -8,8 +8,8 @@
     marey.predict("runs/a", "new/")                      # of a folder, a list or several paths: an answer for each
     marey.evaluate("runs/a", "test.csv").top1
 
-Answer, test, train: predict, evaluate, features, train, fit; their results: Prediction, Predictions, EvaluationResult,
-Features, FitResult; where they compute: Compute.
+Answer, test, train: predict, predict_many, evaluate, features, train, fit; their results: Prediction, Predictions,
+EvaluationResult, Features, FitResult; where they compute: Compute.
 Models: load_model, build_model, build_network, save_checkpoint; Classifier, Calibration, LoadReport.
 Recipes: get_recipe, RECIPES, Recipe.
 Videos: open_video, write_video; Video, FrameFolder, FlowFolder.
@@ -53,6 +53,7 @@ if _typing.TYPE_CHECKING:
     from marey.inference.features import Features as Features
     from marey.inference.features import features as features
     from marey.inference.predict import predict as predict
+    from marey.inference.predict import predict_many as predict_many
     from marey.recipe import Recipe as Recipe
     from marey.recipes import RECIPES as RECIPES
     from marey.recipes import get_recipe as get_recipe
@@ -103,6 +104,7 @@ _HOME = {
     "features": "inference.features",
     "Features": "inference.features",
     "predict": "inference.predict",
+    "predict_many": "inference.predict",
     "Prediction": "tasks.prediction",
     "Predictions": "tasks.prediction",
     "Recipe": "recipe",

@@ -17,7 +17,6 @@ from planted import Planted
 from typer.testing import CliRunner
 
 from marey.backends import choose
-from marey.backends.compute import Compute
 from marey.backends.eager import EagerBackend
 from marey.base.errors import DataError, RunError
 from marey.base.files import locked, mend_lines
@@ -350,7 +349,7 @@ def test_a_good_video_before_several_broken_ones(videos, checkpoint, tmp_path) -
     network, paths = load_model(checkpoint), [videos / "v0.mp4", tmp_path / "bad.mp4", tmp_path / "none.mp4"]
     paths[1].write_text("no video")
     for workers in (0, 1):
-        given = list(predict_many(network, paths, Compute(workers=workers)))
+        given = list(predict_many(network, paths, workers=workers))
         assert [(one.path, one.error is None) for one in given] == list(zip(paths, (True, False, False), strict=True))
         found = features(network, paths, out=tmp_path / str(workers), workers=workers)
         assert (len(found), found.paths, len(found.broken)) == (1, (paths[0],), 2)

@@ -17,7 +17,7 @@ import re
 import stat
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
@@ -307,7 +307,7 @@ class Claim:
                 raise RunError(f"{self.out.path} holds no run to go on with: leave out --resume.")
             self._refuse_other_commands()
             return False
-        differing = _differences(there, _plain(self.settings), {*self.may_differ, *self.facts, *_HEADER})
+        differing = differences(there, self.settings, {*self.may_differ, *self.facts, *_HEADER})
         if differing:
             more = [f"and {len(differing) - _MOST} more"] if len(differing) > _MOST else []
             way_out = self.way_out or f"resume it with the same settings, or {self.out.way_out}"
@@ -398,15 +398,17 @@ def _plain(settings: Mapping[str, Json]) -> dict[str, Json]:
     return plain
 
 
-def _differences(there: Mapping[str, Json], here: Mapping[str, Json], ignored: set[str]) -> list[str]:
-    """Each setting that differs, in words; of settings inside others the innermost."""
-    found = []
+def differences(
+    there: Mapping[str, Json], here: Mapping[str, Json], ignored: Collection[str] = frozenset()
+) -> list[str]:
+    """Each setting of two runs that differs, in words; of settings inside others the innermost."""
+    found, there, here = [], _plain(there), _plain(here)
     for name in dict.fromkeys([*here, *there]):
         one, other = there.get(name), here.get(name)
         if name in ignored or one == other:
             continue
         if isinstance(one, dict) and isinstance(other, dict):
-            found += [f"{name}.{inner}" for inner in _differences(one, other, set())]
+            found += [f"{name}.{inner}" for inner in differences(one, other)]
         else:
             texts = _text(one), _text(other)
             if any(map(_HASH.fullmatch, texts)):

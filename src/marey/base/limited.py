@@ -14,12 +14,13 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import count, islice
 from multiprocessing import connection as connections
 from multiprocessing.process import BaseProcess
 from multiprocessing.util import Finalize
+from types import ModuleType
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -40,7 +41,7 @@ from marey.base.limited_process import (
     serve,
 )
 from marey.base.limits import Limits
-from marey.base.processes import GUARD, is_bootstrapping, runs_script_anew, signals_held_back
+from marey.base.processes import UNGUARDED, is_bootstrapping, runs_script_anew, signals_held_back
 from marey.base.reporter import say_again
 from marey.base.words import counted
 
@@ -81,8 +82,8 @@ def each_limited(
 
     Raises:
         MareyError: as `work` raised it.
-        RunError: processes end before they begin an item; or the main script starts them outside of
-            `if __name__ == "__main__":`.
+        RunError: processes end before they begin an item; or `work` is defined in the main script, which starts them outside
+            of `if __name__ == "__main__":`.
     """
     room = max(_AHEAD * workers, 1)
     said: set[str] = set()
@@ -220,7 +221,7 @@ class _Pool:
             from multiprocessing import resource_tracker
 
             resource_tracker.ensure_running()  # it would let through the signals that are held back
-        with signals_held_back():
+        with signals_held_back(), _main_script_left_out(unless=b"__main__" in self._packed):
             process.start()
         other.close()
         self._processes.append(_Process(process, own))
@@ -314,12 +315,27 @@ class _Pool:
         """
         self._vain += 1
         if not self._any_here and code is not None and code > 0 and runs_script_anew("spawn"):
-            raise RunError(f"{GUARD}.")  # what the process printed of it came first
+            raise RunError(UNGUARDED)  # what the process printed of it came first
         if self._vain >= _VAIN:
             raise RunError(
                 f"{counted(self._vain, 'process')} that should decode videos ended before they began one, the last "
                 f"{_by(code)}: the machine may lack memory; try fewer --workers."
             )
+
+
+@contextlib.contextmanager
+def _main_script_left_out(*, unless: bool) -> Iterator[None]:
+    """Within the block a process that starts does not run the main script, as `spawn` would have it: the calls of a script
+    without `if __name__ == "__main__":` would begin again in it, and all that the script imports be loaded there. `unless`
+    the work itself is defined in the script.
+    """
+    main = sys.modules["__main__"]
+    if not unless:
+        sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
 
 
 def _receive(connection: Pipe) -> Said:
@@ -353,4 +369,4 @@ def _by(code: int | None) -> str:
 
 def _understood(error: BaseException) -> BaseException:
     """What an error of the pool's thread means."""
-    return RunError(f"{GUARD}.") if isinstance(error, RuntimeError) and is_bootstrapping(error) else error
+    return RunError(UNGUARDED) if isinstance(error, RuntimeError) and is_bootstrapping(error) else error

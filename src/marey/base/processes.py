@@ -34,13 +34,11 @@ class Processes:
         return self.rank == 0
 
 
-GUARD = (
+UNGUARDED = (
     "processes are started here by running the script anew, and the call that starts them is not kept from that: put it "
-    'under `if __name__ == "__main__":`'
+    'under `if __name__ == "__main__":`, or pass workers=0.'
 )
 """What to do where a script's own calls begin again in every process that it starts (spawn: Windows, macOS; forkserver)."""
-UNGUARDED = f"{GUARD}, or pass workers=0."
-"""The same where the work can do without processes."""
 
 
 def runs_script_anew(method: str | None) -> bool:

@@ -1,6 +1,7 @@
 """`marey predict` and `marey features`: a network on videos without labels."""
 
 import json
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -16,7 +17,6 @@ from marey.base.shell import command_line, next_steps, typed_line, typed_without
 from marey.base.words import counted
 from marey.cli.command import (
     AsJson,
-    BackendOption,
     Batch,
     Device,
     Fuse,
@@ -24,7 +24,6 @@ from marey.cli.command import (
     ModelClasses,
     NameOrFile,
     PrecisionOption,
-    ResultsOut,
     Root,
     Set,
     TrustFirstUse,
@@ -33,13 +32,26 @@ from marey.cli.command import (
     Workers,
     check_folder,
     json_document,
+    output_file,
     output_path,
 )
 from marey.cli.given import named, refuse_training_settings, trusted_after, trusted_models
 from marey.cli.interrupted import going_on, kept_answers, kept_features
+from marey.cli.tables import (
+    DecodeMemory,
+    DecodeSeconds,
+    RetryFailed,
+    ShardOption,
+    TableBackend,
+    TableOptions,
+    default_backend,
+)
 
 if TYPE_CHECKING:
+    from marey.classifier import Classifier
+    from marey.data.videos import VideoList
     from marey.workflows.answer_files import AnswerFiles
+    from marey.workflows.two_streams import Streams
 
 
 def predict(
@@ -60,7 +72,8 @@ def predict(
             "--out",
             metavar="PATH",
             parser=output_path,
-            help="A .jsonl, .json, .csv or .html file, or a folder for all of them; a second call goes on.",
+            help="A .jsonl, .json, .csv or .html file, or a folder for all of them; or a .parquet table. A second call "
+            "goes on.",
         ),
     ] = None,
     as_json: AsJson = False,
@@ -68,54 +81,103 @@ def predict(
     workers: Workers = None,
     device: Device = "auto",
     precision: PrecisionOption = "auto",
-    backend: BackendOption = "auto",
+    backend: TableBackend = None,
+    shard: ShardOption = None,
+    retry_failed: RetryFailed = False,
+    decode_seconds: DecodeSeconds = None,
+    decode_memory: DecodeMemory = None,
 ) -> None:
     """Answer for videos: the most likely classes and their probabilities."""
     from marey.backends.choose import check_backend
     from marey.data.class_files import read_classes
     from marey.data.formats import check_root
     from marey.data.listing import read_videos
-    from marey.workflows.answer import answer, answers_to
     from marey.workflows.answer_files import AnswerFiles
-    from marey.workflows.two_streams import Streams, open_models
+    from marey.workflows.two_streams import open_models
 
-    compute = Compute(device=device, precision=precision, batch=batch, workers=workers, backend=backend)
+    options = TableOptions(shard, retry_failed, decode_seconds, decode_memory)
+    compute = Compute(
+        device=device, precision=precision, batch=batch, workers=workers, backend=backend or default_backend(out)
+    )
     check_backend(compute)
     refuse_training_settings(settings)
     check_root(root, *videos)
-    files = None if out is None else AnswerFiles.named(out)
+    inputs = [path for path in (model, classes, weights, fuse, fuse_weights) if path is not None]
+    table = options.checked(out, *videos, *inputs)
+    files = None if out is None or table else AnswerFiles.named(out)
     if files is not None:
-        files.check(videos, inputs=filter(None, (model, classes, weights, fuse, fuse_weights)))
+        files.check(videos, inputs=inputs)
     names = None if classes is None else read_classes(classes)
     trust = trusted_models(
         model, fuse, weights=weights, fuse_weights=fuse_weights, untrained=untrained, settings=settings or (),
         given=trust_first_use, command="marey predict",
     )  # fmt: skip
-    wanted = read_videos(videos, root=root)
-    opened = open_models(
-        model, fuse, weights=weights, fuse_weights=fuse_weights, untrained=untrained, settings=settings or (),
+    open_both = partial(
+        open_models, model, fuse, weights=weights, fuse_weights=fuse_weights, untrained=untrained, settings=settings or (),
         trust_first_use=trust, classes=names,
     )  # fmt: skip
+    if table is not None:
+        from marey.data.pieces import read_in_pieces
+        from marey.engines.work import Answers
+
+        pieces = read_in_pieces(videos, root=root)
+        opened = _opened(open_both, names, top)
+        table.fill(pieces, lambda count: Answers(opened, compute, videos=count, top=top or 5), compute, as_json=as_json)
+        return
+    wanted = read_videos(videos, root=root)
+    _answer(_opened(open_both, names, top), wanted, files, top=top or 5, out=out, compute=compute, as_json=as_json)
+
+
+def _opened(
+    open_both: "Callable[[], Classifier | Streams]", names: Sequence[str] | None, top: int | None
+) -> "Classifier | Streams":
+    """The network or the two, whose classes are not named otherwise already."""
+    from marey.workflows.two_streams import Streams
+
+    opened = open_both()
     networks = opened.classifiers if isinstance(opened, Streams) else (opened,)
     if names is not None:
         for one in networks:
             one.with_classes(names)  # refuses names that are not the checkpoint's own
-    known, count = networks[0].num_classes, 5 if top is None else top
-    _say_how_many(top, known)
+    known = networks[0].num_classes
+    if top is not None and top > known:
+        notice(f"--top {top}: the network knows {counted(known, 'class')}, and all of them are given")
+    return opened
+
+
+def _answer(
+    model: "Classifier | Streams",
+    videos: "VideoList",
+    files: "AnswerFiles | None",
+    *,
+    top: int,
+    out: str | None,
+    compute: Compute,
+    as_json: bool,
+) -> None:
+    """Print the answers, or write them to files.
+
+    Raises:
+        MareyError: a video cannot be read, so that the exit code is 1.
+    """
+    from marey.workflows.answer import answer, answers_to
+    from marey.workflows.two_streams import Streams
+
     given = []
     with going_on(partial(kept_answers, files), *(() if out is None else ("--out", out))):
-        for found in answer(opened, wanted, top=count, out=None if files is None else files.lines, compute=compute):
-            if found.error is not None and not (as_json or files) and len(wanted) == 1:
+        for found in answer(model, videos, top=top, out=None if files is None else files.lines, compute=compute):
+            if found.error is not None and not (as_json or files) and len(videos) == 1:
                 raise MareyError(found.error)
             if not (as_json or files):
-                print(found.as_text(count), flush=True)
+                print(found.as_text(top), flush=True)
             if not files:
                 given.append(found)
     if files:
-        files.write(count, " + ".join(one.recipe.name for one in networks))
-        given = answers_to(wanted, files.lines)
+        networks = model.classifiers if isinstance(model, Streams) else (model,)
+        files.write(top, " + ".join(one.recipe.name for one in networks))
+        given = answers_to(videos, files.lines)
     if as_json:
-        print(json_document([a.as_json(count) for a in given]))
+        print(json_document([a.as_json(top) for a in given]))
     elif files:
         earlier = files.count() - len(given)
         print(
@@ -124,12 +186,7 @@ def predict(
     _say_what_to_do_with(files)
     if failed := sum(a.error is not None for a in given):
         place = out or "named above"
-        raise MareyError(f"{failed} of {counted(len(wanted), 'video')} could not be read ({place}).")
-
-
-def _say_how_many(top: int | None, known: int) -> None:
-    if top is not None and top > known:
-        notice(f"--top {top}: the network knows {counted(known, 'class')}, and all of them are given")
+        raise MareyError(f"{failed} of {counted(len(videos), 'video')} could not be read ({place}).")
 
 
 def _say_what_to_do_with(files: "AnswerFiles | None") -> None:
@@ -153,15 +210,29 @@ def features(
     untrained: Untrained = False,
     trust_first_use: TrustFirstUse = False,
     settings: Set = None,
-    out: ResultsOut = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            metavar="PATH",
+            parser=output_file,
+            help="A .parquet table of all videos, or a folder of one .npy each (default: the folder features-<list>-<n> "
+            "inside the run whose checkpoint is given, else runs/<name>-features-<n>).",
+        ),
+    ] = None,
+    float16: Annotated[bool, typer.Option("--float16", help="Of a table: features in half precision.")] = False,
     as_json: AsJson = False,
     batch: Batch = 8,
     workers: Workers = None,
     device: Device = "auto",
     precision: PrecisionOption = "auto",
-    backend: BackendOption = "auto",
+    backend: TableBackend = None,
+    shard: ShardOption = None,
+    retry_failed: RetryFailed = False,
+    decode_seconds: DecodeSeconds = None,
+    decode_memory: DecodeMemory = None,
 ) -> None:
-    """Save what a network sees in each video, before its classifier: one float32 .npy each; a second call goes on."""
+    """Save what a network sees in each video, before its classifier: a table, or a file each; a second call goes on."""
     from marey.backends.choose import check_backend
     from marey.data.formats import check_root
     from marey.data.listing import read_videos
@@ -169,18 +240,38 @@ def features(
     from marey.inference.features import features as write_features
     from marey.workflows.models import check_model, open_model
 
-    compute = Compute(device=device, precision=precision, batch=batch, workers=workers, backend=backend)
+    options = TableOptions(shard, retry_failed, decode_seconds, decode_memory, float16)
+    compute = Compute(
+        device=device, precision=precision, batch=batch, workers=workers, backend=backend or default_backend(out)
+    )
     check_backend(compute)
     refuse_training_settings(settings)
     check_root(root, data)
+    table = options.checked(out, data, *[path for path in (model, weights) if path is not None])
     folder = out or results_folder("features", weights or model, data=data)
-    check_folder(folder, data, writes=(INDEX,), named=out is not None)
+    if table is None:
+        check_folder(folder, data, writes=(INDEX,), named=out is not None)
     checked = partial(
         check_model, model, weights=weights, untrained=untrained, settings=settings or (), command="marey features"
     )
     trust = trusted_after(named((model, weights), untrained=untrained), trust_first_use, checked)
+    open_it = partial(
+        open_model, model, weights=weights, untrained=untrained, settings=settings or (), trust_first_use=trust
+    )
+    if table is not None:
+        from marey.data.pieces import read_in_pieces
+        from marey.engines.work import Features
+
+        pieces, opened = read_in_pieces([data], root=root), open_it()
+        table.fill(
+            pieces,
+            lambda count: Features(opened, compute, videos=count, per_clip=per_clip, half=float16),
+            compute,
+            as_json=as_json,
+        )
+        return
     videos = read_videos(data, root=root)
-    opened = open_model(model, weights=weights, untrained=untrained, settings=settings or (), trust_first_use=trust)
+    opened = open_it()
     with going_on(partial(kept_features, folder), "--out", folder):
         found = write_features(opened, videos, out=folder, per_clip=per_clip, compute=compute)
     if not processes().first:

@@ -9,6 +9,7 @@ import typer
 
 from marey.backends.compute import Compute
 from marey.base.errors import MareyError, RecipeError
+from marey.base.parquet import pyarrow
 from marey.base.processes import processes
 from marey.base.runs import free_file, next_run, results_folder
 from marey.base.shell import marey_line, next_steps, typed_line
@@ -54,6 +55,7 @@ from marey.cli.given import declared_recipe, first_tested, refuse_training_setti
 from marey.cli.interrupted import going_on, kept_demo, kept_steps, kept_tests, long_command
 from marey.cli.motions import motions
 from marey.cli.program import Program
+from marey.cli.tables import merge, write_scores_table
 from marey.cli.train import train
 from marey.cli.weights import weights
 
@@ -119,6 +121,7 @@ def show(recipe: NameOrYaml, settings: Set = None, as_json: AsJson = False) -> N
 
 command(app, "predict")(long_command(predict))
 command(app, "features")(long_command(features))
+command(app, "merge")(merge)
 
 
 @command(app, "evaluate")
@@ -147,6 +150,7 @@ def evaluate(
     precision: PrecisionOption = "auto",
     backend: BackendOption = "auto",
     max_broken: MaxBroken = None,
+    parquet: Annotated[bool, typer.Option("--parquet", help="Write scores.parquet as well, a table.")] = False,
 ) -> None:
     """Test a model on labelled videos by its recipe's protocol; scores, metrics and report go to --out."""
     from marey.backends.choose import check_backend
@@ -157,6 +161,8 @@ def evaluate(
 
     compute = Compute(device=device, precision=precision, batch=batch, workers=workers, backend=backend)
     check_backend(compute)
+    if parquet:
+        pyarrow("--parquet")
     refuse_training_settings(settings)
     if fuse_data is not None and fuse is None and find_two_stream(model) is None:
         raise MareyError(f"--fuse-data {fuse_data}: is the list of a second model, and none is named: --fuse NAME.")
@@ -186,6 +192,8 @@ def evaluate(
                 compute=compute,
             )  # fmt: skip
     if processes().first:
+        if parquet:
+            write_scores_table(result, opened, data, folder, root=root, classes=names, split=split)
         print(json_document(result.as_json()) if as_json else result.summary())
         words = same_model(
             model, fuse, weights=weights, fuse_weights=fuse_weights, untrained=untrained, settings=settings

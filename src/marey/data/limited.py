@@ -3,9 +3,10 @@
 import contextlib
 import errno
 import os
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 import cv2
 
@@ -15,16 +16,13 @@ from marey.base.limited_process import Failure
 from marey.base.limits import Limits, memory_not_refused
 from marey.base.processes import decoding_workers
 from marey.data.quarantine import Broken
-from marey.data.videos import Target, VideoEntry
+from marey.data.videos import VideoEntry
 from marey.data.views import ViewDecoder, ViewItem, broken
 from marey.video.length import stated_seconds
 
-if TYPE_CHECKING:  # it loads torch, which the processes do not need
-    from marey.data.clips import ViewDataset
-
 __all__ = ["Decoded", "Limits", "decode_limited"]
 
-_Item: TypeAlias = tuple[VideoEntry, Target | None]
+_Items: TypeAlias = tuple[ViewItem, ...]
 
 
 @dataclass(frozen=True)
@@ -38,68 +36,97 @@ class Decoded:
 
 
 def decode_limited(
-    views: "ViewDataset", rows: Iterable[int], *, workers: int | None, limits: Limits
-) -> Iterator[Decoded]:
-    """The videos of `rows` in turn, each as `views[row]`, decoded under limits in processes that may die.
+    decoders: Sequence[ViewDecoder],
+    videos: Iterable[VideoEntry],
+    *,
+    workers: int | None,
+    limits: Limits = Limits(),  # noqa: B008 - frozen
+) -> Iterator[tuple[Decoded, ...]]:
+    """Each of the `videos` in turn, decoded by each of the `decoders`, under limits in processes that may die.
 
-    A video that takes too long or too much memory, that ends its process, or with which an error comes up that nobody
-    foresaw, is a `Broken`; another process takes over. Each process is given single videos, never the list, and has at most
-    two of them waiting, so that memory stays bounded; `rows` is asked as there is room.
+    A video that takes too long or too much memory, that ends its process, or with which an error comes up that was not
+    foreseen, is a `Broken`; another process takes over. Each process is given single videos, never the list, and has at most
+    two of them waiting, so that memory stays bounded; `videos` is asked as there is room.
 
     Args:
-        views: The videos, and how they are decoded.
-        rows: Rows of its list.
-        workers: Decoding processes; None: one per core, at most eight; 0: one, which decodes a video when it is asked for.
-            None is in this process, as this one could not be ended.
-        limits: What each video may take.
+        decoders: How each network that is to see the videos has them decoded; mostly one.
+        videos: What is to be decoded.
+        workers: Decoding processes; None: one per core, at most eight. 0 decodes in this process, where no limit can be
+            kept: it could not be ended.
+        limits: What each video may take, for all decoders together.
 
     Raises:
         MareyError: as decoding raised it, other than for a file that cannot be read.
-        RunError: processes end before they begin a video; or the main script starts them outside of
-            `if __name__ == "__main__":`.
+        RunError: processes end before they begin a video; or a rule is defined in the main script, which starts them outside
+            of `if __name__ == "__main__":`.
     """
-    items = ((views.videos[row], views.videos.target(row)) for row in rows)
-    outcomes = each_limited(_Decoding(views.decoder), items, workers=decoding_workers(workers), limits=limits)
+    if workers == 0:
+        yield from ((*(_timed(decoder, video) for decoder in decoders),) for video in videos)
+        return
+    work = _Decoding(tuple(decoders))
+    outcomes = each_limited(work, videos, workers=decoding_workers(workers), limits=limits)
     with contextlib.closing(outcomes):
         for outcome in outcomes:
-            yield Decoded(_item(outcome), outcome.seconds)
+            yield tuple(Decoded(item, outcome.seconds / len(decoders)) for item in _items(outcome, len(decoders)))
             del outcome  # its frames would be in memory beside the next ones
 
 
-def _item(outcome: "Outcome[_Item, ViewItem]") -> ViewItem:
+def _timed(decoder: ViewDecoder, video: VideoEntry) -> Decoded:
+    begun = time.perf_counter()
+    item = decoder(video, None)
+    return Decoded(item, time.perf_counter() - begun)
+
+
+def _items(outcome: Outcome[VideoEntry, _Items], count: int) -> _Items:
     if not isinstance(outcome.result, Failure):
         return outcome.result
-    video, _ = outcome.item
-    return Broken(video.id, str(video.path), f"{video.path}: decoding {outcome.result.reason}")
+    video = outcome.item
+    return (Broken(video.id, str(video.path), f"{video.path}: decoding {outcome.result.reason}"),) * count
 
 
 @dataclass(frozen=True)
 class _Decoding:
     """The work of a process: see `marey.base.limited_process.Work`."""
 
-    decoder: ViewDecoder
+    decoders: tuple[ViewDecoder, ...]
 
     def begin(self) -> None:
         cv2.setNumThreads(0)
 
-    def __call__(self, item: _Item) -> ViewItem:
-        try:
-            return self.decoder.decoded(*item)
-        except (DecodeError, OSError, cv2.error) as error:
-            if _lacked_memory(error):
-                raise MemoryError from error
-            if isinstance(error, cv2.error):
-                raise
-            found = broken(item[0], error)
-        return self._confirmed(item, found)
+    def __call__(self, item: VideoEntry) -> _Items:
+        return tuple(_decoded(decoder, item) for decoder in self.decoders)
 
-    def _confirmed(self, item: _Item, found: Broken) -> ViewItem:
-        """What comes of a file that seems broken where the system refuses no memory; the process looks at what was used."""
-        with memory_not_refused() as refused:
-            return self.decoder(*item) if refused else found
+    def duration(self, item: VideoEntry) -> float | None:
+        return stated_seconds(str(item.path))
 
-    def duration(self, item: _Item) -> float | None:
-        return stated_seconds(str(item[0].path))
+
+def _decoded(decoder: ViewDecoder, video: VideoEntry) -> ViewItem:
+    """The video.
+
+    Raises:
+        MemoryError: there was not enough memory for it, in whatever words the decoder told so.
+    """
+    try:
+        return decoder.decoded(video, None)
+    except (DecodeError, OSError, cv2.error) as error:
+        if _lacked_memory(error):
+            raise MemoryError from error
+        if isinstance(error, cv2.error):
+            raise
+        found, by_decoder = broken(video, error), isinstance(error, DecodeError)
+    return _confirmed(decoder, video, found) if by_decoder else found
+
+
+def _confirmed(decoder: ViewDecoder, video: VideoEntry, found: Broken) -> Broken:
+    """The same, if the file is broken where no memory is refused, too.
+
+    Raises:
+        MemoryError: it is not.
+    """
+    with memory_not_refused() as refused:
+        if refused and decoder(video, None) != found:
+            raise MemoryError
+    return found
 
 
 def _lacked_memory(error: Exception) -> bool:

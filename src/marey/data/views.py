@@ -68,7 +68,6 @@ class ViewDecoder:
         Raises:
             DecodeError, OSError: its file cannot be read.
         """
-        identity = content_of(video.path) if self.identify else 0
         with open_source(video.path, self.pixels.conversion, self.flow) as source:
             first, count = frame_range(video, source)
             timestamps = source.timestamps[first : first + count]
@@ -82,7 +81,7 @@ class ViewDecoder:
                 seconds=source.timestamps[indices] - source.timestamps[0],
                 target=target,
                 duration=float(timestamps[-1] - timestamps[0]) * count / max(count - 1, 1),
-                identity=identity,
+                identity=content_of(video.path) if self.identify else 0,
             )
 
 

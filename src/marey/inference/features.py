@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from marey.backends.backend import BackendReport
+from marey.backends.backend import Backend, BackendReport
 from marey.backends.choose import check_backend, open_backend
 from marey.backends.compute import Compute, ComputeOptions
 from marey.backends.device import device_text, pick_own_device, tell_of_spare
@@ -37,6 +37,7 @@ from marey.data.listing import VideosLike, as_videos
 from marey.data.missing import require_files
 from marey.data.quarantine import Broken, Quarantine, broken_list
 from marey.data.videos import VideoList, seconds_text
+from marey.data.views import DecodedVideo
 from marey.evaluation.pace import expected_time
 from marey.evaluation.views import Views, read_ahead
 from marey.inference.cell_files import probe_of
@@ -253,9 +254,9 @@ class _Work:
         self, model: Classifier, compute: Compute, rows: list[int], broken: Quarantine, *, per_clip: bool
     ) -> tuple[int, BackendReport]:
         """How many files were written, and what computed them."""
-        test, pixels = model.recipe.test, model.recipe.pixels
+        test = model.recipe.test
         backend = open_backend(model, compute, views=len(rows) * test.views)
-        views = ViewDataset(self.videos, test.sampling, pixels, model.recipe.flow)
+        views = ViewDataset(self.videos, test.sampling, model.recipe.pixels, model.recipe.flow)
         expected = expected_time(backend, views, test, rows, compute)
         self._say(model, backend.device, backend.precision, expected)
         computed = 0
@@ -264,11 +265,8 @@ class _Work:
                 if isinstance(item, Broken):
                     broken.record(item)
                 else:
-                    cuts = Views.of(item, test, pixels)
-                    seen = torch.cat([backend.features(part) for part in cuts.batches(compute.views)]).numpy()[
-                        cuts.places
-                    ]
-                    self._save(self.names[row], _averaged(seen, clips=len(item.clips) if per_clip else None))
+                    found = features_of(item, backend, model.recipe, batch=compute.views, per_clip=per_clip)
+                    self._save(self.names[row], found)
                     computed += 1
                 bar.advance(note=f"{len(broken)} broken" if len(broken) else None)
         return computed, backend.report()
@@ -346,6 +344,15 @@ class _Work:
                 frames = (sample.start_frame, sample.end_frame) if framed else ()
                 failed = broken.get(sample.id)
                 writer.writerow([sample.path, *times, "" if failed else name, failed.reason if failed else "", *frames])
+
+
+def features_of(
+    video: DecodedVideo, backend: Backend, recipe: Recipe, *, batch: int, per_clip: bool
+) -> NDArray[np.float32]:
+    """The pooled features of one video, [D] as the mean over all views; `per_clip` [clips, D], each over its crops."""
+    views = Views.of(video, recipe.test, recipe.pixels)
+    seen_VD = torch.cat([backend.features(several) for several in views.batches(batch)]).numpy()[views.places]
+    return _averaged(seen_VD, clips=len(video.clips) if per_clip else None)
 
 
 def _averaged(seen_VD: NDArray[np.float32], *, clips: int | None) -> NDArray[np.float32]:

@@ -1,8 +1,9 @@
 """Predictions for videos without labels, with the same preprocessing as in testing."""
 
 import os
+import time
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Unpack, overload
 
@@ -14,14 +15,15 @@ from marey.backends.compute import Compute, ComputeOptions
 from marey.base.errors import DataError, DecodeError, in_python_words
 from marey.base.reporter import progress
 from marey.classifier import Classifier
-from marey.data.clips import ViewDataset
+from marey.data.limited import Decoded, decode_limited
 from marey.data.listing import VideosLike, as_videos
 from marey.data.manifest import Manifest
 from marey.data.missing import require_files
 from marey.data.quarantine import Broken
 from marey.data.videos import VideoEntry, VideoList
+from marey.data.views import ViewDecoder
 from marey.evaluation.long_videos import LongVideos
-from marey.evaluation.views import read_ahead, score_video
+from marey.evaluation.views import score_video
 from marey.recipe import Recipe
 from marey.tasks.all import task_of
 from marey.tasks.prediction import Prediction, Predictions
@@ -91,66 +93,119 @@ def predict(
         raise DataError(f"model: {model} is a video; the model comes first: marey.predict(MODEL, VIDEO).")
     listed = as_videos([video] if isinstance(video, str | Path) else video, root=root)
     if isinstance(video, VideoEntry) or (isinstance(video, str | Path) and listed.ids.tolist() == [str(video)]):
-        (found,) = predict_many(model, listed, compute)
+        (found,) = predict_many(model, listed, compute=compute)
         if found.error is not None:
             raise DecodeError(found.path, found.error.removeprefix(f"{found.path}: "))
         return replace(found, video=video) if isinstance(video, VideoEntry) else found
     answers = Predictions()
     with progress("Predicting", total=len(listed), unit="videos") as bar:
-        for found in predict_many(model, listed, compute):
+        for found in predict_many(model, listed, compute=compute):
             answers.append(found)
             bar.advance()
     return answers
 
 
+@in_python_words()
 def predict_many(
     model: Classifier | Recipe | str | Path,
     videos: VideosLike,
-    compute: Compute = Compute(workers=0),  # noqa: B008 - frozen
+    *,
+    root: str | Path | None = None,
+    compute: Compute = Compute(),  # noqa: B008 - frozen
+    **options: Unpack[ComputeOptions],
 ) -> Iterator[Prediction]:
-    """Answer for each video in turn; one that cannot be read gives a prediction with `error` and no probabilities.
+    """Answer for each video in turn, as soon as it is ready: `predict` for lists that do not fit into memory.
 
-    `videos` is a list, with labels or without, that may name parts of videos; the path of a folder or list to read, as
-    `read_videos` does; or the paths of single videos.
+        for answer in marey.predict_many("runs/a", "list.csv", workers=4):
+            print(answer.path, answer.top(1))
+
+    A table of `marey predict --out answers.parquet` has the same rows, with `content`, `seconds` and `error`.
+
+    Args:
+        model: As `predict` takes it.
+        videos: As `predict` takes them.
+        root: Folder of the relative paths of a list.
+        compute: Device, precision, views in one pass, decoding processes and backend.
+        **options: Fields of `compute` by name.
+
+    Yields a prediction for each video, in order; one that cannot be read has `error` and no probabilities.
 
     Raises:
-        DataError: `videos` is one path, and nothing is there or no video in it; or not one file of a list is there.
+        DataError: as `predict`.
         RunError: this machine does not have the device, or the device not the precision or the backend.
     """
+    compute = compute.changed(**options)
     check_backend(compute)
     model = as_classifier(model)
-    listed = as_videos(videos)
+    listed = as_videos(videos, root=root)
     require_files(listed)
     if not len(listed):
-        return
-    backend = open_backend(model, compute, views=len(listed) * model.recipe.test.views)
-    views = ViewDataset(listed, model.recipe.test.sampling, model.recipe.pixels, model.recipe.flow)
-    yield from answered(backend, model, views, listed, compute)
+        return iter(())
+    answerer = Answerer.open(model, compute, videos=len(listed))
+    return answered(answerer, listed, workers=compute.workers if len(listed) > 1 else 0)
 
 
-def answered(
-    backend: Backend, model: Classifier, views: ViewDataset, listed: VideoList, compute: Compute
-) -> Iterator[Prediction]:
-    """As `predict_many`, by a backend that is open; `views` are those of the videos that are `listed`. At the end a line
-    counts the long ones (`LongVideos`).
+def answered(answerer: "Answerer", listed: VideoList, *, workers: int | None) -> Iterator[Prediction]:
+    """As `predict_many`, by a network that is open. At the end a line counts the long videos (`LongVideos`)."""
+    found = decode_limited((answerer.decoder,), listed, workers=workers)
+    for video, (decoded,) in zip(listed, found, strict=True):
+        yield answerer.answer(video, decoded)
+    answerer.long.tell()
+
+
+def decoder_for(recipe: Recipe) -> ViewDecoder:
+    """What decodes videos as a recipe's test has them, and looks at their content."""
+    return ViewDecoder(recipe.test.sampling, recipe.pixels, recipe.flow, identify=True)
+
+
+@dataclass(frozen=True, eq=False)
+class Answerer:
+    """Answers for one decoded video at a time: what every way to predict calls.
+
+    answerer = Answerer.open(model, compute, videos=len(listed))
+    decoded = decode_limited((answerer.decoder,), listed, workers=4)
+    answers = [answerer.answer(video, one) for video, (one,) in zip(listed, decoded)]
     """
-    test, pixels = model.recipe.test, model.recipe.pixels
-    task, calibration = task_of(model.recipe.task), model.calibration
-    hashes = () if model.origin is None else (model.origin.sha256,)
-    ahead = read_ahead(views, range(len(listed)), workers=compute.workers if len(listed) > 1 else 0)
-    long = LongVideos(model)
-    for video, item in zip(listed, ahead, strict=True):
+
+    model: Classifier
+    backend: Backend
+    batch: int
+    """Views in one pass."""
+    long: LongVideos
+    """Counts the videos that are too long to be answered as a whole."""
+
+    @classmethod
+    def open(cls, model: Classifier, compute: Compute, *, videos: int) -> "Answerer":
+        """By the backend that `compute` asks for; "auto" compiles where about so many `videos` repay it.
+
+        Raises:
+            RunError: as `open_backend`.
+        """
+        backend = open_backend(model, compute, views=videos * model.recipe.test.views)
+        return cls(model, backend, compute.views, LongVideos(model))
+
+    @property
+    def decoder(self) -> ViewDecoder:
+        """What decodes videos for this network, and looks at their content."""
+        return decoder_for(self.model.recipe)
+
+    def answer(self, video: VideoEntry, decoded: Decoded) -> Prediction:
+        """The answer for a video as `decoder` decoded it; of one that cannot be read, why."""
+        item = decoded.item
         if isinstance(item, Broken):
-            yield Prediction(video, np.empty(0, np.float32), (), item.reason)
-            continue
-        long.see(video, item)
-        scores = score_video(backend, item, test, pixels, batch=compute.views, task=task, calibration=calibration)
+            return Prediction(video, np.empty(0, np.float32), (), item.reason, seconds=decoded.seconds)
+        begun = time.perf_counter()
+        self.long.see(video, item)
+        model, test, task = self.model, self.model.recipe.test, task_of(self.model.recipe.task)
+        scores = score_video(
+            self.backend, item, test, model.recipe.pixels, batch=self.batch, task=task, calibration=model.calibration
+        )
         names = model.class_names or tuple(f"class {i}" for i in range(model.recipe.model.num_classes))
-        found = task.prediction(video, scores, names, calibration)
-        if hashes:
-            found = replace(found, weights_file_sha256=hashes)
-        report = backend.report()
-        if report.ran != "eager":
-            found = replace(found, backend={"ran": report.ran, "difference": report.difference})
-        yield found
-    long.tell()
+        report = self.backend.report()
+        return replace(
+            task.prediction(video, scores, names, model.calibration),
+            weights_file_sha256=() if model.origin is None else (model.origin.sha256,),
+            backend=None if report.ran == "eager" else {"ran": report.ran, "difference": report.difference},
+            content=item.identity,
+            seconds=decoded.seconds + time.perf_counter() - begun,
+        )

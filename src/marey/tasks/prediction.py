@@ -42,6 +42,11 @@ class Prediction:
     calibration has no such thresholds."""
     weights_file_sha256: tuple[str, ...] = ()
     """SHA-256 of the published files that the weights came from, one of each network; none of other files."""
+    content: int = 0
+    """The identity of the whole file's content (`marey.data.identity.content_of`); 0 where it was not asked for or the file
+    cannot be read."""
+    seconds: float | None = None
+    """Spent on this video, on decoding and in the network; None where that was not measured."""
 
     @classmethod
     def of_classes(

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 
-from marey.backends.choose import open_backend
 from marey.backends.compute import Compute
 from marey.backends.device import device_text, pick_device, tell_of_spare
 from marey.backends.precision import pick_precision
@@ -26,7 +25,7 @@ from marey.data.missing import require_files
 from marey.data.videos import VideoEntry, VideoList, classes_text
 from marey.evaluation.evaluate import weights_hash
 from marey.evaluation.pace import expected_time
-from marey.inference.predict import answered
+from marey.inference.predict import Answerer, answered
 from marey.inference.resume import identity_of
 from marey.tasks.prediction import Prediction
 from marey.workflows.two_streams import Streams, predict_streams
@@ -101,12 +100,12 @@ def _one(model: Classifier, videos: VideoList, compute: Compute, where: str) -> 
     if not len(videos):
         understood(line)
         return iter(())
-    backend = open_backend(model, compute, views=len(videos) * recipe.test.views)
+    answerer = Answerer.open(model, compute, videos=len(videos))
     views = ViewDataset(videos, recipe.test.sampling, recipe.pixels, recipe.flow)
-    understood(line + expected_time(backend, views, recipe.test, range(len(videos)), compute))
+    understood(line + expected_time(answerer.backend, views, recipe.test, range(len(videos)), compute))
     if model.calibration is not None and model.calibration.meaning:
         notice(model.calibration.meaning)
-    return answered(backend, model, views, videos, compute)
+    return answered(answerer, videos, workers=compute.workers if len(videos) > 1 else 0)
 
 
 def answers_path(out: Path) -> OutputPath:

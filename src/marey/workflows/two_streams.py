@@ -245,12 +245,16 @@ def predict_streams(streams: Streams, videos: VideoList, compute: Compute) -> It
     """Answers of all streams together, video by video, as `predict_many` gives those of one."""
     streams.tell_of_classes()
     streams.tell_of_calibrations()
-    for parts in zip(*(predict_many(one, videos, compute) for one in streams.classifiers), strict=True):
-        broken = next((part for part in parts if part.error is not None), None)
-        yield broken or _together(streams, parts)
+    for parts in zip(*(predict_many(one, videos, compute=compute) for one in streams.classifiers), strict=True):
+        yield fused_answer(streams, parts)
 
 
-def _together(streams: Streams, parts: Sequence[Prediction]) -> Prediction:
+def fused_answer(streams: Streams, parts: Sequence[Prediction]) -> Prediction:
+    """The answer of all streams for one video from that of each; of a video that one of them cannot read, why."""
+    seconds = sum(part.seconds or 0 for part in parts)
+    broken = next((part for part in parts if part.error is not None), None)
+    if broken is not None:
+        return replace(broken, seconds=seconds)
     probabilities = np.stack(
         [streams.in_first_order(number, part.probabilities)[None] for number, part in enumerate(parts)]
     )
@@ -259,6 +263,12 @@ def _together(streams: Streams, parts: Sequence[Prediction]) -> Prediction:
     named = [part.backend for part in parts if part.backend is not None]
     ran = sorted({"eager" if part.backend is None else str(part.backend["ran"]) for part in parts})
     differences = [difference for one in named if isinstance(difference := one["difference"], float)]
-    backend = {"ran": ran if len(ran) > 1 else ran[0], "difference": max(differences)} if differences else None
-    hashes = tuple(one for part in parts for one in part.weights_file_sha256)
-    return Prediction(parts[0].video, fused[0], parts[0].class_names, backend=backend, weights_file_sha256=hashes)
+    return Prediction(
+        parts[0].video,
+        fused[0],
+        parts[0].class_names,
+        backend={"ran": ran if len(ran) > 1 else ran[0], "difference": max(differences)} if differences else None,
+        weights_file_sha256=tuple(one for part in parts for one in part.weights_file_sha256),
+        content=parts[0].content,
+        seconds=seconds,
+    )

@@ -1,0 +1,194 @@
+"""Tables on the command line: `marey merge`, and what `predict` and `features` do where --out names a table."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from marey.backends.compute import BackendName, Compute
+from marey.base.claim import OutputPath
+from marey.base.errors import MareyError, RunError
+from marey.base.parquet import pyarrow
+from marey.base.reporter import SilentReporter, notice, reporting
+from marey.base.words import counted
+from marey.cli.command import AsJson, json_document, output_file
+from marey.cli.interrupted import going_on
+
+if TYPE_CHECKING:
+    from marey.classifier import Classifier
+    from marey.data.limited import Limits
+    from marey.data.pieces import ListedPieces
+    from marey.engines.shard import Shard
+    from marey.engines.table import Row
+    from marey.engines.work import Work
+    from marey.evaluation.result import EvaluationResult
+    from marey.workflows.two_streams import Streams
+
+TABLE = ".parquet"
+
+TableBackend = Annotated[
+    BackendName | None,
+    typer.Option(
+        "--backend",
+        help="What runs the network; auto measures which is fastest, if the work is long (default: auto; of a table eager).",
+    ),
+]
+ShardOption = Annotated[
+    str | None,
+    typer.Option("--shard", metavar="I/N", help="Of a table: the rows of this one of N shards, to be merged later."),
+]
+RetryFailed = Annotated[
+    bool, typer.Option("--retry-failed", help="Of a table: try those videos again that failed in an earlier call.")
+]
+DecodeSeconds = Annotated[
+    float | None,
+    typer.Option(
+        "--decode-seconds",
+        min=0.1,
+        help="Of a table: a video may take so long to decode, or ten times its duration if that is more (default: 60).",
+    ),
+]
+DecodeMemory = Annotated[
+    float | None,
+    typer.Option("--decode-memory", min=0.1, help="Of a table: GB of memory for a decoding process (default: 4)."),
+]
+
+
+def default_backend(out: str | Path | None) -> BackendName:
+    """What runs the network where none is named: eager for a table, since what is measured could differ from shard to
+    shard.
+    """
+    return "eager" if _is_table(out) else "auto"
+
+
+@dataclass(frozen=True)
+class TableOptions:
+    """The options that only a table has, as they were typed."""
+
+    shard: str | None
+    retry_failed: bool
+    decode_seconds: float | None
+    decode_memory: float | None
+    float16: bool = False
+
+    def checked(self, out: str | Path | None, *inputs: str | Path) -> "TableOut | None":
+        """Where --out names a table, see before any work that it can be written; None where it names none.
+
+        Raises:
+            RunError: an option is given and no table is written; the shard is out of range; or the path cannot be written
+                or is one of the `inputs`.
+            MareyError: pyarrow is not installed.
+        """
+        if out is None or not _is_table(out):
+            self._refuse(out)
+            return None
+        pyarrow(f"{out}: a table")
+        from marey.data.limited import Limits
+        from marey.engines.shard import Shard
+
+        place = OutputPath.file(out)
+        place.refuse_inputs(inputs)
+        place.check()
+        limits = Limits()
+        return TableOut(
+            Path(out),
+            Shard() if self.shard is None else Shard.named(self.shard),
+            Limits(
+                seconds=self.decode_seconds or limits.seconds,
+                memory=int(self.decode_memory * 1e9) if self.decode_memory else limits.memory,
+            ),
+            self.retry_failed,
+        )
+
+    def _refuse(self, out: str | Path | None) -> None:
+        given = {
+            "--shard": self.shard is not None,
+            "--retry-failed": self.retry_failed,
+            "--decode-seconds": self.decode_seconds is not None,
+            "--decode-memory": self.decode_memory is not None,
+            "--float16": self.float16,
+        }
+        if named := next((name for name, is_given in given.items() if is_given), None):
+            found = "no --out is given" if out is None else f"--out {out} is none"
+            raise RunError(f"{named} is for tables, and {found}: --out NAME{TABLE}, or leave it out.")
+
+
+@dataclass(frozen=True)
+class TableOut:
+    """A table to fill, or one shard of it."""
+
+    out: Path
+    shard: "Shard"
+    limits: "Limits"
+    retry_failed: bool
+
+    def fill(
+        self, videos: "ListedPieces", work: "Callable[[int], Work[Row]]", compute: Compute, *, as_json: bool
+    ) -> None:
+        """Do the `work` on its rows of the list, and print what came of it; `work` is given their number.
+
+        Raises:
+            MareyError: not one video could be read, so that the exit code is 1; or as `marey.engines.fill.fill`.
+        """
+        from marey.engines.fill import Job, fill
+
+        job = Job(work(len(self.shard.rows(videos.rows))), videos, self.out, self.shard)
+        with going_on(self._kept, "--out", self.out):
+            summary = fill(job, compute=compute, limits=self.limits, retry_failed=self.retry_failed)
+        print(json_document(summary.as_json()) if as_json else summary.as_text())
+        if summary.all_failed:
+            raise MareyError(f"{self.out}: none of {counted(summary.rows, 'video')} could be read (column reason).")
+
+    def _kept(self) -> str:
+        from marey.engines.row_groups import Index, RowGroups
+
+        groups = RowGroups(self.out)
+        count = len(Index.of(groups.files).rows)
+        where = groups.folder if groups.folder.exists() else self.out
+        return f"{counted(count, 'finished row')} {'is' if count == 1 else 'are'} kept in {where}" if count else ""
+
+
+def merge(
+    tables: Annotated[list[Path], typer.Argument(help="The tables of all shards of a list, in any order.")],
+    out: Annotated[
+        Path, typer.Option("--out", metavar="PATH", parser=output_file, help="The table to write: NAME.parquet.")
+    ],
+    as_json: AsJson = False,
+) -> None:
+    """Merge the tables of all shards of a list to one: no row may be missing or there twice."""
+    if not _is_table(out):
+        raise RunError(f"--out {out}: a table is written, whose name ends with {TABLE}.")
+    pyarrow(f"{out}: a table")
+    from marey.engines.merge import merge as merge_tables
+
+    summary = merge_tables(tables, out)
+    print(json_document(summary.as_json()) if as_json else summary.as_text())
+
+
+def write_scores_table(
+    result: "EvaluationResult",
+    model: "Classifier | Streams",
+    data: Path,
+    folder: Path,
+    *,
+    root: Path | None,
+    classes: Sequence[str] | None,
+    split: str | None,
+) -> None:
+    """Write the scores of a test as a table beside scores.npz; `model` to `split` are as the test was asked for."""
+    from marey.engines.scores import TABLE as SCORES
+    from marey.engines.scores import write_scores
+    from marey.evaluation.evaluate import read_labelled
+    from marey.workflows.two_streams import Streams
+
+    first = model.classifiers[0] if isinstance(model, Streams) else model
+    with reporting(SilentReporter()):  # all that is to be said of the list was said when it was tested
+        listed = read_labelled(data, first, root=root, classes=classes, split=split)
+    write_scores(result, listed, folder / SCORES)
+    notice(f"table: {folder / SCORES}")
+
+
+def _is_table(out: str | Path | None) -> bool:
+    return out is not None and Path(out).suffix.lower() == TABLE

@@ -1,0 +1,82 @@
+"""What came of the work on a corpus, in a few lines: done, failed by reason, and at which rate."""
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow.compute as pc
+
+from marey.base.jsonable import Json
+from marey.base.words import counted, lasting
+from marey.engines.row_groups import read_columns
+from marey.engines.table import FAILED
+
+_KINDS = 8
+"""Kinds of reasons that are shown."""
+_NUMBER = re.compile(r"\d+(?:\.\d+)?")
+
+
+@dataclass(frozen=True)
+class TableSummary:
+    """The rows of a whole table, and what this call did of them."""
+
+    out: Path
+    rows: int
+    failed: int
+    reasons: tuple[tuple[str, int], ...]
+    """Kinds of reasons for which videos failed, and how many did, the most frequent first."""
+    computed: int
+    """Rows that this call made; the others were there."""
+    seconds: float
+    """That this call took."""
+
+    @classmethod
+    def of(cls, out: Path, *, computed: int, seconds: float) -> "TableSummary":
+        """Of a whole table.
+
+        Raises:
+            RunError: it cannot be read.
+        """
+        rows, reasons = 0, Counter[str]()
+        for table in read_columns(out, ["path", "status", "reason"]):
+            rows += len(table)
+            reasons.update(_kinds(table.filter(pc.equal(table["status"], FAILED)).to_pydict()))
+        return cls(out, rows, reasons.total(), tuple(reasons.most_common()), computed, seconds)
+
+    @property
+    def all_failed(self) -> bool:
+        """Whether there are rows, and not one of them is done."""
+        return self.failed == self.rows > 0
+
+    def as_text(self) -> str:
+        """For a person: a line of counts, and one for each frequent reason."""
+        rate = f"; {self.computed / self.seconds:.3g} videos/s" if self.computed and self.seconds else ""
+        took = f", {self.computed:,} of them now in {lasting(self.seconds)}{rate}" if self.computed else ""
+        lines = [
+            f"{self.out}: {counted(self.rows, 'video')}: {self.rows - self.failed:,} done, {self.failed:,} failed{took}"
+        ]
+        lines += [f"  {count:,} failed: {reason}" for reason, count in self.reasons[:_KINDS]]
+        if len(self.reasons) > _KINDS:
+            others = sum(count for _, count in self.reasons[_KINDS:])
+            lines.append(f"  {others:,} failed for other reasons: the column reason has them")
+        return "\n".join(lines)
+
+    def as_json(self) -> dict[str, Json]:
+        """The counts, and all kinds of reasons."""
+        return {
+            "out": str(self.out),
+            "rows": self.rows,
+            "done": self.rows - self.failed,
+            "failed": self.failed,
+            "reasons": dict(self.reasons),
+            "computed": self.computed,
+            "seconds": round(self.seconds, 3),
+        }
+
+
+def _kinds(failed: dict[str, list[str | None]]) -> Iterator[str]:
+    """The reasons without what differs from file to file: its path and numbers."""
+    for path, reason in zip(failed["path"], failed["reason"], strict=True):
+        yield _NUMBER.sub("N", (reason or "").removeprefix(f"{path}: "))

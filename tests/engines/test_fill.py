@@ -1,0 +1,295 @@
+"""Tables of a corpus: the rows of one video at a time, whatever the shards and wherever a job was killed."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+import marey
+from marey.backends.compute import Compute
+from marey.base.errors import DataError, RunError
+from marey.data.limited import Limits
+from marey.data.pieces import read_in_pieces
+from marey.engines import fill as filling
+from marey.engines.fill import Job, fill
+from marey.engines.merge import merge
+from marey.engines.row_groups import RowGroups
+from marey.engines.shard import Shard
+from marey.engines.table import TableNote
+from marey.engines.work import Answers, Features
+from marey.inference.features import features
+from platforms import posix
+
+HERE = Compute(workers=0)
+
+
+def job(corpus, out: Path, shard: str = "1/1", top: int = 5) -> Job:
+    videos = read_in_pieces([corpus.list], size=4)
+    return Job(Answers(corpus.model, HERE, videos=videos.rows, top=top), videos, out, Shard.named(shard))
+
+
+def filled(corpus, out: Path, shard: str = "1/1", **options: bool):
+    return fill(job(corpus, out, shard), compute=HERE, limits=Limits(), **options)
+
+
+def rows_of(path: Path) -> list[dict]:
+    """All rows, without the column seconds, which is another in each run."""
+    rows = pq.read_table(path).drop_columns(["seconds"]).to_pylist()
+    return [row | {"probabilities": repr(row["probabilities"])} for row in rows]  # NaN equals nothing
+
+
+@pytest.fixture(scope="session")
+def whole(corpus, tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("whole") / "a.parquet"
+    filled(corpus, out)
+    return out
+
+
+def test_the_rows_are_those_of_predict_many(corpus, whole) -> None:
+    given = list(marey.predict_many(corpus.checkpoint, corpus.list, workers=0))
+    rows = pq.read_table(whole).to_pylist()
+    assert [row["row"] for row in rows] == list(range(len(given))) == list(range(11))
+    for row, answer in zip(rows, given, strict=True):
+        assert (row["id"], row["path"]) == (answer.id, str(answer.path))
+        assert (row["start"], row["end"]) == (answer.start, answer.end)
+        assert (row["status"], row["reason"]) == ("done" if answer.error is None else "failed", answer.error)
+        assert row["seconds"] > 0 and answer.seconds > 0
+        if answer.error is not None:
+            assert row["label"] is row["content"] is row["top_labels"] is None
+            assert np.isnan(row["probabilities"]).all()
+            continue
+        assert np.array_equal(np.float32(row["probabilities"]), answer.probabilities)
+        assert list(zip(row["top_labels"], np.float32(row["top_probabilities"]).tolist(), strict=True)) == answer.top()
+        assert (row["label"], np.float32(row["probability"])) == answer.top()[0]
+        assert row["content"] == f"{answer.content:016x}" and answer.content
+        assert row["backend"] == "eager"
+
+
+def test_the_probabilities_are_those_of_predict(corpus, whole) -> None:
+    row = pq.read_table(whole).to_pylist()[0]
+    assert np.array_equal(np.float32(row["probabilities"]), marey.predict(corpus.checkpoint, row["path"]).probabilities)
+
+
+@pytest.mark.parametrize("count", [2, 3, 11, 14])
+def test_shards_merged_are_the_rows_of_one_table(corpus, whole, tmp_path, count) -> None:
+    parts = [tmp_path / f"part-{number}.parquet" for number in range(1, count + 1)]
+    for number, part in enumerate(parts, start=1):
+        filled(corpus, part, f"{number}/{count}")
+    summary = merge(parts[::-1], tmp_path / "merged.parquet")
+    assert (summary.rows, summary.failed) == (11, 2)
+    assert rows_of(tmp_path / "merged.parquet") == rows_of(whole)
+    assert TableNote.of(tmp_path / "merged.parquet").settings == TableNote.of(whole).settings
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*(p.name for p in parts), "merged.parquet"])
+
+
+def test_the_summary_counts_by_reason(corpus, tmp_path, capsys) -> None:
+    summary = filled(corpus, tmp_path / "a.parquet")
+    assert (summary.rows, summary.failed, summary.computed) == (11, 2, 11)
+    assert dict(summary.reasons)["no such file"] == 1 and len(summary.reasons) == 2
+    assert "11 videos: 9 done, 2 failed, 11 of them now" in summary.as_text()
+    again = filled(corpus, tmp_path / "a.parquet")
+    assert (again.rows, again.failed, again.computed) == (11, 2, 0)
+    assert "going on: 11 of 11 videos are there already" in capsys.readouterr().err
+
+
+def stopped_after(monkeypatch, rows: int) -> None:
+    """Make a job stop after so many rows, as if it were killed: what is in memory is lost."""
+    add, count = filling.RowWriter.add, [0]
+
+    def adding(self, number, result):
+        if count[0] == rows:
+            self._rows = []
+            raise KeyboardInterrupt
+        count[0] += 1
+        add(self, number, result)
+
+    monkeypatch.setattr(filling.RowWriter, "add", adding)
+
+
+def test_a_job_that_was_killed_goes_on_with_the_rows_that_are_missing(
+    corpus, whole, tmp_path, monkeypatch, decoded
+) -> None:
+    out = tmp_path / "a.parquet"
+    monkeypatch.setattr(filling, "_ROWS", 3)
+    with monkeypatch.context() as killed:
+        stopped_after(killed, 8)
+        with pytest.raises(KeyboardInterrupt):
+            filled(corpus, out)
+    assert not out.exists() and len(RowGroups(out).files) == 2
+    (RowGroups(out).folder / ".rows-x.parquet").write_bytes(b"torn")  # what a kill may leave
+    decoded.clear()
+    assert filled(corpus, out).computed == 5
+    assert len(decoded) == 5
+    assert rows_of(out) == rows_of(whole)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.parquet"]
+
+
+def test_rows_are_written_after_a_minute(corpus, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(filling, "_SECONDS", 0.0)
+    stopped_after(monkeypatch, 4)
+    with pytest.raises(KeyboardInterrupt):
+        filled(corpus, tmp_path / "a.parquet")
+    assert len(RowGroups(tmp_path / "a.parquet").files) == 4
+
+
+def test_failed_videos_are_tried_again_when_that_is_asked_for(corpus, tmp_path, decoded) -> None:
+    out, late = tmp_path / "a.parquet", corpus.folder / "absent.mp4"
+    filled(corpus, out)
+    decoded.clear()
+    filled(corpus, out)
+    assert not decoded
+    first = corpus.model
+    try:
+        late.write_bytes((corpus.folder / "clips" / "run" / "v0.mp4").read_bytes())
+        summary = filled(corpus, out, retry_failed=True)
+    finally:
+        late.unlink()
+    assert first is not None and (summary.computed, summary.failed) == (2, 1)
+    assert sorted(decoded) == [str(corpus.folder / "absent.mp4"), str(corpus.folder / "torn.mp4")]
+    rows = pq.read_table(out).to_pylist()
+    assert [row["row"] for row in rows] == list(range(11))
+    assert [row["row"] for row in rows if row["status"] == "failed"] == [3]
+
+
+def test_another_network_or_list_or_shard_is_refused(corpus, tmp_path) -> None:
+    out = tmp_path / "a.parquet"
+    filled(corpus, out, "1/2")
+    with pytest.raises(RunError, match=r"a\.parquet\.parts holds another run \(shard: there 1/2, here 2/2\)"):
+        filled(corpus, out, "2/2")
+    videos = read_in_pieces([corpus.folder / "clips"])
+    other = Job(Answers(corpus.model, HERE, videos=8, top=5), videos, out, Shard(1, 2))
+    with pytest.raises(RunError, match="holds another run.*list differs"):
+        fill(other, compute=HERE, limits=Limits())
+    seen = Job(
+        Features(corpus.model, HERE, videos=11, per_clip=False, half=False),
+        read_in_pieces([corpus.list]),
+        out,
+        Shard(1, 2),
+    )
+    with pytest.raises(RunError, match="holds another run"):
+        fill(seen, compute=HERE, limits=Limits())
+    with pytest.raises(RunError, match="holds another run.*top: there 2, here 1"):
+        fill(job(corpus, out, "1/2", top=1), compute=HERE, limits=Limits())
+
+
+def test_a_file_that_is_no_table_is_not_written_over(corpus, tmp_path) -> None:
+    out = tmp_path / "a.parquet"
+    out.write_bytes(b"mine")
+    with pytest.raises(RunError, match=r"a\.parquet: cannot be read as Parquet"):
+        filled(corpus, out)
+    assert out.read_bytes() == b"mine"
+
+
+def test_a_list_without_one_file_is_refused_before_any_row(corpus, tmp_path) -> None:
+    (tmp_path / "list.csv").write_text("path\na.mp4\nb.mp4\n")
+    videos = read_in_pieces([tmp_path / "list.csv"])
+    absent = Job(Answers(corpus.model, HERE, videos=2, top=5), videos, tmp_path / "a.parquet")
+    with pytest.raises(DataError, match="not one video could be read"):
+        fill(absent, compute=HERE, limits=Limits())
+
+
+def test_a_disk_that_fills_keeps_what_is_finished(corpus, whole, tmp_path, monkeypatch) -> None:
+    out = tmp_path / "a.parquet"
+    monkeypatch.setattr(filling, "_ROWS", 4)
+    with monkeypatch.context() as full:
+        add = RowGroups.add
+
+        def until_full(self, rows):
+            if len(self.files) == 1:
+                raise OSError(28, "No space left on device", str(self.folder / "rows-00000001.parquet"))
+            add(self, rows)
+
+        full.setattr(RowGroups, "add", until_full)
+        with pytest.raises(
+            RunError, match=r"a\.parquet: cannot be written \(.*No space left.*finished are kept in .*parts"
+        ):
+            filled(corpus, out)
+    assert filled(corpus, out).computed == 7
+    assert rows_of(out) == rows_of(whole)
+
+
+@pytest.mark.parametrize("per_clip", [False, True])
+@pytest.mark.parametrize("half", [False, True])
+def test_features_are_those_of_the_folder(corpus, tmp_path, per_clip, half) -> None:
+    model, videos = corpus.model, read_in_pieces([corpus.list])
+    work = Features(model, HERE, videos=videos.rows, per_clip=per_clip, half=half)
+    summary = fill(Job(work, videos, tmp_path / "f.parquet"), compute=HERE, limits=Limits())
+    assert (summary.rows, summary.failed) == (11, 2)
+    expected = features(model, corpus.list, out=tmp_path / "f", per_clip=per_clip, compute=HERE)
+    table = pq.read_table(tmp_path / "f.parquet").to_pylist()
+    found = [row["features"] for row in table if row["status"] == "done"]
+    assert all(np.isnan(row["features"]).all() for row in table if row["status"] == "failed")
+    kind = np.float16 if half else np.float32
+    assert np.array_equal(np.array(found, kind), expected.read().astype(kind))
+
+
+def test_an_empty_shard_is_an_empty_table(corpus, tmp_path) -> None:
+    out = tmp_path / "a.parquet"
+    summary = filled(corpus, out, "1/14")
+    assert (summary.rows, summary.all_failed) == (0, False)
+    assert pq.read_table(out).num_rows == 0
+
+
+@pytest.mark.parametrize("text", ["0/4", "5/4", "1", "a/b", "1/0", "-1/4", "1/4/2", ""])
+def test_a_shard_that_is_none_is_one_line(text) -> None:
+    with pytest.raises(RunError, match="--shard"):
+        Shard.named(text)
+
+
+def test_shards_are_consecutive_and_even() -> None:
+    for total in (0, 1, 10, 1_000_003):
+        for count in (1, 3, 7, 64):
+            ranges = [Shard(number, count).rows(total) for number in range(1, count + 1)]
+            assert [one.start for one in ranges[1:]] == [one.stop for one in ranges[:-1]]
+            assert (ranges[0].start, ranges[-1].stop) == (0, total)
+            assert max(map(len, ranges)) - min(map(len, ranges)) <= 1
+
+
+@posix
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_shard_that_is_killed_is_started_again_and_merged(corpus, whole, tmp_path, number) -> None:
+    script = """if __name__ == "__main__":
+        import sys, time
+        from marey.engines import fill as filling
+        from marey.cli.app import app
+
+        add = filling.RowWriter.add
+
+        def slowly(self, number, result):
+            add(self, number, result)
+            if len(sys.argv) and number == 3:
+                print("at row 3", flush=True)
+                time.sleep(60)
+
+        filling._ROWS = 2
+        filling.RowWriter.add = slowly
+        app(sys.argv[1:])
+    """
+    words = ["predict", str(corpus.checkpoint), str(corpus.list), "--workers", "0"]
+    parts = [tmp_path / f"part-{shard}.parquet" for shard in (1, 2)]
+    (tmp_path / "killed.py").write_text(script)
+    killed = subprocess.Popen(
+        [sys.executable, str(tmp_path / "killed.py"), *words, "--shard", "1/2", "--out", str(parts[0])],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    assert killed.stdout is not None and killed.stdout.readline().strip() == b"at row 3"
+    os.kill(killed.pid, number)
+    _, said = killed.communicate(timeout=60)
+    assert not parts[0].exists()
+    if number == signal.SIGTERM:
+        assert killed.returncode == 130 and b"4 finished rows are kept" in said and b"To go on" in said
+    else:
+        assert len(RowGroups(parts[0]).files) == 2
+    for shard, part in enumerate(parts, start=1):
+        done = subprocess.run(
+            [sys.executable, "-m", "marey", *words, "--shard", f"{shard}/2", "--out", str(part)],
+            capture_output=True, timeout=120, check=True,
+        )  # fmt: skip
+        assert (b"going on: 4 of 5 videos" in done.stderr) == (shard == 1)
+    merge(parts, tmp_path / "merged.parquet")
+    assert rows_of(tmp_path / "merged.parquet") == rows_of(whole)

@@ -1,0 +1,156 @@
+"""Tables are merged only where they are all the rows of one list, made alike."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from marey.backends.compute import Compute
+from marey.base.errors import RunError
+from marey.data.limited import Limits
+from marey.data.pieces import read_in_pieces
+from marey.engines.fill import Job, fill
+from marey.engines.merge import merge
+from marey.engines.row_groups import Index, RowGroups, in_order
+from marey.engines.shard import Shard
+from marey.engines.table import TableNote
+from marey.engines.work import Answers
+from marey.weights.checkpoint import save_checkpoint
+from marey.weights.load import load_model
+
+
+@pytest.fixture(scope="session")
+def shards(corpus, tmp_path_factory) -> tuple[Path, Path, Path]:
+    folder = tmp_path_factory.mktemp("shards")
+    tables = tuple(folder / f"part-{number}.parquet" for number in (1, 2, 3))
+    for number, table in enumerate(tables, start=1):
+        write(corpus, table, Shard(number, 3))
+    return tables
+
+
+def write(corpus, out: Path, shard: Shard, checkpoint: Path | None = None, precision: str = "float32") -> None:
+    compute, videos = Compute(workers=0, precision=precision), read_in_pieces([corpus.list])
+    work = Answers(load_model(checkpoint or corpus.checkpoint), compute, videos=videos.rows, top=5)
+    fill(Job(work, videos, out, shard), compute=compute, limits=Limits())
+
+
+def test_a_missing_shard_is_named_by_its_rows(shards, tmp_path) -> None:
+    with pytest.raises(RunError, match=r"4 of 11 rows are missing \(3-6\); .* shards 1/3, 3/3: name all"):
+        merge([shards[0], shards[2]], tmp_path / "a.parquet")
+    assert not (tmp_path / "a.parquet").exists()
+
+
+def test_a_shard_that_is_named_twice_is_refused(shards, tmp_path) -> None:
+    copy = shutil.copy(shards[0], tmp_path / "copy.parquet")
+    with pytest.raises(RunError, match=r"3 rows would be there twice \(0-2\)"):
+        merge([*shards, Path(copy)], tmp_path / "a.parquet")
+
+
+def test_parts_of_two_checkpoints_are_refused(corpus, shards, tmp_path) -> None:
+    model = corpus.model
+    model.network.head.weight.data += 1
+    save_checkpoint(tmp_path / "other.safetensors", model)
+    write(corpus, tmp_path / "other.parquet", Shard(2, 3), tmp_path / "other.safetensors")
+    with pytest.raises(
+        RunError, match="other.parquet and .*part-1.parquet were not made alike.*weights_sha256 differs"
+    ):
+        merge([shards[0], tmp_path / "other.parquet", shards[2]], tmp_path / "a.parquet")
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "message"),
+    [
+        ("backend", "openvino", "backend: there eager, here openvino"),
+        ("precision", "bfloat16", "precision: there float32"),
+    ],
+)
+def test_parts_of_another_backend_or_precision_are_refused(shards, tmp_path, setting, value, message) -> None:
+    table = pq.read_table(shards[1])
+    note = json.loads(table.schema.metadata[b"marey"])
+    note["settings"][setting] = value
+    pq.write_table(table.replace_schema_metadata({b"marey": json.dumps(note)}), tmp_path / "other.parquet")
+    with pytest.raises(RunError, match=message):
+        merge([shards[0], tmp_path / "other.parquet", shards[2]], tmp_path / "a.parquet")
+
+
+def test_a_table_of_a_later_schema_is_refused(shards, tmp_path) -> None:
+    table = pq.read_table(shards[1])
+    note = json.loads(table.schema.metadata[b"marey"])
+    note["schema"] = 99
+    pq.write_table(table.replace_schema_metadata({b"marey": json.dumps(note)}), tmp_path / "other.parquet")
+    with pytest.raises(RunError, match="a table of version 99, and this Marey knows up to 1: update Marey"):
+        merge([shards[0], tmp_path / "other.parquet"], tmp_path / "a.parquet")
+
+
+def test_what_is_no_table_is_one_line(shards, tmp_path) -> None:
+    (tmp_path / "text.parquet").write_text("no table")
+    pq.write_table(pa.table({"a": [1]}), tmp_path / "foreign.parquet")
+    (tmp_path / "torn.parquet").write_bytes(shards[0].read_bytes()[:-100])
+    for name, message in (
+        ("text", "cannot be read as Parquet"),
+        ("torn", "cannot be read as Parquet"),
+        ("foreign", "no table that Marey wrote"),
+        ("absent", "no such file"),
+    ):
+        with pytest.raises(RunError, match=rf"{name}\.parquet: {message}"):
+            merge([*shards, tmp_path / f"{name}.parquet"], tmp_path / "a.parquet")
+
+
+def test_the_table_is_not_written_over_a_file_or_a_shard(shards, tmp_path) -> None:
+    (tmp_path / "mine.parquet").write_text("mine")
+    with pytest.raises(RunError, match="is there already"):
+        merge(shards, tmp_path / "mine.parquet")
+    with pytest.raises(RunError, match="is read by this command"):
+        merge(shards, shards[0])
+    assert (tmp_path / "mine.parquet").read_text() == "mine"
+
+
+def test_merged_tables_name_the_whole_list(shards, tmp_path) -> None:
+    merge(shards, tmp_path / "a.parquet")
+    note, part = TableNote.of(tmp_path / "a.parquet"), TableNote.of(shards[1])
+    assert (note.first, note.end, note.shard) == (0, 11, "1/1")
+    assert (part.first, part.end, part.shard) == (3, 7, "2/3")
+    assert note.settings == part.settings
+
+
+def test_a_disk_that_is_full_leaves_nothing(shards, tmp_path, monkeypatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(pq.ParquetWriter, "write_table", full)
+    with pytest.raises(
+        RunError, match=r"a\.parquet: cannot be written \(No space left on device\): nothing was changed"
+    ):
+        merge(shards, tmp_path / "a.parquet")
+    assert list(tmp_path.iterdir()) == []
+
+
+def rows(*numbers: int, mark: str) -> pa.Table:
+    columns = {"row": list(numbers), "status": ["done"] * len(numbers), "mark": [mark] * len(numbers)}
+    return pa.table(columns)
+
+
+def test_later_files_replace_rows_of_earlier_ones_and_order_is_that_of_the_list(tmp_path) -> None:
+    groups = RowGroups(tmp_path / "a.parquet")
+    for table in (rows(4, 5, 9, mark="a"), rows(0, 5, mark="b"), rows(1, 2, 3, mark="c")):
+        groups.add(table)
+    assert [path.name for path in groups.files] == [f"rows-0000000{number}.parquet" for number in range(3)]
+    joined = pa.concat_tables(in_order(groups.files, rows(0, mark="").schema)).to_pydict()
+    assert list(zip(joined["row"], joined["mark"], strict=True)) == [
+        (0, "b"), (1, "c"), (2, "c"), (3, "c"), (4, "a"), (5, "b"), (9, "a"),
+    ]  # fmt: skip
+    assert Index.of(groups.files).repeated.tolist() == [5]
+
+
+def test_a_table_of_many_row_groups_in_any_order_is_joined(tmp_path) -> None:
+    groups = RowGroups(tmp_path / "a.parquet")
+    for begin in range(40):
+        groups.add(rows(*range(begin, 400, 40), mark=str(begin)))
+    groups.join(rows(0, mark="").schema)
+    found = pq.read_table(tmp_path / "a.parquet").to_pydict()
+    assert found["row"] == list(range(400))
+    assert found["mark"] == [str(row % 40) for row in range(400)]
+    assert not groups.folder.exists()
