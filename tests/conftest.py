@@ -8,10 +8,14 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from marey.base.reporter import TerminalReporter, reporting
+
+if TYPE_CHECKING:
+    from small_corpus import Corpus
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 SLOW_LIMIT = 1200
@@ -37,6 +41,14 @@ def prepared(tmp_path_factory) -> Path:
     from prepared_folder import prepare
 
     return prepare(tmp_path_factory.mktemp("prepared"))
+
+
+@pytest.fixture(scope="session")
+def corpus(tmp_path_factory) -> "Corpus":
+    """A tiny network, and a list of eleven videos of which two cannot be read. Tests leave it as it was."""
+    from small_corpus import make_corpus
+
+    return make_corpus(tmp_path_factory.mktemp("corpus"))
 
 
 @pytest.fixture(autouse=True)

@@ -45,7 +45,11 @@ def needs(command: Shown) -> str | None:
     if found.name in TESTED_ELSEWHERE or fault_of(command) or "..." in command.words:
         return "other tests"
     values = values_of(command)
-    devices = values.get("device", "auto") in ("auto", "cpu") and values.get("backend", "auto") in ("auto", "eager")
+    devices = values.get("device", "auto") in ("auto", "cpu") and values.get("backend", "auto") in (
+        "auto",
+        "eager",
+        None,
+    )
     if not devices or values.get("fuse_data"):  # the prepared runs/flow is a copy of a network on pictures
         return "a device, a backend or a network on optical flow"
     if found.name in ("list", "show", "fetch", "path", "remove"):

@@ -79,7 +79,7 @@ def test_every_import_is_declared() -> None:
 def test_what_is_imported_without_an_extra_is_required() -> None:
     """Only these are asked for where they are used, with a message that names the extra."""
     required = {name_of(one) for one in PROJECT["dependencies"]}
-    optional = {"openvino", "huggingface_hub", "torchvision"}
+    optional = {"openvino", "huggingface_hub", "pyarrow", "fsspec", "s3fs", "torchvision"}
     foreign = set()
     for path in (ROOT / "src").rglob("*.py"):
         foreign |= imported(path.read_text(encoding="utf-8"))

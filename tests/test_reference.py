@@ -13,6 +13,7 @@ import pytest
 from made_videos import coded_frame
 
 import marey
+from marey.cli.app import app
 from tiny import RECIPE, write_clips
 
 PAGES = sorted((Path(__file__).parents[1] / "docs" / "reference").glob("*.md"))
@@ -65,6 +66,12 @@ def folder(tmp_path_factory) -> Path:
             path.parent.mkdir(exist_ok=True)
             cv2.imwrite(str(path), pictures[number])
     marey.fit(RECIPE.variant(train={"epochs": 1}), train=place / "clips", out=place / "runs" / "a", workers=0)
+    with contextlib.chdir(place):
+        for words in (
+            "predict runs/a clips --out answers.parquet",
+            "features runs/a --data clips --out features.parquet",
+        ):
+            app([*words.split(), "--workers", "0", "--quiet"], standalone_mode=False)
     return place
 
 

@@ -15,6 +15,7 @@ from marey.backends.compute import Compute
 from marey.base.errors import DataError, RunError
 from marey.data.limited import Limits
 from marey.data.pieces import read_in_pieces
+from marey.data.views import ViewDecoder
 from marey.engines import fill as filling
 from marey.engines.fill import Job, fill
 from marey.engines.merge import merge
@@ -26,6 +27,20 @@ from marey.inference.features import features
 from platforms import posix
 
 HERE = Compute(workers=0)
+
+
+@pytest.fixture
+def decoded(monkeypatch) -> list[str]:
+    """The ids of videos that this process decodes, in order."""
+    seen: list[str] = []
+    decode = ViewDecoder.decoded
+
+    def noting(self, video, target):
+        seen.append(video.id)
+        return decode(self, video, target)
+
+    monkeypatch.setattr(ViewDecoder, "decoded", noting)
+    return seen
 
 
 def job(corpus, out: Path, shard: str = "1/1", top: int = 5) -> Job:

@@ -52,7 +52,7 @@ class TableSummary:
 
     def as_text(self) -> str:
         """For a person: a line of counts, and one for each frequent reason."""
-        rate = f"; {self.computed / self.seconds:.3g} videos/s" if self.computed and self.seconds else ""
+        rate = f" ({self.computed / self.seconds:.3g} videos/s)" if self.computed and self.seconds else ""
         took = f", {self.computed:,} of them now in {lasting(self.seconds)}{rate}" if self.computed else ""
         lines = [
             f"{self.out}: {counted(self.rows, 'video')}: {self.rows - self.failed:,} done, {self.failed:,} failed{took}"

@@ -4,13 +4,12 @@ import random
 from dataclasses import dataclass
 from pathlib import Path
 
-import pytest
 import torch
 
 from marey.classifier import Classifier
-from marey.data.views import ViewDecoder
 from marey.weights.checkpoint import save_checkpoint
 from marey.weights.load import build_model, load_model
+from tiny import RECIPE, write_clips
 
 
 @dataclass(frozen=True)
@@ -26,11 +25,7 @@ class Corpus:
         return load_model(self.checkpoint)
 
 
-@pytest.fixture(scope="session")
-def corpus(tmp_path_factory) -> Corpus:
-    from tiny import RECIPE, write_clips
-
-    folder = tmp_path_factory.mktemp("corpus")
+def make_corpus(folder: Path) -> Corpus:
     clips = sorted(write_clips(folder / "clips", per_class=4).rglob("*.mp4"))
     random.Random(0).shuffle(clips)
     (folder / "torn.mp4").write_bytes(clips[0].read_bytes()[:200])
@@ -42,17 +37,3 @@ def corpus(tmp_path_factory) -> Corpus:
     torch.manual_seed(0)
     save_checkpoint(folder / "m.safetensors", build_model(RECIPE), RECIPE, ["jump", "run"])
     return Corpus(folder, folder / "list.csv", folder / "m.safetensors")
-
-
-@pytest.fixture
-def decoded(monkeypatch) -> list[str]:
-    """The ids of videos that this process decodes, in order."""
-    seen: list[str] = []
-    decode = ViewDecoder.decoded
-
-    def noting(self, video, target):
-        seen.append(video.id)
-        return decode(self, video, target)
-
-    monkeypatch.setattr(ViewDecoder, "decoded", noting)
-    return seen
