@@ -34,6 +34,10 @@ def prepare(folder: Path) -> Path:
         shutil.copytree(trained, folder / "runs" / name)
         for copy in (f"{name}.npz", f"{name}-val.npz"):
             shutil.copy(trained / "scores.npz", folder / copy)
+    for shard in (1, 2):
+        words = ("predict", "runs/clips-1", "list.csv", "--workers", "0", "--shard", f"{shard}/2")
+        with contextlib.chdir(folder):
+            assert run(*words, "--out", f"part-{shard}.parquet").exit_code == 0
     for copy in ("new.safetensors", "checkpoints/new.safetensors"):
         (folder / copy).parent.mkdir(exist_ok=True)
         shutil.copy(trained / "last.safetensors", folder / copy)

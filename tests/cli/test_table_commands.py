@@ -69,7 +69,8 @@ def test_a_test_writes_its_scores_as_a_table(place) -> None:
         file.write("clips/jump/absent.mp4,jump,val\n")
     done = marey("evaluate", "runs/clips-1", "--data", "tested.csv", "--out", "t", "--workers", 0, "--parquet")
     assert done.exit_code == 0, done.output
-    scores = np.load("t/scores.npz")
+    with np.load("t/scores.npz") as file:
+        scores = dict(file)
     rows = pq.read_table("t/scores.parquet").to_pylist()
     assert [row["id"] for row in rows if row["status"] == "done"] == scores["ids"].tolist()
     assert [row["id"] for row in rows if row["status"] == "failed"] == ["clips/jump/absent.mp4"]

@@ -293,7 +293,7 @@ def test_a_codec_that_nobody_knows(tmp_path) -> None:
 
 @pytest.mark.parametrize("source", [None, 3, io.StringIO("text")], ids=["None", "3", "text"])
 def test_nothing_of_the_kind(source) -> None:
-    with pytest.raises(DataError, match="path, bytes or a file opened in binary mode"):
+    with pytest.raises(DataError, match="path, an address, bytes or a file opened in binary mode"):
         open_video(source)
 
 

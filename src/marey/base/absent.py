@@ -58,10 +58,12 @@ def why_absent(path: str | Path, otherwise: str = "no such file") -> str:
     """
     text = str(path)
     plain = text.strip(_AROUND)
+    if reason := why_no_file(text):
+        return reason
     if (address := _ADDRESS.search(text)) is not None:
         return _of_address(address[1].lower(), address[2])
     if _SITES.match(text.lower().removeprefix("www.")):
-        return _of_address("https", text)
+        return _page(text)
     advice = ""
     if _CAMERA.match(text):
         advice = f", and cameras are not read yet: record a file first, for example {_RECORD}, and name that"
@@ -84,14 +86,30 @@ def why_absent(path: str | Path, otherwise: str = "no such file") -> str:
     return otherwise + advice
 
 
-def _of_address(scheme: str, rest: str) -> str:
-    if scheme == "file":
-        return f"an address of a file on this machine: name its path, /{unquote(rest)}"
+def why_no_file(text: str) -> str:
+    """Why an address is not that of a file: a live stream, or a page of a site of videos; "" where it may be one."""
+    address = _ADDRESS.search(text)
+    if address is None:
+        return ""
+    scheme, rest = address[1].lower(), address[2]
     if scheme in _STREAMS:
         return (
             f"a live stream ({scheme}), and those are not read yet: record a part of it first, for example "
             f"ffmpeg -i {scheme}://{rest} -t 10 -c copy clip.mp4, and name that"
         )
-    fetch = f"yt-dlp {rest}" if _SITES.match(rest.lower().removeprefix("www.")) else f"curl -LO {scheme}://{rest}"
-    example = f", for example {fetch}" if scheme in ("http", "https") else ""
-    return f"an address, and only files on this machine are read: fetch it first{example}, and name the file"
+    if scheme in ("http", "https") and _SITES.match(rest.lower().removeprefix("www.")):
+        return _page(rest)
+    return ""
+
+
+def _page(rest: str) -> str:
+    return (
+        f"a page with a video in it, and files are read: fetch it first, for example yt-dlp {rest}, and name the file"
+    )
+
+
+def _of_address(scheme: str, rest: str) -> str:
+    if scheme == "file":
+        return f"an address of a file on this machine: name its path, /{unquote(rest)}"
+    example = f", for example curl -LO {scheme}://{rest}" if scheme in ("http", "https") else ""
+    return f"an address of a kind that is not read here ({scheme}): fetch it first{example}, and name the file"

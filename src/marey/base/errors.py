@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from marey.base.address import Address
+
 _PARAMETERS = {
     "--set": 'settings=["KEY=VALUE"]',
     **{
@@ -44,7 +46,7 @@ class DecodeError(MareyError):
     `path` names the file; `reason` says what FFmpeg or the scan met ("frame 28 of 50: Invalid data ...").
     """
 
-    def __init__(self, path: str | Path, reason: str) -> None:
+    def __init__(self, path: str | Path | Address, reason: str) -> None:
         super().__init__(f"{path}: {reason}")
         self.path = str(path)
         self.reason = reason

@@ -56,7 +56,10 @@ if TYPE_CHECKING:
 
 def predict(
     model: NameOrFile,
-    videos: Annotated[list[Path], typer.Argument(help="Video files, folders of them, or lists (.txt, .csv).")],
+    videos: Annotated[
+        list[str],
+        typer.Argument(help="Video files, folders of them, lists (.txt, .csv), or addresses (s3://, https://)."),
+    ],
     root: Root = None,
     classes: ModelClasses = None,
     top: Annotated[int | None, typer.Option("--top", min=1, help="How many answers per video (default: 5).")] = None,
@@ -200,7 +203,9 @@ def _say_what_to_do_with(files: "AnswerFiles | None") -> None:
 
 def features(
     model: NameOrFile,
-    data: Annotated[Path, typer.Option("--data", help="A list of videos, a folder of them, or one video.")],
+    data: Annotated[
+        Path, typer.Option("--data", help="A list of videos, a folder of them, or one video or its address.")
+    ],
     per_clip: Annotated[
         bool,
         typer.Option("--per-clip", help="An array of clips x D for each video; else of D, the mean over all views."),

@@ -93,7 +93,7 @@ ModelClasses = Annotated[
     Path | None,
     typer.Option("--classes", help="A file of class names, one a line, for a checkpoint that does not name its own."),
 ]
-Root = Annotated[Path | None, typer.Option("--root", help="Folder that the list's paths are relative to.")]
+Root = Annotated[Path | None, typer.Option("--root", help="Folder, or address, that the list's paths are relative to.")]
 Classes = Annotated[
     Path | None, typer.Option("--classes", help="File of class names in order, for a list that labels by number.")
 ]

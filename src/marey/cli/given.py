@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from marey.base.address import is_address
 from marey.base.errors import RecipeError
 from marey.cli.command import trusted
 
@@ -86,12 +87,14 @@ def same_model(
     return [*words, *(["--untrained"] if untrained else [])]
 
 
-def first_tested(ids: Sequence[str], data: Path, root: Path | None) -> Path:
+def first_tested(ids: Sequence[str], data: Path, root: Path | None) -> Path | str:
     """The first video that is there of the first hundred tested ones, whose `ids` are paths as the list or folder `data` has
     them; "VIDEO" where there is none such. The list, which may be long, is not read for it once more.
     """
     folder = root or (data if data.is_dir() else data.parent)
     for name in ids[:100]:
+        if is_address(name):
+            return name
         for path in (folder / name, folder / name.rpartition("@")[0]):  # a part of a video has its times behind an @
             if path.is_file() or (path.is_dir() and path != folder):
                 return path

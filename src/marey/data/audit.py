@@ -19,6 +19,7 @@ from marey.base.order import natural_order
 from marey.base.words import counted
 from marey.data.formats import check_root, is_list, read_manifest
 from marey.data.manifest import Manifest
+from marey.data.missing import refuse_addresses
 from marey.data.odd import find_odd
 from marey.data.probe import Probe, ProbeCache
 from marey.data.recordings import Recordings, find_recordings
@@ -160,6 +161,7 @@ def audit(
     """
     if not manifests:
         raise DataError("name at least one list.")
+    refuse_addresses("marey data audit", *manifests)
     recordings = find_recordings(manifests, workers=workers) if pictures else None
     by_names = joined_sources(manifests) if recordings is None else recordings.by_names
     sources = by_names if recordings is None else recordings.sources

@@ -13,7 +13,7 @@ from marey.base.claim import Claim, Command, OutputPath
 from marey.base.errors import DataError, DecodeError, RunError
 from marey.base.readme import write_readme
 from marey.data.manifest import Manifest, Sample
-from marey.data.missing import require_files
+from marey.data.missing import refuse_addresses, require_files
 from marey.data.quarantine import Broken, VideoJob, run_video_jobs
 from marey.data.videos import seconds_text
 from marey.video.source import Size
@@ -128,9 +128,10 @@ def convert(manifest: Manifest, out: Path, how: Conversion, *, workers: int | No
             be written.
         DataError: two videos would become one file, or not one is there or could be read.
     """
+    refuse_addresses("marey data resize and frames", manifest)
     require_files(manifest.videos)
     targets = _targets(manifest, how)
-    jobs = {t: _Job(sample.id, sample.path, how, sample, out / t) for t, sample in zip(targets, manifest, strict=True)}
+    jobs = {t: _Job(sample.id, sample.file, how, sample, out / t) for t, sample in zip(targets, manifest, strict=True)}
     if any(os.path.abspath(job.video) == os.path.abspath(job.target) for job in jobs.values()):  # noqa: PTH100
         raise RunError(f"{out} holds the videos themselves: choose another --out.")
     settings = {"kind": type(how).__name__, **asdict(how)}  # type: ignore[call-overload]

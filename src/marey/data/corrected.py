@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from marey.base.address import absolute
 from marey.base.files import write_text
 from marey.base.words import counted, verb
 from marey.data.manifest import Manifest
@@ -190,7 +191,7 @@ class Corrected:
         for clip, change in self.changes.items():
             part = self.listed[clip.side]
             video = part[clip.row]
-            name = video.id if one_root else f"{video.path.absolute()}{video.id.removeprefix(str(part.ids[clip.row]))}"
+            name = video.id if one_root else f"{absolute(video.path)}{video.id.removeprefix(str(part.ids[clip.row]))}"
             label = "|".join(part.class_names[place] for place in change.label)
             rows[name, label, change.group, "x" if change.left_out else ""] = None
         text = io.StringIO()

@@ -13,7 +13,7 @@ from marey.base.readme import write_readme
 from marey.base.reporter import notice
 from marey.base.words import counted, verb
 from marey.data.manifest import Manifest
-from marey.data.missing import require_files
+from marey.data.missing import refuse_addresses, require_files
 from marey.data.quarantine import BROKEN, Broken, VideoJob, run_video_jobs
 from marey.video.flow.files import TEMPLATE, UNFINISHED, Storage, check_template, place_of, write_flow
 from marey.video.flow.rule import FlowRule, compute_levels
@@ -73,6 +73,7 @@ def extract_flow(
     """
     out = Path(out)
     check_template(template)
+    refuse_addresses("marey data flow", manifest)
     require_files(manifest.videos)
     stems = [_stem(name) for name in manifest.ids.tolist()]
     places = _places(manifest, out, stems, storage)
@@ -88,7 +89,7 @@ def extract_flow(
         first = {stem: row for row, stem in reversed(list(enumerate(stems)))}
         jobs = [
             _Job(
-                str(place.relative_to(out)), manifest[first[stem]].path, place, rule, storage, template, device, compiled,
+                str(place.relative_to(out)), manifest[first[stem]].file, place, rule, storage, template, device, compiled,
                 alone=workers == 0,
             )
             for stem, place in todo.items()

@@ -1,12 +1,12 @@
 """Reads every way in which the field writes down which video shows what, by rules that a person can follow."""
 
 import json
-import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from marey.base.absent import nothing_at
+from marey.base.address import Address, address_in
 from marey.base.errors import DataError
 from marey.base.reporter import notice
 from marey.base.words import counted
@@ -29,7 +29,7 @@ from marey.data.public_lists import (
     refuse_boxes,
     ucf101_classes,
 )
-from marey.data.rows import FilesIn, Rows, as_they_lie, has_video_suffix, with_frame_ranges
+from marey.data.rows import FilesIn, Rows, as_they_lie, has_video_suffix, on_server, with_frame_ranges
 from marey.data.sources import ucf_group
 from marey.data.split_names import split_column, split_name
 from marey.data.tables import (
@@ -41,9 +41,8 @@ from marey.data.tables import (
     tell_of_columns,
     tell_of_frames,
 )
-from marey.data.text import header_place, is_parquet, no_utf8, place, read_text
+from marey.data.text import header_place, is_parquet, no_utf8, read_text
 
-_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 LIST_SUFFIXES = (".csv", ".tsv", ".txt", ".lst", ".list", ".json", ".jsonl", ".ndjson", ".parquet")
 """The names of files that are lists of videos where videos may be named as well."""
 
@@ -86,7 +85,7 @@ def read_manifest(
 
     Args:
         path: The list, or a folder.
-        root: The folder of relative paths; else the list's own.
+        root: The folder of relative paths, or the address below which they lie; else the list's own folder.
         classes: The class names in order, or a file of them (`marey.data.class_files.read_classes`); None: the names that
             `Manifest.write_csv` left beside the list (list.csv.classes.json), if it did.
         split: Keep one split; any of the words for it (`marey.data.split_names`).
@@ -115,6 +114,8 @@ def read_manifest(
         splits=None if rows.splits is None else _splits(rows.source, rows.splits), groups=rows.groups,
         frame_ranges=rows.frame_ranges,
     )  # fmt: skip
+    if root is not None:
+        manifest = replace(manifest, server=address_in(root))
     if own is not None and names is not None:
         manifest = manifest.with_classes(names)
     return manifest.split(split) if split else manifest
@@ -124,6 +125,8 @@ def is_list(path: str | Path) -> bool:
     """Whether a path names a list, whose relative paths `root` is for: the split files of a public data set, or a file
     that is no video by its suffix.
     """
+    if address_in(path) is not None:
+        return False
     return bool(official_files(Path(path))) or not (Path(path).is_dir() or has_video_suffix(str(path)))
 
 
@@ -166,7 +169,13 @@ def read_rows(
     Raises:
         DataError: see `read_manifest`.
     """
+    server = None if root is None else address_in(root)
+    root = None if server is not None else root
+    if (address := address_in(path)) is not None:
+        raise list_at(address)
     if files := official_files(path):
+        if server is not None:
+            raise DataError(f"{path}: the files of a public data set name videos of a folder: give --root FOLDER.")
         folder = Path(root) if root else files[0].parent
         return official_rows(files, FilesIn(folder)), folder
     if not path.exists() and not bare:
@@ -181,22 +190,9 @@ def read_rows(
         raise DataError(f"{path}: names no videos.")
     if bare:
         return rows, folder
-    refuse_addresses(rows)
+    if server is not None:
+        return on_server(rows, server), folder
     return with_frame_ranges(as_they_lie(rows, there), folder), folder
-
-
-def refuse_addresses(rows: Rows) -> None:
-    """Check that a list names files.
-
-    Raises:
-        DataError: with file and line: it names an address.
-    """
-    address = next((row for row, name in enumerate(rows.paths) if "://" in name and _ADDRESS.match(name)), None)
-    if address is not None:
-        raise DataError(
-            f"{place(rows.source, rows.lines[address])}: {rows.paths[address]} is an address, and Marey reads files: "
-            "download it first."
-        )
 
 
 def _parquet_rows(listed: ParquetList, there: FilesIn, classes: Sequence[str] | None) -> Rows:
@@ -221,6 +217,14 @@ def _text_rows(
     if rows.paths and no_utf8(text):
         rows.refuse_other_encodings(root)
     return rows
+
+
+def list_at(address: Address) -> DataError:
+    """The error that says what to do about a list at an address."""
+    return DataError(
+        f"{address}: lists are read from this machine: fetch it first, and name the file; --root ADDRESS (root= in Python) "
+        "is where the files of its relative paths lie."
+    )
 
 
 def _rows(source: str, text: str, root: Path, there: FilesIn, classes: Sequence[str] | None, *, bare: bool) -> Rows:

@@ -15,9 +15,12 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from marey.base.address import Address, Place, address_in, path_in
 from marey.base.words import counted
 from marey.data.manifest import Manifest
 from marey.data.videos import VideoEntry
+from marey.video.decoding import FetchError
+from marey.video.remote import RemoteFile
 
 _END = 1 << 16
 """Bytes of a file's beginning and end that are read."""
@@ -105,6 +108,7 @@ def identity_of(video: VideoEntry) -> int:
 
     Raises:
         OSError: nothing is there, or it cannot be read.
+        FetchError: a server does not give it.
     """
     return identity_in(video, content_of(video.path))
 
@@ -125,9 +129,15 @@ def _in_parts(whole: int) -> int:
     return _number(hashlib.sha256(f"{whole} in parts".encode()))
 
 
-def content_of(path: str | Path) -> int:
-    """As `identity_of`, of a whole file or folder."""
+def content_of(path: str | Place) -> int:
+    """As `identity_of`, of a whole file or folder; of a file at an address by two short reads."""
     digest = hashlib.sha256()
+    if (address := address_in(path)) is not None:
+        with RemoteFile(address) as remote:
+            digest.update(remote.size.to_bytes(8, "little"))
+            digest.update(remote.ends(_END))
+        return _number(digest)
+    assert not isinstance(path, Address)
     if not os.path.isdir(path):  # noqa: PTH112 - a million paths, no Path for each
         _read_ends(path, digest)
         return _number(digest)
@@ -157,9 +167,9 @@ def _number(digest: "hashlib._Hash") -> int:
 
 
 def paths_of(manifest: Manifest) -> list[str]:
-    """The path of each video."""
+    """The path or address of each video."""
     root = str(manifest.root)
-    return [os.path.join(root, name) for name in manifest.ids.tolist()]  # noqa: PTH118 - a Path per row takes seconds
+    return [path_in(root, name) for name in manifest.ids.tolist()]
 
 
 def equal_contents(paths: Sequence[str]) -> NDArray[np.int64]:
@@ -198,9 +208,12 @@ def _many(function: Callable[[str], int], files: Sequence[str]) -> Iterator[int]
 def _size(path: str) -> int:
     """Bytes of a file; of a folder the number of its entries; -1 where nothing is there."""
     try:
+        if (address := address_in(path)) is not None:
+            with RemoteFile(address) as remote:
+                return remote.size
         found = os.stat(path)  # noqa: PTH116
         return len(os.listdir(path)) if stat.S_ISDIR(found.st_mode) else found.st_size  # noqa: PTH208
-    except OSError:
+    except (OSError, FetchError):
         return -1
 
 
@@ -208,5 +221,5 @@ def _content(path: str) -> int:
     """The identity of a whole file or folder; 0 where it cannot be read."""
     try:
         return content_of(path)
-    except OSError:
+    except (OSError, FetchError):
         return 0

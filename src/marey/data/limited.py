@@ -97,7 +97,7 @@ class _Decoding:
         return tuple(_decoded(decoder, item) for decoder in self.decoders)
 
     def duration(self, item: VideoEntry) -> float | None:
-        return stated_seconds(str(item.path))
+        return stated_seconds(item.path)
 
 
 def _decoded(decoder: ViewDecoder, video: VideoEntry) -> ViewItem:
@@ -113,20 +113,9 @@ def _decoded(decoder: ViewDecoder, video: VideoEntry) -> ViewItem:
             raise MemoryError from error
         if isinstance(error, cv2.error):
             raise
-        found, by_decoder = broken(video, error), isinstance(error, DecodeError)
-    return _confirmed(decoder, video, found) if by_decoder else found
-
-
-def _confirmed(decoder: ViewDecoder, video: VideoEntry, found: Broken) -> Broken:
-    """The same, if the file is broken where no memory is refused, too.
-
-    Raises:
-        MemoryError: it is not.
-    """
-    with memory_not_refused() as refused:
-        if refused and decoder(video, None) != found:
-            raise MemoryError
-    return found
+        found = broken(video, error)
+    with memory_not_refused() as refused:  # a file that seems broken; the process looks at the memory that was used
+        return decoder(video, None) if refused else found
 
 
 def _lacked_memory(error: Exception) -> bool:

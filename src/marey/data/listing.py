@@ -8,17 +8,19 @@ from typing import TypeAlias
 
 import numpy as np
 
-from marey.base.absent import nothing_at
+from marey.base.absent import nothing_at, why_no_file
+from marey.base.address import Address, Place, is_address, place_of, written
 from marey.base.errors import DataError
 from marey.base.notebook import beginning
 from marey.base.reporter import notice
 from marey.base.words import counted
-from marey.data.formats import LIST_SUFFIXES, OTHER_SUFFIXES, check_root, read_rows
+from marey.data.formats import LIST_SUFFIXES, OTHER_SUFFIXES, check_root, list_at, read_rows
 from marey.data.manifest import Manifest
 from marey.data.public_lists import official_files
 from marey.data.rows import WHOLE, Rows, frame_ranges_of, in_folder, times_of
 from marey.data.scan import scan_folder
 from marey.data.videos import VideoEntry, VideoList
+from marey.video.remote import check_readable
 from marey.video.source import FrameSource
 from marey.video.suffixes import VIDEO_SUFFIXES
 
@@ -30,18 +32,20 @@ _LISTS = (*LIST_SUFFIXES, *OTHER_SUFFIXES)
 
 
 def read_videos(paths: str | Path | Iterable[str | Path], *, root: str | Path | None = None) -> VideoList:
-    """Files, folders of frames, folders that are searched, and lists, in order, each video once; labels do not matter.
+    """Files, folders of frames, folders that are searched, lists, and addresses of files on servers, in order, each video
+    once; labels do not matter.
 
     A list is any that `read_manifest` reads, with labels or without: a path on each line, or a CSV with the header
-    `path[,start,end]` or `path[,start_frame,end_frame]`; `root` is the folder of its relative paths, else its own.
+    `path[,start,end]` or `path[,start_frame,end_frame]`; `root` is the folder of its relative paths, or the address below
+    which they lie, else its own folder.
 
     Raises:
-        DataError: nothing is there, or a folder or list holds no video.
+        DataError: nothing is there, an address is that of a list or a folder, or a folder or list holds no video.
     """
-    return _each_once([videos_at(path, None if root is None else Path(root)) for path in paths_given(paths)])
+    return _each_once([videos_at(path, root) for path in paths_given(paths)])
 
 
-def paths_given(paths: str | Path | Iterable[str | Path]) -> list[Path]:
+def paths_given(paths: str | Path | Iterable[str | Path]) -> list[Place]:
     """One path or several as several.
 
     Raises:
@@ -50,7 +54,7 @@ def paths_given(paths: str | Path | Iterable[str | Path]) -> list[Path]:
     several = [paths] if isinstance(paths, str | Path) else list(paths)
     if "" in several:  # which `Path` takes for the working folder
         raise DataError("a path is empty: name a file, a folder or a list.")
-    return list(map(Path, several))
+    return [place_of(path) for path in several]
 
 
 def as_videos(videos: VideosLike, *, root: str | Path | None = None) -> VideoList:
@@ -73,12 +77,12 @@ def as_videos(videos: VideosLike, *, root: str | Path | None = None) -> VideoLis
         case str() | Path():
             return read_videos(videos, root=root)
         case Iterable() if not isinstance(videos, bytes | bytearray | memoryview | np.ndarray | FrameSource):
-            return _of_several(list(videos), None if root is None else Path(root))
+            return _of_several(list(videos), root)
         case _:
             raise _no_videos(videos)
 
 
-def _of_several(several: Sequence[str | Path | VideoEntry], root: Path | None) -> VideoList:
+def _of_several(several: Sequence[str | Path | VideoEntry], root: str | Path | None) -> VideoList:
     """The videos of all of them, in order."""
     if root is not None:
         check_root(root, *[one for one in several if isinstance(one, str | Path)])
@@ -93,7 +97,7 @@ def _of_several(several: Sequence[str | Path | VideoEntry], root: Path | None) -
         if isinstance(one, VideoEntry):
             parts.append(_of_entry(one))
         elif isinstance(one, str | Path):
-            parts.append(videos_at(Path(one), root))
+            parts.append(videos_at(place_of(one), root))
         else:
             raise _no_videos(one)
     parts.append(VideoList.from_paths(plain))
@@ -105,6 +109,8 @@ def _holds_videos(path: str | Path) -> bool:
     name = str(path)
     if not name:
         raise DataError("a path is empty: name a file, a folder or a list.")
+    if is_address(name):  # by whose suffix one knows a video; others are looked at, and are one, too, or refused
+        return Address(name).suffix.lower() not in VIDEO_SUFFIXES
     suffix = name[name.rfind(".") :].lower()
     if suffix in VIDEO_SUFFIXES:  # of a million paths, none is looked at
         return False
@@ -117,7 +123,7 @@ def _of_entry(video: VideoEntry) -> VideoList:
     """A list of one entry of another list."""
     timed, framed = (video.start, video.end), (video.start_frame, video.end_frame)
     return VideoList(
-        np.array([str(video.path)]),
+        np.array([written(video.path)]),
         times=None if timed == (None, None) else np.array([[np.nan if t is None else t for t in timed]], np.float64),
         frame_ranges=None
         if framed == (None, None)
@@ -138,12 +144,14 @@ def _no_videos(given: object) -> DataError:
     )
 
 
-def videos_at(path: Path, root: Path | None) -> VideoList:
-    """The videos of one file, folder or list, by paths that need no root.
+def videos_at(path: Place, root: str | Path | None) -> VideoList:
+    """The videos of one file, folder, list or address, by paths that need no root.
 
     Raises:
         DataError: as `read_videos`.
     """
+    if isinstance(path, Address):
+        return _at_address(path)
     if official_files(path):
         return _listed(path, root)
     if path.is_dir():
@@ -154,6 +162,25 @@ def videos_at(path: Path, root: Path | None) -> VideoList:
     if not _is_list(path):
         return VideoList.from_paths([path])
     return _listed(path, root)
+
+
+def _at_address(address: Address) -> VideoList:
+    """The video at an address.
+
+    Raises:
+        DataError: by its name it is a list or a folder; it is a page or a stream; or nothing here reads such addresses.
+    """
+    if reason := why_no_file(address.url):
+        raise DataError(f"{address}: {reason}.")
+    if not address.name:
+        raise DataError(
+            f"{address}: folders of servers are not searched: write the addresses in it into a list, one a line, and name "
+            "that."
+        )
+    if address.suffix.lower() in _LISTS:
+        raise list_at(address)
+    check_readable(address)
+    return VideoList.from_paths(address)
 
 
 def _in_folder(folder: Path) -> list[str]:
@@ -168,7 +195,7 @@ def _in_folder(folder: Path) -> list[str]:
     return [before + path for path in scan.videos]
 
 
-def _listed(file: Path, root: Path | None) -> VideoList:
+def _listed(file: Path, root: str | Path | None) -> VideoList:
     """The videos of a list, whatever its labels.
 
     Raises:
@@ -189,9 +216,9 @@ def listed_videos(rows: Rows, folder: Path) -> VideoList:
     )
 
 
-def is_listed(path: Path) -> bool:
+def is_listed(path: Place) -> bool:
     """Whether a path is that of a file that lists videos, other than those of official splits."""
-    return _is_list(path) and path.is_file() and not official_files(path)
+    return isinstance(path, Path) and _is_list(path) and path.is_file() and not official_files(path)
 
 
 def _is_list(path: Path) -> bool:

@@ -11,6 +11,7 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from marey.base.address import Address, is_address
 from marey.base.errors import DataError
 from marey.base.files import atomic_path
 from marey.base.jsonable import BYTES, json_text
@@ -28,6 +29,7 @@ from marey.data.videos import (
     first_of,
     given,
     seconds_text,
+    shown_names,
     source_text,
 )
 
@@ -72,6 +74,9 @@ class Manifest:
     joined_groups: NDArray[np.str_] | None = None
     """[N]: groups that corrections give to some videos of a list without groups, "" for the others, whose sources names
     give; None: there are none. (`groups` says all that is known, and names are not asked.)"""
+
+    server: Address | None = field(default=None, compare=False)
+    """The address below which the relative paths of its list lie, where they were read so; `ids` have it."""
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -182,7 +187,7 @@ class Manifest:
     def fingerprint(self) -> str:
         """SHA-256 over ids, labels, parts and class names: two results with the same one saw the same list."""
         several = [] if self.label_sets is None else [self._label_words()]
-        columns = (self.ids, self.labels, self.times, *given(self.frame_ranges))
+        columns = (shown_names(self.ids), self.labels, self.times, *given(self.frame_ranges))
         return fingerprint(*columns, words=[*several, self.class_names])
 
     def write_csv(self, path: str | Path) -> None:
@@ -261,20 +266,11 @@ class Manifest:
         def part(column: NDArray[Any] | None) -> NDArray[Any] | None:
             return None if column is None else column[rows]
 
-        return Manifest(
-            self.ids[rows],
-            self.labels[rows],
-            self.class_names,
-            self.root,
-            part(self.splits),
-            part(self.groups),
-            part(self.times),
-            self.source,
-            part(self.label_sets),
-            part(self.frame_ranges),
-            part(self.listed_labels),
-            part(self.joined_groups),
-        )
+        return replace(
+            self, ids=self.ids[rows], labels=self.labels[rows], splits=part(self.splits), groups=part(self.groups),
+            times=part(self.times), label_sets=part(self.label_sets), frame_ranges=part(self.frame_ranges),
+            listed_labels=part(self.listed_labels), joined_groups=part(self.joined_groups),
+        )  # fmt: skip
 
 
 def _relative(names: Iterable[str], root: Path, folder: Path) -> Iterator[str]:
@@ -282,6 +278,9 @@ def _relative(names: Iterable[str], root: Path, folder: Path) -> Iterator[str]:
     # By strings, links of the two folders followed once: a million `Path.resolve()` would take minutes.
     above, inside = root.resolve(), os.path.join(folder.resolve(), "")  # noqa: PTH118
     for name in names:
+        if is_address(name):
+            yield name
+            continue
         yield os.path.normpath(os.path.join(above, name)).removeprefix(inside).replace(os.sep, "/")  # noqa: PTH118
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from marey.base.address import Address, address_in, is_address, shown
 from marey.base.errors import DataError
 from marey.base.reporter import warning_once
 from marey.base.words import counted, verb
@@ -13,16 +14,25 @@ from marey.data.manifest import Manifest
 from marey.data.quarantine import most_tolerated
 from marey.data.rows import FilesIn
 from marey.data.videos import VideoList, first_of
+from marey.video.decoding import FetchError
+from marey.video.remote import RemoteFile
+
+_SERVERS = 20
+"""Servers of a list that are asked before work, those with most of its videos."""
+_ASKED = 3
+"""Videos that each of them is asked for."""
 
 
 def missing_videos(videos: VideoList) -> list[str]:
-    """The ids of which no file or folder is there. Each folder is listed once: a million questions would take minutes."""
+    """The ids of which no file or folder is there. Each folder is listed once: a million questions would take minutes, and
+    servers are not asked at all.
+    """
     there, root = FilesIn(videos.root), str(videos.root)
     # Asked again one by one: some file systems know a name by other letters than they list it by.
     return [
         name
         for name in dict.fromkeys(videos.ids.tolist())
-        if name not in there and not os.path.exists(os.path.join(root, name))  # noqa: PTH110, PTH118
+        if name not in there and not is_address(name) and not os.path.exists(os.path.join(root, name))  # noqa: PTH110, PTH118
     ]
 
 
@@ -64,8 +74,11 @@ def require_present(max_broken: float | None, *manifests: Manifest) -> tuple[Mis
     """What is not there of each of the lists, which are worked on together.
 
     Raises:
-        DataError: more videos than `max_broken` allows (`most_tolerated`), so that the work would stop on the way.
+        DataError: more videos than `max_broken` allows (`most_tolerated`), so that the work would stop on the way; or a
+            server gives none of them (`require_servers`).
     """
+    for manifest in manifests:
+        require_servers(manifest.videos)
     found = tuple(Missing.of(manifest) for manifest in manifests)
     of, count = _counted(manifests, found)
     tolerated = most_tolerated(sum(map(len, manifests)), max_broken)
@@ -88,13 +101,17 @@ def _counted(manifests: Sequence[Manifest], found: Sequence[Missing]) -> tuple[s
 
 
 def require_files(videos: VideoList) -> None:
-    """Check before work that not every file of a list is missing, by at most 200 of its rows. Videos that no list names,
-    but a caller, are met one by one.
+    """Check before work that not every file of a list is missing, by at most 200 of its rows, and that servers give some of
+    their files (`require_servers`). Videos that no list names, but a caller, are met one by one.
 
     Raises:
         DataError: not one is there.
     """
-    names = videos.ids[:: max(1, len(videos) // 200)].tolist() if videos.source else []
+    if not videos.source:
+        return
+    names = [name for name in videos.ids[:: max(1, len(videos) // 200)].tolist() if not is_address(name)]
+    if len(names) < len(videos):
+        require_servers(videos)
     there = FilesIn(videos.root)
     if not names or any(name in there for name in names):
         return
@@ -102,6 +119,59 @@ def require_files(videos: VideoList) -> None:
         f"{videos.source}: not one video could be read, for none of its files is there; the first looked for is "
         f"{videos.root / names[0]}.{_way_out(names)}"
     )
+
+
+def require_servers(videos: VideoList) -> None:
+    """Check before work that servers give videos of a list: each of those that have most of them is asked for up to three.
+
+    A server that gives none of these ends the work where it has more than half of the list; else there is a warning.
+
+    Raises:
+        DataError: it does; what it answers is named.
+    """
+    rows = np.flatnonzero(np.char.find(videos.ids, "://") > 0)
+    of_server: dict[str, list[Address]] = {}
+    for name in videos.ids[rows].tolist():
+        if (address := address_in(name)) is not None:
+            of_server.setdefault(address.server, []).append(address)
+    for server, addresses in sorted(of_server.items(), key=lambda one: -len(one[1]))[:_SERVERS]:
+        reason = _refusal(addresses[:: max(1, len(addresses) // _ASKED)][:_ASKED])
+        if reason is None:
+            continue
+        asked, there = min(_ASKED, len(addresses)), counted(len(addresses), "video")
+        source = videos.source or "the list"
+        said = f"{source}: {server} gives none of the {asked} asked for of its {there}; the first, {reason}"
+        if 2 * len(addresses) > len(videos):
+            raise DataError(f"{said}.")
+        warning_once(said)
+
+
+def _refusal(addresses: Sequence[Address]) -> str | None:
+    """Why a server gives none of these files; None where it gives one."""
+    reason = None
+    for address in addresses:
+        try:
+            RemoteFile(address).close()
+        except FetchError as error:
+            reason = reason or str(error)
+        else:
+            return None
+    return reason
+
+
+def refuse_addresses(work: str, *lists: VideoList | Manifest) -> None:
+    """Refuse lists of videos on servers where `work` is done on files of this machine.
+
+    Raises:
+        DataError: there are some.
+    """
+    for videos in lists:
+        names = [name for name in videos.ids[np.char.find(videos.ids, "://") > 0].tolist() if address_in(name)]
+        if names:
+            raise DataError(
+                f"{videos.source or 'the list'}: {counted(len(names), 'video')} {verb(len(names), 'lies', 'lie')} on "
+                f"servers (the first: {shown(names[0])}), and {work} works on files of this machine: fetch them first."
+            )
 
 
 def _way_out(missing: Sequence[str]) -> str:

@@ -23,10 +23,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from marey.base.address import Place, address_in
 from marey.base.errors import DataError
 from marey.base.jsonable import BYTES
 from marey.base.reporter import KeepingReporter, reporting, say_again
-from marey.data.formats import refuse_addresses
 from marey.data.listing import is_listed, joined, listed_videos, paths_given, tell_of_repeated, videos_at
 from marey.data.row_pieces import open_rows
 from marey.data.rows import (
@@ -41,6 +41,7 @@ from marey.data.rows import (
     has_video_suffix,
     in_folder,
     no_text,
+    on_server,
     refuse_odd_paths,
     times_of,
 )
@@ -103,14 +104,14 @@ def read_in_pieces(
 
     Args:
         paths: Files, folders and lists.
-        root: The folder of the relative paths of lists; else each list's own.
+        root: The folder of the relative paths of lists, or the address below which they lie; else each list's own folder.
         size: Videos of a piece, from 1.
 
     Raises:
         DataError: as `read_videos`; or a piece would hold no video.
     """
     _check_size(size)
-    parts = _parts(paths_given(paths), None if root is None else Path(root))
+    parts = _parts(paths_given(paths), root)
     while True:
         kept = KeepingReporter()
         try:
@@ -146,12 +147,12 @@ def _check_size(size: int) -> None:
 # -- the first pass
 
 
-def _parts(paths: Sequence[Path], root: Path | None) -> list["_Part"]:
+def _parts(paths: Sequence[Place], root: str | Path | None) -> list["_Part"]:
     """What the paths name: lists, each by itself, and all that lies between two of them."""
     parts: list[_Part] = []
     for listed, several in groupby(paths, key=is_listed):
         if listed:
-            parts += [_Stream(path, root) for path in several]
+            parts += [_Stream(path, root) for path in several if isinstance(path, Path)]
         else:
             parts.append(_Held(joined([videos_at(path, root) for path in several])))
     return parts
@@ -327,10 +328,11 @@ class _Held:
 class _Stream:
     """A list on the disk."""
 
-    def __init__(self, path: Path, root: Path | None) -> None:
+    def __init__(self, path: Path, root: str | Path | None) -> None:
         self.source = str(path)
         self._path, self._root = path, root
-        self._folder = path.parent if root is None else root
+        self._server = None if root is None else address_in(root)
+        self._folder = path.parent if root is None or self._server is not None else Path(root)
         self._there = FilesIn(self._folder)
 
     def first(self, size: int) -> Iterator[VideoList]:
@@ -345,7 +347,8 @@ class _Stream:
         self._lying, faults = Lying(self._there), _Faults()
         for rows in self._rows.rows(size):
             faults.add(rows)
-            yield listed_videos(self._lying.rows(rows), self._folder)
+            found = self._lying.rows(rows) if self._server is None else on_server(rows, self._server)
+            yield listed_videos(found, self._folder)
         faults.refuse(self.source, self._folder)
         self._rows.tell()
         self._lying.tell(self.source)
@@ -356,7 +359,8 @@ class _Stream:
         try:
             for at, rows in enumerate(self._rows.rows(size)):
                 self._refuse_other()
-                yield listed_videos(self._lying.again(rows, at), self._folder)
+                found = self._lying.again(rows, at) if self._server is None else on_server(rows, self._server)
+                yield listed_videos(found, self._folder)
         except NeedsWholeError:
             raise changed(self.source) from None
 
@@ -394,10 +398,9 @@ class _Faults:
 
         Raises:
             NeedsWholeError: a rule needs the whole list.
-            DataError: with file and line: an address, or words with bytes that are no UTF-8.
+            DataError: with file and line: words with bytes that are no UTF-8.
         """
         rows.refuse_odd_words()
-        refuse_addresses(rows)
         counts = zip(rows.frame_counts or (), rows.paths, strict=rows.frame_counts is not None)
         if any(count >= 0 and not has_video_suffix(path) for count, path in counts):
             raise NeedsWholeError

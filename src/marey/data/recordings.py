@@ -30,6 +30,7 @@ from marey.base.words import counted, in_words, verb
 from marey.data.copies import Copies
 from marey.data.links import Link, Relation, find_links
 from marey.data.manifest import Manifest
+from marey.data.missing import refuse_addresses
 from marey.data.rows import joined_videos
 from marey.data.signatures import Signatures, compute_signatures
 from marey.data.sources import Evidence, Sources, joined_groups, joined_sources
@@ -173,7 +174,9 @@ def find_recordings(parts: Sequence[Manifest], *, workers: int | None = None) ->
 
     Raises:
         RunError: a process died, or the cache was cleared meanwhile.
+        DataError: videos lie on servers.
     """
+    refuse_addresses("comparing pictures", *parts)
     begun = processor_seconds()
     sources, videos = joined_sources(parts), joined_videos(parts)
     if workers is None and len(videos) <= _FEW_VIDEOS:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from marey.base.address import Address, at_server, is_address, path_in, written
 from marey.base.errors import DataError
 from marey.base.reporter import notice, warning
 from marey.base.words import counted
@@ -144,7 +145,7 @@ def joined_videos(parts: Sequence[VideoList | Manifest]) -> VideoList:
     one_root = len({part.root for part in parts}) == 1
     root = parts[0].root if one_root else Path()
     names = [
-        part.ids if one_root else np.array([str(part.root / name) for name in part.ids.tolist()]) for part in parts
+        part.ids if one_root else np.array([path_in(part.root, name) for name in part.ids.tolist()]) for part in parts
     ]
     times, ranges = (np.concatenate([column(part) for part in parts]) for column in (times_of, frame_ranges_of))
     return VideoList(np.concatenate(names), root, times, frame_ranges=ranges)
@@ -268,7 +269,7 @@ class Lying:
         for row, path in enumerate(rows.paths):
             if self._seen_enough(path):
                 break
-            if path not in self._there:
+            if not is_address(path) and path not in self._there:
                 self._as_written = False
                 if (kind := self._found(rows, row, path)) is not None:
                     if kind not in self._kinds:
@@ -332,11 +333,22 @@ def changed(source: str) -> DataError:
 
 
 def in_folder(folder: Path, paths: Sequence[str]) -> list[str]:
-    """Each path as `str(folder / path)` writes it: to make a `Path` of each of a million would take most of the time."""
+    """Each path as `str(folder / path)` writes it, and addresses as they are: to make a `Path` of each of a million would
+    take most of the time.
+    """
     before = str(folder / "x").removesuffix("x")
     if os.sep == "/" and not _is_odd("\0".join(["", *paths, ""])):
         return [before + path for path in paths]
-    return [str(folder / path) if os.sep != "/" or _is_odd(f"\0{path}\0") else before + path for path in paths]
+    return [written(path) if is_address(path) else _in(folder, before, path) for path in paths]
+
+
+def _in(folder: Path, before: str, path: str) -> str:
+    return str(folder / path) if os.sep != "/" or _is_odd(f"\0{path}\0") else before + path
+
+
+def on_server(rows: Rows, server: Address) -> Rows:
+    """The rows by their addresses, where their relative paths lie below one; nobody looks whether they are there."""
+    return replace(rows, paths=[name if is_blank(name) else at_server(server, name) for name in rows.paths])
 
 
 def _is_odd(paths: str) -> bool:
@@ -355,7 +367,10 @@ def with_frame_ranges(rows: Rows, root: Path) -> Rows:
     if rows.frame_counts is None:
         return rows
     counts = rows.frame_counts
-    given = [row for row, count in enumerate(counts) if count >= 0 and not has_video_suffix(rows.paths[row])]
+    given = [
+        row for row, count in enumerate(counts)
+        if count >= 0 and not has_video_suffix(rows.paths[row]) and not is_address(rows.paths[row])
+    ]  # fmt: skip
     looked = given[:: max(1, len(given) // _MOST_FOLDERS)]
     held = _images(rows, looked, root)
     if len(looked) < len(given) and any(counts[row] not in there for row, there in held.items()):

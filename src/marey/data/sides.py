@@ -8,11 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
+from marey.base.address import absolute, path_in
 from marey.base.errors import DataError
 from marey.base.words import counted
 from marey.data.class_order import in_class_order
 from marey.data.formats import check_root, is_list, read_manifest
 from marey.data.manifest import Manifest
+from marey.data.missing import refuse_addresses
 from marey.data.rows import frame_ranges_of, times_of
 from marey.data.split import split_manifest
 from marey.data.split_names import TEST, TRAIN, VAL, split_column
@@ -109,6 +111,7 @@ def read_given(
     if paths:
         check_root(root, *paths)
     whole = data if isinstance(data, Manifest) else read_manifest(data, root=_root_of(data, root), classes=classes)
+    refuse_addresses("training a classifier", whole)
     whole = _canonical(whole)
     names = [name for name in (VAL, TEST) if name in whole.split_names]
     tested = {name: whole.split(name) for name in names}
@@ -118,6 +121,7 @@ def read_given(
         if given is not None:
             tested[name], more = _second_list(given, whole.class_names, first=name, root=root)
             notes += more
+    refuse_addresses("training a classifier", *tested.values())
     return Given(trained.train, tested, tuple(notes))
 
 
@@ -198,7 +202,10 @@ def joined(train: Manifest, held_out: Mapping[str, Manifest]) -> Manifest:
     """
     parts = [(train, TRAIN), *((part, name) for name, part in held_out.items())]
     roots = {part.root for part, _ in parts}
-    ids = [part.ids if len(roots) == 1 else np.array([str(part.root / name) for name in part.ids]) for part, _ in parts]
+    ids = [
+        part.ids if len(roots) == 1 else np.array([path_in(part.root, str(name)) for name in part.ids])
+        for part, _ in parts
+    ]
     width = max(1 if part.label_sets is None else part.label_sets.shape[1] for part, _ in parts)
     several = any(part.label_sets is not None for part, _ in parts)
     timed = any(part.times is not None for part, _ in parts)
@@ -227,9 +234,7 @@ def shared_notes(train: Manifest, tested: Mapping[str, Manifest]) -> tuple[str, 
     if not tested:
         return ()
     sides = {TRAIN: train, **tested}
-    entries = {
-        name: {(str(video.path.absolute()), video.part_text) for video in side.videos} for name, side in sides.items()
-    }
+    entries = {name: {(absolute(video.path), video.part_text) for video in side.videos} for name, side in sides.items()}
     lines = []
     for one, other in combinations(sides, 2):
         if count := len(entries[one] & entries[other]):

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from marey.base.address import written
 from marey.base.array_files import ArrayFiles, read_arrays
 from marey.base.errors import DecodeError, RunError
 from marey.base.jobs import each_job
@@ -132,7 +133,7 @@ def compute_signatures(videos: Videos, *, workers: int | None = None) -> Signatu
     """
     begun = processor_seconds()
     entries = [videos[row] for row in range(len(videos))]
-    whole = contents_of([str(entry.path) for entry in entries]).tolist()
+    whole = contents_of([written(entry.path) for entry in entries]).tolist()
     keys = [identity_in(entry, content) if content else 0 for entry, content in zip(entries, whole, strict=True)]
     files = ArrayFiles(signatures_folder(_FORM), "signatures")
     first = _first_rows(keys)
@@ -162,6 +163,6 @@ def _arrays(entry: VideoEntry) -> dict[str, NDArray[Any]] | str:
     """The signature of a video as arrays, or why there is none."""
     try:
         with one_thread(), open_source(entry.path) as source:
-            return signature_of(source, *frame_range(entry, source), stamp_of(entry.path)).as_arrays()
+            return signature_of(source, *frame_range(entry, source), stamp_of(entry.file)).as_arrays()
     except (DecodeError, OSError) as error:
         return error.reason if isinstance(error, DecodeError) else str(error)

@@ -19,7 +19,6 @@ prefix that all videos have (nine of ten), or all of one class and no other, tel
 that file as their source.
 """
 
-import os
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -30,6 +29,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
+from marey.base.address import Address, is_address, path_in
 from marey.base.words import counted, in_words
 from marey.data.catalogue import class_names_of
 from marey.data.manifest import Manifest
@@ -230,7 +230,7 @@ def _known_groups(part: Manifest) -> NDArray[np.str_]:
 
 def _with_root(manifest: Manifest) -> NDArray[np.str_]:
     root = str(manifest.root)
-    return np.array([os.path.join(root, name) for name in manifest.ids.tolist()])  # noqa: PTH118 - a Path per row takes seconds
+    return np.array([path_in(root, name) for name in manifest.ids.tolist()])
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,7 +270,7 @@ def _read(path: str, label: str) -> _Reading:
 
 def _stem(path: str) -> str:
     """A path's last part without the suffix of a video, or of stored flow."""
-    name = path.rpartition("/")[2]
+    name = Address(path).name if is_address(path) else path.rpartition("/")[2]
     front, dot, suffix = name.rpartition(".")
     return front.removesuffix(".flow") if dot + suffix.lower() in VIDEO_SUFFIXES else name
 

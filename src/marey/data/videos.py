@@ -10,7 +10,8 @@ from typing import Any, Protocol, TypeAlias, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from marey.base.errors import DecodeError
+from marey.base.address import Address, Place, located, shown, written
+from marey.base.errors import DataError, DecodeError
 from marey.base.jsonable import BYTES
 from marey.base.notebook import ending, table
 from marey.base.words import counted
@@ -32,8 +33,10 @@ class VideoEntry:
     """
 
     id: str
-    """The path as its list has it; for a part of the video with "@start-end" behind it, by frames "@fSTART-END"."""
-    path: Path
+    """The path as its list has it, an address without login and signature; for a part of the video with "@start-end" behind
+    it, by frames "@fSTART-END".
+    """
+    path: Place
     start: float | None = None
     end: float | None = None
     start_frame: int | None = None
@@ -43,7 +46,7 @@ class VideoEntry:
     def named(
         cls,
         name: str,
-        path: Path,
+        path: Place,
         start: float | None = None,
         end: float | None = None,
         start_frame: int | None = None,
@@ -55,7 +58,20 @@ class VideoEntry:
             part = f"@{seconds_text(start) or 0}-{seconds_text(end)}"
         if start_frame is not None or end_frame is not None:
             part += f"@f{start_frame or 0}-{'' if end_frame is None else end_frame}"
-        return cls(name + part, path, start, end, start_frame, end_frame)
+        return cls(shown(name) + part, path, start, end, start_frame, end_frame)
+
+    @property
+    def file(self) -> Path:
+        """The path, for what works on files of this machine.
+
+        Raises:
+            DataError: it is an address.
+        """
+        if isinstance(self.path, Address):
+            raise DataError(
+                f"{self.path}: lies on a server, and files of this machine are worked on here: fetch it first."
+            )
+        return self.path
 
     @property
     def part_text(self) -> str:
@@ -86,7 +102,7 @@ class Videos(Protocol):
 class VideoList:
     """Videos without labels. Columns, not a list of objects: a million rows stay small, and forked workers share them.
 
-    `ids` are the paths as the list has them, relative to `root`; `times` are seconds, NaN where none are given.
+    `ids` are the paths as the list has them, relative to `root`, or addresses; `times` are seconds or NaN.
     """
 
     ids: NDArray[np.str_]
@@ -100,10 +116,12 @@ class VideoList:
     the list names no parts by frames."""
 
     @classmethod
-    def from_paths(cls, paths: str | Path | Iterable[str | Path]) -> "VideoList":
-        """Whole videos, in the given order; relative paths are relative to the working folder. One path is one video."""
-        several = [paths] if isinstance(paths, str | Path) else paths
-        return cls(np.array([str(path) for path in several], np.str_))
+    def from_paths(cls, paths: str | Path | Address | Iterable[str | Path | Address]) -> "VideoList":
+        """Whole videos, in the given order, by path or address; relative paths are relative to the working folder. One path
+        is one video.
+        """
+        several = [paths] if isinstance(paths, str | Path | Address) else paths
+        return cls(np.array([written(path) for path in several], np.str_))
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -120,7 +138,7 @@ class VideoList:
         start, end = (None, None) if self.times is None else map(_second, self.times[index].tolist())
         frames = (None, None) if self.frame_ranges is None else _frames(*self.frame_ranges[index].tolist())
         name = str(self.ids[index])
-        return VideoEntry.named(name, self.root / name, start, end, *frames)
+        return VideoEntry.named(name, located(self.root, name), start, end, *frames)
 
     def __iter__(self) -> Iterator[VideoEntry]:
         return (self[i] for i in range(len(self)))
@@ -141,8 +159,10 @@ class VideoList:
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 over ids, times and ranges of frames: two results with the same one saw the same list."""
-        return fingerprint(self.ids, self.times, *given(self.frame_ranges))
+        """SHA-256 over ids, times and ranges of frames: two results with the same one saw the same list. Signatures of
+        addresses do not count: they are other ones every day.
+        """
+        return fingerprint(shown_names(self.ids), self.times, *given(self.frame_ranges))
 
 
 def frame_range(video: VideoEntry, source: FrameSource) -> tuple[int, int]:
@@ -198,7 +218,15 @@ def source_text(source: str) -> str:
     return f"{short_path(source)!r}: " if source else ""
 
 
-def short_path(path: str | Path) -> str:
+def shown_names(ids: NDArray[np.str_]) -> NDArray[np.str_]:
+    """The names of videos as results have them: addresses without logins and signatures."""
+    secret = np.char.find(ids, "://") > 0
+    if not secret.any():
+        return ids
+    return np.array([shown(name) for name in ids.tolist()])
+
+
+def short_path(path: str | Place) -> str:
     """A path as a `repr` of one line has it: of a long one its end."""
     return ending(str(path), _LONGEST_PATH)
 
@@ -208,10 +236,10 @@ def classes_text(names: Sequence[str]) -> str:
     return f"{counted(len(names), 'class')} ({first_of(names, 4)})"
 
 
-def first_of(names: Iterable[object], shown: int) -> str:
-    """The first `shown` names in words, "a, b, ..." where there are more."""
-    listed = list(islice(names, shown + 1))
-    return ", ".join(map(str, listed[:shown])) + (", ..." if len(listed) > shown else "")
+def first_of(names: Iterable[object], most: int) -> str:
+    """The first `most` names in words, "a, b, ..." where there are more; addresses as they are shown."""
+    listed = [shown(str(name)) for name in islice(names, most + 1)]
+    return ", ".join(listed[:most]) + (", ..." if len(listed) > most else "")
 
 
 def _second(value: float) -> float | None:

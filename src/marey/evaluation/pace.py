@@ -3,6 +3,7 @@
 import time
 from collections.abc import Sequence
 from itertools import islice
+from pathlib import Path
 
 from torch import Tensor
 
@@ -41,11 +42,15 @@ def expected_time(backend: Backend, views: ViewDataset, test: Test, rows: Sequen
 
 def seconds_of(backend: Backend, views: ViewDataset, test: Test, rows: Sequence[int], compute: Compute) -> float | None:
     """Seconds that the videos in `rows` will take; None where it cannot be known: they are optical flow, which may have to
-    be computed, none of the first can be read, or another backend than eager runs, which prepares for each size of a pass.
+    be computed, none of the first can be read, all lie on servers, or
+    another backend than eager runs, which prepares for each size of a pass.
     """
     if not rows or views.flow is not None or backend.report().ran != "eager":
         return None
-    small = (row for row in rows if (path := views.videos[row].path).exists() and path.stat().st_size <= _MOST_BYTES)
+    small = (
+        row for row in rows
+        if isinstance(path := views.videos[row].path, Path) and path.exists() and path.stat().st_size <= _MOST_BYTES
+    )  # fmt: skip
     with reporting(SilentReporter()):
         for item, decoding in timed(views, list(islice(small, _TRIED)), workers=compute.workers):
             if isinstance(item, Broken):

@@ -23,7 +23,7 @@ def facts_of(data: Manifest) -> dict[str, Json]:
     splits, source = data.split_names, Path(data.source)  # which may be any text
     return {
         _LIST: str(source.absolute()) if data.source and source.exists() else None,
-        _ROOT: str(data.root.absolute()),
+        _ROOT: str(data.server or data.root.absolute()),
         _SPLIT: splits[0] if len(splits) == 1 else None,
     }
 

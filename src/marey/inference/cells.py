@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
+from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
@@ -23,6 +24,7 @@ from marey.backends.choose import check_backend, open_backend
 from marey.backends.compute import Compute
 from marey.backends.device import pick_own_device
 from marey.backends.precision import pick_precision
+from marey.base.address import written
 from marey.base.array_files import ArrayFiles
 from marey.base.errors import DataError, RunError
 from marey.base.processes import processor_seconds
@@ -193,7 +195,7 @@ class _Work:
         arithmetic = pick_precision(compute.precision, self.device)
         recipe = model.recipe
         self.views = ViewDataset(videos, recipe.test.sampling, recipe.pixels, recipe.flow, identify=True)
-        self.whole = contents_of([str(videos[row].path) for row in range(len(videos))])
+        self.whole = contents_of([written(videos[row].path) for row in range(len(videos))])
         self.keys = [self._key(row) for row in range(len(videos))]
         self.files = ArrayFiles(cells_folder(model, arithmetic), "features")
         self.kept = self.files.hold(dict.fromkeys(key for key in self.keys if key))
@@ -251,7 +253,10 @@ class _Work:
 
     def _measured(self) -> Iterator[float]:
         """What each of some of the missing videos takes, which are spread over the list, and kept."""
-        small = [row for row in self.missing if self.whole[row] and self.videos[row].path.stat().st_size <= _MOST_BYTES]
+        small = [
+            row for row in self.missing
+            if self.whole[row] and isinstance(path := self.videos[row].path, Path) and path.stat().st_size <= _MOST_BYTES
+        ]  # fmt: skip
         some = small[:: max(1, len(small) // _MEASURED)][:_MEASURED]
         clock = time.process_time if self.device.type == "cpu" else time.perf_counter
         with reporting(SilentReporter()), _threads(1 if self._side_by_side else None):

@@ -20,6 +20,7 @@ from marey.backends.choose import check_backend, open_backend
 from marey.backends.compute import Compute, ComputeOptions
 from marey.backends.device import device_text, pick_own_device, tell_of_spare
 from marey.backends.precision import pick_precision
+from marey.base.address import Place
 from marey.base.claim import Claim, Command, OutputPath
 from marey.base.errors import DataError, in_python_words
 from marey.base.files import atomic_path
@@ -90,7 +91,7 @@ class Features:
         return tuple(video.id for video in self.readable)
 
     @property
-    def paths(self) -> tuple[Path, ...]:
+    def paths(self) -> tuple[Place, ...]:
         """Of the videos that have features."""
         return tuple(video.path for video in self.readable)
 

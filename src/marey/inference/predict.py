@@ -12,6 +12,7 @@ import numpy as np
 from marey.backends.backend import Backend
 from marey.backends.choose import check_backend, open_backend
 from marey.backends.compute import Compute, ComputeOptions
+from marey.base.address import written
 from marey.base.errors import DataError, DecodeError, in_python_words
 from marey.base.reporter import progress
 from marey.classifier import Classifier
@@ -71,9 +72,10 @@ def predict(
     Args:
         model: As `load_model` gives it, or a `Classifier` around your own module; or what `load_model` takes: a checkpoint,
             the folder of a run, a recipe or its name.
-        video: What `marey predict` takes: the path of a video file, of a folder of frames, of a folder of videos or of a
-            list; several of them; or a list of videos, with labels or without, or an entry of one. Of several videos there
-            is an answer for each, and for one that cannot be read an answer with `error` and no probabilities.
+        video: What `marey predict` takes: the path or address of a video file, the path of a folder of frames, of a folder
+            of videos or of a list; several of them; or a list of videos, with labels or without, or an entry of one. Of
+            several videos there is an answer for each, and for one that cannot be read an answer with `error` and no
+            probabilities.
         root: Folder of the relative paths of a list.
         compute: Device, precision, views in one pass, decoding processes and backend.
         **options: Fields of `compute` by name: device="cuda", batch=16, workers=4.
@@ -92,7 +94,7 @@ def predict(
     if isinstance(model, str | Path) and os.path.splitext(model)[1].lower() in VIDEO_SUFFIXES:  # noqa: PTH122 - or str
         raise DataError(f"model: {model} is a video; the model comes first: marey.predict(MODEL, VIDEO).")
     listed = as_videos([video] if isinstance(video, str | Path) else video, root=root)
-    if isinstance(video, VideoEntry) or (isinstance(video, str | Path) and listed.ids.tolist() == [str(video)]):
+    if isinstance(video, VideoEntry) or (isinstance(video, str | Path) and listed.ids.tolist() == [written(video)]):
         (found,) = predict_many(model, listed, compute=compute)
         if found.error is not None:
             raise DecodeError(found.path, found.error.removeprefix(f"{found.path}: "))

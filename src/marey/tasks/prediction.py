@@ -3,12 +3,12 @@
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, SupportsIndex, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
+from marey.base.address import Place, place_of
 from marey.base.jsonable import Json
 from marey.base.notebook import bars, beginning, ending, failure, table
 from marey.base.words import counted, percent
@@ -67,7 +67,7 @@ class Prediction:
         return replace(found, labels=tuple(class_names[i] for i in order if reached[i]))
 
     @property
-    def path(self) -> Path:
+    def path(self) -> Place:
         return self.video.path
 
     @property
@@ -123,7 +123,7 @@ class Prediction:
         """
         path, top = value["path"], value.get("top", ())
         part = (value.get(name) for name in ("start", "end", "start_frame", "end_frame"))
-        video = VideoEntry.named(path, Path(path), *part)
+        video = VideoEntry.named(path, place_of(path), *part)
         probabilities = np.array([one["probability"] for one in top], np.float32)
         names, below = tuple(one["label"] for one in top), value.get("below_threshold")
         hashes = tuple(value.get("weights_file_sha256", ()))

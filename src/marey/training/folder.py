@@ -81,7 +81,9 @@ def facts_for_readme(out: Path, shown: Manifest, go_on: str | None) -> dict[str,
         source = Path(shown.source)
         facts["held_out"] = str(source)
         facts["held_out_split"] = shown.split_names[0] if len(shown.split_names) == 1 else None
-        if source.is_file() and shown.root.absolute() != source.absolute().parent:
+        if shown.server is not None:
+            facts["held_out_root"] = str(shown.server)
+        elif source.is_file() and shown.root.absolute() != source.absolute().parent:
             facts["held_out_root"] = str(shown.root)
     return facts if go_on is None else facts | {"go_on": go_on}
 

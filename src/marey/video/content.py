@@ -21,7 +21,7 @@ _FIRST_BYTES = (
 _PACKETS = ((0, 188), (4, 192))
 """Where 0x47 is found in an MPEG transport stream, and in that of camcorders (M2TS): its first place, and how far apart."""
 
-_BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")
+BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")
 """What an MP4 or QuickTime file may begin with, after four bytes of length."""
 
 _PICTURES = (b"avif", b"crx ", b"heic", b"heix", b"mif1")
@@ -50,7 +50,7 @@ def is_film(path: str) -> bool:
 def _may_be_film(head: bytes) -> bool:
     if head.startswith(_FIRST_BYTES) or (head.startswith(b"RIFF") and head[8:12] in (b"AVI ", b"AVIX")):
         return True
-    if head[4:8] in _BOXES:
+    if head[4:8] in BOXES:
         return head[8:12] not in _PICTURES
     return any(
         len(head) > at + 2 * step and head[at] == head[at + step] == head[at + 2 * step] == 0x47

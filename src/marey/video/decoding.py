@@ -9,6 +9,10 @@ from av.video.frame import VideoFrame
 from marey.base.errors import DecodeError
 
 
+class FetchError(DecodeError):
+    """A server does not give a file, or the part of it that is needed: no frame can be decoded until it does."""
+
+
 class FrameError(DecodeError):
     """A wanted frame is not shown, or not as it was encoded. Up to the frame `near` the decoder was right."""
 

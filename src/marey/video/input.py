@@ -1,4 +1,4 @@
-"""What a video may be opened from: a path, bytes, or a file in memory or on disk."""
+"""What a video may be opened from: a path, an address, bytes, or a file in memory or on disk."""
 
 import io
 import os
@@ -7,24 +7,44 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from marey.base.absent import why_absent
+from marey.base.address import Address, is_address, place_of
 from marey.base.errors import DataError, DecodeError
+from marey.video.content import BOXES
+from marey.video.decoding import FetchError
+from marey.video.remote import RemoteFile
 
 
-def file_or_path(source: Any, name: str) -> str | Path | BinaryIO:
-    """The source, bytes as a file.
+def file_or_path(source: Any, name: str) -> str | Path | BinaryIO | RemoteFile:
+    """The source; bytes, and what lies at an address, as a file.
 
     Raises:
-        DataError: neither a path nor bytes nor a file that can be sought.
+        DataError: neither a path nor an address nor bytes nor a file that can be sought.
+        FetchError: a server does not give it.
     """
+    if isinstance(source, str) and not is_address(source):
+        return source
+    if isinstance(source, str | Path | Address):
+        place = place_of(source)
+        return _remote(place) if isinstance(place, Address) else place
     if isinstance(source, bytes | bytearray | memoryview):
         return io.BytesIO(source)
-    if isinstance(source, str | Path):
-        return source
     if not (hasattr(source, "read") and hasattr(source, "seek")) or isinstance(source, io.TextIOBase):
-        raise DataError(f"{name}: open_video takes a path, bytes or a file opened in binary mode.")
+        raise DataError(f"{name}: open_video takes a path, an address, bytes or a file opened in binary mode.")
     file: BinaryIO = source
     if not file.seekable():
         raise DataError(f"{name}: this file cannot be sought; pass its content as bytes: open_video(file.read()).")
+    return file
+
+
+def _remote(address: Address) -> RemoteFile:
+    """The file at an address; all of it, unless it may be an MP4 or QuickTime file, whose index may serve."""
+    file = RemoteFile(address)
+    try:
+        if (file.read(8) or b"")[4:] not in BOXES:
+            file.fetch_whole()
+    except FetchError:
+        file.close()
+        raise
     return file
 
 
@@ -44,3 +64,10 @@ def check_is_file(path: str | Path) -> None:
         raise DecodeError(path, "is a folder, not a video file")
     if not stat.S_ISREG(mode):
         raise DecodeError(path, "is a device or a pipe, and only files and folders are read")
+
+
+def is_empty(source: str | Path | BinaryIO | RemoteFile) -> bool:
+    """Whether a file by path or address has no bytes."""
+    if isinstance(source, RemoteFile):
+        return source.size == 0
+    return isinstance(source, str | Path) and not Path(source).stat().st_size

@@ -1,9 +1,9 @@
-"""What lies at a path, and frames or flow of it: the one place that decides."""
+"""What lies at a path or an address, and frames or flow of it: the one place that decides."""
 
 import os
-from pathlib import Path
 from typing import Literal
 
+from marey.base.address import Address, Place
 from marey.base.errors import DecodeError
 from marey.video.flow.files import FlowVideo, is_flow_video
 from marey.video.flow.live import LiveFlow
@@ -15,23 +15,24 @@ from marey.video.source import Conversion, FrameSource
 Kind = Literal["video", "frames", "flow video", "flow images"]
 
 
-def kind_of(path: Path, wanted: Literal["frames", "flow"] = "frames") -> Kind:
-    """What is read at a path: a folder is images, of flow or of frames, every file is a video.
+def kind_of(path: Place, wanted: Literal["frames", "flow"] = "frames") -> Kind:
+    """What is read at a path: a folder is images, of flow or of frames, every file is a video, and so is every address.
 
     Of a folder that holds both it is what is `wanted`. One with neither counts as frames, and a path with nothing there as
     a video: opening it says what is missing.
     """
     if is_flow_video(path):
         return "flow video"
-    if not os.path.isdir(path):  # noqa: PTH112 - Path raises for what may not be looked at
+    if isinstance(path, Address) or not os.path.isdir(path):  # noqa: PTH112 - Path raises for what may not be looked at
         return "video"
     if wanted == "frames":
         return "flow images" if not holds_frames(path) and holds_flow(path) else "frames"
     return "flow images" if holds_flow(path) else "frames"
 
 
-def open_source(path: Path, conversion: Conversion = "rgb", flow: FlowRule | None = None) -> FrameSource:
-    """A video file, or a folder of frames; with `flow`, the flow that lies there, else it is computed by that rule.
+def open_source(path: Place, conversion: Conversion = "rgb", flow: FlowRule | None = None) -> FrameSource:
+    """A video file, also at an address, or a folder of frames; with `flow`, the flow that lies there, else it is computed by
+    that rule.
 
     Raises:
         DecodeError: nothing there that can be read, or flow where frames are asked for.
@@ -46,7 +47,7 @@ def open_source(path: Path, conversion: Conversion = "rgb", flow: FlowRule | Non
     return _opened(kind, path, conversion)
 
 
-def open_stored(path: Path) -> FrameSource:
+def open_stored(path: Place) -> FrameSource:
     """Whatever lies at a path, as it is stored: frames, or flow.
 
     Raises:
@@ -55,7 +56,9 @@ def open_stored(path: Path) -> FrameSource:
     return _opened(kind_of(path), path, "rgb")
 
 
-def _opened(kind: Kind, path: Path, conversion: Conversion) -> FrameSource:
+def _opened(kind: Kind, path: Place, conversion: Conversion) -> FrameSource:
+    if isinstance(path, Address):
+        return FlowVideo(path) if kind == "flow video" else open_video(path, conversion=conversion)
     match kind:
         case "flow video":
             return FlowVideo(path)

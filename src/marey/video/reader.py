@@ -23,12 +23,15 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
+from marey.base.address import Address, shown
 from marey.base.errors import DataError, DecodeError
 from marey.video.conversion import Converter
-from marey.video.decoding import Decoding, FrameError, LeftOutError
+from marey.video.decoding import Decoding, FetchError, FrameError, LeftOutError
+from marey.video.header import index_by_header
 from marey.video.index import Beginning, FrameIndex, count_frames, index_packets
-from marey.video.input import check_is_file, file_or_path
+from marey.video.input import check_is_file, file_or_path, is_empty
 from marey.video.orientation import orientation_of
+from marey.video.remote import RemoteFile
 from marey.video.source import Box, Conversion, Frames, FrameSource, Size
 from marey.video.tracks import film_track, no_film
 
@@ -41,16 +44,17 @@ _SEEK_GAIN = 8
 about as much as decoding some frames (docs/performance/decoding.md)."""
 
 
-def open_video(source: str | Path | bytes | BinaryIO, *, conversion: Conversion = "rgb") -> "Video":
-    """Open a video file, given by path, as bytes or as a seekable binary file (which stays open and is the caller's).
+def open_video(source: str | Path | Address | bytes | BinaryIO, *, conversion: Conversion = "rgb") -> "Video":
+    """Open a video file, given by path, by address (s3://bucket/a.mp4, https://host/a.mp4; extra `remote`), as bytes or as a
+    seekable binary file (which stays open and is the caller's).
 
     `conversion` says how pictures become RGB: "rgb" as the older toolkits did, "planes" by the small picture (see
     `marey.video.conversion`).
 
     Raises:
         DecodeError: there is no such file, it is no video (a song with a cover neither), or not one frame of it can be
-            decoded.
-        DataError: `source` or `conversion` is nothing of the kind.
+            decoded; or a server does not give it.
+        DataError: `source` or `conversion` is nothing of the kind; or nothing here reads such addresses.
     """
     return Video(source, conversion=conversion)
 
@@ -58,8 +62,9 @@ def open_video(source: str | Path | bytes | BinaryIO, *, conversion: Conversion 
 class Video(FrameSource):
     """N frames of a file, by number. Not to be shared between threads."""
 
-    def __init__(self, source: str | Path | bytes | BinaryIO, *, conversion: Conversion = "rgb") -> None:
-        self.name = str(source) if isinstance(source, str | Path) else f"<{type(source).__name__}>"
+    def __init__(self, source: str | Path | Address | bytes | BinaryIO, *, conversion: Conversion = "rgb") -> None:
+        named = isinstance(source, str | Path | Address)
+        self.name = shown(str(source)) if named else f"<{type(source).__name__}>"
         self._source = file_or_path(source, self.name)
         if conversion not in get_args(Conversion):
             raise DataError(f"{self.name}: conversion={conversion!r}: expected {' or '.join(get_args(Conversion))}.")
@@ -125,11 +130,15 @@ class Video(FrameSource):
     def _check_open(self) -> None:
         if self._closed:  # FFmpeg would end the process
             raise DecodeError(self.name, "is closed; read inside the `with` block, or before close()")
+        if isinstance(self._source, RemoteFile) and self._source.failure:
+            raise FetchError(self.name, self._source.failure)
 
     def close(self) -> None:
         """Free the decoder and the file. A closed video cannot be read."""
         self._closed = True
         self._container.close()
+        if isinstance(self._source, RemoteFile):
+            self._source.close()
 
     # -- opening and placing
 
@@ -159,17 +168,21 @@ class Video(FrameSource):
         """The container, at its beginning."""
         if isinstance(self._source, str | Path):
             check_is_file(self._source)
-        if not isinstance(self._source, str | Path):
+        else:
             self._source.seek(0)
         try:
             return av.open(str(self._source) if isinstance(self._source, Path) else self._source, mode="r")
         except (av.FFmpegError, ValueError) as error:
-            empty = isinstance(self._source, str | Path) and not Path(self._source).stat().st_size
-            why = "the file is empty" if empty else _words(error)
+            why = "the file is empty" if is_empty(self._source) else _words(error)
             raise DecodeError(self.name, f"not a video that FFmpeg can read ({why})") from None
 
     def _scan(self) -> FrameIndex:
         try:
+            if isinstance(self._source, RemoteFile):
+                index = index_by_header(self._source, self._container, self._stream)
+                if index is not None:
+                    return index
+                self._reopen()
             index = index_packets(self._container, self._stream)
             if index is None:
                 self._reopen()
@@ -233,13 +246,13 @@ class Video(FrameSource):
             return next(self._planned(np.array([0])))[1]
         except LeftOutError:
             self._leave_out_what_the_first_key_frame_lacks()
-        except DecodeError:
+        except FrameError:
             pass
         first_error = None
         for number in dict.fromkeys([0, *self._index.keys.tolist()]):
             try:
                 return next(self._planned(np.array([number])))[1]
-            except DecodeError as error:
+            except FrameError as error:
                 first_error = first_error or error
         assert first_error is not None
         raise DecodeError(self.name, first_error.reason)

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from marey.base.network import offline
 from marey.recipe import Recipe, Source, TwoStream
 from marey.recipe.source import asked
 from marey.recipes import get_recipe
-from marey.weights.download import offline
 from marey.weights.mirrors import may_have, mirrors
 from marey.weights.sizes import size_of
 from marey.weights.store import files_of, is_here, place

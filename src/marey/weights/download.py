@@ -12,7 +12,6 @@ import http.client
 import ipaddress
 import json
 import math
-import os
 import re
 import shutil
 import ssl
@@ -28,6 +27,7 @@ from urllib.parse import quote, urlsplit
 
 from marey.base.errors import WeightsError
 from marey.base.files import locked, rename, write_json
+from marey.base.network import offline
 from marey.base.reporter import Bar, progress, say_what_waits, warning
 from marey.recipe.hosts import state_of
 from marey.recipe.source import Hash
@@ -94,11 +94,6 @@ class Patience:
 
 
 PATIENCE = Patience()
-
-
-def offline() -> bool:
-    """Whether $MAREY_OFFLINE forbids the network."""
-    return os.environ.get("MAREY_OFFLINE", "0") not in ("", "0")
 
 
 def download(

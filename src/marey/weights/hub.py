@@ -25,10 +25,11 @@ from pydantic import BaseModel, Field, ValidationError
 from marey.base.declaration import first_problem
 from marey.base.errors import WeightsError
 from marey.base.files import cache_folder, link, rename
+from marey.base.network import offline
 from marey.base.reporter import notice, warning
 from marey.recipe.source import HUB, Hash
 from marey.weights.content import difference
-from marey.weights.download import PATIENCE, AbsentError, Patience, SourceError, download, offline
+from marey.weights.download import PATIENCE, AbsentError, Patience, SourceError, download
 from marey.weights.store import admit, record_of
 
 PUBLIC_HUB = "https://huggingface.co"

@@ -16,10 +16,11 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 from marey.base.errors import WeightsError
 from marey.base.files import link
+from marey.base.network import offline
 from marey.base.reporter import warning, warning_once
 from marey.recipe.source import HUB, Hash
 from marey.weights.content import difference
-from marey.weights.download import PATIENCE, AbsentError, Patience, SourceError, check_scheme, download, offline
+from marey.weights.download import PATIENCE, AbsentError, Patience, SourceError, check_scheme, download
 from marey.weights.hub import PUBLIC_HUB, hub_address
 
 

@@ -15,13 +15,14 @@ from pydantic import ValidationError
 from marey.base.declaration import first_problem
 from marey.base.errors import WeightsError
 from marey.base.files import cache_folder
+from marey.base.network import offline
 from marey.base.reporter import notice, warning
 from marey.recipe import Recipe, TwoStream
 from marey.recipe.hosts import state_of
 from marey.recipe.source import HUB, Hash, Part, Source, asked
 from marey.recipes import RECIPES, find_two_stream, get_recipe
 from marey.recipes.starts import STARTS
-from marey.weights.download import PATIENCE, Patience, SourceError, offline
+from marey.weights.download import PATIENCE, Patience, SourceError
 from marey.weights.hub import bring, fetch_snapshot, names_file
 from marey.weights.mirrors import Mirror, find, may_have, mirrors
 from marey.weights.nearest import nearest_two_stream, reported_of

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 
 from marey.base.files import cache_folder
+from marey.base.network import offline
 from marey.recipe import Recipe, Source, TwoStream
 from marey.recipe.source import PUBLISHER, asked
 from marey.weights.availability import broken_link
-from marey.weights.download import offline
 from marey.weights.mirrors import may_have, mirrors
 from marey.weights.nearest import nearest_living, nearest_rows
 from marey.weights.sizes import size_text

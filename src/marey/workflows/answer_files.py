@@ -9,6 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Self
 
+from marey.base.address import Place
 from marey.base.claim import Command, OutputPath
 from marey.base.errors import RunError
 from marey.base.files import atomic_path, write_text
@@ -165,7 +166,7 @@ def _write_csv(path: Path, lines: Path, top: int) -> None:
 class _Shown:
     """A video on the page."""
 
-    path: Path
+    path: Place
     part: str
     top: list[tuple[str, float]]
     remark: str

@@ -252,7 +252,7 @@ def fit_classifier(plan: FittingPlan) -> OutOfFold:
     suspects = suspects_line(out, _data_words(plan), corrected)
     print("\n".join(filter(None, [found.summary(), *tested_lines(out, data), suspects])), flush=True)
     # A clip that was trained on would show nothing.
-    new = next((part[0].path for part in plan.given.tested.values()), "NEW_VIDEO")
+    new = next((str(part[0].path) for part in plan.given.tested.values()), "NEW_VIDEO")
     next_steps(marey_line("predict", out, new))
     return found
 

@@ -210,7 +210,7 @@ def _tell_next_steps(out: Path, test: Manifest, recipe: Recipe) -> None:
     next_steps(
         f"{marey_line('demo', '--network', other)}    # {why}",
         f"{marey_line('train', out / 'videos')}    # without training a network: a classifier on frozen features",
-        marey_line("predict", out / "last.safetensors", test[0].path),
+        marey_line("predict", out / "last.safetensors", test[0].file),
     )
 
 

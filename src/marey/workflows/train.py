@@ -9,6 +9,7 @@ from pathlib import Path
 from marey.backends.compute import Compute
 from marey.backends.device import device_text, pick_training_device
 from marey.backends.precision import check_machine
+from marey.base.address import Address
 from marey.base.claim import Command, OutputPath
 from marey.base.errors import DataError, MareyError
 from marey.base.processes import processes
@@ -249,10 +250,10 @@ def train_and_test(plan: Plan) -> EvaluationResult | None:
     return result
 
 
-def _present(manifest: Manifest) -> Path:
-    """The first video that is there, of the first hundred."""
+def _present(manifest: Manifest) -> str:
+    """The first video that is there, of the first hundred; an address is not asked for."""
     paths = [manifest[row].path for row in range(min(100, len(manifest)))]
-    return next((path for path in paths if path.exists()), paths[0])
+    return str(next((path for path in paths if isinstance(path, Address) or path.exists()), paths[0]))
 
 
 def test_last(fitted: FitResult, val: Manifest, *, out: Path, options: TrainOptions) -> EvaluationResult:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from marey.base.address import Address
 from marey.base.errors import DataError
 from marey.base.files import write_json
 from marey.base.runs import TUNING
@@ -148,7 +149,7 @@ def _relative(path: str, start: str) -> str:
 
 
 def _is_there(lists: Mapping[str, Manifest]) -> bool:
-    return any(video.path.exists() for video in lists[CLIPS].videos[:_LOOKED_AT])
+    return any(isinstance(video.path, Address) or video.path.exists() for video in lists[CLIPS].videos[:_LOOKED_AT])
 
 
 def _require_videos(run: Path, lists: Mapping[str, Manifest], noted: str, max_broken: float | None) -> None:

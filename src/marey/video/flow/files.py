@@ -11,6 +11,7 @@ import numpy as np
 from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
+from marey.base.address import Address, Place
 from marey.base.errors import DataError, DecodeError
 from marey.base.files import atomic_folder, atomic_path, write_json
 from marey.video import transforms
@@ -32,7 +33,7 @@ _KEY_FRAMES = 32
 """Fields from one key frame to the next: a clip from the middle decodes no more than these before it begins."""
 
 
-def is_flow_video(path: Path) -> bool:
+def is_flow_video(path: Place) -> bool:
     """Whether a path names a video file of flow, as `marey data flow` writes it."""
     return path.name.endswith(VIDEO_SUFFIX)
 
@@ -114,13 +115,13 @@ class FlowVideo(FrameSource):
 
     _unit = "flow field"
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path | Address) -> None:
         self._video = open_video(path)
         if self._video.height % 2:
             self._video.close()
-            raise DecodeError(path, "is no video of flow: x above y has an even height")
+            raise DecodeError(self._video.name, "is no video of flow: x above y has an even height")
         super().__init__(
-            str(path), timestamps=self._video.timestamps, fps=self._video.fps, seconds=self._video.duration_seconds,
+            self._video.name, timestamps=self._video.timestamps, fps=self._video.fps, seconds=self._video.duration_seconds,
             size=(self._video.height // 2, self._video.width), left_out=self._video.left_out,
         )  # fmt: skip
 
