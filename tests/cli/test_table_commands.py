@@ -147,11 +147,11 @@ def test_a_file_system_that_refuses_more_leaves_whole_rows(place) -> None:
     script = """if __name__ == "__main__":
         import resource, signal, sys
         from marey.cli.app import app
-        from marey.engines import fill
+        from marey.engines import row_groups
 
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # so that a write beyond the limit is an error, as on a full disk
         resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), resource.RLIM_INFINITY))
-        fill._ROWS = 4
+        row_groups._ROWS = 4
         app(sys.argv[2:])
     """
     Path("limited.py").write_text(script)

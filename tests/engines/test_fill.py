@@ -16,8 +16,9 @@ from marey.base.errors import DataError, RunError
 from marey.data.limited import Limits
 from marey.data.pieces import read_in_pieces
 from marey.data.views import ViewDecoder
-from marey.engines import fill as filling
-from marey.engines.fill import Job, fill
+from marey.engines import row_groups
+from marey.engines.fill import Here, fill
+from marey.engines.job import Job
 from marey.engines.merge import merge
 from marey.engines.row_groups import RowGroups
 from marey.engines.shard import Shard
@@ -49,7 +50,11 @@ def job(corpus, out: Path, shard: str = "1/1", top: int = 5) -> Job:
 
 
 def filled(corpus, out: Path, shard: str = "1/1", **options: bool):
-    return fill(job(corpus, out, shard), compute=HERE, limits=Limits(), **options)
+    return done(job(corpus, out, shard), **options)
+
+
+def done(job: Job, **options: bool):
+    return fill(job, Here(HERE, Limits(seconds=250)), **options)
 
 
 def rows_of(path: Path) -> list[dict]:
@@ -114,7 +119,7 @@ def test_the_summary_counts_by_reason(corpus, tmp_path, capsys) -> None:
 
 def stopped_after(monkeypatch, rows: int) -> None:
     """Make a job stop after so many rows, as if it were killed: what is in memory is lost."""
-    add, count = filling.RowWriter.add, [0]
+    add, count = row_groups.RowWriter.add, [0]
 
     def adding(self, number, result):
         if count[0] == rows:
@@ -123,14 +128,14 @@ def stopped_after(monkeypatch, rows: int) -> None:
         count[0] += 1
         add(self, number, result)
 
-    monkeypatch.setattr(filling.RowWriter, "add", adding)
+    monkeypatch.setattr(row_groups.RowWriter, "add", adding)
 
 
 def test_a_job_that_was_killed_goes_on_with_the_rows_that_are_missing(
     corpus, whole, tmp_path, monkeypatch, decoded
 ) -> None:
     out = tmp_path / "a.parquet"
-    monkeypatch.setattr(filling, "_ROWS", 3)
+    monkeypatch.setattr(row_groups, "_ROWS", 3)
     with monkeypatch.context() as killed:
         stopped_after(killed, 8)
         with pytest.raises(KeyboardInterrupt):
@@ -145,7 +150,7 @@ def test_a_job_that_was_killed_goes_on_with_the_rows_that_are_missing(
 
 
 def test_rows_are_written_after_a_minute(corpus, tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(filling, "_SECONDS", 0.0)
+    monkeypatch.setattr(row_groups, "_SECONDS", 0.0)
     stopped_after(monkeypatch, 4)
     with pytest.raises(KeyboardInterrupt):
         filled(corpus, tmp_path / "a.parquet")
@@ -179,7 +184,7 @@ def test_another_network_or_list_or_shard_is_refused(corpus, tmp_path) -> None:
     videos = read_in_pieces([corpus.folder / "clips"])
     other = Job(Answers(corpus.model, HERE, videos=8, top=5), videos, out, Shard(1, 2))
     with pytest.raises(RunError, match="holds another run.*list differs"):
-        fill(other, compute=HERE, limits=Limits())
+        done(other)
     seen = Job(
         Features(corpus.model, HERE, videos=11, per_clip=False, half=False),
         read_in_pieces([corpus.list]),
@@ -187,9 +192,9 @@ def test_another_network_or_list_or_shard_is_refused(corpus, tmp_path) -> None:
         Shard(1, 2),
     )
     with pytest.raises(RunError, match="holds another run"):
-        fill(seen, compute=HERE, limits=Limits())
+        done(seen)
     with pytest.raises(RunError, match="holds another run.*top: there 2, here 1"):
-        fill(job(corpus, out, "1/2", top=1), compute=HERE, limits=Limits())
+        done(job(corpus, out, "1/2", top=1))
 
 
 def test_a_file_that_is_no_table_is_not_written_over(corpus, tmp_path) -> None:
@@ -205,12 +210,12 @@ def test_a_list_without_one_file_is_refused_before_any_row(corpus, tmp_path) -> 
     videos = read_in_pieces([tmp_path / "list.csv"])
     absent = Job(Answers(corpus.model, HERE, videos=2, top=5), videos, tmp_path / "a.parquet")
     with pytest.raises(DataError, match="not one video could be read"):
-        fill(absent, compute=HERE, limits=Limits())
+        done(absent)
 
 
 def test_a_disk_that_fills_keeps_what_is_finished(corpus, whole, tmp_path, monkeypatch) -> None:
     out = tmp_path / "a.parquet"
-    monkeypatch.setattr(filling, "_ROWS", 4)
+    monkeypatch.setattr(row_groups, "_ROWS", 4)
     with monkeypatch.context() as full:
         add = RowGroups.add
 
@@ -233,7 +238,7 @@ def test_a_disk_that_fills_keeps_what_is_finished(corpus, whole, tmp_path, monke
 def test_features_are_those_of_the_folder(corpus, tmp_path, per_clip, half) -> None:
     model, videos = corpus.model, read_in_pieces([corpus.list])
     work = Features(model, HERE, videos=videos.rows, per_clip=per_clip, half=half)
-    summary = fill(Job(work, videos, tmp_path / "f.parquet"), compute=HERE, limits=Limits())
+    summary = done(Job(work, videos, tmp_path / "f.parquet"))
     assert (summary.rows, summary.failed) == (11, 2)
     expected = features(model, corpus.list, out=tmp_path / "f", per_clip=per_clip, compute=HERE)
     table = pq.read_table(tmp_path / "f.parquet").to_pylist()
@@ -270,10 +275,10 @@ def test_shards_are_consecutive_and_even() -> None:
 def test_a_shard_that_is_killed_is_started_again_and_merged(corpus, whole, tmp_path, number) -> None:
     script = """if __name__ == "__main__":
         import sys, time
-        from marey.engines import fill as filling
+        from marey.engines import row_groups
         from marey.cli.app import app
 
-        add = filling.RowWriter.add
+        add = row_groups.RowWriter.add
 
         def slowly(self, number, result):
             add(self, number, result)
@@ -281,8 +286,8 @@ def test_a_shard_that_is_killed_is_started_again_and_merged(corpus, whole, tmp_p
                 print("at row 3", flush=True)
                 time.sleep(60)
 
-        filling._ROWS = 2
-        filling.RowWriter.add = slowly
+        row_groups._ROWS = 2
+        row_groups.RowWriter.add = slowly
         app(sys.argv[1:])
     """
     words = ["predict", str(corpus.checkpoint), str(corpus.list), "--workers", "0"]

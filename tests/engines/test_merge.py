@@ -10,9 +10,9 @@ import pytest
 
 from marey.backends.compute import Compute
 from marey.base.errors import RunError
-from marey.data.limited import Limits
 from marey.data.pieces import read_in_pieces
-from marey.engines.fill import Job, fill
+from marey.engines.fill import Here, fill
+from marey.engines.job import Job
 from marey.engines.merge import merge
 from marey.engines.row_groups import Index, RowGroups, in_order
 from marey.engines.shard import Shard
@@ -34,7 +34,7 @@ def shards(corpus, tmp_path_factory) -> tuple[Path, Path, Path]:
 def write(corpus, out: Path, shard: Shard, checkpoint: Path | None = None, precision: str = "float32") -> None:
     compute, videos = Compute(workers=0, precision=precision), read_in_pieces([corpus.list])
     work = Answers(load_model(checkpoint or corpus.checkpoint), compute, videos=videos.rows, top=5)
-    fill(Job(work, videos, out, shard), compute=compute, limits=Limits())
+    fill(Job(work, videos, out, shard), Here(compute))
 
 
 def test_a_missing_shard_is_named_by_its_rows(shards, tmp_path) -> None:

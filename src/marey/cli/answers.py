@@ -38,10 +38,15 @@ from marey.cli.command import (
 from marey.cli.given import named, refuse_training_settings, trusted_after, trusted_models
 from marey.cli.interrupted import going_on, kept_answers, kept_features
 from marey.cli.tables import (
+    ActorCores,
+    AddressOption,
     DecodeMemory,
     DecodeSeconds,
+    EngineOption,
+    RayOptions,
     RetryFailed,
     ShardOption,
+    Stall,
     TableBackend,
     TableOptions,
     default_backend,
@@ -89,6 +94,10 @@ def predict(
     retry_failed: RetryFailed = False,
     decode_seconds: DecodeSeconds = None,
     decode_memory: DecodeMemory = None,
+    engine: EngineOption = None,
+    address: AddressOption = None,
+    actor_cores: ActorCores = None,
+    stall: Stall = None,
 ) -> None:
     """Answer for videos: the most likely classes and their probabilities."""
     from marey.backends.choose import check_backend
@@ -98,7 +107,8 @@ def predict(
     from marey.workflows.answer_files import AnswerFiles
     from marey.workflows.two_streams import open_models
 
-    options = TableOptions(shard, retry_failed, decode_seconds, decode_memory)
+    ray = RayOptions(engine, address, actor_cores, stall)
+    options = TableOptions(shard, retry_failed, decode_seconds, decode_memory, ray)
     compute = Compute(
         device=device, precision=precision, batch=batch, workers=workers, backend=backend or default_backend(out)
     )
@@ -236,6 +246,10 @@ def features(
     retry_failed: RetryFailed = False,
     decode_seconds: DecodeSeconds = None,
     decode_memory: DecodeMemory = None,
+    engine: EngineOption = None,
+    address: AddressOption = None,
+    actor_cores: ActorCores = None,
+    stall: Stall = None,
 ) -> None:
     """Save what a network sees in each video, before its classifier: a table, or a file each; a second call goes on."""
     from marey.backends.choose import check_backend
@@ -245,7 +259,8 @@ def features(
     from marey.inference.features import features as write_features
     from marey.workflows.models import check_model, open_model
 
-    options = TableOptions(shard, retry_failed, decode_seconds, decode_memory, float16)
+    ray = RayOptions(engine, address, actor_cores, stall)
+    options = TableOptions(shard, retry_failed, decode_seconds, decode_memory, ray, float16)
     compute = Compute(
         device=device, precision=precision, batch=batch, workers=workers, backend=backend or default_backend(out)
     )

@@ -1,9 +1,11 @@
 """Tables on the command line: `marey merge`, and what `predict` and `features` do where --out names a table."""
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from marey.classifier import Classifier
     from marey.data.limited import Limits
     from marey.data.pieces import ListedPieces
+    from marey.engines.fill import Engine
     from marey.engines.shard import Shard
     from marey.engines.table import Row
     from marey.engines.work import Work
@@ -63,6 +66,57 @@ def default_backend(out: str | Path | None) -> BackendName:
     return "eager" if _is_table(out) else "auto"
 
 
+EngineOption = Annotated[
+    Literal["ray"] | None,
+    typer.Option("--engine", help="Of a table: where rows are made: ray, on a cluster (default: on this machine)."),
+]
+AddressOption = Annotated[
+    str | None,
+    typer.Option(
+        "--address", metavar="HOST:PORT", help="Of Ray: the head of the cluster (default: this machine alone)."
+    ),
+]
+ActorCores = Annotated[
+    int | None,
+    typer.Option(
+        "--actor-cores", min=1, help="Of Ray without GPUs: cores for each network (default: those of a node)."
+    ),
+]
+Stall = Annotated[
+    float | None,
+    typer.Option("--stall", min=60, help="Of Ray: seconds without a row before it is given up (default: 600)."),
+]
+
+
+@dataclass(frozen=True)
+class RayOptions:
+    """The options that only Ray has, as they were typed."""
+
+    engine: Literal["ray"] | None = None
+    address: str | None = None
+    actor_cores: int | None = None
+    stall: float | None = None
+
+    def check(self, *, is_table: bool) -> None:
+        """Refuse options of Ray without it, and Ray where no table is written.
+
+        Raises:
+            RunError: one was given.
+            MareyError: Ray is not installed.
+        """
+        if self.engine is None:
+            given = {"--address": self.address, "--actor-cores": self.actor_cores, "--stall": self.stall}
+            if named := next((name for name, value in given.items() if value is not None), None):
+                raise RunError(f"{named} is for Ray: add --engine ray, or leave it out.")
+            return
+        if not is_table:
+            raise RunError(f"--engine ray writes tables alone: --out NAME{TABLE}.")
+        from marey.engines.ray_cluster import check_address, require_ray
+
+        require_ray()
+        check_address(self.address)
+
+
 @dataclass(frozen=True)
 class TableOptions:
     """The options that only a table has, as they were typed."""
@@ -71,6 +125,7 @@ class TableOptions:
     retry_failed: bool
     decode_seconds: float | None
     decode_memory: float | None
+    ray: RayOptions
     float16: bool = False
 
     def checked(self, out: str | Path | None, *inputs: str | Path) -> "TableOut | None":
@@ -81,6 +136,7 @@ class TableOptions:
                 or is one of the `inputs`.
             MareyError: pyarrow is not installed.
         """
+        self.ray.check(is_table=_is_table(out))
         if out is None or not _is_table(out):
             self._refuse(out)
             return None
@@ -100,6 +156,7 @@ class TableOptions:
                 memory=int(self.decode_memory * 1e9) if self.decode_memory else limits.memory,
             ),
             self.retry_failed,
+            self.ray,
         )
 
     def _refuse(self, out: str | Path | None) -> None:
@@ -123,6 +180,7 @@ class TableOut:
     shard: "Shard"
     limits: "Limits"
     retry_failed: bool
+    ray: RayOptions
 
     def fill(
         self, videos: "ListedPieces", work: "Callable[[int], Work[Row]]", compute: Compute, *, as_json: bool
@@ -132,14 +190,30 @@ class TableOut:
         Raises:
             MareyError: not one video could be read, so that the exit code is 1; or as `marey.engines.fill.fill`.
         """
-        from marey.engines.fill import Job, fill
+        from marey.engines.fill import fill
+        from marey.engines.job import Job
 
-        job = Job(work(len(self.shard.rows(videos.rows))), videos, self.out, self.shard)
-        with going_on(self._kept, "--out", self.out):
-            summary = fill(job, compute=compute, limits=self.limits, retry_failed=self.retry_failed)
+        make = partial(work, len(self.shard.rows(videos.rows)))
+        with going_on(self._kept, "--out", self.out), self._engine(make, compute) as engine:
+            job = Job(make(), videos, self.out, self.shard)
+            summary = fill(job, engine, retry_failed=self.retry_failed)
         print(json_document(summary.as_json()) if as_json else summary.as_text())
         if summary.all_failed:
             raise MareyError(f"{self.out}: none of {counted(summary.rows, 'video')} could be read (column reason).")
+
+    @contextlib.contextmanager
+    def _engine(self, make: "Callable[[], Work[Row]]", compute: Compute) -> "Iterator[Engine[Row]]":
+        """What makes the rows; `make` opens the network where they are made."""
+        if self.ray.engine is None:
+            from marey.engines.fill import Here
+
+            yield Here(compute, self.limits)
+            return
+        from marey.engines.on_ray import OnRay
+        from marey.engines.ray_cluster import joined
+
+        with joined(self.ray.address, cores=self.ray.actor_cores, decoding=compute.workers) as cluster:
+            yield OnRay(cluster, make, self.limits, self.ray.stall or 600)
 
     def _kept(self) -> str:
         from marey.engines.row_groups import Index, RowGroups

@@ -67,8 +67,40 @@ def decode_limited(
     outcomes = each_limited(work, videos, workers=decoding_workers(workers), limits=limits)
     with contextlib.closing(outcomes):
         for outcome in outcomes:
-            yield tuple(Decoded(item, outcome.seconds / len(decoders)) for item in _items(outcome, len(decoders)))
+            yield _decoded_from(outcome, len(decoders))
             del outcome  # its frames would be in memory beside the next ones
+
+
+class LimitedDecoder:
+    """As `decode_limited`, of one video at a time, by one process that is kept until the next one.
+
+    For programs that are given their videos by another one. The process ends with the program, or by `close`.
+    """
+
+    def __init__(self, decoders: Sequence[ViewDecoder], limits: Limits) -> None:
+        self._count, self._next = len(decoders), list[VideoEntry]()
+        self._outcomes = each_limited(_Decoding(tuple(decoders)), self._asked(), workers=0, limits=limits)
+
+    def __call__(self, video: VideoEntry) -> tuple[Decoded, ...]:
+        """The video, decoded by each of the decoders.
+
+        Raises:
+            MareyError: as `decode_limited`.
+        """
+        self._next.append(video)
+        return _decoded_from(next(self._outcomes), self._count)
+
+    def _asked(self) -> Iterator[VideoEntry]:
+        while True:
+            yield self._next.pop()
+
+    def close(self) -> None:
+        """End its process."""
+        self._outcomes.close()
+
+
+def _decoded_from(outcome: Outcome[VideoEntry, _Items], decoders: int) -> tuple[Decoded, ...]:
+    return tuple(Decoded(item, outcome.seconds / decoders) for item in _items(outcome, decoders))
 
 
 def _timed(decoder: ViewDecoder, video: VideoEntry) -> Decoded:

@@ -1,9 +1,10 @@
-"""A table filled on one machine: the network in this process, decoding in others, finished rows in small whole files."""
+"""A table filled: rows that are not there yet are made by an engine, and written as they come."""
 
 import contextlib
 import signal
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,215 +12,95 @@ from pathlib import Path
 from typing import Generic
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
-import marey
 from marey.backends.compute import Compute
 from marey.backends.device import device_text, pick_device
-from marey.base.claim import Claim, OutputPath, read_note
 from marey.base.errors import RunError
-from marey.base.jsonable import Json
-from marey.base.reporter import notice, progress, understood
-from marey.base.words import counted, verb
+from marey.base.reporter import progress, understood
+from marey.base.words import counted
 from marey.data.limited import Limits, decode_limited
-from marey.data.missing import require_files
-from marey.data.pieces import ListedPieces
 from marey.data.videos import VideoEntry
-from marey.engines.row_groups import Index, RowGroups
-from marey.engines.shard import Shard
+from marey.engines.job import Job
+from marey.engines.row_groups import RowGroups, RowWriter
 from marey.engines.summary import TableSummary
-from marey.engines.table import Row, Table, TableNote
-from marey.engines.work import Work
+from marey.engines.table import Row
 
-_ROWS, _BYTES, _SECONDS = 1024, 1 << 26, 60.0
-"""Rows are written when there are so many, when they take about so many bytes, or so long after the first of them: a
-process that is killed loses no more."""
+
+class Engine(ABC, Generic[Row]):
+    """Where and how the rows of a table are made."""
+
+    @property
+    @abstractmethod
+    def title(self) -> str:
+        """In the first line of the output: "on cpu (2 threads)"."""
+
+    @abstractmethod
+    def results(self, job: Job[Row], rows: NDArray[np.int64]) -> Iterator[tuple[int, Row]]:
+        """The results of these rows of a job, ascending, in any order, each with the number of its row."""
 
 
 @dataclass(frozen=True)
-class Job(Generic[Row]):
-    """One shard of the work on a list, and where its table goes."""
+class Here(Engine[Row]):
+    """In this process and those that decode for it."""
 
-    work: Work[Row]
-    videos: ListedPieces
-    out: Path
-    shard: Shard = Shard()  # noqa: RUF009 - frozen
+    compute: Compute
+    limits: Limits = Limits()  # noqa: RUF009 - frozen
 
     @property
-    def rows(self) -> range:
-        """Of the list."""
-        return self.shard.rows(self.videos.rows)
+    def title(self) -> str:
+        backend = "" if self.compute.backend == "eager" else f", {self.compute.backend}"
+        return f"on {device_text(pick_device(self.compute.device))}{backend}"
 
-    @property
-    def note(self) -> TableNote:
-        """What the table says of itself."""
-        own: dict[str, Json] = {
-            "command": self.work.command.words,
-            "list": self.videos.fingerprint,
-            "rows": self.videos.rows,
-        }
-        return TableNote(
-            dict(self.work.settings) | own,
-            self.rows.start,
-            self.rows.stop,
-            str(self.shard),
-            {"marey": marey.__version__},
-        )
+    def results(self, job: Job[Row], rows: NDArray[np.int64]) -> Iterator[tuple[int, Row]]:
+        """In the order of the list."""
+        waiting: deque[tuple[int, VideoEntry]] = deque()
 
-    @property
-    def schema(self) -> pa.Schema:
-        """Columns and metadata."""
-        return self.work.table.schema.with_metadata(self.note.metadata())
+        def entries() -> Iterator[VideoEntry]:
+            for row, video in job.entries(rows):
+                waiting.append((row, video))
+                yield video
 
-    @contextlib.contextmanager
-    def held(self) -> Iterator[RowGroups]:
-        """Hold the table while the work lasts; yields its finished rows.
-
-        Raises:
-            RunError: it has other rows or was made by other settings, or another process works there, or it cannot be
-                written.
-        """
-        groups = RowGroups(self.out)
-        where = OutputPath.folder(groups.folder)
-        settings = {**self.note.settings, "shard": str(self.shard)}
-        OutputPath.file(self.out).check()
-
-        def recorded() -> dict[str, Json] | None:
-            """Of a table that is whole the folder is gone, and the file itself says it."""
-            noted = read_note(where.note(self.work.command))
-            there = None if noted is not None or not self.out.exists() else TableNote.of(self.out)
-            return noted if there is None else dict(there.settings) | {"shard": there.shard}
-
-        claim = Claim(where, self.work.command, settings, facts={"out": self.out.name}, recorded=recorded)
-        with claim.held():
-            for left in groups.folder.glob(".rows-*.parquet"):
-                left.unlink()  # what a killed process was writing
-            yield groups
-
-    def rows_to_do(self, groups: RowGroups, *, retry_failed: bool) -> NDArray[np.int64]:
-        """The rows that are not there yet; those that failed too, where they are to be tried again."""
-        index = Index.of(groups.files)
-        there = index.rows[~index.failed] if retry_failed else index.rows
-        missing = np.ones(len(self.rows), np.bool_)
-        missing[there - self.rows.start] = False
-        todo = np.flatnonzero(missing) + self.rows.start
-        again = int(np.isin(index.rows[index.failed], todo).sum())
-        if again:
-            notice(f"{counted(again, 'video')} that failed before: tried again")
-        if left := len(self.rows) - len(todo):
-            notice(f"going on: {left:,} of {counted(len(self.rows), 'video')} {verb(left, 'is', 'are')} there already")
-        return todo
-
-    def entries(self, todo: NDArray[np.int64]) -> Iterator[tuple[int, VideoEntry]]:
-        """The videos of these rows, ascending, read from the list in pieces.
-
-        Raises:
-            DataError: of the list's first piece not one file is there.
-        """
-        begin = 0
-        for piece in self.videos.pieces():
-            end = begin + len(piece)
-            if not begin:
-                require_files(piece)  # of the list, since all videos of a small shard may be missing
-            own = todo[np.searchsorted(todo, begin) : np.searchsorted(todo, end)]
-            yield from ((row, piece[row - begin]) for row in own.tolist())
-            begin = end
+        decoders, workers = job.work.decoders, self.compute.workers
+        for decoded in decode_limited(decoders, entries(), workers=workers, limits=self.limits):
+            row, video = waiting.popleft()
+            yield row, job.work.result(video, decoded)
 
 
-def fill(job: Job[Row], *, compute: Compute, limits: Limits, retry_failed: bool = False) -> TableSummary:
+def fill(job: Job[Row], engine: Engine[Row], *, retry_failed: bool = False) -> TableSummary:
     """Do the rows of a job that are not there yet, and write its table.
 
     Finished rows go as small whole files into the folder `out` + ".parts", and are joined at the end: a process that is
     killed is started again with the same job and loses a minute at most.
 
+    Args:
+        job: Which rows, and where they go.
+        engine: What makes them.
+        retry_failed: Do those rows again that failed in an earlier call.
+
     Raises:
-        RunError: the table has other rows or settings, another process works there, or the disk is full: what is finished
-            stays.
+        RunError: the table has other rows or settings, another process works there, the disk is full, or the engine gives
+            up: what is finished stays.
         DataError: not one file of the list is there.
     """
-    began = time.monotonic()
+    began, failed = time.monotonic(), 0
     with job.held() as groups:
         todo = job.rows_to_do(groups, retry_failed=retry_failed)
-        _say_what(job, compute, len(todo))
+        rows, shard = job.rows, job.shard
+        of = f"shard {shard}: rows {rows.start:,} to {rows.stop - 1:,}: " if shard.count > 1 and len(rows) else ""
+        understood(f"{of}{counted(len(todo), 'video')}: {job.work.title}, {engine.title}")
         with _written(job.out), _stopped_by_sigterm():
-            _work_through(job, groups, todo, compute, limits)
+            with (
+                RowWriter(groups, job.work.table, job.schema) as writer,
+                progress("Videos", total=len(todo), unit="videos") as bar,
+            ):
+                for row, result in engine.results(job, todo):
+                    writer.add(row, result)
+                    failed += result.error is not None
+                    bar.advance(note=f"{failed:,} failed" if failed else None)
             groups.join(job.schema)
     job.work.tell()
     return TableSummary.of(job.out, computed=len(todo), seconds=time.monotonic() - began)
-
-
-def _say_what(job: Job[Row], compute: Compute, todo: int) -> None:
-    rows, shard = job.rows, job.shard
-    of = f"shard {shard}: rows {rows.start:,} to {rows.stop - 1:,}: " if shard.count > 1 and len(rows) else ""
-    device = device_text(pick_device(compute.device))
-    backend = f", {compute.backend}" if compute.backend != "eager" else ""
-    understood(f"{of}{counted(todo, 'video')}: {job.work.title}, on {device}{backend}")
-
-
-def _work_through(job: Job[Row], groups: RowGroups, todo: NDArray[np.int64], compute: Compute, limits: Limits) -> None:
-    waiting: deque[tuple[int, VideoEntry]] = deque()
-
-    def videos() -> Iterator[VideoEntry]:
-        for row, video in job.entries(todo):
-            waiting.append((row, video))
-            yield video
-
-    failed = 0
-    with (
-        RowWriter(groups, job.work.table, job.schema) as writer,
-        progress("Videos", total=len(todo), unit="videos") as bar,
-    ):
-        for items in decode_limited(job.work.decoders, videos(), workers=compute.workers, limits=limits):
-            row, video = waiting.popleft()
-            result = job.work.result(video, items)
-            writer.add(row, result)
-            failed += result.error is not None
-            bar.advance(note=f"{failed:,} failed" if failed else None)
-
-
-class RowWriter(Generic[Row]):
-    """Gathers rows, and writes them as a file when there are enough of them or the first one is a minute old; at the end of
-    its `with` block what is left, also where an error ends the block.
-    """
-
-    def __init__(self, groups: RowGroups, table: Table[Row], schema: pa.Schema) -> None:
-        self._groups, self._table, self._schema = groups, table, schema
-        self._most = max(1, min(_ROWS, _BYTES // table.row_bytes))
-        self._rows: list[tuple[int, Row]] = []
-        self._first = 0.0
-
-    def __enter__(self) -> "RowWriter[Row]":
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, OSError):
-            return  # a disk that is full is still full
-        self.flush()
-
-    def add(self, number: int, result: Row) -> None:
-        """A row of the list.
-
-        Raises:
-            OSError: rows cannot be written.
-        """
-        if not self._rows:
-            self._first = time.monotonic()
-        self._rows.append((number, result))
-        if len(self._rows) >= self._most or time.monotonic() - self._first >= _SECONDS:
-            self.flush()
-
-    def flush(self) -> None:
-        """Write what was gathered.
-
-        Raises:
-            OSError: it cannot be written.
-        """
-        if self._rows:
-            numbers, results = zip(*sorted(self._rows, key=lambda one: one[0]), strict=True)
-            rows = self._table.rows(numbers, results)
-            self._groups.add(rows.replace_schema_metadata(self._schema.metadata))
-            self._rows = []
 
 
 @contextlib.contextmanager

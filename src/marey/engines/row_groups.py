@@ -7,10 +7,12 @@ and one that is started again knows by these files what is done.
 import os
 import re
 import shutil
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Generic
 
 import numpy as np
 import pyarrow as pa
@@ -20,10 +22,15 @@ from numpy.typing import NDArray
 
 from marey.base.errors import RunError
 from marey.base.files import atomic_path
-from marey.engines.table import FAILED, opened
+from marey.engines.table import FAILED, Row, Table, opened
 
-_ROWS, _BYTES = 8192, 1 << 26
-"""The most rows and, about, the most bytes of a row group in a joined table."""
+_ROWS, _SECONDS = 1024, 60.0
+"""Rows are written when there are so many, or so long after the first of them, in seconds: a process that is killed loses no
+more."""
+_JOINED = 8192
+"""Rows of a row group in a joined table."""
+_BYTES = 1 << 26
+"""Bytes, about, that are written sooner, and of a row group in a joined table."""
 _OPEN = 4
 """Row groups that a join keeps in memory: neighbours in the order of rows mostly come from the same one."""
 _FILE = re.compile(r"rows-(\d+)\.parquet")
@@ -131,7 +138,7 @@ def in_order(files: Sequence[Path], schema: pa.Schema) -> Iterator[pa.Table]:
             return _read(file, path, group, schema.names).cast(schema.remove_metadata())
 
     first = group_of(0) if index.units else schema.empty_table()
-    size = min(_ROWS, max(1, _BYTES * len(first) // max(1, first.nbytes)))
+    size = min(_JOINED, max(1, _BYTES * len(first) // max(1, first.nbytes)))
     for begin in range(0, len(index.rows), size):
         groups, offsets = index.groups[begin : begin + size], index.offsets[begin : begin + size]
         ends = np.flatnonzero(np.append(groups[1:] != groups[:-1], True)) + 1  # runs of rows of the same group
@@ -180,3 +187,47 @@ def opened_schema(path: Path) -> pa.Schema:
     """
     with opened(path) as file:
         return file.schema_arrow.remove_metadata()
+
+
+class RowWriter(Generic[Row]):
+    """Gathers rows, and writes them as a file when there are enough of them or the first one is a minute old; at the end of
+    its `with` block what is left, also where an error ends the block.
+    """
+
+    def __init__(self, groups: RowGroups, table: Table[Row], schema: pa.Schema) -> None:
+        self._groups, self._table, self._schema = groups, table, schema
+        self._most = max(1, min(_ROWS, _BYTES // table.row_bytes))
+        self._rows: list[tuple[int, Row]] = []
+        self._first = 0.0
+
+    def __enter__(self) -> "RowWriter[Row]":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, OSError):
+            return  # a disk that is full is still full
+        self.flush()
+
+    def add(self, number: int, result: Row) -> None:
+        """A row of the list.
+
+        Raises:
+            OSError: rows cannot be written.
+        """
+        if not self._rows:
+            self._first = time.monotonic()
+        self._rows.append((number, result))
+        if len(self._rows) >= self._most or time.monotonic() - self._first >= _SECONDS:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what was gathered.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        if self._rows:
+            numbers, results = zip(*sorted(self._rows, key=lambda one: one[0]), strict=True)
+            rows = self._table.rows(numbers, results)
+            self._groups.add(rows.replace_schema_metadata(self._schema.metadata))
+            self._rows = []

@@ -1,0 +1,114 @@
+"""One shard of the work on a list: its rows, what is done of them, and what its table says of itself."""
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+import marey
+from marey.base.claim import Claim, OutputPath, read_note
+from marey.base.jsonable import Json
+from marey.base.reporter import notice
+from marey.base.words import counted, verb
+from marey.data.missing import require_files
+from marey.data.pieces import ListedPieces
+from marey.data.videos import VideoEntry
+from marey.engines.row_groups import Index, RowGroups
+from marey.engines.shard import Shard
+from marey.engines.table import Row, TableNote
+from marey.engines.work import Work
+
+
+@dataclass(frozen=True)
+class Job(Generic[Row]):
+    """One shard of the work on a list, and where its table goes."""
+
+    work: Work[Row]
+    videos: ListedPieces
+    out: Path
+    shard: Shard = Shard()  # noqa: RUF009 - frozen
+
+    @property
+    def rows(self) -> range:
+        """Of the list."""
+        return self.shard.rows(self.videos.rows)
+
+    @property
+    def note(self) -> TableNote:
+        """What the table says of itself."""
+        own: dict[str, Json] = {
+            "command": self.work.command.words,
+            "list": self.videos.fingerprint,
+            "rows": self.videos.rows,
+        }
+        return TableNote(
+            dict(self.work.settings) | own,
+            self.rows.start,
+            self.rows.stop,
+            str(self.shard),
+            {"marey": marey.__version__},
+        )
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Columns and metadata."""
+        return self.work.table.schema.with_metadata(self.note.metadata())
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[RowGroups]:
+        """Hold the table while the work lasts; yields its finished rows.
+
+        Raises:
+            RunError: it has other rows or was made by other settings, or another process works there, or it cannot be
+                written.
+        """
+        groups = RowGroups(self.out)
+        where = OutputPath.folder(groups.folder)
+        settings = {**self.note.settings, "shard": str(self.shard)}
+        OutputPath.file(self.out).check()
+
+        def recorded() -> dict[str, Json] | None:
+            """Of a table that is whole the folder is gone, and the file itself says it."""
+            noted = read_note(where.note(self.work.command))
+            there = None if noted is not None or not self.out.exists() else TableNote.of(self.out)
+            return noted if there is None else dict(there.settings) | {"shard": there.shard}
+
+        claim = Claim(where, self.work.command, settings, facts={"out": self.out.name}, recorded=recorded)
+        with claim.held():
+            for left in groups.folder.glob(".rows-*.parquet"):
+                left.unlink()  # what a killed process was writing
+            yield groups
+
+    def rows_to_do(self, groups: RowGroups, *, retry_failed: bool) -> NDArray[np.int64]:
+        """The rows that are not there yet; those that failed too, where they are to be tried again."""
+        index = Index.of(groups.files)
+        there = index.rows[~index.failed] if retry_failed else index.rows
+        missing = np.ones(len(self.rows), np.bool_)
+        missing[there - self.rows.start] = False
+        todo = np.flatnonzero(missing) + self.rows.start
+        again = int(np.isin(index.rows[index.failed], todo).sum())
+        if again:
+            notice(f"{counted(again, 'video')} that failed before: tried again")
+        if left := len(self.rows) - len(todo):
+            notice(f"going on: {left:,} of {counted(len(self.rows), 'video')} {verb(left, 'is', 'are')} there already")
+        return todo
+
+    def entries(self, todo: NDArray[np.int64]) -> Iterator[tuple[int, VideoEntry]]:
+        """The videos of these rows, ascending, read from the list in pieces.
+
+        Raises:
+            DataError: of the list's first piece not one file is there.
+        """
+        begin = 0
+        for piece in self.videos.pieces():
+            end = begin + len(piece)
+            if not begin:
+                require_files(piece)  # of the list, since all videos of a small shard may be missing
+            own = todo[np.searchsorted(todo, begin) : np.searchsorted(todo, end)]
+            yield from ((row, piece[row - begin]) for row in own.tolist())
+            begin = end

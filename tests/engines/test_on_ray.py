@@ -1,0 +1,97 @@
+"""Tables made on a Ray cluster have the rows of those made here, also where a node is killed in the middle."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from typer.testing import CliRunner, Result
+
+from marey.backends.compute import Compute
+from marey.cli.app import app
+from marey.data.pieces import read_in_pieces
+from marey.engines.fill import Here, fill
+from marey.engines.job import Job
+from marey.engines.work import Answers
+
+pytest.importorskip("ray")
+
+
+def marey(*words: object) -> Result:
+    return CliRunner().invoke(app, [str(word) for word in words])
+
+
+def rows_of(path: Path) -> list[str]:
+    """All rows as text, NaN included, without the column seconds."""
+    return list(map(repr, pq.read_table(path).drop_columns(["seconds"]).to_pylist()))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="the processes of a node are found in /proc")
+def test_a_node_that_is_killed_costs_no_row(corpus, tmp_path) -> None:
+    lines = corpus.list.read_text().splitlines()
+    links = tmp_path / "links"
+    links.mkdir()
+    rows = []
+    for number in range(6):  # each video under several names, so that there are rows enough
+        for line in lines[1:]:
+            path, _, part = line.partition(",")
+            link = links / f"{number}-{len(rows)}.mp4"
+            link.symlink_to(corpus.folder / path)
+            rows.append(f"{link},{part}")
+    (tmp_path / "list.csv").write_text("\n".join([lines[0], *rows]) + "\n")
+    job = Path(__file__).with_name("ray_job.py")
+    words = [corpus.checkpoint, tmp_path / "list.csv", tmp_path / "r.parquet", "--kill-after", 15]
+    done = subprocess.run(
+        [sys.executable, str(job), *map(str, words)], capture_output=True, text=True, timeout=900, check=False,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "on 2 nodes of Ray: 2 networks, one for each 2 cores; 4 videos decoded at a time" in done.stdout
+    assert "killed a node after" in done.stdout and "66 videos: 54 done, 12 failed" in done.stdout
+    compute, videos = Compute(), read_in_pieces([tmp_path / "list.csv"])
+    fill(Job(Answers(corpus.model, compute, videos=66, top=5), videos, tmp_path / "a.parquet"), Here(compute))
+    assert rows_of(tmp_path / "r.parquet") == rows_of(tmp_path / "a.parquet")
+
+
+@pytest.mark.slow
+def test_the_command_fills_a_table_on_this_machine(corpus, tmp_path) -> None:
+    words = [sys.executable, "-m", "marey", "predict", str(corpus.checkpoint), str(corpus.list)]
+    for out, more in (("r.parquet", ["--engine", "ray"]), ("a.parquet", [])):
+        done = subprocess.run(
+            [*words, "--out", str(tmp_path / out), *more], capture_output=True, text=True, timeout=600, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        assert "11 videos: 9 done, 2 failed" in done.stdout
+        assert done.stdout.startswith(str(tmp_path))  # and nothing of Ray's before it
+    assert rows_of(tmp_path / "r.parquet") == rows_of(tmp_path / "a.parquet")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--address", "here:1"), "--address is for Ray: add --engine ray"),
+        (("--actor-cores", 2), "--actor-cores is for Ray"),
+        (("--stall", 100), "--stall is for Ray"),
+        (("--engine", "ray", "--out", "a.jsonl"), "--engine ray writes tables alone: --out NAME.parquet"),
+        (("--engine", "ray"), "--engine ray writes tables alone"),
+        (("--engine", "ray", "--out", "a.parquet", "--address", "127.0.0.1:1"), "no Ray cluster answers there"),
+        (("--engine", "ray", "--out", "a.parquet", "--address", "ray://host:10001"), "expected HOST:PORT"),
+        (("--engine", "ray", "--out", "a.parquet", "--address", "host"), "expected HOST:PORT"),
+    ],
+)
+def test_what_ray_cannot_do_is_one_line(corpus, tmp_path, monkeypatch, words, message) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = marey("predict", corpus.checkpoint, corpus.list, *words)
+    assert done.exit_code == 1
+    assert message in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_without_ray_one_line_says_what_to_install(corpus, tmp_path, monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    monkeypatch.setitem(sys.modules, "ray.data", None)
+    done = marey("predict", corpus.checkpoint, corpus.list, "--out", tmp_path / "a.parquet", "--engine", "ray")
+    assert done.exit_code == 1
+    assert '--engine ray needs Ray Data: pip install "marey[ray]"' in done.stderr
