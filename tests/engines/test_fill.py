@@ -141,7 +141,7 @@ def test_a_job_that_was_killed_goes_on_with_the_rows_that_are_missing(
         with pytest.raises(KeyboardInterrupt):
             filled(corpus, out)
     assert not out.exists() and len(RowGroups(out).files) == 2
-    (RowGroups(out).folder / ".rows-x.parquet").write_bytes(b"torn")  # what a kill may leave
+    (RowGroups(out).folder / ".rows-00000002-x.parquet").write_bytes(b"torn")  # what a kill may leave
     decoded.clear()
     assert filled(corpus, out).computed == 5
     assert len(decoded) == 5
@@ -179,11 +179,11 @@ def test_failed_videos_are_tried_again_when_that_is_asked_for(corpus, tmp_path, 
 def test_another_network_or_list_or_shard_is_refused(corpus, tmp_path) -> None:
     out = tmp_path / "a.parquet"
     filled(corpus, out, "1/2")
-    with pytest.raises(RunError, match=r"a\.parquet\.parts holds another run \(shard: there 1/2, here 2/2\)"):
+    with pytest.raises(RunError, match=r"a\.parquet holds other rows \(shard: there 1/2, here 2/2"):
         filled(corpus, out, "2/2")
     videos = read_in_pieces([corpus.folder / "clips"])
     other = Job(Answers(corpus.model, HERE, videos=8, top=5), videos, out, Shard(1, 2))
-    with pytest.raises(RunError, match="holds another run.*list differs"):
+    with pytest.raises(RunError, match="holds other rows .*list differs"):
         done(other)
     seen = Job(
         Features(corpus.model, HERE, videos=11, per_clip=False, half=False),
@@ -191,9 +191,9 @@ def test_another_network_or_list_or_shard_is_refused(corpus, tmp_path) -> None:
         out,
         Shard(1, 2),
     )
-    with pytest.raises(RunError, match="holds another run"):
+    with pytest.raises(RunError, match="holds rows of `marey predict`, and this is `marey features`"):
         done(seen)
-    with pytest.raises(RunError, match="holds another run.*top: there 2, here 1"):
+    with pytest.raises(RunError, match="holds other rows .*top: there 2, here 1"):
         done(job(corpus, out, "1/2", top=1))
 
 
@@ -203,6 +203,111 @@ def test_a_file_that_is_no_table_is_not_written_over(corpus, tmp_path) -> None:
     with pytest.raises(RunError, match=r"a\.parquet: cannot be read as Parquet"):
         filled(corpus, out)
     assert out.read_bytes() == b"mine"
+
+
+def test_a_folder_of_the_user_is_neither_used_nor_removed(corpus, tmp_path) -> None:
+    mine = tmp_path / "a.parquet.parts" / "notes.txt"
+    mine.parent.mkdir()
+    mine.write_text("mine")
+    with pytest.raises(RunError, match=r"a\.parquet\.parts/notes\.txt is in the way"):
+        filled(corpus, tmp_path / "a.parquet")
+    assert mine.read_text() == "mine"
+
+
+def test_rows_of_another_job_are_not_taken_for_ones_own(corpus, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(row_groups, "_ROWS", 3)
+    out, other = tmp_path / "a.parquet", tmp_path / "b.parquet"
+    with monkeypatch.context() as killed:
+        stopped_after(killed, 8)
+        with pytest.raises(KeyboardInterrupt):
+            filled(corpus, out)
+    done(job(corpus, other, top=1))
+    other.rename(out)  # a table that was made otherwise, where that of the stopped job would have been
+    with pytest.raises(RunError, match=r"a\.parquet holds other rows \(top: there 1, here 2"):
+        filled(corpus, out)
+    out.unlink()
+    with pytest.raises(RunError, match=r"rows-00000000\.parquet holds other rows \(top: there 2, here 1"):
+        done(job(corpus, out, top=1))
+    assert filled(corpus, out).computed == 5
+
+
+def test_a_damaged_file_of_rows_is_named_with_a_way_out(corpus, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(row_groups, "_ROWS", 3)
+    out = tmp_path / "a.parquet"
+    with monkeypatch.context() as killed:
+        stopped_after(killed, 8)
+        with pytest.raises(KeyboardInterrupt):
+            filled(corpus, out)
+    torn = RowGroups(out).files[0]
+    torn.write_bytes(torn.read_bytes()[:-20])
+    with pytest.raises(RunError, match=r"rows-00000000\.parquet.*remove it, and its rows are made again"):
+        filled(corpus, out)
+    torn.unlink()
+    assert filled(corpus, out).computed == 8
+
+
+@pytest.mark.parametrize("where", ["join", "rename", "remove"])
+def test_a_kill_while_rows_are_joined_loses_nothing(corpus, whole, tmp_path, monkeypatch, where) -> None:
+    class Killed(BaseException):
+        pass
+
+    def kill(*_: object) -> None:
+        raise Killed
+
+    out = tmp_path / "a.parquet"
+    with monkeypatch.context() as killed:
+        if where == "join":
+            killed.setattr(row_groups, "in_order", kill)
+        elif where == "rename":
+            killed.setattr(row_groups, "rename", kill)
+        else:
+            killed.setattr(RowGroups, "remove", kill)
+        with pytest.raises(Killed):
+            filled(corpus, out)
+    assert out.exists() == (where == "remove")
+    (RowGroups(out).folder / "joined.parquet").write_bytes(b"what a kill before the last step would have left")
+    assert filled(corpus, out).computed == 0
+    assert rows_of(out) == rows_of(whole)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.parquet"]
+
+
+def test_a_video_for_which_the_network_fails_costs_its_own_row(corpus, tmp_path, monkeypatch) -> None:
+    result = Answers.result
+
+    def failing(self, video, decoded):
+        if video.id.endswith("v2.mp4") and not hasattr(decoded[0].item, "reason"):
+            raise RuntimeError("CUDA out of memory.\nTried to allocate much")
+        return result(self, video, decoded)
+
+    monkeypatch.setattr(Answers, "result", failing)
+    out = tmp_path / "a.parquet"
+    assert filled(corpus, out).failed == 4
+    reasons = [row["reason"] for row in pq.read_table(out).to_pylist() if row["reason"] and "network" in row["reason"]]
+    assert len(reasons) == 2
+    assert reasons[0].endswith("v2.mp4: the network failed: CUDA out of memory. Tried to allocate much")
+    monkeypatch.setattr("marey.engines.work._MOST_IN_A_ROW", 1)
+    with pytest.raises(RunError, match="the network failed: CUDA out of memory"):
+        filled(corpus, tmp_path / "b.parquet")
+
+
+def test_files_are_looked_for_in_all_of_a_list(corpus, tmp_path) -> None:
+    clip = next((corpus.folder / "clips").rglob("*.mp4"))
+    rows = ["path", *(f"absent{number}.mp4" for number in range(9)), str(clip)]
+    (tmp_path / "list.csv").write_text("\n".join(rows) + "\n")
+    videos = read_in_pieces([tmp_path / "list.csv"], size=3)
+    assert done(Job(Answers(corpus.model, HERE, videos=10, top=5), videos, tmp_path / "a.parquet")).failed == 9
+
+
+def test_after_a_refusal_the_mended_command_begins(corpus, tmp_path) -> None:
+    (tmp_path / "list.csv").write_text("path\nv0.mp4\nv1.mp4\n")
+    for root, failed in ((None, None), (corpus.folder / "clips" / "run", 0)):
+        videos = read_in_pieces([tmp_path / "list.csv"], root=root)
+        asked = Job(Answers(corpus.model, HERE, videos=2, top=5), videos, tmp_path / "a.parquet")
+        if failed is None:
+            with pytest.raises(DataError, match="not one video could be read"):
+                done(asked)
+        else:
+            assert done(asked).failed == failed
 
 
 def test_a_list_without_one_file_is_refused_before_any_row(corpus, tmp_path) -> None:
@@ -217,16 +322,16 @@ def test_a_disk_that_fills_keeps_what_is_finished(corpus, whole, tmp_path, monke
     out = tmp_path / "a.parquet"
     monkeypatch.setattr(row_groups, "_ROWS", 4)
     with monkeypatch.context() as full:
-        add = RowGroups.add
+        write = row_groups.write_table
 
-        def until_full(self, rows):
-            if len(self.files) == 1:
-                raise OSError(28, "No space left on device", str(self.folder / "rows-00000001.parquet"))
-            add(self, rows)
+        def until_full(path, schema, tables):
+            if path.name == "rows-00000001.parquet":
+                raise OSError(28, "No space left on device", str(path))
+            write(path, schema, tables)
 
-        full.setattr(RowGroups, "add", until_full)
+        full.setattr(row_groups, "write_table", until_full)
         with pytest.raises(
-            RunError, match=r"a\.parquet: cannot be written \(.*No space left.*finished are kept in .*parts"
+            RunError, match=r"a\.parquet cannot be written \(No space left.*finished are kept in .*parts"
         ):
             filled(corpus, out)
     assert filled(corpus, out).computed == 7

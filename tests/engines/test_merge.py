@@ -20,6 +20,7 @@ from marey.engines.table import TableNote
 from marey.engines.work import Answers
 from marey.weights.checkpoint import save_checkpoint
 from marey.weights.load import load_model
+from marey.workflows.two_streams import Streams
 
 
 @pytest.fixture(scope="session")
@@ -108,6 +109,36 @@ def test_the_table_is_not_written_over_a_file_or_a_shard(shards, tmp_path) -> No
     assert (tmp_path / "mine.parquet").read_text() == "mine"
 
 
+def test_a_shard_that_is_not_finished_is_named(shards, tmp_path) -> None:
+    groups = RowGroups(tmp_path / "part-2.parquet")
+    groups.add(pq.read_table(shards[1]))
+    for _ in range(2):  # before there is a table, and beside one that rows were made for again
+        with pytest.raises(RunError, match=r"part-2\.parquet is not finished .*start its command again"):
+            merge([shards[0], groups.out, shards[2]], tmp_path / "a.parquet")
+        shutil.copy(shards[1], groups.out)
+    with pytest.raises(RunError, match=r"part-2\.parquet\.parts holds rows of a table that is not finished"):
+        groups.out.unlink()
+        merge(shards, groups.out)
+
+
+def test_shards_that_chose_other_backends_are_refused(shards, tmp_path) -> None:
+    table = pq.read_table(shards[1])
+    place = table.schema.get_field_index("backend")
+    other = table.set_column(place, table.schema.field(place), pa.array(["openvino"] * len(table)))
+    pq.write_table(other, tmp_path / "other.parquet")
+    with pytest.raises(RunError, match="other.parquet was computed by openvino, and .*part-1.parquet by eager"):
+        merge([shards[0], tmp_path / "other.parquet", shards[2]], tmp_path / "a.parquet")
+
+
+def test_two_networks_that_are_fused_otherwise_are_other_settings(corpus) -> None:
+    model, compute = corpus.model, Compute(workers=0)
+    one, other = (
+        Answers(streams, compute, videos=1, top=1).settings
+        for streams in (Streams((model, model)), Streams((model, model), "probabilities", (1.0, 9.0)))
+    )
+    assert (one["fusion"], other["fusion"], other["fusion_weights"]) == ("logits", "probabilities", [1.0, 9.0])
+
+
 def test_merged_tables_name_the_whole_list(shards, tmp_path) -> None:
     merge(shards, tmp_path / "a.parquet")
     note, part = TableNote.of(tmp_path / "a.parquet"), TableNote.of(shards[1])
@@ -121,9 +152,7 @@ def test_a_disk_that_is_full_leaves_nothing(shards, tmp_path, monkeypatch) -> No
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(pq.ParquetWriter, "write_table", full)
-    with pytest.raises(
-        RunError, match=r"a\.parquet: cannot be written \(No space left on device\): nothing was changed"
-    ):
+    with pytest.raises(RunError, match=r"a\.parquet cannot be written \(No space left on device\)"):
         merge(shards, tmp_path / "a.parquet")
     assert list(tmp_path.iterdir()) == []
 

@@ -13,6 +13,7 @@ from marey.backends.compute import BackendName, Compute
 from marey.base.claim import OutputPath
 from marey.base.errors import MareyError, RunError
 from marey.base.parquet import pyarrow
+from marey.base.processes import processes
 from marey.base.reporter import SilentReporter, notice, reporting
 from marey.base.words import counted
 from marey.cli.command import AsJson, json_document, output_file
@@ -141,6 +142,8 @@ class TableOptions:
             self._refuse(out)
             return None
         pyarrow(f"{out}: a table")
+        if processes().world > 1:
+            raise RunError("a table is filled by one process: give each its own --shard I/N and --out.")
         from marey.data.limited import Limits
         from marey.engines.shard import Shard
 
@@ -218,8 +221,9 @@ class TableOut:
     def _kept(self) -> str:
         from marey.engines.row_groups import Index, RowGroups
 
-        groups = RowGroups(self.out)
-        count = len(Index.of(groups.files).rows)
+        groups, count = RowGroups(self.out), 0
+        with contextlib.suppress(MareyError):  # the same command will say what is wrong with them
+            count = len(Index.of(groups.files).rows)
         where = groups.folder if groups.folder.exists() else self.out
         return f"{counted(count, 'finished row')} {'is' if count == 1 else 'are'} kept in {where}" if count else ""
 

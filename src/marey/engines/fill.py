@@ -8,7 +8,6 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Generic
 
 import numpy as np
@@ -16,15 +15,15 @@ from numpy.typing import NDArray
 
 from marey.backends.compute import Compute
 from marey.backends.device import device_text, pick_device
-from marey.base.errors import RunError
 from marey.base.reporter import progress, understood
 from marey.base.words import counted
 from marey.data.limited import Limits, decode_limited
 from marey.data.videos import VideoEntry
 from marey.engines.job import Job
-from marey.engines.row_groups import RowGroups, RowWriter
+from marey.engines.row_groups import RowWriter
 from marey.engines.summary import TableSummary
 from marey.engines.table import Row
+from marey.engines.work import Results
 
 
 class Engine(ABC, Generic[Row]):
@@ -62,9 +61,10 @@ class Here(Engine[Row]):
                 yield video
 
         decoders, workers = job.work.decoders, self.compute.workers
+        results = Results(job.work)
         for decoded in decode_limited(decoders, entries(), workers=workers, limits=self.limits):
             row, video = waiting.popleft()
-            yield row, job.work.result(video, decoded)
+            yield row, results.of(video, decoded)
 
 
 def fill(job: Job[Row], engine: Engine[Row], *, retry_failed: bool = False) -> TableSummary:
@@ -86,10 +86,13 @@ def fill(job: Job[Row], engine: Engine[Row], *, retry_failed: bool = False) -> T
     began, failed = time.monotonic(), 0
     with job.held() as groups:
         todo = job.rows_to_do(groups, retry_failed=retry_failed)
+        if len(todo) == len(job.rows) > 0:
+            job.require_files()
         rows, shard = job.rows, job.shard
         of = f"shard {shard}: rows {rows.start:,} to {rows.stop - 1:,}: " if shard.count > 1 and len(rows) else ""
         understood(f"{of}{counted(len(todo), 'video')}: {job.work.title}, {engine.title}")
-        with _written(job.out), _stopped_by_sigterm():
+        job.work.introduce()
+        with stopped_by_sigterm():
             with (
                 RowWriter(groups, job.work.table, job.schema) as writer,
                 progress("Videos", total=len(todo), unit="videos") as bar,
@@ -104,20 +107,7 @@ def fill(job: Job[Row], engine: Engine[Row], *, retry_failed: bool = False) -> T
 
 
 @contextlib.contextmanager
-def _written(out: Path) -> Iterator[None]:
-    """Say of a disk that is full, or of a folder that was taken away, what is kept."""
-    try:
-        yield
-    except OSError as error:
-        why = error.strerror or str(error)
-        raise RunError(
-            f"{out}: cannot be written ({error.filename or RowGroups(out).folder}: {why}). The rows that are finished are "
-            f"kept in {RowGroups(out).folder}: make room, and start the same command again."
-        ) from None
-
-
-@contextlib.contextmanager
-def _stopped_by_sigterm() -> Iterator[None]:
+def stopped_by_sigterm() -> Iterator[None]:
     """Within the block SIGTERM, by which a scheduler takes a machine back, is as Ctrl-C: finished rows are written."""
     if threading.current_thread() is not threading.main_thread():
         yield

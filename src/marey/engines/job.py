@@ -11,7 +11,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 import marey
-from marey.base.claim import Claim, OutputPath, read_note
+from marey.base.claim import OutputPath, differences
+from marey.base.errors import DataError, RunError
 from marey.base.jsonable import Json
 from marey.base.reporter import notice
 from marey.base.words import counted, verb
@@ -51,7 +52,7 @@ class Job(Generic[Row]):
             self.rows.start,
             self.rows.stop,
             str(self.shard),
-            {"marey": marey.__version__},
+            {"marey": marey.__version__, "device": self.work.device},
         )
 
     @property
@@ -67,22 +68,34 @@ class Job(Generic[Row]):
             RunError: it has other rows or was made by other settings, or another process works there, or it cannot be
                 written.
         """
-        groups = RowGroups(self.out)
-        where = OutputPath.folder(groups.folder)
-        settings = {**self.note.settings, "shard": str(self.shard)}
-        OutputPath.file(self.out).check()
-
-        def recorded() -> dict[str, Json] | None:
-            """Of a table that is whole the folder is gone, and the file itself says it."""
-            noted = read_note(where.note(self.work.command))
-            there = None if noted is not None or not self.out.exists() else TableNote.of(self.out)
-            return noted if there is None else dict(there.settings) | {"shard": there.shard}
-
-        claim = Claim(where, self.work.command, settings, facts={"out": self.out.name}, recorded=recorded)
-        with claim.held():
-            for left in groups.folder.glob(".rows-*.parquet"):
-                left.unlink()  # what a killed process was writing
+        groups, out = RowGroups(self.out), OutputPath.file(self.out)
+        groups.refuse_others()
+        self._check_files(groups)
+        with out.held():
+            groups.sweep()
+            self._check_files(groups)  # another process may have begun and ended in the meantime
             yield groups
+
+    def _check_files(self, groups: RowGroups) -> None:
+        """See that all rows that are there are rows of this job.
+
+        Raises:
+            RunError: some are not.
+        """
+        own = self.note
+        for path in groups.files:
+            noted = groups.note_of(path)
+            there, here = noted.settings.get("command"), own.settings["command"]
+            if there != here:
+                raise RunError(
+                    f"{path} holds rows of `marey {there}`, and this is `marey {here}`: choose another --out."
+                )
+            differing = differences(noted.compared(), own.compared())
+            if differing:
+                others = "; ".join(differing)
+                raise RunError(
+                    f"{path} holds other rows ({others}): go on with the same settings, or choose another --out."
+                )
 
     def rows_to_do(self, groups: RowGroups, *, retry_failed: bool) -> NDArray[np.int64]:
         """The rows that are not there yet; those that failed too, where they are to be tried again."""
@@ -99,16 +112,26 @@ class Job(Generic[Row]):
         return todo
 
     def entries(self, todo: NDArray[np.int64]) -> Iterator[tuple[int, VideoEntry]]:
-        """The videos of these rows, ascending, read from the list in pieces.
-
-        Raises:
-            DataError: of the list's first piece not one file is there.
-        """
+        """The videos of these rows, ascending, read from the list in pieces."""
         begin = 0
         for piece in self.videos.pieces():
             end = begin + len(piece)
-            if not begin:
-                require_files(piece)  # of the list, since all videos of a small shard may be missing
             own = todo[np.searchsorted(todo, begin) : np.searchsorted(todo, end)]
             yield from ((row, piece[row - begin]) for row in own.tolist())
             begin = end
+
+    def require_files(self) -> None:
+        """Check before work that not every file of the list is missing; of this shard all may be.
+
+        Raises:
+            DataError: none of those that were looked for is there.
+        """
+        missing: DataError | None = None
+        for piece in self.videos.pieces():
+            try:
+                require_files(piece)
+                return
+            except DataError as error:
+                missing = missing or error
+        if missing is not None:
+            raise missing

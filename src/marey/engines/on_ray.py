@@ -31,7 +31,7 @@ from marey.engines.job import Job
 from marey.engines.ray_cluster import Cluster
 from marey.engines.ray_videos import blocks, decoding, packed, singly
 from marey.engines.table import Row
-from marey.engines.work import Work
+from marey.engines.work import Results, Work
 
 _DECODING_CPUS = 0.01
 """CPUs that a decoding task asks for: it waits for a process of its own; how many there are is bounded by number."""
@@ -140,12 +140,12 @@ class _Network:
 
     def __init__(self, make: list[Any], cores: int) -> None:
         torch.set_num_threads(cores)  # Ray sets it to the whole CPUs that the actor asks for, which are less
-        self._work = ray.get(make[0])()
+        self._results = Results(ray.get(make[0])())
 
     def __call__(self, decoded: pa.Table) -> pa.Table:
         row, video, items = pickle.loads(decoded.column("decoded")[0].as_buffer())
         try:
-            result = self._work.result(video, items)
+            result = self._results.of(video, items)
         except MareyError as error:  # an exception would end in Ray's words
             result = error
         return packed("result", (row, result))

@@ -4,9 +4,9 @@ A file of rows takes its name when it is whole. So a process that is killed lose
 and one that is started again knows by these files what is done.
 """
 
+import contextlib
 import os
 import re
-import shutil
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -21,8 +21,8 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from marey.base.errors import RunError
-from marey.base.files import atomic_path
-from marey.engines.table import FAILED, Row, Table, opened
+from marey.base.files import atomic_path, rename
+from marey.engines.table import FAILED, Row, Table, TableNote, opened
 
 _ROWS, _SECONDS = 1024, 60.0
 """Rows are written when there are so many, or so long after the first of them, in seconds: a process that is killed loses no
@@ -33,7 +33,9 @@ _BYTES = 1 << 26
 """Bytes, about, that are written sooner, and of a row group in a joined table."""
 _OPEN = 4
 """Row groups that a join keeps in memory: neighbours in the order of rows mostly come from the same one."""
-_FILE = re.compile(r"rows-(\d+)\.parquet")
+_FILE, _WHOLE = re.compile(r"rows-(\d+)\.parquet"), "joined.parquet"
+_OWN = re.compile(r"rows-\d+\.parquet|joined\.parquet|\.(rows-\d+|joined)-.*\.parquet")
+"""Names in the folder: finished rows, the table before it takes its place, and both while they are written."""
 
 
 @dataclass(frozen=True)
@@ -57,26 +59,94 @@ class RowGroups:
         numbered = [(int(found[1]), path) for path in self.folder.iterdir() if (found := _FILE.fullmatch(path.name))]
         return table + [path for _, path in sorted(numbered)]
 
+    def refuse_others(self) -> None:
+        """Refuse a folder of finished rows that holds files of another kind: a user's, of that name.
+
+        Raises:
+            RunError: it does.
+        """
+        for path in self.folder.iterdir() if self.folder.is_dir() else ():
+            if _OWN.fullmatch(path.name) is None:
+                raise RunError(
+                    f"{path} is in the way: until all are there, the rows of {self.out.name} are kept in a folder of that "
+                    "name. Rename it, or choose another --out."
+                )
+
+    def note_of(self, path: Path) -> TableNote:
+        """What one of the files says of itself.
+
+        Raises:
+            RunError: it cannot be read.
+        """
+        try:
+            return TableNote.of(path)
+        except RunError as error:
+            way_out = "choose another --out" if path == self.out else "remove it, and its rows are made again"
+            raise RunError(f"{str(error).rstrip('.')}; {way_out}.") from None
+
+    def sweep(self) -> None:
+        """Remove what a killed process was writing."""
+        for path in self.folder.iterdir() if self.folder.is_dir() else ():
+            if _OWN.fullmatch(path.name) and not _FILE.fullmatch(path.name):
+                path.unlink()
+
     def add(self, rows: pa.Table) -> None:
         """Write rows as one file more.
 
         Raises:
-            OSError: it cannot be written; then there is no such file.
+            RunError: it cannot be written; then there is no such file.
         """
         last = self.files[-1:]
         found = _FILE.fullmatch(last[0].name) if last else None
-        write_table(self.folder / f"rows-{int(found[1]) + 1 if found else 0:08d}.parquet", rows.schema, iter([rows]))
+        with self._written():
+            write_table(
+                self.folder / f"rows-{int(found[1]) + 1 if found else 0:08d}.parquet", rows.schema, iter([rows])
+            )
 
     def join(self, schema: pa.Schema) -> None:
         """Write all finished rows, in the order of the list, as the table itself, and remove their files.
 
         Raises:
-            OSError: the table cannot be written; then the files are all there.
+            RunError: the table cannot be written; then the files are all there.
         """
         files = self.files
         if files != [self.out]:
-            write_table(self.out, schema, in_order(files, schema))
-        shutil.rmtree(self.folder, ignore_errors=True)
+            self.publish(schema, in_order(files, schema))
+        self.remove()
+
+    def remove(self) -> None:
+        """Remove the folder and all that is its own."""
+        for path in self.files:
+            if path != self.out:
+                path.unlink()
+        with contextlib.suppress(OSError):  # it is not there, or a user has put a file into it
+            self.folder.rmdir()
+
+    def publish(self, schema: pa.Schema, tables: Iterator[pa.Table]) -> None:
+        """Write the table itself, whole or not at all. What a kill leaves of it lies in the folder, not beside the table.
+
+        Raises:
+            RunError: it cannot be written.
+        """
+        joined = self.folder / _WHOLE
+        with self._written():
+            try:
+                write_table(joined, schema, tables)
+                rename(joined, self.out)
+            finally:
+                joined.unlink(missing_ok=True)
+
+    @contextlib.contextmanager
+    def _written(self) -> Iterator[None]:
+        """Say of a disk that is full, or of a folder that was taken away, what is kept."""
+        try:
+            yield
+        except OSError as error:
+            why = error.strerror or str(error)
+            raise RunError(
+                f"{self.out} cannot be written ({why}). Rows that are finished are kept in {self.folder}: make room, and "
+                "start the same command again."
+            ) from None
 
 
 @dataclass(frozen=True)
@@ -190,29 +260,28 @@ def opened_schema(path: Path) -> pa.Schema:
 
 
 class RowWriter(Generic[Row]):
-    """Gathers rows, and writes them as a file when there are enough of them or the first one is a minute old; at the end of
-    its `with` block what is left, also where an error ends the block.
+    """Gathers rows, and writes them as a file when there are enough of them, or when one comes a minute after the first; at
+    the end of its `with` block what is left, also where an error ends the block.
     """
 
     def __init__(self, groups: RowGroups, table: Table[Row], schema: pa.Schema) -> None:
         self._groups, self._table, self._schema = groups, table, schema
         self._most = max(1, min(_ROWS, _BYTES // table.row_bytes))
         self._rows: list[tuple[int, Row]] = []
-        self._first = 0.0
+        self._first, self._refused = 0.0, False
 
     def __enter__(self) -> "RowWriter[Row]":
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, OSError):
-            return  # a disk that is full is still full
-        self.flush()
+        if not self._refused:  # a disk that is full is still full
+            self.flush()
 
     def add(self, number: int, result: Row) -> None:
         """A row of the list.
 
         Raises:
-            OSError: rows cannot be written.
+            RunError: rows cannot be written.
         """
         if not self._rows:
             self._first = time.monotonic()
@@ -224,10 +293,11 @@ class RowWriter(Generic[Row]):
         """Write what was gathered.
 
         Raises:
-            OSError: it cannot be written.
+            RunError: it cannot be written.
         """
         if self._rows:
+            self._refused = True
             numbers, results = zip(*sorted(self._rows, key=lambda one: one[0]), strict=True)
             rows = self._table.rows(numbers, results)
             self._groups.add(rows.replace_schema_metadata(self._schema.metadata))
-            self._rows = []
+            self._rows, self._refused = [], False

@@ -16,6 +16,7 @@ from marey.data.manifest import Manifest
 from marey.data.videos import VideoEntry
 from marey.engines.row_groups import write_table
 from marey.engines.table import AnswerTable, TableNote
+from marey.evaluation.protocol import AnyProtocol
 from marey.evaluation.result import EvaluationResult
 from marey.tasks.prediction import Prediction
 
@@ -60,6 +61,8 @@ class _Rows:
     """From the id of a video that could not be read to the reason."""
     contents: NDArray[np.uint64]
     table: AnswerTable
+    ran: list[Json]
+    """The backends that computed the scores."""
 
     @classmethod
     def of(cls, result: EvaluationResult, listed: Manifest, top: int) -> "_Rows":
@@ -68,7 +71,8 @@ class _Rows:
         videos = [(row, video) for row, video in enumerate(listed) if video.id in scored or video.id in failed]
         classes = len(result.scores.class_names)
         contents = contents_of([str(video.path) for _, video in videos])
-        return cls(result, videos, scored, failed, contents, AnswerTable(classes, min(top, classes)))
+        table = AnswerTable(classes, min(top, classes))
+        return cls(result, videos, scored, failed, contents, table, _ran(result.scores.protocol))
 
     @property
     def schema(self) -> pa.Schema:
@@ -104,7 +108,19 @@ class _Rows:
         scores, content = self.result.scores, int(self.contents[place])
         if video.id not in self.scored:
             return Prediction(video, np.empty(0, np.float32), (), self.failed[video.id], content=content)
-        return Prediction(video, scores.probabilities[self.scored[video.id]], scores.class_names, content=content)
+        return Prediction(
+            video, scores.probabilities[self.scored[video.id]], scores.class_names, backend={"ran": self.ran},
+            content=content,
+        )  # fmt: skip
+
+
+def _ran(protocol: AnyProtocol) -> list[Json]:
+    """The backends that a protocol names, each once."""
+    found: set[str] = set()
+    for test in protocol.parts:
+        several = test.backend if isinstance(test.backend, list) else [test.backend]
+        found |= {str(one["ran"]) if isinstance(one, dict) else "eager" for one in several}
+    return list[Json](sorted(found))
 
 
 def _named(names: Sequence[str], positive: NDArray[np.bool_]) -> list[str]:

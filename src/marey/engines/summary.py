@@ -53,7 +53,7 @@ class TableSummary:
     def as_text(self) -> str:
         """For a person: a line of counts, and one for each frequent reason."""
         rate = f" ({self.computed / self.seconds:.3g} videos/s)" if self.computed and self.seconds else ""
-        took = f", {self.computed:,} of them now in {lasting(self.seconds)}{rate}" if self.computed else ""
+        took = f", {self.computed:,} of them now in {self._took}{rate}" if self.computed else ""
         lines = [
             f"{self.out}: {counted(self.rows, 'video')}: {self.rows - self.failed:,} done, {self.failed:,} failed{took}"
         ]
@@ -62,6 +62,10 @@ class TableSummary:
             others = sum(count for _, count in self.reasons[_KINDS:])
             lines.append(f"  {others:,} failed for other reasons: the column reason has them")
         return "\n".join(lines)
+
+    @property
+    def _took(self) -> str:
+        return f"{self.seconds:.1f} s" if self.seconds < 10 else lasting(self.seconds)
 
     def as_json(self) -> dict[str, Json]:
         """The counts, and all kinds of reasons."""

@@ -249,6 +249,10 @@ class TableNote:
         except (ValueError, KeyError, TypeError):
             raise RunError(f"{path}: no table that Marey wrote (its metadata lacks the key marey).") from None
 
+    def compared(self) -> dict[str, Json]:
+        """What tables of one job have in common."""
+        return {**self.settings, "shard": self.shard, "first": self.first, "end": self.end}
+
     def of_all(self) -> "TableNote":
         """The same of a table with all rows of the list."""
         rows = self.settings["rows"]

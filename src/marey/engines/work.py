@@ -11,7 +11,9 @@ from marey.backends.backend import Backend
 from marey.backends.choose import open_backend
 from marey.backends.compute import Compute
 from marey.base.claim import Command
+from marey.base.errors import RunError
 from marey.base.jsonable import Json
+from marey.base.reporter import notice
 from marey.base.words import counted
 from marey.classifier import Classifier
 from marey.data.limited import Decoded
@@ -25,6 +27,11 @@ from marey.inference.resume import identity_of
 from marey.tasks.prediction import Prediction
 from marey.workflows.two_streams import Streams, fused_answer
 
+_MOST_IN_A_ROW = 10
+"""Videos in a row for which a network may fail."""
+_LONGEST = 300
+"""Characters of a reason that are kept."""
+
 
 class Work(ABC, Generic[Row]):
     """One kind of work on a corpus: from a decoded video to a row of its table."""
@@ -37,10 +44,15 @@ class Work(ABC, Generic[Row]):
     """How each of the networks has a video decoded."""
     title: str
     """As the first line of the output has it: "answering with ..."."""
+    device: str
+    """Where the network computes: "cpu", "cuda:0"."""
 
     @abstractmethod
     def result(self, video: VideoEntry, decoded: Sequence[Decoded]) -> Row:
         """The row of a video, decoded once for each network."""
+
+    def introduce(self) -> None:
+        """Say before the work what its results mean."""
 
     def tell(self) -> None:
         """Say at the end what was noticed on the way."""
@@ -57,7 +69,10 @@ class Answers(Work[Prediction]):
         table = AnswerTable(first.num_classes, min(top, first.num_classes))
         self.command, self.table = Command.PREDICT, table
         self.decoders = tuple(answerer.decoder for answerer in self._answerers)
+        self.device = str(self._answerers[0].backend.device)
         own: dict[str, Json] = {"top": table.top, "classes": list(first.class_names or ())}
+        if isinstance(model, Streams):
+            own |= {"fusion": model.fusion, "fusion_weights": None if model.weights is None else list(model.weights)}
         self.settings = _settings(models, compute, self._answerers[0].backend) | own
         classes = f", {classes_text(first.class_names)}" if first.class_names else ""
         self.title = f"answering with {_names(models)}{classes}"
@@ -66,9 +81,44 @@ class Answers(Work[Prediction]):
         answers = [answerer.answer(video, one) for answerer, one in zip(self._answerers, decoded, strict=True)]
         return answers[0] if self._fused is None else fused_answer(self._fused, answers)
 
+    def introduce(self) -> None:
+        if self._fused is not None:
+            self._fused.tell_of_classes()
+            self._fused.tell_of_calibrations()
+            return
+        calibration = self._answerers[0].model.calibration
+        if calibration is not None and calibration.meaning:
+            notice(calibration.meaning)
+
     def tell(self) -> None:
         for answerer in self._answerers:
             answerer.long.tell()
+
+
+class Results(Generic[Row]):
+    """The results of one video after the other, of which one where the network fails costs its own row."""
+
+    def __init__(self, work: Work[Row]) -> None:
+        self._work, self._in_a_row = work, 0
+
+    def of(self, video: VideoEntry, decoded: Sequence[Decoded]) -> Row:
+        """As `Work.result`.
+
+        Raises:
+            MareyError: as that; or the network failed for many videos in a row, so that no video is at fault.
+        """
+        try:
+            result = self._work.result(video, decoded)
+        except RuntimeError as error:  # torch's, of a device that lacks memory as well
+            why = f"{video.path}: the network failed: {' '.join(str(error).split())[:_LONGEST]}"
+            self._in_a_row += 1
+            if self._in_a_row >= _MOST_IN_A_ROW:
+                raise RunError(f"{why} (as for the {_MOST_IN_A_ROW - 1} videos before).") from error
+            return self._work.result(
+                video, [Decoded(Broken(video.id, str(video.path), why), one.seconds) for one in decoded]
+            )
+        self._in_a_row = 0
+        return result
 
 
 class Features(Work[VideoFeatures]):
@@ -80,7 +130,7 @@ class Features(Work[VideoFeatures]):
         clips = model.recipe.test.sampling.clips if per_clip else None
         table = FeatureTable(_width(model), clips, half)
         self.command, self.table = Command.FEATURES, table
-        self.decoders = (decoder_for(model.recipe),)
+        self.decoders, self.device = (decoder_for(model.recipe),), str(self._backend.device)
         own: dict[str, Json] = {"per_clip": per_clip, "float16": half}
         self.settings = _settings((model,), compute, self._backend) | own
         self.title = f"features of {model.recipe.name}, {counted(table.width, 'number')} each"
