@@ -79,7 +79,7 @@ def test_every_import_is_declared() -> None:
 def test_what_is_imported_without_an_extra_is_required() -> None:
     """Only these are asked for where they are used, with a message that names the extra."""
     required = {name_of(one) for one in PROJECT["dependencies"]}
-    optional = {"openvino", "huggingface_hub", "pyarrow", "fsspec", "s3fs", "aiohttp", "botocore", "torchvision"}
+    optional = {"openvino", "huggingface_hub", "pyarrow", "ray", "fsspec", "s3fs", "aiohttp", "botocore", "torchvision"}
     foreign = set()
     for path in (ROOT / "src").rglob("*.py"):
         foreign |= imported(path.read_text(encoding="utf-8"))
@@ -107,7 +107,7 @@ def test_the_weights_that_training_starts_from_are_required() -> None:
 def test_the_lowest_versions_are_those_that_are_declared() -> None:
     pinned = dict(re.findall(r"^([\w.-]+)==(\S+)$", read("constraints-lowest.txt"), re.MULTILINE))
     wanted = [*PROJECT["dependencies"], *EXTRAS["tensorboard"], *EXTRAS["hub"], *EXTRAS["openvino"]]
-    wanted += [*EXTRAS["parquet"], *EXTRAS["remote"]]
+    wanted += [*EXTRAS["parquet"], *EXTRAS["ray"], *EXTRAS["remote"]]
     assert set(pinned) - {name_of(one) for one in wanted} == {"click"}  # for typer's sake
     for one in wanted:
         bound = re.search(r"[>=]=([\d.]+)", one)[1]

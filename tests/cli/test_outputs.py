@@ -330,7 +330,6 @@ def test_other_suffixes_are_refused_at_once(place) -> None:
     for words, said in (
         (("predict", "none", "none", "--out", "a.xlsx"), ".jsonl, .json, .csv, .html"),
         (("predict", "none", "none", "--out", "a.txt"), ".jsonl, .json, .csv, .html"),
-        (("predict", "none", "none", "--out", "a.parquet"), ".jsonl, .json, .csv, .html"),
         (("data", "list", "none", "--out", "a.txt"), "a list is written as .csv"),
         (("data", "split", "none", "--out", "a.json"), "a list is written as .csv"),
         (("fuse", "none", "none", "--out", "a.csv"), "ends in .npz"),

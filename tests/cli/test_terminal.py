@@ -92,7 +92,7 @@ def test_train_says_first_what_it_understood_and_last_what_to_type(place, traine
     context = parsed(next_line(said.stderr))
     assert context.command.name == "predict"
     assert Path(context.params["model"]) == run
-    assert all(video.exists() for video in context.params["videos"])
+    assert all(Path(video).exists() for video in context.params["videos"])
 
 
 def test_evaluate_predict_and_features_do_so_too(place, trained, tmp_path) -> None:
@@ -135,7 +135,7 @@ NAMES = ["plain.mp4", "a b.mp4", "a(1).mp4", "it's.mp4", "-dash.mp4", "$HOME.mp4
 @pytest.mark.parametrize("name", NAMES)
 def test_a_path_of_any_name_can_be_pasted(name) -> None:
     context = parsed(marey_line("predict", "slowonly_r50_8x8_k400", Path(name)))
-    assert context.params["videos"] == [Path(name)]
+    assert list(map(Path, context.params["videos"])) == [Path(name)]
 
 
 def test_words_of_windows_are_quoted_as_its_shells_take_them(monkeypatch) -> None:
@@ -157,7 +157,7 @@ def test_options_come_before_a_double_dash(monkeypatch) -> None:
     monkeypatch.setattr(sys, "argv", ["marey", "predict", "m", "--", "-v.mp4"])
     context = parsed(typed_line("--out", Path("a.jsonl")))
     assert context.params["out"] == "a.jsonl"
-    assert context.params["videos"] == [Path("-v.mp4")]
+    assert list(map(Path, context.params["videos"])) == [Path("-v.mp4")]
 
 
 def test_the_words_without_an_option(monkeypatch) -> None:
@@ -197,7 +197,7 @@ def test_after_a_broken_video_the_next_one_can_be_answered(place, trained, tmp_p
     (tmp_path / "l.csv").write_text(f"path,label\na broken.mp4,run\n{clip},run\n")
     said = marey("evaluate", trained[0], "--data", tmp_path / "l.csv", "--out", tmp_path / "e", "--workers", "0")
     assert said.exit_code == 0, said.output
-    assert parsed(next_line(said.stderr)).params["videos"] == [clip]
+    assert parsed(next_line(said.stderr)).params["videos"] == [str(clip)]
 
 
 class Heard(package.SilentReporter):

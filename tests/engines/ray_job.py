@@ -50,7 +50,7 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--kill-after", type=int)
     given = parser.parse_args()
-    os.environ["RAY_worker_niceness"] = "0"  # beside other tests, processes of a lower priority would hardly run
+    os.environ.update(RAY_worker_niceness="0")  # beside other tests, processes of a lower priority would hardly run
     require_ray()
     from ray.cluster_utils import Cluster
 

@@ -63,8 +63,8 @@ class AnswerFiles:
             return cls(path, path)
         if suffix not in _FORMS:
             raise RunError(
-                f"--out {out}: answers are written as {', '.join(['.jsonl', *_FORMS])}, or as all of them in a folder: a "
-                "name without a suffix or with / at its end."
+                f"--out {out}: answers are written as {', '.join(['.jsonl', *_FORMS])}, as all of these in a folder (a name "
+                "without a suffix or with / at its end), or as a table, .parquet."
             )
         return cls(path, path.with_name(f".{path.name}.jsonl"), (path,))
 
