@@ -49,8 +49,8 @@ def test_a_node_that_is_killed_costs_no_row(corpus, tmp_path) -> None:
         env=os.environ | {"OMP_NUM_THREADS": "1"},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert "on 2 nodes of Ray: 2 networks, one for each 2 cores; 4 videos decoded at a time" in done.stdout
-    assert "killed a node after" in done.stdout and "66 videos: 54 done, 12 failed" in done.stdout
+    assert "on 2 nodes of Ray: 2 networks, one for each 2 cores; 4 videos decoded at a time" in done.stderr
+    assert "killed a node after" in done.stderr and "66 videos: 54 done, 12 failed" in done.stdout
     compute, videos = Compute(), read_in_pieces([tmp_path / "list.csv"])
     fill(Job(Answers(corpus.model, compute, videos=66, top=5), videos, tmp_path / "a.parquet"), Here(compute))
     assert rows_of(tmp_path / "r.parquet") == rows_of(tmp_path / "a.parquet")

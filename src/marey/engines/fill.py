@@ -71,7 +71,7 @@ def fill(job: Job[Row], engine: Engine[Row], *, retry_failed: bool = False) -> T
     """Do the rows of a job that are not there yet, and write its table.
 
     Finished rows go as small whole files into the folder `out` + ".parts", and are joined at the end: a process that is
-    killed is started again with the same job and loses a minute at most.
+    killed is started again with the same job, and loses the rows of a minute or of as long as the next video takes.
 
     Args:
         job: Which rows, and where they go.
