@@ -255,8 +255,7 @@ def features(
     from marey.backends.choose import check_backend
     from marey.data.formats import check_root
     from marey.data.listing import read_videos
-    from marey.inference.features import INDEX, file_name
-    from marey.inference.features import features as write_features
+    from marey.inference.features import INDEX
     from marey.workflows.models import check_model, open_model
 
     ray = RayOptions(engine, address, actor_cores, stall)
@@ -291,9 +290,22 @@ def features(
         )
         return
     videos = read_videos(data, root=root)
-    opened = open_it()
+    _write_features(open_it(), videos, folder, per_clip=per_clip, compute=compute, as_json=as_json)
+
+
+def _write_features(
+    model: "Classifier", videos: "VideoList", folder: Path, *, per_clip: bool, compute: Compute, as_json: bool
+) -> None:
+    """Write a file for each video into a folder.
+
+    Raises:
+        MareyError: a video cannot be read, so that the exit code is 1.
+    """
+    from marey.inference.features import features as write_features
+    from marey.inference.features import file_name
+
     with going_on(partial(kept_features, folder), "--out", folder):
-        found = write_features(opened, videos, out=folder, per_clip=per_clip, compute=compute)
+        found = write_features(model, videos, out=folder, per_clip=per_clip, compute=compute)
     if not processes().first:
         return  # the first process prints the results of all
     print(json_document(found.as_json()) if as_json else found.summary())

@@ -113,7 +113,7 @@ class Results(Generic[Row]):
             why = f"{video.path}: the network failed: {' '.join(str(error).split())[:_LONGEST]}"
             self._in_a_row += 1
             if self._in_a_row >= _MOST_IN_A_ROW:
-                raise RunError(f"{why} (as for the {_MOST_IN_A_ROW - 1} videos before).") from error
+                raise RunError(f"{why} (as for {counted(self._in_a_row - 1, 'video')} before it).") from error
             return self._work.result(
                 video, [Decoded(Broken(video.id, str(video.path), why), one.seconds) for one in decoded]
             )
