@@ -4,7 +4,18 @@ from pathlib import Path
 
 import pytest
 
-from marey.base.address import Address, address_in, at_server, is_address, located, path_in, place_of, shown, written
+from marey.base.address import (
+    Address,
+    address_in,
+    at_server,
+    is_address,
+    located,
+    path_in,
+    place_of,
+    shown,
+    shown_in,
+    written,
+)
 
 
 @pytest.mark.parametrize(
@@ -90,6 +101,23 @@ def test_what_is_secret_is_not_shown(text, expected) -> None:
     assert shown(text) == expected
     assert str(place_of(text)) == expected
     assert "pass" not in repr(place_of(text))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("got 'https://h/my clip.mp4?token=SECRET run'.", "got 'https://h/my clip.mp4?token=... run'."),
+        ("{'path': 'https://h/a.mp4?sig=S%3D', 'label': 1}.", "{'path': 'https://h/a.mp4?sig=...', 'label': 1}."),
+        ("https://h/a.mp4?x=1&token=S.e-c: no such file", "https://h/a.mp4?x=1&token=...: no such file"),
+        ("https://h/a.mp4?token=...: no such file", "https://h/a.mp4?token=...: no such file"),
+        ("one at https://me:pass@h/a.mp4 (2 in all)", "one at https://h/a.mp4 (2 in all)"),
+        ("s3://b/a.mp4?X-Amz-Signature=1, s3://b/b.mp4", "s3://b/a.mp4?X-Amz-Signature=..., s3://b/b.mp4"),
+        ("a?token=1 is no address", "a?token=1 is no address"),
+        ("me@host has no ://", "me@host has no ://"),
+    ],
+)
+def test_texts_with_addresses_show_no_secrets(text, expected) -> None:
+    assert shown_in(text) == expected
 
 
 @pytest.mark.parametrize(

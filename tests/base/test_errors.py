@@ -1,6 +1,7 @@
 """An error's message is that of the command line; behind a traceback stands what its options are called in Python."""
 
 import inspect
+import pickle
 import traceback
 
 import pytest
@@ -61,3 +62,10 @@ def test_an_error_of_a_call_has_it(call, tmp_path) -> None:
     with pytest.raises(marey.RunError, match="^--device no-such") as caught:
         marey.train(tmp_path, out=tmp_path / "run", device="no-such")
     assert caught.value.__notes__ == ["In Python --device is device="]
+
+
+def test_no_error_shows_a_signature() -> None:
+    address = "https://me:SECRET@h/a.mp4?token=SECRET"
+    for error in (marey.DataError(f"l.csv:1: got {address!r}."), marey.DecodeError(address, "no such file")):
+        assert "SECRET" not in f"{error} {error!r} {pickle.loads(pickle.dumps(error))}"
+        assert "https://h/a.mp4?token=..." in str(error)

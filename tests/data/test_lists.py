@@ -20,6 +20,7 @@ from marey.data.listing import read_videos
 from marey.data.manifest import Manifest
 from marey.data.missing import require_files
 from marey.data.overlap import only
+from marey.data.pieces import read_in_pieces
 from marey.data.probe import ProbeCache
 from marey.data.sides import read_sides
 from marey.video.pixels import Pixels
@@ -139,6 +140,7 @@ def test_other_kinds_of_files_are_refused_by_name(head, message, tmp_path) -> No
         ("path,label\na.mp4,\nb.mp4,run\nc.mp4,nan\n", r"l\.csv:2: 2 rows have no label \(lines 2, 4\)"),
         ("path,label\n,run\nb.mp4,run\n", r"l\.csv:2: this row has no path"),
         ("path,label,class\na,b,c\n", r"l\.csv:1: the columns 'label' and 'class' both name the label"),
+        ("path,label,split,subset\na,b,c,d\n", r"'split' and 'subset' both name the split: leave one out, or rename it"),
         ("path,path\na,b\n", r"l\.csv:1: the column 'path' is there twice"),
         ("path,label\na.mp4,0 3\n", r"l\.csv:2: the label '0 3': several labels of a video have \| between"),
         ('path,label\na.mp4,"[0, 3]"\n', r"l\.csv:2: the label '\[0, 3\]': several labels"),
@@ -580,3 +582,94 @@ def test_only_reads_what_lists_are_read(text, tmp_path) -> None:
 def test_what_is_passed_over_is_said_once(tmp_path, heard) -> None:
     read(tmp_path, "# mine\na.mp4 0\nb.mp4 1\n", "l.txt")
     assert heard.text.count("in front passed over") == 1
+
+
+SIGNED = "https://me:SECRET@h/a.mp4?x=1&token=SECRET"
+COLUMN = "https://h/x?token=SECRET"
+
+
+def entries(folder: Path, text: str) -> list[str]:
+    """The paths of a list without labels, as it is read at once and in pieces."""
+    (folder / "l.txt").write_text(text)
+    found = [str(path).removeprefix(f"{folder}/") for path in read_videos(folder / "l.txt").ids.tolist()]
+    pieces = read_in_pieces(folder / "l.txt", size=1).pieces()
+    assert [str(one).removeprefix(f"{folder}/") for piece in pieces for one in piece.ids.tolist()] == found
+    return found
+
+
+def test_lines_of_signed_addresses_are_videos_by_their_names(tmp_path) -> None:
+    other = "https://h/a b.mp4?token=SECRET"
+    assert entries(tmp_path, f"{SIGNED}\n{other}\nhttps://h/videos/1\n") == [SIGNED, other, "https://h/videos/1"]
+    for text, labels in (
+        (f"{SIGNED} run\n{other} walk\n", ["run", "walk"]),
+        (f"{SIGNED} 0\n{other} 1\n", ["0", "1"]),
+        (f"{SIGNED},run\n{other},tai chi\n", ["run", "tai chi"]),
+        (f"path,label\n{SIGNED},run\n{other},walk\n", ["run", "walk"]),
+        (json.dumps({SIGNED: "run", other: "walk"}), ["run", "walk"]),
+        (f"{SIGNED} 0 2\n{other} 1\n", ["0, 2", "1"]),
+    ):
+        listed = read(tmp_path, text)
+        assert listed.ids.tolist() == [SIGNED, other]
+        assert listed.labels_in_words() == labels
+    assert read(tmp_path, "https://h/videos/1 0\nhttps://h/videos/2 1\n").labels.tolist() == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (f"{SIGNED} run\nb: {SIGNED} a,b\n", "expected `path label`"),
+        (f"{SIGNED}\nb.mp4 1\n", "got a path alone"),
+        (f"{SIGNED} tai chi\n", "'tai chi' behind a video: one class name with blanks, or several"),
+        (f"run {SIGNED}\n", "'run' in front of a path"),
+        (f"path,label\n{SIGNED},run\n{SIGNED},run\n", r"a.mp4\?x=1&token=\.\.\. is in the list twice"),
+        (f"path,label\na.mp4,\"[{SIGNED}]\"\n", "several labels of a video"),
+        (f"path,start,label\na.mp4,{SIGNED},run\n", "is no time in seconds"),
+        (f"path,label,{COLUMN}\na.mp4,run\n", r"expected 3 values \(path, label, https://h/x\?token=\.\.\.\)"),
+        (f"path,label,{COLUMN},{COLUMN}\na.mp4,run,1,1\n", "is there twice"),
+        (json.dumps([[SIGNED, "run"], 3, SIGNED]), "expected an object"),
+        (json.dumps([{"path": "a.mp4"}, [SIGNED]]), "expected an object such as"),
+        (json.dumps([{"path": {SIGNED: 1}}]), "expected a text or a number for 'path'"),
+        (json.dumps([{SIGNED: 1}]), "expected records such as"),
+        (f'[{{"{SIGNED}": 1, "{SIGNED}": 2}}]', "is there twice in one object"),
+        (json.dumps({"v": {"annotations": [SIGNED]}}), "expected an annotation with a label"),
+        (json.dumps({"v": {"annotations": [{"label": "x", "segment": SIGNED}]}}), "expected a segment"),
+        (f"id,actions\na,{SIGNED}\n", "expected actions such as"),
+        (f"path,label\n{SIGNED}\udcff,run\n", "no file has the name"),
+    ],
+)  # fmt: skip
+def test_no_message_of_a_list_shows_a_signature(text, message, tmp_path) -> None:
+    (tmp_path / "l.csv").write_bytes(text.encode("utf-8", "surrogateescape"))
+    for classes in (None, ["run"]):
+        with pytest.raises(DataError, match=message) as caught:
+            read_manifest(tmp_path / "l.csv", classes=classes)
+        assert "SECRET" not in str(caught.value)
+
+
+def test_no_other_message_shows_a_signature(tmp_path, heard) -> None:
+    (tmp_path / "l.csv").write_text(f"path,label,{COLUMN}\na.mp4,{SIGNED},1\n")
+    read_videos(tmp_path / "l.csv")
+    with pytest.raises(
+        DataError, match=r"the label 'https://h/a.mp4\?x=1&token=...' is none of the 1 class"
+    ) as unknown:
+        read_manifest(tmp_path / "l.csv", classes=["run"])
+    with pytest.raises(DataError, match="for the relative paths of a list") as root:
+        read_manifest(tmp_path, root=SIGNED)
+    with pytest.raises(DataError, match="lists are read from this machine") as remote:
+        read_manifest("https://h/l.csv?token=SECRET")
+    assert "SECRET" not in f"{unknown.value} {root.value} {remote.value} {heard.text}".upper()
+
+
+@pytest.mark.parametrize("labels", ["x,y\n,\n", '"0 3",\nrun,walk\n'])
+def test_columns_of_labels_are_not_looked_at_where_none_is_needed(labels, tmp_path) -> None:
+    rows = "".join(f"{n}.mp4,{row}\n" for n, row in enumerate(labels.splitlines()))
+    assert entries(tmp_path, f"path,label,labels\n{rows}") == ["0.mp4", "1.mp4"]
+    with pytest.raises(DataError, match="'label' and 'labels' both name the label: leave one out, or rename it"):
+        read(tmp_path, f"path,label,labels\n{rows}")
+
+
+def test_each_row_may_have_a_part_by_time_or_by_frame(tmp_path) -> None:
+    header = "path,label,start,end,start_frame,end_frame\n"
+    listed = read(tmp_path, f"{header}a.mp4,x,1,2,,\nb.mp4,x,,,3,9\nc.mp4,x,,,,\n")
+    assert [sample.id for sample in listed] == ["a.mp4@1-2", "b.mp4@f3-9", "c.mp4"]
+    with pytest.raises(DataError, match=r"l\.csv:3: a part by time .* and by frame .*: leave out one pair"):
+        read(tmp_path, f"{header}a.mp4,x,1,2,,\nb.mp4,x,,2,,9\n")

@@ -135,11 +135,18 @@ TEXTS = {
     "too many cells": "path,label\na.mp4,x\nb,c.mp4,y\n",
     "open quotes": 'path,label\na.mp4,x\n"b.mp4,run\nb.mp4,run\n',
     "address": "path,label\na.mp4,x\nhttps://x.org/b.mp4,y\n",
+    "signed addresses": "".join(f"https://h/{n}.mp4?token=SECRET{n}\n" for n in "abc"),
+    "signed addresses with labels": "https://h/a b.mp4?token=SECRET run\nhttps://h/b.mp4?token=SECRET 3\n",
+    "addresses without suffixes": "https://h/videos/1\nhttps://h/videos/2?sig=SECRET\n",
+    "an address behind its label": "run https://h/a.mp4?token=SECRET\n",
+    "two words behind an address": "https://h/a.mp4?token=SECRET tai chi\n",
     "nearly": "path,lable\na.mp4,x\n",
     "a column twice": "path,path\na,b\n",
     "two for a path": "path,video\na,b\n",
     "times and frames": "path,start,start_frame\na.mp4,1,1\n",
+    "times or frames": "path,start,end,start_frame,end_frame\na.mp4,1,2,,\nb.mp4,,,3,\nc.mp4,,,,\na.mp4,,,nan,\n",
     "several labels": "path,label\na.mp4,0 3\n",
+    "two columns of labels": "path,label,labels,split,subset,group,recording\n" + "a.mp4,x,y,test,b,c,d\nb.mp4,,,,,,\n" * 3,
     "two files": "path\nlying/x\n",
     "alone and not": "a.mp4\nb.mp4 1\nc.mp4\n",
     "boxes": "-5KQ66BBWC4,0902,0.077,0.151,0.283,0.811,80,1\n",
@@ -230,6 +237,14 @@ def test_tables_of_parquet(folder) -> None:
         {"path": [*names[:-1], "https://x.org/a.mp4"]},
         {"id": ["A1"], "actions": ["c092 11.90 21.20"]},
         {"label": ["x"]},
+        {
+            "path": ["a.mp4"],
+            "label": ["x"],
+            "labels": [["x", "y"]],
+            "class": [{"x": 1}],
+            "source": [[1]],
+            "split": [b"\xff"],
+        },
     ):
         parquet.write_table(arrow.table(columns), folder / "l.parquet", row_group_size=10)
         check(folder / "l.parquet")
@@ -367,3 +382,26 @@ def test_a_piece_holds_a_video(tmp_path) -> None:
 )
 def test_lists_of_data_sets(name, shared) -> None:
     assert len(check(shared / name, sizes=(700,)))
+
+
+SIGNED = "path\nhttps://me:{0}@h/a.mp4?token={0}\nhttps://h/b.mp4?x=1&X-Amz-Signature={0}\nc.mp4\n"
+
+
+def test_a_list_that_was_signed_anew_is_the_same_list(tmp_path) -> None:
+    found = {}
+    for key in ("SECRET", "RENEWED"):
+        (tmp_path / "l.csv").write_text(SIGNED.format(key))
+        check(tmp_path / "l.csv")
+        found[key] = read_in_pieces(tmp_path / "l.csv", size=2)
+        assert key in "".join(next(found[key].pieces()).ids.tolist()), "which is asked for"
+    assert found["SECRET"].fingerprint == found["RENEWED"].fingerprint
+    (tmp_path / "l.csv").write_text(SIGNED.format("SECRET").replace("x=1", "x=2"))
+    assert read_in_pieces(tmp_path / "l.csv").fingerprint != found["SECRET"].fingerprint
+
+
+def test_addresses_that_differ_in_what_is_not_shown_are_two_videos(tmp_path) -> None:
+    # A parameter that is not shown may be the one that names the video: none is lost by it.
+    (tmp_path / "l.csv").write_text("path\n" + "".join(f"https://h/get.mp4?filekey={n}\n" for n in (1, 2, 1)))
+    videos = check(tmp_path / "l.csv")
+    assert videos.ids.tolist() == ["https://h/get.mp4?filekey=1", "https://h/get.mp4?filekey=2"]
+    assert videos[0].id == videos[1].id == "https://h/get.mp4?filekey=..."

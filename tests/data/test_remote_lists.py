@@ -139,6 +139,25 @@ def test_signatures_are_in_no_result(web, clips, tmp_path, capsys) -> None:
     assert marey.read_videos(written(clips, f"{web.address}/b", "?X-Amz-Signature=other")).fingerprint == signed_anew
 
 
+def test_a_table_goes_on_with_a_list_that_was_signed_anew(web, clips, tmp_path) -> None:
+    pytest.importorskip("pyarrow")
+    names = [path.relative_to(clips).as_posix() for path in sorted(clips.rglob("*.mp4"))]
+    for number, key in ((1, "5ecret"), (2, "renewed"), (1, "again")):
+        (tmp_path / "l.txt").write_text("".join(f"{web.address}/b/{name}?token={key}\n" for name in names))
+        done = command(
+            "predict", "m.safetensors", str(tmp_path / "l.txt"), "--workers", "0", "--shard", f"{number}/2", "--out",
+            str(tmp_path / f"{number}.parquet"),
+        )  # fmt: skip
+        assert done.exit_code == 0, done.output
+    assert (
+        command(
+            "merge", *(str(tmp_path / f"{n}.parquet") for n in (1, 2)), "--out", str(tmp_path / "m.parquet")
+        ).exit_code
+        == 0
+    )
+    assert read_videos(tmp_path / "m.parquet").ids.tolist() == [f"{web.address}/b/{name}?token=..." for name in names]
+
+
 def test_a_test_of_a_list_below_an_address_is_read_again(web, clips, tmp_path) -> None:
     found = marey.evaluate("m.safetensors", "list.csv", root=f"{web.address}/b", out=tmp_path / "e", workers=0)
     assert found.scores.ids[0] == f"{web.address}/b/clips/jump/v0.mp4"

@@ -14,6 +14,7 @@ import marey
 from marey.backends.compute import Compute
 from marey.base.errors import DataError, RunError
 from marey.data.limited import Limits
+from marey.data.listing import read_videos
 from marey.data.pieces import read_in_pieces
 from marey.data.views import ViewDecoder
 from marey.engines import row_groups
@@ -93,6 +94,38 @@ def test_the_rows_are_those_of_predict_many(corpus, whole) -> None:
 def test_the_probabilities_are_those_of_predict(corpus, whole) -> None:
     row = pq.read_table(whole).to_pylist()[0]
     assert np.array_equal(np.float32(row["probabilities"]), marey.predict(corpus.checkpoint, row["path"]).probabilities)
+
+
+@pytest.mark.parametrize(
+    "read", [read_videos, lambda path: next(read_in_pieces(path).pieces())], ids=["whole", "pieces"]
+)
+def test_a_table_is_a_list_of_its_videos(corpus, whole, tmp_path, read) -> None:
+    (tmp_path / "elsewhere.parquet").symlink_to(whole)
+    given, found = read(corpus.list), read(tmp_path / "elsewhere.parquet")
+    assert [(video.path, video.start, video.end) for video in found] == [
+        (video.path, video.start, video.end) for video in given
+    ]
+    assert (found.times is None, found.frame_ranges) == (False, None)
+    with pytest.raises(marey.DataError, match="'label' and 'labels' both name the label: leave one out, or rename it"):
+        marey.read_manifest(whole)
+
+
+def test_paths_of_a_table_do_not_depend_on_the_working_folder(corpus, whole, tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(corpus.folder)
+    videos = read_in_pieces("list.csv")
+    done(
+        Job(Answers(corpus.model, HERE, videos=videos.rows, top=5), videos, tmp_path / "a.parquet", Shard.named("1/1"))
+    )
+    assert read_videos(tmp_path / "a.parquet").ids.tolist() == read_videos(whole).ids.tolist()
+
+
+def test_a_list_of_parts_in_frames_is_read_from_its_table(corpus, tmp_path) -> None:
+    clip = read_videos(corpus.list).ids.tolist()[0]
+    (tmp_path / "l.csv").write_text(f"path,start_frame,end_frame\n{clip},,\n{clip},2,9\n{clip},3,\n")
+    videos = read_in_pieces(tmp_path / "l.csv")
+    out = tmp_path / "a.parquet"
+    done(Job(Answers(corpus.model, HERE, videos=videos.rows, top=5), videos, out, Shard.named("1/1")))
+    assert [video.id for video in read_videos(out)] == [clip, f"{clip}@f2-9", f"{clip}@f3-"]
 
 
 @pytest.mark.parametrize("count", [2, 3, 11, 14])

@@ -55,7 +55,7 @@ def seen(request, tmp_path_factory) -> tuple[Path, np.ndarray]:
 def check(columns: dict[str, list]) -> None:
     """What every reader must give of `answers`, null as None."""
     assert columns["row"] == [0, 1, 2]
-    assert columns["path"] == ["跑/a.mp4", "b.mp4", "c.mp4"]
+    assert columns["path"] == [str(Path.cwd() / name) for name in ("跑/a.mp4", "b.mp4", "c.mp4")]
     assert columns["id"] == ["跑/a.mp4", "b.mp4@1.5-", "c.mp4"]
     assert columns["start"] == [None, 1.5, None] and columns["end"] == [None] * 3
     assert columns["content"] == ["f" * 16, "0000000000000005", None]

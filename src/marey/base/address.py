@@ -13,13 +13,15 @@ _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
 _AS_PATH = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/(?=[^/])")
 """An address of which `Path` left one of the slashes."""
 _LOGIN = re.compile(r"(?<=://)[^/?#]*@")
-_SECRET = re.compile(
+_PARAMETER = (
     r"(?<=[?&])((?:x-(?:amz|goog|oss|cos|ms)-|(?:aws|google)accessid|awsaccesskeyid)[^=&#]*"
     r"|signature|sign|sig|[^=&#]*token|[^=&#]*key|key-pair-id|policy|password|passwd|pwd|secret|auth[^=&#]*|jwt"
-    r"|expires|se|st|sv|sp|sr|spr|skoid|sktid|skt|ske|sks|skv)=[^&#]*",
-    re.IGNORECASE,
+    r"|expires|se|st|sv|sp|sr|spr|skoid|sktid|skt|ske|sks|skv)="
 )
 """Parameters of a query that let whoever has them read the file, or that belong to such."""
+_SECRET = re.compile(_PARAMETER + r"[^&#]*", re.IGNORECASE)
+_SECRET_IN = re.compile(_PARAMETER + r"""[^&#\s'"]*[^&#\s'",.:;)\]}]""", re.IGNORECASE)
+"""As far as an address goes within a sentence: without the signs that end a quotation or a part of it."""
 _HTTP = ("http", "https")
 
 
@@ -140,3 +142,8 @@ def shown(text: str) -> str:
     if not is_address(text) or not ("@" in text or "?" in text):
         return text
     return _SECRET.sub(r"\1=...", _LOGIN.sub("", text))
+
+
+def shown_in(text: str) -> str:
+    """A line of a list, a message or another text that may quote addresses, with all of them as they are shown."""
+    return _SECRET_IN.sub(r"\1=...", _LOGIN.sub("", text)) if "://" in text else text

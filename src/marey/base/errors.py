@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from marey.base.address import Address
+from marey.base.address import Address, shown_in
 
 _PARAMETERS = {
     "--set": 'settings=["KEY=VALUE"]',
@@ -21,7 +21,13 @@ _PARAMETERS = {
 
 
 class MareyError(Exception):
-    """The parent of every error that Marey raises on purpose. The command line prints it as one line, exit code 1."""
+    """The parent of every error that Marey raises on purpose. The command line prints it as one line, exit code 1.
+
+    Whatever a message quotes of a list or a command, it has no login and no signature of an address.
+    """
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(shown_in(message))
 
 
 @contextmanager

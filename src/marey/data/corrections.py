@@ -35,7 +35,7 @@ from marey.data.rows import FilesIn, Rows, as_they_lie, is_blank
 from marey.data.sides import Given
 from marey.data.split_names import TRAIN
 from marey.data.tables import COLUMNS as OF_LISTS
-from marey.data.tables import Table, find_table, has_frames, rows_of, tell_of_frames
+from marey.data.tables import Table, find_table, has_frames, refuse_unclear_labels, rows_of, tell_of_frames
 from marey.data.text import read_text
 from marey.data.videos import VideoList, first_of
 
@@ -78,7 +78,8 @@ class Corrections:
         table = find_table(source, lines, there)
         if table is None or table.lines[:1] == [lines[0][0]]:  # the second: two columns without a header
             raise DataError(f"{source}:1: no header of a table of corrections: {_HEADER}.")
-        rows = rows_of(table, _columns(table))
+        rows = replace(rows_of(table, _columns(table)), unclear=None)  # `_columns` says which of two is meant
+        refuse_unclear_labels(rows)
         if has_frames(rows):
             tell_of_frames(source)
         replace(rows, labels=None).refuse_blank()

@@ -33,13 +33,16 @@ from marey.data.rows import FilesIn, Rows, as_they_lie, has_video_suffix, on_ser
 from marey.data.sources import ucf_group
 from marey.data.split_names import split_column, split_name
 from marey.data.tables import (
+    UNNEEDED,
     columns_of,
     find_table,
     has_frames,
+    refuse_unclear_labels,
     rows_of,
     table_rows,
     tell_of_columns,
     tell_of_frames,
+    unclear_columns,
 )
 from marey.data.text import header_place, is_parquet, no_utf8, read_text
 
@@ -107,6 +110,7 @@ def read_manifest(
             f"{header_place(rows.source)}: the column 'label' is missing: the list names no labels, which `marey predict` "
             "and `marey features` do without; for training and testing write a CSV with the header path,label."
         )
+    refuse_unclear_labels(rows)
     rows.refuse_blank()
     manifest = make_manifest(
         list(zip(rows.paths, rows.labels, strict=True)), root=folder, source=rows.source,
@@ -160,11 +164,17 @@ def _own_classes(path: Path) -> list[str] | None:
 
 
 def read_rows(
-    path: Path, *, root: str | Path | None = None, classes: Sequence[str] | None = None, bare: bool = False
+    path: Path,
+    *,
+    root: str | Path | None = None,
+    classes: Sequence[str] | None = None,
+    bare: bool = False,
+    labelled: bool = True,
 ) -> tuple[Rows, Path]:
     """The rows of a list in any format, with labels or without, by the paths that files have; and the folder of these paths.
     `bare` takes single words for ids or paths, whether such files are there or not. `classes` only tells which label an
-    action of Charades is.
+    action of Charades is. Of a list that is not `labelled`, columns of labels, splits and groups may hold anything: a table
+    is read without them.
 
     Raises:
         DataError: see `read_manifest`.
@@ -183,7 +193,7 @@ def read_rows(
     folder = Path(root) if root else path.parent
     there = FilesIn(folder)
     if is_parquet(path):
-        rows = _parquet_rows(ParquetList.opened(path), there, classes)
+        rows = _parquet_rows(ParquetList.opened(path), there, classes, () if labelled else UNNEEDED)
     else:
         rows = _text_rows(str(path), read_text(path), folder, there, classes, bare=bare)
     if not rows.paths:
@@ -195,14 +205,15 @@ def read_rows(
     return with_frame_ranges(as_they_lie(rows, there), folder), folder
 
 
-def _parquet_rows(listed: ParquetList, there: FilesIn, classes: Sequence[str] | None) -> Rows:
+def _parquet_rows(listed: ParquetList, there: FilesIn, classes: Sequence[str] | None, unread: Sequence[str]) -> Rows:
     words = listed.words
     if is_kinetics(words):
         return kinetics_rows(listed.table([word for word in (*KINETICS, "label", "split") if word in words]), there)
     if is_charades(words):
         return charades_rows(listed.table(CHARADES), classes)
     named = columns_of(listed.source, words)
-    rows = rows_of(listed.table(list(named.values())), named)
+    read = {name: word for name, word in named.items() if name not in unread}
+    rows = replace(rows_of(listed.table(list(read.values())), read), unclear=unclear_columns(listed.source, words))
     tell_of_columns(listed.source, words, named)
     if has_frames(rows):
         tell_of_frames(listed.source)

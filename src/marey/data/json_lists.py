@@ -21,6 +21,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Self
 
+from marey.base.address import is_address, shown_in
 from marey.base.errors import DataError
 from marey.base.jsonable import Json
 from marey.base.reporter import notice
@@ -170,7 +171,7 @@ def _rows(source: str, value: Json, lines: _Lines, there: FilesIn) -> Rows:
     for item, line in zip(items, numbers, strict=True):
         if not isinstance(item, Mapping):
             raise DataError(
-                f'{source}:{line}: expected an object such as {{"path": ..., "label": ...}}, got {item!r:.60}.'
+                f'{source}:{line}: expected an object such as {{"path": ..., "label": ...}}, got {shown_in(repr(item)):.60}.'
             )
     return _of_records(source, [item for item in items if isinstance(item, Mapping)], numbers)
 
@@ -248,7 +249,9 @@ def _by_key(source: str, value: Record, lines: _Lines, there: FilesIn) -> Rows:
 
 
 def _is_path(value: Json, there: FilesIn) -> bool:
-    return isinstance(value, str) and (has_video_suffix(value) or value in there or bool(there.completed(value)))
+    if not isinstance(value, str):
+        return False
+    return has_video_suffix(value) or is_address(value) or value in there or bool(there.completed(value))
 
 
 def _record(item: Json) -> Record:
@@ -276,7 +279,9 @@ def _of_records(source: str, records: Sequence[Record], lines: list[int]) -> Row
     for word in words:
         for record, line in zip(records, lines, strict=True):
             if isinstance(record.get(word), Mapping) and column_word(word) in COLUMN_OF:
-                raise DataError(f"{source}:{line}: expected a text or a number for {word!r}, got {record[word]!r:.60}.")
+                raise DataError(
+                    f"{source}:{line}: expected a text or a number for {word!r}, got {shown_in(repr(record[word])):.60}."
+                )
     return table_rows(Table(source, columns, lines))
 
 
@@ -314,7 +319,7 @@ def _annotated(source: str, videos: Mapping[str, Record], lines: _Lines, there: 
         none += not found
         for one in found:
             if not isinstance(one, Mapping) or "label" not in one:
-                raise DataError(f"{where}: expected an annotation with a label, got {one!r:.60}.")
+                raise DataError(f"{where}: expected an annotation with a label, got {shown_in(repr(one)):.60}.")
             start, end = _segment(one.get("segment"), where)
             label = _text(one["label"])
             paths.append(kinetics_place(there, name, label, start, end) if cut else _whole(there, name))
@@ -339,7 +344,7 @@ def _segment(value: Json, where: str) -> tuple[float, float]:
         return float("nan"), float("nan")
     if isinstance(value, list) and len(value) == 2 and all(isinstance(n, int | float) for n in value):
         return float(value[0]), float(value[1])
-    raise DataError(f"{where}: expected a segment of two times in seconds, got {value!r:.60}.")
+    raise DataError(f"{where}: expected a segment of two times in seconds, got {shown_in(repr(value)):.60}.")
 
 
 def _whole(there: FilesIn, name: str) -> str:

@@ -7,8 +7,8 @@
     folder offset frames label                 and how many are passed over before (`with_offset`)
 
 Lines are read from their end, since paths may hold blanks: the numbers there, then the path. A video file has no number of
-frames: all numbers behind it are labels. (It ends in a video's suffix, or lies there with one.) Numbers behind other paths
-are read in the same way in a whole list, by the first of these rules that holds:
+frames: all numbers behind it are labels. (It ends in a video's suffix, lies there with one, or is an address, whatever its
+query.) Numbers behind other paths are read in the same way in a whole list, by the first of these rules that holds:
 
 1. no line has more than two numbers: the label, or frames and label;
 2. the lines have different numbers of them, two at least: frames and labels;
@@ -27,6 +27,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
+from marey.base.address import is_address
 from marey.base.errors import DataError
 from marey.base.reporter import notice
 from marey.base.words import counted
@@ -36,7 +37,8 @@ from marey.video.frames import count_frames
 from marey.video.suffixes import VIDEO_SUFFIXES
 
 _NUMBERS = re.compile(r"(.*?\S)\s+(\d+(?:[\s,]+\d+)*)")
-_VIDEO_END = re.compile(rf"(?:{'|'.join(map(re.escape, sorted(VIDEO_SUFFIXES)))})\s+", re.IGNORECASE)
+_VIDEO_END = re.compile(rf"(?:{'|'.join(map(re.escape, sorted(VIDEO_SUFFIXES)))})(?:\?\S*)?\s+", re.IGNORECASE)
+_BEHIND_A_WORD = re.compile(r"([^/\s,;]+)(?:[,;]\s*|\s+)(\S.*)")
 _BETWEEN = re.compile(r"[\s,;]")
 _UCF101 = re.compile(r"((\w+)/v_\w+_g\d+_c\d+\.avi)(?: \d+)?")
 _CSV = "a CSV with the header path,label says what is what"
@@ -177,13 +179,14 @@ def _line(source: str, number: int, line: str, there: FilesIn, *, bare: bool) ->
     if found := _NUMBERS.fullmatch(line):
         return _numbered(source, _Line(number, found[1], tuple(re.split(r"[\s,]+", found[2]))), found[2], there)
     words = line.rsplit(maxsplit=1)
-    if has_video_suffix(line) or line in there or (bare and len(words) == 1):
-        first = re.fullmatch(r"([^/\s,;]+)(?:[,;]\s*|\s+)(\S.*)", line)
-        if first and first[2] in there and line not in there:
-            raise DataError(
-                f"{source}:{number}: {first[1]!r} in front of a path: expected `path label`; a CSV with the header "
-                "label,path may have them in this order."
-            )
+    alone = has_video_suffix(line) or line in there or (len(words) == 1 and (bare or is_address(line)))
+    first = _BEHIND_A_WORD.fullmatch(line)
+    if first and line not in there and (is_address(first[2]) or (alone and first[2] in there)):
+        raise DataError(
+            f"{source}:{number}: {first[1]!r} in front of a path: expected `path label`; a CSV with the header "
+            "label,path may have them in this order."
+        )
+    if alone:
         return _Line(number, line)
     if len(words) != 2 or "," in words[1]:
         raise DataError(f"{source}:{number}: expected `path label` or `path frames label`, got {line!r}; {_CSV}.")
@@ -199,12 +202,14 @@ def _line(source: str, number: int, line: str, there: FilesIn, *, bare: bool) ->
 
 
 def _is_video(path: str, there: FilesIn) -> bool:
-    return has_video_suffix(path) or (path not in there and bool(there.completed(path.replace("\\", "/"))))
+    if has_video_suffix(path) or is_address(path):
+        return True
+    return path not in there and bool(there.completed(path.replace("\\", "/")))
 
 
 def _numbered(source: str, line: _Line, behind: str, there: FilesIn) -> _Line:
     """A line with numbers at its end, of which the first ones may belong to the path."""
-    if has_video_suffix(line.path):
+    if has_video_suffix(line.path) or is_address(line.path):
         return line
     ends = [found.end() for found in re.finditer(r"\d+", behind)][:-1]
     paths = [line.path, *(f"{line.path} {behind[:end]}" for end in ends)]

@@ -9,7 +9,7 @@ from typing import TypeAlias
 import numpy as np
 
 from marey.base.absent import nothing_at, why_no_file
-from marey.base.address import Address, Place, is_address, place_of, written
+from marey.base.address import Address, Place, is_address, place_of, shown_in, written
 from marey.base.errors import DataError
 from marey.base.notebook import beginning
 from marey.base.reporter import notice
@@ -136,7 +136,9 @@ def _no_videos(given: object) -> DataError:
     if isinstance(given, FrameSource):
         return DataError(f"an open video is not taken: give its path: {given.name!r}.")
     what = (
-        "its content" if isinstance(given, bytes | bytearray | memoryview | np.ndarray) else beginning(repr(given), 60)
+        "its content"
+        if isinstance(given, bytes | bytearray | memoryview | np.ndarray)
+        else beginning(shown_in(repr(given)), 60)
     )
     return DataError(
         "expected the path of a video, of a folder or of a list, several of them, or a list of marey.read_videos; got "
@@ -201,7 +203,7 @@ def _listed(file: Path, root: str | Path | None) -> VideoList:
     Raises:
         DataError: it cannot be read as a list, or a row has no path.
     """
-    rows, folder = read_rows(file, root=root)
+    rows, folder = read_rows(file, root=root, labelled=False)
     replace(rows, labels=None).refuse_blank()
     return listed_videos(rows, folder)
 

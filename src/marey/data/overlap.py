@@ -40,7 +40,7 @@ def only(manifest: Manifest, path: str | Path) -> Overlap:
         DataError: no such list, or not one video in common.
     """
     path = Path(path)
-    theirs = {video_key(name) for name in read_rows(path, bare=True)[0].paths}
+    theirs = {video_key(name) for name in read_rows(path, bare=True, labelled=False)[0].paths}
     ours = [video_key(name) for name in manifest.ids.tolist()]
     rows = np.array([row for row, key in enumerate(ours) if key in theirs], dtype=np.int64)
     if not len(rows):

@@ -15,7 +15,7 @@ were completed by what lies on the disk (2 bytes for each path of a piece where 
 import hashlib
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import compress, groupby
 from pathlib import Path
 from typing import Protocol
@@ -23,7 +23,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from marey.base.address import Place, address_in
+from marey.base.address import Place, address_in, is_address
 from marey.base.errors import DataError
 from marey.base.jsonable import BYTES
 from marey.base.reporter import KeepingReporter, reporting, say_again
@@ -45,7 +45,7 @@ from marey.data.rows import (
     refuse_odd_paths,
     times_of,
 )
-from marey.data.videos import VideoList
+from marey.data.videos import VideoList, shown_names
 
 PIECE = 10_000
 """Videos of a piece."""
@@ -62,8 +62,8 @@ class ListedPieces:
     rows: int
     """Its videos, each once."""
     fingerprint: str
-    """SHA-256, 64 hex digits, over the paths of the videos, as the list resolves them, and their parts, in order. It does
-    not depend on how large the pieces are."""
+    """SHA-256, 64 hex digits, over the paths of the videos, as the list resolves them, and their parts, in order; of
+    addresses without login and signature. It does not depend on how large the pieces are."""
     source: str
     """The list, for messages; "" of several."""
     size: int
@@ -81,7 +81,7 @@ class ListedPieces:
         """
         digest = hashlib.sha256()
         for videos in _cut(self._kept(), self.size):
-            digest.update(b"".join(_named(videos)))
+            digest.update(b"".join(_shown(videos, _named(videos))))
             yield videos
         if digest.hexdigest() != self.fingerprint:
             raise changed(self.source or "the lists")
@@ -133,7 +133,7 @@ def as_pieces(videos: VideoList, size: int = PIECE) -> ListedPieces:
     _check_size(size)
     digest = hashlib.sha256()
     for piece in _cut([videos], size):
-        digest.update(b"".join(_named(piece)))
+        digest.update(b"".join(_shown(piece, _named(piece))))
     columns = _Columns(times=videos.times is not None, frame_ranges=videos.frame_ranges is not None)
     none = np.empty(0, np.int64)
     return ListedPieces(len(videos), digest.hexdigest(), videos.source, size, [_Held(videos)], columns, none)
@@ -172,7 +172,7 @@ def _planned(parts: Sequence["_Part"], size: int) -> ListedPieces:
         for videos in part.first(size):
             names = _named(videos)
             new = seen.add(names)
-            digest.update(b"".join(compress(names, new)))
+            digest.update(b"".join(compress(_shown(videos, names), new)))
             repeated.append(begun + np.flatnonzero(~new))
             begun += len(videos)
             columns = columns.and_of(videos)
@@ -238,7 +238,9 @@ class _Seen:
 
 
 def _named(videos: VideoList) -> list[bytes]:
-    """Path and part of each video: what tells it from others."""
+    """Path and part of each video: what tells it from others. Addresses are whole here: a parameter that is not shown may
+    be the one that names the video, and a video that is done twice is better than one that is lost.
+    """
     paths = videos.ids.tolist() if videos.root == Path() else in_folder(videos.root, videos.ids.tolist())
     if videos.times is None and videos.frame_ranges is None:
         return [f"{path}\0\0".encode("utf-8", BYTES) for path in paths]
@@ -247,6 +249,12 @@ def _named(videos: VideoList) -> list[bytes]:
         f"{path}\0{_part_text(*span, *frames)}\0".encode("utf-8", BYTES)
         for path, (span, frames) in zip(paths, parts, strict=True)
     ]
+
+
+def _shown(videos: VideoList, names: list[bytes]) -> list[bytes]:
+    """The `names` that `_named` gives, with addresses as they are shown: a list that was signed anew is the same list."""
+    ids = shown_names(videos.ids)
+    return names if ids is videos.ids else _named(replace(videos, ids=ids))
 
 
 def _part_text(start: float, end: float, first: int, last: int) -> str:
@@ -402,7 +410,7 @@ class _Faults:
         """
         rows.refuse_odd_words()
         counts = zip(rows.frame_counts or (), rows.paths, strict=rows.frame_counts is not None)
-        if any(count >= 0 and not has_video_suffix(path) for count, path in counts):
+        if any(count >= 0 and not (has_video_suffix(path) or is_address(path)) for count, path in counts):
             raise NeedsWholeError
         blank = rows.blank(rows.paths)
         self._count += len(rows.paths)

@@ -9,6 +9,7 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
+from marey.base.address import shown_in
 from marey.base.errors import DataError
 from marey.base.jsonable import Json
 from marey.base.reporter import notice, warning
@@ -97,7 +98,8 @@ def charades_rows(table: Table, classes: Sequence[str] | None) -> Rows:
         codes = [found[1] for one in filter(None, actions.split(";")) if (found := _ACTION.fullmatch(one.strip()))]
         if len(codes) != len(list(filter(None, actions.split(";")))):
             raise DataError(
-                f"{place(table.source, line)}: expected actions such as `c092 11.90 21.20;...`, got {actions!r:.60}."
+                f"{place(table.source, line)}: expected actions such as `c092 11.90 21.20;...`, got "
+                f"{shown_in(repr(actions)):.60}."
             )
         if codes:
             paths.append(name)

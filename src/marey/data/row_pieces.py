@@ -19,6 +19,7 @@ from marey.data.public_lists import is_charades, is_kinetics, refuse_boxes
 from marey.data.rows import FilesIn, NeedsWholeError, Rows
 from marey.data.sources import ucf_group
 from marey.data.tables import (
+    UNNEEDED,
     Table,
     columns_of,
     find_dialect,
@@ -29,7 +30,6 @@ from marey.data.tables import (
 )
 from marey.data.text import file_lines, is_of_wide_letters, is_parquet
 
-_LABELS = ("label", "split", "group")
 _JSON = (".json", ".jsonl", ".ndjson")
 
 
@@ -58,7 +58,7 @@ def open_rows(path: Path, there: FilesIn) -> RowPieces:
     """
     if is_parquet(path):
         table = ParquetList.opened(path)
-        return _Tables(table.source, table.words, table.tables, unread=_LABELS)
+        return _Tables(table.source, table.words, table.tables, unread=UNNEEDED)
     if is_of_wide_letters(path):
         raise NeedsWholeError
     source = str(path)

@@ -1,6 +1,7 @@
 """What a list says, row by row, in whatever format: before labels become numbers, and as its files lie on the disk."""
 
 import os
+import re
 from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,6 +26,8 @@ FrameSpan = tuple[int, int]
 WHOLE: FrameSpan = (0, -1)
 
 _VIDEOS = tuple(VIDEO_SUFFIXES)
+_QUERIED = re.compile(r"https?://[^?#]*[?#]\S*", re.IGNORECASE)
+"""A web address with something behind the path. Blanks, which a path may have, are between a query and a label."""
 _MOST_FOLDERS = 10_000
 """Up to so many folders are looked into, whatever a list needs to know of them; of longer lists, so many of its rows."""
 ODD = 1000
@@ -59,6 +62,8 @@ class Rows:
     """How many images the list says that each folder of frames has; -1 where it does not say."""
     class_names: Sequence[str] | None = None
     """Names of the classes in order, where files beside the list give them."""
+    unclear: DataError | None = None
+    """Why nobody knows which labels, splits or groups are meant, for those who need them; the first ones are taken here."""
 
     def refuse_blank(self) -> None:
         """Check that each row has a path, and a label where the list has labels.
@@ -214,7 +219,9 @@ class FilesIn:
 
 
 def has_video_suffix(path: str) -> bool:
-    """Whether a path ends in the suffix of a kind of video file."""
+    """Whether a path ends in the suffix of a kind of video file; of a web address, the path in it without the query."""
+    if "://" in path and _QUERIED.fullmatch(path):
+        return Address(path).suffix.lower() in VIDEO_SUFFIXES
     return path.lower().endswith(_VIDEOS)
 
 

@@ -22,12 +22,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
+from marey.base.address import shown_in
 from marey.base.errors import DataError
 from marey.base.nearest import did_you_mean
 from marey.base.reporter import notice
 from marey.base.words import counted
 from marey.data.numbered_lines import Line, PassedOver
-from marey.data.rows import WHOLE, FilesIn, FrameSpan, Rows, Span, has_video_suffix
+from marey.data.rows import WHOLE, FilesIn, FrameSpan, Rows, Span, has_video_suffix, is_blank
 from marey.data.text import before_line, header_place, place
 from marey.data.videos import seconds_text
 
@@ -57,6 +58,8 @@ IDS = ("id", "video_id", "vid", "youtube_id")
 """Columns that name the video where no other one does."""
 
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
+UNNEEDED = ("label", "split", "group")
+"""Columns without which a list names videos all the same."""
 COLUMN_OF = {word: name for name, words in COLUMNS.items() for word in words}
 """The column that each word names."""
 _HEADER = "columns are named path,label[,split,...]"
@@ -240,9 +243,10 @@ def rows_of(table: Table, named: Mapping[str, str]) -> Rows:
     """
     columns = {name: table.columns[word] for name, word in named.items()}
     return Rows(
-        source=table.source, paths=columns["path"], lines=table.lines, labels=_labels(table, columns),
+        source=table.source, paths=columns["path"], lines=table.lines, labels=columns.get("label"),
         splits=columns.get("split"), groups=columns.get("group"), times=_times(table, columns),
         frame_ranges=_frame_ranges(table, columns), frame_counts=_frame_counts(table, columns),
+        unclear=unclear_columns(table.source, tuple(table.columns)),
     )  # fmt: skip
 
 
@@ -250,17 +254,13 @@ def columns_of(source: str, words: Sequence[str]) -> dict[str, str]:
     """Which word of a header names which column of `COLUMNS`.
 
     Raises:
-        DataError: no word names the paths, two name the same column, or one is nearly the name of a column.
+        DataError: no word names the paths, two name the same column, or one is nearly the name of a column. Of two that
+            name the labels, the splits or the groups the first is taken, and `unclear_columns` has the error.
     """
     named: dict[str, str] = {}
     for word in words:
-        if (name := COLUMN_OF.get(word)) is None:
-            continue
-        if name in named:
-            raise DataError(
-                f"{header_place(source)}: the columns {named[name]!r} and {word!r} both name the {name}: leave one out."
-            )
-        named[name] = word
+        if (name := COLUMN_OF.get(word)) is not None and named.setdefault(name, word) != word and name not in UNNEEDED:
+            raise _both(source, name, named[name], word)
     if "path" not in named:
         ids = [word for word in IDS if word in words]
         if len(ids) > 1:
@@ -280,6 +280,22 @@ def columns_of(source: str, words: Sequence[str]) -> dict[str, str]:
     return named
 
 
+def unclear_columns(source: str, words: Sequence[str]) -> DataError | None:
+    """The error that two words of a header name the labels, the splits or the groups; None where none do. It is for those
+    who need these: the answers of `marey predict` have a column `label` and one `labels`, and are a list of videos.
+    """
+    for name in UNNEEDED:
+        if len(both := [word for word in words if COLUMN_OF.get(word) == name]) > 1:
+            return _both(source, name, *both[:2])
+    return None
+
+
+def _both(source: str, name: str, one: str, other: str) -> DataError:
+    return DataError(
+        f"{header_place(source)}: the columns {one!r} and {other!r} both name the {name}: leave one out, or rename it."
+    )
+
+
 def _others(words: Sequence[str], named: Mapping[str, str]) -> list[str]:
     return [word for word in words if word not in named.values()]
 
@@ -287,21 +303,26 @@ def _others(words: Sequence[str], named: Mapping[str, str]) -> list[str]:
 def tell_of_columns(source: str, words: Sequence[str], named: Mapping[str, str]) -> None:
     """Say which columns of a table name nothing that lists have."""
     if others := _others(words, named):
-        names = ", ".join(word or "one without a name" for word in others)
+        names = ", ".join(shown_in(word) or "one without a name" for word in others)
         notice(f"{source}: {counted(len(others), 'column')} of no account: {names}.")
 
 
 _SEVERAL = re.compile(r"\[.*\]|\d+(?:[\s,;/]+\d+)+")
 
 
-def _labels(table: Table, columns: Mapping[str, list[str]]) -> list[str] | None:
-    labels = columns.get("label")
-    for text, line in zip(labels or (), table.lines, strict=labels is not None):
+def refuse_unclear_labels(rows: Rows) -> None:
+    """Check that it is known what the labels, splits and groups of a list are.
+
+    Raises:
+        DataError: two columns name the same; or, with file and line, a label is several with other signs than | between.
+    """
+    if rows.unclear is not None:
+        raise rows.unclear
+    for text, line in zip(rows.labels or (), rows.lines, strict=rows.labels is not None):
         if _SEVERAL.fullmatch(text):
             raise DataError(
-                f"{place(table.source, line)}: the label {text!r}: several labels of a video have | between, as in 0|3."
+                f"{place(rows.source, line)}: the label {text!r}: several labels of a video have | between, as in 0|3."
             )
-    return labels
 
 
 def _times(table: Table, columns: Mapping[str, list[str]]) -> list[Span] | None:
@@ -356,19 +377,19 @@ def _frame_ranges(table: Table, columns: Mapping[str, list[str]]) -> list[FrameS
     """Parts by frame numbers: from 0, up to the frame before the end; a number of frames may give the end."""
     if "start_frame" not in columns and "end_frame" not in columns:
         return None
-    if "start" in columns or "end" in columns:
-        raise DataError(
-            f"{header_place(table.source)}: parts by time (start, end) and by frame (start_frame, end_frame): leave out "
-            "one pair."
-        )
     if "end_frame" in columns and "num_frames" in columns:
         columns = {name: column for name, column in columns.items() if name != "num_frames"}
     blank = [""] * len(table.lines)
     starts, ends, counts = (columns.get(n, blank) for n in ("start_frame", "end_frame", "num_frames"))
+    timed = zip(columns.get("start", blank), columns.get("end", blank), strict=True)
     ranges, before = [], before_line(table.source)
-    for texts in zip(starts, ends, counts, table.lines, strict=True):
-        where = f"{before}{texts[3]}"
-        start, end, count = (whole_number(text, where, "number of a frame") for text in texts[:3])
+    for *texts, times, line in zip(starts, ends, counts, timed, table.lines, strict=True):
+        where = f"{before}{line}"
+        start, end, count = (whole_number(text, where, "number of a frame") for text in texts)
+        if (start, end, count) != (None, None, None) and not all(map(is_blank, times)):
+            raise DataError(
+                f"{where}: a part by time (start, end) and by frame (start_frame, end_frame): leave out one pair."
+            )
         ranges.append(checked_frames(start or 0, (start or 0) + count if count is not None else end, where))
     return ranges
 

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from marey.base.address import absolute
 from marey.base.errors import RunError
 from marey.base.jsonable import BYTES, Json
 from marey.data.videos import VideoEntry
@@ -85,7 +86,7 @@ class Table(ABC, Generic[Row]):
         listed: list[Sequence[object]] = [
             numbers,
             [_text(video.id) for video in videos],
-            [_text(str(video.path)) for video in videos],
+            [_text(absolute(video.path)) for video in videos],
             [video.start for video in videos],
             [video.end for video in videos],
             [video.start_frame for video in videos],
