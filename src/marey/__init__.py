@@ -9,7 +9,7 @@
     marey.evaluate("runs/a", "test.csv").top1
 
 Answer, test, train: predict, predict_many, evaluate, features, train, fit; their results: Prediction, Predictions,
-EvaluationResult, Features, FitResult; where they compute: Compute.
+EvaluationResult, Features, FitResult; where they compute: Compute; what decoding may take: Limits.
 Models: load_model, build_model, build_network, save_checkpoint; Classifier, Calibration, LoadReport.
 Recipes: get_recipe, RECIPES, Recipe.
 Videos: open_video, write_video; Video, FrameFolder, FlowFolder.
@@ -31,6 +31,7 @@ if _typing.TYPE_CHECKING:
     from marey.base.errors import RecipeError as RecipeError
     from marey.base.errors import RunError as RunError
     from marey.base.errors import WeightsError as WeightsError
+    from marey.base.limits import Limits as Limits
     from marey.base.reporter import Bar as Bar
     from marey.base.reporter import LoggingReporter as LoggingReporter
     from marey.base.reporter import Reporter as Reporter
@@ -81,6 +82,7 @@ _HOME = {
     "RecipeError": "base.errors",
     "RunError": "base.errors",
     "WeightsError": "base.errors",
+    "Limits": "base.limits",
     "Bar": "base.reporter",
     "LoggingReporter": "base.reporter",
     "Reporter": "base.reporter",

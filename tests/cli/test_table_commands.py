@@ -104,8 +104,6 @@ def test_the_command_fails_where_every_video_does(place) -> None:
             "--shard is for tables, and --out a.jsonl is none: --out NAME.parquet",
         ),
         (("--retry-failed",), "--retry-failed is for tables, and no --out is given"),
-        (("--out", "a.csv", "--decode-seconds", "5"), "--decode-seconds is for tables"),
-        (("--out", "a.csv", "--decode-memory", "5"), "--decode-memory is for tables"),
         (("--out", "a.parquet", "--shard", "3/2"), "--shard 3/2: of 2 the shards are 1/2 to 2/2"),
         (("--out", "a.parquet", "--shard", "one"), "--shard one: expected I/N"),
         (("--out", "list.csv/a.parquet"), "list.csv is a file"),
@@ -116,6 +114,13 @@ def test_what_a_table_cannot_be_is_one_line_before_any_work(place, words, messag
     assert done.exit_code == 1
     assert message in done.stderr and done.stderr.count("\n") == 1
     assert not Path("a.parquet").exists() and not Path("a.parquet.parts").exists()
+
+
+@pytest.mark.parametrize("option", ["--decode-seconds", "--decode-memory"])
+def test_features_have_limits_in_tables_alone(place, option) -> None:
+    done = marey("features", "runs/clips-1", "--data", "list.csv", "--out", "f", option, 5)
+    assert done.exit_code == 1
+    assert f"{option} is for tables, and --out f is none" in done.stderr and done.stderr.count("\n") == 1
 
 
 def test_a_list_is_not_written_over(place) -> None:

@@ -66,6 +66,11 @@ class OddDecoder(ViewDecoder):
         Path(video.path).touch()
         time.sleep(float(video.id.split("-")[1]))
 
+    def _until(self, video: VideoEntry) -> None:
+        """Waits for the file of its name."""
+        while not Path(video.path).exists():
+            time.sleep(0.01)
+
     def _file(self, video: VideoEntry) -> None:
         time.sleep(5)
 

@@ -18,6 +18,7 @@ from odd_decoders import CannotBegin, DiesAtOnce, OddDecoder
 
 from collecting import Collecting
 from marey.base.errors import DataError, RunError
+from marey.base.limited import in_turn
 from marey.base.reporter import reporting
 from marey.data import limited
 from marey.data.clips import ViewDataset
@@ -26,12 +27,15 @@ from marey.data.limited import Decoded, Limits
 from marey.data.manifest import Manifest
 from marey.data.quarantine import Broken
 from marey.data.videos import VideoList
-from marey.data.views import DecodedVideo
+from marey.data.views import DecodedVideo, ViewDecoder
+from marey.video.flow.rule import FlowRule
 from marey.video.pixels import Pixels
 from marey.video.sampling import MMAction2Test
 from marey.video.writer import write_video
 
 RULES = MMAction2Test(frames=4), Pixels(short_side=32)
+MORE = "--decode-seconds, in Python Limits(seconds=...), gives more"
+MORE_MEMORY = "--decode-memory, in Python Limits(memory=...), gives more"
 AMPLE = Limits(seconds=250)
 """No test may fail because the machine is busy."""
 
@@ -39,10 +43,10 @@ AMPLE = Limits(seconds=250)
 def decode_limited(
     views: ViewDataset, rows: Iterable[int], *, workers: int | None, limits: Limits
 ) -> Iterator[Decoded]:
-    """The videos of these rows, as one network has them decoded."""
+    """The videos of these rows in their order, as one network has them decoded."""
     videos = (views.videos[row] for row in rows)
     with contextlib.closing(limited.decode_limited((views.decoder,), videos, workers=workers, limits=limits)) as found:
-        yield from (one for (one,) in found)
+        yield from in_turn((number, one) for number, _, (one,) in found)
 
 
 class OddViews(ViewDataset):
@@ -53,7 +57,7 @@ class OddViews(ViewDataset):
 
     @property
     def decoder(self) -> OddDecoder:
-        return self.kind(self.sampling, self.pixels)
+        return self.kind(self.sampling, self.pixels, self.flow)
 
 
 def decoded(views: ViewDataset, *, workers: int = 1, limits: Limits = AMPLE) -> list[Decoded]:
@@ -141,7 +145,7 @@ def test_what_ends_its_process_costs_itself_alone(workers) -> None:
 def test_what_hangs_is_stopped(tmp_path) -> None:
     """In a call that sleeps, and in one that lets no other thread of its process run."""
     found = decoded(OddViews("sleep-1", "a", "spin-1", "b"), workers=2, limits=Limits(seconds=4))
-    late = "took longer than 4 s (its file states no duration) and was stopped"
+    late = f"took longer than 4 s (its file states no duration) and was stopped: {MORE}"
     assert in_words(found) == [f"v/sleep-1: decoding {late}", "a", f"v/spin-1: decoding {late}", "b"]
     assert min(found[0].seconds, found[2].seconds) >= 4
 
@@ -152,7 +156,7 @@ def test_what_hangs_is_stopped_while_the_caller_is_busy() -> None:
     while own in {process.pid for process in multiprocessing.active_children()}:
         time.sleep(0.05)  # nobody asks for the next one
     assert in_words(list(found)) == [
-        "v/sleep-1: decoding took longer than 3 s (its file states no duration) and was stopped", "b", "b",
+        f"v/sleep-1: decoding took longer than 3 s (its file states no duration) and was stopped: {MORE}", "b", "b",
     ]  # fmt: skip
 
 
@@ -163,15 +167,35 @@ def test_a_long_video_is_given_more_time(tmp_path) -> None:
     views = OddViews("file-1.mp4", "file-2.mp4", root=tmp_path)
     found = decoded(views, workers=2, limits=Limits(seconds=4, times_duration=100 / seconds))
     assert in_words(found)[0] == "file-1.mp4"
-    assert in_words(found)[1].endswith("decoding took longer than 4 s (its file states no duration) and was stopped")
+    assert in_words(found)[1].endswith(
+        f"decoding took longer than 4 s (its file states no duration) and was stopped: {MORE}"
+    )
     few = decoded(OddViews("file-1.mp4", root=tmp_path), limits=Limits(seconds=4, times_duration=2))
-    assert in_words(few)[0].endswith("took longer than 4 s (2 times its duration of 0.8 s is less) and was stopped")
+    assert "took longer than 4 s (2 times its duration of 0.8 s is less) and was stopped" in in_words(few)[0]
+
+
+@pytest.mark.slow
+def test_a_video_whose_flow_is_computed_is_given_time_for_each_field(tmp_path) -> None:
+    views = OddViews("slow-6", root=tmp_path)
+    views.flow = FlowRule()
+    assert in_words(decoded(views, limits=Limits(seconds=4, seconds_a_field=25))) == ["slow-6"]
+    (late,) = in_words(decoded(views, limits=Limits(seconds=2, seconds_a_field=0.5)))
+    assert "took longer than 4 s (its file states no duration; 0.5 s for each of 4 fields of flow)" in late
+
+
+def test_fields_are_counted_where_flow_is_computed(tmp_path) -> None:
+    for name in ("flow_x_00001.jpg", "flow_y_00001.jpg"):
+        (tmp_path / name).touch()
+    stored, plain = VideoList(np.array(["", "a.mp4"]), tmp_path)
+    assert ViewDecoder(MMAction2Test(clips=2, frames=8), Pixels()).fields(plain) == 0
+    flow = ViewDecoder(MMAction2Test(clips=2, frames=8), Pixels(), FlowRule())
+    assert (flow.fields(plain), flow.fields(stored)) == (16, 0)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere memory is watched, and not refused")
 def test_too_much_memory_costs_the_video_and_its_process_is_replaced() -> None:
     found = decoded(OddViews("a", "large-1", "ffmpeg-1", "b"), limits=Limits(seconds=250, memory=200_000_000))
-    why = "decoding needs more than the 0.2 GB of memory that it is given"
+    why = f"decoding needs more than the 0.2 GB of memory that it is given: {MORE_MEMORY}"
     assert in_words(found) == ["a", f"v/large-1: {why}", f"v/ffmpeg-1: {why}", "b"]
     first, last = found[0].item, found[-1].item
     assert isinstance(first, DecodedVideo)
@@ -186,7 +210,7 @@ def test_a_decoder_that_gets_no_memory_is_known_by_its_words(tmp_path) -> None:
     views = ViewDataset(VideoList.from_paths([tmp_path / "a.mp4"]), *RULES)
     found = decoded(views, limits=Limits(seconds=250, memory=4_000_000))
     assert in_words(found) == [
-        f"{tmp_path / 'a.mp4'}: decoding needs more than the 0.004 GB of memory that it is given"
+        f"{tmp_path / 'a.mp4'}: decoding needs more than the 0.004 GB of memory that it is given: {MORE_MEMORY}"
     ]
     assert in_words(decoded(views)) == [str(tmp_path / "a.mp4")]
 
@@ -207,15 +231,58 @@ def test_what_processes_say_is_said_here_once(capfd) -> None:
     assert capfd.readouterr() == ("", "")
 
 
-def test_videos_come_in_order_whichever_is_done_first() -> None:
-    ids = ["slow-0.5", *(f"v{n}" for n in range(8)), "slow-0.3", "z"]
-    with_file = OddViews(*ids, root=Path("v"))
-    assert in_words(decoded(with_file, workers=3))[1:9] == [f"v{n}" for n in range(8)]
+def test_what_comes_early_waits_for_its_turn() -> None:
+    taken = []
+
+    def numbered() -> Iterator[tuple[int, str]]:
+        for number in (2, 0, 1, 4, 3):
+            taken.append(number)
+            yield number, f"v{number}"
+
+    found = in_turn(numbered())
+    assert next(found) == "v0"
+    assert taken == [2, 0]
+    assert list(found) == ["v1", "v2", "v3", "v4"]
+
+
+def test_one_that_hangs_holds_up_none_of_the_others() -> None:
+    """But for the one that waits for the same process."""
+    ids = ["sleep-1", *(f"v{n}" for n in range(20))]
+    views = OddViews(*ids)
+    found = limited.decode_limited((views.decoder,), views.videos, workers=2, limits=AMPLE)
+    come = [(number, video.id, one.item.id) for number, video, (one,) in itertools.islice(found, 19)]
+    found.close()
+    assert all(ids[number] == named == own for number, named, own in come)
+    assert len({number for number, _, _ in come} - {0}) == 19
+
+
+def test_others_go_on_up_to_a_distance_where_that_is_asked_for(tmp_path) -> None:
+    views, asked = OddViews("until-1", *(f"v{n}" for n in range(9)), root=tmp_path), []
+    videos = (asked.append(video) or video for video in views.videos)
+    found = limited.decode_limited((views.decoder,), videos, workers=2, limits=AMPLE, spread=5)
+    come = [number for number, _, _ in itertools.islice(found, 3)]
+    assert len(set(come) & {1, 2, 3, 4}) == 3  # and one waits behind the first
+    (tmp_path / "until-1").touch()
+    come += [number for number, _, _ in found]
+    assert sorted(come) == list(range(10))
+    assert len(asked) == 10
+
+
+def test_none_is_begun_beyond_that_distance(tmp_path) -> None:
+    asked = itertools.count()
+    views = OddViews("until-1", *(f"v{n}" for n in range(9)), root=tmp_path)
+    videos = (views.videos[next(asked)] for _ in range(10))
+    found = limited.decode_limited((views.decoder,), videos, workers=2, limits=AMPLE, spread=4)
+    list(itertools.islice(found, 2))
+    assert next(asked) == 4
+    found.close()
 
 
 def test_rows_are_asked_for_as_there_is_room() -> None:
     asked = itertools.count()
-    found = decode_limited(OddViews("a"), (0 * next(asked) for _ in range(1000)), workers=2, limits=AMPLE)
+    decoder, (video,) = OddViews("a").decoder, OddViews("a").videos
+    videos = (video for _ in range(1000) if next(asked) >= 0)
+    found = limited.decode_limited((decoder,), videos, workers=2, limits=AMPLE)
     next(found)
     assert next(asked) == 4
     next(found)

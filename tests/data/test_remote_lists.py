@@ -300,6 +300,6 @@ def test_videos_on_a_server_are_decoded_under_limits(web) -> None:
     videos = read_videos("list.csv", root=f"{web.address}/b")
     dataset = marey.ViewDataset(videos, RECIPE.test.sampling, RECIPE.pixels, identify=True)
     found = list(decode_limited((dataset.decoder,), videos, workers=1, limits=Limits()))
-    assert [decoded.item.identity for (decoded,) in found] == [
+    assert [decoded.item.identity for _, _, (decoded,) in found] == [
         content_of(path) for path in sorted(Path("clips").rglob("*.mp4"))
     ]

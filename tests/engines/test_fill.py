@@ -13,8 +13,12 @@ import pytest
 import marey
 from marey.backends.compute import Compute
 from marey.base.errors import DataError, RunError
+<<<<<<< HEAD
 from marey.data.limited import Limits
 from marey.data.listing import read_videos
+=======
+from marey.data.limited import Limits, decode_limited
+>>>>>>> h-order
 from marey.data.pieces import read_in_pieces
 from marey.data.views import ViewDecoder
 from marey.engines import row_groups
@@ -89,6 +93,18 @@ def test_the_rows_are_those_of_predict_many(corpus, whole) -> None:
         assert (row["label"], np.float32(row["probability"])) == answer.top()[0]
         assert row["content"] == f"{answer.content:016x}" and answer.content
         assert row["backend"] == "eager"
+
+
+def test_the_rows_are_the_same_in_whatever_order_videos_come(corpus, whole, tmp_path, monkeypatch) -> None:
+    def backwards(*args, **options):
+        found = list(decode_limited(*args, **options))
+        return (one for one in found[::-1])
+
+    monkeypatch.setattr("marey.engines.fill.decode_limited", backwards)
+    filled(corpus, tmp_path / "part.parquet", "2/2")
+    table = pq.read_table(tmp_path / "part.parquet")
+    assert table["row"].to_pylist() == list(range(5, 11))
+    assert rows_of(tmp_path / "part.parquet") == rows_of(whole)[5:]
 
 
 def test_the_probabilities_are_those_of_predict(corpus, whole) -> None:

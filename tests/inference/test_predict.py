@@ -6,10 +6,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 import marey
 from marey.base.reporter import KeepingReporter, reporting
 from marey.classifier import Classifier
+from marey.cli.app import app
+from marey.data.limited import decode_limited
 from marey.data.listing import as_videos
 from marey.recipes import get_recipe
 from marey.recipes.probe import probe_on
@@ -269,3 +272,40 @@ def test_evaluation_counts_long_films_too(probe, tmp_path) -> None:
         marey.evaluate(probe.with_classes(["jump", "run"]), tmp_path / "clips", **QUICK)
     (line,) = [message for _, message in said.take() if "longer than" in message]
     assert line.startswith("1 of 2 videos is longer than 20 s and answered as a whole, from 8 places spread")
+
+
+def test_answers_keep_the_order_of_the_list_whichever_video_comes_first(monkeypatch) -> None:
+    def backwards(*args, **options):
+        found = list(decode_limited(*args, **options))
+        return (one for one in found[::-1])
+
+    expected = list(marey.predict_many("m.safetensors", "clips", **QUICK))
+    monkeypatch.setattr("marey.inference.predict.decode_limited", backwards)
+    found = list(marey.predict_many("m.safetensors", "clips", **QUICK))
+    assert [str(one.path) for one in found] == ALL
+    for mine, same in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(mine.probabilities, same.probabilities)
+
+
+def test_what_decoding_may_take_is_as_it_was_asked_for(monkeypatch) -> None:
+    seen = []
+
+    def noting(*args, limits, **options):
+        seen.append(limits)
+        return decode_limited(*args, limits=limits, **options)
+
+    monkeypatch.setattr("marey.inference.predict.decode_limited", noting)
+    own = marey.Limits(seconds=300, memory=2_000_000_000)
+    list(marey.predict_many("m.safetensors", "clips", limits=own, **QUICK))
+    marey.predict("m.safetensors", "clips", limits=own, **QUICK)
+    marey.predict("m.safetensors", "clips", **QUICK)
+    words = ("clips", "--workers", "1", "--decode-seconds", "300", "--decode-memory", "2")
+    done = CliRunner().invoke(app, ["predict", "m.safetensors", *words])
+    assert done.exit_code == 0 and "no limit is kept" not in done.stderr
+    assert seen == [own, own, marey.Limits(), own]
+
+
+@pytest.mark.parametrize("words", [(ALL[0],), ("clips", "--workers", "0")])
+def test_limits_that_are_not_kept_are_said(words) -> None:
+    done = CliRunner().invoke(app, ["predict", "m.safetensors", *words, "--decode-seconds", "9"])
+    assert done.exit_code == 0 and "--decode-seconds: one video alone" in done.stderr

@@ -16,7 +16,7 @@ import time
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import count, islice
+from itertools import islice
 from multiprocessing import connection as connections
 from multiprocessing.process import BaseProcess
 from multiprocessing.util import Finalize
@@ -32,15 +32,15 @@ from marey.base.limited_process import (
     Failure,
     Finished,
     Here,
-    Lasting,
     Pipe,
     Ready,
     Refused,
     Said,
+    TakesLong,
     Work,
     serve,
 )
-from marey.base.limits import Limits
+from marey.base.limits import Amount, Limits
 from marey.base.processes import UNGUARDED, is_bootstrapping, runs_script_anew, signals_held_back
 from marey.base.reporter import say_again
 from marey.base.words import counted
@@ -59,12 +59,15 @@ _MOST = 61
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
 class Outcome(Generic[Item, Result]):
     """What became of an item."""
 
+    number: int
+    """Which of the items it is, from 0."""
     item: Item
     result: Result | Failure
     seconds: float
@@ -72,39 +75,60 @@ class Outcome(Generic[Item, Result]):
 
 
 def each_limited(
-    work: Work[Item, Result], items: Iterable[Item], *, workers: int, limits: Limits
+    work: Work[Item, Result], items: Iterable[Item], *, workers: int, limits: Limits, spread: int = sys.maxsize
 ) -> Generator[Outcome[Item, Result]]:
-    """`work` on every item under limits, in `workers` processes, in the items' order.
+    """`work` on every item under limits, in `workers` processes; outcomes as they come, so that one item that hangs holds up
+    none but the one that waits for the same process.
 
     Items are taken from `items`, in this thread, when there is room: each process has two of them, done or not, that wait to
     be asked for. 0 workers are one process, which begins an item only when that is asked for. What the processes say is said
     here when their result is, each thing once.
+
+    Args:
+        work: What is done for each item.
+        items: What it is done for.
+        workers: Processes.
+        limits: What each item may take.
+        spread: An item is taken only when the one so many places before it has its outcome. So no more outcomes than that
+            come before their turn, for callers that put them in order (`in_turn`).
 
     Raises:
         MareyError: as `work` raised it.
         RunError: processes end before they begin an item; or `work` is defined in the main script, which starts them outside
             of `if __name__ == "__main__":`.
     """
-    room = max(_AHEAD * workers, 1)
-    said: set[str] = set()
-    numbered = enumerate(items)
+    room, said, following = max(_AHEAD * workers, 1), set[str](), 0
+    waiting = iter(items)
     pool = _Pool(work, processes=min(max(workers, 1), _MOST), limits=limits)
-    given: deque[Item] = deque()
+    given: dict[int, Item] = {}
     try:
-        for place in count():
-            for number, item in islice(numbered, room - len(given)):
-                given.append(item)
-                pool.give(number, item)
+        while True:
+            oldest = next(iter(given), following)
+            for item in islice(waiting, min(room - len(given), oldest + spread - following)):
+                given[following] = item
+                pool.give(following, item)
+                following += 1
             if not given:
                 return
-            finished = pool.take(place)
+            finished = pool.take()
             say_again(finished.messages, said=said)
             if isinstance(finished.result, MareyError):
                 raise finished.result
-            yield Outcome(given.popleft(), finished.result, finished.seconds)
+            yield Outcome(finished.number, given.pop(finished.number), finished.result, finished.seconds)
             del finished  # it would be in memory beside what comes next
     finally:
         pool.close()
+
+
+def in_turn(numbered: Iterable[tuple[int, Value]]) -> Iterator[Value]:
+    """Values in the order of their numbers, 0, 1, 2 and so on, each as soon as those before it are there."""
+    early: dict[int, Value] = {}
+    turn = 0
+    for number, value in numbered:
+        early[number] = value
+        while turn in early:
+            yield early.pop(turn)
+            turn += 1
 
 
 @dataclass(eq=False)
@@ -120,12 +144,12 @@ class _Process:
     """Whether it works on the first of them."""
     spent: float = 0.0
     """Seconds on that one so far."""
-    duration: float | None = None
-    """Of that one's video."""
+    amount: Amount = field(default_factory=Amount)
+    """How much work that one is, as far as it is known."""
 
     def remaining(self, limits: Limits) -> float:
         """Seconds that are left to it."""
-        return limits.allowed(self.duration) - self.spent
+        return limits.allowed(self.amount) - self.spent
 
 
 class _Pool:
@@ -139,8 +163,6 @@ class _Pool:
         self._context = multiprocessing.get_context("spawn")
         self._waiting: deque[tuple[int, Any]] = deque()
         self._results: queue.SimpleQueue[Finished | BaseException] = queue.SimpleQueue()
-        self._done: dict[int, Finished] = {}
-        """Results that came before their turn."""
         self._processes: list[_Process] = []
         self._vain, self._any_here, self._closing = 0, False, False
         self._woken, self._wake = self._context.Pipe(duplex=False)
@@ -157,15 +179,14 @@ class _Pool:
         with contextlib.suppress(OSError):  # the thread ended, by an error that `take` raises
             self._wake.send_bytes(b"!")
 
-    def take(self, number: int) -> Finished:
-        """The result of an item, as soon as it is there."""
-        while number not in self._done:
+    def take(self) -> Finished:
+        """The next result, as soon as it is there."""
+        while True:
             with contextlib.suppress(queue.Empty):
                 found = self._results.get(timeout=_TICK)  # on Windows Ctrl-C comes through between two of them
                 if isinstance(found, BaseException):
                     raise _understood(found) from None
-                self._done[found.number] = found
-        return self._done.pop(number)
+                return found
 
     def close(self) -> None:
         """End all processes, whatever they do."""
@@ -255,11 +276,11 @@ class _Pool:
             case Refused(reason):
                 raise RunError(f"a process that decodes videos cannot begin: {reason}")
             case Begun():
-                one.begun, one.spent, one.duration = True, 0.0, None
+                one.begun, one.spent, one.amount = True, 0.0, Amount()
                 self._vain = 0
-            case Lasting(number, duration):
+            case TakesLong(number, amount):
                 if one.begun and one.items[0][0] == number:
-                    one.duration = duration
+                    one.amount = amount
             case Finished():
                 one.begun = False
                 one.items.popleft()
@@ -274,7 +295,7 @@ class _Pool:
             gone = one.process.exitcode is not None
             late = one.begun and one.remaining(self._limits) <= 0
             if (gone or late) and not one.connection.poll():
-                self._ended(one, "" if gone else self._limits.too_long(one.duration))
+                self._ended(one, "" if gone else self._limits.too_long(one.amount))
 
     def _ended(self, one: _Process, reason: str = "") -> None:
         """A process is gone, or is ended for this reason: the item that it was at has failed, others are done by another."""

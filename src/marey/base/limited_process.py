@@ -18,7 +18,7 @@ from typing import Any, Protocol, TypeAlias, TypeVar
 
 from marey.base.errors import MareyError
 from marey.base.jobs import compute_in_one_thread, end_with_parent
-from marey.base.limits import Limits, limit_memory
+from marey.base.limits import Amount, Limits, limit_memory
 from marey.base.processes import HELD_BACK, STOP_SIGNALS
 from marey.base.reporter import KeepingReporter, Message, set_reporter
 
@@ -56,10 +56,9 @@ class Work(Protocol[Item_contra, Result_co]):
         """
         ...
 
-    def duration(self, item: Item_contra) -> float | None:
-        """Seconds that the item's video lasts, as its header says; None where that is not known. Asked in another thread
-        than the work, and only of items that take long.
-        """
+    def amount(self, item: Item_contra) -> Amount:
+        """How much work the item is. Asked in another thread than the work, and only of items that take long."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -94,11 +93,11 @@ class Begun:
 
 
 @dataclass(frozen=True)
-class Lasting:
-    """What the header of the item's file states."""
+class TakesLong:
+    """The item takes long, and how much work it is."""
 
     number: int
-    duration: float
+    amount: Amount
 
 
 @dataclass(frozen=True)
@@ -113,7 +112,7 @@ class Finished:
     last: bool = False
 
 
-Said: TypeAlias = Here | Ready | Refused | Begun | Lasting | Finished
+Said: TypeAlias = Here | Ready | Refused | Begun | TakesLong | Finished
 
 
 def send(connection: Pipe, said: Said) -> None:
@@ -143,7 +142,7 @@ def serve(connection: Pipe, packed: bytes, limits: Limits) -> None:
     try:
         work: Work[Any, Any] = pickle.loads(packed)
         work.begin()
-        watch = _Watch(connection, work.duration, limits)
+        watch = _Watch(connection, work.amount, limits)
     except Exception as error:
         send(connection, Refused(_in_words(error)))
         return
@@ -192,13 +191,13 @@ def _in_words(error: Exception) -> str:
 
 
 class _Watch:
-    """Sends what the process says; a thread of it sends the duration of an item that takes long, and watches the memory."""
+    """Sends what the process says; a thread of it sends how much work an item is that takes long, and watches memory."""
 
-    def __init__(self, connection: Pipe, duration: Callable[[Any], float | None], limits: Limits) -> None:
-        self._connection, self._duration = connection, duration
+    def __init__(self, connection: Pipe, amount: Callable[[Any], Amount], limits: Limits) -> None:
+        self._connection, self._amount = connection, amount
         self._sending = threading.Lock()
         self._at_work: tuple[int, object, float] | None = None
-        """Number, item and when to ask for its duration."""
+        """Number, item and when to ask how much work it is."""
         self._patience = None if limits.seconds is None else min(1.0, limits.seconds / 4)
         """Seconds after which an item takes long."""
         self.over_memory: Callable[[], bool] = lambda: False
@@ -232,12 +231,11 @@ class _Watch:
             at_work = self._at_work
             if at_work is not None and at_work[0] != asked and time.monotonic() > at_work[2]:
                 asked = at_work[0]
-                self._tell_duration(*at_work[:2])
+                self._tell_amount(*at_work[:2])
 
-    def _tell_duration(self, number: int, item: object) -> None:
+    def _tell_amount(self, number: int, item: object) -> None:
         try:
-            duration = self._duration(item)
+            amount = self._amount(item)
         except Exception:  # the work meets the same file, and says what is wrong with it
             return
-        if duration is not None:
-            self.say(Lasting(number, duration))
+        self.say(TakesLong(number, amount))

@@ -11,11 +11,29 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from marey.base.errors import RunError
+from marey.base.words import counted
+
+
+@dataclass(frozen=True)
+class Amount:
+    """How much work a video is."""
+
+    duration: float | None = None
+    """Seconds that the video lasts, as its header says; None where that is not known."""
+    fields: int = 0
+    """Fields of optical flow that have to be computed for it, at most."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What the work on one video may take; a process that takes more is ended, and that video is left out with the reason.
+    """What decoding one video may take; a process that takes more is ended, and that video is left out with the reason.
+
+    A video is given `seconds`, or `times_duration` times its duration if that is more. Where optical flow has to be computed
+    of it, because a network sees flow and none is stored, it is given `seconds_a_field` more for each field that its clips
+    show. Processes of their own keep to the limits; what is decoded in the calling process, as one video alone or with
+    workers=0, has none.
+
+        marey.predict("runs/a", "clips/", limits=marey.Limits(seconds=300, memory=8_000_000_000))
 
     Raises:
         RunError: a value is not above 0.
@@ -26,36 +44,47 @@ class Limits:
     times_duration: float = 10.0
     """How many times its duration a video is given, where that is more. The duration is what the file states for all of it,
     as a part may have to be decoded from far before."""
+    seconds_a_field: float = 20.0
+    """Seconds for each field of optical flow. TV-L1 takes a core one to two seconds for pictures of 340x256, and more
+    for larger ones in proportion to their pixels."""
     memory: int | None = 4_000_000_000
     """Bytes that the work may take in its process, beside the 0.2 GB or so that Python and the libraries take there; None:
     what the machine has."""
 
     def __post_init__(self) -> None:
-        for name in ("seconds", "times_duration", "memory"):
+        for name in ("seconds", "times_duration", "seconds_a_field", "memory"):
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise RunError(f"Limits({name}={value}): expected more than 0, or None for no limit.")
 
-    def allowed(self, duration: float | None) -> float:
-        """Seconds for a video of this duration; None: of one that states none, or whose header was not read yet."""
+    def allowed(self, amount: Amount) -> float:
+        """Seconds for a video that is so much work; Amount() is one of which nothing is known (yet)."""
         if self.seconds is None:
             return math.inf
-        return max(self.seconds, self.times_duration * (duration or 0.0))
+        return max(self.seconds, self.times_duration * (amount.duration or 0.0)) + self.seconds_a_field * amount.fields
 
-    def too_long(self, duration: float | None) -> str:
-        """Why work that took longer was ended, as the end of a sentence."""
-        seconds = f"took longer than {_short(self.allowed(duration))} s"
-        if duration is None:
-            return f"{seconds} (its file states no duration) and was stopped"
-        many = f"{self.times_duration:g} times its duration of {_short(duration)} s"
-        fewer = self.times_duration * duration < self.allowed(duration)
-        return f"{seconds} ({many}{' is less' if fewer else ''}) and was stopped"
+    def too_long(self, amount: Amount) -> str:
+        """Why work that took longer was ended, and what gives more time, as the end of a sentence."""
+        why = "its file states no duration"
+        if amount.duration is not None:
+            times = self.times_duration * amount.duration
+            less = " is less" if times < self.allowed(Amount(amount.duration)) else ""
+            why = f"{self.times_duration:g} times its duration of {_short(amount.duration)} s{less}"
+        if amount.fields:
+            why += f"; {self.seconds_a_field:g} s for each of {counted(amount.fields, 'field')} of flow"
+        return (
+            f"took longer than {_short(self.allowed(amount))} s ({why}) and was stopped: --decode-seconds, in Python "
+            "Limits(seconds=...), gives more"
+        )
 
     def too_large(self) -> str:
-        """Why work that took too much memory was ended, as the end of a sentence."""
+        """Why work that took too much memory was ended, and what gives more, as the end of a sentence."""
         if self.memory is None:
             return "needs more memory than there is"
-        return f"needs more than the {self.memory / 1e9:g} GB of memory that it is given"
+        return (
+            f"needs more than the {self.memory / 1e9:g} GB of memory that it is given: --decode-memory, in Python "
+            "Limits(memory=...), gives more"
+        )
 
 
 def _short(seconds: float) -> str:

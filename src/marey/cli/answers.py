@@ -53,6 +53,7 @@ from marey.cli.tables import (
 )
 
 if TYPE_CHECKING:
+    from marey.base.limits import Limits
     from marey.classifier import Classifier
     from marey.data.videos import VideoList
     from marey.workflows.answer_files import AnswerFiles
@@ -138,7 +139,12 @@ def predict(
         table.fill(pieces, lambda count: Answers(opened, compute, videos=count, top=top or 5), compute, as_json=as_json)
         return
     wanted = read_videos(videos, root=root)
-    _answer(_opened(open_both, names, top), wanted, files, top=top or 5, out=out, compute=compute, as_json=as_json)
+    if len(wanted) == 1 or workers == 0:
+        options.tell_of_no_limits()
+    _answer(
+        _opened(open_both, names, top), wanted, files, top=top or 5, out=out, compute=compute, limits=options.limits,
+        as_json=as_json,
+    )  # fmt: skip
 
 
 def _opened(
@@ -166,6 +172,7 @@ def _answer(
     top: int,
     out: str | None,
     compute: Compute,
+    limits: "Limits",
     as_json: bool,
 ) -> None:
     """Print the answers, or write them to files.
@@ -178,7 +185,8 @@ def _answer(
 
     given = []
     with going_on(partial(kept_answers, files), *(() if out is None else ("--out", out))):
-        for found in answer(model, videos, top=top, out=None if files is None else files.lines, compute=compute):
+        lines = None if files is None else files.lines
+        for found in answer(model, videos, top=top, out=lines, compute=compute, limits=limits):
             if found.error is not None and not (as_json or files) and len(videos) == 1:
                 raise MareyError(found.error)
             if not (as_json or files):
@@ -269,6 +277,7 @@ def features(
     table = options.checked(out, data, *[path for path in (model, weights) if path is not None])
     folder = out or results_folder("features", weights or model, data=data)
     if table is None:
+        options.refuse_limits(out)
         check_folder(folder, data, writes=(INDEX,), named=out is not None)
     checked = partial(
         check_model, model, weights=weights, untrained=untrained, settings=settings or (), command="marey features"

@@ -1,7 +1,7 @@
 """Tables on the command line: `marey merge`, and what `predict` and `features` do where --out names a table."""
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,8 +20,8 @@ from marey.cli.command import AsJson, json_document, output_file
 from marey.cli.interrupted import going_on
 
 if TYPE_CHECKING:
+    from marey.base.limits import Limits
     from marey.classifier import Classifier
-    from marey.data.limited import Limits
     from marey.data.pieces import ListedPieces
     from marey.engines.fill import Engine
     from marey.engines.shard import Shard
@@ -51,12 +51,17 @@ DecodeSeconds = Annotated[
     typer.Option(
         "--decode-seconds",
         min=0.1,
-        help="Of a table: a video may take so long to decode, or ten times its duration if that is more (default: 60).",
+        help="Of a table or several videos: each may take so long to decode, or ten times its duration if that is more "
+        "(default: 60).",
     ),
 ]
 DecodeMemory = Annotated[
     float | None,
-    typer.Option("--decode-memory", min=0.1, help="Of a table: GB of memory for a decoding process (default: 4)."),
+    typer.Option(
+        "--decode-memory",
+        min=0.1,
+        help="Of a table or several videos: GB of memory for a decoding process (default: 4).",
+    ),
 ]
 
 
@@ -120,7 +125,7 @@ class RayOptions:
 
 @dataclass(frozen=True)
 class TableOptions:
-    """The options that only a table has, as they were typed."""
+    """The options of tables, as they were typed. The limits of decoding hold for other answers to several videos, too."""
 
     shard: str | None
     retry_failed: bool
@@ -144,35 +149,49 @@ class TableOptions:
         pyarrow(f"{out}: a table")
         if processes().world > 1:
             raise RunError("a table is filled by one process: give each its own --shard I/N and --out.")
-        from marey.data.limited import Limits
         from marey.engines.shard import Shard
 
         place = OutputPath.file(out)
         place.refuse_inputs(inputs)
         place.check()
+        shard = Shard() if self.shard is None else Shard.named(self.shard)
+        return TableOut(Path(out), shard, self.limits, self.retry_failed, self.ray)
+
+    @property
+    def limits(self) -> "Limits":
+        """Of decoding."""
+        from marey.base.limits import Limits
+
         limits = Limits()
-        return TableOut(
-            Path(out),
-            Shard() if self.shard is None else Shard.named(self.shard),
-            Limits(
-                seconds=self.decode_seconds or limits.seconds,
-                memory=int(self.decode_memory * 1e9) if self.decode_memory else limits.memory,
-            ),
-            self.retry_failed,
-            self.ray,
+        return Limits(
+            seconds=self.decode_seconds or limits.seconds,
+            memory=int(self.decode_memory * 1e9) if self.decode_memory else limits.memory,
         )
+
+    def refuse_limits(self, out: str | Path | None) -> None:
+        """Refuse the limits of decoding where no table is written and nothing else keeps to them.
+
+        Raises:
+            RunError: one was given.
+        """
+        _refuse_given(self._limits_given, out)
+
+    def tell_of_no_limits(self) -> None:
+        """Say where limits were given that videos are decoded in this process, which keeps to none."""
+        if named := next((name for name, is_given in self._limits_given.items() if is_given), None):
+            notice(f"{named}: one video alone, and all with --workers 0, are decoded in this process: no limit is kept")
+
+    @property
+    def _limits_given(self) -> dict[str, bool]:
+        return {"--decode-seconds": self.decode_seconds is not None, "--decode-memory": self.decode_memory is not None}
 
     def _refuse(self, out: str | Path | None) -> None:
         given = {
             "--shard": self.shard is not None,
             "--retry-failed": self.retry_failed,
-            "--decode-seconds": self.decode_seconds is not None,
-            "--decode-memory": self.decode_memory is not None,
             "--float16": self.float16,
         }
-        if named := next((name for name, is_given in given.items() if is_given), None):
-            found = "no --out is given" if out is None else f"--out {out} is none"
-            raise RunError(f"{named} is for tables, and {found}: --out NAME{TABLE}, or leave it out.")
+        _refuse_given(given, out)
 
 
 @dataclass(frozen=True)
@@ -266,6 +285,13 @@ def write_scores_table(
         listed = read_labelled(data, first, root=root, classes=classes, split=split)
     write_scores(result, listed, folder / SCORES)
     notice(f"table: {folder / SCORES}")
+
+
+def _refuse_given(given: Mapping[str, bool], out: str | Path | None) -> None:
+    """Refuse options of tables, by name whether each is given, where `out` is none."""
+    if named := next((name for name, is_given in given.items() if is_given), None):
+        found = "no --out is given" if out is None else f"--out {out} is none"
+        raise RunError(f"{named} is for tables, and {found}: --out NAME{TABLE}, or leave it out.")
 
 
 def _is_table(out: str | Path | None) -> bool:

@@ -3,8 +3,9 @@
 import contextlib
 import errno
 import os
+import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -13,7 +14,7 @@ import cv2
 from marey.base.errors import DecodeError
 from marey.base.limited import Outcome, each_limited
 from marey.base.limited_process import Failure
-from marey.base.limits import Limits, memory_not_refused
+from marey.base.limits import Amount, Limits, memory_not_refused
 from marey.base.processes import decoding_workers
 from marey.data.quarantine import Broken
 from marey.data.videos import VideoEntry
@@ -41,8 +42,10 @@ def decode_limited(
     *,
     workers: int | None,
     limits: Limits = Limits(),  # noqa: B008 - frozen
-) -> Iterator[tuple[Decoded, ...]]:
-    """Each of the `videos` in turn, decoded by each of the `decoders`, under limits in processes that may die.
+    spread: int = sys.maxsize,
+) -> Generator[tuple[int, VideoEntry, tuple[Decoded, ...]]]:
+    """Each of the `videos`, decoded by each of the `decoders`, under limits in processes that may die, as they come: each
+    with its place among the videos, from 0, since one that takes long comes after others that follow it.
 
     A video that takes too long or too much memory, that ends its process, or with which an error comes up that was not
     foreseen, is a `Broken`; another process takes over. Each process is given single videos, never the list, and has at most
@@ -54,6 +57,8 @@ def decode_limited(
         workers: Decoding processes; None: one per core, at most eight. 0 decodes in this process, where no limit can be
             kept: it could not be ended.
         limits: What each video may take, for all decoders together.
+        spread: A video is begun only when the one so many places before it has come: for callers that keep the order of the
+            videos, and what they made of those that came early.
 
     Raises:
         MareyError: as decoding raised it, other than for a file that cannot be read.
@@ -61,13 +66,14 @@ def decode_limited(
             of `if __name__ == "__main__":`.
     """
     if workers == 0:
-        yield from ((*(_timed(decoder, video) for decoder in decoders),) for video in videos)
+        for number, video in enumerate(videos):
+            yield number, video, tuple(_timed(decoder, video) for decoder in decoders)
         return
     work = _Decoding(tuple(decoders))
-    outcomes = each_limited(work, videos, workers=decoding_workers(workers), limits=limits)
+    outcomes = each_limited(work, videos, workers=decoding_workers(workers), limits=limits, spread=spread)
     with contextlib.closing(outcomes):
         for outcome in outcomes:
-            yield _decoded_from(outcome, len(decoders))
+            yield outcome.number, outcome.item, _decoded_from(outcome, len(decoders))
             del outcome  # its frames would be in memory beside the next ones
 
 
@@ -128,8 +134,8 @@ class _Decoding:
     def __call__(self, item: VideoEntry) -> _Items:
         return tuple(_decoded(decoder, item) for decoder in self.decoders)
 
-    def duration(self, item: VideoEntry) -> float | None:
-        return stated_seconds(item.path)
+    def amount(self, item: VideoEntry) -> Amount:
+        return Amount(stated_seconds(item.path), sum(decoder.fields(item) for decoder in self.decoders))
 
 
 def _decoded(decoder: ViewDecoder, video: VideoEntry) -> ViewItem:

@@ -12,7 +12,7 @@ from marey.data.identity import content_of
 from marey.data.quarantine import Broken
 from marey.data.videos import Target, VideoEntry, frame_range
 from marey.video.flow.rule import FlowRule
-from marey.video.open import open_source
+from marey.video.open import open_source, stores_flow
 from marey.video.pixels import FloatPixels, Pixels
 from marey.video.sampling import SamplingRule
 from marey.video.source import Frames
@@ -83,6 +83,12 @@ class ViewDecoder:
                 duration=float(timestamps[-1] - timestamps[0]) * count / max(count - 1, 1),
                 identity=content_of(video.path) if self.identify else 0,
             )
+
+    def fields(self, video: VideoEntry) -> int:
+        """How many fields of optical flow have to be computed for a video, at most; none where flow is stored."""
+        if self.flow is None or stores_flow(video.path):
+            return 0
+        return self.sampling.clips * self.sampling.clip_frames
 
 
 def broken(video: VideoEntry, error: Exception) -> Broken:

@@ -5,7 +5,6 @@ import signal
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Generic
@@ -18,7 +17,6 @@ from marey.backends.device import device_text, pick_device
 from marey.base.reporter import progress, understood
 from marey.base.words import counted
 from marey.data.limited import Limits, decode_limited
-from marey.data.videos import VideoEntry
 from marey.engines.job import Job
 from marey.engines.row_groups import RowWriter
 from marey.engines.summary import TableSummary
@@ -52,19 +50,13 @@ class Here(Engine[Row]):
         return f"on {device_text(pick_device(self.compute.device))}{backend}"
 
     def results(self, job: Job[Row], rows: NDArray[np.int64]) -> Iterator[tuple[int, Row]]:
-        """In the order of the list."""
-        waiting: deque[tuple[int, VideoEntry]] = deque()
-
-        def entries() -> Iterator[VideoEntry]:
-            for row, video in job.entries(rows):
-                waiting.append((row, video))
-                yield video
-
-        decoders, workers = job.work.decoders, self.compute.workers
+        """In the order in which they come, so that a video that hangs holds up few others."""
+        videos = (video for _, video in job.entries(rows))
         results = Results(job.work)
-        for decoded in decode_limited(decoders, entries(), workers=workers, limits=self.limits):
-            row, video = waiting.popleft()
-            yield row, results.of(video, decoded)
+        found = decode_limited(job.work.decoders, videos, workers=self.compute.workers, limits=self.limits)
+        with contextlib.closing(found):
+            for number, video, decoded in found:
+                yield int(rows[number]), results.of(video, decoded)
 
 
 def fill(job: Job[Row], engine: Engine[Row], *, retry_failed: bool = False) -> TableSummary:

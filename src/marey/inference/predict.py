@@ -1,5 +1,6 @@
 """Predictions for videos without labels, with the same preprocessing as in testing."""
 
+import contextlib
 import os
 import time
 from collections.abc import Iterable, Iterator
@@ -14,9 +15,10 @@ from marey.backends.choose import check_backend, open_backend
 from marey.backends.compute import Compute, ComputeOptions
 from marey.base.address import written
 from marey.base.errors import DataError, DecodeError, in_python_words
+from marey.base.limited import in_turn
 from marey.base.reporter import progress
 from marey.classifier import Classifier
-from marey.data.limited import Decoded, decode_limited
+from marey.data.limited import Decoded, Limits, decode_limited
 from marey.data.listing import VideosLike, as_videos
 from marey.data.manifest import Manifest
 from marey.data.missing import require_files
@@ -31,6 +33,9 @@ from marey.tasks.prediction import Prediction, Predictions
 from marey.video.suffixes import VIDEO_SUFFIXES
 from marey.weights.load import as_classifier
 
+_EARLY = 1000
+"""Answers that may wait for that of an earlier video. They take a few KB each, decoded frames tens of MB."""
+
 
 @overload
 def predict(  # type: ignore[overload-overlap]  # one path is one video, though a str has characters
@@ -39,6 +44,7 @@ def predict(  # type: ignore[overload-overlap]  # one path is one video, though 
     *,
     root: str | Path | None = ...,
     compute: Compute = ...,
+    limits: Limits = ...,
     **options: Unpack[ComputeOptions],
 ) -> Prediction: ...
 @overload
@@ -48,6 +54,7 @@ def predict(
     *,
     root: str | Path | None = ...,
     compute: Compute = ...,
+    limits: Limits = ...,
     **options: Unpack[ComputeOptions],
 ) -> Predictions: ...
 @in_python_words()
@@ -57,6 +64,7 @@ def predict(
     *,
     root: str | Path | None = None,
     compute: Compute = Compute(),  # noqa: B008 - frozen
+    limits: Limits = Limits(),  # noqa: B008 - frozen
     **options: Unpack[ComputeOptions],
 ) -> Prediction | Predictions:
     """Answer for one video or several, by all the views of `model.recipe.test`, as `marey predict` does.
@@ -78,6 +86,8 @@ def predict(
             probabilities.
         root: Folder of the relative paths of a list.
         compute: Device, precision, views in one pass, decoding processes and backend.
+        limits: Time and memory that decoding one of several videos may take. One video alone is decoded in this process, as
+            all are with workers=0, and no limit is kept.
         **options: Fields of `compute` by name: device="cuda", batch=16, workers=4.
 
     Returns a `Prediction` where `video` is one: a file, a folder of frames, an entry of a list. Else `Predictions`, also of
@@ -95,13 +105,13 @@ def predict(
         raise DataError(f"model: {model} is a video; the model comes first: marey.predict(MODEL, VIDEO).")
     listed = as_videos([video] if isinstance(video, str | Path) else video, root=root)
     if isinstance(video, VideoEntry) or (isinstance(video, str | Path) and listed.ids.tolist() == [written(video)]):
-        (found,) = predict_many(model, listed, compute=compute)
+        (found,) = predict_many(model, listed, compute=compute, limits=limits)
         if found.error is not None:
             raise DecodeError(found.path, found.error.removeprefix(f"{found.path}: "))
         return replace(found, video=video) if isinstance(video, VideoEntry) else found
     answers = Predictions()
     with progress("Predicting", total=len(listed), unit="videos") as bar:
-        for found in predict_many(model, listed, compute=compute):
+        for found in predict_many(model, listed, compute=compute, limits=limits):
             answers.append(found)
             bar.advance()
     return answers
@@ -114,6 +124,7 @@ def predict_many(
     *,
     root: str | Path | None = None,
     compute: Compute = Compute(),  # noqa: B008 - frozen
+    limits: Limits = Limits(),  # noqa: B008 - frozen
     **options: Unpack[ComputeOptions],
 ) -> Iterator[Prediction]:
     """Answer for each video in turn, as soon as it is ready: `predict` for lists that do not fit into memory.
@@ -128,6 +139,8 @@ def predict_many(
         videos: As `predict` takes them.
         root: Folder of the relative paths of a list.
         compute: Device, precision, views in one pass, decoding processes and backend.
+        limits: Time and memory that decoding one of several videos may take. One video alone is decoded in this process, as
+            all are with workers=0, and no limit is kept.
         **options: Fields of `compute` by name.
 
     Yields a prediction for each video, in order; one that cannot be read has `error` and no probabilities.
@@ -144,14 +157,19 @@ def predict_many(
     if not len(listed):
         return iter(())
     answerer = Answerer.open(model, compute, videos=len(listed))
-    return answered(answerer, listed, workers=compute.workers if len(listed) > 1 else 0)
+    return answered(answerer, listed, workers=compute.workers, limits=limits)
 
 
-def answered(answerer: "Answerer", listed: VideoList, *, workers: int | None) -> Iterator[Prediction]:
-    """As `predict_many`, by a network that is open. At the end a line counts the long videos (`LongVideos`)."""
-    found = decode_limited((answerer.decoder,), listed, workers=workers)
-    for video, (decoded,) in zip(listed, found, strict=True):
-        yield answerer.answer(video, decoded)
+def answered(answerer: "Answerer", listed: VideoList, *, workers: int | None, limits: Limits) -> Iterator[Prediction]:
+    """As `predict_many`, by a network that is open. At the end a line counts the long videos (`LongVideos`).
+
+    While a video takes long, those that follow it are answered, and up to a thousand answers wait for its own.
+    """
+    found = decode_limited(
+        (answerer.decoder,), listed, workers=workers if len(listed) > 1 else 0, limits=limits, spread=_EARLY
+    )
+    with contextlib.closing(found):
+        yield from in_turn((number, answerer.answer(video, decoded)) for number, video, (decoded,) in found)
     answerer.long.tell()
 
 
@@ -166,7 +184,7 @@ class Answerer:
 
     answerer = Answerer.open(model, compute, videos=len(listed))
     decoded = decode_limited((answerer.decoder,), listed, workers=4)
-    answers = [answerer.answer(video, one) for video, (one,) in zip(listed, decoded)]
+    answers = {number: answerer.answer(video, one) for number, video, (one,) in decoded}
     """
 
     model: Classifier

@@ -30,6 +30,11 @@ def kind_of(path: Place, wanted: Literal["frames", "flow"] = "frames") -> Kind:
     return "flow images" if holds_flow(path) else "frames"
 
 
+def stores_flow(path: Place) -> bool:
+    """Whether flow lies at a path, so that none has to be computed."""
+    return kind_of(path, "flow") in ("flow video", "flow images")
+
+
 def open_source(path: Place, conversion: Conversion = "rgb", flow: FlowRule | None = None) -> FrameSource:
     """A video file, also at an address, or a folder of frames; with `flow`, the flow that lies there, else it is computed by
     that rule.

@@ -21,6 +21,7 @@ from marey.base.reporter import notice, progress, understood
 from marey.base.words import counted
 from marey.classifier import Classifier
 from marey.data.clips import ViewDataset
+from marey.data.limited import Limits
 from marey.data.missing import require_files
 from marey.data.videos import VideoEntry, VideoList, classes_text
 from marey.evaluation.evaluate import weights_hash
@@ -41,6 +42,7 @@ def answer(
     top: int = 5,
     out: Path | None = None,
     compute: Compute = Compute(),  # noqa: B008 - frozen
+    limits: Limits = Limits(),  # noqa: B008 - frozen
 ) -> Iterator[Prediction]:
     """The `top` likeliest classes of each video in turn, as soon as it is ready, or `error` for a broken file.
 
@@ -73,9 +75,10 @@ def answer(
         # Checked here, of the new ones alone: those that are tried again may all be missing still.
         todo = replace(videos[np.array(rows, np.int64)], source="")
         where = f"on {device_text(chosen)}, {arithmetic}"
-        found = (
-            _streams(model, todo, compute, where) if isinstance(model, Streams) else _one(model, todo, compute, where)
-        )
+        if isinstance(model, Streams):
+            found = _streams(model, todo, compute, limits, where)
+        else:
+            found = _one(model, todo, compute, limits, where)
         failed = 0
         with progress("Predicting", total=len(todo), unit="videos") as bar:
             for given in (item.likeliest(top) for item in found):
@@ -86,14 +89,14 @@ def answer(
                 yield given
 
 
-def _streams(model: Streams, videos: VideoList, compute: Compute, where: str) -> Iterator[Prediction]:
+def _streams(model: Streams, videos: VideoList, compute: Compute, limits: Limits, where: str) -> Iterator[Prediction]:
     """Answers of two streams, after the line that says so."""
     names = " and ".join(one.recipe.name for one in model.classifiers)
     understood(f"{counted(len(videos), 'video')}: answering with {names} {where}")
-    return predict_streams(model, videos, compute)
+    return predict_streams(model, videos, compute, limits)
 
 
-def _one(model: Classifier, videos: VideoList, compute: Compute, where: str) -> Iterator[Prediction]:
+def _one(model: Classifier, videos: VideoList, compute: Compute, limits: Limits, where: str) -> Iterator[Prediction]:
     """Answers of one network, after the line that says so."""
     recipe, classes = model.recipe, f", {classes_text(model.class_names)}" if model.class_names else ""
     line = f"{counted(len(videos), 'video')}: answering with {recipe.name}{classes}, {where}"
@@ -105,7 +108,7 @@ def _one(model: Classifier, videos: VideoList, compute: Compute, where: str) -> 
     understood(line + expected_time(answerer.backend, views, recipe.test, range(len(videos)), compute))
     if model.calibration is not None and model.calibration.meaning:
         notice(model.calibration.meaning)
-    return answered(answerer, videos, workers=compute.workers if len(videos) > 1 else 0)
+    return answered(answerer, videos, workers=compute.workers, limits=limits)
 
 
 def answers_path(out: Path) -> OutputPath:

@@ -16,6 +16,7 @@ from marey.base.reporter import notice
 from marey.base.words import counted
 from marey.classifier import Classifier
 from marey.data.class_order import permutation
+from marey.data.limited import Limits
 from marey.data.videos import VideoList
 from marey.evaluation.compare import compare_fused
 from marey.evaluation.evaluate import read_labelled
@@ -241,11 +242,17 @@ def _fused(streams: Streams, tests: Sequence[EvaluationResult]) -> EvaluationRes
     return replace(result, comparisons=(comparison,))
 
 
-def predict_streams(streams: Streams, videos: VideoList, compute: Compute) -> Iterator[Prediction]:
+def predict_streams(
+    streams: Streams,
+    videos: VideoList,
+    compute: Compute,
+    limits: Limits = Limits(),  # noqa: B008 - frozen
+) -> Iterator[Prediction]:
     """Answers of all streams together, video by video, as `predict_many` gives those of one."""
     streams.tell_of_classes()
     streams.tell_of_calibrations()
-    for parts in zip(*(predict_many(one, videos, compute=compute) for one in streams.classifiers), strict=True):
+    each = (predict_many(one, videos, compute=compute, limits=limits) for one in streams.classifiers)
+    for parts in zip(*each, strict=True):
         yield fused_answer(streams, parts)
 
 
