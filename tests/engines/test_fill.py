@@ -13,12 +13,8 @@ import pytest
 import marey
 from marey.backends.compute import Compute
 from marey.base.errors import DataError, RunError
-<<<<<<< HEAD
-from marey.data.limited import Limits
-from marey.data.listing import read_videos
-=======
 from marey.data.limited import Limits, decode_limited
->>>>>>> h-order
+from marey.data.listing import read_videos
 from marey.data.pieces import read_in_pieces
 from marey.data.views import ViewDecoder
 from marey.engines import row_groups
