@@ -29,12 +29,13 @@ from marey.data.views import ViewDecoder
 from marey.engines.fill import Engine
 from marey.engines.job import Job
 from marey.engines.ray_cluster import Cluster
-from marey.engines.ray_videos import blocks, decoding, packed, singly
+from marey.engines.ray_videos import Decoding, blocks, packed, singly
 from marey.engines.table import Row
 from marey.engines.work import Results, Work
 
-_DECODING_CPUS = 0.01
-"""CPUs that a decoding task asks for: it waits for a process of its own; how many there are is bounded by number."""
+_DECODING_CPUS = 0.001
+"""CPUs that an actor asks for that decodes: it waits for a process of its own; how many there are is bounded by number. No
+task, whose process Ray ends as soon as it has nothing to do for a second."""
 _ACTOR_SHARE = 0.97
 """Of its cores, what an actor asks for. On a node full of actors decoding must still find room: after another node was lost,
 actors would else wait for videos that are decoded nowhere."""
@@ -110,8 +111,6 @@ class OnRay(Engine[Row]):
 
     def _data(self, decoders: tuple[ViewDecoder, ...], videos: Iterator[tuple[int, VideoEntry]]) -> Any:
         """The data set of results."""
-        decode = decoding(decoders, self.limits)
-        pool = ActorPoolStrategy(min_size=1, max_size=self.cluster.actors, max_tasks_in_flight_per_actor=_AHEAD)
         place = {"num_gpus": 1, "num_cpus": 0} if self.cluster.gpus else {"num_cpus": self.cluster.cores * _ACTOR_SHARE}
         return (
             ray.data.from_blocks(list(blocks(videos)))
@@ -121,14 +120,19 @@ class OnRay(Engine[Row]):
                 singly, batch_size=None, batch_format="pyarrow", num_cpus=2 * _DECODING_CPUS, compute=TaskPoolStrategy(1)
             )
             .map_batches(
-                decode, batch_size=None, batch_format="pyarrow", num_cpus=_DECODING_CPUS,
-                compute=TaskPoolStrategy(self.cluster.decoding),
+                Decoding, fn_constructor_args=(decoders, self.limits), batch_size=1, batch_format="pyarrow",
+                num_cpus=_DECODING_CPUS, compute=_pool(self.cluster.decoding),
             )
             .map_batches(
                 _Network, fn_constructor_args=([ray.put(self.make)], self.cluster.cores), batch_size=1,
-                batch_format="pyarrow", compute=pool, **place,
+                batch_format="pyarrow", compute=_pool(self.cluster.actors), **place,
             )
         )  # fmt: skip
+
+
+def _pool(most: int) -> ActorPoolStrategy:
+    """At most so many actors, fewer where a node was lost."""
+    return ActorPoolStrategy(min_size=1, max_size=most, max_tasks_in_flight_per_actor=_AHEAD)
 
 
 class _LostError(Exception):

@@ -4,8 +4,7 @@ No torch here: the processes of Ray that only decode start in a fraction of the 
 """
 
 import pickle
-from collections.abc import Callable, Iterator
-from functools import lru_cache
+from collections.abc import Iterator
 from itertools import islice
 
 import pyarrow as pa
@@ -30,21 +29,15 @@ def singly(videos: pa.Table) -> Iterator[pa.Table]:
         yield from (packed("video", one) for one in pickle.loads(several))
 
 
-def decoding(decoders: tuple[ViewDecoder, ...], limits: Limits) -> Callable[[pa.Table], Iterator[pa.Table]]:
-    """What a task does with rows of the list: decode each in a process that may die."""
+class Decoding:
+    """An actor that decodes single videos in a process that may die, kept from one video to the next."""
 
-    def decode(videos: pa.Table) -> Iterator[pa.Table]:
-        for one in videos.column("video").to_pylist():
-            row, video = pickle.loads(one)
-            yield packed("decoded", (row, video, _decoder_of(decoders, limits)(video)))
+    def __init__(self, decoders: tuple[ViewDecoder, ...], limits: Limits) -> None:
+        self._decoder = LimitedDecoder(decoders, limits)
 
-    return decode
-
-
-@lru_cache(maxsize=1)
-def _decoder_of(decoders: tuple[ViewDecoder, ...], limits: Limits) -> LimitedDecoder:
-    """One for each process of Ray, which does many tasks: its decoding process is started once."""
-    return LimitedDecoder(decoders, limits)
+    def __call__(self, videos: pa.Table) -> pa.Table:
+        row, video = pickle.loads(videos.column("video")[0].as_buffer())
+        return packed("decoded", (row, video, self._decoder(video)))
 
 
 def packed(name: str, value: object) -> pa.Table:
