@@ -12,7 +12,7 @@ COPY pyproject.toml README.md LICENSE NOTICE ./
 COPY src ./src
 RUN pip install --constraint constraints.txt ".[parquet,remote,ray]" && rm -r /src/src
 
-# As nobody in particular: what it writes belongs into mounted folders.
+# Not as root: what it writes belongs into mounted folders.
 RUN useradd --create-home marey
 USER marey
 WORKDIR /work

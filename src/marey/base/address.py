@@ -18,7 +18,7 @@ _PARAMETER = (
     r"|signature|sign|sig|[^=&#]*token|[^=&#]*key|key-pair-id|policy|password|passwd|pwd|secret|auth[^=&#]*|jwt"
     r"|expires|se|st|sv|sp|sr|spr|skoid|sktid|skt|ske|sks|skv)="
 )
-"""Parameters of a query that let whoever has them read the file, or that belong to such."""
+"""Parameters of a query with which anyone may read the file, or that belong to such."""
 _SECRET = re.compile(_PARAMETER + r"[^&#]*", re.IGNORECASE)
 _SECRET_IN = re.compile(_PARAMETER + r"""[^&#\s'"]*[^&#\s'",.:;)\]}]""", re.IGNORECASE)
 """As far as an address goes within a sentence: without the signs that end a quotation or a part of it."""

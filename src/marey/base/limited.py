@@ -2,7 +2,7 @@
 
 Each process has a pipe of its own, so that one that is killed while it writes spoils nothing of the others. They are always
 started anew (spawn), whatever `multiprocessing` is set to: a fork of a process with threads or a GPU may begin with a lock
-that nobody frees, which would look like a video that hangs, and its memory would not be its own.
+that is never freed, which would look like a video that hangs, and its memory would not be its own.
 """
 
 import contextlib

@@ -127,7 +127,7 @@ def send(connection: Pipe, said: Said) -> None:
 
 
 def serve(connection: Pipe, packed: bytes, limits: Limits) -> None:
-    """Do the work that `packed` is by pickle, for every item that comes, until nobody asks any more.
+    """Do the work that `packed` is by pickle, for every item that comes, until no more are asked for.
 
     The process ends with the one that started it, leaves signals to it, and writes nothing: what it says goes with results.
     """
@@ -146,7 +146,7 @@ def serve(connection: Pipe, packed: bytes, limits: Limits) -> None:
     except Exception as error:
         send(connection, Refused(_in_words(error)))
         return
-    with contextlib.suppress(EOFError, ConnectionError):  # nobody asks any more
+    with contextlib.suppress(EOFError, ConnectionError):  # no more are asked for
         watch.say(Ready())
         _serve(connection, work, watch, reporter, limits)
 

@@ -80,7 +80,7 @@ def decode_limited(
 class LimitedDecoder:
     """As `decode_limited`, of one video at a time, by one process that is kept until the next one.
 
-    For programs that are given their videos by another one. The process ends with the program, or by `close`.
+    For programs that are given their videos by another one. The process ends with the program.
     """
 
     def __init__(self, decoders: Sequence[ViewDecoder], limits: Limits) -> None:
@@ -99,10 +99,6 @@ class LimitedDecoder:
     def _asked(self) -> Iterator[VideoEntry]:
         while True:
             yield self._next.pop()
-
-    def close(self) -> None:
-        """End its process."""
-        self._outcomes.close()
 
 
 def _decoded_from(outcome: Outcome[VideoEntry, _Items], decoders: int) -> tuple[Decoded, ...]:
@@ -142,7 +138,7 @@ def _decoded(decoder: ViewDecoder, video: VideoEntry) -> ViewItem:
     """The video.
 
     Raises:
-        MemoryError: there was not enough memory for it, in whatever words the decoder told so.
+        MemoryError: there was not enough memory for it, whatever words the decoder has for it.
     """
     try:
         return decoder.decoded(video, None)

@@ -78,7 +78,7 @@ def _may_be_json(source: str, first: str) -> bool:
     """Whether a list is JSON, or its first line begins as if it were.
 
     Raises:
-        NeedsWholeError: that is not to be told from the first line.
+        NeedsWholeError: the first line does not show it.
     """
     if not first.lstrip().startswith(("{", "[")):
         return False

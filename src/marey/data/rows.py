@@ -63,7 +63,7 @@ class Rows:
     class_names: Sequence[str] | None = None
     """Names of the classes in order, where files beside the list give them."""
     unclear: DataError | None = None
-    """Why nobody knows which labels, splits or groups are meant, for those who need them; the first ones are taken here."""
+    """Why it is not known which labels, splits or groups are meant, for callers that need them; the first are taken here."""
 
     def refuse_blank(self) -> None:
         """Check that each row has a path, and a label where the list has labels.
@@ -253,7 +253,7 @@ class Lying:
         """Whether that was so in as many folders as are looked into."""
         self._slashes = self._suffixes = 0
         self._kinds: list[tuple[bool, str]] = []
-        """The changes that were made to paths: whether slashes stand for backslashes, and the suffix that was added."""
+        """The changes that were made to paths: whether slashes replace backslashes, and the suffix that was added."""
         self._made: list[NDArray[np.uint16] | None] = []
         """For each piece the change of each path, by its place in `_kinds` from 1, 0 for none; None where there are none."""
 
@@ -354,7 +354,7 @@ def _in(folder: Path, before: str, path: str) -> str:
 
 
 def on_server(rows: Rows, server: Address) -> Rows:
-    """The rows by their addresses, where their relative paths lie below one; nobody looks whether they are there."""
+    """The rows by their addresses, where their relative paths lie below one; whether they are there is not looked at."""
     return replace(rows, paths=[name if is_blank(name) else at_server(server, name) for name in rows.paths])
 
 

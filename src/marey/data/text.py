@@ -142,12 +142,12 @@ def unit_of(source: str) -> str:
 
 
 def before_line(source: str) -> str:
-    """What stands before the number of a line or row where a message begins: "a.csv:", "a.parquet: row "."""
+    """What comes before the number of a line or row where a message begins: "a.csv:", "a.parquet: row "."""
     return f"{source}: row " if is_parquet(source) else f"{source}:"
 
 
 def place(source: str, line: int) -> str:
-    """Where a row of a list stands, as messages begin: "a.csv:3", "a.parquet: row 3"."""
+    """The position of a row of a list, as messages begin: "a.csv:3", "a.parquet: row 3"."""
     return f"{before_line(source)}{line}"
 
 

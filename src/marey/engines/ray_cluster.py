@@ -126,10 +126,10 @@ def _planned(address: str | None, nodes: Sequence[_Node], cores: int | None, dec
 
 
 def check_address(address: str | None) -> None:
-    """See that somebody listens there: Ray alone would try for many minutes.
+    """See that a program listens there: Ray alone would try for many minutes.
 
     Raises:
-        RunError: nobody does, or it is no address.
+        RunError: no program does, or it is no address.
     """
     if address in (None, "auto"):
         return

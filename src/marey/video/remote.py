@@ -39,7 +39,7 @@ _UNREAD = frozenset({"memory"})
 class RemoteFile(io.RawIOBase):
     """A file at an address, for reading. To be used by the process that opened it.
 
-    Reading raises a FetchError as well, once: FFmpeg asks again after an error, and is told then that the file ends. So who
+    Reading raises a FetchError as well, once: FFmpeg asks again after an error, and then gets the end of the file. So who
     reads on has to look at `failure`.
 
     Args:
