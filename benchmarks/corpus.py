@@ -1,107 +1,163 @@
 """What a corpus costs: a table made here, on one and on two nodes of Ray; a long list planned for Ray.
 
-python benchmarks/corpus.py cost VIDEOS CHECKPOINT [--backend NAME]      processor time of a table, per hour of video
-python benchmarks/corpus.py growth VIDEOS CHECKPOINT [--seconds 180]     Ray: two nodes against one, a core each
-python benchmarks/corpus.py plan [ROWS]                                  time and memory until Ray has the rows of a list
+python benchmarks/corpus.py cost VIDEOS CHECKPOINT [--backend NAME] [--device NAME]    what 1,000 hours of video take
+python benchmarks/corpus.py growth VIDEOS CHECKPOINT      two cores against one, without Ray and with it
+python benchmarks/corpus.py plan CHECKPOINT [--rows N]    time and memory from a long list to its first row on Ray
 
-VIDEOS is a folder. A node of `growth` is bound to one core with all its processes (as by taskset), and rows are counted
-after its networks are up; processor time is that of the node's processes. Nothing else may run on the machine.
+VIDEOS is a folder. In `growth` each node of Ray is bound to one core with all its processes (as by taskset), and each
+process without Ray with those that decode for it; rows are counted after the networks are up. Nothing else may run there.
 """
 
 import argparse
 import contextlib
+import multiprocessing
+import operator
 import os
 import resource
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from functools import partial
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial, reduce
+from multiprocessing.queues import SimpleQueue
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from marey.backends.compute import Compute
 from marey.data.limited import Limits
 from marey.data.listing import read_videos
 from marey.data.pieces import as_pieces, read_in_pieces
+from marey.engines.fill import Here
 from marey.engines.job import Job
 from marey.engines.on_ray import OnRay
-from marey.engines.ray_cluster import Cluster, joined, require_ray
-from marey.engines.ray_videos import blocks
+from marey.engines.ray_cluster import joined, require_ray
 from marey.engines.work import Answers
 from marey.video.length import stated_seconds
 from marey.weights.load import load_model
 
-WARM = 20
-"""Rows before counting begins."""
+WARM, FEW = 20, 3
+"""Rows before counting begins: until all actors are up, and until a backend has compiled its network."""
+ROWS = 20_000
+"""Of the list; a window counts some of them."""
+DECODING = 2
+"""Videos that are decoded at a time for each core."""
+LIMITS = Limits(seconds=250)
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
-def cost(videos: Path, checkpoint: str, backend: str) -> None:
-    """Core-hours and hours of video, and what 1,000 hours would take."""
+def cost(videos: Path, checkpoint: str, compute: Compute, seconds: float) -> None:
+    """Time of the processor and of the machine for a table, in steady state on all cores, and for 1,000 hours of video."""
     listed = read_videos(videos)
-    hours = sum(stated_seconds(video.path) or 0 for video in listed) / 3600
-    with tempfile.TemporaryDirectory() as folder:
-        before, begun = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
-        words = ["predict", checkpoint, str(videos), "--out", f"{folder}/a.parquet", "--backend", backend, "--quiet"]
-        subprocess.run([sys.executable, "-m", "marey", *words], check=True)
-        after, seconds = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic() - begun
-    core_seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    each = sum(stated_seconds(video.path) or 0.0 for video in listed) / len(listed)
+    job = long_job(Answers(load_model(checkpoint), compute, videos=1, top=5), videos)
+    with contextlib.closing(Here(compute).results(job, np.arange(job.videos.rows))) as rows:
+        rate = counted_rows(rows, [os.getpid()], seconds, warm=FEW)
+    core_seconds, took = rate.core_seconds / rate.rows, rate.seconds / rate.rows
     print(
-        f"{backend}: {len(listed)} videos, {hours:.3f} h of video: {core_seconds:.1f} core-s, {seconds:.1f} s; "
-        f"{core_seconds / len(listed):.2f} core-s a video; 1,000 h of video: {core_seconds / hours / 3.6:.0f} core-hours"
+        f"{Path(checkpoint).stem}, {compute.device}, {compute.backend}: {rate.rows} videos of {each:.1f} s in "
+        f"{rate.seconds:.0f} s: {core_seconds:.3f} core-s and {took:.3f} s a video; 1,000 h of video: "
+        f"{1000 / each * core_seconds:.0f} core-hours, {1000 / each * took:.0f} h of this machine"
     )
 
 
+@dataclass(frozen=True)
+class Rate:
+    """What was done in steady state."""
+
+    rows: int
+    seconds: float
+    core_seconds: float
+    """Of the node's processes, or of the process without Ray and those that decode for it."""
+
+    def __add__(self, other: "Rate") -> "Rate":
+        """At the same time."""
+        seconds = (self.seconds + other.seconds) / 2
+        return Rate(self.rows + other.rows, seconds, self.core_seconds + other.core_seconds)
+
+
 def growth(videos: Path, checkpoint: str, seconds: float) -> None:
-    """Rows a second of one node and of two, in steady state."""
-    rates = [steady(videos, checkpoint, seconds, nodes) for nodes in (1, 2)]
-    print(f"two nodes against one: {rates[1] / rates[0]:.2f}")
+    """Rows a second on one core and on two, without Ray and with it, in steady state."""
+    for title, measure in (("without Ray", without_ray), ("nodes of Ray", on_ray)):
+        one, two = (measure(videos, checkpoint, seconds, cores) for cores in (1, 2))
+        for cores, rate in ((1, one), (2, two)):
+            each, busy = rate.core_seconds / rate.rows, rate.core_seconds / rate.seconds / cores
+            print(
+                f"{cores} {title}: {rate.rows} rows in {rate.seconds:.0f} s, {rate.rows / rate.seconds:.3f} a second; "
+                f"{each:.3f} core-s a row, {busy:.0%} of each core"
+            )
+        print(f"{title}, two against one: {two.rows / two.seconds * one.seconds / one.rows:.2f}", flush=True)
 
 
-def steady(videos: Path, checkpoint: str, seconds: float, nodes: int) -> float:
+def without_ray(videos: Path, checkpoint: str, seconds: float, cores: int) -> Rate:
+    """By so many processes at a time, each with a core and a list of its own."""
+    context = multiprocessing.get_context("spawn")
+    warm, found = context.Barrier(cores), context.SimpleQueue()
+    bound = sorted(os.sched_getaffinity(0))[:cores]
+    running = [context.Process(target=on_core, args=(videos, checkpoint, seconds, core, warm, found)) for core in bound]
+    for process in running:
+        process.start()
+    rates = [found.get() for _ in running]
+    for process in running:
+        process.join()
+    return reduce(operator.add, rates)
+
+
+def on_core(videos: Path, checkpoint: str, seconds: float, core: int, warm: Barrier, found: SimpleQueue) -> None:
+    os.sched_setaffinity(0, {core})
+    torch.set_num_threads(1)
+    job = long_job(Answers(load_model(checkpoint), Compute(), videos=1, top=5), videos)
+    rows = Here(Compute(workers=DECODING), LIMITS).results(job, np.arange(job.videos.rows))
+    with contextlib.closing(rows):
+        found.put(counted_rows(rows, [os.getpid()], seconds, begin=warm.wait))
+
+
+def on_ray(videos: Path, checkpoint: str, seconds: float, cores: int) -> Rate:
+    """By so many nodes, each with a core of its own; head and this process share all."""
     require_ray()
     from ray.cluster_utils import Cluster as LocalCluster
 
     head = {"num_cpus": 0, "include_dashboard": False, "object_store_memory": 200 << 20}
     all_cores = os.sched_getaffinity(0)
     local = LocalCluster(initialize_head=True, head_node_args=head)
-    started = []
-    for core in sorted(all_cores)[:nodes]:
+    nodes = []
+    for core in sorted(all_cores)[:cores]:
         os.sched_setaffinity(0, {core})
-        started.append(local.add_node(num_cpus=1, object_store_memory=300 << 20))
+        nodes.append(local.add_node(num_cpus=1, object_store_memory=300 << 20))
     os.sched_setaffinity(0, all_cores)
-    raylets = [node.all_processes["raylet"][0].process.pid for node in started]
+    raylets = [node.all_processes["raylet"][0].process.pid for node in nodes]
     work = partial(Answers, load_model(checkpoint), Compute(), videos=1, top=5)
-    listed = read_videos(videos)
-    many = as_pieces(listed[np.tile(np.arange(len(listed)), 100)])
+    job = long_job(work(), videos)
     try:
-        with joined(local.address, decoding=2 * nodes) as cluster:
-            return counted_rows(work, many, cluster, raylets, seconds)
+        with joined(local.address, decoding=DECODING * cores) as cluster:
+            rows = OnRay(cluster, work, LIMITS).results(job, np.arange(job.videos.rows))
+            with contextlib.closing(rows):
+                return counted_rows(rows, raylets, seconds)
     finally:
         local.shutdown()
 
 
-def counted_rows(work: partial, many: object, cluster: Cluster, raylets: list[int], seconds: float) -> float:
-    job = Job(work(), many, Path("unused.parquet"))
-    rows = OnRay(cluster, work, Limits(seconds=250)).results(job, np.arange(many.rows))
-    with contextlib.closing(rows):
-        for _, _ in zip(range(WARM), rows, strict=False):
-            pass
-        begun, spent, count = time.monotonic(), processor_seconds(raylets), 0
-        for _ in rows:
-            count += 1
-            if time.monotonic() - begun >= seconds:
-                break
-        took, spent = time.monotonic() - begun, processor_seconds(raylets) - spent
-    print(
-        f"{len(raylets)} nodes: {count} rows in {took:.0f} s, {count / took:.2f} a second; {spent / count:.3f} core-s a row "
-        f"on the nodes, {spent / took / len(raylets):.2f} of each core busy",
-        file=sys.stderr,
-    )
-    return count / took
+def long_job(work: Answers, videos: Path) -> Job:
+    """The work on these videos again and again, on more rows than a window has."""
+    listed = read_videos(videos)
+    return Job(work, as_pieces(listed[np.resize(np.arange(len(listed)), ROWS)]), Path("unused.parquet"))
+
+
+def counted_rows(
+    rows: Iterator, roots: list[int], seconds: float, *, warm: int = WARM, begin: Callable[[], object] = int
+) -> Rate:
+    """Those that come in a window, after the first ones; `begin` is called before it."""
+    for _ in zip(range(warm), rows, strict=False):
+        pass
+    begin()
+    begun, spent, count = time.monotonic(), processor_seconds(roots), 0
+    for _ in rows:
+        count += 1
+        if time.monotonic() - begun >= seconds:
+            break
+    return Rate(count, time.monotonic() - begun, processor_seconds(roots) - spent)
 
 
 def processor_seconds(raylets: list[int]) -> float:
@@ -126,44 +182,51 @@ def descendants(roots: list[int]) -> Iterator[int]:
     yield from found
 
 
-def plan(rows: int) -> None:
-    """From a list of so many rows, as a CSV, to blocks that Ray takes."""
+def plan(rows: int, checkpoint: str) -> None:
+    """From a list of so many rows, as a CSV, to the first row of its table, and the memory of this process."""
+    work = partial(Answers, load_model(checkpoint), Compute(), videos=rows, top=5)
+    before = peak_megabytes()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "l.csv"
-        path.write_text(
-            "path\n" + "\n".join(f"day_{n // 1000:05d}/camera_clip_{n:07d}.mp4" for n in range(rows)) + "\n"
-        )
-        require_ray().init(address="local", include_dashboard=False, log_to_driver=False)
-        import ray
+        names = (f"day_{number // 1000:05d}/camera_clip_{number:07d}.mp4" for number in range(rows))
+        path.write_text("\n".join(["path", *names]) + "\n")
+        with joined(None) as cluster:
+            begun, joined_at = time.monotonic(), peak_megabytes()
+            job = Job(work(), read_in_pieces([path]), Path("unused.parquet"))
+            read = time.monotonic() - begun
+            with contextlib.closing(OnRay(cluster, work, LIMITS).results(job, np.arange(rows))) as found:
+                next(found)
+                took = time.monotonic() - begun
+    print(
+        f"{rows:,} rows: list {read:.1f} s, first row after {took:.1f} s; at the most {peak_megabytes():.0f} MB, of which "
+        f"{before:.0f} with the network and {joined_at:.0f} with Ray"
+    )
 
-        before, begun = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.monotonic()
-        listed = read_in_pieces([path])
-        read = time.monotonic() - begun
-        videos = ((row, video) for piece in listed.pieces() for row, video in enumerate(piece))
-        data = ray.data.from_blocks(list(blocks(videos)))
-        took, memory = time.monotonic() - begun, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
-        print(
-            f"{rows:,} rows: list {read:.1f} s, all {took:.1f} s, {memory / 1024:.0f} MB more; {data.num_blocks()} blocks"
-        )
-        ray.shutdown()
+
+def peak_megabytes() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parts = parser.add_subparsers(dest="part", required=True)
-    for name in ("cost", "growth"):
-        part = parts.add_parser(name)
+    measured = {name: parts.add_parser(name) for name in ("cost", "growth")}
+    for part in measured.values():
         part.add_argument("videos", type=Path)
         part.add_argument("checkpoint")
-        part.add_argument("--backend" if name == "cost" else "--seconds", default="eager" if name == "cost" else 180.0)
-    parts.add_parser("plan").add_argument("rows", type=int, nargs="?", default=1_000_000)
+        part.add_argument("--seconds", type=float, default=180.0)
+    measured["cost"].add_argument("--backend", default="eager")
+    measured["cost"].add_argument("--device", default="cpu")
+    measured["plan"] = parts.add_parser("plan")
+    measured["plan"].add_argument("checkpoint")
+    measured["plan"].add_argument("--rows", type=int, default=1_000_000)
     given = parser.parse_args()
     if given.part == "cost":
-        cost(given.videos, given.checkpoint, given.backend)
+        cost(given.videos, given.checkpoint, Compute(device=given.device, backend=given.backend), given.seconds)
     elif given.part == "growth":
-        growth(given.videos, given.checkpoint, float(given.seconds))
+        growth(given.videos, given.checkpoint, given.seconds)
     else:
-        plan(given.rows)
+        plan(given.rows, given.checkpoint)
 
 
 if __name__ == "__main__":

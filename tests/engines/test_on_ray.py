@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from itertools import islice
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -56,15 +57,27 @@ def test_a_node_that_is_killed_costs_no_row(corpus, tmp_path) -> None:
     assert rows_of(tmp_path / "r.parquet") == rows_of(tmp_path / "a.parquet")
 
 
+class Stopped(Here):
+    """Stopped by Ctrl-C after four rows."""
+
+    def results(self, job, rows):
+        yield from islice(super().results(job, rows), 4)
+        raise KeyboardInterrupt
+
+
 @pytest.mark.slow
-def test_the_command_fills_a_table_on_this_machine(corpus, tmp_path) -> None:
+def test_the_command_does_on_this_machine_what_is_missing(corpus, tmp_path) -> None:
+    compute, videos = Compute(), read_in_pieces([corpus.list])
+    with pytest.raises(KeyboardInterrupt):
+        fill(Job(Answers(corpus.model, compute, videos=11, top=5), videos, tmp_path / "r.parquet"), Stopped(compute))
     words = [sys.executable, "-m", "marey", "predict", str(corpus.checkpoint), str(corpus.list)]
-    for out, more in (("r.parquet", ["--engine", "ray"]), ("a.parquet", [])):
+    for out, missing, more in (("r.parquet", 7, ["--engine", "ray"]), ("a.parquet", 11, [])):
         done = subprocess.run(
             [*words, "--out", str(tmp_path / out), *more], capture_output=True, text=True, timeout=600, check=False,
             env=os.environ | {"RAY_worker_niceness": "0"},
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
+        assert f"{missing} videos: answering with" in done.stderr
         assert "11 videos: 9 done, 2 failed" in done.stdout
         assert done.stdout.startswith(str(tmp_path))  # and nothing of Ray's before it
     assert rows_of(tmp_path / "r.parquet") == rows_of(tmp_path / "a.parquet")
