@@ -54,9 +54,12 @@ def main() -> None:
     require_ray()
     from ray.cluster_utils import Cluster
 
+    here = Path.cwd()
+    os.chdir("/")  # nodes are not started where the command is
     head = {"num_cpus": 0, "include_dashboard": False, "object_store_memory": 100 << 20, "_system_config": QUICK}
     cluster = Cluster(initialize_head=True, head_node_args=head)
     nodes = [cluster.add_node(num_cpus=CORES, object_store_memory=150 << 20) for _ in range(2)]
+    os.chdir(here)
     compute, seen = Compute(), 0
     work = partial(Answers, load_model(given.checkpoint), compute, videos=1, top=5)
 

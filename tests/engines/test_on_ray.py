@@ -1,23 +1,32 @@
 """Tables made on a Ray cluster have the rows of those made here, also where a node is killed in the middle."""
 
 import os
+import pickle
 import subprocess
 import sys
 from itertools import islice
 from pathlib import Path
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner, Result
 
 from marey.backends.compute import Compute
+from marey.base.errors import MareyError, RunError
+from marey.base.reporter import notice
 from marey.cli.app import app
+from marey.data.limited import Limits
 from marey.data.pieces import read_in_pieces
+from marey.data.videos import VideoEntry
+from marey.engines import ray_cluster, ray_videos
 from marey.engines.fill import Here, fill
 from marey.engines.job import Job
 from marey.engines.work import Answers
 
 pytest.importorskip("ray")
+
+from marey.engines.on_ray import OnRay
 
 
 def marey(*words: object) -> Result:
@@ -31,7 +40,7 @@ def rows_of(path: Path) -> list[str]:
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="the processes of a node are found in /proc")
-def test_a_node_that_is_killed_costs_no_row(corpus, tmp_path) -> None:
+def test_a_node_that_is_killed_costs_no_row(corpus, tmp_path, monkeypatch) -> None:
     lines = corpus.list.read_text().splitlines()
     links = tmp_path / "links"
     links.mkdir()
@@ -41,18 +50,19 @@ def test_a_node_that_is_killed_costs_no_row(corpus, tmp_path) -> None:
             path, _, part = line.partition(",")
             link = links / f"{number}-{len(rows)}.mp4"
             link.symlink_to(corpus.folder / path)
-            rows.append(f"{link},{part}")
+            rows.append(f"{link.relative_to(tmp_path)},{part}")
     (tmp_path / "list.csv").write_text("\n".join([lines[0], *rows]) + "\n")
     job = Path(__file__).with_name("ray_job.py")
-    words = [corpus.checkpoint, tmp_path / "list.csv", tmp_path / "r.parquet", "--kill-after", 15]
+    words = [corpus.checkpoint, "list.csv", "r.parquet", "--kill-after", 15]
     done = subprocess.run(
-        [sys.executable, str(job), *map(str, words)], capture_output=True, text=True, timeout=900, check=False,
+        [sys.executable, str(job), *map(str, words)], cwd=tmp_path, capture_output=True, text=True, timeout=900, check=False,
         env=os.environ | {"OMP_NUM_THREADS": "1"},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert "on 2 nodes of Ray: 2 networks, one for each 2 cores; 4 videos decoded at a time" in done.stderr
+    assert "on 2 nodes of Ray: 2 networks, each on 2 cores; 4 videos decoded at a time" in done.stderr
     assert "killed a node after" in done.stderr and "66 videos: 54 done, 12 failed" in done.stdout
-    compute, videos = Compute(), read_in_pieces([tmp_path / "list.csv"])
+    monkeypatch.chdir(tmp_path)
+    compute, videos = Compute(), read_in_pieces(["list.csv"])
     fill(Job(Answers(corpus.model, compute, videos=66, top=5), videos, tmp_path / "a.parquet"), Here(compute))
     assert rows_of(tmp_path / "r.parquet") == rows_of(tmp_path / "a.parquet")
 
@@ -81,6 +91,77 @@ def test_the_command_does_on_this_machine_what_is_missing(corpus, tmp_path) -> N
         assert "11 videos: 9 done, 2 failed" in done.stdout
         assert done.stdout.startswith(str(tmp_path))  # and nothing of Ray's before it
     assert rows_of(tmp_path / "r.parquet") == rows_of(tmp_path / "a.parquet")
+
+
+def node(**resources: float) -> dict[str, object]:
+    return {"Alive": True, "Resources": resources}
+
+
+@pytest.mark.parametrize(
+    ("nodes", "asked", "title"),
+    [
+        ([node(CPU=4), node(CPU=4)], {}, "2 nodes of Ray: 2 networks, each on 4 cores; 8 videos"),
+        ([node(), node(CPU=4)], {}, "1 node of Ray: 1 network, each on 4 cores; 4 videos"),
+        ([node(CPU=4), node(CPU=64)], {}, "2 nodes of Ray: 17 networks, each on 4 cores; 12 videos"),
+        (
+            [node(CPU=4), node(CPU=64)],
+            {"cores": 8, "decoding": 3},
+            "2 nodes of Ray: 8 networks, each on 8 cores; 3 videos",
+        ),
+        ([node(CPU=16, GPU=2)], {}, "1 node of Ray: 2 networks, each on a GPU; 8 videos"),
+        ([node(CPU=16, GPU=2)], {"device": "cuda"}, "1 node of Ray: 2 networks, each on a GPU; 8 videos"),
+        ([node(CPU=16, GPU=2)], {"device": "cpu"}, "1 node of Ray: 1 network, each on 16 cores; 8 videos"),
+    ],
+)
+def test_how_nodes_are_used(nodes, asked, title) -> None:
+    asked = {"device": "auto", "cores": None, "decoding": None} | asked
+    assert title in ray_cluster._planned(None, nodes, **asked).title
+
+
+@pytest.mark.parametrize(
+    ("nodes", "asked", "message"),
+    [
+        ([node()], {}, "has no CPUs"),
+        ([node(GPU=1)], {}, "has no CPUs"),
+        ([node(CPU=4)], {"device": "cuda"}, "--device cuda: the Ray cluster has no GPUs"),
+        ([node(CPU=4, GPU=2)], {"device": "cuda:1"}, "--device cuda:1: on Ray each network has a GPU of its own"),
+        ([node(CPU=4, GPU=2)], {"cores": 2}, "--actor-cores 2: networks run on 2 GPUs here"),
+        ([node(CPU=4)], {"cores": 8}, "--actor-cores 8: no node has more than 4 CPUs"),
+        ([node(CPU=4)], {"decoding": 0}, "--workers 0: on Ray videos are decoded by processes of their own"),
+    ],
+)
+def test_what_a_cluster_lacks_is_one_line(nodes, asked, message) -> None:
+    with pytest.raises(RunError, match=message) as raised:
+        ray_cluster._planned(None, nodes, **{"device": "auto", "cores": None, "decoding": None} | asked)
+    assert "\n" not in str(raised.value)
+
+
+class Refusing:
+    """A decoder that no video gets through: what it needs is not installed."""
+
+    def decoded(self, video, rng) -> None:
+        notice("said on the way")
+        raise MareyError("needs what is not here")
+
+    def fields(self, video) -> int:
+        return 0
+
+
+def test_where_nothing_can_be_decoded_the_reason_reaches_the_process_that_was_started() -> None:
+    decoding = ray_videos.Decoding((Refusing(),), Limits())
+    (videos,) = ray_videos.blocks(iter([(7, VideoEntry.named("a.mp4", Path("a.mp4")))]))
+    for _ in range(2):  # the next video is none the worse for it
+        (video,) = ray_videos.singly(videos)
+        found = pickle.loads(decoding(video).column("decoded")[0].as_buffer())
+        assert found.row == 7 and str(found.decoded) == "needs what is not here"
+
+
+def test_a_stall_shorter_than_a_video_may_take_is_refused(corpus, tmp_path) -> None:
+    cluster = ray_cluster.Cluster(None, 1, 0, 1, 1, 1)
+    job = Job(Answers(corpus.model, Compute(), videos=11, top=5), read_in_pieces([corpus.list]), tmp_path / "a.parquet")
+    engine = OnRay(cluster, lambda: job.work, Limits(seconds=250), 100)
+    with pytest.raises(RunError, match="--stall 100: a video may take 250 s to decode here"):
+        next(engine.results(job, np.arange(11)))
 
 
 @pytest.mark.parametrize(

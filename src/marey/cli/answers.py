@@ -136,7 +136,9 @@ def predict(
 
         pieces = read_in_pieces(videos, root=root)
         opened = _opened(open_both, names, top)
-        table.fill(pieces, lambda count: Answers(opened, compute, videos=count, top=top or 5), compute, as_json=as_json)
+        table.fill(
+            pieces, lambda count, own: Answers(opened, own, videos=count, top=top or 5), compute, as_json=as_json
+        )
         return
     wanted = read_videos(videos, root=root)
     if len(wanted) == 1 or workers == 0:
@@ -293,7 +295,7 @@ def features(
         pieces, opened = read_in_pieces([data], root=root), open_it()
         table.fill(
             pieces,
-            lambda count: Features(opened, compute, videos=count, per_clip=per_clip, half=float16),
+            lambda count, own: Features(opened, own, videos=count, per_clip=per_clip, half=float16),
             compute,
             as_json=as_json,
         )

@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -79,18 +79,26 @@ EngineOption = Annotated[
 AddressOption = Annotated[
     str | None,
     typer.Option(
-        "--address", metavar="HOST:PORT", help="Of Ray: the head of the cluster (default: this machine alone)."
+        "--address",
+        metavar="HOST:PORT",
+        help="Of Ray: the head of the cluster, or auto for one that runs on this machine (default: this machine alone).",
     ),
 ]
 ActorCores = Annotated[
     int | None,
     typer.Option(
-        "--actor-cores", min=1, help="Of Ray without GPUs: cores for each network (default: those of a node)."
+        "--actor-cores",
+        min=1,
+        help="Of Ray without GPUs: cores for each network (default: those of the smallest node).",
     ),
 ]
 Stall = Annotated[
     float | None,
-    typer.Option("--stall", min=60, help="Of Ray: seconds without a row before it is given up (default: 600)."),
+    typer.Option(
+        "--stall",
+        min=60,
+        help="Of Ray: seconds without progress until an attempt is given up (default: 600, or twice what a video may take).",
+    ),
 ]
 
 
@@ -205,9 +213,9 @@ class TableOut:
     ray: RayOptions
 
     def fill(
-        self, videos: "ListedPieces", work: "Callable[[int], Work[Row]]", compute: Compute, *, as_json: bool
+        self, videos: "ListedPieces", work: "Callable[[int, Compute], Work[Row]]", compute: Compute, *, as_json: bool
     ) -> None:
-        """Do the `work` on its rows of the list, and print what came of it; `work` is given their number.
+        """Do the `work` on its rows of the list, and print what came of it; `work` is given their number and how to compute.
 
         Raises:
             MareyError: not one video could be read, so that the exit code is 1; or as `marey.engines.fill.fill`.
@@ -215,9 +223,9 @@ class TableOut:
         from marey.engines.fill import fill
         from marey.engines.job import Job
 
-        make = partial(work, len(self.shard.rows(videos.rows)))
-        with going_on(self._kept, "--out", self.out), self._engine(make, compute) as engine:
-            job = Job(make(), videos, self.out, self.shard)
+        count = len(self.shard.rows(videos.rows))
+        with going_on(self._kept, "--out", self.out), self._engine(partial(work, count, compute), compute) as engine:
+            job = Job(work(count, self._here(compute)), videos, self.out, self.shard, engine.device)
             summary = fill(job, engine, retry_failed=self.retry_failed)
         print(json_document(summary.as_json()) if as_json else summary.as_text())
         if summary.all_failed:
@@ -234,8 +242,15 @@ class TableOut:
         from marey.engines.on_ray import OnRay
         from marey.engines.ray_cluster import joined
 
-        with joined(self.ray.address, cores=self.ray.actor_cores, decoding=compute.workers) as cluster:
-            yield OnRay(cluster, make, self.limits, self.ray.stall or 600)
+        with joined(
+            self.ray.address, device=compute.device, cores=self.ray.actor_cores, decoding=compute.workers
+        ) as cluster:
+            yield OnRay(cluster, make, self.limits, self.ray.stall)
+
+    def _here(self, compute: Compute) -> Compute:
+        """How this process computes: beside Ray not at all, so that its network need not take a GPU."""
+        may_be_cpu = self.ray.engine is not None and compute.device == "auto" and compute.precision != "tf32"
+        return replace(compute, device="cpu") if may_be_cpu else compute
 
     def _kept(self) -> str:
         from marey.engines.row_groups import Index, RowGroups

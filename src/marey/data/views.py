@@ -86,9 +86,12 @@ class ViewDecoder:
 
     def fields(self, video: VideoEntry) -> int:
         """How many fields of optical flow have to be computed for a video, at most; none where flow is stored."""
-        if self.flow is None or stores_flow(video.path):
-            return 0
-        return self.sampling.clips * self.sampling.clip_frames
+        return 0 if stores_flow(video.path) else self.most_fields
+
+    @property
+    def most_fields(self) -> int:
+        """As `fields`, of a video of which no flow is stored."""
+        return 0 if self.flow is None else self.sampling.clips * self.sampling.clip_frames
 
 
 def broken(video: VideoEntry, error: Exception) -> Broken:

@@ -5,7 +5,7 @@ import signal
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from typing import Generic
 
@@ -32,8 +32,13 @@ class Engine(ABC, Generic[Row]):
     def title(self) -> str:
         """In the first line of the output: "on cpu (2 threads)"."""
 
+    @property
+    def device(self) -> str | None:
+        """Where networks compute: "cuda"; None: where that of the job's own work does."""
+        return None
+
     @abstractmethod
-    def results(self, job: Job[Row], rows: NDArray[np.int64]) -> Iterator[tuple[int, Row]]:
+    def results(self, job: Job[Row], rows: NDArray[np.int64]) -> Generator[tuple[int, Row]]:
         """The results of these rows of a job, ascending, in any order, each with the number of its row."""
 
 
@@ -49,7 +54,7 @@ class Here(Engine[Row]):
         backend = "" if self.compute.backend == "eager" else f", {self.compute.backend}"
         return f"on {device_text(pick_device(self.compute.device))}{backend}"
 
-    def results(self, job: Job[Row], rows: NDArray[np.int64]) -> Iterator[tuple[int, Row]]:
+    def results(self, job: Job[Row], rows: NDArray[np.int64]) -> Generator[tuple[int, Row]]:
         """In the order in which they come, so that a video that hangs holds up few others."""
         videos = (video for _, video in job.entries(rows))
         results = Results(job.work)
@@ -88,8 +93,9 @@ def fill(job: Job[Row], engine: Engine[Row], *, retry_failed: bool = False) -> T
             with (
                 RowWriter(groups, job.work.table, job.schema) as writer,
                 progress("Videos", total=len(todo), unit="videos") as bar,
+                contextlib.closing(engine.results(job, todo)) as results,
             ):
-                for row, result in engine.results(job, todo):
+                for row, result in results:
                     writer.add(row, result)
                     failed += result.error is not None
                     bar.advance(note=f"{failed:,} failed" if failed else None)

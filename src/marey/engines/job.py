@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Generic
 
@@ -33,6 +33,8 @@ class Job(Generic[Row]):
     videos: ListedPieces
     out: Path
     shard: Shard = Shard()  # noqa: RUF009 - frozen
+    device: str | None = None
+    """Where its rows are computed, if that is not where the `work` computes."""
 
     @property
     def rows(self) -> range:
@@ -52,7 +54,7 @@ class Job(Generic[Row]):
             self.rows.start,
             self.rows.stop,
             str(self.shard),
-            {"marey": marey.__version__, "device": self.work.device},
+            {"marey": marey.__version__, "device": self.device or self.work.device},
         )
 
     @property
@@ -112,12 +114,15 @@ class Job(Generic[Row]):
         return todo
 
     def entries(self, todo: NDArray[np.int64]) -> Iterator[tuple[int, VideoEntry]]:
-        """The videos of these rows, ascending, read from the list in pieces."""
+        """The videos of these rows, ascending, read from the list in pieces.
+
+        Their paths are absolute: processes of Ray work in other folders, and a row has the same words whoever made it.
+        """
         begin = 0
         for piece in self.videos.pieces():
             end = begin + len(piece)
             own = todo[np.searchsorted(todo, begin) : np.searchsorted(todo, end)]
-            yield from ((row, piece[row - begin]) for row in own.tolist())
+            yield from ((row, _with_absolute_path(piece[row - begin])) for row in own.tolist())
             begin = end
 
     def require_files(self) -> None:
@@ -135,3 +140,7 @@ class Job(Generic[Row]):
                 missing = missing or error
         if missing is not None:
             raise missing
+
+
+def _with_absolute_path(video: VideoEntry) -> VideoEntry:
+    return replace(video, path=video.path.absolute()) if isinstance(video.path, Path) else video

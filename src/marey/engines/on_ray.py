@@ -8,9 +8,9 @@ What the numbers below are for was found by trying Ray Data 2.60 (`docs/decision
 """
 
 import pickle
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic
 
 import numpy as np
 import pyarrow as pa
@@ -21,30 +21,33 @@ from numpy.typing import NDArray
 from ray.data import ActorPoolStrategy, TaskPoolStrategy
 
 from marey.base.errors import MareyError, RunError
-from marey.base.reporter import warning
+from marey.base.limits import Amount
+from marey.base.reporter import KeepingReporter, Message, say_again, set_reporter, warning
 from marey.base.words import counted, verb
 from marey.data.limited import Limits
 from marey.data.videos import VideoEntry
 from marey.data.views import ViewDecoder
 from marey.engines.fill import Engine
 from marey.engines.job import Job
-from marey.engines.ray_cluster import Cluster
-from marey.engines.ray_videos import Decoding, blocks, packed, singly
+from marey.engines.ray_cluster import Cluster, last_line
+from marey.engines.ray_videos import DecodedRow, Decoding, blocks, packed, singly
 from marey.engines.table import Row
 from marey.engines.work import Results, Work
+from marey.evaluation.long_videos import Counts
 
 _DECODING_CPUS = 0.001
-"""CPUs that an actor asks for that decodes: it waits for a process of its own; how many there are is bounded by number. No
-task, whose process Ray ends as soon as it has nothing to do for a second."""
+"""CPUs that a decoding actor asks for. It only waits for a process of its own, and the number of such actors is bounded
+otherwise. Tasks would do as well, but Ray ends their processes as soon as they have nothing to do for a second."""
 _ACTOR_SHARE = 0.97
-"""Of its cores, what an actor asks for. On a node full of actors decoding must still find room: after another node was lost,
-actors would else wait for videos that are decoded nowhere."""
+"""Share of its cores that an actor with a network asks for. Decoding must still find room on a node that is full of such
+actors: after another node was lost, they would otherwise wait for videos that are decoded nowhere."""
 _AHEAD = 2
 """Decoded videos that each actor has, at work or waiting. With one the pool of actors would not grow."""
 _NEVER = -1.0
-"""Use below which a pool of actors ends one of them. By its default, 0.5, Ray Data ended an actor that decodes and started
-another one every 12 seconds, which took a quarter of a core. Where a node was lost, and at the end, it ends them without
-regard to this."""
+"""Utilisation below which a pool of actors ends one of them. By its default, 0.5, Ray Data ended a decoding actor and
+started another one every 12 seconds, which took a quarter of a core. Where a node was lost, and at the end, it ends
+them without regard to this."""
+_STALL = 600.0
 _VAIN = 3
 """Attempts in a row that may end without a row."""
 
@@ -60,59 +63,89 @@ class OnRay(Engine[Row]):
     make: MakeWork[Row]
     """Called in each actor, with whatever it holds: it travels there through Ray's object store."""
     limits: Limits = Limits()  # noqa: RUF009 - frozen
-    stall: float = 600.0
-    """Seconds without a row after which the job is given up."""
+    stall: float | None = None
+    """Seconds without progress after which an attempt is given up; None: ten minutes, or twice what a video may take to
+    decode, its flow included, if that is more."""
 
     @property
     def title(self) -> str:
         return self.cluster.title
 
-    def results(self, job: Job[Row], rows: NDArray[np.int64]) -> Iterator[tuple[int, Row]]:
+    @property
+    def device(self) -> str:
+        return "cuda" if self.cluster.gpus else "cpu"
+
+    def results(self, job: Job[Row], rows: NDArray[np.int64]) -> Generator[tuple[int, Row]]:
         """In the order in which they come.
 
         Raises:
-            RunError: no row came for `stall` seconds, in several attempts, or the cluster is lost.
+            RunError: there was no progress for `stall` seconds, in several attempts, or the cluster is lost; or `stall` is
+                less than a video may take.
         """
+        stall, said = self._patience(job.work.decoders), set[str]()
         wanted, vain = np.zeros(int(rows.max(initial=-1)) + 1, np.bool_), 0
         wanted[rows] = True
         while before := np.count_nonzero(wanted):
             try:
-                for row, result in self._attempt(job.work.decoders, job.entries(np.flatnonzero(wanted))):
-                    if wanted[row]:  # Ray gives each row once; a table must not depend on it
-                        wanted[row] = False
-                        yield row, result
+                for one in self._attempt(job.work.decoders, job.entries(np.flatnonzero(wanted)), stall):
+                    if wanted[one.row]:  # Ray gives each row once; a table must not depend on it
+                        wanted[one.row] = False
+                        say_again(one.messages, said=said)
+                        job.work.add_counts(one.counts)
+                        yield one.row, one.result
             except _LostError as lost:
                 left = int(np.count_nonzero(wanted))
                 vain = 0 if left < before else vain + 1
-                missing = f"{counted(left, 'row')} of {len(rows):,}"
+                reason = f"Ray: {lost}; {counted(left, 'row')} of {len(rows):,} {verb(left, 'is', 'are')} left"
                 if vain >= _VAIN:
-                    raise RunError(f"Ray: {lost}; {missing} {verb(left, 'is', 'are')} left.") from None
-                warning(f"Ray: {lost}; going on with what is left: {missing}")
-                self.cluster.join_again()  # what hangs on a node would keep its place there
+                    raise RunError(f"{reason}.") from None
+                warning(f"{reason}, for another attempt")
+                try:
+                    self.cluster.join_again()  # what hangs on a node would keep its place there
+                except RunError as error:
+                    raise RunError(f"{reason}, and {error}") from None
+
+    def _patience(self, decoders: tuple[ViewDecoder, ...]) -> float:
+        """Seconds without progress after which an attempt is given up.
+
+        Raises:
+            RunError: a video may take longer to decode.
+        """
+        longest = self.limits.allowed(Amount(fields=sum(decoder.most_fields for decoder in decoders)))
+        if self.stall is None:
+            return max(_STALL, 2 * longest)
+        if self.stall < longest:
+            raise RunError(
+                f"--stall {self.stall:g}: a video may take {longest:g} s to decode here: give more than that, or lower "
+                "--decode-seconds."
+            )
+        return self.stall
 
     def _attempt(
-        self, decoders: tuple[ViewDecoder, ...], videos: Iterator[tuple[int, VideoEntry]]
-    ) -> Iterator[tuple[int, Row]]:
+        self, decoders: tuple[ViewDecoder, ...], videos: Iterator[tuple[int, VideoEntry]], stall: float
+    ) -> Iterator["_Made[Row]"]:
         """Rows as they come, until all are there.
 
         Raises:
-            _LostError: Ray gave up, or gave no row for long.
-            MareyError: as the work raised it.
+            _LostError: Ray gave up, or made no progress for long.
+            MareyError: as the work raised it; or any other error that was not foreseen, with Ray's traceback.
         """
-        _configure(self.stall)
+        _configure(stall)
         data = self._data(decoders, videos)
         try:
             for bundle in data.iter_internal_ref_bundles():
                 for reference in bundle.block_refs:
-                    for found in ray.get(reference, timeout=self.stall).column("result").to_pylist():
-                        row, result = pickle.loads(found)
-                        if isinstance(result, MareyError):
-                            raise result
-                        yield row, result
+                    for found in ray.get(reference, timeout=stall).column("result").to_pylist():
+                        made: _Made[Row] | MareyError = pickle.loads(found)
+                        if isinstance(made, MareyError):
+                            raise made
+                        yield made
         except (ray.data.exceptions.ExecutionTimeoutError, ray.exceptions.GetTimeoutError):
-            raise _LostError(f"no row for {self.stall:g} s, {self.cluster.state()}") from None
+            raise _LostError(f"no progress for {stall:g} s, {self.cluster.state()}") from None
         except ray.exceptions.RayError as error:
-            raise _LostError(f"{_last_line(error)}, {self.cluster.state()}") from None
+            if isinstance(error, ray.exceptions.RayTaskError) and not isinstance(error.cause, ray.exceptions.RayError):
+                raise  # no machine is at fault, and another attempt would end as this one
+            raise _LostError(f"{last_line(error)}, {self.cluster.state()}") from None
 
     def _data(self, decoders: tuple[ViewDecoder, ...], videos: Iterator[tuple[int, VideoEntry]]) -> Any:
         """The data set of results."""
@@ -144,20 +177,37 @@ class _LostError(Exception):
     """An attempt ended before all rows were there."""
 
 
+@dataclass(frozen=True)
+class _Made(Generic[Row]):
+    """A row, and what was said and counted while it was made."""
+
+    row: int
+    result: Row
+    messages: list[Message]
+    counts: tuple[Counts, ...]
+
+
 class _Network:
     """An actor: holds the network."""
 
     def __init__(self, make: list[Any], cores: int) -> None:
+        set_reporter(reporter := KeepingReporter())
         torch.set_num_threads(cores)  # Ray sets it to the whole CPUs that the actor asks for, which are less
-        self._results = Results(ray.get(make[0])())
+        self._work: Work[Any] = ray.get(make[0])()
+        self._results, self._reporter = Results(self._work), reporter
 
     def __call__(self, decoded: pa.Table) -> pa.Table:
-        row, video, items = pickle.loads(decoded.column("decoded")[0].as_buffer())
+        one: DecodedRow = pickle.loads(decoded.column("decoded")[0].as_buffer())
         try:
-            result = self._results.of(video, items)
+            return packed("result", self._made(one))
         except MareyError as error:  # an exception would end in Ray's words
-            result = error
-        return packed("result", (row, result))
+            return packed("result", error)
+
+    def _made(self, one: DecodedRow) -> _Made[Any]:
+        if isinstance(one.decoded, MareyError):
+            raise one.decoded
+        result = self._results.of(one.video, one.decoded)
+        return _Made(one.row, result, one.messages + self._reporter.take(), self._work.take_counts())
 
 
 def _configure(stall: float) -> None:
@@ -169,8 +219,5 @@ def _configure(stall: float) -> None:
     context.target_max_block_size = 1  # each row is a block of its own, so that few decoded videos wait
     context.execution_no_progress_timeout_s = stall
     context.max_consecutive_actor_init_deaths = 3
+    context.raise_original_map_exception = True
     context.autoscaling_config.actor_pool_util_downscaling_threshold = _NEVER
-
-
-def _last_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[-1]

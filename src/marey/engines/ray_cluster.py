@@ -4,8 +4,10 @@ import contextlib
 import importlib
 import logging
 import os
+import signal
 import socket
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from types import ModuleType
@@ -13,6 +15,7 @@ from typing import Any, TypeAlias
 
 import marey
 from marey.base.errors import MareyError, RunError
+from marey.base.processes import MOST_DECODING, usable_cores
 from marey.base.words import counted
 
 _WAIT = 10.0
@@ -50,19 +53,20 @@ class Cluster:
     """HOST:PORT of the head; None: this machine alone."""
     nodes: int
     gpus: int
+    """Those that networks run on; 0: they run on cores."""
     actors: int
     """Networks at a time: one for each GPU, else for each group of cores."""
     cores: int
-    """Of the group of one network."""
+    """Of the group of one network; with GPUs, the threads of one."""
     decoding: int
     """Videos that are decoded at a time, over all nodes."""
 
     @property
     def title(self) -> str:
         """In the first line of a command."""
-        each = "GPU" if self.gpus else counted(self.cores, "core")
+        each = "each on a GPU" if self.gpus else f"each on {counted(self.cores, 'core')}"
         return (
-            f"on {counted(self.nodes, 'node')} of Ray: {counted(self.actors, 'network')}, one for each {each}; "
+            f"on {counted(self.nodes, 'node')} of Ray: {counted(self.actors, 'network')}, {each}; "
             f"{counted(self.decoding, 'video')} decoded at a time"
         )
 
@@ -80,49 +84,79 @@ class Cluster:
         return f"with {counted(alive, 'node')} alive, free are {' and '.join(kinds)}"
 
     def join_again(self) -> None:
-        """Leave the cluster and join it anew: what this process had running there ends, and gives its place back."""
+        """Leave the cluster and join it anew: what this process had running there ends, and gives its place back.
+
+        Raises:
+            RunError: as `joined`.
+        """
         require_ray().shutdown()
+        check_address(self.address)
         _join(self.address)
+        _check_nodes(_alive())
 
 
 @contextlib.contextmanager
-def joined(address: str | None, *, cores: int | None = None, decoding: int | None = None) -> Iterator[Cluster]:
+def joined(
+    address: str | None, *, device: str = "auto", cores: int | None = None, decoding: int | None = None
+) -> Iterator[Cluster]:
     """Join a cluster for the length of a block, or start one on this machine.
 
     Args:
         address: HOST:PORT of its head, or "auto" for one that runs on this machine; None starts one.
+        device: What networks run on: "cuda", "cpu", or "auto" for GPUs where there are any.
         cores: Of the group of one network where there are no GPUs; None: those of the smallest node.
-        decoding: Videos that are decoded at a time; None: one for each CPU.
+        decoding: Videos that are decoded at a time; None: one for each CPU, at most eight for each node.
 
     Raises:
         MareyError: Ray is not installed.
-        RunError: no cluster answers there, it has another Ray or Python, or a node has another Marey or none.
+        RunError: no cluster answers there, it has another Ray or Python, it lacks the device or the cores, or a node has
+            another Marey or none.
     """
     ray = require_ray()
     check_address(address)
     with contextlib.redirect_stdout(sys.stderr):  # Ray writes what happens to workers to standard output
         _join(address)
         try:
-            nodes = [node for node in ray.nodes() if node["Alive"]]
+            nodes = _alive()
             _check_nodes(nodes)
-            yield _planned(address, nodes, cores, decoding)
+            yield _planned(address, nodes, device=device, cores=cores, decoding=decoding)
         finally:
             ray.shutdown()
 
 
-def _planned(address: str | None, nodes: Sequence[_Node], cores: int | None, decoding: int | None) -> Cluster:
-    cpus = [int(node["Resources"].get("CPU", 0)) for node in nodes]
-    gpus = sum(int(node["Resources"].get("GPU", 0)) for node in nodes)
-    usable = [count for count in cpus if count]
-    if not usable and not gpus:
+def _alive() -> list[_Node]:
+    return [node for node in require_ray().nodes() if node["Alive"]]
+
+
+def _planned(
+    address: str | None, nodes: Sequence[_Node], *, device: str, cores: int | None, decoding: int | None
+) -> Cluster:
+    """How the nodes are used.
+
+    Raises:
+        RunError: they lack what is asked for.
+    """
+    cpus = [count for node in nodes if (count := int(node["Resources"].get("CPU", 0)))]
+    gpus = 0 if device == "cpu" else sum(int(node["Resources"].get("GPU", 0)) for node in nodes)
+    if not cpus:
         raise RunError(
-            "the Ray cluster has no CPUs and no GPUs to work with: start nodes with `ray start --address=...`."
+            "the Ray cluster has no CPUs, and videos are decoded by CPUs: start nodes with `ray start --address=...`."
         )
-    each = cores or min(usable or [1])
-    if not gpus and each > max(usable):
-        raise RunError(f"--actor-cores {each}: no node has more than {counted(max(usable), 'CPU')}.")
-    actors = gpus or sum(count // each for count in usable)
-    return Cluster(address, len(usable) or len(nodes), gpus, actors, each, decoding or max(1, sum(cpus)))
+    if decoding == 0:
+        raise RunError("--workers 0: on Ray videos are decoded by processes of their own: give 1 or more, or nothing.")
+    if device == "cuda" and not gpus:
+        raise RunError("--device cuda: the Ray cluster has no GPUs: leave it out.")
+    if device not in ("auto", "cpu", "cuda"):
+        raise RunError(f"--device {device}: on Ray each network has a GPU of its own: give cuda, cpu or nothing.")
+    if gpus and cores:
+        raise RunError(
+            f"--actor-cores {cores}: networks run on {counted(gpus, 'GPU')} here: leave it out, or add --device cpu."
+        )
+    each = cores or min(cpus)
+    if each > max(cpus):
+        raise RunError(f"--actor-cores {each}: no node has more than {counted(max(cpus), 'CPU')}.")
+    actors = gpus or sum(count // each for count in cpus)
+    return Cluster(address, len(cpus), gpus, actors, each, decoding or sum(min(count, MOST_DECODING) for count in cpus))
 
 
 def check_address(address: str | None) -> None:
@@ -140,53 +174,69 @@ def check_address(address: str | None) -> None:
         )
     try:
         socket.create_connection((host.strip("[]"), int(port)), timeout=_WAIT).close()
-    except OSError as error:
+    except (OSError, UnicodeError, OverflowError) as error:  # the last two: no name of a machine, no number of a port
         raise RunError(f"--address {address}: no Ray cluster answers there ({error}).") from None
 
 
 def _join(address: str | None) -> None:
     ray = require_ray()
+    own = {} if address else {"include_dashboard": False, "num_cpus": usable_cores()}
     try:
-        ray.init(
-            address=address or "local",
-            include_dashboard=None if address else False,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-        )
-    except (ConnectionError, RuntimeError, ValueError) as error:
+        with _sigterm_kept():
+            ray.init(address=address or "local", log_to_driver=False, logging_level=logging.ERROR, **own)
+    except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         where = f"the Ray cluster at {address}" if address else "a Ray cluster of this machine"
         raise RunError(f"{where} cannot be joined: {' '.join(str(error).split())}") from None
     for name in ("ray", "ray.data"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
+@contextlib.contextmanager
+def _sigterm_kept() -> Iterator[None]:
+    """Within the block Ray sets what SIGTERM does; afterwards it does what it did before."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def _version_here() -> str:
+    importlib.import_module("marey.engines.on_ray")  # and with it all that a node needs
     return marey.__version__
 
 
 def _check_nodes(nodes: Sequence[_Node]) -> None:
-    """See that every node has this Marey.
+    """See that every node has this Marey, and what that needs.
 
     Raises:
-        RunError: one has another, or none.
+        RunError: one has another or none, or does not answer.
     """
     ray = require_ray()
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     ask = ray.remote(num_cpus=0, max_retries=0)(_version_here)
-    answers = {
-        node["NodeManagerAddress"]: ask.options(
-            scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-        ).remote()
-        for node in nodes
-    }
-    for node, answer in answers.items():
+    affinities = [NodeAffinitySchedulingStrategy(node["NodeID"], soft=False) for node in nodes]
+    answers = [ask.options(scheduling_strategy=affinity).remote() for affinity in affinities]
+    for node, answer in zip(nodes, answers, strict=True):
+        name = node["NodeManagerAddress"]
         try:
             found = ray.get(answer, timeout=_NODES)
+        except ray.exceptions.GetTimeoutError:
+            raise RunError(f"the node {name} did not answer within {_NODES:g} s: see that it works.") from None
         except ray.exceptions.RayError as error:
-            why = str(error).strip().splitlines()[-1]
-            raise RunError(f"the node {node} cannot run Marey ({why}): install it there as here.") from None
+            raise RunError(
+                f"the node {name} cannot run Marey ({last_line(error)}): install it there as here."
+            ) from None
         if found != marey.__version__:
             raise RunError(
-                f"the node {node} has Marey {found}, and here it is {marey.__version__}: install one everywhere."
+                f"the node {name} has Marey {found}, and here it is {marey.__version__}: install one everywhere."
             )
+
+
+def last_line(error: Exception) -> str:
+    """Of an error of Ray's: what it is about, after pages of traceback."""
+    return (str(error).strip() or type(error).__name__).splitlines()[-1]

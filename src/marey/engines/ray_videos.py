@@ -6,15 +6,29 @@ No torch here: the processes of Ray that only decode start in a fraction of the 
 import pickle
 from collections.abc import Iterator
 from itertools import islice
+from typing import NamedTuple
 
 import pyarrow as pa
 
-from marey.data.limited import LimitedDecoder, Limits
+from marey.base.errors import MareyError
+from marey.base.reporter import KeepingReporter, Message, set_reporter
+from marey.data.limited import Decoded, LimitedDecoder, Limits
 from marey.data.videos import VideoEntry
 from marey.data.views import ViewDecoder
 
 _BLOCK = 1000
 """Videos of the list that are handed to Ray at a time."""
+
+
+class DecodedRow(NamedTuple):
+    """A row of the list on its way from decoding to the network."""
+
+    row: int
+    video: VideoEntry
+    decoded: tuple[Decoded, ...] | MareyError
+    """By each decoder; or why nothing can be decoded there."""
+    messages: list[Message]
+    """What was said meanwhile, for the process that was started."""
 
 
 def blocks(videos: Iterator[tuple[int, VideoEntry]]) -> Iterator[pa.Table]:
@@ -33,11 +47,18 @@ class Decoding:
     """An actor that decodes single videos in a process that may die, kept from one video to the next."""
 
     def __init__(self, decoders: tuple[ViewDecoder, ...], limits: Limits) -> None:
+        set_reporter(reporter := KeepingReporter())
+        self._decoders, self._limits, self._reporter = decoders, limits, reporter
         self._decoder = LimitedDecoder(decoders, limits)
 
     def __call__(self, videos: pa.Table) -> pa.Table:
         row, video = pickle.loads(videos.column("video")[0].as_buffer())
-        return packed("decoded", (row, video, self._decoder(video)))
+        decoded: tuple[Decoded, ...] | MareyError
+        try:
+            decoded = self._decoder(video)
+        except MareyError as error:  # an exception would end in Ray's words
+            decoded, self._decoder = error, LimitedDecoder(self._decoders, self._limits)
+        return packed("decoded", DecodedRow(row, video, decoded, self._reporter.take()))
 
 
 def packed(name: str, value: object) -> pa.Table:

@@ -21,6 +21,7 @@ from marey.data.quarantine import Broken
 from marey.data.videos import VideoEntry, classes_text
 from marey.data.views import ViewDecoder
 from marey.engines.table import AnswerTable, FeatureTable, Row, Table, VideoFeatures
+from marey.evaluation.long_videos import Counts
 from marey.inference.features import features_of
 from marey.inference.predict import Answerer, decoder_for
 from marey.inference.resume import identity_of
@@ -55,7 +56,14 @@ class Work(ABC, Generic[Row]):
         """Say before the work what its results mean."""
 
     def tell(self) -> None:
-        """Say at the end what was noticed on the way."""
+        """Say at the end what was counted on the way."""
+
+    def take_counts(self) -> tuple[Counts, ...]:
+        """What was counted since the last call, where another process is to say it."""
+        return ()
+
+    def add_counts(self, counts: tuple[Counts, ...]) -> None:
+        """What `take_counts` gave elsewhere."""
 
 
 class Answers(Work[Prediction]):
@@ -93,6 +101,13 @@ class Answers(Work[Prediction]):
     def tell(self) -> None:
         for answerer in self._answerers:
             answerer.long.tell()
+
+    def take_counts(self) -> tuple[Counts, ...]:
+        return tuple(answerer.long.take() for answerer in self._answerers)
+
+    def add_counts(self, counts: tuple[Counts, ...]) -> None:
+        for answerer, own in zip(self._answerers, counts, strict=True):
+            answerer.long.add(own)
 
 
 class Results(Generic[Row]):

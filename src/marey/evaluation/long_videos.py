@@ -1,5 +1,7 @@
 """Videos that are too long to be answered as a whole by a classifier on frozen features, counted while they are answered."""
 
+from typing import NamedTuple
+
 from marey.base.reporter import notice
 from marey.base.words import counted, verb
 from marey.classifier import Classifier
@@ -11,6 +13,15 @@ from marey.models.probe.network import Probe
 
 _ROUNDING = 1e-3
 """Seconds by which the length of a part may differ from what its list says, by the rounding of timestamps."""
+
+
+class Counts(NamedTuple):
+    """Of videos."""
+
+    seen: int
+    long: int
+    whole_files: int
+    """Of the long ones, those that are no part of a file."""
 
 
 class LongVideos:
@@ -27,6 +38,18 @@ class LongVideos:
     def __init__(self, model: Classifier) -> None:
         self._model = model if isinstance(model.network, Probe) else None
         self._seen = self._long = self._whole_files = 0
+
+    def take(self) -> Counts:
+        """What was counted since the last call, where another process is to say it."""
+        taken = Counts(self._seen, self._long, self._whole_files)
+        self._seen = self._long = self._whole_files = 0
+        return taken
+
+    def add(self, counts: Counts) -> None:
+        """What `take` gave elsewhere."""
+        self._seen += counts.seen
+        self._long += counts.long
+        self._whole_files += counts.whole_files
 
     def see(self, entry: VideoEntry, video: DecodedVideo) -> None:
         """Count a video."""
