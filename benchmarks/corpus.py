@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial, reduce
-from multiprocessing.queues import SimpleQueue
+from multiprocessing.queues import Queue
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
@@ -40,6 +40,8 @@ from marey.weights.load import load_model
 
 WARM, FEW = 20, 3
 """Rows before counting begins: until all actors are up, and until a backend has compiled its network."""
+STARTED = 300.0
+"""Seconds in which a process has to be warm."""
 ROWS = 20_000
 """Of the list; a window counts some of them."""
 DECODING = 2
@@ -52,6 +54,8 @@ def cost(videos: Path, checkpoint: str, compute: Compute, seconds: float) -> Non
     """Time of the processor and of the machine for a table, in steady state on all cores, and for 1,000 hours of video."""
     listed = read_videos(videos)
     each = sum(stated_seconds(video.path) or 0.0 for video in listed) / len(listed)
+    if not each:
+        raise SystemExit(f"{videos}: no file states its duration")
     job = long_job(Answers(load_model(checkpoint), compute, videos=1, top=5), videos)
     with contextlib.closing(Here(compute).results(job, np.arange(job.videos.rows))) as rows:
         rate = counted_rows(rows, [os.getpid()], seconds, warm=FEW)
@@ -94,24 +98,24 @@ def growth(videos: Path, checkpoint: str, seconds: float) -> None:
 def without_ray(videos: Path, checkpoint: str, seconds: float, cores: int) -> Rate:
     """By so many processes at a time, each with a core and a list of its own."""
     context = multiprocessing.get_context("spawn")
-    warm, found = context.Barrier(cores), context.SimpleQueue()
+    warm, found = context.Barrier(cores), context.Queue()
     bound = sorted(os.sched_getaffinity(0))[:cores]
     running = [context.Process(target=on_core, args=(videos, checkpoint, seconds, core, warm, found)) for core in bound]
     for process in running:
         process.start()
-    rates = [found.get() for _ in running]
+    rates = [found.get(timeout=seconds + 2 * STARTED) for _ in running]
     for process in running:
         process.join()
     return reduce(operator.add, rates)
 
 
-def on_core(videos: Path, checkpoint: str, seconds: float, core: int, warm: Barrier, found: SimpleQueue) -> None:
+def on_core(videos: Path, checkpoint: str, seconds: float, core: int, warm: Barrier, found: Queue) -> None:
     os.sched_setaffinity(0, {core})
     torch.set_num_threads(1)
     job = long_job(Answers(load_model(checkpoint), Compute(), videos=1, top=5), videos)
     rows = Here(Compute(workers=DECODING), LIMITS).results(job, np.arange(job.videos.rows))
     with contextlib.closing(rows):
-        found.put(counted_rows(rows, [os.getpid()], seconds, begin=warm.wait))
+        found.put(counted_rows(rows, [os.getpid()], seconds, begin=partial(warm.wait, STARTED)))
 
 
 def on_ray(videos: Path, checkpoint: str, seconds: float, cores: int) -> Rate:
@@ -123,10 +127,12 @@ def on_ray(videos: Path, checkpoint: str, seconds: float, cores: int) -> Rate:
     all_cores = os.sched_getaffinity(0)
     local = LocalCluster(initialize_head=True, head_node_args=head)
     nodes = []
-    for core in sorted(all_cores)[:cores]:
-        os.sched_setaffinity(0, {core})
-        nodes.append(local.add_node(num_cpus=1, object_store_memory=300 << 20))
-    os.sched_setaffinity(0, all_cores)
+    try:
+        for core in sorted(all_cores)[:cores]:
+            os.sched_setaffinity(0, {core})  # the processes of a node inherit it
+            nodes.append(local.add_node(num_cpus=1, object_store_memory=300 << 20))
+    finally:
+        os.sched_setaffinity(0, all_cores)
     raylets = [node.all_processes["raylet"][0].process.pid for node in nodes]
     work = partial(Answers, load_model(checkpoint), Compute(), videos=1, top=5)
     job = long_job(work(), videos)

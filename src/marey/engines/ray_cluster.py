@@ -186,9 +186,17 @@ def _join(address: str | None) -> None:
             ray.init(address=address or "local", log_to_driver=False, logging_level=logging.ERROR, **own)
     except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         where = f"the Ray cluster at {address}" if address else "a Ray cluster of this machine"
-        raise RunError(f"{where} cannot be joined: {' '.join(str(error).split())}") from None
+        why = " ".join(str(error).split()).rstrip(".")
+        raise RunError(f"{where} cannot be joined: {why}.{_token_hint(address)}") from None
     for name in ("ray", "ray.data"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
+
+
+def _token_hint(address: str | None) -> str:
+    """Ray turns away who has no token without saying so, and looks for one only where it is asked to."""
+    if address is None or "RAY_AUTH_MODE" in os.environ:
+        return ""
+    return " If its head was started with a token, set RAY_AUTH_MODE=token here and on every node."
 
 
 @contextlib.contextmanager
