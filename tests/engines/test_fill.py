@@ -18,7 +18,7 @@ from marey.data.listing import read_videos
 from marey.data.pieces import read_in_pieces
 from marey.data.views import ViewDecoder
 from marey.engines import row_groups
-from marey.engines.fill import Here, fill
+from marey.engines.fill import Here, fill, stopped_by_sigterm
 from marey.engines.job import Job
 from marey.engines.merge import merge
 from marey.engines.row_groups import RowGroups
@@ -463,3 +463,15 @@ def test_a_shard_that_is_killed_is_started_again_and_merged(corpus, whole, tmp_p
         assert (b"going on: 4 of 5 videos" in done.stderr) == (shard == 1)
     merge(parts, tmp_path / "merged.parquet")
     assert rows_of(tmp_path / "merged.parquet") == rows_of(whole)
+
+
+@posix
+def test_a_second_sigterm_does_not_disturb_what_the_first_began() -> None:
+    before, written = signal.getsignal(signal.SIGTERM), False
+    with pytest.raises(KeyboardInterrupt), stopped_by_sigterm():
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        finally:
+            signal.raise_signal(signal.SIGTERM)
+            written = True
+    assert written and signal.getsignal(signal.SIGTERM) == before

@@ -7,7 +7,8 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
-from typing import Generic
+from types import FrameType
+from typing import Generic, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -106,12 +107,24 @@ def fill(job: Job[Row], engine: Engine[Row], *, retry_failed: bool = False) -> T
 
 @contextlib.contextmanager
 def stopped_by_sigterm() -> Iterator[None]:
-    """Within the block SIGTERM, by which a scheduler takes a machine back, is as Ctrl-C: finished rows are written."""
+    """Within the block SIGTERM, by which a scheduler takes a machine back, is as Ctrl-C: finished rows are written. A second
+    one, as some send it to a group of processes and to each of them, does not disturb that.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    before = signal.signal(signal.SIGTERM, _stop)
     try:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def _stop(number: int, frame: FrameType | None) -> NoReturn:
+    """Of SIGTERM.
+
+    Raises:
+        KeyboardInterrupt: always.
+    """
+    signal.signal(number, signal.SIG_IGN)
+    raise KeyboardInterrupt
