@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner, Result
 
+from marey import __version__
 from marey.backends.compute import Compute
 from marey.base.errors import MareyError, RunError
 from marey.base.reporter import notice
@@ -19,7 +20,7 @@ from marey.cli.app import app
 from marey.data.limited import Limits
 from marey.data.pieces import read_in_pieces
 from marey.data.videos import VideoEntry
-from marey.engines import ray_cluster, ray_videos
+from marey.engines import on_ray, ray_cluster, ray_videos
 from marey.engines.fill import Here, fill
 from marey.engines.job import Job
 from marey.engines.work import Answers
@@ -148,12 +149,40 @@ class Refusing:
 
 
 def test_where_nothing_can_be_decoded_the_reason_reaches_the_process_that_was_started() -> None:
-    decoding = ray_videos.Decoding((Refusing(),), Limits())
+    decoding = ray_videos.Decoding(__version__, (Refusing(),), Limits())
     (videos,) = ray_videos.blocks(iter([(7, VideoEntry.named("a.mp4", Path("a.mp4")))]))
     for _ in range(2):  # the next video is none the worse for it
         (video,) = ray_videos.singly(videos)
         found = pickle.loads(decoding(video).column("decoded")[0].as_buffer())
         assert found.row == 7 and str(found.decoded) == "needs what is not here"
+
+
+def test_what_is_left_is_done_by_another_attempt_until_three_are_in_vain(corpus, tmp_path, monkeypatch, capsys) -> None:
+    work, asked = Answers(corpus.model, Compute(), videos=11, top=5), []
+    job = Job(work, read_in_pieces([corpus.list]), tmp_path / "a.parquet")
+    comes = iter([[0, 2], [], [2, 1], [], [], []])
+
+    def attempt(self, decoders, videos, stall):
+        asked.append([row for row, _ in videos])
+        for row in next(comes):
+            yield on_ray._Made(row, f"result {row}", [(notice, "said by an actor")], work.take_counts())
+        raise on_ray._LostError("a node is gone, with 1 node alive")
+
+    monkeypatch.setattr(OnRay, "_attempt", attempt)
+    monkeypatch.setattr(ray_cluster.Cluster, "join_again", lambda self: None)
+    engine = OnRay(ray_cluster.Cluster(None, 1, 0, 1, 1, 1), lambda: work)
+    results = engine.results(job, np.arange(4))
+    assert [next(results) for _ in range(3)] == [(0, "result 0"), (2, "result 2"), (1, "result 1")]
+    with pytest.raises(RunError, match="Ray: a node is gone, with 1 node alive; 1 row of 4 is left"):
+        next(results)
+    assert asked == [[0, 1, 2, 3], [1, 3], [1, 3], [3], [3], [3]]
+    said = capsys.readouterr().err
+    assert said.count("said by an actor") == 1 and "2 rows of 4 are left, for another attempt" in said
+
+
+def test_another_version_on_a_node_is_refused() -> None:
+    with pytest.raises(RunError, match="and the command 9.9.9: install one everywhere"):
+        ray_videos.Decoding("9.9.9", (), Limits())
 
 
 def test_a_stall_shorter_than_a_video_may_take_is_refused(corpus, tmp_path) -> None:

@@ -20,6 +20,7 @@ import torch
 from numpy.typing import NDArray
 from ray.data import ActorPoolStrategy, TaskPoolStrategy
 
+import marey
 from marey.base.errors import MareyError, RunError
 from marey.base.limits import Amount
 from marey.base.reporter import KeepingReporter, Message, say_again, set_reporter, warning
@@ -30,7 +31,7 @@ from marey.data.views import ViewDecoder
 from marey.engines.fill import Engine
 from marey.engines.job import Job
 from marey.engines.ray_cluster import Cluster, last_line
-from marey.engines.ray_videos import DecodedRow, Decoding, blocks, packed, singly
+from marey.engines.ray_videos import DecodedRow, Decoding, blocks, packed, require_version, singly
 from marey.engines.table import Row
 from marey.engines.work import Results, Work
 from marey.evaluation.long_videos import Counts
@@ -158,11 +159,11 @@ class OnRay(Engine[Row]):
                 singly, batch_size=None, batch_format="pyarrow", num_cpus=2 * _DECODING_CPUS, compute=TaskPoolStrategy(1)
             )
             .map_batches(
-                Decoding, fn_constructor_args=(decoders, self.limits), batch_size=1, batch_format="pyarrow",
-                num_cpus=_DECODING_CPUS, compute=_pool(self.cluster.decoding),
+                Decoding, fn_constructor_args=(marey.__version__, decoders, self.limits), batch_size=1,
+                batch_format="pyarrow", num_cpus=_DECODING_CPUS, compute=_pool(self.cluster.decoding),
             )
             .map_batches(
-                _Network, fn_constructor_args=([ray.put(self.make)], self.cluster.cores), batch_size=1,
+                _Network, fn_constructor_args=(marey.__version__, [ray.put(self.make)], self.cluster.cores), batch_size=1,
                 batch_format="pyarrow", compute=_pool(self.cluster.actors), **place,
             )
         )  # fmt: skip
@@ -190,7 +191,8 @@ class _Made(Generic[Row]):
 class _Network:
     """An actor: holds the network."""
 
-    def __init__(self, make: list[Any], cores: int) -> None:
+    def __init__(self, version: str, make: list[Any], cores: int) -> None:
+        require_version(version)
         set_reporter(reporter := KeepingReporter())
         torch.set_num_threads(cores)  # Ray sets it to the whole CPUs that the actor asks for, which are less
         self._work: Work[Any] = ray.get(make[0])()

@@ -87,12 +87,11 @@ class Cluster:
         """Leave the cluster and join it anew: what this process had running there ends, and gives its place back.
 
         Raises:
-            RunError: as `joined`.
+            RunError: it does not answer any more.
         """
         require_ray().shutdown()
         check_address(self.address)
         _join(self.address)
-        _check_nodes(_alive())
 
 
 @contextlib.contextmanager

@@ -4,13 +4,15 @@ No torch here: the processes of Ray that only decode start in a fraction of the 
 """
 
 import pickle
+import platform
 from collections.abc import Iterator
 from itertools import islice
 from typing import NamedTuple
 
 import pyarrow as pa
 
-from marey.base.errors import MareyError
+import marey
+from marey.base.errors import MareyError, RunError
 from marey.base.reporter import KeepingReporter, Message, set_reporter
 from marey.data.limited import Decoded, LimitedDecoder, Limits
 from marey.data.videos import VideoEntry
@@ -46,7 +48,8 @@ def singly(videos: pa.Table) -> Iterator[pa.Table]:
 class Decoding:
     """An actor that decodes single videos in a process that may die, kept from one video to the next."""
 
-    def __init__(self, decoders: tuple[ViewDecoder, ...], limits: Limits) -> None:
+    def __init__(self, version: str, decoders: tuple[ViewDecoder, ...], limits: Limits) -> None:
+        require_version(version)
         set_reporter(reporter := KeepingReporter())
         self._decoders, self._limits, self._reporter = decoders, limits, reporter
         self._decoder = LimitedDecoder(decoders, limits)
@@ -59,6 +62,18 @@ class Decoding:
         except MareyError as error:  # an exception would end in Ray's words
             decoded, self._decoder = error, LimitedDecoder(self._decoders, self._limits)
         return packed("decoded", DecodedRow(row, video, decoded, self._reporter.take()))
+
+
+def require_version(version: str) -> None:
+    """See on a node that it has this version of Marey: it may have come after all nodes were asked.
+
+    Raises:
+        RunError: it has another.
+    """
+    if marey.__version__ != version:
+        raise RunError(
+            f"the node {platform.node()} has Marey {marey.__version__}, and the command {version}: install one everywhere."
+        )
 
 
 def packed(name: str, value: object) -> pa.Table:
