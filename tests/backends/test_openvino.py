@@ -1,7 +1,9 @@
 """OpenVINO: the same answers as eager in every family; what it converts is kept, and converted anew where it is damaged."""
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -70,6 +72,32 @@ def test_other_outputs_and_grey_levels_in_float() -> None:
     x = views(3).float() + 0.25
     torch.testing.assert_close(other.logits(x), eager.logits(x), rtol=1e-4, atol=1e-5)
     assert (backend.report().ran, other.report().ran) == ("openvino", "openvino")
+
+
+TWO_NETWORKS = """
+import gc, signal
+from planted import classifier, views
+from marey.backends.choose import open_backend
+from marey.backends.compute import Compute
+
+backends = [open_backend(classifier(), Compute(device="cpu", backend="openvino"), views=100) for _ in range(2)]
+assert [backend.logits(views(3)) is not None and backend.report().ran for backend in backends] == ["openvino"] * 2
+while backends:
+    backends.pop(0)
+    gc.collect()
+signal.signal(signal.SIGINT, lambda *_: print("heard"))
+signal.raise_signal(signal.SIGINT)
+"""
+
+
+@pytest.mark.usefixtures("installed")
+def test_signals_are_heard_after_two_networks_are_gone() -> None:
+    """With a plugin of OpenVINO for each network, the process ended with the first signal."""
+    done = subprocess.run(
+        [sys.executable, "-c", TWO_NETWORKS], cwd=Path(__file__).parent, capture_output=True, text=True, check=False,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (0, "heard\n"), done.stderr
 
 
 class Head(nn.Module):

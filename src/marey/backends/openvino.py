@@ -1,15 +1,17 @@
 """Intel's OpenVINO on the CPU, from torch without ONNX; the extra `openvino`."""
 
+import ctypes
 import hashlib
 import json
 import sys
 import tempfile
 import warnings
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from torch import Tensor
@@ -62,11 +64,37 @@ class OpenVINO(Compiler):
             "PERFORMANCE_HINT": "LATENCY",  # all threads on one batch
             "ENABLE_CPU_PINNING": False,  # several processes would hold their threads on the same cores
         }
-        compiled = Core().compile_model(_model(module, views_VTHWC), "CPU", settings)
+        model = _model(module, views_VTHWC)
+        with _signal_stack_kept():
+            compiled = Core().compile_model(model, "CPU", settings)
         taken = compiled.get_property("INFERENCE_PRECISION_HINT").to_string()
         if taken != hint:
             raise RuntimeError(f"OpenVINO computes in {taken} on this CPU, not in {hint}")
         return lambda views: torch.from_numpy(compiled(views.contiguous().numpy())[0])
+
+
+class _SignalStack(ctypes.Structure):
+    """`stack_t` of Linux."""
+
+    _fields_: ClassVar = [("pointer", ctypes.c_void_p), ("flags", ctypes.c_int), ("size", ctypes.c_size_t)]
+
+
+@contextmanager
+def _signal_stack_kept() -> Iterator[None]:
+    """After the block this thread handles signals on the stack on which it did before.
+
+    OpenVINO's CPU plugin sets another one for each network. Of two networks, the one that goes last would bring back the
+    stack of the other, which may be gone: the next signal, such as the end of a child, would then end the process.
+    """
+    if sys.platform != "linux":
+        yield
+        return
+    libc, before = ctypes.CDLL(None), _SignalStack()
+    libc.sigaltstack(None, ctypes.byref(before))
+    try:
+        yield
+    finally:
+        libc.sigaltstack(ctypes.byref(before), None)
 
 
 def _import_quietly() -> None:
