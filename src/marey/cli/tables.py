@@ -248,7 +248,7 @@ class TableOut:
             yield OnRay(cluster, make, self.limits, self.ray.stall)
 
     def _here(self, compute: Compute) -> Compute:
-        """How this process computes: beside Ray not at all, so that its network need not take a GPU."""
+        """How this process opens the network: beside Ray, where it never runs it, on the CPU, so that it takes no GPU."""
         may_be_cpu = self.ray.engine is not None and compute.device == "auto" and compute.precision != "tf32"
         return replace(compute, device="cpu") if may_be_cpu else compute
 

@@ -116,7 +116,8 @@ class Job(Generic[Row]):
     def entries(self, todo: NDArray[np.int64]) -> Iterator[tuple[int, VideoEntry]]:
         """The videos of these rows, ascending, read from the list in pieces.
 
-        Their paths are absolute: processes of Ray work in other folders, and a row has the same words whoever made it.
+        Their paths are absolute: processes of Ray work in other folders, and a reason has the same words wherever its row
+        was made.
         """
         begin = 0
         for piece in self.videos.pieces():

@@ -40,7 +40,7 @@ class TableSummary:
             RunError: it cannot be read.
         """
         rows, reasons = 0, Counter[str]()
-        for table in read_columns(out, ["id", "path", "status", "reason"]):
+        for table in read_columns(out, ["path", "status", "reason"]):
             rows += len(table)
             reasons.update(_kinds(table.filter(pc.equal(table["status"], FAILED)).to_pydict()))
         return cls(out, rows, reasons.total(), tuple(reasons.most_common()), computed, seconds)
@@ -82,6 +82,6 @@ class TableSummary:
 
 def _kinds(failed: dict[str, list[str | None]]) -> Iterator[str]:
     """The reasons without what differs from file to file: its path and numbers."""
-    for name, path, reason in zip(failed["id"], failed["path"], failed["reason"], strict=True):
-        plain = (reason or "").removeprefix(f"{path}: ").removeprefix(f"{name}: ")
+    for path, reason in zip(failed["path"], failed["reason"], strict=True):
+        plain = (reason or "").removeprefix(f"{path}: ")
         yield _NUMBER.sub("N", plain)
