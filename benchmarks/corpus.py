@@ -27,15 +27,15 @@ import numpy as np
 import torch
 
 from marey.backends.compute import Compute
-from marey.data.limited import Limits
-from marey.data.listing import read_videos
-from marey.data.pieces import as_pieces, read_in_pieces
+from marey.data.lists.listing import read_videos
+from marey.data.lists.pieces import as_pieces, read_in_pieces
+from marey.data.loading.limited import Limits
 from marey.engines.fill import Here
 from marey.engines.job import Job
 from marey.engines.on_ray import OnRay
 from marey.engines.ray_cluster import joined, require_ray
 from marey.engines.work import Answers
-from marey.video.length import stated_seconds
+from marey.video.reading.length import stated_seconds
 from marey.weights.load import load_model
 
 WARM, FEW = 20, 3

@@ -10,9 +10,9 @@ from collections.abc import Callable
 import av
 import numpy as np
 
-from marey.video.reader import open_video
+from marey.video.pixels.transforms import short_side_size
+from marey.video.reading.reader import open_video
 from marey.video.sampling import MMAction2Test, MMActionTest
-from marey.video.transforms import short_side_size
 
 TASKS = {
     "one clip 32x2": MMAction2Test(frames=32, stride=2),

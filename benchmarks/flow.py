@@ -17,10 +17,9 @@ import torch
 
 from marey.video.flow import DIS, TVL1, Farneback, OpenCVTVL1
 from marey.video.flow.files import FlowVideo, place_of, write_flow
-from marey.video.flow.levels import from_levels, to_levels
-from marey.video.flow.rule import to_grey
-from marey.video.frames import FlowFolder
-from marey.video.reader import open_video
+from marey.video.flow.rule import from_levels, to_grey, to_levels
+from marey.video.reading.frames import FlowFolder
+from marey.video.reading.reader import open_video
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "video"))
 from flow_pairs import MOTIONS, end_point_error, moved_pair

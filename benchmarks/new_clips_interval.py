@@ -16,17 +16,17 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from marey.data.folds import make_folds
-from marey.data.formats import read_manifest
+from marey.data.lists.formats import read_manifest
+from marey.data.splits.folds import make_folds
 from marey.inference.cells import compute_cells
 from marey.models.probe.config import Halves, Moments
 from marey.models.probe.pooled import Pooled
 from marey.recipe import Classify
 from marey.tasks.intervals import Interval, new_videos_interval, share_interval
-from marey.training.directions import Directions
-from marey.training.heads import solve
-from marey.training.selection import USUAL_STRENGTH
-from marey.workflows.backbones import find_backbone
+from marey.training.heads.directions import Directions
+from marey.training.heads.logistic import solve
+from marey.training.heads.selection import USUAL_STRENGTH
+from marey.workflows.classifier.backbones import find_backbone
 
 DRAWS = 300
 SIZES = {

@@ -36,10 +36,10 @@ import torch
 from numpy.typing import NDArray
 
 from backends import cpu
-from marey.data.formats import read_manifest
-from marey.data.manifest import Manifest
+from marey.data.catalogue.motions import CLASS_NAMES, MIRROR_PAIRS
+from marey.data.lists.formats import read_manifest
+from marey.data.lists.manifest import Manifest
 from marey.data.motions import NOISE, write_motions
-from marey.data.motions.paths import CLASS_NAMES, MIRROR_PAIRS
 from marey.evaluation.result import EvaluationResult
 from measured import Spent, measured
 from plain_probe import FrameFeatures, answers, frame_features, probe, single_frames

@@ -16,13 +16,13 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional as F
 
-from marey.data.manifest import Manifest
+from marey.data.lists.manifest import Manifest
 from marey.models.layers.classifier import LinearClassifier
 from marey.recipes.starts import LITE
 from marey.video.pixels import Pixels
-from marey.video.reader import open_video
+from marey.video.pixels.transforms import to_clip
+from marey.video.reading.reader import open_video
 from marey.video.sampling import MMAction2Test
-from marey.video.transforms import to_clip
 from marey.weights.load import load_model
 
 Floats = NDArray[np.float32]

@@ -36,15 +36,15 @@ from numpy.typing import NDArray
 
 from backends import cpu
 from marey.base.page import jpeg_uri
-from marey.data.formats import read_manifest
-from marey.data.links import Relation, find_links
-from marey.data.manifest import Manifest, make_manifest
+from marey.data.lists.formats import read_manifest
+from marey.data.lists.manifest import Manifest, make_manifest
+from marey.data.lists.videos import VideoList
 from marey.data.motions import DRAWN, NOISE, write_motions
-from marey.data.recordings import Recordings, find_recordings
-from marey.data.signatures import compute_signatures
-from marey.data.units import components
-from marey.data.videos import VideoList
-from marey.evaluation.contact_sheets import ContactSheets
+from marey.data.recordings.evidence import Recordings, find_recordings
+from marey.data.recordings.links import Relation, find_links
+from marey.data.recordings.signatures import compute_signatures
+from marey.data.recordings.units import components
+from marey.evaluation.report.contact_sheets import ContactSheets
 from marey.evaluation.result import EvaluationResult
 from measured import measured
 from planted_videos import ORIGINAL, SETTINGS, Planted, bases_of, plant

@@ -22,10 +22,11 @@ from marey.models.network import Network
 from marey.recipe import CosineSchedule, Warmup
 from marey.recipes import get_recipe
 from marey.training.schedules import lr_factor
-from marey.video.appearance import ColourJitter, Lighting, MMAction2ColourJitter, RandAugment
-from marey.video.augment import MMActionRandomResizedCrop, MultiScaleCrop, PySlowFastCrop, RandomResizedCrop
 from marey.video.pixels import FloatPixels, Pixels
-from marey.video.reader import open_video
+from marey.video.pixels.colour import ColourJitter, Lighting, MMAction2ColourJitter, RandAugment
+from marey.video.pixels.crops import MMActionRandomResizedCrop, MultiScaleCrop, PySlowFastCrop, RandomResizedCrop
+from marey.video.pixels.transforms import crop, resize, to_clip
+from marey.video.reading.reader import open_video
 from marey.video.sampling import (
     MMAction2FPSTest,
     MMAction2Test,
@@ -35,7 +36,6 @@ from marey.video.sampling import (
     SamplingRule,
 )
 from marey.video.source import Box
-from marey.video.transforms import crop, resize, to_clip
 from marey.weights.load import load_model
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "golden"))

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from marey.classifier import Calibration
-from marey.evaluation.calibration import calibration_at, fit_temperature
+from marey.evaluation.out_of_fold.calibration import calibration_at, fit_temperature
 from marey.tasks.task import Task
 
 

@@ -7,7 +7,7 @@ import marey
 
 OF_EXTRAS = {
     "marey.engines": {"pyarrow", "ray"},
-    "marey.video.servers": {"aiohttp", "botocore"},
+    "marey.video.reading.servers": {"aiohttp", "botocore"},
 }
 """What modules may ask for when they are imported: commands import them only where the extra is wanted and there."""
 

@@ -8,7 +8,7 @@ import numpy as np
 from typer.testing import CliRunner, Result
 
 from marey.cli.app import app
-from marey.video.writer import write_video
+from marey.video.writing.writer import write_video
 
 CLASSES = ("jump", "run", "walk")
 

@@ -10,7 +10,7 @@ import pytest
 from made_videos import coded_frame
 
 from marey.recipes import get_recipe
-from marey.video.writer import write_video
+from marey.video.writing.writer import write_video
 from marey.weights.checkpoint import save_checkpoint
 from marey.weights.load import build_model
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from typer.main import get_command
 
 from marey.cli.app import app
-from marey.recipe.recipe import Recipe
+from marey.recipe import Recipe
 
 PAGES = sorted((Path(__file__).parents[1] / "docs" / "coming-from").glob("*.md"))
 PARTS = ("clip", "test", "pixels", "augment", "appearance", "model", "train", "task")

@@ -13,7 +13,8 @@ from command_lines import PAGES, shown
 from marey.recipe.source import TRUST_ORDER
 from marey.recipes import RECIPES, TWO_STREAMS
 from marey.recipes.starts import STARTS
-from marey.weights import availability, scan
+from marey.weights import scan
+from marey.weights.fetching import availability
 
 ROOT = Path(__file__).parents[1]
 TOOLS = ROOT / "tools"

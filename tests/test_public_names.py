@@ -19,7 +19,8 @@ def python(code: str) -> str:
 
 
 def test_dir_is_the_public_names_whatever_was_imported() -> None:
-    code = "import marey, marey.video.reader, marey.cli.app; marey.predict; print(dir(marey) == sorted(marey.__all__))"
+    modules = "marey, marey.video.reading.reader, marey.cli.app"
+    code = f"import {modules}; marey.predict; print(dir(marey) == sorted(marey.__all__))"
     assert python(code) == "True\n"
     assert [name for name in dir(marey) if name.startswith("_")] == ["__version__"]
     assert all(value in marey.__doc__ for value in dir(marey) if not value.startswith("_")), "the docstring names all"
@@ -33,7 +34,10 @@ def test_a_star_import_brings_the_public_names() -> None:
 def test_rooms_are_found_without_an_import_of_their_own() -> None:
     code = "import marey; print(marey.video.__name__, marey.recipe.MultiLabel().kind)"
     assert python(code) == "marey.video multilabel\n"
-    assert python("import marey.video.reader; print(marey.video.reader.open_video is marey.open_video)") == "True\n"
+    assert (
+        python("import marey.video.reading.reader; print(marey.video.reading.reader.open_video is marey.open_video)")
+        == "True\n"
+    )
 
 
 @pytest.mark.parametrize("name", ["predct", "import_module", "Any", "TYPE_CHECKING", "_HOM", "no.such"])

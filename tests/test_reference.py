@@ -79,7 +79,7 @@ def folder(tmp_path_factory) -> Path:
 def test_the_examples_of_a_page_run(page, folder, monkeypatch) -> None:
     monkeypatch.chdir(folder)
     monkeypatch.setattr("marey.evaluation.views.decoding_workers", lambda asked: asked or 0)
-    monkeypatch.setattr("marey.data.loader.decoding_workers", lambda asked: asked or 0)
+    monkeypatch.setattr("marey.data.loading.loader.decoding_workers", lambda asked: asked or 0)
     run(BLOCKS[page], page)
 
 

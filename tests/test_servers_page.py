@@ -6,7 +6,7 @@ pytest.importorskip("fsspec")
 pytest.importorskip("s3fs")
 
 from command_lines import ROOT, shown
-from marey.video import servers
+from marey.video.reading import servers
 from prepared_folder import run
 from servers import serving
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 import marey
-from marey.data.manifest import make_manifest
-from marey.data.quarantine import Broken
-from marey.data.videos import VideoEntry
+from marey.data.files.quarantine import Broken
+from marey.data.lists.manifest import make_manifest
+from marey.data.lists.videos import VideoEntry
 from marey.evaluation.scores import Scores
 from marey.weights.load import build_model
 from tiny import RECIPE

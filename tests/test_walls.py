@@ -50,5 +50,5 @@ def test_imports_go_down(module: Path) -> None:
 
 def test_a_planted_violation_is_seen() -> None:
     assert forbidden("video", "from marey.models.network import Network") == ["models"]
-    assert forbidden("models", "def f():\n    import marey.data.clips") == ["data"]
+    assert forbidden("models", "def f():\n    import marey.data.loading.clips") == ["data"]
     assert forbidden("training", "from marey.inference.predict import predict") == ["inference"]

@@ -5,7 +5,7 @@ from pathlib import Path
 from made_videos import coded_frame
 
 from marey.recipes import get_recipe
-from marey.video.writer import write_video
+from marey.video.writing.writer import write_video
 
 RECIPE = get_recipe("slowonly_r18_8x2_motions").variant(
     name="tiny",

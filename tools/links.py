@@ -31,9 +31,9 @@ from urllib.request import getproxies, proxy_bypass
 from marey.base.files import write_text
 from marey.recipe.hosts import state_of
 from marey.recipe.source import HUB, Hash, Source
-from marey.weights.content import HEAD, error_in, foreign_body
-from marey.weights.download import offline
-from marey.weights.hub import hub_address
+from marey.weights.fetching.content import HEAD, error_in, foreign_body
+from marey.weights.fetching.download import offline
+from marey.weights.fetching.hub import hub_address
 
 PAGE = Path(__file__).parent.parent / "docs" / "links.md"
 

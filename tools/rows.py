@@ -7,7 +7,7 @@ from pathlib import Path
 
 from marey.recipe import Recipe, TwoStream
 from marey.recipes import RECIPES, TWO_STREAMS
-from marey.weights.nearest import nearest_rows, nearest_two_stream, reported_of
+from marey.weights.fetching.nearest import nearest_rows, nearest_two_stream, reported_of
 
 DOCS = Path(__file__).parent.parent / "docs"
 PAGE = DOCS / "rows.md"

@@ -9,9 +9,9 @@ from marey.recipe import Published, Recipe, Source, TwoStream
 from marey.recipes import RECIPES, TWO_STREAMS
 from marey.recipes.parameters import PARAMETERS
 from marey.video.sampling import PyTorchVideoTrain
-from marey.weights.availability import best
-from marey.weights.nearest import nearest_living
-from marey.weights.sizes import size_text
+from marey.weights.fetching.availability import best
+from marey.weights.fetching.nearest import nearest_living
+from marey.weights.fetching.sizes import size_text
 
 PAGE = Path(__file__).parent.parent / "docs" / "zoo.md"
 

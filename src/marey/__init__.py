@@ -42,15 +42,15 @@ if _typing.TYPE_CHECKING:
     from marey.classifier import Calibration as Calibration
     from marey.classifier import Classifier as Classifier
     from marey.classifier import LoadReport as LoadReport
-    from marey.data.clips import ClipDataset as ClipDataset
-    from marey.data.clips import ViewDataset as ViewDataset
-    from marey.data.formats import read_manifest as read_manifest
-    from marey.data.listing import read_videos as read_videos
-    from marey.data.manifest import Manifest as Manifest
-    from marey.data.videos import VideoEntry as VideoEntry
-    from marey.data.videos import VideoList as VideoList
-    from marey.evaluation.evaluate import evaluate as evaluate
+    from marey.data.lists.formats import read_manifest as read_manifest
+    from marey.data.lists.listing import read_videos as read_videos
+    from marey.data.lists.manifest import Manifest as Manifest
+    from marey.data.lists.videos import VideoEntry as VideoEntry
+    from marey.data.lists.videos import VideoList as VideoList
+    from marey.data.loading.clips import ClipDataset as ClipDataset
+    from marey.data.loading.clips import ViewDataset as ViewDataset
     from marey.evaluation.result import EvaluationResult as EvaluationResult
+    from marey.evaluation.run import evaluate as evaluate
     from marey.inference.features import Features as Features
     from marey.inference.features import features as features
     from marey.inference.predict import predict as predict
@@ -62,11 +62,11 @@ if _typing.TYPE_CHECKING:
     from marey.tasks.prediction import Predictions as Predictions
     from marey.training.fit import FitResult as FitResult
     from marey.training.fit import fit as fit
-    from marey.video.frames import FlowFolder as FlowFolder
-    from marey.video.frames import FrameFolder as FrameFolder
-    from marey.video.reader import Video as Video
-    from marey.video.reader import open_video as open_video
-    from marey.video.writer import write_video as write_video
+    from marey.video.reading.frames import FlowFolder as FlowFolder
+    from marey.video.reading.frames import FrameFolder as FrameFolder
+    from marey.video.reading.reader import Video as Video
+    from marey.video.reading.reader import open_video as open_video
+    from marey.video.writing.writer import write_video as write_video
     from marey.weights.checkpoint import save_checkpoint as save_checkpoint
     from marey.weights.load import build_model as build_model
     from marey.weights.load import build_network as build_network
@@ -94,14 +94,14 @@ _HOME = {
     "Classifier": "classifier",
     "LoadReport": "classifier",
     "Compute": "backends.compute",
-    "ClipDataset": "data.clips",
-    "ViewDataset": "data.clips",
-    "Manifest": "data.manifest",
-    "read_manifest": "data.formats",
-    "VideoEntry": "data.videos",
-    "VideoList": "data.videos",
-    "read_videos": "data.listing",
-    "evaluate": "evaluation.evaluate",
+    "ClipDataset": "data.loading.clips",
+    "ViewDataset": "data.loading.clips",
+    "Manifest": "data.lists.manifest",
+    "read_manifest": "data.lists.formats",
+    "VideoEntry": "data.lists.videos",
+    "VideoList": "data.lists.videos",
+    "read_videos": "data.lists.listing",
+    "evaluate": "evaluation.run",
     "EvaluationResult": "evaluation.result",
     "features": "inference.features",
     "Features": "inference.features",
@@ -114,11 +114,11 @@ _HOME = {
     "get_recipe": "recipes",
     "FitResult": "training.fit",
     "fit": "training.fit",
-    "FlowFolder": "video.frames",
-    "FrameFolder": "video.frames",
-    "Video": "video.reader",
-    "open_video": "video.reader",
-    "write_video": "video.writer",
+    "FlowFolder": "video.reading.frames",
+    "FrameFolder": "video.reading.frames",
+    "Video": "video.reading.reader",
+    "open_video": "video.reading.reader",
+    "write_video": "video.writing.writer",
     "save_checkpoint": "weights.checkpoint",
     "build_model": "weights.load",
     "build_network": "weights.load",

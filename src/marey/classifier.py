@@ -15,16 +15,16 @@ from marey.base.errors import RecipeError
 from marey.base.jsonable import Json
 from marey.base.notebook import beginning, ending, table
 from marey.base.words import counted, percent
-from marey.data.identity import Identities
-from marey.data.videos import first_of, short_path
+from marey.data.files.identity import Identities
+from marey.data.lists.videos import first_of, short_path
 from marey.models.network import GivesFeatures, GivesPositions, GivesTokens, Network
 from marey.models.user_module.config import UserModuleConfig
 from marey.recipe import Classify, Recipe, TaskConfig, Test
 from marey.recipe.source import Trust
 from marey.recipes.user_module import user_module_recipe
 from marey.video.pixels import FloatPixels, Pixels
+from marey.video.pixels.transforms import to_clip
 from marey.video.sampling import TrainRule
-from marey.video.transforms import to_clip
 
 Output = Literal["logits", "positions", "features", "tokens"]
 """What a network gives for a clip: the methods of `Classifier` of these names."""

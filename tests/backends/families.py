@@ -6,7 +6,8 @@ from torch import nn
 from marey.classifier import Classifier
 from marey.models.csn.config import CSNConfig
 from marey.models.i3d.config import InceptionI3DConfig
-from marey.models.non_local.config import I3DResNetConfig, NonLocalConfig
+from marey.models.layers.non_local_config import NonLocalConfig
+from marey.models.non_local.config import I3DResNetConfig
 from marey.models.r2plus1d.config import R2Plus1DConfig
 from marey.models.slowfast.config import SlowFastConfig
 from marey.models.slowonly.config import SlowOnlyConfig

@@ -14,7 +14,7 @@ from marey.backends.device import (
 )
 from marey.base.errors import RunError
 from marey.base.reporter import TerminalReporter, set_reporter
-from marey.evaluation.evaluate import evaluate
+from marey.evaluation.run import evaluate
 from marey.inference.features import features
 from marey.inference.predict import predict
 from marey.recipes import get_recipe

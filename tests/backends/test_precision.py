@@ -13,13 +13,13 @@ from marey.backends.compute import Compute
 from marey.backends.precision import bfloat16_cost, check_machine, computing_in, keep_precision, pick_precision
 from marey.base.errors import RunError
 from marey.base.reporter import TerminalReporter, set_reporter
-from marey.data.folders import list_folder
-from marey.evaluation.evaluate import evaluate
+from marey.data.lists.folders import list_folder
+from marey.evaluation.run import evaluate
 from marey.inference.features import features
 from marey.inference.predict import predict
 from marey.recipes import get_recipe
 from marey.training.fit import fit
-from marey.video.writer import write_video
+from marey.video.writing.writer import write_video
 from marey.weights.load import build_model
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")

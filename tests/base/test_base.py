@@ -17,7 +17,7 @@ from marey.base.files import atomic_path, cache_folder, link, locked
 from marey.base.jobs import run_jobs
 from marey.base.nearest import did_you_mean
 from marey.base.random import random_for, step_seed
-from marey.data.draw import ByClass
+from marey.data.loading.draw import ByClass
 from marey.recipe import CosineSchedule, Recipe, StepSchedule, Warmup, read_recipe, recipe_from
 from marey.recipes import RECIPES, get_recipe
 from marey.video.sampling import PySlowFastTest

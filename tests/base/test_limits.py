@@ -106,7 +106,7 @@ def test_peak_memory_is_this_process_s_own() -> None:
 
 
 def test_a_process_that_decodes_loads_no_torch() -> None:
-    code = "import marey.data.limited, sys; print('torch' in sys.modules)"
+    code = "import marey.data.loading.limited, sys; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
     code = "import marey.base.limited_process, sys; print('numpy' in sys.modules)"

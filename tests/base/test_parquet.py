@@ -26,6 +26,7 @@ def test_the_modules_are_those_of_pyarrow() -> None:
 
 def test_importing_marey_loads_no_pyarrow() -> None:
     code = (
-        "import sys, marey, marey.base.parquet, marey.data.formats, marey.data.listing; print('pyarrow' in sys.modules)"
+        "import sys, marey, marey.base.parquet, marey.data.lists.formats, marey.data.lists.listing; "
+        "print('pyarrow' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"

@@ -15,7 +15,7 @@ from marey.models.tsn.config import LiteTSNConfig
 from marey.recipe import read_recipe
 from marey.recipes import get_recipe
 from marey.recipes.starts import Installed
-from marey.video.writer import write_video
+from marey.video.writing.writer import write_video
 from marey.weights import starts
 from marey.weights.checkpoint import save_checkpoint
 from marey.weights.layouts import efficientnet_lite

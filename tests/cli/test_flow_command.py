@@ -14,7 +14,7 @@ from marey.recipes import RECIPES, get_recipe
 from marey.video.flow import DIS, TVL1
 from marey.video.flow.rule import FlowRule
 from marey.video.pixels import Pixels
-from marey.video.writer import write_video
+from marey.video.writing.writer import write_video
 from marey.weights.checkpoint import save_checkpoint
 from marey.weights.load import build_model
 

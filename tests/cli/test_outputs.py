@@ -20,9 +20,9 @@ from typer.testing import CliRunner
 from marey.base.errors import DataError
 from marey.cli import program
 from marey.cli.app import app
-from marey.data.listing import read_videos
+from marey.data.lists.listing import read_videos
 from marey.recipes import get_recipe
-from marey.video.writer import write_video
+from marey.video.writing.writer import write_video
 from marey.weights.checkpoint import save_checkpoint
 from marey.weights.load import build_model
 from marey.workflows import answer_files
@@ -173,7 +173,7 @@ def test_an_error_of_the_system_is_one_line(place, monkeypatch) -> None:
     def refuse(*args: object) -> None:
         raise OSError(28, "No space left on device", "clips.csv")
 
-    monkeypatch.setattr("marey.data.manifest.Manifest.write_csv", refuse)
+    monkeypatch.setattr("marey.data.lists.manifest.Manifest.write_csv", refuse)
     in_class_folders(place / "clips")
     said = marey("data", "list", "clips")
     assert said.exit_code == 1

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from marey.cli.app import app
 from marey.recipes import get_recipe
-from marey.video.writer import write_video
+from marey.video.writing.writer import write_video
 from marey.weights.checkpoint import save_checkpoint
 from marey.weights.load import build_model
 from marey.workflows import demo

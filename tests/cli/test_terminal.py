@@ -34,7 +34,7 @@ from marey.base.shell import command_line, marey_line, typed_line, typed_without
 from marey.cli.app import app
 from marey.cli.given import first_tested
 from marey.cli.interrupted import Interrupted, going_on, kept_files, kept_tests, long_command
-from marey.video.writer import write_video
+from marey.video.writing.writer import write_video
 
 SMALL = ("model.width=4", "train.epochs=1", "test.size=32", "augment.size=32", "augment.short_side=36",
          "pixels.short_side=36")  # fmt: skip

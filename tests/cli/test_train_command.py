@@ -12,7 +12,7 @@ from marey.base.claim import Command, OutputPath
 from marey.base.files import write_json
 from marey.cli.app import app
 from marey.recipe import read_recipe
-from marey.video.writer import write_video
+from marey.video.writing.writer import write_video
 from marey.workflows import train as workflow
 
 TINY = ["--init", "none", "--workers", "0", "--set", "model.width=4", "--set", "train.epochs=1", "--set",

@@ -16,8 +16,8 @@ from marey.cli.app import app
 from marey.recipe import Hash, Source, TwoStream, recipe_from
 from marey.recipes import RECIPES, TWO_STREAMS, get_recipe
 from marey.recipes.parameters import PARAMETERS
+from marey.weights.fetching.store import place, read_record
 from marey.weights.layouts import mmaction2
-from marey.weights.store import place, read_record
 
 SMALL = get_recipe("slowonly_r18_8x2_motions").variant(name="small", model={"width": 4, "num_classes": 3})
 ROW = "slowonly_r50_8x8_k400"
@@ -46,9 +46,14 @@ def weights(tmp_path) -> Path:
 def declare(monkeypatch, *sources: Source) -> None:
     """Add SMALL to the recipes, with these sources."""
     recipes = (*RECIPES, SMALL.model_copy(update={"weights": sources}))
-    for module in ("marey.recipes", "marey.weights.shelf", "marey.weights.obtain", "marey.weights.sizes"):
+    for module in (
+        "marey.recipes",
+        "marey.weights.fetching.shelf",
+        "marey.weights.fetching.obtain",
+        "marey.weights.fetching.sizes",
+    ):
         monkeypatch.setattr(f"{module}.RECIPES", recipes)
-    monkeypatch.setattr("marey.weights.sizes.PARAMETERS", {**PARAMETERS, "small": 100_000})
+    monkeypatch.setattr("marey.weights.fetching.sizes.PARAMETERS", {**PARAMETERS, "small": 100_000})
 
 
 def source(address: str, known: str | None) -> Source:

@@ -11,8 +11,8 @@ import numpy as np
 
 from marey.base.errors import DataError, DecodeError
 from marey.base.reporter import notice, warning
-from marey.data.videos import VideoEntry
-from marey.data.views import DecodedVideo, ViewDecoder
+from marey.data.lists.videos import VideoEntry
+from marey.data.loading.views import DecodedVideo, ViewDecoder
 
 
 class OddDecoder(ViewDecoder):

@@ -11,9 +11,9 @@ from typer.testing import CliRunner
 from marey.base.errors import DataError
 from marey.cli.app import app
 from marey.data.audit import audit, read_together
-from marey.data.formats import read_manifest
-from marey.data.probe import ProbeCache, content_hash
-from marey.video.writer import write_video
+from marey.data.files.probe import ProbeCache, content_hash
+from marey.data.lists.formats import read_manifest
+from marey.video.writing.writer import write_video
 
 
 @pytest.fixture(autouse=True)

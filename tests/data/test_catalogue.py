@@ -12,7 +12,7 @@ from marey.data.catalogue.folders import Spellings
 from marey.data.prepare import PUBLISHED_SETS
 from marey.inference.predict import predict
 from marey.recipes import get_recipe
-from marey.video.writer import write_video
+from marey.video.writing.writer import write_video
 from marey.weights.layouts import mmaction_inception
 from marey.weights.load import build_model, load_model
 

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from marey.base.errors import DataError
-from marey.data.class_files import read_classes
-from marey.data.formats import read_manifest
+from marey.data.lists.class_files import read_classes
+from marey.data.lists.formats import read_manifest
 
 THREE = ["across", "down, then up", "up"]
 

@@ -14,14 +14,14 @@ from typer.testing import CliRunner
 
 from marey.base.errors import DataError, RunError
 from marey.cli.app import app
-from marey.data.clips import ClipDataset, open_source
 from marey.data.convert import Extract, Resize, convert
-from marey.data.folders import list_folder
-from marey.data.formats import read_manifest
-from marey.video.augment import RandomCrop
-from marey.video.reader import open_video
+from marey.data.lists.folders import list_folder
+from marey.data.lists.formats import read_manifest
+from marey.data.loading.clips import ClipDataset, open_source
+from marey.video.pixels.crops import RandomCrop
+from marey.video.reading.reader import open_video
 from marey.video.sampling import MMAction2Train
-from marey.video.writer import write_video
+from marey.video.writing.writer import write_video
 from platforms import posix
 
 HOW = Resize(short_side=32, preset="ultrafast")

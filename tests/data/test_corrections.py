@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from marey.base.errors import DataError
-from marey.data.corrected import LABELS, Corrected
-from marey.data.corrections import Corrections
-from marey.data.folds import make_folds
-from marey.data.sides import Given, read_given
-from marey.data.sources import Evidence, find_sources, joined_sources
+from marey.data.lists.sources import Evidence, find_sources, joined_sources
+from marey.data.splits.corrected import LABELS, Corrected
+from marey.data.splits.corrections import Corrections
+from marey.data.splits.folds import make_folds
+from marey.data.splits.sides import Given, read_given
 
 ROWS = [(f"{label}/{label}_{scene}_{take}.mp4", label) for label in ("run", "jump") for scene in "pqs" for take in "12"]
 

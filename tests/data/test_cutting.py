@@ -7,12 +7,12 @@ import pytest
 
 from marey.data import cutting
 from marey.data.cutting import cut_long_videos, not_cut_note
-from marey.data.folders import list_folder
-from marey.data.folds import make_folds
-from marey.data.formats import read_manifest
-from marey.data.manifest import Manifest
-from marey.video.length import stated_seconds
-from marey.video.writer import write_video
+from marey.data.lists.folders import list_folder
+from marey.data.lists.formats import read_manifest
+from marey.data.lists.manifest import Manifest
+from marey.data.splits.folds import make_folds
+from marey.video.reading.length import stated_seconds
+from marey.video.writing.writer import write_video
 
 
 @pytest.fixture(autouse=True)

@@ -10,20 +10,20 @@ from hypothesis import strategies as st
 from made_videos import coded_frame, decoded_number
 
 from marey.base.errors import DataError, RunError
-from marey.data.class_files import read_classes
-from marey.data.clips import ClipDataset, ViewDataset
-from marey.data.draw import EachOnce
-from marey.data.folders import list_folder
-from marey.data.formats import hmdb51_split, read_manifest
-from marey.data.loader import ClipLoader, _Plan
-from marey.data.manifest import make_manifest
-from marey.data.quarantine import Broken, Quarantine, replacements
-from marey.data.sources import find_sources
-from marey.data.split import split_manifest
-from marey.video.augment import RandomCrop
+from marey.data.files.quarantine import Broken, Quarantine, replacements
+from marey.data.lists.class_files import read_classes
+from marey.data.lists.folders import list_folder
+from marey.data.lists.formats import hmdb51_split, read_manifest
+from marey.data.lists.manifest import make_manifest
+from marey.data.lists.sources import find_sources
+from marey.data.loading.clips import ClipDataset, ViewDataset
+from marey.data.loading.draw import EachOnce
+from marey.data.loading.loader import ClipLoader, _Plan
+from marey.data.splits.split import split_manifest
 from marey.video.pixels import Pixels
+from marey.video.pixels.crops import RandomCrop
 from marey.video.sampling import MMAction2Test, MMAction2Train
-from marey.video.writer import write_video
+from marey.video.writing.writer import write_video
 
 
 @pytest.fixture(scope="module")

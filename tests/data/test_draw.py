@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from marey.data.draw import ByClass, EachOnce
-from marey.data.loader import _Plan
+from marey.data.loading.draw import ByClass, EachOnce
+from marey.data.loading.loader import _Plan
 
 LABELS = np.array([0] * 90 + [1] * 9 + [2])
 

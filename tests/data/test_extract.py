@@ -12,15 +12,15 @@ import pytest
 from made_videos import coded_frame
 
 from marey.base.errors import DataError, RunError
-from marey.data.clips import ViewDataset, open_source
 from marey.data.extract import extract_flow
-from marey.data.formats import read_manifest
+from marey.data.lists.formats import read_manifest
+from marey.data.loading.clips import ViewDataset, open_source
 from marey.video.flow import DIS, TVL1
 from marey.video.flow.rule import FlowRule
-from marey.video.frames import FlowFolder
 from marey.video.pixels import Pixels
+from marey.video.reading.frames import FlowFolder
 from marey.video.sampling import MMActionTest
-from marey.video.writer import write_video
+from marey.video.writing.writer import write_video
 from platforms import posix
 
 RULE = FlowRule(method=DIS())

@@ -12,14 +12,14 @@ from made_videos import coded_frame
 
 from marey.base.errors import DataError
 from marey.data.audit import read_together
-from marey.data.folders import list_folder
-from marey.data.formats import read_manifest
-from marey.data.listing import read_videos
-from marey.data.scan import find_videos, scan_folder
-from marey.video.content import is_film
-from marey.video.frames import FrameFolder
-from marey.video.suffixes import IMAGE_SUFFIXES, OTHER_SUFFIXES, VIDEO_SUFFIXES
-from marey.video.writer import write_video
+from marey.data.lists.folders import list_folder
+from marey.data.lists.formats import read_manifest
+from marey.data.lists.listing import read_videos
+from marey.data.lists.scan import find_videos, scan_folder
+from marey.video.reading.content import is_film
+from marey.video.reading.frames import FrameFolder
+from marey.video.reading.suffixes import IMAGE_SUFFIXES, OTHER_SUFFIXES, VIDEO_SUFFIXES
+from marey.video.writing.writer import write_video
 
 
 def tree(folder, *paths):

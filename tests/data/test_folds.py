@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from marey.base.errors import DataError
-from marey.data.folders import list_folder
-from marey.data.folds import NEVER, Folds, check_trainable, make_folds
-from marey.data.manifest import Manifest, make_manifest
-from marey.data.sources import Evidence, Sources
-from marey.data.units import Together
+from marey.data.lists.folders import list_folder
+from marey.data.lists.manifest import Manifest, make_manifest
+from marey.data.lists.sources import Evidence, Sources
+from marey.data.recordings.units import Together
+from marey.data.splits.folds import NEVER, Folds, check_trainable, make_folds
 
 
 def listed(rows: list[tuple[str, str]], *, groups: list[str] | None = None, root: Path = Path("/none")) -> Manifest:

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from made_scenes import COUNT, HEIGHT, WIDTH, mirrored, recording, scaled, texture
 
-from marey.data.copies import Copies
-from marey.data.folds import make_folds
-from marey.data.manifest import Manifest
-from marey.data.recordings import Recordings, find_recordings
-from marey.data.sources import Evidence, Sources
-from marey.data.units import Together, components, joined_units
-from marey.video.writer import write_video
+from marey.data.lists.manifest import Manifest
+from marey.data.lists.sources import Evidence, Sources
+from marey.data.recordings.copies import Copies
+from marey.data.recordings.evidence import Recordings, find_recordings
+from marey.data.recordings.units import Together, components, joined_units
+from marey.data.splits.folds import make_folds
+from marey.video.writing.writer import write_video
 
 
 @pytest.fixture(autouse=True)

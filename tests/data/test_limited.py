@@ -20,18 +20,18 @@ from collecting import Collecting
 from marey.base.errors import DataError, RunError
 from marey.base.limited import in_turn
 from marey.base.reporter import reporting
-from marey.data import limited
-from marey.data.clips import ViewDataset
-from marey.data.formats import read_manifest
-from marey.data.limited import Decoded, Limits
-from marey.data.manifest import Manifest
-from marey.data.quarantine import Broken
-from marey.data.videos import VideoList
-from marey.data.views import DecodedVideo, ViewDecoder
+from marey.data.files.quarantine import Broken
+from marey.data.lists.formats import read_manifest
+from marey.data.lists.manifest import Manifest
+from marey.data.lists.videos import VideoList
+from marey.data.loading import limited
+from marey.data.loading.clips import ViewDataset
+from marey.data.loading.limited import Decoded, Limits
+from marey.data.loading.views import DecodedVideo, ViewDecoder
 from marey.video.flow.rule import FlowRule
 from marey.video.pixels import Pixels
 from marey.video.sampling import MMAction2Test
-from marey.video.writer import write_video
+from marey.video.writing.writer import write_video
 
 RULES = MMAction2Test(frames=4), Pixels(short_side=32)
 MORE = "--decode-seconds, in Python Limits(seconds=...), gives more"

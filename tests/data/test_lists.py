@@ -13,19 +13,19 @@ from made_videos import coded_frame, decoded_number
 from marey.base.errors import DataError
 from marey.base.reporter import KeepingReporter, reporting
 from marey.data.audit import audit, read_together
-from marey.data.clips import ViewDataset
 from marey.data.convert import Extract, convert
-from marey.data.formats import check_root, read_manifest
-from marey.data.listing import read_videos
-from marey.data.manifest import Manifest
-from marey.data.missing import require_files
-from marey.data.overlap import only
-from marey.data.pieces import read_in_pieces
-from marey.data.probe import ProbeCache
-from marey.data.sides import read_sides
+from marey.data.files.missing import require_files
+from marey.data.files.probe import ProbeCache
+from marey.data.lists.formats import check_root, read_manifest
+from marey.data.lists.listing import read_videos
+from marey.data.lists.manifest import Manifest
+from marey.data.lists.pieces import read_in_pieces
+from marey.data.loading.clips import ViewDataset
+from marey.data.splits.overlap import only
+from marey.data.splits.sides import read_sides
 from marey.video.pixels import Pixels
 from marey.video.sampling import MMAction2Test
-from marey.video.writer import write_video
+from marey.video.writing.writer import write_video
 
 
 class Heard(KeepingReporter):

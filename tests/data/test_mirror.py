@@ -5,16 +5,16 @@ import pytest
 
 from marey.base.errors import RecipeError
 from marey.data.catalogue import class_names_of
-from marey.data.catalogue.mirror import mirror_swaps, mirrored_target, one_sided, swaps_of
-from marey.data.clips import ClipDataset
-from marey.data.folders import list_folder
+from marey.data.lists.folders import list_folder
+from marey.data.loading.clips import ClipDataset
+from marey.data.loading.mirror import mirror_swaps, mirrored_target, one_sided, swaps_of
 from marey.data.motions import CLASS_NAMES, FLIP_PAIRS
 from marey.recipes import get_recipe
 from marey.recipes.folder import folder_recipe
 from marey.training.fit import fit
-from marey.video.augment import CentreCrop, RandomCrop
+from marey.video.pixels.crops import CentreCrop, RandomCrop
 from marey.video.sampling import MMAction2Train
-from marey.video.writer import write_video
+from marey.video.writing.writer import write_video
 
 SOMETHING = (
     "Pulling something from left to right",

@@ -14,7 +14,7 @@ from marey.data.motions.objects import THINGS
 from marey.data.motions.paths import Pose, _along, path_of
 from marey.data.motions.scenes import SCENES
 from marey.recipes.motions import MOTIONS
-from marey.video.reader import open_video
+from marey.video.reading.reader import open_video
 
 LOOKS = pytest.mark.parametrize("look", [DRAWN, NOISE], ids=["drawn", "noise"])
 

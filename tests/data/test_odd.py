@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from marey.data.audit import audit
-from marey.data.formats import read_manifest
-from marey.data.odd import Look, find_odd, odd_looks
-from marey.data.probe import ProbeCache
-from marey.data.signatures import compute_signatures
-from marey.data.videos import VideoList
-from marey.video.writer import write_video
+from marey.data.files.probe import ProbeCache
+from marey.data.lists.formats import read_manifest
+from marey.data.lists.videos import VideoList
+from marey.data.recordings.odd import Look, find_odd, odd_looks
+from marey.data.recordings.signatures import compute_signatures
+from marey.video.writing.writer import write_video
 
 USUAL = Look(black=False, one_colour=False, frozen=False, seconds=2.0, height=240, width=320)
 

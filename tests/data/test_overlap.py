@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from marey.base.errors import DataError
-from marey.data.manifest import make_manifest
-from marey.data.overlap import only, video_key
+from marey.data.lists.manifest import make_manifest
+from marey.data.splits.overlap import only, video_key
 
 
 @pytest.fixture

@@ -9,11 +9,11 @@ import pytest
 
 from marey.base.errors import DataError, MareyError
 from marey.base.reporter import KeepingReporter, reporting
-from marey.data.formats import read_manifest
-from marey.data.listing import as_videos, read_videos
-from marey.data.overlap import only
-from marey.data.pieces import read_in_pieces
-from marey.data.sides import read_sides
+from marey.data.lists.formats import read_manifest
+from marey.data.lists.listing import as_videos, read_videos
+from marey.data.lists.pieces import read_in_pieces
+from marey.data.splits.overlap import only
+from marey.data.splits.sides import read_sides
 
 arrow = pytest.importorskip("pyarrow")
 parquet = pytest.importorskip("pyarrow.parquet")

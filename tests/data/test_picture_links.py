@@ -9,12 +9,12 @@ from made_scenes import COUNT, marked, mirrored, panned, recording, scaled
 from collecting import Collecting
 from marey.base.errors import RunError
 from marey.base.reporter import reporting
-from marey.data import links
-from marey.data.links import Link, Relation, find_links
-from marey.data.retrieval import WHOLE, Candidate, find_candidates
-from marey.data.signatures import compute_signatures
-from marey.data.videos import VideoList
-from marey.video.writer import write_video
+from marey.data.lists.videos import VideoList
+from marey.data.recordings import links
+from marey.data.recordings.links import Link, Relation, find_links
+from marey.data.recordings.retrieval import WHOLE, Candidate, find_candidates
+from marey.data.recordings.signatures import compute_signatures
+from marey.video.writing.writer import write_video
 
 COPIES = {
     "walk": lambda frames: frames,

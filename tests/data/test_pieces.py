@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from marey.base.errors import DataError, MareyError
 from marey.base.reporter import KeepingReporter, reporting
-from marey.data.listing import read_videos
-from marey.data.pieces import as_pieces, read_in_pieces
-from marey.data.rows import frame_ranges_of, times_of
-from marey.data.videos import VideoList
+from marey.data.lists.listing import read_videos
+from marey.data.lists.pieces import as_pieces, read_in_pieces
+from marey.data.lists.rows import frame_ranges_of, times_of
+from marey.data.lists.videos import VideoList
 
 SIZES = (1, 2, 7)
 
@@ -329,7 +329,7 @@ def test_names_stay_completed_when_files_come_and_go(folder) -> None:
 
 
 def test_more_folders_than_are_looked_into(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr("marey.data.rows._MOST_FOLDERS", 3)
+    monkeypatch.setattr("marey.data.lists.rows._MOST_FOLDERS", 3)
     names = [f"d{n}/v.mp4" for n in range(6)]
     touch(tmp_path, *names)
     (tmp_path / "l.csv").write_text("path\n" + "\n".join([*names[:3], "d3/v", *names[4:], "d5/v"]))

@@ -15,12 +15,12 @@ from marey.data.catalogue import hmdb51, ucf101
 from marey.data.catalogue.hmdb51 import Hmdb51
 from marey.data.catalogue.kinetics import KINETICS400, KINETICS600
 from marey.data.catalogue.ucf101 import Ucf101
-from marey.data.formats import read_manifest
+from marey.data.files.probe import ProbeCache
+from marey.data.lists.formats import read_manifest
+from marey.data.lists.sources import ucf_group
 from marey.data.prepare import prepare, published_set
-from marey.data.probe import ProbeCache
-from marey.data.sources import ucf_group
-from marey.data.split import split_manifest
-from marey.video.writer import write_video
+from marey.data.splits.split import split_manifest
+from marey.video.writing.writer import write_video
 
 HEADER = "label,youtube_id,time_start,time_end,split,is_cc\n"
 VAL = (
@@ -268,7 +268,7 @@ def test_probes_are_kept(clip, tmp_path, monkeypatch) -> None:
         lines.write(b'[1]\n{"of": "another version"}\n["open:cut sho\xc3')
     (tmp_path / "b.mp4").write_bytes(b"no video")
     opened = []
-    monkeypatch.setattr("marey.data.probe.probe", lambda path, check: opened.append(Path(path).name) or first[0])
+    monkeypatch.setattr("marey.data.files.probe.probe", lambda path, check: opened.append(Path(path).name) or first[0])
     again = ProbeCache(file).probes(paths, check="open", workers=0)
     assert opened == ["b.mp4"]
     assert again[0] == first[0]

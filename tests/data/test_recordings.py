@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from marey.data.catalogue import hmdb51, ucf101
-from marey.data.manifest import make_manifest
-from marey.data.sources import UNKNOWN_SOURCES, find_sources, joined_sources
+from marey.data.lists.manifest import make_manifest
+from marey.data.lists.sources import UNKNOWN_SOURCES, find_sources, joined_sources
 
 
 def listed(names, *, labels=None, **columns):

@@ -19,15 +19,15 @@ from marey.base.address import Address
 from marey.base.errors import DataError
 from marey.base.reporter import KeepingReporter, reporting
 from marey.cli.app import app
-from marey.data.identity import content_of, equal_contents
-from marey.data.limited import Limits, decode_limited
-from marey.data.listing import as_videos, read_videos
-from marey.data.missing import refuse_addresses, require_present
-from marey.data.pieces import read_in_pieces
-from marey.data.videos import VideoList
-from marey.data.workers import AheadLoader, as_it_is
-from marey.video import servers
-from marey.video.remote import RemoteFile
+from marey.data.files.identity import content_of, equal_contents
+from marey.data.files.missing import refuse_addresses, require_present
+from marey.data.lists.listing import as_videos, read_videos
+from marey.data.lists.pieces import read_in_pieces
+from marey.data.lists.videos import VideoList
+from marey.data.loading.limited import Limits, decode_limited
+from marey.data.loading.workers import AheadLoader, as_it_is
+from marey.video.reading import servers
+from marey.video.reading.remote import RemoteFile
 from marey.weights.checkpoint import save_checkpoint
 from marey.weights.load import build_model
 from servers import serving

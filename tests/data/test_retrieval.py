@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from made_scenes import HEIGHT, WIDTH, marked, mirrored, panned, recording, scaled
 
-from marey.data import retrieval
-from marey.data.retrieval import WHOLE, Candidate, find_candidates
-from marey.data.signatures import compute_signatures
-from marey.data.videos import VideoList
-from marey.video.writer import write_video
+from marey.data.lists.videos import VideoList
+from marey.data.recordings import retrieval
+from marey.data.recordings.retrieval import WHOLE, Candidate, find_candidates
+from marey.data.recordings.signatures import compute_signatures
+from marey.video.writing.writer import write_video
 
 
 @pytest.fixture(autouse=True)

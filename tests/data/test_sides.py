@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from marey.base.errors import DataError
-from marey.data.formats import read_manifest
-from marey.data.manifest import make_manifest
-from marey.data.missing import check_present, missing_videos, tell_of_lost_classes
-from marey.data.sides import divide, joined, read_sides, sides_of, split_counts, with_held_out
+from marey.data.files.missing import check_present, missing_videos, tell_of_lost_classes
+from marey.data.lists.formats import read_manifest
+from marey.data.lists.manifest import make_manifest
+from marey.data.splits.sides import divide, joined, read_sides, sides_of, split_counts, with_held_out
 
 
 def listed(folder, *splits, name="l.csv", start=0):

@@ -12,14 +12,14 @@ from made_scenes import COUNT, HEIGHT, WIDTH, panned, recording, same
 from collecting import Collecting
 from marey.base.errors import RunError
 from marey.base.reporter import reporting
-from marey.data.identity import identity_of
-from marey.data.signatures import Signatures, compute_signatures, read_signature
-from marey.data.videos import VideoEntry, VideoList
+from marey.data.files.identity import identity_of
+from marey.data.lists.videos import VideoEntry, VideoList
+from marey.data.recordings.signature import signature_of
+from marey.data.recordings.signatures import Signatures, compute_signatures, read_signature
+from marey.data.recordings.stamp import stamp_of
 from marey.video.flow.files import VIDEO_SUFFIX
 from marey.video.open import open_source
-from marey.video.signature import signature_of
-from marey.video.stamp import stamp_of
-from marey.video.writer import write_video
+from marey.video.writing.writer import write_video
 
 
 @pytest.fixture(autouse=True)
@@ -145,7 +145,7 @@ def test_short_videos(count, tmp_path) -> None:
 
 def test_what_is_in_the_cache_is_not_computed_again(folder, monkeypatch) -> None:
     first = signatures(folder, "a.mp4", "b.mp4")
-    monkeypatch.setattr("marey.data.signatures.open_source", None)
+    monkeypatch.setattr("marey.data.recordings.signatures.open_source", None)
     again = signatures(folder, "b.mp4", "c.mp4")
     assert again.computed == 0
     assert same(again[0], first[1])
@@ -159,7 +159,7 @@ def test_what_was_done_before_an_interruption_is_kept(folder, monkeypatch) -> No
         return signature_of(source, *part)
 
     with monkeypatch.context() as patch:
-        patch.setattr("marey.data.signatures.signature_of", interrupted)
+        patch.setattr("marey.data.recordings.signatures.signature_of", interrupted)
         with pytest.raises(KeyboardInterrupt):
             signatures(folder, "a.mp4", "b.mp4")
     assert signatures(folder, "a.mp4", "b.mp4").computed == 1
@@ -252,7 +252,7 @@ def test_a_video_that_is_lost_with_its_signature_is_said(folder, tmp_path) -> No
 
 def test_signatures_of_another_form_are_not_read(folder, cache, monkeypatch) -> None:
     signatures(folder, "a.mp4")
-    monkeypatch.setattr("marey.data.signatures._FORM", "another")
+    monkeypatch.setattr("marey.data.recordings.signatures._FORM", "another")
     assert signatures(folder, "a.mp4").computed == 1
     assert len(files(cache)) == 2
 

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from marey.base.errors import DataError
-from marey.data.folders import list_folder
-from marey.data.identity import Identities, content_of, equal_contents, identity_of
-from marey.data.manifest import make_manifest
-from marey.data.sides import sides_of, with_held_out
-from marey.data.sources import UNKNOWN_SOURCES
-from marey.data.split import check_sides, copies_across, split_again, split_manifest
-from marey.data.videos import VideoEntry
+from marey.data.files.identity import Identities, content_of, equal_contents, identity_of
+from marey.data.lists.folders import list_folder
+from marey.data.lists.manifest import make_manifest
+from marey.data.lists.sources import UNKNOWN_SOURCES
+from marey.data.lists.videos import VideoEntry
+from marey.data.splits.sides import sides_of, with_held_out
+from marey.data.splits.split import check_sides, copies_across, split_again, split_manifest
 
 
 def write(folder: Path, contents: dict[str, str]) -> Path:

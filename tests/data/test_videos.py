@@ -11,17 +11,17 @@ from made_scenes import Held
 
 import marey
 from marey.base.errors import DataError, DecodeError
-from marey.data.clips import ViewDataset
-from marey.data.folders import list_folder
-from marey.data.formats import read_manifest
-from marey.data.listing import as_videos, read_videos
-from marey.data.manifest import make_manifest
-from marey.data.quarantine import Broken
-from marey.data.videos import VideoEntry, VideoList, frame_range
-from marey.data.views import DecodedVideo
+from marey.data.files.quarantine import Broken
+from marey.data.lists.folders import list_folder
+from marey.data.lists.formats import read_manifest
+from marey.data.lists.listing import as_videos, read_videos
+from marey.data.lists.manifest import make_manifest
+from marey.data.lists.videos import VideoEntry, VideoList, frame_range
+from marey.data.loading.clips import ViewDataset
+from marey.data.loading.views import DecodedVideo
 from marey.video.pixels import Pixels
 from marey.video.sampling.mmaction2 import MMAction2Test
-from marey.video.writer import write_video
+from marey.video.writing.writer import write_video
 
 TIMED = "path,start,end\na.mp4,0,2.5\na.mp4,2.5,\nb.mp4,,\na.mp4,0,2.5\n"
 
@@ -158,7 +158,7 @@ def test_forked_processes_share_a_list() -> None:
 import os
 from pathlib import Path
 import numpy as np
-from marey.data.videos import VideoList
+from marey.data.lists.videos import VideoList
 
 def private_bytes():
     lines = Path("/proc/self/smaps_rollup").read_text().splitlines()

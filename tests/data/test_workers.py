@@ -11,13 +11,13 @@ from torch.utils.data import DataLoader, Dataset
 from collecting import Collecting
 from marey.base.errors import DataError
 from marey.base.reporter import notice, progress, reporting, warning, warning_once
-from marey.data.clips import ClipDataset
-from marey.data.folders import list_folder
-from marey.data.loader import ClipLoader
-from marey.data.workers import AheadLoader
-from marey.video.augment import RandomCrop
+from marey.data.lists.folders import list_folder
+from marey.data.loading.clips import ClipDataset
+from marey.data.loading.loader import ClipLoader
+from marey.data.loading.workers import AheadLoader
+from marey.video.pixels.crops import RandomCrop
 from marey.video.sampling import MMAction2Train
-from marey.video.writer import write_video
+from marey.video.writing.writer import write_video
 
 
 @pytest.fixture(scope="module")
@@ -110,10 +110,10 @@ def test_more_workers_than_cores_are_no_warning() -> None:
 PROGRAM = """
 import multiprocessing
 import sys
-from marey.data.clips import ClipDataset
-from marey.data.folders import list_folder
-from marey.data.loader import ClipLoader
-from marey.video.augment import RandomCrop
+from marey.data.loading.clips import ClipDataset
+from marey.data.lists.folders import list_folder
+from marey.data.loading.loader import ClipLoader
+from marey.video.pixels.crops import RandomCrop
 from marey.video.sampling import MMAction2Train
 
 multiprocessing.set_start_method(sys.argv[2])
@@ -135,7 +135,7 @@ def test_a_program_ends_though_batches_are_left(method, videos) -> None:
 KILLED = """
 import multiprocessing, os, signal, sys
 import numpy as np
-from marey.data.workers import AheadLoader, as_it_is
+from marey.data.loading.workers import AheadLoader, as_it_is
 
 class Large:
     def __len__(self):

@@ -11,8 +11,8 @@ from functools import partial
 from pathlib import Path
 
 from marey.backends.compute import Compute
-from marey.data.limited import Limits
-from marey.data.pieces import read_in_pieces
+from marey.data.lists.pieces import read_in_pieces
+from marey.data.loading.limited import Limits
 from marey.engines import on_ray
 from marey.engines.fill import fill
 from marey.engines.job import Job

@@ -13,10 +13,10 @@ import pytest
 import marey
 from marey.backends.compute import Compute
 from marey.base.errors import DataError, RunError
-from marey.data.limited import Limits, decode_limited
-from marey.data.listing import read_videos
-from marey.data.pieces import read_in_pieces
-from marey.data.views import ViewDecoder
+from marey.data.lists.listing import read_videos
+from marey.data.lists.pieces import read_in_pieces
+from marey.data.loading.limited import Limits, decode_limited
+from marey.data.loading.views import ViewDecoder
 from marey.engines import row_groups
 from marey.engines.fill import Here, fill, stopped_by_sigterm
 from marey.engines.job import Job

@@ -10,7 +10,7 @@ import pytest
 
 from marey.backends.compute import Compute
 from marey.base.errors import RunError
-from marey.data.pieces import read_in_pieces
+from marey.data.lists.pieces import read_in_pieces
 from marey.engines.fill import Here, fill
 from marey.engines.job import Job
 from marey.engines.merge import merge

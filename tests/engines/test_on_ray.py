@@ -17,9 +17,9 @@ from marey.backends.compute import Compute
 from marey.base.errors import MareyError, RunError
 from marey.base.reporter import notice
 from marey.cli.app import app
-from marey.data.limited import Limits
-from marey.data.pieces import read_in_pieces
-from marey.data.videos import VideoEntry
+from marey.data.lists.pieces import read_in_pieces
+from marey.data.lists.videos import VideoEntry
+from marey.data.loading.limited import Limits
 from marey.engines import on_ray, ray_cluster, ray_videos
 from marey.engines.fill import Here, fill
 from marey.engines.job import Job

@@ -8,7 +8,7 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
 
-from marey.data.videos import VideoEntry
+from marey.data.lists.videos import VideoEntry
 from marey.engines.row_groups import write_table
 from marey.engines.table import AnswerTable, FeatureTable, TableNote, VideoFeatures
 from marey.tasks.prediction import Prediction

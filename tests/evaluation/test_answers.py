@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 from made_videos import coded_frame
 
-from marey.data.formats import read_manifest
-from marey.data.manifest import Manifest, make_manifest
-from marey.data.videos import VideoEntry
-from marey.evaluation.answers import FILM_FRAMES, Answers, Card, choose_answers, film_of
+from marey.data.lists.formats import read_manifest
+from marey.data.lists.manifest import Manifest, make_manifest
+from marey.data.lists.videos import VideoEntry
 from marey.evaluation.protocol import EvaluationProtocol
-from marey.evaluation.report import write_report
+from marey.evaluation.report.answers import FILM_FRAMES, Answers, Card, choose_answers, film_of
+from marey.evaluation.report.page import write_report
 from marey.evaluation.scores import Scores
-from marey.video.writer import write_video
+from marey.video.writing.writer import write_video
 
 CLASSES = ("fall", "jump", "run")
 

@@ -8,8 +8,8 @@ from planted import Planted, classifier
 
 import marey
 from marey.backends import choose
-from marey.data.folders import list_folder
-from marey.evaluation.evaluate import evaluate
+from marey.data.lists.folders import list_folder
+from marey.evaluation.run import evaluate
 from tiny import write_clips
 
 OPENVINO = {"asked": "openvino", "ran": "openvino", "tolerance": 1e-3}
@@ -26,7 +26,7 @@ def backend_of_run(videos, out, backend, *, change=lambda result: result + 1e-7,
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(choose, "COMPILERS", (Planted("openvino", change=change),))
         if stop_after is not None:
-            score, scored = marey.evaluation.evaluate.score_video, []
+            score, scored = marey.evaluation.run.score_video, []
 
             def stopping(*args, **kwargs):
                 if len(scored) == stop_after:
@@ -34,7 +34,7 @@ def backend_of_run(videos, out, backend, *, change=lambda result: result + 1e-7,
                 scored.append(1)
                 return score(*args, **kwargs)
 
-            patched.setattr("marey.evaluation.evaluate.score_video", stopping)
+            patched.setattr("marey.evaluation.run.score_video", stopping)
             with pytest.raises(KeyboardInterrupt):
                 evaluate(classifier(), videos, out=out, workers=0, device="cpu", backend=backend)
             return None

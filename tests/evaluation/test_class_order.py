@@ -8,12 +8,12 @@ import torch
 
 import marey
 from marey.base.errors import DataError, RecipeError
-from marey.data.class_files import read_classes
-from marey.data.class_order import in_class_order, permutation
-from marey.data.listing import read_videos
-from marey.data.manifest import make_manifest
-from marey.evaluation.evaluate import evaluate, read_labelled
+from marey.data.lists.class_files import read_classes
+from marey.data.lists.class_order import in_class_order, permutation
+from marey.data.lists.listing import read_videos
+from marey.data.lists.manifest import make_manifest
 from marey.evaluation.fusion import fuse
+from marey.evaluation.run import evaluate, read_labelled
 from marey.evaluation.scores import Scores
 from marey.weights.checkpoint import save_checkpoint
 from marey.weights.load import build_model, load_model

@@ -12,10 +12,10 @@ from typer.testing import CliRunner
 
 from marey.base.errors import DataError
 from marey.cli.app import app
-from marey.data.formats import read_manifest
-from marey.data.recordings import find_recordings
-from marey.evaluation.contact_sheets import SHEETS, ContactSheets
-from marey.video.writer import write_video
+from marey.data.lists.formats import read_manifest
+from marey.data.recordings.evidence import find_recordings
+from marey.evaluation.report.contact_sheets import SHEETS, ContactSheets
+from marey.video.writing.writer import write_video
 
 
 @pytest.fixture(autouse=True)

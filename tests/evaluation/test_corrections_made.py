@@ -6,7 +6,7 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 
-from marey.evaluation.corrected import BeforeAfter, CorrectionsMade
+from marey.evaluation.out_of_fold.corrected import BeforeAfter, CorrectionsMade
 from marey.recipe import Classify, MultiLabel
 from marey.tasks.all import task_of
 

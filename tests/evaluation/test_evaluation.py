@@ -23,11 +23,11 @@ import marey
 from marey.backends.compute import Compute
 from marey.base.errors import DataError, DecodeError, RunError
 from marey.base.page import heat_map
-from marey.data.folders import list_folder
-from marey.data.manifest import make_manifest
-from marey.evaluation.evaluate import _protocol, evaluate, read_labelled
+from marey.data.lists.folders import list_folder
+from marey.data.lists.manifest import make_manifest
 from marey.evaluation.fusion import fuse
-from marey.evaluation.report import write_report
+from marey.evaluation.report.page import write_report
+from marey.evaluation.run import _protocol, evaluate, read_labelled
 from marey.evaluation.scores import Scores
 from marey.evaluation.views import Views
 from marey.inference.predict import predict, predict_many
@@ -42,9 +42,9 @@ from marey.tasks.metrics import (
     top_k_accuracy,
     wilson_interval,
 )
-from marey.video.reader import Video
+from marey.video.reading.reader import Video
 from marey.video.sampling import MMAction2Test
-from marey.video.writer import write_video
+from marey.video.writing.writer import write_video
 from marey.weights.checkpoint import save_checkpoint
 from marey.weights.load import build_model
 
@@ -157,8 +157,8 @@ def test_each_video_is_opened_once(videos, model, monkeypatch) -> None:
 def test_goes_on_where_it_stopped(videos, model, tmp_path, monkeypatch) -> None:
     manifest = list_folder(videos)
     whole = evaluate(model, manifest, workers=0)
-    monkeypatch.setattr("marey.evaluation.evaluate._SAVE_EVERY", 0.0)
-    score, count = marey.evaluation.evaluate.score_video, []
+    monkeypatch.setattr("marey.evaluation.run._SAVE_EVERY", 0.0)
+    score, count = marey.evaluation.run.score_video, []
 
     def breaks(*args, **kwargs):
         count.append(1)
@@ -166,7 +166,7 @@ def test_goes_on_where_it_stopped(videos, model, tmp_path, monkeypatch) -> None:
             raise KeyboardInterrupt
         return score(*args, **kwargs)
 
-    monkeypatch.setattr("marey.evaluation.evaluate.score_video", breaks)
+    monkeypatch.setattr("marey.evaluation.run.score_video", breaks)
     with pytest.raises(KeyboardInterrupt):
         evaluate(model, manifest, out=tmp_path, workers=0)
     result = evaluate(model, manifest, out=tmp_path, workers=0)
@@ -205,7 +205,7 @@ def test_process_0_waits_for_the_others(videos, model, tmp_path, monkeypatch) ->
             patched.setenv("RANK", "1")
             evaluate(model, manifest, out=tmp_path, workers=0)
 
-    monkeypatch.setattr("marey.evaluation.evaluate.time.sleep", other_process)
+    monkeypatch.setattr("marey.evaluation.run.time.sleep", other_process)
     monkeypatch.setenv("RANK", "0")
     together = evaluate(model, manifest, out=tmp_path, workers=0)
     assert len(naps) == 1
@@ -239,7 +239,7 @@ def test_a_broken_part_of_a_video_is_found_again(videos, model, tmp_path, monkey
     assert (tmp_path / "e" / "broken.jsonl").read_bytes() == record
     assert record.count(b"\n") == 1
     monkeypatch.setenv("WORLD_SIZE", "2")
-    monkeypatch.setattr("marey.evaluation.evaluate.time.sleep", lambda seconds: pytest.fail("nothing is missing"))
+    monkeypatch.setattr("marey.evaluation.run.time.sleep", lambda seconds: pytest.fail("nothing is missing"))
     for rank in ("1", "0"):
         monkeypatch.setenv("RANK", rank)
         with contextlib.suppress(DataError):  # process 1 has nothing but the broken part
@@ -333,7 +333,7 @@ def test_report_is_one_page(videos, model, tmp_path) -> None:
 
 def test_a_protocol_names_no_gpu_by_number(videos, model, monkeypatch) -> None:
     """Each process under torchrun has a number of its own."""
-    monkeypatch.setattr("marey.evaluation.evaluate.pick_device", torch.device)
+    monkeypatch.setattr("marey.evaluation.run.pick_device", torch.device)
     assert _protocol(model, list_folder(videos), Compute(device="cuda:1")).device == "cuda"
 
 

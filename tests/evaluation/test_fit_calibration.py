@@ -8,7 +8,7 @@ import pytest
 
 from calibrating import fit_calibration
 from marey.classifier import Calibration
-from marey.evaluation.calibration import TURNED_AWAY, lowest
+from marey.evaluation.out_of_fold.calibration import TURNED_AWAY, lowest
 from marey.recipe import Classify, MultiLabel
 from marey.tasks.all import task_of
 

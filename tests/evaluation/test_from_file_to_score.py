@@ -11,8 +11,8 @@ from recorded import write_checkpoint
 
 from marey.backends.compute import Compute
 from marey.backends.eager import EagerBackend
-from marey.data.clips import ViewDataset
-from marey.data.videos import VideoList
+from marey.data.lists.videos import VideoList
+from marey.data.loading.clips import ViewDataset
 from marey.evaluation.views import Views
 from marey.inference.predict import predict
 from marey.models.network import Network

@@ -11,17 +11,17 @@ from calibrating import fit_calibration
 from marey.base.errors import DataError
 from marey.base.readme import README, write_readme
 from marey.classifier import Calibration
-from marey.data.quarantine import Broken
-from marey.evaluation.calibration import CrossFitted
+from marey.data.files.quarantine import Broken
 from marey.evaluation.compare import compare
-from marey.evaluation.cost import Cost, FineTuning
-from marey.evaluation.curve import CurvePoint
 from marey.evaluation.fusion import fuse
-from marey.evaluation.needs import classes_in_need, what_is_needed
-from marey.evaluation.out_of_fold import OUT_OF_FOLD, SINGLE_FRAMES, HeadNumber, OutOfFold
+from marey.evaluation.out_of_fold.calibration import CrossFitted
+from marey.evaluation.out_of_fold.cost import Cost, FineTuning
+from marey.evaluation.out_of_fold.curve import CurvePoint
+from marey.evaluation.out_of_fold.needs import classes_in_need, what_is_needed
+from marey.evaluation.out_of_fold.reliability import calibration_bins, mean_gap
+from marey.evaluation.out_of_fold.result import OUT_OF_FOLD, SINGLE_FRAMES, HeadNumber, OutOfFold
 from marey.evaluation.protocol import EvaluationProtocol
-from marey.evaluation.reliability import calibration_bins, mean_gap
-from marey.evaluation.report import write_report
+from marey.evaluation.report.page import write_report
 from marey.evaluation.result import EvaluationResult
 from marey.evaluation.scores import Scores
 from marey.recipes import get_recipe

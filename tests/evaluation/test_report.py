@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 from made_videos import coded_frame
 
-from marey.data.manifest import Manifest, make_manifest
-from marey.data.quarantine import Broken
-from marey.evaluation.evaluate import evaluate
+from marey.data.files.quarantine import Broken
+from marey.data.lists.manifest import Manifest, make_manifest
 from marey.evaluation.protocol import EvaluationProtocol
-from marey.evaluation.report import write_report
+from marey.evaluation.report.page import write_report
+from marey.evaluation.report.suspicious import equal_but_labelled_otherwise, sure_and_wrong
 from marey.evaluation.result import EvaluationResult
+from marey.evaluation.run import evaluate
 from marey.evaluation.scores import Scores
-from marey.evaluation.suspicious import equal_but_labelled_otherwise, sure_and_wrong
-from marey.video.writer import write_video
+from marey.video.writing.writer import write_video
 from marey.weights.load import build_model
 from tiny import RECIPE, write_clips
 

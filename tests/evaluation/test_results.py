@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from marey.base.errors import DataError
-from marey.data.quarantine import Broken
+from marey.data.files.quarantine import Broken
 from marey.evaluation.compare import Comparison, compare
 from marey.evaluation.fusion import fuse
 from marey.evaluation.protocol import EvaluationProtocol, FusionProtocol, Restriction, read_protocol
-from marey.evaluation.report import write_report
+from marey.evaluation.report.page import write_report
 from marey.evaluation.result import EvaluationResult
 from marey.evaluation.scores import Scores
 from marey.recipes import get_recipe

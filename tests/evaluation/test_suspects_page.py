@@ -11,17 +11,17 @@ import pytest
 
 from marey.base.errors import DataError
 from marey.base.reporter import KeepingReporter, reporting
-from marey.data.corrected import LABELS
-from marey.evaluation.cost import Cost
-from marey.evaluation.out_of_fold import OutOfFold
+from marey.data.recordings.signature import signature_of
+from marey.data.splits.corrected import LABELS
+from marey.evaluation.out_of_fold.cost import Cost
+from marey.evaluation.out_of_fold.result import OutOfFold
+from marey.evaluation.out_of_fold.suspects import SHOWN, SUSPECTS, SUSPECTS_PAGE, SuspectClip, SuspectList, strip_of
 from marey.evaluation.protocol import EvaluationProtocol
-from marey.evaluation.report import write_report
+from marey.evaluation.report.page import write_report
 from marey.evaluation.result import EvaluationResult
 from marey.evaluation.scores import Scores
-from marey.evaluation.suspects import SHOWN, SUSPECTS, SUSPECTS_PAGE, SuspectClip, SuspectList, strip_of
 from marey.video.open import open_source
-from marey.video.signature import signature_of
-from marey.video.writer import write_video
+from marey.video.writing.writer import write_video
 
 WRONG = SuspectClip(
     "run/é 1.mp4@2-4", "run", "jump", "answered 'jump' 84 %, its label 9 %",

@@ -8,9 +8,9 @@ import pytest
 
 from collecting import Collecting
 from marey.base.reporter import reporting
-from marey.data.formats import read_manifest
-from marey.evaluation.evaluate import evaluate
-from marey.evaluation.report import write_report
+from marey.data.lists.formats import read_manifest
+from marey.evaluation.report.page import write_report
+from marey.evaluation.run import evaluate
 from marey.evaluation.scores import Scores
 from marey.evaluation.tested import read_tested_list
 from marey.weights.load import build_model

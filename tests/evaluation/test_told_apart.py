@@ -2,9 +2,9 @@
 
 import numpy as np
 
+from marey.evaluation.out_of_fold.told_apart import not_told_apart
 from marey.evaluation.protocol import EvaluationProtocol
 from marey.evaluation.scores import Scores
-from marey.evaluation.told_apart import not_told_apart
 
 NAMES = ("kickflip", "ollie", "grind")
 

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 import marey
-from marey.data.folders import list_folder
-from marey.data.identity import Identities, content_of
-from marey.data.manifest import make_manifest
-from marey.evaluation.evaluate import evaluate
+from marey.data.files.identity import Identities, content_of
+from marey.data.lists.folders import list_folder
+from marey.data.lists.manifest import make_manifest
 from marey.evaluation.fusion import fuse
-from marey.evaluation.report import write_report
+from marey.evaluation.report.page import write_report
 from marey.evaluation.result import EvaluationResult
+from marey.evaluation.run import evaluate
 from marey.evaluation.scores import Scores
 from marey.weights.checkpoint import save_checkpoint
 from marey.weights.load import build_model
@@ -99,7 +99,7 @@ def test_an_interrupted_test_keeps_what_it_found(videos, tmp_path, monkeypatch) 
     with monkeypatch.context() as patched, pytest.raises(OSError, match="disk full"):
         patched.setattr("marey.evaluation.result.EvaluationResult.save", full_disk)
         evaluate(model, manifest, out=tmp_path / "e", workers=0)
-    monkeypatch.setattr("marey.evaluation.evaluate.read_ahead", lambda views, rows, workers: iter(()))
+    monkeypatch.setattr("marey.evaluation.run.read_ahead", lambda views, rows, workers: iter(()))
     shutil.copytree(tmp_path / "e", tmp_path / "old")
     for _ in range(2):  # from the parts, and then from the scores that take their place
         assert "1 of 8 videos was trained on (jump/v0.mp4)" in evaluate(model, manifest, out=tmp_path / "e").summary()

@@ -14,11 +14,11 @@ from marey.base.cache import kept
 from marey.base.errors import DataError, RecipeError, RunError
 from marey.base.reporter import KeepingReporter, reporting
 from marey.classifier import Classifier
-from marey.data.clips import ViewDataset
-from marey.data.identity import identity_of, noted_of
-from marey.data.quarantine import Quarantine
-from marey.data.videos import VideoList
-from marey.data.views import DecodedVideo
+from marey.data.files.identity import identity_of, noted_of
+from marey.data.files.quarantine import Quarantine
+from marey.data.lists.videos import VideoList
+from marey.data.loading.clips import ViewDataset
+from marey.data.loading.views import DecodedVideo
 from marey.evaluation.views import Views
 from marey.inference import cells as cells_module
 from marey.inference.cell_files import cells_folder
@@ -35,7 +35,7 @@ from marey.models.tsn.config import BNInceptionTSNConfig, LiteTSNConfig, TSNConf
 from marey.recipe import Recipe
 from marey.recipes import get_recipe
 from marey.recipes.probe import PROBE, probe_on
-from marey.video.writer import write_video
+from marey.video.writing.writer import write_video
 from tolerances import FOLDED, HALF_CELLS
 
 FRAMES = PROBE.variant(

@@ -21,16 +21,16 @@ from marey.backends.eager import EagerBackend
 from marey.base.errors import DataError, RunError
 from marey.base.files import locked, mend_lines
 from marey.cli.app import app
-from marey.data.clips import ViewDataset
-from marey.data.folders import list_folder
-from marey.data.formats import read_manifest
-from marey.data.listing import read_videos
-from marey.data.manifest import Manifest
+from marey.data.lists.folders import list_folder
+from marey.data.lists.formats import read_manifest
+from marey.data.lists.listing import read_videos
+from marey.data.lists.manifest import Manifest
+from marey.data.loading.clips import ViewDataset
 from marey.evaluation.views import Views
 from marey.inference.features import features, file_name
 from marey.inference.predict import predict, predict_many
 from marey.recipes import get_recipe
-from marey.video.writer import write_video
+from marey.video.writing.writer import write_video
 from marey.weights.checkpoint import save_checkpoint
 from marey.weights.load import build_model, load_model
 from platforms import posix

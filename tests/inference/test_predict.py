@@ -12,11 +12,11 @@ import marey
 from marey.base.reporter import KeepingReporter, reporting
 from marey.classifier import Classifier
 from marey.cli.app import app
-from marey.data.limited import decode_limited
-from marey.data.listing import as_videos
+from marey.data.lists.listing import as_videos
+from marey.data.loading.limited import decode_limited
 from marey.recipes import get_recipe
 from marey.recipes.probe import probe_on
-from marey.video.writer import write_video
+from marey.video.writing.writer import write_video
 from marey.weights.checkpoint import save_checkpoint
 from marey.weights.load import build_model
 from tiny import RECIPE, write_clips
@@ -161,7 +161,7 @@ def test_exchanged_arguments_are_named() -> None:
 
 
 def test_a_million_paths_are_not_looked_at(monkeypatch) -> None:
-    monkeypatch.setattr("marey.data.listing.os.path.isdir", lambda path: pytest.fail("looked at"))
+    monkeypatch.setattr("marey.data.lists.listing.os.path.isdir", lambda path: pytest.fail("looked at"))
     assert len(as_videos(f"videos/{i}.mp4" for i in range(1_000_000))) == 1_000_000
 
 

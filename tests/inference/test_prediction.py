@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from marey.data.videos import VideoEntry
+from marey.data.lists.videos import VideoEntry
 from marey.tasks.prediction import Prediction
 
 WRITTEN = Path(__file__).parents[1] / "evaluation" / "version_0_1_0" / "predictions.jsonl"

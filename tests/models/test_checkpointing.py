@@ -15,8 +15,9 @@ from marey.models.layers.checkpointing import Blocks, _again, recompute_blocks
 from marey.models.layers.convolutions import SafeConvolutions
 from marey.models.layers.drop_path import set_drop_path
 from marey.models.layers.freeze import freeze, hold_frozen
+from marey.models.layers.non_local_config import NonLocalConfig
 from marey.models.layers.norms import batch_norms, statistics_kept
-from marey.models.non_local.config import I3DResNetConfig, NonLocalConfig
+from marey.models.non_local.config import I3DResNetConfig
 from marey.models.slowfast.config import SlowFastConfig
 from marey.models.slowonly.config import SlowOnlyConfig
 from marey.models.tsm.config import LiteTSMConfig, TSMConfig

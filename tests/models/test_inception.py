@@ -8,7 +8,7 @@ from marey.models.i3d.config import InceptionI3DConfig
 from marey.models.layers.inception import SamePad, SamePool, same_padding
 from marey.models.tsn.config import BNInceptionTSNConfig
 from marey.recipes import get_recipe
-from marey.video.transforms import to_clip
+from marey.video.pixels.transforms import to_clip
 from marey.weights.load import build_model
 
 

@@ -10,8 +10,9 @@ from marey.models.initialisation import Initialisation
 from marey.models.layers.efficientnet import InvertedResidual
 from marey.models.layers.freeze import freeze, hold_frozen
 from marey.models.layers.non_local import NonLocal
+from marey.models.layers.non_local_config import NonLocalConfig
 from marey.models.layers.resnet import Residual
-from marey.models.non_local.config import C2DConfig, I3DResNetConfig, NonLocalConfig
+from marey.models.non_local.config import C2DConfig, I3DResNetConfig
 from marey.models.r2plus1d.config import R2Plus1DConfig
 from marey.models.slowfast.config import SlowFastConfig
 from marey.models.slowonly.config import SlowOnlyConfig

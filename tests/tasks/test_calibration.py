@@ -10,8 +10,8 @@ import torch
 import marey
 import tiny
 from marey.classifier import Calibration, Classifier
-from marey.data.videos import VideoEntry
-from marey.evaluation.evaluate import evaluate
+from marey.data.lists.videos import VideoEntry
+from marey.evaluation.run import evaluate
 from marey.inference.predict import predict
 from marey.recipe import Classify, MultiLabel, TaskConfig
 from marey.tasks.all import task_of

@@ -10,9 +10,9 @@ from marey.backends.compute import Compute
 from marey.backends.eager import EagerBackend
 from marey.base.errors import DataError
 from marey.classifier import Classifier, Output
-from marey.data.clips import ClipDataset, ViewDataset
-from marey.data.folders import list_folder
-from marey.data.views import DecodedVideo
+from marey.data.lists.folders import list_folder
+from marey.data.loading.clips import ClipDataset, ViewDataset
+from marey.data.loading.views import DecodedVideo
 from marey.evaluation.fusion import fuse, fuse_probabilities
 from marey.evaluation.protocol import EvaluationProtocol, read_protocol
 from marey.evaluation.scores import Scores
@@ -21,8 +21,8 @@ from marey.recipe import Classify, MultiLabel
 from marey.tasks.all import task_of
 from marey.tasks.classify import ClassifyTask
 from marey.tasks.multilabel import MultiLabelTask
-from marey.video.augment import RandomCrop
-from marey.video.reader import open_video
+from marey.video.pixels.crops import RandomCrop
+from marey.video.reading.reader import open_video
 from marey.video.sampling import MMAction2Train
 from tiny import RECIPE, write_clips
 

@@ -6,12 +6,12 @@ from typing import cast
 import numpy as np
 import pytest
 
-from marey.data.folds import Folds
-from marey.evaluation.curve import CurvePoint, Gain
+from marey.data.splits.folds import Folds
+from marey.evaluation.out_of_fold.curve import CurvePoint, Gain
 from marey.models.probe.pooled import Pooled
 from marey.recipe import Classify, MultiLabel
-from marey.training import curve as curves
-from marey.training.curve import learning_curve
+from marey.training.heads import curve as curves
+from marey.training.heads.curve import learning_curve
 
 
 def folds_of(units: np.ndarray, count: int = 5) -> Folds:

@@ -3,8 +3,8 @@ import pytest
 import torch
 
 from marey.models.probe.pooled import Pooled
-from marey.training import directions
-from marey.training.directions import Directions
+from marey.training.heads import directions
+from marey.training.heads.directions import Directions
 
 
 def _pooled(clips: int = 60, features: int = 90) -> Pooled:

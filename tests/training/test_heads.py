@@ -5,7 +5,7 @@ import pytest
 
 from marey.models.probe.pooled import Pooled
 from marey.recipe import Classify, MultiLabel
-from marey.training.heads import fit_head
+from marey.training.heads.logistic import fit_head
 
 CLASSIFY, MULTILABEL = Classify(), MultiLabel()
 

@@ -12,8 +12,8 @@ import torch
 from crashing import CrashError, crash_after
 
 import marey
-from marey.data.folders import list_folder
-from marey.data.identity import Identities, content_of
+from marey.data.files.identity import Identities, content_of
+from marey.data.lists.folders import list_folder
 from marey.training.fit import fit
 from marey.weights.checkpoint import read_checkpoint, save_checkpoint, save_folder
 from tiny import RECIPE, write_clips

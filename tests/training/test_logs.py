@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from marey.evaluation.report import write_report
+from marey.evaluation.report.page import write_report
 from marey.tasks.all import every_task
 from marey.tasks.classify import ClassifyTask
 from marey.tasks.multilabel import MultiLabelTask

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from marey.base.errors import DataError, RecipeError
-from marey.data.manifest import make_manifest
+from marey.data.lists.manifest import make_manifest
 from marey.recipe import EffectiveNumber, FocalLoss, InverseFrequency, Recipe
 from marey.recipes import get_recipe
 from marey.tasks.all import task_of

@@ -13,13 +13,13 @@ from made_videos import coded_frame
 
 from marey.base.errors import RecipeError
 from marey.base.random import random_for
-from marey.data.folders import list_folder
+from marey.data.lists.folders import list_folder
 from marey.recipe import Erase, Mix, Train
 from marey.recipes import get_recipe
 from marey.training.fit import fit
 from marey.training.mixing import Blend, MixedBatch, draw_blend, draw_boxes
-from marey.video.transforms import to_clip
-from marey.video.writer import write_video
+from marey.video.pixels.transforms import to_clip
+from marey.video.writing.writer import write_video
 from marey.weights.checkpoint import read_checkpoint
 
 HEIGHT, WIDTH = 20, 30

@@ -6,7 +6,7 @@ from crashing import CrashError, crash_after
 from made_videos import coded_frame
 from pydantic import ValidationError
 
-from marey.data.folders import list_folder
+from marey.data.lists.folders import list_folder
 from marey.recipe import SGD, CosineSchedule, Multigrid, StepSchedule, Warmup
 from marey.recipes import get_recipe
 from marey.training.batches import RunBatches
@@ -15,7 +15,7 @@ from marey.training.multigrid import Shape, phase_at, phases_of, plan_phases, vi
 from marey.training.schedules import Calendar, learning_rate
 from marey.training.step import GradientStep
 from marey.video.sampling import PyTorchVideoTrain
-from marey.video.writer import write_video
+from marey.video.writing.writer import write_video
 from marey.weights.checkpoint import read_checkpoint
 
 # What the arithmetic of PySlowFast's MultigridSchedule (and, for the short cycle, of its batch sampler) gives:

@@ -13,16 +13,16 @@ from torchmetrics.functional.classification import multilabel_average_precision
 
 import marey
 from marey.base.errors import DataError, RecipeError
-from marey.data.formats import read_manifest
-from marey.evaluation.evaluate import EvaluationResult, evaluate
+from marey.data.lists.formats import read_manifest
 from marey.evaluation.fusion import fuse, search_weights
-from marey.evaluation.report import write_report
+from marey.evaluation.report.page import write_report
+from marey.evaluation.run import EvaluationResult, evaluate
 from marey.evaluation.scores import Scores
 from marey.recipe import Recipe
 from marey.recipes import get_recipe
 from marey.tasks.metrics import average_precision, mean_average_precision
 from marey.training.fit import fit
-from marey.video.writer import write_video
+from marey.video.writing.writer import write_video
 
 RECIPE = get_recipe("slowonly_r18_8x2_motions").variant(
     name="several",

@@ -6,9 +6,9 @@ from marey.base.reporter import KeepingReporter, reporting
 from marey.models.probe.config import FrameMean, Halves, Moments
 from marey.models.probe.pooled import Pooled
 from marey.recipe import Classify, MultiLabel
-from marey.training import selection
-from marey.training.heads import fit_head
-from marey.training.selection import Candidate, choose_head
+from marey.training.heads import selection
+from marey.training.heads.logistic import fit_head
+from marey.training.heads.selection import Candidate, choose_head
 
 CLASSIFY, MULTILABEL = Classify(), MultiLabel()
 CLIPS = 60

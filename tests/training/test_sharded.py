@@ -25,7 +25,7 @@ from lightning_fabric.strategies import ModelParallelStrategy
 from torch.distributed.fsdp import fully_shard
 
 from marey.base.errors import RunError
-from marey.data.folders import list_folder
+from marey.data.lists.folders import list_folder
 from marey.recipe import read_recipe
 from marey.training import distributed, loop
 from marey.training.fit import fit

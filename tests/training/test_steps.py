@@ -11,7 +11,7 @@ import torch
 from recorded import drawn, load
 
 from marey.classifier import Classifier
-from marey.data.loader import Place
+from marey.data.loading.loader import Place
 from marey.models.network import Network
 from marey.models.slowonly.config import SlowOnlyConfig
 from marey.recipe import SGD, CosineSchedule, Recipe, TSNGroups, Warmup

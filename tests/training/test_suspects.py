@@ -6,9 +6,9 @@ import pytest
 from marey.base.reporter import KeepingReporter, reporting
 from marey.models.probe.pooled import Pooled
 from marey.recipe import Classify, MultiLabel
-from marey.training import suspects
-from marey.training.directions import Directions
-from marey.training.suspects import MOST, Answers, find_suspects, leaving_out_alone
+from marey.training.heads import suspects
+from marey.training.heads.directions import Directions
+from marey.training.heads.suspects import MOST, Answers, find_suspects, leaving_out_alone
 
 CLASSIFY, MULTILABEL = Classify(), MultiLabel()
 CLIPS = 120

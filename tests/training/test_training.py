@@ -18,7 +18,7 @@ import marey
 from marey.backends import precision
 from marey.base.errors import RecipeError, RunError, WeightsError
 from marey.base.files import sha256
-from marey.data.folders import list_folder
+from marey.data.lists.folders import list_folder
 from marey.models.layers.checkpointing import Blocks
 from marey.models.layers.drop_path import DropPath
 from marey.recipe import SGD
@@ -244,7 +244,7 @@ def test_bad_input(videos, tmp_path) -> None:
 
 SCRIPT = """
 import sys
-from marey.data.folders import list_folder
+from marey.data.lists.folders import list_folder
 from marey.training.fit import fit
 from marey.recipe import read_recipe
 manifest = list_folder(sys.argv[2])

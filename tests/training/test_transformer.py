@@ -10,7 +10,7 @@ from torch import nn
 import marey
 import tiny
 from marey.base.errors import RecipeError
-from marey.data.folders import list_folder
+from marey.data.lists.folders import list_folder
 from marey.models.layers.drop_path import DropPath
 from marey.recipe import AdamW, Recipe
 from marey.training.state import load_state, save_state

@@ -3,8 +3,8 @@
 import numpy as np
 
 from marey.models.probe.pooled import Pooled
-from marey.training.directions import Directions
-from marey.training.unlike import unlike_their_class
+from marey.training.heads.directions import Directions
+from marey.training.heads.unlike import unlike_their_class
 
 LABELS = np.arange(40) % 2
 UNITS = np.arange(40)

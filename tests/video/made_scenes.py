@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from marey.video.signature import Signature, signature_of
+from marey.data.recordings.signature import Signature, signature_of
 from marey.video.source import Box, Frames, FrameSource, Size
 
 HEIGHT, WIDTH, COUNT = 144, 192, 24

@@ -8,17 +8,18 @@ from recorded import synthetic_frames
 
 from marey.base.errors import DataError, RecipeError
 from marey.base.random import random_for
-from marey.data.clips import ClipDataset, collate
-from marey.data.folders import list_folder
-from marey.data.workers import AheadLoader
+from marey.data.lists.folders import list_folder
+from marey.data.loading.clips import ClipDataset, collate
+from marey.data.loading.workers import AheadLoader
 from marey.recipes import get_recipe
-from marey.video import appearance, randaugment
-from marey.video.appearance import AppearanceStep, ColourJitter, Lighting, MMAction2ColourJitter, RandAugment
-from marey.video.augment import RandomCrop
-from marey.video.randaugment import OPERATIONS, Strength
+from marey.video.pixels import colour as appearance
+from marey.video.pixels import randaugment
+from marey.video.pixels.colour import AppearanceStep, ColourJitter, Lighting, MMAction2ColourJitter, RandAugment
+from marey.video.pixels.crops import RandomCrop
+from marey.video.pixels.randaugment import OPERATIONS, Strength
 from marey.video.sampling import MMAction2Train
 from marey.video.source import Frames
-from marey.video.writer import write_video
+from marey.video.writing.writer import write_video
 
 STEPS = (ColourJitter(), MMAction2ColourJitter(), Lighting(), RandAugment(), RandAugment(probability=1, layers=6))
 WITHOUT_STRENGTH = ("auto_contrast", "equalize", "invert", "posterize")

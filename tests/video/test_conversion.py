@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from marey.video.conversion import rgb_matrix
-from marey.video.reader import open_video
+from marey.video.reading.conversion import rgb_matrix
+from marey.video.reading.reader import open_video
 
 # Mean difference in grey levels of 255. Chroma is upsampled by another filter, so edges differ; a wrong matrix or
 # range shows as 4 and more (test_a_wrong_matrix_is_seen).
@@ -34,7 +34,7 @@ def test_planes_show_the_same_colours(shared, name) -> None:
 
 
 def test_a_wrong_matrix_is_seen(shared, monkeypatch) -> None:
-    monkeypatch.setattr("marey.video.conversion._FULL_RANGE", -1)
+    monkeypatch.setattr("marey.video.reading.conversion._FULL_RANGE", -1)
     path = shared / "videos" / "decoder" / "bt601_limited_range.mp4"
     with open_video(path) as exact, open_video(path, conversion="planes") as fast:
         fast._converter._matrices[(6, False)] = rgb_matrix(0.299, 0.114, full=True)

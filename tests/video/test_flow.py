@@ -9,18 +9,17 @@ from flow_pairs import MOTIONS, end_point_error, moved_pair
 from marey.base.errors import DataError, DecodeError
 from marey.data.motions import NOISE, render_scene
 from marey.video.flow import DIS, TVL1, Farneback, OpenCVTVL1, tvl1
-from marey.video.flow.levels import from_levels, to_levels
 from marey.video.flow.live import LiveFlow
 from marey.video.flow.median import median_5x5, median_by_exchanges, sorting_network
 from marey.video.flow.methods import flow_method
-from marey.video.flow.rule import FlowRule, to_grey
+from marey.video.flow.rule import FlowRule, from_levels, to_grey, to_levels
 from marey.video.flow.tvl1 import Solver, resize
 from marey.video.pixels import Pixels
-from marey.video.reader import open_video
+from marey.video.pixels.transforms import crop, flip
+from marey.video.pixels.transforms import resize as resize_levels
+from marey.video.reading.reader import open_video
 from marey.video.source import Box
-from marey.video.transforms import crop, flip
-from marey.video.transforms import resize as resize_levels
-from marey.video.writer import write_video
+from marey.video.writing.writer import write_video
 from tolerances import FLOW_AGREEMENT, FLOW_FUSED, FLOW_REAL
 
 
@@ -277,7 +276,7 @@ def test_a_mirrored_film_has_the_flipped_flow(film, tmp_path) -> None:
 
 def test_mmactions_quirk_reaches_our_flow(film) -> None:
     """Normalised, x of our fields stands turned around under "mmaction", y as it is."""
-    from marey.video.transforms import to_clip
+    from marey.video.pixels.transforms import to_clip
 
     with LiveFlow(open_video(film), FlowRule(method=DIS())) as flow:
         fields = torch.from_numpy(flow.read([0, 1]))[None]

@@ -13,10 +13,10 @@ from marey.video.flow import DIS
 from marey.video.flow.files import FlowVideo, check_template, place_of, write_flow
 from marey.video.flow.live import LiveFlow
 from marey.video.flow.rule import FlowRule
-from marey.video.frames import FlowFolder, FrameFolder
 from marey.video.open import open_source
+from marey.video.reading.frames import FlowFolder, FrameFolder
 from marey.video.source import Box
-from marey.video.writer import write_video
+from marey.video.writing.writer import write_video
 
 
 def smooth_fields(count: int = 9, height: int = 45, width: int = 61) -> np.ndarray:

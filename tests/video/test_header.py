@@ -14,11 +14,11 @@ import fsspec
 from made_videos import MAKERS, encode, without_head
 
 from marey.base.address import Address
-from marey.video import header, remote
-from marey.video.index import FrameIndex, index_packets
-from marey.video.reader import Video, open_video
-from marey.video.remote import RemoteFile
-from marey.video.tracks import film_track
+from marey.video.reading import header, remote
+from marey.video.reading.index import FrameIndex, index_packets
+from marey.video.reading.reader import Video, open_video
+from marey.video.reading.remote import RemoteFile
+from marey.video.reading.tracks import film_track
 
 KINDS = {
     "h264_open.mp4": ("libx264", {"x264-params": "open-gop=1:keyint=12:min-keyint=12:bframes=3:b-adapt=0:scenecut=0"}),

@@ -9,11 +9,11 @@ from made_videos import decoded_number, encode, without_head
 
 from marey.base.errors import DecodeError
 from marey.base.reporter import KeepingReporter, reporting
-from marey.data.probe import probe
-from marey.video.conversion import Converter
-from marey.video.extract import extract_frames
-from marey.video.reader import open_video
-from marey.video.transcode import transcode
+from marey.data.files.probe import probe
+from marey.video.reading.conversion import Converter
+from marey.video.reading.reader import open_video
+from marey.video.writing.images import extract_frames
+from marey.video.writing.transcode import transcode
 
 CODED = {
     "h264": ("libx264", {"bf": "3"}),

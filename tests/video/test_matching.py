@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from made_scenes import COUNT, HEIGHT, WIDTH, marked, mirrored, panned, recording, scaled, signature, texture
 
-from marey.video.matching import Alignment, agreement, align, is_copy, laid_whole, same_moment
-from marey.video.signature import Keypoints, Signature
+from marey.data.recordings.matching import Alignment, agreement, align, is_copy, laid_whole, same_moment
+from marey.data.recordings.signature import Keypoints, Signature
 
 
 def whole(first: Signature, second: Signature, *, mirrored: bool = False) -> Alignment:

@@ -6,15 +6,15 @@ from made_videos import coded_frame
 
 from marey.base.errors import DataError, DecodeError
 from marey.data.extract import extract_flow
-from marey.data.formats import read_manifest
-from marey.data.probe import probe
-from marey.video.extract import extract_frames
+from marey.data.files.probe import probe
+from marey.data.lists.formats import read_manifest
 from marey.video.flow import DIS
 from marey.video.flow.live import LiveFlow
 from marey.video.flow.rule import FlowRule
 from marey.video.open import kind_of, open_source, open_stored
 from marey.video.source import Box
-from marey.video.writer import write_video
+from marey.video.writing.images import extract_frames
+from marey.video.writing.writer import write_video
 
 FRAMES, FPS = 8, 10
 RULE = FlowRule(method=DIS())

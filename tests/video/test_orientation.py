@@ -9,13 +9,13 @@ import pytest
 from av.bitstream import BitStreamFilterContext
 from made_videos import coded_frame, encode
 
-from marey.data.probe import probe
-from marey.video.conversion import Converter
-from marey.video.extract import extract_frames
-from marey.video.frames import FrameFolder
-from marey.video.reader import open_video
+from marey.data.files.probe import probe
+from marey.video.reading.conversion import Converter
+from marey.video.reading.frames import FrameFolder
+from marey.video.reading.reader import open_video
 from marey.video.source import Box
-from marey.video.transcode import transcode
+from marey.video.writing.images import extract_frames
+from marey.video.writing.transcode import transcode
 
 ONE = 1 << 16
 EIGHT = {

@@ -9,10 +9,10 @@ from recorded import load, synthetic_frames
 
 from marey.base.errors import DataError
 from marey.base.random import random_for
-from marey.video.augment import Geometry, PySlowFastCrop
 from marey.video.pixels import CentreView, FloatPixels, Pixels
+from marey.video.pixels.crops import Geometry, PySlowFastCrop
+from marey.video.pixels.transforms import flip, resize_float, to_clip
 from marey.video.source import Box
-from marey.video.transforms import flip, resize_float, to_clip
 
 
 def normalised(frames: np.ndarray, rule: Pixels | FloatPixels) -> np.ndarray:

@@ -23,9 +23,9 @@ from made_videos import (
 )
 
 from marey.base.errors import DataError, DecodeError
-from marey.video.conversion import Conversion, Converter
-from marey.video.frames import FrameFolder
-from marey.video.reader import Video, open_video
+from marey.video.reading.conversion import Conversion, Converter
+from marey.video.reading.frames import FrameFolder
+from marey.video.reading.reader import Video, open_video
 from marey.video.source import Box
 from platforms import posix
 

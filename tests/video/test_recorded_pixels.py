@@ -14,8 +14,8 @@ import torch
 from old_draws import PythonRandom
 from recorded import load, sha, synthetic_frames
 
-from marey.video import transforms
-from marey.video.augment import (
+from marey.video.pixels import FloatPixels, Pixels, transforms
+from marey.video.pixels.crops import (
     Geometry,
     MMActionRandomResizedCrop,
     MultiScaleCrop,
@@ -25,9 +25,8 @@ from marey.video.augment import (
     TrainCrop,
     corner_offsets,
 )
-from marey.video.pixels import FloatPixels, Pixels
+from marey.video.pixels.transforms import Crops, crop, flip, to_clip
 from marey.video.source import Box, Frames
-from marey.video.transforms import Crops, crop, flip, to_clip
 from tolerances import PIXELS_FLOAT
 
 CROPS: dict[str | None, Crops] = {None: "centre", "three_crop": "three", "ten_crop": "ten"}
@@ -230,14 +229,24 @@ real_resize = transforms.resize
 
 
 def breakages() -> Iterator[tuple[str, str, str, object]]:
-    yield "mmaction1", "crop off by one", "marey.video.transforms.test_boxes", one_column_right(transforms.test_boxes)
-    yield "mmaction1", "antialias", "marey.video.transforms.resize", antialiased
-    yield "mmaction2", "crop off by one", "marey.video.transforms.test_boxes", one_column_right(transforms.test_boxes)
-    yield "mmaction2", "antialias", "marey.video.transforms.resize", antialiased
+    yield (
+        "mmaction1",
+        "crop off by one",
+        "marey.video.pixels.transforms.test_boxes",
+        one_column_right(transforms.test_boxes),
+    )
+    yield "mmaction1", "antialias", "marey.video.pixels.transforms.resize", antialiased
+    yield (
+        "mmaction2",
+        "crop off by one",
+        "marey.video.pixels.transforms.test_boxes",
+        one_column_right(transforms.test_boxes),
+    )
+    yield "mmaction2", "antialias", "marey.video.pixels.transforms.resize", antialiased
     yield "pyslowfast", "floor for ceil", "marey.video.pixels.math.ceil", math.floor
-    yield "pyslowfast", "uint8 for float", "marey.video.transforms.resize_float", uint8_bilinear
-    yield "pyslowfast", "corners aligned", "marey.video.transforms.resize_float", corners_aligned
-    yield "pytorchvideo", "uint8 for float", "marey.video.transforms.resize_float", uint8_bilinear
+    yield "pyslowfast", "uint8 for float", "marey.video.pixels.transforms.resize_float", uint8_bilinear
+    yield "pyslowfast", "corners aligned", "marey.video.pixels.transforms.resize_float", corners_aligned
+    yield "pytorchvideo", "uint8 for float", "marey.video.pixels.transforms.resize_float", uint8_bilinear
 
 
 @pytest.mark.parametrize(

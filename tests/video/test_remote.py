@@ -21,10 +21,10 @@ import marey
 from marey.base.address import Address
 from marey.base.errors import DataError, DecodeError
 from marey.base.reporter import KeepingReporter, reporting
-from marey.video import remote, servers
-from marey.video.decoding import FetchError
-from marey.video.length import stated_seconds
-from marey.video.reader import open_video
+from marey.video.reading import remote, servers
+from marey.video.reading.decoding import FetchError
+from marey.video.reading.length import stated_seconds
+from marey.video.reading.reader import open_video
 from servers import Server, serving
 
 SECONDS = 60
@@ -322,7 +322,7 @@ def test_without_the_extra_it_is_named(monkeypatch) -> None:
     imported = builtins.__import__
 
     def without(name: str, *words: object, **more: object) -> object:
-        if name == "marey.video.servers":
+        if name == "marey.video.reading.servers":
             raise ImportError(name="fsspec")
         return imported(name, *words, **more)
 

@@ -11,12 +11,12 @@ from made_videos import coded_frame, decoded_number, encode
 
 from marey.base.errors import DecodeError
 from marey.base.reporter import KeepingReporter, reporting
-from marey.data.probe import probe
-from marey.video.extract import extract_frames
+from marey.data.files.probe import probe
 from marey.video.flow.files import write_flow
-from marey.video.frames import FlowFolder, FrameFolder, holds_flow, holds_frames
 from marey.video.open import kind_of
-from marey.video.series import frame_series
+from marey.video.reading.frames import FlowFolder, FrameFolder, holds_flow, holds_frames
+from marey.video.reading.series import frame_series
+from marey.video.writing.images import extract_frames
 
 FRAMES = [f"img_{n:05d}.jpg" for n in range(1, 13)]
 SERIES = "img_00001.jpg to img_00012.jpg"

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from made_scenes import COUNT, HEIGHT, WIDTH, Held, mirrored, panned, recording, same, signature, texture
 
-from marey.video.signature import KEYED, PLACES, Keypoints, Signature, signature_of
+from marey.data.recordings.signature import KEYED, PLACES, Keypoints, Signature, signature_of
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,8 @@ import av
 import numpy as np
 import pytest
 
-from marey.video.stamp import Stamp, stamp_of, time_in_name
-from marey.video.writer import write_video
+from marey.data.recordings.stamp import Stamp, stamp_of, time_in_name
+from marey.video.writing.writer import write_video
 
 MORNING = datetime(2024, 5, 4, 10, 15, 30, tzinfo=UTC).timestamp()
 

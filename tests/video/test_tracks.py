@@ -13,7 +13,7 @@ from av.stream import Disposition
 from made_videos import coded_frame, decoded_number
 
 from marey.base.errors import DecodeError
-from marey.video.reader import open_video
+from marey.video.reading.reader import open_video
 
 Part = Callable[[av.container.OutputContainer], Callable[[], None]]
 """Adds a track to a container; what it returns writes the track's packets."""

@@ -9,11 +9,11 @@ import pytest
 from made_videos import avi_with_b_frames, coded_frame, constant_rate, decoded_number, edit_list, variable_rate
 
 from marey.base.errors import DecodeError
-from marey.video.extract import extract_frames
-from marey.video.frames import FrameFolder
-from marey.video.reader import open_video
-from marey.video.transcode import even_size, transcode
-from marey.video.writer import write_video
+from marey.video.reading.frames import FrameFolder
+from marey.video.reading.reader import open_video
+from marey.video.writing.images import extract_frames
+from marey.video.writing.transcode import even_size, transcode
+from marey.video.writing.writer import write_video
 
 
 @pytest.mark.parametrize("maker", [constant_rate, variable_rate, avi_with_b_frames, edit_list])
@@ -32,7 +32,7 @@ def test_a_lost_frame_is_seen(tmp_path, monkeypatch) -> None:
     source = constant_rate(tmp_path)
     with open_video(source) as video:
         whole = list(video.pictures())
-    monkeypatch.setattr("marey.video.transcode._ticks", lambda since, base: (2 * np.arange(len(whole)), base))
+    monkeypatch.setattr("marey.video.writing.transcode._ticks", lambda since, base: (2 * np.arange(len(whole)), base))
     with pytest.raises(DecodeError, match="their times moved"):
         transcode(source, tmp_path / "out" / "a.mp4", short_side=32, preset="ultrafast")
     assert list((tmp_path / "out").iterdir()) == []

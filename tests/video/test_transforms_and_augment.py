@@ -10,8 +10,8 @@ from recorded import HERE, load, synthetic_frames
 
 from marey.base.errors import DataError
 from marey.base.random import random_for
-from marey.video import transforms
-from marey.video.augment import (
+from marey.video.pixels import FloatPixels, Pixels, transforms
+from marey.video.pixels.crops import (
     CentreCrop,
     Geometry,
     MMAction2RandomCrop,
@@ -23,9 +23,8 @@ from marey.video.augment import (
     ScaledCrop,
     corner_offsets,
 )
-from marey.video.pixels import FloatPixels, Pixels
+from marey.video.pixels.transforms import crop, floor_size, short_side_size, to_clip
 from marey.video.source import Box
-from marey.video.transforms import crop, floor_size, short_side_size, to_clip
 
 MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 

@@ -6,10 +6,10 @@ import pytest
 from made_videos import coded_frame, decoded_number
 
 from marey.base.errors import DataError, DecodeError
-from marey.video.frames import FlowFolder, FrameFolder, _size_in_header
-from marey.video.reader import open_video
+from marey.video.reading.frames import FlowFolder, FrameFolder, _size_in_header
+from marey.video.reading.reader import open_video
 from marey.video.source import Box
-from marey.video.writer import write_video
+from marey.video.writing.writer import write_video
 
 
 def test_frames_come_back(tmp_path) -> None:

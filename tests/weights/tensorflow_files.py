@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from marey.weights.crc32c import crc32c, masked
+from marey.weights.files.crc32c import crc32c, masked
 
 
 def varint(value: int) -> bytes:

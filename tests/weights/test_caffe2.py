@@ -13,7 +13,7 @@ from test_weights import PAIRS, VARIANTS, difference
 
 from marey.base.errors import WeightsError
 from marey.recipes import get_recipe
-from marey.weights.caffe2 import read_caffe2
+from marey.weights.files.caffe2 import read_caffe2
 from marey.weights.layouts import pyslowfast, pyslowfast_caffe2
 from marey.weights.load import load_model
 from tolerances import GOLDEN_LOGITS

@@ -11,7 +11,7 @@ from marey.base.errors import WeightsError
 from marey.models.i3d.config import InceptionI3DConfig
 from marey.models.tsn.config import BNInceptionTSNConfig
 from marey.recipes import get_recipe
-from marey.weights.crc32c import crc32c, masked
+from marey.weights.files.crc32c import crc32c, masked
 from marey.weights.layouts import deepmind, deepmind_tensorflow, mmaction_inception
 from marey.weights.load import build_model, load_model
 from tolerances import GOLDEN_LOGITS

@@ -23,9 +23,9 @@ from marey.base.files import locked
 from marey.base.reporter import Bar, LoggingReporter, SilentReporter, reporting
 from marey.recipe.hosts import OPENMMLAB_BUCKET, State
 from marey.recipe.source import Hash
-from marey.weights import download as module
-from marey.weights.content import HEAD, foreign_body
-from marey.weights.download import AbsentError, Patience, SourceError, download
+from marey.weights.fetching import download as module
+from marey.weights.fetching.content import HEAD, foreign_body
+from marey.weights.fetching.download import AbsentError, Patience, SourceError, download
 from marey.weights.foreign import read_contents
 from platforms import posix
 
@@ -200,7 +200,7 @@ def test_a_server_may_ask_to_wait_for_a_minute(header, waited, target, monkeypat
     if header == "a date":
         header = formatdate(time.time() + 86_400, usegmt=True)
     pauses = []
-    monkeypatch.setattr("marey.weights.download.time.sleep", pauses.append)
+    monkeypatch.setattr("marey.weights.fetching.download.time.sleep", pauses.append)
     with serving(says(429, Retry_After=header), whole(CONTENT)) as server:
         fetched(f"{server.url}/a.pth", target)
     assert [pause for pause in pauses if pause != 0.005] == [pytest.approx(waited)]
@@ -442,7 +442,8 @@ def test_an_interruption_leaves_what_can_be_gone_on_with(target) -> None:
 
 def process(url: str, target: Path, log: Path | None = None) -> subprocess.Popen:
     code = (
-        "from pathlib import Path; from marey.recipe.source import Hash; from marey.weights.download import download; "
+        "from pathlib import Path; from marey.recipe.source import Hash; "
+        "from marey.weights.fetching.download import download; "
         f"download({url!r}, Path({str(target)!r}), known=Hash(digits={DIGITS!r}))"
     )
     with (log or Path(os.devnull)).open("w") as errors:

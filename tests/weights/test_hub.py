@@ -12,8 +12,8 @@ from serving import by_path, says, serving, whole
 
 from marey.base.errors import WeightsError
 from marey.recipe.source import Hash
-from marey.weights.download import AbsentError, Patience, SourceError
-from marey.weights.hub import bring, fetch_hub_file, fetch_snapshot, hub_address, names_file
+from marey.weights.fetching.download import AbsentError, Patience, SourceError
+from marey.weights.fetching.hub import bring, fetch_hub_file, fetch_snapshot, hub_address, names_file
 
 CONTENT = bytes(range(256)) * 20
 RECIPE = b'{"marey": "1"}'

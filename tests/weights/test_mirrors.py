@@ -8,8 +8,8 @@ from serving import says, serving, whole
 
 from marey.base.errors import WeightsError
 from marey.recipe.source import Hash
-from marey.weights.download import Patience, SourceError, download
-from marey.weights.mirrors import Mirror, _words, find, mirrors
+from marey.weights.fetching.download import Patience, SourceError, download
+from marey.weights.fetching.mirrors import Mirror, _words, find, mirrors
 
 CONTENT = bytes(range(256)) * 20
 OTHER = CONTENT + b"x"

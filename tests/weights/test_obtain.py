@@ -16,13 +16,13 @@ from marey.recipe import Hash, Part, Source, State
 from marey.recipe.hosts import state_of
 from marey.recipe.source import asked
 from marey.recipes import RECIPES, find_two_stream, get_recipe
-from marey.weights import obtain as policy
 from marey.weights.checkpoint import save_checkpoint
+from marey.weights.fetching import obtain as policy
+from marey.weights.fetching.nearest import nearest_living, nearest_rows, nearest_two_stream
+from marey.weights.fetching.obtain import check_obtainable, check_row, obtain, obtain_named, without_hash
+from marey.weights.fetching.store import place, record_path
 from marey.weights.layouts import mmaction2
 from marey.weights.load import build_model, load_model
-from marey.weights.nearest import nearest_living, nearest_rows, nearest_two_stream
-from marey.weights.obtain import check_obtainable, check_row, obtain, obtain_named, without_hash
-from marey.weights.store import place, record_path
 
 CONTENT = b"weights " * 5000
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -435,7 +435,7 @@ def test_a_cache_that_may_only_be_read_serves_what_is_there(monkeypatch) -> None
     def refuse(*_):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("marey.weights.store.write_json", refuse)
+    monkeypatch.setattr("marey.weights.fetching.store.write_json", refuse)
     assert obtain(row(declared)).record.sha256 == SHA256
 
 

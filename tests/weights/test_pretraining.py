@@ -9,7 +9,8 @@ from torch import nn
 
 from marey.base.errors import RecipeError, WeightsError
 from marey.models.csn.config import CSNConfig
-from marey.models.non_local.config import C2DConfig, I3DResNetConfig, NonLocalConfig
+from marey.models.layers.non_local_config import NonLocalConfig
+from marey.models.non_local.config import C2DConfig, I3DResNetConfig
 from marey.models.probe.config import ClipProbeConfig, FrameProbeConfig, Halves
 from marey.models.r2plus1d.config import R2Plus1DConfig
 from marey.models.slowfast.config import SlowFastConfig
@@ -18,8 +19,9 @@ from marey.models.tsm.config import LiteTSMConfig, TSMConfig
 from marey.models.tsn.config import BNInceptionTSNConfig, LiteTSNConfig, TSNConfig
 from marey.recipes import get_recipe
 from marey.recipes.starts import STARTS, Installed
-from marey.weights import obtain, starts, store
+from marey.weights import starts
 from marey.weights.checkpoint import save_checkpoint
+from marey.weights.fetching import obtain, store
 from marey.weights.layouts import efficientnet_lite, torchvision, videoresnet
 from marey.weights.load import load_model
 from marey.weights.pretraining import check_start, start

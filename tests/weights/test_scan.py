@@ -15,10 +15,10 @@ from marey.base.files import sha256
 from marey.recipe import Hash, Part, Recipe, Source
 from marey.recipes import RECIPES, get_recipe
 from marey.weights.checkpoint import save_checkpoint
+from marey.weights.fetching.store import place, read_record
 from marey.weights.layouts import mmaction2, pyslowfast
 from marey.weights.load import build_model, load_model
 from marey.weights.scan import Found, link_found, scan
-from marey.weights.store import place, read_record
 
 SMALL = get_recipe("slowonly_r18_8x2_motions").variant(name="small", model={"width": 4, "num_classes": 3})
 GONE = "https://open-mmlab.s3.ap-northeast-2.amazonaws.com/mmaction/models/"

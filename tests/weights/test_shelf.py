@@ -11,9 +11,9 @@ from marey.base.files import locked, sha256
 from marey.recipe import Hash, Source, State, TwoStream
 from marey.recipes import RECIPES, find_two_stream, get_recipe
 from marey.recipes.parameters import PARAMETERS
-from marey.weights.availability import availability, broken_link
-from marey.weights.shelf import items, named, paths_of, remove, verified
-from marey.weights.store import admit, place, record_path
+from marey.weights.fetching.availability import availability, broken_link
+from marey.weights.fetching.shelf import items, named, paths_of, remove, verified
+from marey.weights.fetching.store import admit, place, record_path
 
 GONE, LOST, LIVING = (
     "https://open-mmlab.s3.ap-northeast-2.amazonaws.com/",

@@ -19,8 +19,9 @@ from marey.base.errors import RecipeError, WeightsError
 from marey.classifier import Classifier
 from marey.models.layers.classifier import LinearClassifier
 from marey.models.layers.non_local import NonLocal
+from marey.models.layers.non_local_config import NonLocalConfig
 from marey.models.layers.shift import Shift
-from marey.models.non_local.config import C2DConfig, I3DResNetConfig, NonLocalConfig
+from marey.models.non_local.config import C2DConfig, I3DResNetConfig
 from marey.models.slowfast.config import SlowFastConfig
 from marey.models.slowonly.config import SlowOnlyConfig
 from marey.models.tsm.config import TSMConfig

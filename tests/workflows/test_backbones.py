@@ -20,8 +20,8 @@ from marey.recipes.starts import LITE
 from marey.weights.checkpoint import save_checkpoint
 from marey.weights.layouts import efficientnet_lite
 from marey.weights.load import build_model, load_model
-from marey.workflows import affordable, backbones
-from marey.workflows.backbones import Backbone, check_backbone, find_backbone, with_pooling
+from marey.workflows.classifier import affordable, backbones
+from marey.workflows.classifier.backbones import Backbone, check_backbone, find_backbone, with_pooling
 
 CPU = Compute(device="cpu")
 LITE0 = "c1c521fae24eedfc888e4108426fd795939a8ed07f33e30dd0a2faa3e9fd2ac4"

@@ -13,12 +13,12 @@ from typer.testing import CliRunner
 
 import marey
 from marey.cli.app import app
-from marey.evaluation.out_of_fold import OUT_OF_FOLD, OutOfFold
+from marey.evaluation.out_of_fold.result import OUT_OF_FOLD, OutOfFold
 from marey.models.initialisation import Initialisation
 from marey.models.network import Network
 from marey.weights.checkpoint import save_checkpoint
 from marey.weights.load import build_model
-from marey.workflows.classifier import FittingPlan
+from marey.workflows.classifier.fit import FittingPlan
 from marey.workflows.training import Asked
 
 SWAPPED = {f"bars/{i:03}.mp4": ("spots", "bars") for i in range(4)} | {"spots/000.mp4": ("waves", "spots")}

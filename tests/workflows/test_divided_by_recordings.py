@@ -7,10 +7,10 @@ import pytest
 from made_scenes import mirrored, recording, scaled
 
 from marey.base.errors import DataError
-from marey.data.folds import make_folds
-from marey.data.recordings import find_recordings
-from marey.data.sides import read_given
-from marey.video.writer import write_video
+from marey.data.recordings.evidence import find_recordings
+from marey.data.splits.folds import make_folds
+from marey.data.splits.sides import read_given
+from marey.video.writing.writer import write_video
 from marey.workflows import recordings
 from marey.workflows.recordings import Divided, divide_by_recordings
 

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from made_videos import coded_frame
 
-from marey.data.folders import list_folder
-from marey.evaluation.evaluate import evaluate
+from marey.data.lists.folders import list_folder
+from marey.evaluation.run import evaluate
 from marey.recipe import Recipe
 from marey.recipes import RECIPES
 from marey.training.fit import fit
-from marey.video.writer import write_video
+from marey.video.writing.writer import write_video
 from marey.weights.load import load_model
 
 SIDE = 64

@@ -3,7 +3,7 @@
 import pytest
 
 from marey.data.motions import NOISE, write_motions
-from marey.evaluation.evaluate import evaluate
+from marey.evaluation.run import evaluate
 from marey.recipes.motions import DEMO_SIZES, MOTIONS_SLOWONLY, MOTIONS_TSN
 from marey.training.fit import fit
 from marey.weights.load import load_model

@@ -22,16 +22,16 @@ from marey.base.runs import STATE
 from marey.cli.app import app
 from marey.data.convert import Resize, convert
 from marey.data.extract import extract_flow
-from marey.data.folders import list_folder
-from marey.data.listing import read_videos
+from marey.data.lists.folders import list_folder
+from marey.data.lists.listing import read_videos
 from marey.data.motions import NOISE, write_motions
-from marey.evaluation.evaluate import evaluate
+from marey.evaluation.run import evaluate
 from marey.inference.features import features
 from marey.recipes import get_recipe
 from marey.training.fit import fit
 from marey.video.flow import DIS
 from marey.video.flow.rule import FlowRule
-from marey.video.writer import write_video
+from marey.video.writing.writer import write_video
 from marey.weights.checkpoint import save_checkpoint
 from marey.weights.load import build_model, load_model
 from marey.workflows.answer import answer

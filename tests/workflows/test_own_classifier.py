@@ -12,15 +12,15 @@ from typer.testing import CliRunner
 import marey
 from calibrating import fit_calibration
 from marey.cli.app import app
-from marey.evaluation.out_of_fold import OutOfFold
+from marey.evaluation.out_of_fold.result import OutOfFold
 from marey.models.initialisation import Initialisation
 from marey.models.network import Network
 from marey.models.probe.network import Probe
 from marey.recipes import get_recipe
-from marey.video.writer import write_video
+from marey.video.writing.writer import write_video
 from marey.weights.checkpoint import read_checkpoint, save_checkpoint
 from marey.weights.load import build_model
-from marey.workflows.classifier import FittingPlan
+from marey.workflows.classifier.fit import FittingPlan
 from marey.workflows.train import TrainOptions
 from marey.workflows.training import Asked
 

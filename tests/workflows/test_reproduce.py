@@ -12,7 +12,7 @@ from marey.base.errors import DataError, RecipeError, WeightsError
 from marey.evaluation.result import EvaluationResult
 from marey.evaluation.scores import Scores
 from marey.recipes import get_recipe
-from marey.video.writer import write_video
+from marey.video.writing.writer import write_video
 from marey.weights.checkpoint import save_checkpoint
 from marey.weights.load import build_model
 from marey.workflows import reproduce as module
@@ -71,7 +71,7 @@ def test_a_row_of_two_streams_is_trained_tested_and_gone_on_with(ucf101, tmp_pat
     expected = product / product.sum(axis=1, keepdims=True)
     np.testing.assert_allclose(found.results[0].scores.probabilities, expected, atol=1e-6)
     # A second call trains nothing and tests nothing anew.
-    monkeypatch.setattr("marey.evaluation.evaluate.score_video", None)
+    monkeypatch.setattr("marey.evaluation.run.score_video", None)
     again = reproduce("i3d_incv1_twostream_64x1_ucf101", ucf101, out=tmp_path, how=how)
     np.testing.assert_array_equal(again.results[0].scores.probabilities, found.results[0].scores.probabilities)
 

@@ -16,7 +16,7 @@ from marey.base import files
 from marey.base.readme import README, write_readme
 from marey.base.runs import results_folder
 from marey.cli.app import app
-from marey.data.folders import list_folder
+from marey.data.lists.folders import list_folder
 from marey.training.fit import fit
 from marey.weights.checkpoint import read_checkpoint
 from tiny import RECIPE, write_clips
@@ -161,7 +161,7 @@ def test_a_finished_test_is_read_from_its_scores(place, monkeypatch) -> None:
     with np.load("e/scores.npz") as file:
         scores = dict(file)
     model = package.load_model("runs/a")
-    monkeypatch.setattr("marey.evaluation.evaluate.score_video", None)
+    monkeypatch.setattr("marey.evaluation.run.score_video", None)
     package.evaluate(model, "clips", out="e", workers=0, device="cpu")
     assert {name: (place / "e" / name).read_bytes() for name in before} == before
     with np.load("e/scores.npz") as file:
@@ -302,11 +302,11 @@ def test_a_run_of_version_0_1_0_goes_on(work, tmp_path) -> None:
 def test_a_test_with_parts_of_version_0_1_0_is_not_made_again(place, monkeypatch) -> None:
     """Its parts lie beside its scores; they go, and the numbers stay."""
     with monkeypatch.context() as patched:
-        patched.setattr("marey.evaluation.evaluate._Run._remove_parts", lambda self, out: None)
+        patched.setattr("marey.evaluation.run._Run._remove_parts", lambda self, out: None)
         marey("evaluate", "runs/a", "--data", "clips", "--out", "e", *HERE)
     before = (place / "e" / "result.json").read_bytes()
     assert (place / "e" / "parts").exists()
-    monkeypatch.setattr("marey.evaluation.evaluate.score_video", None)
+    monkeypatch.setattr("marey.evaluation.run.score_video", None)
     marey("evaluate", "runs/a", "--data", "clips", "--out", "e", *HERE)
     assert (place / "e" / "result.json").read_bytes() == before
     assert listed(place / "e") == there(place / "e") == {"evaluate.json", "report.html", "result.json", "scores.npz"}

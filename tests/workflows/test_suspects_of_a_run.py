@@ -5,14 +5,14 @@ from pathlib import Path
 
 import numpy as np
 
-from marey.data.folds import NEVER, Folds, make_folds
-from marey.data.manifest import Manifest
-from marey.evaluation.suspects import SUSPECTS, SuspectClip, SuspectList
+from marey.data.lists.manifest import Manifest
+from marey.data.splits.folds import NEVER, Folds, make_folds
+from marey.evaluation.out_of_fold.suspects import SUSPECTS, SuspectClip, SuspectList
 from marey.models.probe.config import FrameMean, Moments
 from marey.models.probe.pooled import Pooled
 from marey.recipe import Classify, MultiLabel
-from marey.training.selection import Candidate, Choice, choose_head
-from marey.workflows.suspects import look_for_suspects, suspects_line
+from marey.training.heads.selection import Candidate, Choice, choose_head
+from marey.workflows.classifier.suspects import look_for_suspects, suspects_line
 
 CLIPS = 48
 NAMES = ("jump", "run", "sit")

@@ -19,24 +19,24 @@ from marey.base.files import write_json
 from marey.classifier import Calibration
 from marey.cli.app import app
 from marey.cli.interrupted import kept_training
-from marey.data.manifest import make_manifest
-from marey.evaluation.evaluate import weights_hash
-from marey.evaluation.out_of_fold import OutOfFold
+from marey.data.lists.manifest import make_manifest
+from marey.evaluation.out_of_fold.result import OutOfFold
+from marey.evaluation.run import weights_hash
 from marey.models.initialisation import Initialisation
 from marey.models.network import Network
 from marey.recipe import Classify, MultiLabel
 from marey.recipes import get_recipe
 from marey.training.folder import RunFolder
-from marey.video.writer import write_video
+from marey.video.writing.writer import write_video
 from marey.weights.checkpoint import read_checkpoint, save_checkpoint
 from marey.weights.load import build_model
-from marey.workflows import finish, tuned
-from marey.workflows.classifier import FittingPlan
+from marey.workflows.classifier import finish, tuned
+from marey.workflows.classifier.fit import FittingPlan
+from marey.workflows.classifier.tuning import Tuned, Tuning, kept_tuning
+from marey.workflows.classifier.tuning_cost import Decision
+from marey.workflows.classifier.tuning_start import TuningStart
 from marey.workflows.train import TrainOptions
 from marey.workflows.training import Asked
-from marey.workflows.tuning import Tuned, Tuning, kept_tuning
-from marey.workflows.tuning_cost import Decision
-from marey.workflows.tuning_start import TuningStart
 
 BACKBONE = get_recipe("tsn_lite0_8seg_folder_imagenet").variant(
     name="tiny_backbone", pretraining=None, model={"width": 8}, pixels={"short_side": 40}, test={"size": 32}

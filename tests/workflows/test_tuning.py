@@ -10,15 +10,15 @@ from tiny_probe import classifier_of
 from marey.backends.compute import Compute
 from marey.base.errors import DataError
 from marey.classifier import Classifier
-from marey.data.folders import list_folder
-from marey.data.manifest import Manifest, make_manifest
-from marey.evaluation.evaluate import evaluate
+from marey.data.lists.folders import list_folder
+from marey.data.lists.manifest import Manifest, make_manifest
+from marey.evaluation.run import evaluate
 from marey.recipe import Classify, MultiLabel
-from marey.video.writer import write_video
+from marey.video.writing.writer import write_video
 from marey.weights.checkpoint import read_checkpoint
-from marey.workflows import tuning
-from marey.workflows.tuning import Tuned, standard_error, tune
-from marey.workflows.tuning_start import START, TuningStart
+from marey.workflows.classifier import tuning
+from marey.workflows.classifier.tuning import Tuned, standard_error, tune
+from marey.workflows.classifier.tuning_start import START, TuningStart
 from tiny import write_clips
 
 HERE = Compute(device="cpu", workers=0)

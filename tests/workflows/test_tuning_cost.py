@@ -6,13 +6,13 @@ from tiny_probe import classifier_of
 
 from marey.backends.compute import Compute
 from marey.base.finetune import Finetune
-from marey.data.folders import list_folder
-from marey.data.manifest import Manifest, make_manifest
-from marey.evaluation.cost import Cost
+from marey.data.lists.folders import list_folder
+from marey.data.lists.manifest import Manifest, make_manifest
+from marey.evaluation.out_of_fold.cost import Cost
 from marey.recipe import Classify
-from marey.workflows import budget, tuning_cost
-from marey.workflows.budget import Budget
-from marey.workflows.tuning_cost import Decision, TuningCost, decide
+from marey.workflows.classifier import budget, tuning_cost
+from marey.workflows.classifier.budget import Budget
+from marey.workflows.classifier.tuning_cost import Decision, TuningCost, decide
 from tiny import write_clips
 
 HERE = Compute(device="cpu", workers=0)

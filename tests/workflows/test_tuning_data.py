@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from marey.base.errors import DataError
-from marey.data.manifest import Manifest, make_manifest
-from marey.workflows.tuning_data import PLACES, TuningData, save_lists
+from marey.data.lists.manifest import Manifest, make_manifest
+from marey.workflows.classifier.tuning_data import PLACES, TuningData, save_lists
 
 CLASSES = ("jump", "run")
 

@@ -12,12 +12,12 @@ from marey.backends import choose
 from marey.backends.compute import Compute
 from marey.base.errors import RecipeError, RunError
 from marey.classifier import Calibration, Classifier
-from marey.data.folders import list_folder
-from marey.data.listing import read_videos
-from marey.evaluation.evaluate import evaluate
+from marey.data.lists.folders import list_folder
+from marey.data.lists.listing import read_videos
+from marey.evaluation.run import evaluate
 from marey.evaluation.scores import Scores
 from marey.recipes import TWO_STREAMS, find_two_stream, get_recipe
-from marey.video.writer import write_video
+from marey.video.writing.writer import write_video
 from marey.weights.load import build_model
 from marey.workflows import two_streams
 from marey.workflows.two_streams import Streams, open_models, predict_streams

@@ -3,7 +3,7 @@
 import torch
 
 from marey.classifier import Classifier
-from marey.data.manifest import Manifest
+from marey.data.lists.manifest import Manifest
 from marey.models.probe.config import FrameProbeConfig, Moments
 from marey.models.tsn.config import LiteTSNConfig
 from marey.recipe import Recipe, TaskConfig

@@ -55,7 +55,7 @@ from marey.cli.tables import (
 if TYPE_CHECKING:
     from marey.base.limits import Limits
     from marey.classifier import Classifier
-    from marey.data.videos import VideoList
+    from marey.data.lists.videos import VideoList
     from marey.workflows.answer_files import AnswerFiles
     from marey.workflows.two_streams import Streams
 
@@ -102,9 +102,9 @@ def predict(
 ) -> None:
     """Answer for videos: the most likely classes and their probabilities."""
     from marey.backends.choose import check_backend
-    from marey.data.class_files import read_classes
-    from marey.data.formats import check_root
-    from marey.data.listing import read_videos
+    from marey.data.lists.class_files import read_classes
+    from marey.data.lists.formats import check_root
+    from marey.data.lists.listing import read_videos
     from marey.workflows.answer_files import AnswerFiles
     from marey.workflows.two_streams import open_models
 
@@ -131,7 +131,7 @@ def predict(
         trust_first_use=trust, classes=names,
     )  # fmt: skip
     if table is not None:
-        from marey.data.pieces import read_in_pieces
+        from marey.data.lists.pieces import read_in_pieces
         from marey.engines.work import Answers
 
         pieces = read_in_pieces(videos, root=root)
@@ -263,8 +263,8 @@ def features(
 ) -> None:
     """Save what a network sees in each video, before its classifier: a table, or a file each; a second call goes on."""
     from marey.backends.choose import check_backend
-    from marey.data.formats import check_root
-    from marey.data.listing import read_videos
+    from marey.data.lists.formats import check_root
+    from marey.data.lists.listing import read_videos
     from marey.inference.features import INDEX
     from marey.workflows.models import check_model, open_model
 
@@ -289,7 +289,7 @@ def features(
         open_model, model, weights=weights, untrained=untrained, settings=settings or (), trust_first_use=trust
     )
     if table is not None:
-        from marey.data.pieces import read_in_pieces
+        from marey.data.lists.pieces import read_in_pieces
         from marey.engines.work import Features
 
         pieces, opened = read_in_pieces([data], root=root), open_it()

@@ -154,7 +154,7 @@ def evaluate(
 ) -> None:
     """Test a model on labelled videos by its recipe's protocol; scores, metrics and report go to --out."""
     from marey.backends.choose import check_backend
-    from marey.data.class_files import read_classes
+    from marey.data.lists.class_files import read_classes
     from marey.recipes import find_two_stream
     from marey.workflows.testing import test_model
     from marey.workflows.two_streams import Streams, open_models, test_streams
@@ -243,7 +243,7 @@ def reproduce(
     max_broken: MaxBroken = None,
 ) -> None:
     """All steps of a published row: prepare the data, train or load, test, fuse, compare. A second call goes on."""
-    from marey.recipe.short import with_short_forms
+    from marey.recipe.settings import with_short_forms
     from marey.workflows.reproduce import How, ablate, check_used, names_to_fetch
     from marey.workflows.reproduce import reproduce as run
     from marey.workflows.train import TrainOptions
@@ -380,8 +380,8 @@ def convert(
 def report(folder: Annotated[Path, typer.Argument(help="A folder that train or evaluate left.")]) -> None:
     """Write report.html of a run anew."""
     from marey.base.readme import write_readme
-    from marey.evaluation.report import write_report
-    from marey.workflows.finish import clips_shown
+    from marey.evaluation.report.page import write_report
+    from marey.workflows.classifier.finish import clips_shown
 
     print(write_report(folder, clips_shown(folder)))
     write_readme(folder)

@@ -261,8 +261,8 @@ def trusted(names: Sequence[str], given: bool) -> bool:
     """
     if given or processes().world > 1 or not (sys.stdin.isatty() and sys.stderr.isatty()):
         return given
-    from marey.weights.obtain import without_hash
-    from marey.weights.sizes import size_text
+    from marey.weights.fetching.obtain import without_hash
+    from marey.weights.fetching.sizes import size_text
 
     sources = without_hash(names)
     if not sources:

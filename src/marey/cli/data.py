@@ -18,7 +18,7 @@ from marey.cli.interrupted import going_on, kept_files, long_command
 
 if TYPE_CHECKING:
     from marey.data.convert import Conversion
-    from marey.data.manifest import Manifest
+    from marey.data.lists.manifest import Manifest
 
 data = typer.Typer(
     name="data", help="Make, check, split and convert sets of videos; compute their flow.", no_args_is_help=True
@@ -50,8 +50,8 @@ def list_videos(
     classes: Classes = None,
 ) -> None:
     """Write a list (path, label) of a folder per class; with a split column, if it is divided into train, val and test."""
-    from marey.data.folders import list_folder
-    from marey.data.sides import split_counts
+    from marey.data.lists.folders import list_folder
+    from marey.data.splits.sides import split_counts
 
     path = out or folder.resolve().parent / f"{folder.resolve().name}.csv"
     _check_list(path, classes)
@@ -107,11 +107,11 @@ def split(
 
     Where a split column or a folder val/ names validation videos already, that split is kept; test videos stay as they are.
     """
-    from marey.data.formats import read_manifest
-    from marey.data.sides import divide
-    from marey.data.sources import find_sources
-    from marey.data.split import copies_across
-    from marey.data.split_names import VAL, split_name
+    from marey.data.lists.formats import read_manifest
+    from marey.data.lists.sources import find_sources
+    from marey.data.lists.split_names import VAL, split_name
+    from marey.data.splits.sides import divide
+    from marey.data.splits.split import copies_across
 
     _check_list(out, source, classes)
     given = read_manifest(source, root=root, classes=classes)
@@ -184,7 +184,7 @@ def audit(
     """What is wrong with a data set: files, duplicates, leaks between splits, balance. Exit code 1: there are faults."""
     from marey.data.audit import audit as audit_lists
     from marey.data.audit import read_together
-    from marey.data.probe import probe_cache
+    from marey.data.files.probe import probe_cache
 
     manifests = read_together(sources, root=root, classes=classes)
     cache = probe_cache(manifests[0].root)
@@ -214,7 +214,7 @@ def audit(
 
 def _are_compared(manifests: "Sequence[Manifest]") -> bool:
     """Whether pictures of the lists' videos are compared without being asked for, which a notice says where they are not."""
-    from marey.data.recordings import MOST_COMPARED
+    from marey.data.recordings.evidence import MOST_COMPARED
 
     total = sum(map(len, manifests))
     if total > MOST_COMPARED:
@@ -247,7 +247,7 @@ def sources(
     Contact sheets show what was found, a row for each recording: correct the column where it is wrong, then train on the
     list.
     """
-    from marey.data.formats import read_manifest
+    from marey.data.lists.formats import read_manifest
     from marey.workflows.recordings import list_of_recordings, sheets_beside, write_recordings
 
     path = out or list_of_recordings(source)
@@ -331,7 +331,7 @@ def _convert(
     suffix: str,
 ) -> None:
     from marey.data.convert import convert
-    from marey.data.formats import read_manifest
+    from marey.data.lists.formats import read_manifest
 
     path = out / f"{source.resolve().name if source.is_dir() else source.stem}.csv"
     check_apart(out, source, classes, writes=path.name)
@@ -352,7 +352,7 @@ def _convert(
 
 def say_what_was_understood(manifest: "Manifest", what: str, workers: int | None, *, device: str = "") -> None:
     """The first line: videos, classes, work, device and processes. How long it takes, the progress says."""
-    from marey.data.videos import classes_text
+    from marey.data.lists.videos import classes_text
 
     count = max(1, usable_cores() if workers is None else workers)
     known = f", {classes_text(manifest.class_names)}"
@@ -383,7 +383,7 @@ def _size(text: str) -> tuple[int, int]:
 
 
 def _template(text: str) -> str:
-    from marey.video.suffixes import IMAGE_SUFFIXES
+    from marey.video.reading.suffixes import IMAGE_SUFFIXES
 
     try:
         different = text.format(1) != text.format(2)

@@ -56,7 +56,7 @@ def flow(
     """Compute the optical flow of every video of a list and store it; an interrupted call goes on."""
     from marey.backends.device import pick_device
     from marey.data.extract import LIST, extract_flow
-    from marey.data.formats import read_manifest
+    from marey.data.lists.formats import read_manifest
     from marey.video.flow.files import TEMPLATE
     from marey.video.flow.methods import flow_method
     from marey.video.flow.rule import FlowRule

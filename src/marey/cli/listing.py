@@ -10,8 +10,8 @@ from marey.base.nearest import did_you_mean
 from marey.base.words import counted
 from marey.recipe import Recipe, TwoStream
 from marey.recipes import RECIPES, TWO_STREAMS, get_recipe
-from marey.weights.availability import MEANINGS, Availability, availability
-from marey.weights.sizes import megabytes
+from marey.weights.fetching.availability import MEANINGS, Availability, availability
+from marey.weights.fetching.sizes import megabytes
 
 Row = Recipe | TwoStream
 COLUMNS = ("recipe", "top-1", "size", "licence", "weights")

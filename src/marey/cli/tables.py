@@ -22,7 +22,7 @@ from marey.cli.interrupted import going_on
 if TYPE_CHECKING:
     from marey.base.limits import Limits
     from marey.classifier import Classifier
-    from marey.data.pieces import ListedPieces
+    from marey.data.lists.pieces import ListedPieces
     from marey.engines.fill import Engine
     from marey.engines.shard import Shard
     from marey.engines.table import Row
@@ -292,7 +292,7 @@ def write_scores_table(
     """Write the scores of a test as a table beside scores.npz; `model` to `split` are as the test was asked for."""
     from marey.engines.scores import TABLE as SCORES
     from marey.engines.scores import write_scores
-    from marey.evaluation.evaluate import read_labelled
+    from marey.evaluation.run import read_labelled
     from marey.workflows.two_streams import Streams
 
     first = model.classifiers[0] if isinstance(model, Streams) else model

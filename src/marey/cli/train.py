@@ -136,9 +136,9 @@ def train(
     ] = False,
 ) -> None:
     """Train: `marey train FOLDER_OR_LIST` for your own clips, or `marey train NAME --data LIST` for a recipe."""
+    from marey.workflows.classifier.tuning_start import can_be_tuned
     from marey.workflows.train import TrainOptions
     from marey.workflows.training import Asked, is_yaml, run_plan
-    from marey.workflows.tuning_start import can_be_tuned
 
     if resume and out is None:
         raise MareyError("--resume: name the run to go on with, for example --out runs/mine-1.")

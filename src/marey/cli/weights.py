@@ -30,9 +30,9 @@ from marey.cli.interrupted import going_on, long_command
 if TYPE_CHECKING:
     from marey.cli.listing import Row
     from marey.recipe import Source
-    from marey.weights.obtain import Obtained
+    from marey.weights.fetching.obtain import Obtained
+    from marey.weights.fetching.shelf import Item
     from marey.weights.scan import Found, Linked
-    from marey.weights.shelf import Item
 
 weights = typer.Typer(
     name="weights", help="Fetch weights, look after their cache, find copies that you have.", no_args_is_help=True
@@ -121,7 +121,7 @@ def list_cache(
     The filters are those of `marey list`. --json adds what each of these rows has: state, size, licence, addresses, paths.
     """
     from marey.cli.listing import by_availability, recipes_of, rows_of
-    from marey.weights.shelf import items
+    from marey.weights.fetching.shelf import items
 
     rows, found = rows_of(words or (), network=network, dataset=dataset), items()
     if available:
@@ -143,7 +143,7 @@ def path(
     name: Annotated[str, typer.Argument(metavar="NAME", help="A recipe, a row of two streams, or a file.")],
 ) -> None:
     """Print where the weights of a row lie, and nothing else: one line for each stream."""
-    from marey.weights.shelf import paths_of
+    from marey.weights.fetching.shelf import paths_of
 
     for found in paths_of(name):
         print(found)
@@ -152,7 +152,7 @@ def path(
 @command(weights, "verify")
 def verify(names: Names = None, as_json: AsJson = False) -> None:
     """Hash the files of the cache anew and compare them with their records. Exit code 1: one changed or is missing."""
-    from marey.weights.shelf import items, named, verified
+    from marey.weights.fetching.shelf import items, named, verified
 
     checked = named(names) if names else items()
     results = []
@@ -179,9 +179,9 @@ def remove(
     ] = False,
 ) -> None:
     """Remove files from the cache; of a copy of yours that is registered there, the link alone."""
-    from marey.weights.shelf import items, named
-    from marey.weights.shelf import remove as remove_items
-    from marey.weights.sizes import megabytes
+    from marey.weights.fetching.shelf import items, named
+    from marey.weights.fetching.shelf import remove as remove_items
+    from marey.weights.fetching.sizes import megabytes
 
     if bool(names) == everything:
         raise WeightsError("expected the names of what to remove, or --all, not both.")
@@ -245,7 +245,7 @@ def _wanted(names: Sequence[str]) -> "dict[str, tuple[Source, ...]]":
     """
     from marey.recipes import get_recipe
     from marey.recipes.starts import STARTS
-    from marey.weights.obtain import is_address, sources_of
+    from marey.weights.fetching.obtain import is_address, sources_of
 
     wanted: dict[str, tuple[Source, ...]] = {}
     for name in names:
@@ -263,7 +263,7 @@ def _wanted(names: Sequence[str]) -> "dict[str, tuple[Source, ...]]":
 
 def _obtained(name: str, sources: "Sequence[Source]", trust: bool) -> "Obtained | Path":
     from marey.recipes import RECIPES
-    from marey.weights.obtain import is_address, obtain, obtain_from, obtain_named
+    from marey.weights.fetching.obtain import is_address, obtain, obtain_from, obtain_named
 
     if is_address(name):
         return obtain_named(name, trust_first_use=trust)
@@ -273,8 +273,8 @@ def _obtained(name: str, sources: "Sequence[Source]", trust: bool) -> "Obtained 
 
 def _announce(wanted: "Mapping[str, tuple[Source, ...]]") -> None:
     """Say what will be fetched and how much that is."""
-    from marey.weights.availability import availability_of
-    from marey.weights.sizes import megabytes
+    from marey.weights.fetching.availability import availability_of
+    from marey.weights.fetching.sizes import megabytes
 
     wide, total, exact = max(map(len, wanted)), 0, True
     for name, sources in wanted.items():
@@ -288,7 +288,7 @@ def _announce(wanted: "Mapping[str, tuple[Source, ...]]") -> None:
 
 
 def _print_item(item: "Item") -> None:
-    from marey.weights.sizes import megabytes
+    from marey.weights.fetching.sizes import megabytes
 
     name = item.title
     try:
@@ -310,7 +310,7 @@ def _print_item(item: "Item") -> None:
 
 
 def _print_total(found: "Sequence[Item]") -> None:
-    from marey.weights.sizes import megabytes
+    from marey.weights.fetching.sizes import megabytes
 
     files = [item for item in found if item.here and item.link is None]
     links = sum(item.link is not None for item in found)
@@ -351,7 +351,7 @@ def _as_json(found: "Sequence[Item]") -> list[Json]:
 
 def _row_states(rows: "Sequence[Row]") -> list[Json]:
     """What `marey list` shows of each row and its declaration does not hold."""
-    from marey.weights.availability import availability
+    from marey.weights.fetching.availability import availability
 
     found = {row.name: availability(row) for row in rows}
     return [
@@ -371,8 +371,8 @@ def _row_states(rows: "Sequence[Row]") -> list[Json]:
 
 def _print_scan(folder: Path, found: "Sequence[Found]") -> None:
     """Two lines for each file, then how many there are of each kind."""
+    from marey.weights.fetching.sizes import megabytes
     from marey.weights.scan import MEANINGS
-    from marey.weights.sizes import megabytes
 
     for one in found:
         inside = one.path.relative_to(folder) if one.path.is_relative_to(folder) else one.path

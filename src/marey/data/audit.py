@@ -17,14 +17,14 @@ from marey.base.errors import DataError
 from marey.base.jsonable import Json
 from marey.base.order import natural_order
 from marey.base.words import counted
-from marey.data.formats import check_root, is_list, read_manifest
-from marey.data.manifest import Manifest
-from marey.data.missing import refuse_addresses
-from marey.data.odd import find_odd
-from marey.data.probe import Probe, ProbeCache
-from marey.data.recordings import Recordings, find_recordings
-from marey.data.rows import WHOLE
-from marey.data.sources import Sources, joined_sources
+from marey.data.files.missing import refuse_addresses
+from marey.data.files.probe import Probe, ProbeCache
+from marey.data.lists.formats import check_root, is_list, read_manifest
+from marey.data.lists.manifest import Manifest
+from marey.data.lists.rows import WHOLE
+from marey.data.lists.sources import Sources, joined_sources
+from marey.data.recordings.evidence import Recordings, find_recordings
+from marey.data.recordings.odd import find_odd
 
 _SLOW, _FAST = 10.0, 61.0
 """Frames per second outside which a video is odd: most rules were made for 24 to 30."""
@@ -88,7 +88,7 @@ class Audit:
     recordings: list[str] = field(default_factory=list)
     """What pictures tell of recordings and copies, as sentences; empty where they were not compared."""
     odd_pictures: dict[str, str] = field(default_factory=dict)
-    """Why pictures are odd beside the others: black, frozen, of another shape or length (`marey.data.odd`)."""
+    """Why pictures are odd beside the others: black, frozen, of another shape or length (`marey.data.recordings.odd`)."""
     variable_rate: list[str] = field(default_factory=list)
     odd_rate: dict[str, float] = field(default_factory=dict)
     odd_size: dict[str, str] = field(default_factory=dict)
@@ -154,7 +154,7 @@ def audit(
 
     Opening scans a file's packets and decodes its first frame; "decode" decodes all. Content is only compared where
     files have the same number of bytes. What was found out is kept in `cache`: a run that was killed goes on. With
-    `pictures` videos are compared by what they show as well (`marey.data.recordings`).
+    `pictures` videos are compared by what they show as well (`marey.data.recordings.evidence`).
 
     Raises:
         DataError: no lists, or lists of different classes.

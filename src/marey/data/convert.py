@@ -12,10 +12,10 @@ import numpy as np
 from marey.base.claim import Claim, Command, OutputPath
 from marey.base.errors import DataError, DecodeError, RunError
 from marey.base.readme import write_readme
-from marey.data.manifest import Manifest, Sample
-from marey.data.missing import refuse_addresses, require_files
-from marey.data.quarantine import Broken, VideoJob, run_video_jobs
-from marey.data.videos import seconds_text
+from marey.data.files.missing import refuse_addresses, require_files
+from marey.data.files.quarantine import Broken, VideoJob, run_video_jobs
+from marey.data.lists.manifest import Manifest, Sample
+from marey.data.lists.videos import seconds_text
 from marey.video.source import Size
 
 
@@ -46,7 +46,7 @@ class Conversion(Protocol):
 
 @dataclass(frozen=True)
 class Resize:
-    """H.264 video files with a shorter side of `short_side` pixels (see `marey.video.transcode`)."""
+    """H.264 video files with a shorter side of `short_side` pixels (see `marey.video.writing.transcode`)."""
 
     command: ClassVar[Command] = Command.RESIZE
     short_side: int
@@ -59,14 +59,14 @@ class Resize:
         return f"{os.path.splitext(name)[0]}.mp4"  # noqa: PTH122 - names stay text with "/"
 
     def write(self, source: Path, target: Path, sample: Sample) -> None:
-        from marey.video.transcode import transcode
+        from marey.video.writing.transcode import transcode
 
         transcode(source, target, short_side=self.short_side, crf=self.crf, gop=self.gop, preset=self.preset)
 
 
 @dataclass(frozen=True)
 class Extract:
-    """Folders of images (see `marey.video.extract`); of the part that the list gives, where it gives one."""
+    """Folders of images (see `marey.video.writing.images`); of the part that the list gives, where it gives one."""
 
     command: ClassVar[Command] = Command.FRAMES
     size: Size | None = None
@@ -86,7 +86,7 @@ class Extract:
         return f"{os.path.splitext(name)[0]}{part}"  # noqa: PTH122
 
     def write(self, source: Path, target: Path, sample: Sample) -> None:
-        from marey.video.extract import extract_frames
+        from marey.video.writing.images import extract_frames
 
         seconds = (sample.start or 0.0, np.inf if sample.end is None else sample.end)
         extract_frames(

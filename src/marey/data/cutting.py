@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from marey.base.words import counted, lasting, verb
-from marey.data.identity import paths_of
-from marey.data.manifest import Manifest
-from marey.data.probe import probe_cache
-from marey.data.videos import first_of
-from marey.video.length import stated_seconds
+from marey.data.files.identity import paths_of
+from marey.data.files.probe import probe_cache
+from marey.data.lists.manifest import Manifest
+from marey.data.lists.videos import first_of
+from marey.video.reading.length import stated_seconds
 
 LONGEST = 20.0
 """Seconds; a longer video is cut."""
@@ -31,7 +31,7 @@ _THREADS = 8
 
 def cut_long_videos(manifest: Manifest) -> tuple[Manifest, str]:
     """Cut the videos of a class folder that are longer than `LONGEST` into equal clips of about `CLIP` seconds each, nothing
-    left out. The clips of one file are a unit of `marey.data.folds`, so that they are held out together.
+    left out. The clips of one file are a unit of `marey.data.splits.folds`, so that they are held out together.
 
     Only the headers of files are read, and of the files whose header says that they are long, or says nothing, all packets.
     Of folders of more than a thousand files the largest thousand are looked at, and then the next, while some are long.

@@ -12,9 +12,9 @@ from marey.base.errors import DataError, DecodeError
 from marey.base.readme import write_readme
 from marey.base.reporter import notice
 from marey.base.words import counted, verb
-from marey.data.manifest import Manifest
-from marey.data.missing import refuse_addresses, require_files
-from marey.data.quarantine import BROKEN, Broken, VideoJob, run_video_jobs
+from marey.data.files.missing import refuse_addresses, require_files
+from marey.data.files.quarantine import BROKEN, Broken, VideoJob, run_video_jobs
+from marey.data.lists.manifest import Manifest
 from marey.video.flow.files import TEMPLATE, UNFINISHED, Storage, check_template, place_of, write_flow
 from marey.video.flow.rule import FlowRule, compute_levels
 from marey.video.open import open_source

@@ -13,9 +13,9 @@ from marey.data.catalogue.hmdb51 import Hmdb51
 from marey.data.catalogue.kinetics import KINETICS400, KINETICS600, KINETICS700
 from marey.data.catalogue.published import Clip, Files, Part, PublishedSet
 from marey.data.catalogue.ucf101 import Ucf101
-from marey.data.manifest import make_manifest
-from marey.data.probe import Check, Probe, ProbeCache, probe_cache
-from marey.data.scan import find_videos
+from marey.data.files.probe import Check, Probe, ProbeCache, probe_cache
+from marey.data.lists.manifest import make_manifest
+from marey.data.lists.scan import find_videos
 
 PUBLISHED_SETS: tuple[PublishedSet, ...] = (KINETICS400, KINETICS600, KINETICS700, Ucf101(), Hmdb51())
 

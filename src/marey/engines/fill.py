@@ -17,7 +17,7 @@ from marey.backends.compute import Compute
 from marey.backends.device import device_text, pick_device
 from marey.base.reporter import progress, understood
 from marey.base.words import counted
-from marey.data.limited import Limits, decode_limited
+from marey.data.loading.limited import Limits, decode_limited
 from marey.engines.job import Job
 from marey.engines.row_groups import RowWriter
 from marey.engines.summary import TableSummary

@@ -16,9 +16,9 @@ from marey.base.errors import DataError, RunError
 from marey.base.jsonable import Json
 from marey.base.reporter import notice
 from marey.base.words import counted, verb
-from marey.data.missing import require_files
-from marey.data.pieces import ListedPieces
-from marey.data.videos import VideoEntry
+from marey.data.files.missing import require_files
+from marey.data.lists.pieces import ListedPieces
+from marey.data.lists.videos import VideoEntry
 from marey.engines.row_groups import Index, RowGroups
 from marey.engines.shard import Shard
 from marey.engines.table import Row, TableNote

@@ -25,9 +25,9 @@ from marey.base.errors import MareyError, RunError
 from marey.base.limits import Amount
 from marey.base.reporter import KeepingReporter, Message, say_again, set_reporter, warning
 from marey.base.words import counted, verb
-from marey.data.limited import Limits
-from marey.data.videos import VideoEntry
-from marey.data.views import ViewDecoder
+from marey.data.lists.videos import VideoEntry
+from marey.data.loading.limited import Limits
+from marey.data.loading.views import ViewDecoder
 from marey.engines.fill import Engine
 from marey.engines.job import Job
 from marey.engines.ray_cluster import Cluster, last_line

@@ -14,9 +14,9 @@ import pyarrow as pa
 import marey
 from marey.base.errors import MareyError, RunError
 from marey.base.reporter import KeepingReporter, Message, set_reporter
-from marey.data.limited import Decoded, LimitedDecoder, Limits
-from marey.data.videos import VideoEntry
-from marey.data.views import ViewDecoder
+from marey.data.lists.videos import VideoEntry
+from marey.data.loading.limited import Decoded, LimitedDecoder, Limits
+from marey.data.loading.views import ViewDecoder
 
 _BLOCK = 1000
 """Videos of the list that are handed to Ray at a time."""

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 import marey
 from marey.base.errors import RunError
 from marey.base.jsonable import Json
-from marey.data.identity import contents_of
-from marey.data.manifest import Manifest
-from marey.data.videos import VideoEntry
+from marey.data.files.identity import contents_of
+from marey.data.lists.manifest import Manifest
+from marey.data.lists.videos import VideoEntry
 from marey.engines.row_groups import write_table
 from marey.engines.table import AnswerTable, TableNote
 from marey.evaluation.protocol import AnyProtocol

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from marey.base.address import absolute
 from marey.base.errors import RunError
 from marey.base.jsonable import BYTES, Json
-from marey.data.videos import VideoEntry
+from marey.data.lists.videos import VideoEntry
 from marey.tasks.prediction import Prediction
 
 VERSION = 1

@@ -16,10 +16,10 @@ from marey.base.jsonable import Json
 from marey.base.reporter import notice
 from marey.base.words import counted
 from marey.classifier import Classifier
-from marey.data.limited import Decoded
-from marey.data.quarantine import Broken
-from marey.data.videos import VideoEntry, classes_text
-from marey.data.views import ViewDecoder
+from marey.data.files.quarantine import Broken
+from marey.data.lists.videos import VideoEntry, classes_text
+from marey.data.loading.limited import Decoded
+from marey.data.loading.views import ViewDecoder
 from marey.engines.table import AnswerTable, FeatureTable, Row, Table, VideoFeatures
 from marey.evaluation.long_videos import Counts
 from marey.inference.features import features_of

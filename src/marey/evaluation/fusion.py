@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from marey.base.errors import DataError
 from marey.base.nearest import did_you_mean
 from marey.base.words import counted
-from marey.data.class_order import permutation
+from marey.data.lists.class_order import permutation
 from marey.evaluation.protocol import FusionProtocol
 from marey.evaluation.scores import Scores
 from marey.recipe import Fusion

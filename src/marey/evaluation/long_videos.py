@@ -6,8 +6,8 @@ from marey.base.reporter import notice
 from marey.base.words import counted, verb
 from marey.classifier import Classifier
 from marey.data.cutting import LONGEST
-from marey.data.videos import VideoEntry
-from marey.data.views import DecodedVideo
+from marey.data.lists.videos import VideoEntry
+from marey.data.loading.views import DecodedVideo
 from marey.models.probe.config import FrameProbeConfig
 from marey.models.probe.network import Probe
 

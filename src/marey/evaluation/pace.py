@@ -12,9 +12,9 @@ from marey.backends.compute import Compute
 from marey.base.processes import decoding_workers, usable_cores
 from marey.base.reporter import SilentReporter, first_line_awaited, reporting
 from marey.base.words import about
-from marey.data.clips import ViewDataset
-from marey.data.quarantine import Broken
-from marey.data.workers import timed
+from marey.data.files.quarantine import Broken
+from marey.data.loading.clips import ViewDataset
+from marey.data.loading.workers import timed
 from marey.evaluation.views import Views
 from marey.recipe import Test
 

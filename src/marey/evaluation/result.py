@@ -13,7 +13,7 @@ from marey.base.files import write_json
 from marey.base.jsonable import Json
 from marey.base.notebook import table
 from marey.base.words import capitalised, counted, percent
-from marey.data.quarantine import Broken
+from marey.data.files.quarantine import Broken
 from marey.evaluation.compare import Comparison
 from marey.evaluation.scores import Scores
 from marey.evaluation.standing import Standing

@@ -17,7 +17,7 @@ from marey.base.words import counted
 from marey.evaluation.protocol import AnyProtocol, EvaluationProtocol, read_protocol
 from marey.tasks.all import stored_task
 from marey.tasks.task import Task
-from marey.video.suffixes import VIDEO_SUFFIXES
+from marey.video.reading.suffixes import VIDEO_SUFFIXES
 
 _ENDING = re.compile(rf"(\.flow)?({'|'.join(map(re.escape, sorted(VIDEO_SUFFIXES)))})(?=@|$)", re.IGNORECASE)
 """Of a video file or a file of flow, before the part of it that an id may name."""

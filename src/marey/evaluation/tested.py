@@ -10,8 +10,8 @@ from marey.base.errors import MareyError
 from marey.base.jsonable import Json
 from marey.base.reporter import SilentReporter, notice, reporting
 from marey.base.words import counted
-from marey.data.formats import read_manifest
-from marey.data.manifest import Manifest
+from marey.data.lists.formats import read_manifest
+from marey.data.lists.manifest import Manifest
 from marey.evaluation.result import SCORES
 from marey.evaluation.scores import Scores
 

@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 from marey.backends.backend import Backend
 from marey.base.processes import decoding_workers
 from marey.classifier import Calibration, Output
-from marey.data.clips import ViewDataset
-from marey.data.views import DecodedVideo, ViewItem
-from marey.data.workers import AheadLoader, as_it_is, delivered
+from marey.data.loading.clips import ViewDataset
+from marey.data.loading.views import DecodedVideo, ViewItem
+from marey.data.loading.workers import AheadLoader, as_it_is, delivered
 from marey.recipe import Test
 from marey.tasks.task import Task
 from marey.video.pixels import FloatPixels, Pixels
+from marey.video.pixels.transforms import View, crop, flip
 from marey.video.source import Frames
-from marey.video.transforms import View, crop, flip
 
 
 def read_ahead(views: ViewDataset, rows: Sequence[int], *, workers: int | None) -> Iterator[ViewItem]:

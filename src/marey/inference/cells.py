@@ -31,12 +31,12 @@ from marey.base.processes import processor_seconds
 from marey.base.reporter import SilentReporter, notice, progress, reporting
 from marey.base.words import counted, verb
 from marey.classifier import Classifier
-from marey.data.clips import ViewDataset
-from marey.data.identity import contents_of, identity_in, noted_of
-from marey.data.quarantine import Broken, Quarantine
-from marey.data.videos import Videos
-from marey.data.views import DecodedVideo, ViewItem
-from marey.data.workers import timed
+from marey.data.files.identity import contents_of, identity_in, noted_of
+from marey.data.files.quarantine import Broken, Quarantine
+from marey.data.lists.videos import Videos
+from marey.data.loading.clips import ViewDataset
+from marey.data.loading.views import DecodedVideo, ViewItem
+from marey.data.loading.workers import timed
 from marey.evaluation.views import Views, read_ahead
 from marey.inference.cell_files import cells_folder, probe_of
 from marey.models.layers.folding import folded
@@ -68,7 +68,7 @@ class Cells:
     rows: NDArray[np.int64]
     """[N], of the list asked for."""
     identities: NDArray[np.uint64]
-    """What a checkpoint notes of all of them (`marey.data.identity.noted_of`), flat."""
+    """What a checkpoint notes of all of them (`marey.data.files.identity.noted_of`), flat."""
     broken: tuple[Broken, ...]
     computed: int
     """Videos that went through the network in this call; the others were kept, or have the same content as another one."""

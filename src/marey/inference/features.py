@@ -33,12 +33,12 @@ from marey.base.reporter import first_line_awaited, notice, progress, understood
 from marey.base.runs import next_run, results_folder
 from marey.base.words import about, counted, verb
 from marey.classifier import Classifier, require_classifier
-from marey.data.clips import ViewDataset
-from marey.data.listing import VideosLike, as_videos
-from marey.data.missing import require_files
-from marey.data.quarantine import Broken, Quarantine, broken_list
-from marey.data.videos import VideoList, seconds_text
-from marey.data.views import DecodedVideo
+from marey.data.files.missing import require_files
+from marey.data.files.quarantine import Broken, Quarantine, broken_list
+from marey.data.lists.listing import VideosLike, as_videos
+from marey.data.lists.videos import VideoList, seconds_text
+from marey.data.loading.clips import ViewDataset
+from marey.data.loading.views import DecodedVideo
 from marey.evaluation.pace import expected_time
 from marey.evaluation.views import Views, read_ahead
 from marey.inference.cell_files import probe_of

@@ -18,19 +18,19 @@ from marey.base.errors import DataError, DecodeError, in_python_words
 from marey.base.limited import in_turn
 from marey.base.reporter import progress
 from marey.classifier import Classifier
-from marey.data.limited import Decoded, Limits, decode_limited
-from marey.data.listing import VideosLike, as_videos
-from marey.data.manifest import Manifest
-from marey.data.missing import require_files
-from marey.data.quarantine import Broken
-from marey.data.videos import VideoEntry, VideoList
-from marey.data.views import ViewDecoder
+from marey.data.files.missing import require_files
+from marey.data.files.quarantine import Broken
+from marey.data.lists.listing import VideosLike, as_videos
+from marey.data.lists.manifest import Manifest
+from marey.data.lists.videos import VideoEntry, VideoList
+from marey.data.loading.limited import Decoded, Limits, decode_limited
+from marey.data.loading.views import ViewDecoder
 from marey.evaluation.long_videos import LongVideos
 from marey.evaluation.views import score_video
 from marey.recipe import Recipe
 from marey.tasks.all import task_of
 from marey.tasks.prediction import Prediction, Predictions
-from marey.video.suffixes import VIDEO_SUFFIXES
+from marey.video.reading.suffixes import VIDEO_SUFFIXES
 from marey.weights.load import as_classifier
 
 _EARLY = 1000

@@ -2,7 +2,7 @@
 
 from marey.base.jsonable import Json
 from marey.classifier import Classifier
-from marey.evaluation.evaluate import weights_hash
+from marey.evaluation.run import weights_hash
 
 
 def identity_of(model: Classifier, **more: Json) -> dict[str, Json]:

@@ -1,434 +1,35 @@
-"""A recipe: everything behind a row, in one declaration. Knows no torch; `model.build()` does."""
+"""A recipe: everything behind a published number, in one declaration. Knows no torch; `model.build()` does."""
 
 from collections.abc import Iterable
-from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import (
-    Field,
-    NonNegativeFloat,
-    NonNegativeInt,
-    PositiveFloat,
-    PositiveInt,
-    ValidationError,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, PositiveFloat, ValidationError, field_validator, model_validator
 
 from marey.base.declaration import Declaration, first_problem
 from marey.base.errors import RecipeError
-from marey.base.nearest import did_you_mean
 from marey.base.notebook import beginning, folded
-from marey.base.precision import Arithmetic
 from marey.base.words import counted
-from marey.data.draw import ByClass, EachOnce
-from marey.models.initialisation import Initialisation
 from marey.models.probe.config import ClipBackbone, ClipProbeConfig, FrameBackbone, FrameProbeConfig
 from marey.models.user_module.config import UserModuleConfig
+from marey.recipe.published import Measured, Published
+from marey.recipe.settings import changes_from, merged, yaml_value
 from marey.recipe.source import Source, Word, sources_from
-from marey.video.appearance import Appearance
-from marey.video.augment import TrainGeometry
+from marey.recipe.task import Classify, TaskConfig
+from marey.recipe.test import Fusion, Test
+from marey.recipe.train import Train
 from marey.video.flow.methods import TVL1, FlowMethod
 from marey.video.flow.rule import FlowRule
 from marey.video.pixels import PixelRule, Pixels
-from marey.video.sampling import TestRule, TrainRule
+from marey.video.pixels.colour import Appearance
+from marey.video.pixels.crops import TrainGeometry
+from marey.video.sampling import TrainRule
 
 NetworkConfig = Annotated[
     FrameBackbone | ClipBackbone | FrameProbeConfig | ClipProbeConfig | UserModuleConfig,
     Field(discriminator="network"),
 ]
-
-
-class Classify(Declaration):
-    """One label per video: a softmax over the classes."""
-
-    kind: Literal["classify"] = "classify"
-
-    def problem_with(self, train: "Train") -> str | None:
-        """Why this task cannot be trained so, and the way out; None where it can."""
-        if isinstance(train.loss, FocalLoss) and train.loss.alpha is not None:
-            return "alpha weighs present against absent labels, and a video has one label here: use train.class_weights"
-        return None
-
-
-class MultiLabel(Declaration):
-    """Any number of labels per video: a sigmoid for each class. The loss is the mean over classes and clips."""
-
-    kind: Literal["multilabel"] = "multilabel"
-
-    def problem_with(self, train: "Train") -> str | None:
-        """As of `Classify`."""
-        if train.label_smoothing:
-            return "label smoothing is for one label per video: set train.label_smoothing to 0"
-        if isinstance(train.draw, ByClass):
-            return "drawing by class is for one label per video: set train.draw.kind to each_once"
-        return None
-
-
-TaskConfig = Annotated[Classify | MultiLabel, Field(discriminator="kind")]
-"""What is asked about a video. What each of them means is in `marey.tasks`."""
-
-Averaging = Literal["logits", "probabilities", "position_probabilities"]
-"""What is averaged over the views of a video, and in which order; see `Test.averaging`."""
-
-Fusion = Literal["probabilities", "logits"]
-"""What is added up when the scores of several networks are fused. "logits": then one softmax (DeepMind's two streams). Of
-a score file that averages logits, the logarithms of its probabilities are these logits up to a constant per video, which
-the softmax cancels; of one that averages probabilities, adding logarithms multiplies them."""
-
-
-class Test(Declaration):
-    """The protocol of a number: which clips, which crops of them, and what is averaged in which order."""
-
-    sampling: TestRule
-    crops: Literal["centre", "three", "ten"]
-    size: PositiveInt
-    """Side of the square crops, in pixels."""
-    averaging: Averaging
-    """The mean over views of logits, then softmax (MMAction's TSN and regular 3D test); or softmax of each view,
-    then the mean (fully convolutional test, MMAction2); or softmax at each position of the head, then the mean over
-    positions and views (PySlowFast). With several labels per video a sigmoid takes the place of the softmax."""
-
-    @property
-    def views(self) -> int:
-        """Views of one video: clips times crops."""
-        return self.sampling.clips * {"centre": 1, "three": 3, "ten": 10}[self.crops]
-
-
-class SGD(Declaration):
-    """Stochastic gradient descent with momentum, weight decay on every parameter as the toolkits had it."""
-
-    kind: Literal["sgd"] = "sgd"
-    lr: PositiveFloat
-    momentum: float = 0.9
-    nesterov: bool = False
-    weight_decay: float = 1e-4
-    norm_weight_decay: float | None = None
-    """Decay of the scale and shift of normalisation layers of every kind, and of what the network names (`no_decay`:
-    position embeddings, tokens); None is the same as `weight_decay` (PySlowFast: 0). Biases decay as everything else."""
-
-
-class AdamW(Declaration):
-    """Adam with decoupled weight decay."""
-
-    kind: Literal["adamw"] = "adamw"
-    lr: PositiveFloat
-    betas: tuple[float, float] = (0.9, 0.999)
-    weight_decay: float = 0.05
-    norm_weight_decay: float | None = 0.0
-    """Decay of the scale and shift of normalisation layers of every kind, of biases, of all other parameters of at most
-    one dimension, and of what the network names (`no_decay`: position embeddings, tokens); None is the same as
-    `weight_decay`. (timm's rule, where it is 0.)"""
-
-
-class Warmup(Declaration):
-    """Linear warm-up, from `start` times the base learning rate, over `epochs` or `steps`: one of them."""
-
-    epochs: PositiveFloat | None = None
-    steps: PositiveInt | None = None
-    """MMAction v0.2.0 counted iterations, whatever the batch; later versions epochs."""
-    start: NonNegativeFloat = 0.01
-    by: Literal["step", "epoch"] = "step"
-    """Moved on every step, or once an epoch (MMAction2)."""
-    ends: Literal["after", "last"] = "after"
-    """The line reaches its end on the first step or epoch after the warm-up (MMAction, PySlowFast), or already on the
-    last one of it (MMAction2's engine)."""
-    towards: Literal["schedule", "end"] = "schedule"
-    """"schedule": a factor that rises to 1 times the schedule's value at each step (MMAction, MMAction2). "end": a line
-    to the schedule's value at the end of the warm-up (PySlowFast)."""
-
-    @model_validator(mode="after")
-    def _one_length(self) -> Self:
-        if (self.epochs is None) == (self.steps is None):
-            raise ValueError("a warm-up lasts so many epochs or so many steps: give one of them")
-        return self
-
-
-class CosineSchedule(Declaration):
-    """lr * (end + (1 - end) * (1 + cos(pi * progress)) / 2), progress = (epoch - begin) / length.
-
-    Before `begin` progress is 0. With by="step" the epoch is a fraction: steps / steps of an epoch.
-
-    MMAction2's MViT (mvit-small-p244_32xb16-16x4x1-200e: LinearLR from 0.01 with end 30, then CosineAnnealingLR with T_max
-    200, begin 30, end 200 and eta_min 0.01 of the rate, both with convert_to_iter_based) stops at 170 / 200 of the curve:
-
-        CosineSchedule(by="step", begin=30, length=200, end=0.01, warmup=Warmup(epochs=30, start=0.01, ends="last"))
-
-    mmengine writes both as recursions from step to step (param_scheduler.py: CosineAnnealingParamScheduler,
-    LinearParamScheduler). In closed form, with n steps an epoch and step i: before 30 n the factor is
-    0.01 + 0.99 i / (30 n - 1), which is 1 at step 30 n - 1, and from 30 n on
-    0.01 + 0.99 (1 + cos(pi (i - 30 n) / (200 n))) / 2, which is 1 once more at step 30 n.
-    """
-
-    kind: Literal["cosine"] = "cosine"
-    by: Literal["step", "epoch"] = "epoch"
-    begin: NonNegativeFloat = 0
-    """MMAction, PySlowFast: 0, the warm-up is part of the curve. MMAction2's SlowOnly: after the warm-up."""
-    length: PositiveFloat | None = None
-    """Epochs that the whole curve takes, at least those from `begin` to the last one (torch's and MMAction2's T_max);
-    None: just these."""
-    end: NonNegativeFloat = 0
-    """The value at the end of the curve, as a share of the base learning rate."""
-    warmup: Warmup | None = None
-
-
-class StepSchedule(Declaration):
-    """lr * gamma ** (how many milestones lie at or before the epoch, counted from epoch `begin`)."""
-
-    kind: Literal["step"] = "step"
-    milestones: tuple[PositiveInt, ...]
-    gamma: float = 0.1
-    begin: NonNegativeInt = 0
-    """MMAction2's engine counts milestones from the scheduler's `begin`: 90 and 130 after a warm-up of 10 epochs drop
-    at epochs 100 and 140."""
-    warmup: Warmup | None = None
-
-
-class Mix(Declaration):
-    """Mixup and cutmix of a batch with itself read backwards, one draw for the whole batch (timm, PySlowFast).
-
-    Mixup: lambda * clip + (1 - lambda) * partner, lambda from Beta(alpha, alpha). Cutmix: a box of the share 1 - lambda
-    is the partner's, in all frames alike; what of it lies inside the picture counts. Labels are mixed in the same shares.
-    """
-
-    mixup_alpha: NonNegativeFloat = 0.8
-    """0: no mixup."""
-    cutmix_alpha: NonNegativeFloat = 1.0
-    """0: no cutmix."""
-    probability: Annotated[float, Field(ge=0, le=1)] = 1.0
-    """Of a batch to be mixed at all."""
-    switch: Annotated[float, Field(ge=0, le=1)] = 0.5
-    """Of cutmix, where both are on."""
-
-    @model_validator(mode="after")
-    def _one_of_them(self) -> Self:
-        if self.mixup_alpha == self.cutmix_alpha == 0:
-            raise ValueError("mixup_alpha and cutmix_alpha are both 0: leave train.mix out, or set one of them")
-        return self
-
-
-class Erase(Declaration):
-    """Random erasing (Zhong et al. 2020) of normalised clips: boxes through all frames of a clip (timm, PySlowFast)."""
-
-    probability: Annotated[float, Field(ge=0, le=1)] = 0.25
-    """Of a clip to be erased from."""
-    area: tuple[PositiveFloat, PositiveFloat] = (0.02, 1 / 3)
-    """Share of the picture, uniform between these, all boxes together."""
-    flattest: Annotated[float, Field(gt=0, le=1)] = 0.3
-    """Height over width is log-uniform from this to its inverse."""
-    boxes: PositiveInt = 1
-    fill: Literal["noise", "colour", "mean"] = "noise"
-    """"noise": N(0, 1) for each pixel of each frame. "colour": N(0, 1) once for each channel of a box. "mean": 0, which
-    is the mean colour."""
-
-
-class DepthGroups(Declaration):
-    """Layer-wise learning rates: lr * decay ** (depth of the head - depth of the parameter).
-
-    Depths are what `layer_depth` of the network says: 0 is the stem, then the stages, then the head; of a transformer 0 is
-    all that comes before the blocks, then the blocks, then the final norm and the head (BEiT's rule, PySlowFast's and
-    MMAction2's; timm counts the final norm with the last block).
-    """
-
-    kind: Literal["by_depth"] = "by_depth"
-    decay: Annotated[float, Field(gt=0, le=1)]
-    """1 is the same rate everywhere, and only `head` counts."""
-    head: PositiveFloat = 1.0
-    """What the head's rate is multiplied by."""
-
-
-class TSNGroups(Declaration):
-    """TSN's groups (tsn-pytorch, TSM, MMAction2's TSM): biases learn twice as fast as weights and do not decay; norms
-    neither decay nor learn faster, whatever the optimiser's own decay of norms.
-    """
-
-    kind: Literal["tsn"] = "tsn"
-    first: PositiveFloat = 1.0
-    """What the rate of the first convolution is multiplied by; its bias twice that. tsn-pytorch and TSM: 5 on flow."""
-    head: PositiveFloat = 1.0
-    """The same of the classifier. TSM's and MMAction2's `fc_lr5`: 5 (and 10 for its bias)."""
-
-
-_HALF = 0.5**0.5
-
-
-class Multigrid(Declaration):
-    """Smaller clips in larger batches, more of them early on, so that epochs cost less (Wu et al., A Multigrid Method for
-    Efficiently Training Video Models, CVPR 2020; PySlowFast).
-
-    Each interval between the schedule's milestones passes through all shapes of the long cycle; the last interval, at
-    full size, is for fine-tuning. A batch grows as its clips shrink, and the learning rate of a shape with it. Inside an
-    epoch, batches alternate through the short cycle: two smaller sides, then the shape's own. `train.epochs` and the
-    milestones are those of the training that this replaces. Formulas: docs/training.md.
-    """
-
-    long: Annotated[tuple[tuple[PositiveFloat, PositiveFloat], ...], Field(min_length=1)] = (
-        (0.25, _HALF),
-        (0.5, _HALF),
-        (0.5, 1.0),
-        (1.0, 1.0),
-    )
-    """(frames, side), as shares of the recipe's; the last one is the full size."""
-    short: tuple[PositiveFloat, ...] = (0.5, _HALF)
-    """Sides, as shares of the recipe's; none: no short cycle."""
-    epoch_factor: PositiveFloat = 1.5
-    """How many epochs there are for each of the training that this replaces."""
-
-    @model_validator(mode="after")
-    def _ends_at_full_size(self) -> Self:
-        if self.long[-1] != (1.0, 1.0):
-            raise ValueError("the long cycle ends at the full size: its last shape is [1, 1]")
-        return self
-
-
-class EMA(Declaration):
-    """An exponential moving average of the weights, which is what is validated, saved and tested.
-
-    After optimiser step t (from 1): average = d * average + (1 - d) * weights, d = min(decay, (1 + t) / (10 + t)).
-    Running means and variances of batch norms are averaged likewise, counters copied.
-    """
-
-    decay: Annotated[float, Field(gt=0, lt=1)] = 0.9999
-
-
-class InverseFrequency(Declaration):
-    """A class of n videos weighs n ** -power, times what makes the mean over classes 1."""
-
-    kind: Literal["inverse_frequency"] = "inverse_frequency"
-    power: Annotated[float, Field(gt=0)] = 1.0
-
-
-class EffectiveNumber(Declaration):
-    """A class of n videos weighs (1 - beta) / (1 - beta ** n), times what makes the mean over classes 1.
-
-    Cui et al., Class-Balanced Loss Based on Effective Number of Samples, CVPR 2019, equation 12.
-    """
-
-    kind: Literal["effective_number"] = "effective_number"
-    beta: Annotated[float, Field(gt=0, lt=1)] = 0.999
-
-
-class CrossEntropy(Declaration):
-    """The task's cross-entropy: of the softmax over the classes, or with several labels the binary one of each class."""
-
-    kind: Literal["cross_entropy"] = "cross_entropy"
-
-
-class FocalLoss(Declaration):
-    """Cross-entropy that weighs what the network is sure and right about down: -alpha_t (1 - p_t)^gamma log(p_t).
-
-    Lin et al., Focal Loss for Dense Object Detection, ICCV 2017, equations 4 and 5. p_t is the probability of the true
-    class, or with several labels the probability of each label's being as it is, present or absent. Class weights
-    multiply it as they do cross-entropy. Targets between 0 and 1 (mixup, cutmix, label smoothing) share it out:
-    docs/training.md has the formulas.
-    """
-
-    kind: Literal["focal"] = "focal"
-    gamma: NonNegativeFloat = 2.0
-    """0 is cross-entropy."""
-    alpha: Annotated[float, Field(gt=0, lt=1)] | None = None
-    """With several labels: a present label weighs alpha, an absent one 1 - alpha. None: both weigh 1."""
-
-
-class Train(Declaration):
-    """All that decides accuracy in training, as the recipe's toolkit had it."""
-
-    epochs: PositiveInt
-    base_batch: PositiveInt
-    """Videos per optimiser step over all processes, for which the learning rate is meant."""
-    repeats: PositiveInt = 1
-    """Clips that are drawn of each video of a batch, each cut and changed anew (Hoffer et al. 2020; PySlowFast's
-    NUM_SAMPLE). A step then sees `repeats` times `base_batch` clips; an epoch stays one pass over the videos."""
-    draw: Annotated[EachOnce | ByClass, Field(discriminator="kind")] = EachOnce()
-    """Which videos make an epoch."""
-    optimizer: Annotated[SGD | AdamW, Field(discriminator="kind")]
-    groups: Annotated[DepthGroups | TSNGroups, Field(discriminator="kind")] | None = None
-    """Parameters that learn at rates of their own; None: all at the same one."""
-    schedule: Annotated[CosineSchedule | StepSchedule, Field(discriminator="kind")]
-    clip_norm: PositiveFloat | None = None
-    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5
-    drop_path: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    """Stochastic depth: with this probability the last residual block loses its branch for a clip, the first one never,
-    those between linearly (timm's rule)."""
-    loss: Annotated[CrossEntropy | FocalLoss, Field(discriminator="kind")] = CrossEntropy()
-    """Before weights of classes and smoothing."""
-    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    mix: Mix | None = None
-    erase: Erase | None = None
-    class_weights: Annotated[InverseFrequency | EffectiveNumber, Field(discriminator="kind")] | None = None
-    """Weights of the classes in the loss: the sum of weight times loss over the clips, divided by their number."""
-    initialisation: Initialisation = Initialisation()
-    frozen_stages: Annotated[int, Field(ge=-1)] = -1
-    """-1: none; 0: the stem; n: the stem and the first n stages."""
-    frozen_norms: Literal["none", "statistics", "all", "all_but_first"] = "none"
-    """"statistics": batch norms use and keep their running statistics, scale and shift learn (MMAction's bn_eval,
-    MMAction2's norm_eval). "all": scale and shift stay, too (bn_frozen). "all_but_first": so for all but the first of
-    the network, which learns as usual (partial_bn of TSN, MMAction and MMAction2)."""
-    norm_batch: PositiveInt | None = None
-    """Clips that one batch norm sees in training: one device then imitates the toolkits' eight, each with its own
-    share and no exchange between them. None: all clips of a pass, over all processes where the device can (CUDA)."""
-    precise_norms: PositiveInt | None = None
-    """Before each validation, batch norms take the true mean and variance over this many training batches
-    (PySlowFast: 200). None: the running averages."""
-    ema: EMA | None = None
-    multigrid: Multigrid | None = None
-    precision: Arithmetic = "float32"
-    checkpointing: bool = False
-    """Blocks keep their inputs alone for the backward pass and are computed again there: less memory, more time, the same
-    gradients."""
-    stop_after: PositiveInt | None = None
-    """Stop when the validation score (top-1, or mean average precision with several labels) has not risen for so many
-    epochs; None trains to the end."""
-
-    @model_validator(mode="after")
-    def _curve_lasts_to_the_end(self) -> Self:
-        schedule = self.schedule
-        if (
-            isinstance(schedule, CosineSchedule)
-            and schedule.length is not None
-            and schedule.begin + schedule.length < self.epochs
-        ):
-            raise ValueError(
-                f"the cosine of schedule.length={schedule.length:g} epochs from epoch {schedule.begin:g} ends before epoch "
-                f"{self.epochs}: make it as long as the training, or leave schedule.length out"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _multigrid_follows_steps(self) -> Self:
-        if self.multigrid is None:
-            return self
-        if not isinstance(self.schedule, StepSchedule) or not self.schedule.milestones or self.schedule.begin:
-            raise ValueError("multigrid needs train.schedule.kind=step with milestones, counted from epoch 0")
-        if self.schedule.milestones[-1] >= self.epochs:
-            raise ValueError("multigrid needs epochs after the last milestone, at full size")
-        return self
-
-
-class Published(Declaration):
-    """A number that somebody printed, in percent, with what is known of how it came about."""
-
-    top1: float
-    top5: float | None = None
-    source: str
-    protocol: str
-    split: str
-    videos: int | None = None
-    kind: Literal["measured by its authors", "quoted"] = "measured by its authors"
-
-
-class Measured(Declaration):
-    """A number that we measured, in percent."""
-
-    top1: float
-    top5: float
-    videos: int
-    commit: str
-    fingerprint: str
-    date: date
-
 
 _STORED: dict[str, tuple[int | None, tuple[int, int] | None]] = {
     "original": (None, None),
@@ -515,7 +116,7 @@ class Recipe(Declaration):
 
     def _changed(self, changes: dict[str, Any], *, source: str) -> "Recipe":
         numbers = {"published": None, "measured": None} | ({"weights": ()} if "model" in changes else {})
-        return recipe_from(_merged(self.model_dump(), numbers | changes), source=source)
+        return recipe_from(merged(self.model_dump(), numbers | changes), source=source)
 
     def with_settings(self, settings: Iterable[str]) -> "Recipe":
         """A variant by `key=value` words as on the command line: `train.epochs=30`, `model.num_classes=12`.
@@ -526,16 +127,8 @@ class Recipe(Declaration):
         Raises:
             RecipeError: a word without "=", an unknown key (the nearest are named) or a value of the wrong type.
         """
-        changes: dict[str, Any] = {}
         words = list(settings)
-        keys, chosen = list(_dotted(self.model_dump())), _parts_of_chosen_kind(words)
-        for word in words:
-            key, equals, text = word.partition("=")
-            if not equals:
-                raise RecipeError(f"--set {word}: expected key=value, for example train.epochs=30.")
-            if key not in keys and not key.startswith(chosen) and not _optional_part(self, key):
-                raise RecipeError(f"--set {word}: the recipe has no key {key!r}.{did_you_mean(key, keys)}")
-            changes = _merged(changes, _nested(key.split("."), _yaml(text, f"--set {word}")))
+        changes = changes_from(words, self.model_dump())
         return self._changed(changes, source=f"--set {words[0]}" if len(words) == 1 else "--set")
 
     def __repr__(self) -> str:
@@ -605,64 +198,4 @@ def read_recipe(path: str | Path) -> Recipe:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise RecipeError(f"{path}: cannot be read as a recipe ({error}).") from None
-    return recipe_from(_yaml(text, str(path)), source=str(path))
-
-
-def _yaml(text: str, source: str) -> Any:
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise RecipeError(f"{source}: not valid YAML ({str(error).splitlines()[0]}).") from None
-
-
-_KINDS = ("network", "rule", "geometry", "kind", "method")
-"""The fields that say which member of a union a dictionary declares."""
-
-
-def _merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    """`base` with `changes`, dictionaries merged key by key.
-
-    A declaration replaces what was there, and so does a dictionary that names another kind: the fields of a cosine
-    schedule mean nothing to a step schedule.
-    """
-    merged = dict(base)
-    for key, value in changes.items():
-        old = merged.get(key)
-        if isinstance(value, Declaration):
-            merged[key] = value.model_dump()
-        elif isinstance(old, dict) and isinstance(value, dict) and not _another_kind(old, value):
-            merged[key] = _merged(old, value)
-        else:
-            merged[key] = value
-    return merged
-
-
-def _another_kind(old: dict[str, Any], new: dict[str, Any]) -> bool:
-    return any(kind in old and kind in new and old[kind] != new[kind] for kind in _KINDS)
-
-
-def _parts_of_chosen_kind(words: Iterable[str]) -> tuple[str, ...]:
-    """What begins the keys of each part whose kind one of these `key=value` words names."""
-    keys = (word.partition("=")[0] for word in words)
-    return tuple(key.rpartition(".")[0] + "." for key in keys if "." in key and key.rpartition(".")[2] in _KINDS)
-
-
-def _nested(keys: list[str], value: Any) -> dict[str, Any]:
-    return {keys[0]: _nested(keys[1:], value) if len(keys) > 1 else value}
-
-
-def _dotted(values: dict[str, Any], prefix: str = "") -> Iterable[str]:
-    for key, value in values.items():
-        yield prefix + key
-        if isinstance(value, dict):
-            yield from _dotted(value, f"{prefix}{key}.")
-
-
-def _optional_part(recipe: Recipe, key: str) -> bool:
-    """Whether `key` lies inside a part that this recipe leaves out (None), so that its fields cannot be listed."""
-    value: Any = recipe
-    for part in key.split("."):
-        if value is None:
-            return True
-        value = getattr(value, part, ...)
-    return False
+    return recipe_from(yaml_value(text, str(path)), source=str(path))

@@ -4,7 +4,7 @@ from marey.base.errors import RecipeError
 from marey.base.nearest import did_you_mean
 from marey.base.notebook import table
 from marey.base.words import counted
-from marey.data.videos import first_of
+from marey.data.lists.videos import first_of
 from marey.recipe import Recipe, TwoStream
 from marey.recipes.csn import CSN
 from marey.recipes.folder import FOLDERS

@@ -28,8 +28,8 @@ from marey.recipes.toolkits import (
     pytorchvideo,
     vmz,
 )
-from marey.video.augment import MMActionRandomResizedCrop, RandomResizedCrop
 from marey.video.pixels import Pixels
+from marey.video.pixels.crops import MMActionRandomResizedCrop, RandomResizedCrop
 
 _TRAIN = Train(
     epochs=58,

@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 
-from marey.data.catalogue.mirror import mirror_swaps, one_sided, safe_flip
+from marey.data.loading.mirror import mirror_swaps, one_sided, safe_flip
 from marey.models.slowonly.config import SlowOnlyConfig
 from marey.models.tsm.config import LiteTSMConfig
 from marey.models.tsn.config import LiteTSNConfig
 from marey.recipe import AdamW, CosineSchedule, Recipe, Test, Train, Warmup
-from marey.video.augment import RandomResizedCrop
 from marey.video.pixels import Pixels
+from marey.video.pixels.crops import RandomResizedCrop
 from marey.video.sampling import MMAction2Test, MMAction2Train
 
 FOLDER = Recipe(

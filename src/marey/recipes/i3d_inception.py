@@ -12,8 +12,8 @@ from marey.recipe import SGD, Hash, Part, Published, Recipe, Source, StepSchedul
 from marey.recipe.hosts import PIERGIAJ_FLOW, PIERGIAJ_RGB
 from marey.recipes.files import announced_weights, deepmind_checkpoint, hassony2_copy, hub_copy, piergiaj_weights
 from marey.recipes.toolkits import announced, in_deepmind, mmaction, quoted_by_announcement
-from marey.video.augment import MultiScaleCrop, RandomCrop
 from marey.video.pixels import Pixels
+from marey.video.pixels.crops import MultiScaleCrop, RandomCrop
 from marey.video.sampling import MMAction2FPSTest, MMAction2FPSTrain
 
 _STANDS_IN = "MMAction ships no training config for it: the settings of its I3D on ResNet-50 stand in."

@@ -5,8 +5,8 @@ from typing import TypedDict
 from marey.models.slowonly.config import SlowOnlyConfig
 from marey.models.tsn.config import TSNConfig
 from marey.recipe import AdamW, CosineSchedule, Recipe, Test, Train, Warmup
-from marey.video.augment import RandomCrop
 from marey.video.pixels import Pixels
+from marey.video.pixels.crops import RandomCrop
 from marey.video.sampling import MMAction2Test, MMAction2Train
 
 

@@ -4,7 +4,8 @@ Training settings: MMAction's config i3d_kinetics400_3d_rgb_r50_c3d_inflate3x1x1
 i3d_imagenet-pretrained-r50_8xb8-32x2x1-100e and c2d_r50-in1k-pre_8xb32-8x8x1-100e, on which its others stand.
 """
 
-from marey.models.non_local.config import C2DConfig, I3DResNetConfig, NonLocalConfig
+from marey.models.layers.non_local_config import NonLocalConfig
+from marey.models.non_local.config import C2DConfig, I3DResNetConfig
 from marey.recipe import SGD, Hash, Recipe, StepSchedule, Train
 from marey.recipes.files import announced_weights, mmaction2_weights, pyslowfast_weights, pytorchvideo_weights
 from marey.recipes.toolkits import (
@@ -17,7 +18,7 @@ from marey.recipes.toolkits import (
     pyslowfast,
     pytorchvideo,
 )
-from marey.video.augment import MultiScaleCrop
+from marey.video.pixels.crops import MultiScaleCrop
 
 _PAPER = "https://arxiv.org/abs/1711.07971"
 _TRAIN = Train(

@@ -6,13 +6,13 @@ Their `train` is for tuning the whole network afterwards, from the classifier th
 from collections.abc import Sequence
 
 from marey.base.errors import RecipeError
-from marey.data.catalogue.mirror import safe_flip
+from marey.data.loading.mirror import safe_flip
 from marey.models.probe.config import ClipProbeConfig, FrameProbeConfig, Pooling
 from marey.models.tsn.config import BNInceptionTSNConfig, LiteTSNConfig, TSNConfig
 from marey.models.user_module.config import UserModuleConfig
 from marey.recipe import AdamW, Classify, CosineSchedule, DepthGroups, Recipe, TaskConfig, Test, Train, Warmup
-from marey.video.augment import RandomResizedCrop
 from marey.video.pixels import Pixels
+from marey.video.pixels.crops import RandomResizedCrop
 from marey.video.sampling import FramePairs, FramePairsTrain
 
 _MOST_CLIPS = 3

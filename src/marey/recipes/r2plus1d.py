@@ -25,7 +25,7 @@ from marey.recipes.toolkits import (
     pytorchvideo,
     vmz,
 )
-from marey.video.augment import MMActionRandomResizedCrop, RandomCrop, RandomResizedCrop
+from marey.video.pixels.crops import MMActionRandomResizedCrop, RandomCrop, RandomResizedCrop
 from marey.video.sampling import MMAction2FPSTest, MMAction2FPSTrain
 
 _TRAIN = Train(

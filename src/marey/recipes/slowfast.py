@@ -21,7 +21,7 @@ from marey.recipes.toolkits import (
     pyslowfast,
     pytorchvideo,
 )
-from marey.video.augment import MMActionRandomResizedCrop, RandomResizedCrop
+from marey.video.pixels.crops import MMActionRandomResizedCrop, RandomResizedCrop
 
 _PAPER = "https://arxiv.org/abs/1812.03982"
 _TRAIN = Train(

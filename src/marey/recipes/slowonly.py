@@ -7,7 +7,7 @@ slowonly_r50_8xb16-{4x16x1,8x8x1}-256e and slowonly_imagenet-pretrained-r50_*-st
 from typing import Any
 
 from marey.models.initialisation import Initialisation
-from marey.models.non_local.config import NonLocalConfig
+from marey.models.layers.non_local_config import NonLocalConfig
 from marey.models.slowonly.config import SlowOnlyConfig
 from marey.recipe import SGD, CosineSchedule, Published, Recipe, Source, StepSchedule, Train, Warmup
 from marey.recipes.files import (
@@ -28,7 +28,7 @@ from marey.recipes.toolkits import (
     pyslowfast,
     pytorchvideo,
 )
-from marey.video.augment import MMActionRandomResizedCrop, RandomResizedCrop
+from marey.video.pixels.crops import MMActionRandomResizedCrop, RandomResizedCrop
 
 _PAPER = "https://arxiv.org/abs/1812.03982"
 

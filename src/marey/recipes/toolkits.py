@@ -4,8 +4,8 @@ from typing import Any, Literal
 
 from marey.models.initialisation import Initialisation
 from marey.recipe import SGD, CosineSchedule, Published, StepSchedule, Test, Train, Warmup
-from marey.video.augment import PySlowFastCrop, RandomCrop
 from marey.video.pixels import FloatPixels, Pixels
+from marey.video.pixels.crops import PySlowFastCrop, RandomCrop
 from marey.video.sampling import (
     MMAction2Test,
     MMAction2Train,

@@ -8,7 +8,7 @@ from marey.models.tsm.config import TSMConfig
 from marey.recipe import SGD, Recipe, StepSchedule, Test, Train, TSNGroups, Warmup
 from marey.recipes.files import mmaction2_weights
 from marey.recipes.toolkits import in_mmaction2
-from marey.video.augment import MultiScaleCrop
+from marey.video.pixels.crops import MultiScaleCrop
 from marey.video.sampling import MMAction2Test, MMAction2Train
 
 

@@ -8,7 +8,7 @@ from marey.models.tsn.config import TSNConfig
 from marey.recipe import SGD, Recipe, StepSchedule, Test, Train
 from marey.recipes.files import announced_weights, hub_copy, mmaction2_weights
 from marey.recipes.toolkits import TEN_CROPS, announced, in_mmaction2
-from marey.video.augment import MultiScaleCrop
+from marey.video.pixels.crops import MultiScaleCrop
 from marey.video.sampling import MMAction2Test, MMAction2Train, MMActionTest, MMActionTrain
 
 _PAPER = "https://arxiv.org/abs/1608.00859"

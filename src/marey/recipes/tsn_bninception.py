@@ -7,8 +7,8 @@ from marey.models.initialisation import Initialisation
 from marey.models.tsn.config import BNInceptionTSNConfig
 from marey.recipe import SGD, Recipe, StepSchedule, Test, Train
 from marey.recipes.files import announced_weights
-from marey.video.augment import MultiScaleCrop
 from marey.video.pixels import Pixels
+from marey.video.pixels.crops import MultiScaleCrop
 from marey.video.sampling import MMActionTest, MMActionTrain
 
 _NOTES = "MMAction's network on UCF101, split 1, which the announcement does not list."

@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
-from marey.data.catalogue.mirror import safe_flip
+from marey.data.loading.mirror import safe_flip
 from marey.models.user_module.config import UserModuleConfig
 from marey.recipe import AdamW, Classify, CosineSchedule, Recipe, TaskConfig, Test, Train, Warmup
-from marey.video.augment import RandomResizedCrop
 from marey.video.pixels import FloatPixels, Pixels
+from marey.video.pixels.crops import RandomResizedCrop
 from marey.video.sampling import TrainRule
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from marey.base.notebook import beginning
 from marey.base.words import counted, percent
 from marey.classifier import Calibration
-from marey.data.manifest import Manifest
+from marey.data.lists.manifest import Manifest
 from marey.recipe import Averaging, FocalLoss, Fusion, Train
 from marey.tasks.averaging import over_views
 from marey.tasks.intervals import FEWEST_GROUPS, Interval, share_interval

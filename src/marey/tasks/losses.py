@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from marey.base.errors import DataError
-from marey.data.manifest import Manifest
+from marey.data.lists.manifest import Manifest
 from marey.recipe import EffectiveNumber, InverseFrequency
 
 

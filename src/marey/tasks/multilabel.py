@@ -11,7 +11,7 @@ from torch import Tensor
 from marey.base.errors import DataError
 from marey.base.words import percent
 from marey.classifier import Calibration
-from marey.data.manifest import Manifest
+from marey.data.lists.manifest import Manifest
 from marey.recipe import Averaging, FocalLoss, Fusion, Train
 from marey.tasks.averaging import over_views
 from marey.tasks.losses import at_least_float32, declared_weights, like

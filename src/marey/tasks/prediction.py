@@ -13,7 +13,7 @@ from marey.base.jsonable import Json
 from marey.base.notebook import bars, beginning, ending, failure, table
 from marey.base.words import counted, percent
 from marey.classifier import Calibration
-from marey.data.videos import VideoEntry
+from marey.data.lists.videos import VideoEntry
 
 _BARS, _ROWS, _NAMED = 5, 20, 3
 """What is shown in short: classes of an answer, answers of a list, and classes of a list's answers."""
@@ -43,8 +43,8 @@ class Prediction:
     weights_file_sha256: tuple[str, ...] = ()
     """SHA-256 of the published files that the weights came from, one of each network; none of other files."""
     content: int = 0
-    """The identity of the whole file's content (`marey.data.identity.content_of`); 0 where it was not asked for or the file
-    cannot be read."""
+    """The identity of the whole file's content (`marey.data.files.identity.content_of`); 0 where it was not asked for
+    or the file cannot be read."""
     seconds: float | None = None
     """Spent on this video, on decoding and in the network; None where that was not measured."""
 

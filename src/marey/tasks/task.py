@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from marey.classifier import Calibration, Output
-from marey.data.catalogue.mirror import mirrored_target
-from marey.data.clips import target_of_video
-from marey.data.manifest import Manifest
-from marey.data.videos import Target, VideoEntry
+from marey.data.lists.manifest import Manifest
+from marey.data.lists.videos import Target, VideoEntry
+from marey.data.loading.clips import target_of_video
+from marey.data.loading.mirror import mirrored_target
 from marey.recipe import Averaging, Fusion, Train
 from marey.tasks.intervals import Interval
 from marey.tasks.prediction import Prediction

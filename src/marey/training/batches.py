@@ -5,10 +5,10 @@ from itertools import islice
 
 from marey.base.processes import processes
 from marey.base.words import counted
-from marey.data.catalogue.mirror import swaps_of
-from marey.data.clips import ClipDataset
-from marey.data.loader import Batch, ClipLoader
-from marey.data.manifest import Manifest
+from marey.data.lists.manifest import Manifest
+from marey.data.loading.clips import ClipDataset
+from marey.data.loading.loader import Batch, ClipLoader
+from marey.data.loading.mirror import swaps_of
 from marey.recipe import Recipe
 from marey.tasks.all import task_of
 from marey.training.multigrid import phase_at, phases_of, views_of

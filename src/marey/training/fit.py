@@ -19,12 +19,12 @@ from marey.base.reporter import notice
 from marey.base.runs import BEST, LAST
 from marey.base.words import counted, percent
 from marey.classifier import Classifier, require_logits, user_module_config
-from marey.data.class_order import in_class_order
-from marey.data.manifest import Manifest, are_places
-from marey.data.missing import check_present, tell_of_lost_classes
-from marey.data.sides import read_sides
-from marey.data.split import check_sides
-from marey.data.videos import short_path
+from marey.data.files.missing import check_present, tell_of_lost_classes
+from marey.data.lists.class_order import in_class_order
+from marey.data.lists.manifest import Manifest, are_places
+from marey.data.lists.videos import short_path
+from marey.data.splits.sides import read_sides
+from marey.data.splits.split import check_sides
 from marey.models.layers.freeze import freeze
 from marey.models.network import Network
 from marey.recipe import Recipe

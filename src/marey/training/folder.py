@@ -22,8 +22,8 @@ from marey.base.reporter import notice
 from marey.base.runs import BEST, LAST, STATE
 from marey.base.words import counted
 from marey.classifier import LoadReport
-from marey.data.identity import Identities
-from marey.data.manifest import Manifest
+from marey.data.files.identity import Identities
+from marey.data.lists.manifest import Manifest
 from marey.recipe import Recipe
 from marey.training.state import Progress, load_state, read_progress, read_run, recorded_run, save_state
 from marey.weights.checkpoint import save_checkpoint

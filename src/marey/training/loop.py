@@ -20,10 +20,10 @@ from marey.base.reporter import SilentReporter, notice, progress, reporting, war
 from marey.base.runs import BEST, LAST
 from marey.base.words import counted, percent
 from marey.classifier import Classifier
-from marey.data.identity import Identities
-from marey.data.loader import Batch
-from marey.data.manifest import Manifest
-from marey.data.quarantine import Broken, Quarantine, broken_list
+from marey.data.files.identity import Identities
+from marey.data.files.quarantine import Broken, Quarantine, broken_list
+from marey.data.lists.manifest import Manifest
+from marey.data.loading.loader import Batch
 from marey.models.layers.freeze import hold_frozen
 from marey.recipe import CosineSchedule
 from marey.tasks.all import task_of

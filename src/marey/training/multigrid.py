@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import Any
 
 from marey.recipe import Multigrid, Recipe, StepSchedule
-from marey.video.augment import TrainGeometry
+from marey.video.pixels.crops import TrainGeometry
 from marey.video.sampling import TrainRule
 
 

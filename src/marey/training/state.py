@@ -12,7 +12,7 @@ from marey.base.errors import RunError
 from marey.base.files import atomic_path, utf8_name
 from marey.base.jsonable import Json
 from marey.base.runs import LAST
-from marey.weights.content import no_checkpoint
+from marey.weights.fetching.content import no_checkpoint
 
 
 @dataclass

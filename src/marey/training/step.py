@@ -15,7 +15,7 @@ from marey.base.errors import RecipeError
 from marey.base.processes import processes
 from marey.base.random import step_seed
 from marey.base.words import counted
-from marey.data.loader import Batch
+from marey.data.loading.loader import Batch
 from marey.models.layers.convolutions import SafeConvolutions
 from marey.models.layers.norms import statistics_kept
 from marey.recipe import Train

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from marey.backends.device import on_device
 from marey.base.processes import processes
-from marey.data.loader import Batch
+from marey.data.loading.loader import Batch
 from marey.tasks.task import Judge, Validation
 from marey.training.distributed import gathered, summed
 

@@ -8,8 +8,8 @@ from marey.base.errors import DecodeError
 from marey.video.flow.files import FlowVideo, is_flow_video
 from marey.video.flow.live import LiveFlow
 from marey.video.flow.rule import FlowRule
-from marey.video.frames import FlowFolder, FrameFolder, holds_flow, holds_frames
-from marey.video.reader import open_video
+from marey.video.reading.frames import FlowFolder, FrameFolder, holds_flow, holds_frames
+from marey.video.reading.reader import open_video
 from marey.video.source import Conversion, FrameSource
 
 Kind = Literal["video", "frames", "flow video", "flow images"]

@@ -16,7 +16,7 @@ Frames = NDArray[np.uint8 | np.float32]
 """[T, H, W, C]; C is 3 (RGB) or 2 (flow x, y). uint8 as decoded; float32 grey levels after a resize in float."""
 
 Conversion = Literal["rgb", "planes"]
-"""How a reader makes RGB: see `marey.video.conversion`."""
+"""How a reader makes RGB: see `marey.video.reading.conversion`."""
 
 Size = tuple[int, int]
 """(height, width) in pixels."""

@@ -20,12 +20,12 @@ from marey.base.files import atomic_path, utf8_name, write_json
 from marey.base.jsonable import json_text
 from marey.base.words import counted
 from marey.classifier import Calibration, Classifier, user_module_config
-from marey.data.identity import Identities
+from marey.data.files.identity import Identities
 from marey.models.network import Network
 from marey.models.user_module.config import UserModuleConfig
 from marey.recipe import Recipe, recipe_from
-from marey.weights.content import check_body, other_format
-from marey.weights.runs import MODEL, RECIPE
+from marey.weights.fetching.content import check_body, other_format
+from marey.weights.files.runs import MODEL, RECIPE
 
 FORMAT = "1"
 

@@ -16,14 +16,14 @@ from torch import Tensor
 from marey.base.declaration import first_problem
 from marey.base.errors import WeightsError
 from marey.recipe import NetworkConfig
-from marey.weights.caffe2 import is_caffe2, of_the_solver, read_caffe2
 from marey.weights.checkpoint import read_safetensors
-from marey.weights.content import check_body, first_line_of_text, other_format
+from marey.weights.fetching.content import check_body, first_line_of_text, other_format
+from marey.weights.files.caffe2 import is_caffe2, of_the_solver, read_caffe2
+from marey.weights.files.runs import MODEL
+from marey.weights.files.tensorflow import is_tensorflow, read_tensorflow
 from marey.weights.layouts import deepmind_tensorflow
 from marey.weights.layouts.all import LAYOUTS
 from marey.weights.layouts.resnet import Variant
-from marey.weights.runs import MODEL
-from marey.weights.tensorflow import is_tensorflow, read_tensorflow
 from marey.weights.wrapped import unwrap, variant_in
 
 _MOST_GROWTH = 4

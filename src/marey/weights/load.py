@@ -14,19 +14,19 @@ from marey.base.reporter import notice
 from marey.base.words import counted
 from marey.classifier import Classifier, LoadReport, Origin, refuse_unfinished, require_classifier, user_module_config
 from marey.data.catalogue import class_names_of
-from marey.data.class_files import read_classes
+from marey.data.lists.class_files import read_classes
 from marey.models.network import Network
 from marey.recipe import NetworkConfig, Recipe, Source
 from marey.recipes import get_recipe
 from marey.weights.checkpoint import Checkpoint, is_own, read_checkpoint
+from marey.weights.fetching.obtain import Obtained, is_address, obtain, obtain_named
+from marey.weights.fetching.store import record_of
+from marey.weights.files.runs import MODEL, looks_like_a_file
+from marey.weights.files.tensorflow import is_tensorflow
 from marey.weights.foreign import layout_for, layouts_of, read_contents, variant_of
 from marey.weights.inferred import recipe_for, released_as
 from marey.weights.layouts.resnet import Change, Variant
-from marey.weights.obtain import Obtained, is_address, obtain, obtain_named
 from marey.weights.positions import resize_to_fit
-from marey.weights.runs import MODEL, looks_like_a_file
-from marey.weights.store import record_of
-from marey.weights.tensorflow import is_tensorflow
 from marey.weights.wrapped import has_classifier, variant_in
 
 

@@ -18,8 +18,8 @@ from marey.base.nearest import did_you_mean
 from marey.base.words import counted
 from marey.classifier import Classifier, LoadReport
 from marey.data.catalogue import class_names_of
-from marey.data.class_order import permutation
-from marey.data.manifest import are_places
+from marey.data.lists.class_order import permutation
+from marey.data.lists.manifest import are_places
 from marey.models.initialisation import Initialisation
 from marey.models.layers.trunk import Trunk
 from marey.models.network import Network
@@ -28,11 +28,11 @@ from marey.models.probe.network import Probe
 from marey.models.user_module.config import UserModuleConfig
 from marey.recipe import NetworkConfig, Recipe
 from marey.recipes import RECIPES
+from marey.weights.fetching.obtain import Obtained, check_named, check_obtainable, is_address, obtain, obtain_named
+from marey.weights.fetching.refusals import base_row
 from marey.weights.inferred import released_as
 from marey.weights.load import build_model, config_in, load_model
-from marey.weights.obtain import Obtained, check_named, check_obtainable, is_address, obtain, obtain_named
 from marey.weights.probes import fill_backbone
-from marey.weights.refusals import base_row
 from marey.weights.starts import check_ig65m, check_imagenet, ig65m_file, ig65m_start, imagenet_file
 
 WORDS = ("none", "imagenet", "ig65m")

@@ -14,8 +14,8 @@ from marey.base.reporter import Bar, progress
 from marey.base.words import counted
 from marey.recipe import Hash, NetworkConfig, Recipe, Source
 from marey.recipes import RECIPES
-from marey.weights.content import hash_name, no_checkpoint, other_hash
-from marey.weights.store import admit, git_blob_header, place, read_record
+from marey.weights.fetching.content import hash_name, no_checkpoint, other_hash
+from marey.weights.fetching.store import admit, git_blob_header, place, read_record
 
 Kind = Literal["published", "likely", "damaged", "misnamed", "ours", "similar", "unknown", "unreadable"]
 

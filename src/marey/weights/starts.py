@@ -15,7 +15,7 @@ from marey.models.tsm.config import LiteTSMConfig, TSMConfig
 from marey.models.tsn.config import LiteTSNConfig, TSNConfig
 from marey.recipe import NetworkConfig, Recipe
 from marey.recipes.starts import IG65M, LITE, RESNETS, Hashtags, Installed
-from marey.weights.obtain import Obtained, check_sources, obtain_from
+from marey.weights.fetching.obtain import Obtained, check_sources, obtain_from
 
 _LITES = (LiteTSNConfig, LiteTSMConfig)
 _RESNETS = (TSNConfig, TSMConfig, C2DConfig, I3DResNetConfig, SlowOnlyConfig, SlowFastConfig)

@@ -20,12 +20,12 @@ from marey.base.processes import processes
 from marey.base.reporter import notice, progress, understood
 from marey.base.words import counted
 from marey.classifier import Classifier
-from marey.data.clips import ViewDataset
-from marey.data.limited import Limits
-from marey.data.missing import require_files
-from marey.data.videos import VideoEntry, VideoList, classes_text
-from marey.evaluation.evaluate import weights_hash
+from marey.data.files.missing import require_files
+from marey.data.lists.videos import VideoEntry, VideoList, classes_text
+from marey.data.loading.clips import ViewDataset
+from marey.data.loading.limited import Limits
 from marey.evaluation.pace import expected_time
+from marey.evaluation.run import weights_hash
 from marey.inference.predict import Answerer, answered
 from marey.inference.resume import identity_of
 from marey.tasks.prediction import Prediction

@@ -18,8 +18,8 @@ from marey.base.page import render
 from marey.base.readme import write_readme
 from marey.base.reporter import progress
 from marey.base.words import counted
-from marey.data.videos import seconds_text
-from marey.evaluation.answers import Film, film_of
+from marey.data.lists.videos import seconds_text
+from marey.evaluation.report.answers import Film, film_of
 from marey.tasks.prediction import Prediction
 from marey.workflows.answer import answers_path, read_answers
 

@@ -16,7 +16,7 @@ from marey.base.reporter import notice, understood
 from marey.base.runs import STATE
 from marey.base.shell import marey_line, next_steps
 from marey.base.words import about, counted, percent
-from marey.data.manifest import Manifest
+from marey.data.lists.manifest import Manifest
 from marey.data.motions import MIRROR_PAIRS, recorded_settings, write_motions
 from marey.evaluation.result import EvaluationResult
 from marey.inference.predict import predict

@@ -231,8 +231,8 @@ def _decoder() -> Finding:
     """Write a video with B-frames, read frames in any order, compare with reading all of them."""
     import numpy as np
 
-    from marey.video.reader import open_video
-    from marey.video.writer import write_video
+    from marey.video.reading.reader import open_video
+    from marey.video.writing.writer import write_video
 
     frames = np.random.default_rng(0).integers(0, 255, (40, 48, 64, 3), dtype=np.uint8)
     with tempfile.TemporaryDirectory() as folder:

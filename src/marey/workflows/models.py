@@ -13,13 +13,13 @@ from marey.base.files import sha256
 from marey.base.jsonable import Json
 from marey.base.words import counted
 from marey.classifier import Classifier, LoadReport
-from marey.data.class_files import read_classes
+from marey.data.lists.class_files import read_classes
 from marey.recipe import Recipe
 from marey.recipes import get_recipe
 from marey.weights.checkpoint import Description, is_own, read_checkpoint, save_checkpoint, save_folder
+from marey.weights.fetching.obtain import check_named, check_obtainable, obtain_named
+from marey.weights.fetching.refusals import FETCH
 from marey.weights.load import OtherClassesError, build_model, is_file_of_ours, load_model
-from marey.weights.obtain import check_named, check_obtainable, obtain_named
-from marey.weights.refusals import FETCH
 
 
 def open_model(

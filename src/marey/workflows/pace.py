@@ -18,10 +18,10 @@ from marey.base.errors import DataError, MareyError
 from marey.base.processes import decoding_workers, processes, usable_cores
 from marey.base.reporter import SilentReporter, reporting
 from marey.classifier import Classifier
-from marey.data.clips import ClipDataset
-from marey.data.manifest import Manifest, make_manifest
+from marey.data.lists.manifest import Manifest, make_manifest
+from marey.data.loading.clips import ClipDataset
+from marey.data.loading.workers import timed
 from marey.data.motions import write_examples
-from marey.data.workers import timed
 from marey.evaluation.pace import each
 from marey.recipe import Recipe
 from marey.recipes.motions import MotionsData

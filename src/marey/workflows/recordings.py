@@ -11,15 +11,15 @@ from numpy.typing import NDArray
 
 from marey.base.errors import DataError
 from marey.base.words import counted, verb
-from marey.data.copies import Copies
-from marey.data.folds import Folds, make_folds
-from marey.data.manifest import Manifest
-from marey.data.recordings import MOST_COMPARED, Recordings, find_recordings
-from marey.data.sides import Given, joined
-from marey.data.split_names import TRAIN
-from marey.data.units import NAMED, Together
-from marey.data.videos import first_of
-from marey.evaluation.contact_sheets import ContactSheets
+from marey.data.lists.manifest import Manifest
+from marey.data.lists.split_names import TRAIN
+from marey.data.lists.videos import first_of
+from marey.data.recordings.copies import Copies
+from marey.data.recordings.evidence import MOST_COMPARED, Recordings, find_recordings
+from marey.data.recordings.units import NAMED, Together
+from marey.data.splits.folds import Folds, make_folds
+from marey.data.splits.sides import Given, joined
+from marey.evaluation.report.contact_sheets import ContactSheets
 
 
 def list_of_recordings(source: Path) -> Path:

@@ -18,15 +18,15 @@ from marey.base.reporter import notice
 from marey.base.runs import STATE
 from marey.base.words import counted, percent
 from marey.data.catalogue import class_names_of
-from marey.data.formats import read_manifest
+from marey.data.lists.formats import read_manifest
+from marey.data.lists.videos import classes_text
 from marey.data.prepare import PUBLISHED_SETS, prepare, published_set
-from marey.data.videos import classes_text
 from marey.evaluation.result import EvaluationResult
 from marey.recipe import Recipe, TwoStream
 from marey.recipes import RECIPES, find_two_stream, get_recipe
 from marey.training.fit import fit
+from marey.weights.fetching.obtain import check_named, check_obtainable, check_row
 from marey.weights.load import load_model
-from marey.weights.obtain import check_named, check_obtainable, check_row
 from marey.weights.pretraining import check_start, start_names
 from marey.workflows.models import own_classes
 from marey.workflows.testing import test_model

@@ -12,11 +12,11 @@ from marey.base.processes import processes
 from marey.base.readme import readme_around, write_readme
 from marey.base.reporter import notice
 from marey.classifier import Classifier
-from marey.data.manifest import Manifest
-from marey.evaluation.evaluate import evaluate, read_labelled
+from marey.data.lists.manifest import Manifest
 from marey.evaluation.fusion import fuse, search_weights
-from marey.evaluation.report import write_report
+from marey.evaluation.report.page import write_report
 from marey.evaluation.result import EvaluationResult
+from marey.evaluation.run import evaluate, read_labelled
 from marey.evaluation.scores import Scores
 from marey.recipe import Fusion
 

@@ -18,13 +18,13 @@ from marey.base.reporter import first_line_awaited, notice, understood, warning_
 from marey.base.runs import STATE
 from marey.base.shell import marey_line, next_steps
 from marey.base.words import about, counted, verb
-from marey.data.manifest import Manifest, classes_beside
-from marey.data.missing import check_present, require_present
-from marey.data.sides import Sides, class_table, joined, read_sides, with_held_out
-from marey.data.split import both_sides, split_again
-from marey.data.split_names import TRAIN, VAL
-from marey.data.videos import classes_text, first_of
-from marey.evaluation.report import write_report
+from marey.data.files.missing import check_present, require_present
+from marey.data.lists.manifest import Manifest, classes_beside
+from marey.data.lists.split_names import TRAIN, VAL
+from marey.data.lists.videos import classes_text, first_of
+from marey.data.splits.sides import Sides, class_table, joined, read_sides, with_held_out
+from marey.data.splits.split import both_sides, split_again
+from marey.evaluation.report.page import write_report
 from marey.evaluation.result import EvaluationResult
 from marey.recipe import Recipe
 from marey.recipes.folder import FOLDER, FOLDER_TSM, folder_recipe

@@ -11,15 +11,17 @@ from marey.base.errors import DataError, MareyError, RecipeError, RunError, in_p
 from marey.base.finetune import Finetune
 from marey.base.processes import processes
 from marey.base.runs import STATE, next_run, run_name
-from marey.data.manifest import Manifest
+from marey.data.lists.manifest import Manifest
 from marey.evaluation.result import EvaluationResult
 from marey.recipe import Recipe, read_recipe
-from marey.recipe.short import with_short_forms
+from marey.recipe.settings import with_short_forms
 from marey.recipes import get_recipe
 from marey.weights.pretraining import WORDS
-from marey.workflows.affordable import AUTO
-from marey.workflows.budget import Budget
-from marey.workflows.classifier import FittingOptions, FittingPlan, fit_classifier, plan_on_features
+from marey.workflows.classifier.affordable import AUTO
+from marey.workflows.classifier.budget import Budget
+from marey.workflows.classifier.fit import FittingOptions, FittingPlan, fit_classifier, plan_on_features
+from marey.workflows.classifier.tuned import TuningOptions, TuningPlan, plan_tuning, tune_run
+from marey.workflows.classifier.tuning_start import can_be_tuned
 from marey.workflows.train import (
     Plan,
     TrainOptions,
@@ -29,8 +31,6 @@ from marey.workflows.train import (
     train_classifier,
     with_epochs_of_run,
 )
-from marey.workflows.tuned import TuningOptions, TuningPlan, plan_tuning, tune_run
-from marey.workflows.tuning_start import can_be_tuned
 
 Logger: TypeAlias = Literal["csv", "tensorboard"]
 """What writes the numbers of each epoch."""

@@ -15,21 +15,21 @@ from marey.base.readme import readme_around, write_readme
 from marey.base.reporter import notice
 from marey.base.words import counted
 from marey.classifier import Classifier
-from marey.data.class_order import permutation
-from marey.data.limited import Limits
-from marey.data.videos import VideoList
+from marey.data.lists.class_order import permutation
+from marey.data.lists.videos import VideoList
+from marey.data.loading.limited import Limits
 from marey.evaluation.compare import compare_fused
-from marey.evaluation.evaluate import read_labelled
 from marey.evaluation.fusion import fuse, fuse_probabilities
-from marey.evaluation.report import write_report
+from marey.evaluation.report.page import write_report
 from marey.evaluation.result import EvaluationResult
+from marey.evaluation.run import read_labelled
 from marey.inference.predict import predict_many
 from marey.recipe import Fusion, TwoStream
 from marey.recipes import find_two_stream
 from marey.tasks.all import task_of
 from marey.tasks.prediction import Prediction
-from marey.weights.obtain import check_row
-from marey.weights.refusals import FETCH
+from marey.weights.fetching.obtain import check_row
+from marey.weights.fetching.refusals import FETCH
 from marey.workflows.models import check_model, open_model
 from marey.workflows.testing import test_model
 

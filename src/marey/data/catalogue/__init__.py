@@ -2,6 +2,7 @@
 
 from functools import cache
 
+from marey.data.catalogue.motions import CLASS_NAMES
 from marey.data.catalogue.packed import unpack
 
 
@@ -17,8 +18,6 @@ def class_names_of(dataset: str) -> tuple[str, ...] | None:
     kinetics400, kinetics600, kinetics700, ucf101, hmdb51, sthv2, jester, diving48, gym99: the label maps of the toolkits.
     """
     if dataset == "motions":
-        from marey.data.motions import CLASS_NAMES
-
         return CLASS_NAMES
     names = _all_names().get(dataset)
     return tuple(names) if names else None

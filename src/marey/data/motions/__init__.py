@@ -9,6 +9,9 @@ which way is drawn independently of the motion. Scenes of train and test are dis
 the same side, in one group. `DRAWN` shows objects on recognisable scenes, `NOISE` plain shapes on smoothed noise.
 """
 
+from marey.data.catalogue.motions import CLASS_NAMES as CLASS_NAMES
+from marey.data.catalogue.motions import FLIP_PAIRS as FLIP_PAIRS
+from marey.data.catalogue.motions import MIRROR_PAIRS as MIRROR_PAIRS
 from marey.data.motions.dataset import recorded_settings as recorded_settings
 from marey.data.motions.dataset import render_scene as render_scene
 from marey.data.motions.dataset import write_examples as write_examples
@@ -16,6 +19,3 @@ from marey.data.motions.dataset import write_motions as write_motions
 from marey.data.motions.looks import DRAWN as DRAWN
 from marey.data.motions.looks import NOISE as NOISE
 from marey.data.motions.looks import Look as Look
-from marey.data.motions.paths import CLASS_NAMES as CLASS_NAMES
-from marey.data.motions.paths import FLIP_PAIRS as FLIP_PAIRS
-from marey.data.motions.paths import MIRROR_PAIRS as MIRROR_PAIRS

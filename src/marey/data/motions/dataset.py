@@ -15,12 +15,13 @@ from marey.base.jobs import run_jobs
 from marey.base.random import random_for
 from marey.base.reporter import warning
 from marey.base.words import counted
-from marey.data.formats import read_manifest
-from marey.data.manifest import Manifest, make_manifest
+from marey.data.catalogue.motions import CLASS_NAMES, MIRROR_PAIRS
+from marey.data.lists.formats import read_manifest
+from marey.data.lists.manifest import Manifest, make_manifest
 from marey.data.motions.looks import DRAWN, MARGIN, Look, Sprite
-from marey.data.motions.paths import CLASS_NAMES, MIRROR_PAIRS, Pose, path_of
+from marey.data.motions.paths import Pose, path_of
 from marey.video.source import Frames
-from marey.video.writer import write_video
+from marey.video.writing.writer import write_video
 
 """The arguments of the call that wrote a folder."""
 

@@ -5,8 +5,8 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from marey.models.initialisation import Initialisation
 from marey.models.layers.convolutions import Conv3d
+from marey.models.layers.non_local_config import NonLocalConfig
 from marey.models.layers.resnet import ResNetTrunk
-from marey.models.non_local.config import NonLocalConfig
 
 
 class NonLocal(nn.Module):

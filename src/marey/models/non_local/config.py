@@ -2,27 +2,13 @@
 
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import NonNegativeInt, PositiveInt
+from pydantic import PositiveInt
 
 from marey.base.declaration import Declaration
+from marey.models.layers.non_local_config import NonLocalConfig
 
 if TYPE_CHECKING:
     from marey.models.non_local.network import C2D, I3DResNet
-
-
-class NonLocalConfig(Declaration):
-    """Non-local blocks behind some residual blocks of a 3D ResNet (section 3.3, the block of equation 6)."""
-
-    pairwise: Literal["dot_product", "gaussian", "embedded_gaussian"]
-    """How two positions are compared (section 3.2)."""
-    places: tuple[tuple[NonNegativeInt, ...], ...] = ((), (1, 3), (1, 3, 5), ())
-    """For each of the four stages, the residual blocks that have one behind them, from 0."""
-    pool_first: bool = False
-    """The 2x2 pool comes before g and phi (PySlowFast's weights) instead of behind them (MMAction2's)."""
-    scaled: bool = False
-    """An embedded gaussian divides by the square root of the inner channels (PySlowFast's weights)."""
-    out_bias: bool = False
-    """The last convolution has a bias besides its batch norm (PySlowFast's weights)."""
 
 
 class C2DConfig(Declaration):

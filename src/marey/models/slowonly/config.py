@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import PositiveInt
 
 from marey.base.declaration import Declaration
-from marey.models.non_local.config import NonLocalConfig
+from marey.models.layers.non_local_config import NonLocalConfig
 
 if TYPE_CHECKING:
     from marey.models.slowonly.network import SlowOnly

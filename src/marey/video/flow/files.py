@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from marey.base.address import Address, Place
 from marey.base.errors import DataError, DecodeError
 from marey.base.files import atomic_folder, atomic_path, write_json
-from marey.video import transforms
-from marey.video.frames import FLOW_NOTE, write_image
-from marey.video.reader import open_video
+from marey.video.pixels import transforms
+from marey.video.reading.frames import FLOW_NOTE, write_image
+from marey.video.reading.reader import open_video
 from marey.video.source import Box, Frames, FrameSource, Size
 
 Storage = Literal["jpg", "png", "video", "lossless"]

@@ -4,8 +4,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from marey.base.errors import DecodeError
-from marey.video import transforms
 from marey.video.flow.rule import FlowRule, compute_levels
+from marey.video.pixels import transforms
 from marey.video.source import Box, Frames, FrameSource, Size
 
 

@@ -10,7 +10,6 @@ from pydantic import Field, PositiveFloat, PositiveInt, TypeAdapter, ValidationE
 
 from marey.base.declaration import Declaration, first_problem
 from marey.base.errors import DataError
-from marey.base.reporter import warning_once
 from marey.base.versions import OPENCV
 
 Grey = NDArray[np.uint8]
@@ -63,6 +62,8 @@ class TVL1(_TVL1):
     method: Literal["tvl1"] = "tvl1"
 
     def build(self, *, device: str = "cpu", compiled: bool = False) -> Estimator:
+        from marey.video.flow.tvl1 import TorchEstimator
+
         return TorchEstimator(self, device, compiled=compiled)
 
 
@@ -144,49 +145,6 @@ def flow_method(name: str, settings: Iterable[str] = ()) -> FlowMethod:
     except ValidationError as error:
         field, rule = first_problem(error)
         raise DataError(f"--method {name}{''.join(f' --set {word}' for word in settings)}: {field} {rule}.") from None
-
-
-class TorchEstimator:
-    """TV-L1 on a device, so many pairs at a time as suit it.
-
-    `compiled` fuses the inner iteration: the first call then takes up to a minute, later processes a few seconds. Where
-    the compiler fails (there may be none) it says so and runs without, which costs twice the time.
-    """
-
-    def __init__(self, rule: TVL1, device: str, *, compiled: bool) -> None:
-        import torch
-
-        from marey.video.flow.tvl1 import Solver
-
-        try:
-            self.device = torch.device(device)
-            torch.ones(1, device=self.device).cpu()
-        except (RuntimeError, AssertionError) as error:
-            raise DataError(
-                f"--device {device}: torch has no such device here ({str(error).splitlines()[0]})."
-            ) from None
-        # On a CPU a pair that stops early leaves nothing idle, and its arrays stay in the cache.
-        self.at_once = 1 if self.device.type == "cpu" else 32
-        self._solve = Solver(rule)
-        if compiled:
-            try:
-                solve = Solver(rule, compiled=True)
-                solve(*torch.zeros(2, self.at_once, 32, 40, device=self.device))
-                self._solve = solve
-            except Exception as error:  # whatever a compiler may meet, the work can be done without it
-                warning_once(
-                    f"flow: torch.compile does not work here ({type(error).__name__}); going on without, more slowly"
-                )
-
-    def __call__(self, first_THW: Grey, second_THW: Grey) -> Flow:
-        import torch
-
-        fields = np.empty((*first_THW.shape, 2), np.float32)
-        for start in range(0, len(fields), self.at_once):
-            part = slice(start, start + self.at_once)
-            pair = (torch.from_numpy(grey[part]).to(self.device) for grey in (first_THW, second_THW))
-            fields[part] = self._solve(*pair).cpu().numpy()
-        return fields
 
 
 def _one_by_one(calc: Callable[[Grey, Grey], Flow], first: Grey, second: Grey) -> Flow:

@@ -8,10 +8,12 @@ from numpy.typing import NDArray
 from pydantic import PositiveFloat, PositiveInt, model_validator
 
 from marey.base.declaration import Declaration
-from marey.video.flow.levels import BOUND, to_levels
-from marey.video.flow.methods import TVL1, Estimator, FlowMethod, Grey
+from marey.video.flow.methods import TVL1, Estimator, Flow, FlowMethod, Grey
+from marey.video.pixels.transforms import short_side_size
 from marey.video.source import FrameSource, Size
-from marey.video.transforms import short_side_size
+
+BOUND = 20.0
+"""Pixels that level 255 stands for: dense_flow's -b=20, which MMAction's flow weights saw."""
 
 _CHUNK = 32
 """Fields computed at a time: what a long video needs of memory."""
@@ -62,3 +64,16 @@ def to_grey(frames_THWC: NDArray[np.uint8 | np.float32]) -> Grey:
     import cv2
 
     return np.stack([np.asarray(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), np.uint8) for frame in frames_THWC])
+
+
+def to_levels(flow: Flow, bound: float = BOUND) -> NDArray[np.uint8]:
+    """round(255 (v + bound) / (2 bound)), held to 0..255; halves go to the even level, so that no motion is 128.
+
+    dense_flow and denseflow round so (cvRound). MMAction2's own script cuts the fraction off: no motion is 127 there.
+    """
+    return np.rint(255 * (flow.astype(np.float64) + bound) / (2 * bound)).clip(0, 255).astype(np.uint8)
+
+
+def from_levels(levels: NDArray[np.uint8], bound: float = BOUND) -> Flow:
+    """Pixels; no level stands for exactly no motion: 128 gives bound / 255."""
+    return levels.astype(np.float32) * np.float32(2 * bound / 255) - np.float32(bound)

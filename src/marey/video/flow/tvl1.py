@@ -16,15 +16,18 @@ Shape suffixes: B pairs, H height, W width.
 
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from marey.base.errors import DataError
+from marey.base.reporter import warning_once
 from marey.video.flow.median import median_5x5
 from marey.video.source import Size
 
 if TYPE_CHECKING:
-    from marey.video.flow.methods import TVL1
+    from marey.video.flow.methods import TVL1, Flow, Grey
 
 _SMALLEST = 16
 """No scale has a shorter side, in pixels."""
@@ -51,6 +54,43 @@ class State(NamedTuple):
     p12: Tensor
     p21: Tensor
     p22: Tensor
+
+
+class TorchEstimator:
+    """TV-L1 on a device, so many pairs at a time as suit it.
+
+    `compiled` fuses the inner iteration: the first call then takes up to a minute, later processes a few seconds. Where
+    the compiler fails (there may be none) it says so and runs without, which costs twice the time.
+    """
+
+    def __init__(self, rule: "TVL1", device: str, *, compiled: bool) -> None:
+        try:
+            self.device = torch.device(device)
+            torch.ones(1, device=self.device).cpu()
+        except (RuntimeError, AssertionError) as error:
+            raise DataError(
+                f"--device {device}: torch has no such device here ({str(error).splitlines()[0]})."
+            ) from None
+        # On a CPU a pair that stops early leaves nothing idle, and its arrays stay in the cache.
+        self.at_once = 1 if self.device.type == "cpu" else 32
+        self._solve = Solver(rule)
+        if compiled:
+            try:
+                solve = Solver(rule, compiled=True)
+                solve(*torch.zeros(2, self.at_once, 32, 40, device=self.device))
+                self._solve = solve
+            except Exception as error:  # whatever a compiler may meet, the work can be done without it
+                warning_once(
+                    f"flow: torch.compile does not work here ({type(error).__name__}); going on without, more slowly"
+                )
+
+    def __call__(self, first_THW: "Grey", second_THW: "Grey") -> "Flow":
+        fields = np.empty((*first_THW.shape, 2), np.float32)
+        for start in range(0, len(fields), self.at_once):
+            part = slice(start, start + self.at_once)
+            pair = (torch.from_numpy(grey[part]).to(self.device) for grey in (first_THW, second_THW))
+            fields[part] = self._solve(*pair).cpu().numpy()
+        return fields
 
 
 class Solver:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from marey.models.layers.classifier import LinearClassifier
-from marey.models.non_local.config import NonLocalConfig
+from marey.models.layers.non_local_config import NonLocalConfig
 from marey.models.non_local.network import C2D
 from marey.models.slowfast.network import SlowFast
 from marey.models.tsm.config import TSMConfig

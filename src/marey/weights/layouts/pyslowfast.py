@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from torch import Tensor
 
 from marey.models.layers.classifier import LinearClassifier
-from marey.models.non_local.config import NonLocalConfig
+from marey.models.layers.non_local_config import NonLocalConfig
 from marey.models.slowfast.network import SlowFast
 from marey.weights.layouts.resnet import (
     NORM_TENSORS,

@@ -11,8 +11,9 @@ from typing import Any, NamedTuple, cast
 from torch import Tensor, nn
 
 from marey.models.layers.classifier import LinearClassifier, PooledClassifier
+from marey.models.layers.non_local_config import NonLocalConfig
 from marey.models.layers.resnet import BLOCKS, Residual, ResNetTrunk
-from marey.models.non_local.config import C2DConfig, I3DResNetConfig, NonLocalConfig
+from marey.models.non_local.config import C2DConfig, I3DResNetConfig
 from marey.models.slowfast.config import SlowFastConfig
 from marey.models.slowfast.network import SlowFast
 from marey.models.slowonly.config import SlowOnlyConfig

@@ -1,0 +1,206 @@
+"""A loader that can resume at any batch and gives the same batches for any number of workers."""
+
+import itertools
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+from torch.utils.data import Sampler
+
+from marey.base.errors import DataError, MareyError
+from marey.base.processes import decoding_workers
+from marey.base.words import counted
+from marey.data.loading.clips import ClipBatch, ClipDataset, ClipItem, ClipKey, collate
+from marey.data.loading.draw import ByClass, EachOnce
+from marey.data.loading.workers import AheadLoader, delivered, first_error
+
+Draw = EachOnce | ByClass
+Cycle = Callable[[int], Sequence[tuple[int, int]]]
+"""From an epoch to its cycle of batches, each as (videos, index of its shape)."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """The position of a batch: its epoch and its number within it, from 0, and whether it is the last of the epoch."""
+
+    epoch: int
+    number: int
+    last: bool
+
+    @property
+    def next(self) -> tuple[int, int]:
+        """Epoch and number of the batch that follows."""
+        return (self.epoch + 1, 0) if self.last else (self.epoch, self.number + 1)
+
+
+class Batch(ClipBatch):
+    """One process's share of a global batch."""
+
+    place: Place
+    size: int
+    """Clips in the global batch."""
+
+
+class ClipLoader:
+    """Batches of clips over several epochs as one stream, so that no epoch waits for its first batch.
+
+    Every process of `world` gets its share of each global batch (rank, rank + world, ...): together they are the batch
+    that one process would get, no sample twice, none left out.
+
+    Args:
+        dataset: The data set that gives the clips.
+        global_batch: Videos per batch over all processes.
+        epochs: The number of epochs, after which the stream ends.
+        seed: The seed that, with the epoch, decides the order of the videos.
+        draw: Which videos form an epoch, and in which order; None: all videos in the order of the list.
+        repeats: Clips of each video in a batch, next to each other, each drawn independently.
+        cycle: From an epoch to a cycle of (videos, shape), which its batches repeat: videos of the batch over all
+            processes, and the index of its clips' shape in the data set's `shapes`. None: always (global_batch, 0).
+        workers: Decoding processes; None: one per core, at most eight. Their number does not change the batches.
+        rank: The number of this process, from 0.
+        world: The number of processes.
+
+    `waited` is the time, in seconds, that the caller has waited for batches.
+    """
+
+    def __init__(
+        self,
+        dataset: ClipDataset,
+        *,
+        global_batch: int,
+        epochs: int,
+        seed: int = 0,
+        workers: int | None = 0,
+        rank: int = 0,
+        world: int = 1,
+        draw: Draw | None = EachOnce(),  # noqa: B008 - frozen
+        repeats: int = 1,
+        cycle: Cycle | None = None,
+    ) -> None:
+        if len(dataset) < world:
+            raise DataError(f"too few videos: {len(dataset)} for {counted(world, 'process')}.")
+        self.epochs, self.waited = epochs, 0.0
+        labels = dataset.manifest.labels
+        self._plan = _Plan(
+            labels, global_batch, epochs, seed=seed, rank=rank, world=world, draw=draw, repeats=repeats, cycle=cycle,
+        )  # fmt: skip
+        self._loader = AheadLoader(
+            dataset, workers=decoding_workers(workers), batch_sampler=self._plan, collate_fn=_collate
+        )
+        self._next = (0, 0)
+
+    def epoch_batches(self, epoch: int) -> int:
+        """The number of batches in an epoch (counted from 0)."""
+        return len(self._plan.batches(epoch))
+
+    def __len__(self) -> int:
+        """The number of batches from the next one to the end of the last epoch."""
+        epoch, number = self._next
+        return max(sum(self.epoch_batches(e) for e in range(epoch, self.epochs)) - number, 0)
+
+    def __iter__(self) -> Iterator[Batch]:
+        self._plan.start = self._next
+        places = self._plan.places()
+        batches = delivered(self._loader)
+        for place in places:
+            begun = time.monotonic()
+            batch: ClipBatch = next(batches)
+            self.waited += time.monotonic() - begun
+            self._next = place.next
+            yield {**batch, "place": place, "size": self._plan.size(place)}
+
+    def state_dict(self) -> dict[str, int]:
+        """Epoch and number of the next batch. Counts delivered batches, not those that workers fetched ahead."""
+        return {"epoch": self._next[0], "batch": self._next[1]}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Continue from the batch in `state` at the next `iter`."""
+        self._next = (state["epoch"], state["batch"])
+
+
+def _collate(items: list[ClipItem | MareyError]) -> ClipBatch | MareyError:
+    return first_error(items) or collate(cast("list[ClipItem]", items))
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """A slice `begin:end` of an epoch's order, and the index of its clips' shape."""
+
+    begin: int
+    end: int
+    shape: int
+
+
+class _Plan(Sampler[list[ClipKey]]):
+    """The keys of the clips in each batch, for one process."""
+
+    def __init__(
+        self, labels: NDArray[np.int64], global_batch: int, epochs: int,
+        *, seed: int, rank: int, world: int, draw: Draw | None, repeats: int = 1, cycle: Cycle | None = None,
+    ) -> None:  # fmt: skip
+        self.labels, self.epochs, self.seed = labels, epochs, seed
+        self.rank, self.world, self.draw, self.repeats = rank, world, draw, repeats
+        self.cycle = cycle or (lambda epoch: ((global_batch, 0),))
+        self.count = len(labels)
+        self.start = (0, 0)
+        self._of_cycle: dict[tuple[tuple[int, int], ...], list[_Batch]] = {}
+
+    def batches(self, epoch: int) -> list[_Batch]:
+        """All batches of an epoch; a batch with fewer videos than there are processes joins the one before it."""
+        cycle = tuple(self.cycle(epoch))
+        if cycle not in self._of_cycle:
+            self._of_cycle[cycle] = self._cut(cycle)
+        return self._of_cycle[cycle]
+
+    def _cut(self, cycle: tuple[tuple[int, int], ...]) -> list[_Batch]:
+        found: list[_Batch] = []
+        begin = 0
+        for size, shape in itertools.cycle(cycle):
+            end = min(begin + size, self.count)
+            if end - begin < self.world and found:
+                found[-1] = replace(found[-1], end=end)
+            else:
+                found.append(_Batch(begin, end, shape))
+            begin = end
+            if begin == self.count:
+                return found
+        raise AssertionError("a cycle has at least one batch")
+
+    def size(self, place: Place) -> int:
+        """Clips in a batch, over all processes."""
+        batch = self.batches(place.epoch)[place.number]
+        return (batch.end - batch.begin) * self.repeats
+
+    def places(self) -> Iterator[Place]:
+        first_epoch, first_batch = self.start
+        for epoch in range(first_epoch, self.epochs):
+            count = len(self.batches(epoch))
+            for number in range(first_batch if epoch == first_epoch else 0, count):
+                yield Place(epoch, number, number == count - 1)
+
+    def __iter__(self) -> Iterator[list[ClipKey]]:
+        epoch, keys = -1, np.empty((0, 2), np.int64)
+        for place in self.places():
+            if place.epoch != epoch:
+                epoch, keys = place.epoch, self._keys(place.epoch)
+            batch = self.batches(epoch)[place.number]
+            mine = keys[batch.begin + self.rank : batch.end : self.world]
+            yield [ClipKey(epoch, i, first + r, batch.shape) for i, first in mine.tolist() for r in range(self.repeats)]
+
+    def _keys(self, epoch: int) -> NDArray[np.int64]:
+        """[N, 2]: the epoch's rows in order, and how many clips of the same row came before in this epoch."""
+        rows = np.arange(self.count) if self.draw is None else self.draw.order(self.labels, self.seed, epoch)
+        return np.stack([rows, _seen_before(rows) * self.repeats], axis=1)
+
+
+def _seen_before(rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """How often each element occurs earlier in `rows`."""
+    order = np.argsort(rows, kind="stable")
+    ordered = rows[order]
+    firsts = np.searchsorted(ordered, ordered)
+    before = np.empty_like(rows)
+    before[order] = np.arange(len(rows)) - firsts
+    return before
